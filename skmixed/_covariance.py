@@ -1,0 +1,135 @@
+"""Covariance structures of one level's random effects, on the relative scale.
+
+A structure says which matrices Λ_k a term may have, Cov(b_j) = σ² Λ_k Λ_k', and
+how the search moves among them. A further structure is a further class here, an
+entry in `STRUCTURES`, and a line in this file's test.
+
+The search moves in Λ and not in Σ = ΛΛ', so that every step stays positive
+semidefinite. At a rank-deficient Λ the derivative in Λ vanishes where the one in
+Σ need not; the second-order model of the search keeps the curvature of the map
+Λ → ΛΛ', by which such points are left again (Burer and Monteiro, 2005, Math.
+Program. 103, Prop. 4). For that the zero columns of Λ must face a free block:
+hence the pivoted factor in `Full.chart`.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class Structure(Protocol):
+    """What the search and the results need to know of a covariance structure."""
+
+    name: str
+    is_shift_invariant: bool  # centering a slope leaves the model as it is
+    is_scale_invariant: bool  # so does rescaling it
+
+    def n_theta(self, size: int) -> int:
+        """Count the free parameters of a term with `size` coefficients."""
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates around Λ: a canonical factor of ΛΛ' and ∂Λ/∂δ.
+
+        The canonical factor has its zero columns last; ∂Λ/∂δ has shape
+        (n_theta, size, size).
+        """
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        """Return lme4's θ of a factor: (n_theta,)."""
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        """Return the lower triangular factor with parameters θ."""
+
+
+class Full:
+    """Any positive semidefinite matrix: lme4's ``(1 + x | g)``."""
+
+    name = "full"
+    is_shift_invariant = True
+    is_scale_invariant = True
+
+    def n_theta(self, size: int) -> int:
+        return size * (size + 1) // 2
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        size = len(lam)
+        if size == 1:
+            return np.abs(lam), np.ones((1, 1, 1))
+        r, order = scipy.linalg.qr(lam.T, mode="r", pivoting=True, check_finite=False)
+        canonical = np.empty_like(lam)
+        canonical[order] = r.T
+        rows, columns = np.tril_indices(size)
+        basis = np.zeros((len(rows), size, size))
+        basis[np.arange(len(rows)), order[rows], columns] = 1.0
+        return canonical, basis
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        columns, rows = np.triu_indices(len(lam))  # lower triangle, column by column
+        return lower_factor(lam)[rows, columns]
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        out = np.zeros((size, size))
+        columns, rows = np.triu_indices(size)
+        out[rows, columns] = theta
+        return out
+
+
+class Diag:
+    """Independent coefficients with a variance each: lme4's ``(1 + x || g)``."""
+
+    name = "diag"
+    is_shift_invariant = False
+    is_scale_invariant = True
+
+    def n_theta(self, size: int) -> int:
+        return size
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        size = len(lam)
+        basis = np.zeros((size, size, size))
+        basis[np.arange(size), np.arange(size), np.arange(size)] = 1.0
+        return np.abs(lam), basis
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        return np.abs(np.diagonal(lam))
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        return np.diag(theta)
+
+
+class Spherical(Diag):
+    """Independent coefficients with one common variance."""
+
+    name = "spherical"
+    is_scale_invariant = False
+
+    def n_theta(self, size: int) -> int:
+        return 1
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return np.abs(lam), np.eye(len(lam))[None]
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        return np.abs(lam[0, :1])
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        return theta[0] * np.eye(size)
+
+
+STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Diag(), Spherical())}
+
+
+def lower_factor(lam: FloatArray) -> FloatArray:
+    """Return the lower triangular factor of ΛΛ' with a diagonal ≥ 0.
+
+    By the QR decomposition of Λ' and not by way of ΛΛ': a small pivot keeps its
+    digits, and the zero columns of a canonical Λ stay exact zeros.
+    """
+    if lam.shape == (1, 1):
+        return np.abs(lam)
+    lower = np.linalg.qr(lam.T, mode="r").T
+    return lower * np.where(np.diagonal(lower) < 0, -1.0, 1.0)

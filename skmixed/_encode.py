@@ -1,0 +1,273 @@
+"""The encoder: which columns a model uses, learned in fit, and X as plain arrays.
+
+With `_table` and `_levels`, the only code in the fit path that knows dataframes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skmixed._covariance import STRUCTURES
+from skmixed._design import Design, FactorDesign, Model, Term
+from skmixed._levels import ColumnLevels, IntArray, learn_levels
+from skmixed._table import FloatArray, Table, numeric_column
+from skmixed._terms import ColumnName, RandomEffect, as_columns
+
+INTERCEPT = "(Intercept)"
+METADATA_NAME = "groups"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Grouping columns given beside X, by name."""
+
+    columns: dict[str, Any]
+
+    def rows(self, keep: NDArray[np.bool_]) -> "Metadata":
+        return Metadata({name: column[keep] for name, column in self.columns.items()})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a grouping column comes from: a position of X, or metadata."""
+
+    name: str
+    position: int | None
+
+    def column(self, table: Table, metadata: Metadata) -> Any:
+        return metadata.columns[self.name] if self.position is None else table.get(self.position)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One grouping factor and its levels.
+
+    Attributes
+    ----------
+    sources : tuple of Source
+        Its column, or the columns whose interaction it is.
+    levels : tuple of ColumnLevels
+        One a column; empty before fit.
+    cells : (q,) array or None
+        Of an interaction, the combinations that occur, as mixed-radix numbers.
+    """
+
+    sources: tuple[Source, ...]
+    levels: tuple[ColumnLevels, ...] = ()
+    cells: NDArray[np.int64] | None = None
+
+    @property
+    def name(self) -> str:
+        return ":".join(source.name for source in self.sources)
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.levels[0]) if self.cells is None else len(self.cells)
+
+    @property
+    def index(self) -> pd.Index:
+        """The levels' labels, in order."""
+        if self.cells is None:
+            return pd.Index(self.levels[0].labels, name=self.name)
+        codes = np.unravel_index(self.cells, [len(level) for level in self.levels])
+        labels = [level.labels[c] for level, c in zip(self.levels, codes, strict=True)]
+        return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
+
+    def learn(self, table: Table, metadata: Metadata) -> tuple["Factor", IntArray]:
+        """Learn the levels; return the factor with them, and each row's code."""
+        learned = [learn_levels(source.column(table, metadata)) for source in self.sources]
+        levels = tuple(level for level, _ in learned)
+        codes = [c for _, c in learned]
+        for source, code in zip(self.sources, codes, strict=True):
+            _check_not_missing(source.name, code)
+        if len(codes) == 1:
+            return replace(self, levels=levels), codes[0]
+        cells, combined = np.unique(_combine(codes, levels), return_inverse=True)
+        return replace(self, levels=levels, cells=cells), combined
+
+    def codes(self, table: Table, metadata: Metadata) -> IntArray:
+        """Return the level of each row, −1 where unknown or missing."""
+        codes = [
+            level.codes(source.column(table, metadata))
+            for level, source in zip(self.levels, self.sources, strict=True)
+        ]
+        if self.cells is None:
+            return codes[0]
+        combined = _combine(codes, self.levels)
+        at = np.minimum(np.searchsorted(self.cells, combined), len(self.cells) - 1)
+        return np.where(self.cells[at] == combined, at, -1)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The columns of a model, by position in X, and its factors.
+
+    Attributes
+    ----------
+    numeric : tuple of int
+        Positions in X of the numeric columns used, in X's order; column k of the
+        statistics is numeric[k − 1].
+    names : tuple of str
+        Their names.
+    fixed : tuple of int
+        The statistics' columns with a fixed effect; 0 is the intercept.
+    factors : tuple of Factor
+    terms : tuple of Term
+    term_names : tuple of tuple of str
+        Names of each term's coefficients.
+    """
+
+    numeric: tuple[int, ...]
+    names: tuple[str, ...]
+    fixed: tuple[int, ...]
+    factors: tuple[Factor, ...]
+    terms: tuple[Term, ...]
+
+    @property
+    def fixed_names(self) -> tuple[str, ...]:
+        return tuple(self.column_name(k) for k in self.fixed)
+
+    def column_name(self, column: int) -> str:
+        """Name of a column of the statistics; 0 is the intercept."""
+        return self.names[column - 1] if column else INTERCEPT
+
+    def coefficient_names(self, term: Term) -> list[str]:
+        return [self.column_name(column) for column in term.columns]
+
+    @property
+    def uses_metadata(self) -> bool:
+        return any(s.position is None for f in self.factors for s in f.sources)
+
+    def model(self, *, reml: bool) -> Model:
+        return Model(self.fixed, self.terms, reml)
+
+    def numeric_columns(self, table: Table) -> tuple[FloatArray, ...]:
+        return tuple(
+            numeric_column(table.get(j), name)
+            for j, name in zip(self.numeric, self.names, strict=True)
+        )
+
+    def learn(
+        self, table: Table, metadata: Metadata, y: FloatArray, weights: FloatArray | None
+    ) -> tuple["Encoder", Design]:
+        """Learn the levels; return the encoder with them, and the plain arrays."""
+        learned = [factor.learn(table, metadata) for factor in self.factors]
+        encoder = replace(self, factors=tuple(factor for factor, _ in learned))
+        designs = tuple(
+            FactorDesign(codes, factor.n_levels, encoder.factor_columns(k))
+            for k, (factor, codes) in enumerate(learned)
+        )
+        return encoder, Design(self.numeric_columns(table), y, weights, designs)
+
+    def factor_columns(self, factor: int) -> tuple[int, ...]:
+        """Columns with a coefficient per level of a factor, the ones first."""
+        used = {c for t in self.terms if t.factor == factor for c in t.columns}
+        return (0, *sorted(used - {0}))
+
+
+def plan(
+    table: Table,
+    metadata: Metadata,
+    random_effects: Sequence[RandomEffect],
+    fixed: Any,
+    *,
+    fit_intercept: bool,
+) -> Encoder:
+    """Find the columns that the parameters name."""
+    sources = [_sources(table, metadata, effect) for effect in random_effects]
+    factors = list(dict.fromkeys(Factor(s) for s in sources))
+    grouping = {s.position for group in sources for s in group}
+    fixed_at = _fixed_positions(table, fixed, grouping)
+    slopes = [[_position(table, c, "slopes") for c in e.slopes] for e in random_effects]
+    numeric = tuple(sorted({*fixed_at, *(j for s in slopes for j in s)}))
+    at = {position: k for k, position in enumerate(numeric, start=1)}
+    terms = tuple(
+        Term(
+            factor=factors.index(Factor(source)),
+            columns=(*((0,) if effect.intercept else ()), *(at[j] for j in own)),
+            structure=STRUCTURES[effect.covariance or "full"],
+        )
+        for effect, source, own in zip(random_effects, sources, slopes, strict=True)
+    )
+    return Encoder(
+        numeric=numeric,
+        names=tuple(table.label(j) for j in numeric),
+        fixed=(*((0,) if fit_intercept else ()), *(at[j] for j in fixed_at)),
+        factors=tuple(factors),
+        terms=terms,
+    )
+
+
+def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[Source, ...]:
+    names = effect.groups if isinstance(effect.groups, tuple) else (effect.groups,)
+    return tuple(_source(table, metadata, name) for name in names)
+
+
+def _source(table: Table, metadata: Metadata, name: ColumnName) -> Source:
+    if name in metadata.columns:
+        if table.names is not None and name in table.names:
+            raise ValueError(
+                f"Grouping column {name!r} is both in X and in `groups`. Rename one of them."
+            )
+        return Source(str(name), None)
+    position = _position(table, name, "groups")
+    return Source(table.label(position), position)
+
+
+def _fixed_positions(table: Table, fixed: Any, grouping: set[int | None]) -> list[int]:
+    if fixed is None:
+        return [j for j in range(table.n_columns) if j not in grouping]
+    positions = [_position(table, c, "fixed") for c in as_columns(fixed, "fixed")]
+    return sorted(set(positions))
+
+
+_ROLES = {"groups": "Grouping column", "fixed": "Fixed-effects column", "slopes": "Slope column"}
+
+
+def _position(table: Table, column: ColumnName, parameter: str) -> int:
+    """Find a column by name or position."""
+    role = _ROLES[parameter]
+    if isinstance(column, int):
+        if not -table.n_columns <= column < table.n_columns:
+            raise ValueError(
+                f"{role} {column} is not a position in X, which has {table.n_columns} columns."
+            )
+        return column % table.n_columns
+    if table.names is None:
+        raise ValueError(
+            f"{role} {column!r} is named, but X has no column names. Pass a DataFrame, or the "
+            "column's position; behind a transformer, use set_output(transform='pandas')."
+        )
+    found = [j for j, name in enumerate(table.names) if name == column]
+    if not found:
+        raise ValueError(
+            f"{role} {column!r} is not a column of X. X has columns "
+            f"{', '.join(map(repr, table.names))}."
+        )
+    if len(found) > 1:
+        raise ValueError(f"{role} {column!r} is the name of {len(found)} columns of X.")
+    return found[0]
+
+
+def _combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
+    """Number the combinations of codes in mixed radix, −1 where one is −1."""
+    combined = np.zeros(len(codes[0]), dtype=np.int64)
+    missing = np.zeros(len(codes[0]), dtype=bool)
+    for code, level in zip(codes, levels, strict=True):
+        combined = combined * len(level) + code
+        missing |= code < 0
+    combined[missing] = -1
+    return combined
+
+
+def _check_not_missing(name: str, codes: IntArray) -> None:
+    missing = codes < 0
+    if missing.any():
+        raise ValueError(
+            f"Grouping factor {name!r} has {int(missing.sum())} missing values (first at row "
+            f"{int(np.argmax(missing))}). Drop those rows or name the missing level before fitting."
+        )

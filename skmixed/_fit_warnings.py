@@ -1,0 +1,146 @@
+"""What a finished fit has to say about itself."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed._crossprod import CrossProducts
+from skmixed._design import Term
+from skmixed._encode import Encoder
+from skmixed._estimate import Estimate
+from skmixed._solution import TermSolution
+from skmixed.exceptions import (
+    ExactFitWarning,
+    FitStatus,
+    IdentifiabilityWarning,
+    RankDeficiencyWarning,
+    SingularFitWarning,
+)
+
+Message = tuple[str, type[Warning]]
+
+# Below this a conditional standard deviation counts as zero beside the marginal
+# one; singular terms have an exact zero, or the rounding of one.
+NO_VARIANCE = 1e-12
+
+
+def fit_warnings(result: Estimate, encoder: Encoder, stats: CrossProducts) -> list[Message]:
+    """List the warnings of a fit, each with its class."""
+    return [
+        *_dropped(result, encoder),
+        *_non_integral(encoder),
+        *_too_many_levels(encoder, stats),
+        *_undetermined(result, encoder, stats),
+        *_ending(result),
+        *_singular(result, encoder),
+    ]
+
+
+def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    kept = set(result.solution.kept)
+    names = [n for k, n in enumerate(encoder.fixed_names) if k not in kept]
+    if names:
+        yield (
+            f"Fixed-effects columns {', '.join(map(repr, names))} depend linearly on the columns "
+            "before them; their coefficients are set to 0. Leave them out of `fixed`.",
+            RankDeficiencyWarning,
+        )
+
+
+def _non_integral(encoder: Encoder) -> Iterator[Message]:
+    for factor in encoder.factors:
+        for source, levels in zip(factor.sources, factor.levels, strict=True):
+            if levels.labels.dtype.kind == "f":
+                yield (
+                    f"The labels of grouping column {source.name!r} are not whole numbers (such as "
+                    f"{levels.labels[0]!s}). If a scaler has transformed it, pass it through "
+                    "instead; if it is a measurement, it is no grouping column.",
+                    UserWarning,
+                )
+
+
+def _too_many_levels(encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
+    for position, factor in enumerate(encoder.factors):
+        size = sum(len(t.columns) for t in encoder.terms if t.factor == position)
+        if size * factor.n_levels >= stats.n_rows:
+            yield (
+                f"Grouping factor {factor.name!r} has {size} coefficients for each of "
+                f"{factor.n_levels} levels, but there are {stats.n_rows} samples: the variances "
+                "are probably not identifiable. Use fewer random slopes or a coarser factor.",
+                IdentifiabilityWarning,
+            )
+
+
+def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
+    for position in result.findings.undetermined:
+        term = encoder.terms[position]
+        name = encoder.factors[term.factor].name
+        constant = [encoder.column_name(c) for c in _constant_within(stats, term)]
+        reason = (
+            f"{', '.join(map(repr, constant))} takes one value within every group"
+            if constant
+            else f"{', '.join(map(repr, encoder.coefficient_names(term)))} vary too little"
+        )
+        yield (
+            f"The variances within {name!r} are not determined by the data, since {reason}: other "
+            "values fit as well. Leave that slope out.",
+            IdentifiabilityWarning,
+        )
+
+
+def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
+    """Find the slopes without variation inside the levels."""
+    factor = stats.factors[term.factor]
+    found = []
+    for column in set(term.columns) - {0}:
+        a = factor.columns.index(column)
+        squares, sums, weights = (
+            factor.sums[:, a, column],
+            factor.sums[:, a, 0],
+            factor.sums[:, 0, 0],
+        )
+        total = float(squares.sum())
+        if total - float((sums**2 / weights).sum()) <= 1e-10 * total:
+            found.append(column)
+    return sorted(found)
+
+
+def _ending(result: Estimate) -> Iterator[Message]:
+    if result.search.status is FitStatus.EXACT_FIT:
+        yield (
+            "The model reproduces y: the residual variance is 0 to rounding, and criterion and "
+            "variance components are those where the search stopped. Check that no column of X "
+            "determines y.",
+            ExactFitWarning,
+        )
+    if result.search.status is FitStatus.MAX_ITER:
+        yield (
+            f"The search for the variance components did not converge in {result.search.n_iter} "
+            "steps. Raise max_iter, or simplify the random effects.",
+            ConvergenceWarning,
+        )
+
+
+def _singular(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    for term, solution in zip(encoder.terms, result.solution.terms, strict=True):
+        if solution.is_singular and result.search.status is not FitStatus.EXACT_FIT:
+            yield _singular_message(term, solution, encoder), SingularFitWarning
+
+
+def _singular_message(term: Term, solution: TermSolution, encoder: Encoder) -> str:
+    group = encoder.factors[term.factor].name
+    names = encoder.coefficient_names(term)
+    sd = np.linalg.norm(solution.search_lam, axis=1)
+    zero = [n for n, s in zip(names, sd, strict=True) if s <= NO_VARIANCE * max(sd.max(), 1.0)]
+    advice = "The model may be richer than the data supports; consider leaving the slope out."
+    if zero == [names[0]] and term.has_intercept:
+        advice = "The groups do not differ beyond the residual variance."
+    if zero:
+        listed = ", ".join(map(repr, zero))
+        return f"The estimated variance of {listed} within {group!r} is 0. {advice}"
+    listed = ", ".join(map(repr, names))
+    return (
+        f"The estimated covariance of {listed} within {group!r} is singular: a combination of them "
+        f"has variance 0 (for two, a correlation of -1 or 1). {advice}"
+    )

@@ -1,0 +1,134 @@
+"""Labels of grouping columns: learned in fit, looked up in predict."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.intp]
+
+# Above this a float no longer holds every integer.
+EXACT_INTEGERS = 2.0**53
+
+
+@dataclass(frozen=True)
+class ColumnLevels:
+    """The distinct labels of one grouping column, in their order.
+
+    Equal numbers are one label whatever their type: 308, 308.0 and
+    numpy.int64(308), but not "308". Labels are hashed, never compared as text
+    or cast, so that large integers stay apart.
+
+    Attributes
+    ----------
+    labels : (q,) array
+        Of integers, floats, dates or objects.
+    """
+
+    labels: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def index(self) -> pd.Index:
+        return pd.Index(self.labels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"labels": self.labels}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def codes(self, column: Any) -> IntArray:
+        """Return the level of each row, −1 where unknown or missing."""
+        codes, uniques = factorize(column)
+        known = self.index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, int)
+        return np.append(known, -1)[codes]
+
+
+def learn_levels(column: Any) -> tuple[ColumnLevels, IntArray]:
+    """Learn the labels of a column; return them with the code of each row.
+
+    Order: that of the categories, else sorted, else of first appearance.
+    A missing label has code −1.
+    """
+    codes, labels = factorize(column)
+    order = None if _is_categorical(column) else _sorting(labels)
+    if order is None:
+        return ColumnLevels(labels), codes
+    rank = np.empty(len(order) + 1, dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    rank[-1] = -1
+    return ColumnLevels(labels[order]), rank[codes]
+
+
+def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
+    """Return codes and distinct labels, of one type for equal numbers."""
+    if _is_categorical(column):
+        return _factorize_categories(column)
+    try:
+        codes, uniques = pd.factorize(column)
+    except TypeError as error:
+        raise TypeError(
+            f"A group label cannot be hashed ({error}): each argument must be a string or a "
+            "number, or another hashable label."
+        ) from error
+    return codes.astype(np.intp, copy=False), _canonical(uniques)
+
+
+def _factorize_categories(column: pd.Series) -> tuple[IntArray, NDArray[Any]]:
+    codes = np.asarray(column.cat.codes, dtype=np.intp)
+    used = np.bincount(codes[codes >= 0], minlength=len(column.cat.categories)) > 0
+    new = np.append(np.cumsum(used) - 1, -1)
+    return new[codes], _canonical(column.cat.categories[used])
+
+
+def _is_categorical(column: Any) -> bool:
+    return isinstance(getattr(column, "dtype", None), pd.CategoricalDtype)
+
+
+def _canonical(uniques: Any) -> NDArray[Any]:
+    """Give equal labels one representation: integers where they are integral."""
+    if isinstance(uniques, pd.Index | pd.api.extensions.ExtensionArray):
+        dtype = uniques.dtype
+        if isinstance(dtype, np.dtype) and dtype.kind in "iufMm":
+            uniques = np.asarray(uniques)
+        else:
+            uniques = np.asarray(uniques, dtype=object)
+    kind = uniques.dtype.kind
+    if kind == "O":
+        return _canonical_objects(uniques)
+    if kind in "iu":
+        fits = kind == "i" or not len(uniques) or uniques.max() <= np.iinfo(np.int64).max
+        return uniques.astype(np.int64) if fits else uniques.astype(object)
+    if kind == "f":
+        return _integral(uniques.astype(np.float64))
+    return uniques if kind in "Mm" else uniques.astype(object)
+
+
+def _canonical_objects(uniques: NDArray[Any]) -> NDArray[Any]:
+    inferred = pd.api.types.infer_dtype(uniques, skipna=False)
+    if inferred == "integer":
+        big = any(abs(int(u)) > np.iinfo(np.int64).max for u in (uniques.min(), uniques.max()))
+        return uniques if big else uniques.astype(np.int64)
+    if inferred in ("floating", "mixed-integer-float"):
+        floats = uniques.astype(np.float64)
+        exact = np.abs(floats).max(initial=0.0) < EXACT_INTEGERS
+        return _integral(floats) if exact else uniques
+    return uniques
+
+
+def _integral(floats: NDArray[np.float64]) -> NDArray[Any]:
+    whole = np.all(floats == np.round(floats)) and np.all(np.abs(floats) < EXACT_INTEGERS)
+    return floats.astype(np.int64) if whole else floats
+
+
+def _sorting(labels: NDArray[Any]) -> IntArray | None:
+    try:
+        return np.argsort(labels, kind="stable")
+    except TypeError:  # labels of mixed types have no order
+        return None

@@ -1,0 +1,262 @@
+"""The search for Λ: a trust-region Newton method with average information.
+
+At each Λ the criterion is modeled to second order in the step δ of Λ,
+
+    d(Λ + dΛ) ≈ d + ⟨G, dΣ⟩ + ½ ⟨dΣ₁, AI dΣ₁⟩,     dΣ = ΛdΛ' + dΛΛ' + dΛdΛ',  dΣ₁ = ΛdΛ' + dΛΛ',
+
+with G = ∂d/∂Σ exact. The term ⟨G, dΛdΛ'⟩ makes a variance go to zero, or leave
+zero, as the sign of G demands; no bound is needed (see `_covariance`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+from numpy.typing import NDArray
+
+from skmixed._blocks import Blocks, FactorBlock, TermBlock
+from skmixed._criterion import criterion, derivatives
+from skmixed._factorize import Factorization, factorize
+from skmixed._start import moment_start
+from skmixed.exceptions import FitStatus
+
+FloatArray = NDArray[np.float64]
+Lam = tuple[FloatArray, ...]
+
+# Share of the predicted decrease that a step must achieve, and the one from
+# which the trust region grows (Nocedal and Wright, 2006, algorithm 4.1).
+ACCEPT, GROW = 0.1, 0.75
+# A column of Λ that a step shrinks below this share is tried at zero. With
+# d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
+VANISHING = 0.5
+# Differences of the criterion below this share of it are rounding.
+ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where a search ended, and what it took."""
+
+    factorization: Factorization
+    status: FitStatus
+    n_iter: int
+    n_factorizations: int
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The criterion at a canonical Λ, with its second-order model around it."""
+
+    factorization: Factorization
+    value: float
+    basis: tuple[FloatArray, ...]
+    gradient: FloatArray
+    hessian: FloatArray
+
+    @property
+    def lam(self) -> Lam:
+        return self.factorization.lam
+
+    def moved(self, step: FloatArray) -> Lam:
+        out, start = [], 0
+        for lam, basis in zip(self.lam, self.basis, strict=True):
+            out.append(lam + np.tensordot(step[start : start + len(basis)], basis, 1))
+            start += len(basis)
+        return tuple(out)
+
+    def decrease(self, step: FloatArray) -> float:
+        return float(-(self.gradient @ step + 0.5 * step @ self.hessian @ step))
+
+
+def minimize(
+    at_zero: Factorization,
+    *,
+    tol: float,
+    max_iter: int,
+    start: Lam | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Search:
+    """Minimize the criterion over Λ.
+
+    Parameters
+    ----------
+    at_zero : Factorization
+        At Λ = 0: least squares.
+    tol : float
+        Stop when the model predicts a decrease of the criterion of at most this.
+    max_iter : int
+        Steps tried at most.
+    start : tuple of (s, s) arrays, optional
+        Λ of each term; by default from moments of the data.
+    report : callable, optional
+        Called with one line per step.
+    """
+    if at_zero.is_exact_fit:
+        return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
+    if at_zero.blocks.factor is None:
+        return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
+    return _Descent(at_zero.blocks, tol, max_iter, report).run(start or moment_start(at_zero))
+
+
+class _Descent:
+    """One run of the trust-region iteration."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        tol: float,
+        max_iter: int,
+        report: Callable[[str], None] | None,
+    ) -> None:
+        self.blocks = blocks
+        self.tol = tol
+        self.max_iter = max_iter
+        self.report = report
+        self.n_factorizations = 1
+        self.n_iter = 0
+
+    def run(self, start: Lam) -> Search:
+        first = self._evaluate(start)
+        if first is None:
+            raise ValueError("The start of the search is beyond the data's resolution.")
+        point = second_order(first)
+        radius = max(1.0, np.sqrt(sum(float((lam**2).sum()) for lam in start)))
+        may_vanish = True
+        while not point.factorization.is_exact_fit:
+            if self.n_iter == self.max_iter:
+                return self._end(point.factorization, FitStatus.MAX_ITER)
+            self.n_iter += 1
+            step, is_interior = trust_region_step(point.gradient, point.hessian, radius)
+            expected = point.decrease(step)
+            lam = point.moved(step)
+            if is_interior and expected <= self.tol:
+                return self._last_step(point, lam)
+            vanished = _vanish(point.lam, lam) if may_vanish else lam
+            trial = self._evaluate(vanished)
+            actual = point.value - (np.inf if trial is None else criterion(trial))
+            self._tell(point, radius, expected, actual)
+            noise = ROUNDING * (abs(point.value) + self.blocks.n_rows)
+            ratio = (actual + noise) / (expected + noise)
+            if trial is not None and ratio >= ACCEPT:
+                point, may_vanish = second_order(trial), True
+                if ratio >= GROW and not is_interior:
+                    radius *= 3.0
+            elif vanished is not lam:
+                may_vanish = False
+            else:
+                radius = 0.25 * min(radius, float(np.linalg.norm(step)))
+        return self._end(point.factorization, FitStatus.EXACT_FIT)
+
+    def _last_step(self, point: _Point, lam: Lam) -> Search:
+        trial = self._evaluate(lam)
+        better = trial is not None and criterion(trial) <= point.value
+        last = trial if trial is not None and better else point.factorization
+        return self._end(last, FitStatus.CONVERGED)
+
+    def _end(self, factorization: Factorization, status: FitStatus) -> Search:
+        return Search(factorization, status, self.n_iter, self.n_factorizations)
+
+    def _evaluate(self, lam: Lam) -> Factorization | None:
+        self.n_factorizations += 1
+        try:
+            return factorize(self.blocks, lam)
+        except np.linalg.LinAlgError:
+            return None
+
+    def _tell(self, point: _Point, radius: float, expected: float, actual: float) -> None:
+        if self.report is not None:
+            self.report(
+                f"step {self.n_iter}: criterion {point.value:.6f}, trust radius {radius:.3g}, "
+                f"decrease {actual:.3g} of {expected:.3g} expected"
+            )
+
+
+def second_order(factorization: Factorization) -> _Point:
+    """Carry the derivatives in Σ over to steps of the terms' Λ."""
+    factor = factorization.blocks.factor
+    assert factor is not None
+    d = derivatives(factorization)
+    charts = [t.term.structure.chart(lam) for t, lam in _by_term(factor, factorization.lam)]
+    canonical = tuple(lam for lam, _ in charts)
+    basis = tuple(b for _, b in charts)
+    half_steps = np.concatenate(
+        [
+            np.einsum("ra,iab,sb->irs", t.to_block, b, t.to_block @ lam)
+            for (t, lam), b in zip(_by_term(factor, canonical), basis, strict=True)
+        ]
+    )
+    directions = half_steps + half_steps.transpose(0, 2, 1)
+    gradient = np.einsum("irs,rs->i", directions, d.gradient)
+    flat = directions.reshape(len(directions), -1)
+    hessian = flat @ d.information.reshape(flat.shape[1], -1) @ flat.T
+    hessian += _chart_curvature(factor, basis, d.gradient)
+    return _Point(
+        factorization=replace(factorization, lam=canonical),
+        value=criterion(factorization),
+        basis=basis,
+        gradient=gradient,
+        hessian=hessian,
+    )
+
+
+def _by_term(factor: FactorBlock, lam: Lam) -> list[tuple[TermBlock, FloatArray]]:
+    return list(zip(factor.terms, lam, strict=True))
+
+
+def _chart_curvature(
+    factor: FactorBlock, basis: tuple[FloatArray, ...], gradient: FloatArray
+) -> FloatArray:
+    """Return 2 ⟨G_k, E_i E_j'⟩, block by term: the curvature of Λ → ΛΛ'."""
+    parts = []
+    for term, b in zip(factor.terms, basis, strict=True):
+        own = term.to_block.T @ gradient @ term.to_block
+        parts.append(2.0 * np.einsum("iab,ac,jcb->ij", b, own, b, optimize=True))
+    return parts[0] if len(parts) == 1 else scipy.linalg.block_diag(*parts)
+
+
+def trust_region_step(
+    gradient: FloatArray, hessian: FloatArray, radius: float
+) -> tuple[FloatArray, bool]:
+    """Minimize the quadratic model within the radius; say if in its interior.
+
+    By the eigenvalues of the Hessian (Nocedal and Wright, 2006, section 4.3),
+    the hard case included: at a saddle the direction of negative curvature.
+    """
+    values, vectors = np.linalg.eigh(hessian)
+    g = vectors.T @ gradient
+    flat = np.finfo(float).eps * len(g) * max(float(np.abs(values).max()), 1e-300)
+    if values[0] > flat:
+        step = -g / values
+        if np.linalg.norm(step) <= radius:
+            return vectors @ step, True
+    shift = _secular_root(values, g, radius, flat)
+    step = -g / np.maximum(values + shift, flat)
+    missing = radius**2 - float(step @ step)
+    if values[0] < -flat and missing > 0:
+        step[0] -= np.copysign(np.sqrt(missing), g[0])
+    return vectors @ step, False
+
+
+def _secular_root(values: FloatArray, g: FloatArray, radius: float, flat: float) -> float:
+    """Find the shift at which the step has the length of the radius."""
+    low = max(0.0, -float(values[0])) + flat
+
+    def excess(shift: float) -> float:
+        return 1.0 / radius - 1.0 / max(float(np.linalg.norm(g / (values + shift))), 1e-300)
+
+    if excess(low) <= 0:
+        return low
+    high = (low + float(np.linalg.norm(g)) / radius) * (1 + 1e-9)
+    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-12 * high))
+
+
+def _vanish(before: Lam, after: Lam) -> Lam:
+    """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""
+    out, changed = [], False
+    for old, new in zip(before, after, strict=True):
+        gone = np.abs(new).max(axis=0) < VANISHING * np.abs(old).max(axis=0)
+        changed = changed or bool(gone.any())
+        out.append(np.where(gone, 0.0, new))
+    return tuple(out) if changed else after

@@ -1,0 +1,98 @@
+"""Estimates with their names: the frames that a fitted estimator shows."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skmixed._encode import Encoder
+from skmixed._solution import Solution
+
+FloatArray = NDArray[np.float64]
+
+
+class RandomEffects(Mapping[str, pd.DataFrame]):
+    """BLUPs by grouping factor, each frame built when it is looked up."""
+
+    def __init__(self, encoder: Encoder, solution: Solution) -> None:
+        self._encoder = encoder
+        self._solution = solution
+
+    def __getitem__(self, group: str) -> pd.DataFrame:
+        position = factor_names(self._encoder).index(group) if group in self else -1
+        if position < 0:
+            raise KeyError(group)
+        parts = [
+            (self._encoder.coefficient_names(term), solution.effects)
+            for term, solution in zip(self._encoder.terms, self._solution.terms, strict=True)
+            if term.factor == position
+        ]
+        return pd.DataFrame(
+            np.concatenate([effects for _, effects in parts]).T,
+            index=self._encoder.factors[position].index,
+            columns=[name for names, _ in parts for name in names],
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(factor_names(self._encoder))
+
+    def __len__(self) -> int:
+        return len(self._encoder.factors)
+
+    def __contains__(self, group: object) -> bool:
+        return group in factor_names(self._encoder)
+
+    def __repr__(self) -> str:
+        sizes = [f"{f.name!r}: {f.n_levels} levels" for f in self._encoder.factors]
+        return f"RandomEffects({', '.join(sizes)})"
+
+
+def factor_names(encoder: Encoder) -> list[str]:
+    return [factor.name for factor in encoder.factors]
+
+
+def covariances(encoder: Encoder, solution: Solution) -> dict[str, pd.DataFrame]:
+    """Covariance of one level's effects, by grouping factor."""
+    out = {}
+    for position, factor in enumerate(encoder.factors):
+        names, size = [], sum(len(t.columns) for t in encoder.terms if t.factor == position)
+        matrix, start = np.zeros((size, size)), 0
+        for term, estimate in zip(encoder.terms, solution.terms, strict=True):
+            if term.factor == position:
+                own = slice(start, start + len(term.columns))
+                matrix[own, own] = _covariance(estimate.lam, solution.sigma)
+                names += encoder.coefficient_names(term)
+                start = own.stop
+        out[factor.name] = pd.DataFrame(matrix, index=names, columns=names)
+    return out
+
+
+def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
+    """One row a random coefficient and one for the residual."""
+    rows, widest = [], 0
+    for term, estimate in zip(encoder.terms, solution.terms, strict=True):
+        covariance = _covariance(estimate.lam, solution.sigma)
+        correlations = _correlations(covariance, is_full=term.structure.name == "full")
+        widest = max(widest, len(correlations) - 1)
+        group = encoder.factors[term.factor].name
+        for k, name in enumerate(encoder.coefficient_names(term)):
+            variance = float(covariance[k, k])
+            rows.append([group, name, variance, np.sqrt(variance), *correlations[k, :k]])
+    rows.append(["residual", "", solution.sigma**2, solution.sigma])
+    corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
+    padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
+    return pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
+
+
+def _covariance(lam: FloatArray, sigma: float) -> FloatArray:
+    scaled = sigma * lam
+    return np.asarray(scaled @ scaled.T)
+
+
+def _correlations(covariance: FloatArray, *, is_full: bool) -> FloatArray:
+    if not is_full:
+        return np.full_like(covariance, np.nan)
+    sd = np.sqrt(np.diagonal(covariance))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.clip(covariance / np.outer(sd, sd), -1.0, 1.0))

@@ -1,0 +1,131 @@
+"""What a fit reports: estimates at the optimum, on the user's scale."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._blocks import Blocks, FactorBlock, TermBlock
+from skmixed._covariance import lower_factor
+from skmixed._criterion import criterion
+from skmixed._design import Model
+from skmixed._factorize import Factorization, solve_lower
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TermSolution:
+    """Estimates of one random-effects term.
+
+    Attributes
+    ----------
+    lam : (s, s) array
+        Relative covariance factor, lower triangular: Cov(b_j) = σ² lam lam'.
+    theta : (n_theta,) array
+        lme4's parameters of `lam`.
+    search_lam : (s, s) array
+        The same factor in the search's coordinates, where its zero columns are
+        exact.
+    effects : (s, q) array
+        BLUPs b̂, on the scale of y per unit of the column.
+    """
+
+    lam: FloatArray
+    theta: FloatArray
+    search_lam: FloatArray
+    effects: FloatArray
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether the covariance lacks rank, judged on scaled columns."""
+        return bool((np.abs(self.search_lam).max(axis=0) == 0.0).any())
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Estimates at the optimum.
+
+    Attributes
+    ----------
+    fixed : (len(model.fixed),) array
+        Fixed effects in the model's order; 0 for dropped columns.
+    kept : tuple of int
+        Positions of the columns that were not dropped.
+    fixed_covariance : (p, p) array
+        Covariance matrix of the estimates of the kept columns.
+    terms : tuple of TermSolution
+    sigma : float
+        Residual standard deviation.
+    criterion : float
+    """
+
+    fixed: FloatArray
+    kept: tuple[int, ...]
+    fixed_covariance: FloatArray
+    terms: tuple[TermSolution, ...]
+    sigma: float
+    criterion: float
+
+    @property
+    def theta(self) -> FloatArray:
+        return np.concatenate([np.empty(0), *(t.theta for t in self.terms)])
+
+    @property
+    def is_singular(self) -> bool:
+        return any(t.is_singular for t in self.terms)
+
+
+def solve(factorization: Factorization, model: Model) -> Solution:
+    """Read the estimates off the factor at the optimum."""
+    blocks = factorization.blocks
+    to_user, offset = _centered_to_user(blocks, model)
+    fixed = np.zeros(len(model.fixed))
+    fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
+    root = solve_lower(factorization.chol_x, to_user.T)
+    factor = blocks.factor
+    spherical = spherical_effects(factorization, factor) if factor is not None else None
+    terms = () if factor is None else factor.terms
+    return Solution(
+        fixed=fixed,
+        kept=blocks.kept,
+        fixed_covariance=factorization.sigma_squared * (root.T @ root),
+        terms=tuple(
+            _term_solution(t, lam, spherical)
+            for t, lam in zip(terms, factorization.lam, strict=True)
+        ),
+        sigma=float(np.sqrt(factorization.sigma_squared)),
+        criterion=criterion(factorization),
+    )
+
+
+def spherical_effects(factorization: Factorization, factor: FactorBlock) -> FloatArray:
+    """Solve L'u = H_y − H_Xβ̂ for the spherical random effects, (s, q)."""
+    half, chol = factorization.half, factorization.chol
+    weights = np.append(-factorization.beta, 1.0)
+    u = np.einsum("smq,m->sq", half[:, factor.fixed], weights)
+    for j in reversed(range(len(u))):
+        u[j] -= np.einsum("kq,kq->q", chol[j + 1 :, j], u[j + 1 :])
+        u[j] /= chol[j, j]
+    return u
+
+
+def _centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
+    """Undo the centering of X and y: user's β = T β + offset."""
+    p = blocks.n_fixed
+    to_user, offset = np.eye(p), np.zeros(p)
+    if model.has_intercept:
+        to_user[0, 1:] = -blocks.center[1:p]
+        offset[0] = blocks.center[p]
+    return to_user, offset
+
+
+def _term_solution(term: TermBlock, lam: FloatArray, spherical: FloatArray | None) -> TermSolution:
+    assert spherical is not None
+    user = term.to_user @ lam
+    return TermSolution(
+        lam=lower_factor(user),
+        theta=term.term.structure.theta(user),
+        search_lam=lam,
+        effects=user @ spherical[term.columns],
+    )

@@ -1,0 +1,193 @@
+"""Every check of the input, and its message."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_array, column_or_1d
+
+from skmixed._encode import METADATA_NAME, Encoder, Metadata
+from skmixed._identify import Findings
+from skmixed._table import FloatArray, numeric_column
+
+METHODS = ("reml", "ml")
+UNKNOWN = ("population", "error")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        known = ", ".join(map(repr, choices))
+        raise ValueError(f"{name}={value!r} is not known. Choose one of {known}.")
+
+
+def check_number(name: str, value: Any, *, integral: bool = False) -> None:
+    kind = numbers.Integral if integral else numbers.Real
+    if not isinstance(value, kind) or isinstance(value, bool):
+        wanted = "an integer" if integral else "a number"
+        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}. Give {wanted}.")
+    if not value > 0:
+        raise ValueError(f"{name}={value!r} is not positive.")
+
+
+def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
+    """Return y as a float64 vector."""
+    array = check_array(
+        y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
+    )
+    vector = numeric_column(column_or_1d(array, warn=True), "y", what="The response")
+    if len(vector) != n_rows:
+        raise ValueError(
+            f"X and y have inconsistent numbers of samples: {n_rows} and {len(vector)}."
+        )
+    return vector
+
+
+def check_weights(sample_weight: Any, n_rows: int) -> FloatArray | None:
+    """Return precision weights as a float64 vector, or None for equal ones."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, numbers.Real):
+        sample_weight = np.full(n_rows, float(sample_weight))
+    weights = np.asarray(sample_weight)
+    if weights.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weights.shape}.")
+    weights = numeric_column(weights, "sample_weight", what="The argument")
+    if len(weights) != n_rows:
+        raise ValueError(f"sample_weight has {len(weights)} entries, expected {n_rows}.")
+    if (weights < 0).any():
+        row = int(np.argmax(weights < 0))
+        raise ValueError(
+            f"sample_weight is negative at row {row} ({weights[row]:g}). Weights are precisions, "
+            "Var(ε_i) = σ²/w_i; use 0 to leave a row out."
+        )
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number: all are 0.")
+    return weights
+
+
+def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
+    """Return the columns of `groups=` by name.
+
+    `is_named`: whether the constructor names grouping columns, so that labels
+    without a name could belong to none of them.
+    """
+    if groups is None:
+        return Metadata({})
+    columns = _metadata_columns(groups)
+    if is_named and not _is_frame(groups):
+        raise ValueError(
+            "The constructor names the grouping columns, so that labels given to `groups` have no "
+            "place. Pass a DataFrame whose columns it names, or leave `groups` out."
+        )
+    for name, column in columns.items():
+        if len(column) != n_rows:
+            raise ValueError(f"groups column {name!r} has {len(column)} rows, but X has {n_rows}.")
+    return Metadata(columns)
+
+
+def _is_frame(groups: Any) -> bool:
+    return hasattr(groups, "columns") or hasattr(groups, "column_names")
+
+
+def _metadata_columns(groups: Any) -> dict[str, Any]:
+    if isinstance(groups, pd.DataFrame):
+        return {str(name): groups.iloc[:, j] for j, name in enumerate(groups.columns)}
+    if _is_frame(groups):
+        names = getattr(groups, "column_names", None) or groups.columns
+        return {name: pd.Series(np.asarray(groups[name])) for name in names}
+    if isinstance(groups, pd.Series):
+        return {METADATA_NAME if groups.name is None else str(groups.name): groups}
+    labels = _labels_array(groups)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"groups has shape {labels.shape}. Pass one label a row, or a DataFrame with a column "
+            "for each grouping factor."
+        )
+    return {METADATA_NAME: labels}
+
+
+def _labels_array(groups: Any) -> np.ndarray:
+    """Keep a list of mixed labels mixed, where NumPy would turn all to text."""
+    if isinstance(groups, list | tuple):
+        out = np.empty(len(groups), dtype=object)
+        out[:] = groups
+        return out
+    return np.asarray(groups)
+
+
+def check_levels(encoder: Encoder, n_rows: int, weights: FloatArray | None) -> None:
+    """Refuse factors whose levels cannot tell a variance from the residual's."""
+    is_weighted = weights is not None and np.ptp(weights) > 0
+    for position, factor in enumerate(encoder.factors):
+        own = [t for t in encoder.terms if t.factor == position]
+        if factor.n_levels == 1:
+            raise ValueError(
+                f"Grouping factor {factor.name!r} has a single level, {factor.index[0]!r}: its "
+                "variance cannot be estimated. Leave it out of `groups`."
+            )
+        if (
+            factor.n_levels == n_rows
+            and not is_weighted
+            and any(t.columns == (0,) or (t.has_intercept) for t in own)
+        ):
+            raise ValueError(
+                f"Grouping factor {factor.name!r} has {factor.n_levels} levels for {n_rows} "
+                "samples; its random intercept cannot be told apart from the residual. Group by a "
+                "coarser factor."
+            )
+
+
+def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
+    """Return the positions of the factors whose effects a prediction adds."""
+    names = [factor.name for factor in encoder.factors]
+    if isinstance(include, str):
+        check_choice("include", include, ("all", "fixed"))
+        return tuple(range(len(names))) if include == "all" else ()
+    for name in include:
+        if name not in names:
+            raise ValueError(
+                f"include={list(include)!r} names {name!r}, which is not a grouping factor of the "
+                f"model. It has {', '.join(map(repr, names)) or 'none'}."
+            )
+    return tuple(names.index(name) for name in dict.fromkeys(include))
+
+
+def open_prediction_metadata(
+    groups: Any, n_rows: int, encoder: Encoder, included: tuple[int, ...], *, is_named: bool
+) -> Metadata:
+    """Return the metadata columns that the included factors need."""
+    needed = {s.name for k in included for s in encoder.factors[k].sources if s.position is None}
+    if groups is None and needed:
+        raise ValueError(
+            f"The model was fitted with groups beside X ({', '.join(map(repr, sorted(needed)))}), "
+            "and predicts with them: pass groups=, or include='fixed'. scikit-learn does not hand "
+            "them on from cross_val_predict and named scorers; there, put the grouping columns "
+            "into X and name them in the constructor."
+        )
+    metadata = open_metadata(groups, n_rows, is_named=is_named)
+    if needed == {METADATA_NAME} or len(needed) == 1 == len(metadata.columns):
+        # One unnamed column of labels stands for the only factor.
+        return Metadata(dict.fromkeys(needed, next(iter(metadata.columns.values()))))
+    for name in sorted(needed - set(metadata.columns)):
+        raise ValueError(
+            f"Grouping column {name!r} is not a column of groups, which has "
+            f"{', '.join(map(repr, metadata.columns))}."
+        )
+    return metadata
+
+
+def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
+    """Refuse a model with more columns than rows, or a criterion that is flat."""
+    if encoder.terms and n_rows <= findings.rank:
+        raise ValueError(
+            f"{n_rows} samples do not suffice for {findings.rank} linearly independent fixed "
+            "effects and variance components. Name fewer columns in `fixed`."
+        )
+    for position, column in findings.spanned:
+        factor = encoder.factors[encoder.terms[position].factor]
+        raise ValueError(
+            f"The columns of {encoder.column_name(column)!r} within {factor.name!r} lie in the "
+            "span of the fixed effects: REML is flat in their variance. Take the group out of the "
+            "fixed effects or out of `groups`."
+        )
