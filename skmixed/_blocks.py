@@ -23,6 +23,10 @@ RANK_TOLERANCE = 1e-12
 EXACT_FIT_SHARE = 1e-13
 
 
+# Numbers of a slab of levels, 256 KB.
+SLAB_NUMBERS = 32_768
+
+
 @dataclass(frozen=True)
 class TermBlock:
     """One random-effects term in the search's coordinates.
@@ -59,26 +63,25 @@ class FactorBlock:
 
     Attributes
     ----------
-    products : (r, m, q) array
-        Per-level products of the factor's r columns with m columns.
+    products : (k, r, m, b) array
+        Per-level products of the factor's r columns with m columns, in k slabs
+        of b levels; the last one is filled up with zeros.
+    n_levels : int
     random, fixed : (r,) and (p + 1,) arrays of int
         Where among the m columns the factor's own are, and X's and y's.
-    multiplicity : (q,) array or None
-        How many levels each entry stands for where the determinant and the
-        trace count levels; None: one each.
     terms : tuple of TermBlock
     """
 
     products: FloatArray
+    n_levels: int
     random: NDArray[np.intp]
     fixed: NDArray[np.intp]
-    multiplicity: FloatArray | None
     terms: tuple[TermBlock, ...]
 
     @property
     def n_random(self) -> int:
         """Columns of the factor, r."""
-        return len(self.products)
+        return self.products.shape[1]
 
     @property
     def n_effects(self) -> int:
@@ -189,31 +192,34 @@ def _factor_block(
     factor = stats.factors[0]
     if model.has_intercept:
         columns = list(dict.fromkeys([*factor.columns, *used]))
-        products = _levels_last(factor.sums, columns)
+        products = _in_slabs(factor.sums, columns)
     else:
         # X and y are not centered here, the factor's own columns still are.
         shift = fixed_center - stats.center
         raw = factor.sums - factor.sums[:, :, :1] * shift
-        own = _levels_last(factor.sums, list(factor.columns))
-        products = np.concatenate([own, _levels_last(raw, used)], axis=1)
+        own = _in_slabs(factor.sums, list(factor.columns))
+        products = np.concatenate([own, _in_slabs(raw, used)], axis=2)
         columns = [*(-1 - c for c in factor.columns), *used]
     at = {column: i for i, column in enumerate(columns)}
     own_keys = factor.columns if model.has_intercept else columns[: len(factor.columns)]
     return FactorBlock(
         products=products,
+        n_levels=len(factor.counts),
         random=np.array([at[c] for c in own_keys]),
         fixed=np.array([at[c] for c in used]),
-        multiplicity=None,
         terms=_term_blocks(stats, model.terms, factor),
     )
 
 
-def _levels_last(sums: FloatArray, columns: list[int]) -> FloatArray:
-    q, r, m = sums.shape
-    if columns == list(range(m)):
-        return np.ascontiguousarray(sums.reshape(q, r * m).T).reshape(r, m, q)
-    picked = [sums[:, a, columns].T for a in range(r)]
-    return np.ascontiguousarray(np.stack(picked))
+def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
+    """Turn (q, r, m) sums to slabs with the levels last, of the columns named."""
+    q, r, _ = sums.shape
+    size = min(max(SLAB_NUMBERS // (r * len(columns)), 64), q)
+    out = np.zeros((-(-q // size), r, len(columns), size))
+    for slab, start in zip(out, range(0, q, size), strict=True):
+        part = sums[start : start + size]
+        slab[:, :, : len(part)] = part.transpose(1, 2, 0)[:, columns]
+    return out
 
 
 def _term_blocks(

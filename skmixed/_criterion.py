@@ -13,6 +13,7 @@ and Cullis (1995, Biometrics 51, equation 7), with σ² profiled out:
     ( F_S'P F_T − ∇r²_S ∇r²_T / r² ) / σ̂²,    F_S = Z S ρ,    ∇r²_S = −Σ_j ρ_j'Sρ_j
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,89 +56,111 @@ def criterion(factorization: Factorization) -> float:
 
 
 def derivatives(factorization: Factorization) -> Derivatives:
-    """Differentiate the criterion; costs about twice the factorization itself."""
-    factor = factorization.blocks.factor
-    assert factor is not None
-    zvz, rho, half_x = _projections(factorization, factor)
+    """Differentiate the criterion; costs about as much as the factorization."""
+    sums = _sum_over_levels(factorization)
     sigma2 = factorization.sigma_squared
-    outer = rho @ rho.T
-    gradient = _trace_over_levels(zvz, factor) - outer / sigma2
+    gradient = sums.zvz - sums.outer / sigma2
     if factorization.blocks.reml:
-        gradient = gradient - np.einsum("apq,bpq->ab", half_x, half_x, optimize=True)
-    information = _quadratic(zvz, rho, half_x)
-    information -= np.multiply.outer(outer, outer) / factorization.residual_squares
+        gradient = gradient - sums.absorbed
+    between = np.einsum("apb,cpd->abcd", sums.cross, sums.cross, optimize=True)
+    information = sums.within.transpose(0, 2, 1, 3) - between
+    information -= np.multiply.outer(sums.outer, sums.outer) / factorization.residual_squares
     return Derivatives(gradient, information / sigma2)
 
 
-def whiten(factorization: Factorization, factor: FactorBlock) -> FloatArray:
-    """Return Z'V⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), (r, m, q)."""
-    half = factorization.half
-    out = factor.products.copy()
-    for effect in half:
-        for row, own in zip(out, factor.random, strict=True):
-            row -= effect[own] * effect
-    return out
+@dataclass(frozen=True)
+class Moments:
+    """Second moments of the data under the model, with REML's P.
+
+    Attributes
+    ----------
+    zpz, outer : (r, r) arrays
+        Σ_j (Z'PZ)_jj and Σ_j ρ_jρ_j'.
+    information : (r, r, r, r) array
+        tr(P Z E_ab Z' P Z E_cd Z'), twice the expected information of REML in the
+        entries of Σ (Kenward and Roger, 1997, Biometrics 53, section 2).
+    """
+
+    zpz: FloatArray
+    outer: FloatArray
+    information: FloatArray
 
 
-def _solve_fixed(factorization: Factorization, zvx: FloatArray) -> FloatArray:
-    """Return Z'V⁻¹X R_X⁻ᵀ, (r, p, q), so that Z'PZ = Z'V⁻¹Z − of it its square."""
-    r, p, q = zvx.shape
-    columns = zvx.transpose(1, 0, 2).reshape(p, r * q)
-    return solve_lower(factorization.chol_x, columns).reshape(p, r, q).transpose(1, 0, 2)
+def moments(factorization: Factorization) -> Moments:
+    """Sum the second moments; costs q·r²·(r² + p²)."""
+    r, p = factorization.blocks.factor.n_random, factorization.blocks.n_fixed
+    zpz, rho_sum = np.zeros((r, r)), np.zeros((r, r))
+    within, pairs = np.zeros((r * r, r * r)), np.zeros((r * p, r * p))
+    for zvz, rho, half_x in _projections(factorization):
+        between = np.einsum("apq,bpq->abq", half_x, half_x).reshape(r * r, -1)
+        diagonal = zvz.reshape(r * r, -1) - between
+        zpz += diagonal.sum(axis=1).reshape(r, r)
+        rho_sum += rho @ rho.T
+        # One level with itself is in the pairs too, there as O O'.
+        within += diagonal @ diagonal.T - between @ between.T
+        flat = half_x.reshape(r * p, -1)
+        pairs += flat @ flat.T
+    n = pairs.reshape(r, p, r, p)
+    across = np.einsum("axdy,bxcy->abcd", n, n, optimize=True)
+    information = (within.reshape(r, r, r, r) + across).transpose(1, 2, 3, 0)
+    return Moments(zpz, rho_sum, information)
 
 
-def _trace_over_levels(zvz: FloatArray, factor: FactorBlock) -> FloatArray:
-    if factor.multiplicity is None:
-        return np.asarray(zvz.sum(axis=2))
-    return np.asarray(zvz @ factor.multiplicity)
+@dataclass(frozen=True)
+class _LevelSums:
+    """Sums over levels of products of K = Z'V⁻¹Z, ρ and E = Z'V⁻¹X R_X⁻ᵀ.
+
+    zvz and outer are ΣK and Σρρ', absorbed ΣEE', within Σ K_ac ρ_b ρ_d in the
+    order a, c, b, d, and cross Σ E_ap ρ_b.
+    """
+
+    zvz: FloatArray
+    outer: FloatArray
+    absorbed: FloatArray
+    within: FloatArray
+    cross: FloatArray
 
 
-def effect_products(factorization: Factorization) -> tuple[FloatArray, FloatArray]:
-    """Return Σ_j (Z'PZ)_jj, with REML's P, and Σ_j ρ_jρ_j', both (r, r)."""
-    factor = factorization.blocks.factor
-    assert factor is not None
-    zvz, rho, half_x = _projections(factorization, factor)
-    trace = _trace_over_levels(zvz, factor) - np.einsum("apq,bpq->ab", half_x, half_x)
-    return trace, rho @ rho.T
+def _sum_over_levels(factorization: Factorization) -> _LevelSums:
+    r, p = factorization.blocks.factor.n_random, factorization.blocks.n_fixed
+    zvz_sum, outer_sum, absorbed = np.zeros((r, r)), np.zeros((r, r)), np.zeros((r, r))
+    within, cross = np.zeros((r * r, r * r)), np.zeros((r * p, r))
+    for zvz, rho, half_x in _projections(factorization):
+        zvz_sum += zvz.sum(axis=2)
+        outer = (rho[:, None] * rho).reshape(r * r, -1)
+        outer_sum += outer.sum(axis=1).reshape(r, r)
+        flat = half_x.reshape(r, -1)
+        absorbed += flat @ flat.T
+        within += zvz.reshape(r * r, -1) @ outer.T
+        cross += half_x.reshape(r * p, -1) @ rho.T
+    return _LevelSums(
+        zvz_sum, outer_sum, absorbed, within.reshape(r, r, r, r), cross.reshape(r, p, r)
+    )
 
 
 def _projections(
-    factorization: Factorization, factor: FactorBlock
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return Z'V⁻¹Z, ρ and Z'V⁻¹X R_X⁻ᵀ per level: (r, r, q), (r, q), (r, p, q)."""
-    p = factorization.blocks.n_fixed
-    inverse_products = whiten(factorization, factor)  # Z'V⁻¹[Z X y]
-    zvx = inverse_products[:, factor.fixed[:p]]
-    rho = inverse_products[:, factor.fixed[p]] - np.einsum("rpq,p->rq", zvx, factorization.beta)
-    return inverse_products[:, factor.random], rho, _solve_fixed(factorization, zvx)
+    factorization: Factorization,
+) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+    """Yield Z'V⁻¹Z, ρ and Z'V⁻¹X R_X⁻ᵀ, slab by slab of levels.
 
-
-def _quadratic(zvz: FloatArray, rho: FloatArray, half_x: FloatArray) -> FloatArray:
-    """F'PF for the directions E_ab and E_cd: F_ab = Z_a ρ_b, (r, r, r, r)."""
-    r, q = rho.shape
-    outer = (rho[:, None] * rho).reshape(r * r, q)
-    within = (zvz.reshape(r * r, q) @ outer.T).reshape(r, r, r, r)  # a, c, b, d
-    absorbed = (half_x.reshape(-1, q) @ rho.T).reshape(r, -1, r)  # a, p, b
-    between = np.einsum("apb,cpd->abcd", absorbed, absorbed, optimize=True)
-    return np.asarray(within.transpose(0, 2, 1, 3) - between)
-
-
-def expected_information(factorization: Factorization) -> FloatArray:
-    """Return tr(P Z E_ab Z' P Z E_cd Z'), with REML's P, (r, r, r, r).
-
-    Twice the expected information of REML in the entries of Σ (Kenward and
-    Roger, 1997, Biometrics 53, section 2). Costs q·r²·(r² + p²).
+    Shapes (r, r, b), (r, b) and (r, p, b) for b levels.
     """
     factor = factorization.blocks.factor
-    assert factor is not None
-    zvz, _, half_x = _projections(factorization, factor)
-    r, p, q = half_x.shape
-    own = np.einsum("apq,bpq->abq", half_x, half_x)
-    diagonal = (zvz - own).reshape(r * r, q)
-    between = own.reshape(r * r, q)
-    # Σ_j over one level: (K − O)(K − O)' − O O'; over pairs of levels: N N'.
-    within = (diagonal @ diagonal.T - between @ between.T).reshape(r, r, r, r)
-    flat = half_x.reshape(r * p, q)
-    pairs = (flat @ flat.T).reshape(r, p, r, p)
-    across = np.einsum("axdy,bxcy->abcd", pairs, pairs, optimize=True)
-    return np.asarray((within + across).transpose(1, 2, 3, 0))
+    p, m = factorization.blocks.n_fixed, factor.products.shape[2]
+    is_zero = not any(lam.any() for lam in factorization.lam)
+    residual, whiten_x = np.zeros(m), np.zeros((p, m))
+    residual[factor.fixed] = np.append(-factorization.beta, 1.0)
+    whiten_x[:, factor.fixed[:p]] = solve_lower(factorization.chol_x, np.eye(p))
+    for products, half in zip(factor.products, factorization.half, strict=True):
+        whitened = products if is_zero else _whiten(products, half, factor.random)
+        rho = np.matmul(residual, whitened)
+        yield whitened[:, factor.random], rho, np.matmul(whiten_x, whitened)
+
+
+def _whiten(products: FloatArray, half: FloatArray, random: NDArray[np.intp]) -> FloatArray:
+    """Return Z'V⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), (r, m, b)."""
+    out = products.copy()
+    for effect in half:
+        for row, own in zip(out, random, strict=True):
+            row -= effect[own] * effect
+    return out

@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 
 # Rows gathered at a time. The buffer of a block stays small beside the data; a
 # stripe of it stays in the second-level cache while its columns are laid in.
-BLOCK_ROWS = 65_536
+BLOCK_ROWS = 131_072
 STRIPE_ROWS = 4_096
 # A column whose centered sum of squares is below this share of its raw one is
 # constant: the rounding of n equal numbers around their mean (about eps²).
@@ -142,6 +142,7 @@ def accumulate(design: Design) -> CrossProducts:
 
 def _block(design: Design, rows: slice, center: FloatArray | None) -> CrossProducts:
     """Reduce one block around `center`, or around its own mean if that is far."""
+    design, rows = _sorted_block(design, rows)
     weights = None if design.weights is None else design.weights[rows]
     around = _block_mean(design, rows, weights) if center is None else center
     table, total = _gather(design, rows, weights, around)
@@ -155,6 +156,36 @@ def _block(design: Design, rows: slice, center: FloatArray | None) -> CrossProdu
     if center is not None and _has_drifted(stats, stats.mean):
         return _block(design, rows, None)
     return replace(stats, factors=tuple(_factor_block(f, rows, table) for f in design.factors))
+
+
+def _sorted_block(design: Design, rows: slice) -> tuple[Design, slice]:
+    """Take the rows of a block level by level where that pays.
+
+    A row adds r·m numbers to its level's sums; they stay in the cache while
+    rows of one level follow each other.
+    """
+    widest = max(design.factors, key=lambda f: f.n_levels * len(f.columns), default=None)
+    if widest is None or len(widest.columns) == 1:
+        return design, rows
+    codes = widest.codes[rows]
+    if np.all(codes[1:] >= codes[:-1]):
+        return design, rows
+    order = _counting_sort(codes, widest.n_levels)
+    picked = Design(
+        columns=tuple(column[rows][order] for column in design.columns),
+        y=design.y[rows][order],
+        weights=None if design.weights is None else design.weights[rows][order],
+        factors=tuple(replace(f, codes=f.codes[rows][order]) for f in design.factors),
+    )
+    return picked, slice(None)
+
+
+def _counting_sort(codes: NDArray[np.intp], n_levels: int) -> NDArray[np.int32]:
+    """Sort small integers in linear time, as SciPy turns columns to rows."""
+    n = len(codes)
+    starts = np.arange(n + 1, dtype=np.int32)
+    parts = (np.ones(n, np.int8), codes.astype(np.int32), starts)
+    return np.asarray(sp.csc_array(parts, shape=(n_levels, n)).tocsr().indices)
 
 
 def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:

@@ -3,19 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from skmixed._blocks import assemble
+from skmixed._criterion import moments
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
-from skmixed._factorize import factorize
+from skmixed._factorize import factorize, zero_lam
 from skmixed._identify import Findings, examine
 from skmixed._optimize import Search, minimize
 from skmixed._solution import Solution, solve
-
-FloatArray = NDArray[np.float64]
-
+from skmixed._start import moment_start
 
 @dataclass(frozen=True)
 class Estimate:
@@ -40,13 +36,10 @@ def estimate(
     `check` is called with the findings before the search, and may raise.
     """
     blocks = assemble(stats, model)
-    zero = (
-        ()
-        if blocks.factor is None
-        else tuple(np.zeros((t.size, t.size)) for t in blocks.factor.terms)
-    )
-    at_zero = factorize(blocks, zero)
-    findings = examine(at_zero)
+    at_zero = factorize(blocks, zero_lam(blocks))
+    of_data = moments(at_zero) if model.terms else None
+    findings = examine(at_zero, of_data)
     check(findings)
-    search = minimize(at_zero, tol=tol, max_iter=max_iter, report=report)
+    start = moment_start(at_zero, of_data) if of_data is not None else ()
+    search = minimize(at_zero, start, tol=tol, max_iter=max_iter, report=report)
     return Estimate(solve(search.factorization, model), search, findings)

@@ -29,9 +29,9 @@ class Factorization:
     blocks : Blocks
     lam : tuple of (s, s) arrays
         Λ of each term, in the search's coordinates.
-    chol : (s, s, q) array
-        L, lower triangular; s = 0 without random effects.
-    half : (s, m, q) array
+    chol : (k, s, s, b) array
+        L, lower triangular, in k slabs of b levels; empty without random effects.
+    half : (k, s, m, b) array
         L⁻¹Λ'Z'[…] for every column of the factor's products.
     chol_x : (p, p) array
         R_X, lower triangular.
@@ -66,8 +66,37 @@ class Factorization:
         return np.asarray(solve_lower(self.chol_x, self.rhs, transposed=True))
 
 
-def factorize(blocks: Blocks, lam: tuple[FloatArray, ...]) -> Factorization:
+@dataclass(frozen=True)
+class Elimination:
+    """What eliminating the random effects leaves.
+
+    Attributes
+    ----------
+    chol, half : arrays
+        As in `Factorization`.
+    gram : (m, m) array
+        H'H, what the columns lose to the random effects.
+    logdet : float
+        log|M|.
+    """
+
+    chol: FloatArray
+    half: FloatArray
+    gram: FloatArray
+    logdet: float
+
+
+NOTHING = Elimination(np.empty((0,) * 4), np.empty((0,) * 4), np.empty((0, 0)), 0.0)
+
+
+def factorize(
+    blocks: Blocks, lam: tuple[FloatArray, ...], reuse: Factorization | None = None
+) -> Factorization:
     """Factor the system at Λ.
+
+    `reuse` is a factorization of the same blocks that the caller gives up: its
+    arrays over the levels are overwritten, since new ones cost as much as the
+    arithmetic (first writes to fresh memory).
 
     Raises
     ------
@@ -77,26 +106,32 @@ def factorize(blocks: Blocks, lam: tuple[FloatArray, ...]) -> Factorization:
     """
     p = blocks.n_fixed
     if blocks.factor is None:
-        chol, half, logdet_z, total = np.empty((0, 0, 0)), np.empty((0, 0, 0)), 0.0, blocks.total
+        eliminated, total = NOTHING, blocks.total
     else:
-        chol, half, logdet_z = eliminate(blocks.factor, block_lam(blocks.factor, lam))
+        eliminated = eliminate(blocks.factor, block_lam(blocks.factor, lam), reuse)
         fixed = blocks.factor.fixed
-        total = blocks.total - _gram(half)[np.ix_(fixed, fixed)]
+        total = blocks.total - eliminated.gram[np.ix_(fixed, fixed)]
     chol_x = np.linalg.cholesky(total[:p, :p])
     rhs = solve_lower(chol_x, total[:p, p])
     residual = float(total[p, p] - rhs @ rhs)
     return Factorization(
         blocks=blocks,
         lam=lam,
-        chol=chol,
-        half=half,
+        chol=eliminated.chol,
+        half=eliminated.half,
         chol_x=chol_x,
         rhs=rhs,
         residual_squares=max(residual, blocks.floor),
         is_exact_fit=residual <= blocks.floor,
-        logdet_z=logdet_z,
+        logdet_z=eliminated.logdet,
         logdet_x=2.0 * float(np.log(np.diagonal(chol_x)).sum()),
     )
+
+
+def zero_lam(blocks: Blocks) -> tuple[FloatArray, ...]:
+    """Λ = 0 of each term: the model without random effects."""
+    terms = () if blocks.factor is None else blocks.factor.terms
+    return tuple(np.zeros((t.size, t.size)) for t in terms)
 
 
 def block_lam(factor: FactorBlock, lam: tuple[FloatArray, ...]) -> FloatArray:
@@ -105,36 +140,44 @@ def block_lam(factor: FactorBlock, lam: tuple[FloatArray, ...]) -> FloatArray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def eliminate(factor: FactorBlock, lam: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Eliminate the random effects: L, L⁻¹Λ'Z'[…] and log|M|.
+def eliminate(
+    factor: FactorBlock, lam: FloatArray, reuse: Factorization | None = None
+) -> Elimination:
+    """Eliminate the random effects, slab by slab of levels.
 
-    Costs q·(r·s·m + s²·m) multiplications, in vectors over the q levels.
+    Costs q·(r·s·m + s²·m + s·m²) multiplications, in vectors over the levels.
     """
-    r, m, q = factor.products.shape
+    k, r, m, b = factor.products.shape
     s = lam.shape[1]
-    half = (lam.T @ factor.products.reshape(r, m * q)).reshape(s, m, q)
-    system = np.matmul(lam.T, half[:, factor.random])
-    system[np.arange(s), np.arange(s)] += 1.0
-    chol = cholesky_levels(system)
-    solve_levels(chol, half)
-    logs = np.log(np.einsum("aaq->aq", chol))
-    if factor.multiplicity is not None:
-        logs *= factor.multiplicity
-    return chol, half, 2.0 * float(logs.sum())
+    gram, logdet = np.zeros((m, m)), 0.0
+    if not lam.any():  # M = I, H = 0; pages of zeros are not touched
+        chol = np.broadcast_to(np.eye(s)[:, :, None], (k, s, s, b))
+        return Elimination(chol, np.zeros((k, s, m, b)), gram, logdet)
+    is_writable = reuse is not None and reuse.chol.flags.writeable
+    half = np.empty((k, s, m, b)) if reuse is None else reuse.half
+    chol = reuse.chol if is_writable else np.empty((k, s, s, b))
+    for own, part, lower in zip(factor.products, half, chol, strict=True):
+        np.matmul(lam.T, own.reshape(r, m * b), out=part.reshape(s, m * b))
+        lower[:] = np.matmul(lam.T, part[:, factor.random])
+        lower[np.arange(s), np.arange(s)] += 1.0
+        cholesky_levels(lower)
+        solve_levels(lower, part)
+        gram += np.matmul(part, part.transpose(0, 2, 1)).sum(axis=0)
+        logdet += 2.0 * float(np.log(lower[np.arange(s), np.arange(s)]).sum())
+    return Elimination(chol, half, gram, logdet)
 
 
-def cholesky_levels(system: FloatArray) -> FloatArray:
-    """Factor q small matrices at once: (s, s, q) in, lower factors out."""
-    s = len(system)
-    chol = np.zeros_like(system)
-    for j in range(s):
-        column = system[j:, j] - np.einsum("ikq,kq->iq", chol[j:, :j], chol[j, :j])
-        chol[j:, j] = column / np.sqrt(column[0])
-    return chol
+def cholesky_levels(system: FloatArray) -> None:
+    """Overwrite small matrices, (s, s, b), by their lower factors, all at once."""
+    for j in range(len(system)):
+        if j:
+            system[j:, j] -= np.einsum("ikb,kb->ib", system[j:, :j], system[j, :j])
+            system[:j, j] = 0.0
+        system[j:, j] /= np.sqrt(system[j, j])
 
 
 def solve_levels(chol: FloatArray, rhs: FloatArray) -> None:
-    """Overwrite rhs, (s, m, q), by L⁻¹ rhs, level by level."""
+    """Overwrite rhs, (s, m, b), by L⁻¹ rhs."""
     for j in range(len(chol)):
         for k in range(j):
             rhs[j] -= chol[j, k] * rhs[k]
@@ -150,8 +193,3 @@ def solve_lower(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) 
             chol, rhs, lower=True, trans=1 if transposed else 0, check_finite=False
         )
     )
-
-
-def _gram(half: FloatArray) -> FloatArray:
-    """Σ over effects and levels of the products of the m columns, (m, m)."""
-    return np.asarray(np.matmul(half, half.transpose(0, 2, 1)).sum(axis=0))

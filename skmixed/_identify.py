@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._blocks import FactorBlock, TermBlock
-from skmixed._criterion import effect_products
+from skmixed._criterion import Moments
 from skmixed._factorize import Factorization
 
 FloatArray = NDArray[np.float64]
@@ -38,24 +38,25 @@ class Findings:
     undetermined: tuple[int, ...] = ()
 
 
-def examine(at_zero: Factorization) -> Findings:
+def examine(at_zero: Factorization, moments: Moments | None) -> Findings:
     """Examine the factorization at Λ = 0, where Z'V⁻¹Z = Z'Z."""
     factor = at_zero.blocks.factor
-    if factor is None:
+    if factor is None or moments is None:
         return Findings(rank=at_zero.blocks.n_fixed)
+    # Where X alone reproduces y there is nothing left to be flat in.
+    may_be_flat = at_zero.blocks.reml and not at_zero.is_exact_fit
     return Findings(
         rank=at_zero.blocks.n_fixed,
-        spanned=_spanned(at_zero, factor) if at_zero.blocks.reml else (),
+        spanned=_spanned(factor, moments) if may_be_flat else (),
         undetermined=_undetermined(at_zero.blocks.n_rows, factor),
     )
 
 
-def _spanned(at_zero: Factorization, factor: FactorBlock) -> tuple[tuple[int, int], ...]:
-    own = factor.products[:, factor.random].sum(axis=2)
-    left, _ = effect_products(at_zero)
+def _spanned(factor: FactorBlock, moments: Moments) -> tuple[tuple[int, int], ...]:
+    own = factor.products[:, :, factor.random].sum(axis=(0, 3))
     found = []
     for k, term in enumerate(factor.terms):
-        before, after = (_own_diagonal(term, m) for m in (own, left))
+        before, after = (_own_diagonal(term, m) for m in (own, moments.zpz))
         gone = np.flatnonzero((before > 0) & (after <= ROUNDING_SHARE * before))
         found += [(k, term.term.columns[a]) for a in gone]
     return tuple(found)
@@ -68,11 +69,11 @@ def _own_diagonal(term: TermBlock, matrix: FloatArray) -> FloatArray:
 def _undetermined(n_rows: int, factor: FactorBlock) -> tuple[int, ...]:
     """Find terms without a unique covariance, from tr(V_a V_b) at V = I."""
     found = []
-    squares = factor.products[:, factor.random].reshape(factor.n_random**2, -1)
-    products = squares @ squares.T  # Σ_j A_ab A_cd
-    shape = (factor.n_random,) * 4
-    information = products.reshape(shape).transpose(1, 2, 3, 0).reshape(products.shape)
-    trace = squares.sum(axis=1)
+    r = factor.n_random
+    squares = factor.products[:, :, factor.random].reshape(len(factor.products), r * r, -1)
+    products = np.matmul(squares, squares.transpose(0, 2, 1)).sum(axis=0)  # Σ_j A_ab A_cd
+    information = products.reshape((r,) * 4).transpose(1, 2, 3, 0).reshape(r * r, r * r)
+    trace = squares.sum(axis=(0, 2))
     for k, term in enumerate(factor.terms):
         _, basis = term.term.structure.chart(np.eye(term.size))
         moved = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block)

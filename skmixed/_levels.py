@@ -12,6 +12,8 @@ IntArray = NDArray[np.intp]
 
 # Above this a float no longer holds every integer.
 EXACT_INTEGERS = 2.0**53
+# Rows from which looking at the range of integer labels pays.
+SMALL = 1_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def learn_levels(column: Any) -> tuple[ColumnLevels, IntArray]:
     """
     codes, labels = factorize(column)
     order = None if _is_categorical(column) else _sorting(labels)
-    if order is None:
+    if order is None or np.all(order[1:] > order[:-1]):
         return ColumnLevels(labels), codes
     rank = np.empty(len(order) + 1, dtype=np.intp)
     rank[order] = np.arange(len(order))
@@ -70,6 +72,9 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
     """Return codes and distinct labels, of one type for equal numbers."""
     if _is_categorical(column):
         return _factorize_categories(column)
+    values = np.asarray(column) if getattr(column, "dtype", None) in (np.int64, np.int32) else None
+    if values is not None and (span := _narrow_span(values)):
+        return _factorize_narrow(values, *span)
     try:
         codes, uniques = pd.factorize(column)
     except TypeError as error:
@@ -78,6 +83,27 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
             "number, or another hashable label."
         ) from error
     return codes.astype(np.intp, copy=False), _canonical(uniques)
+
+
+def _narrow_span(values: NDArray[np.integer]) -> tuple[int, int] | None:
+    """Return the range of integers if a table over it is smaller than a hash."""
+    if len(values) < SMALL:
+        return None
+    low, high = int(values.min()), int(values.max())
+    return (low, high) if high - low <= 4 * len(values) else None
+
+
+def _factorize_narrow(
+    values: NDArray[np.integer], low: int, high: int
+) -> tuple[IntArray, NDArray[np.int64]]:
+    """Number integers of a narrow range by a table of those that occur, in order."""
+    offsets = values - low
+    occurs = np.zeros(high - low + 1, dtype=bool)
+    occurs[offsets] = True
+    found = np.flatnonzero(occurs)
+    codes = np.empty(len(occurs), dtype=np.intp)
+    codes[found] = np.arange(len(found))
+    return codes[offsets], found + low
 
 
 def _factorize_categories(column: pd.Series) -> tuple[IntArray, NDArray[Any]]:

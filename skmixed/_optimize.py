@@ -9,7 +9,7 @@ zero, as the sign of G demands; no bound is needed (see `_covariance`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from skmixed._blocks import Blocks, FactorBlock, TermBlock
 from skmixed._criterion import criterion, derivatives
 from skmixed._factorize import Factorization, factorize
-from skmixed._start import moment_start
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -49,15 +48,11 @@ class Search:
 class _Point:
     """The criterion at a canonical Λ, with its second-order model around it."""
 
-    factorization: Factorization
+    lam: Lam
     value: float
     basis: tuple[FloatArray, ...]
     gradient: FloatArray
     hessian: FloatArray
-
-    @property
-    def lam(self) -> Lam:
-        return self.factorization.lam
 
     def moved(self, step: FloatArray) -> Lam:
         out, start = [], 0
@@ -72,10 +67,10 @@ class _Point:
 
 def minimize(
     at_zero: Factorization,
+    start: Lam,
     *,
     tol: float,
     max_iter: int,
-    start: Lam | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Search:
     """Minimize the criterion over Λ.
@@ -84,12 +79,12 @@ def minimize(
     ----------
     at_zero : Factorization
         At Λ = 0: least squares.
+    start : tuple of (s, s) arrays
+        Λ of each term to start from.
     tol : float
         Stop when the model predicts a decrease of the criterion of at most this.
     max_iter : int
         Steps tried at most.
-    start : tuple of (s, s) arrays, optional
-        Λ of each term; by default from moments of the data.
     report : callable, optional
         Called with one line per step.
     """
@@ -97,20 +92,24 @@ def minimize(
         return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
     if at_zero.blocks.factor is None:
         return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
-    return _Descent(at_zero.blocks, tol, max_iter, report).run(start or moment_start(at_zero))
+    return _Descent(at_zero, tol, max_iter, report).run(start)
 
 
 class _Descent:
-    """One run of the trust-region iteration."""
+    """One run of the trust-region iteration.
+
+    It keeps the arrays of one factorization and overwrites them by the next.
+    """
 
     def __init__(
         self,
-        blocks: Blocks,
+        at_zero: Factorization,
         tol: float,
         max_iter: int,
         report: Callable[[str], None] | None,
     ) -> None:
-        self.blocks = blocks
+        self.blocks = at_zero.blocks
+        self.latest = at_zero
         self.tol = tol
         self.max_iter = max_iter
         self.report = report
@@ -118,52 +117,69 @@ class _Descent:
         self.n_iter = 0
 
     def run(self, start: Lam) -> Search:
-        first = self._evaluate(start)
-        if first is None:
-            raise ValueError("The start of the search is beyond the data's resolution.")
-        point = second_order(first)
+        value = self._evaluate(start)
+        if not np.isfinite(value):
+            start = tuple(np.eye(len(lam)) for lam in start)
+            value = self._evaluate(start)
+        point = second_order(self.latest, value)
         radius = max(1.0, np.sqrt(sum(float((lam**2).sum()) for lam in start)))
-        may_vanish = True
-        while not point.factorization.is_exact_fit:
+        may_vanish, before = True, np.inf
+        while not self.latest.is_exact_fit:
             if self.n_iter == self.max_iter:
-                return self._end(point.factorization, FitStatus.MAX_ITER)
+                return self._end_at(point, FitStatus.MAX_ITER)
             self.n_iter += 1
             step, is_interior = trust_region_step(point.gradient, point.hessian, radius)
             expected = point.decrease(step)
             lam = point.moved(step)
-            if is_interior and expected <= self.tol:
+            if is_interior and self._is_last(point, expected, before):
                 return self._last_step(point, lam)
-            vanished = _vanish(point.lam, lam) if may_vanish else lam
-            trial = self._evaluate(vanished)
-            actual = point.value - (np.inf if trial is None else criterion(trial))
+            trial = _vanish(point.lam, lam) if may_vanish else lam
+            actual = point.value - self._evaluate(trial)
             self._tell(point, radius, expected, actual)
             noise = ROUNDING * (abs(point.value) + self.blocks.n_rows)
             ratio = (actual + noise) / (expected + noise)
-            if trial is not None and ratio >= ACCEPT:
-                point, may_vanish = second_order(trial), True
+            if ratio >= ACCEPT:
+                before = expected if is_interior else np.inf
+                point, may_vanish = second_order(self.latest, point.value - actual), True
                 if ratio >= GROW and not is_interior:
                     radius *= 3.0
-            elif vanished is not lam:
+            elif trial is not lam:
                 may_vanish = False
             else:
                 radius = 0.25 * min(radius, float(np.linalg.norm(step)))
-        return self._end(point.factorization, FitStatus.EXACT_FIT)
+        return self._end(FitStatus.EXACT_FIT)
+
+    def _is_last(self, point: _Point, expected: float, before: float) -> bool:
+        """Whether what a step leaves to gain is below the tolerance.
+
+        Near the optimum the gain falls by a constant rate or faster from step to
+        step, so that a step leaves about the rate times its own gain. Less than
+        the spacing of floating-point numbers at the criterion is nothing.
+        """
+        rate = min(1.0, expected / before) if np.isfinite(before) else 1.0
+        return expected * rate <= max(self.tol, float(np.spacing(abs(point.value))))
 
     def _last_step(self, point: _Point, lam: Lam) -> Search:
-        trial = self._evaluate(lam)
-        better = trial is not None and criterion(trial) <= point.value
-        last = trial if trial is not None and better else point.factorization
-        return self._end(last, FitStatus.CONVERGED)
+        noise = ROUNDING * (abs(point.value) + self.blocks.n_rows)
+        if self._evaluate(lam) <= point.value + noise:
+            return self._end(FitStatus.CONVERGED)
+        return self._end_at(point, FitStatus.CONVERGED)
 
-    def _end(self, factorization: Factorization, status: FitStatus) -> Search:
-        return Search(factorization, status, self.n_iter, self.n_factorizations)
+    def _end_at(self, point: _Point, status: FitStatus) -> Search:
+        self._evaluate(point.lam)
+        return self._end(status)
 
-    def _evaluate(self, lam: Lam) -> Factorization | None:
+    def _end(self, status: FitStatus) -> Search:
+        return Search(self.latest, status, self.n_iter, self.n_factorizations)
+
+    def _evaluate(self, lam: Lam) -> float:
+        """Factor at Λ and return the criterion; inf beyond the data's resolution."""
         self.n_factorizations += 1
         try:
-            return factorize(self.blocks, lam)
+            self.latest = factorize(self.blocks, lam, reuse=self.latest)
         except np.linalg.LinAlgError:
-            return None
+            return np.inf
+        return criterion(self.latest)
 
     def _tell(self, point: _Point, radius: float, expected: float, actual: float) -> None:
         if self.report is not None:
@@ -173,7 +189,7 @@ class _Descent:
             )
 
 
-def second_order(factorization: Factorization) -> _Point:
+def second_order(factorization: Factorization, value: float) -> _Point:
     """Carry the derivatives in Σ over to steps of the terms' Λ."""
     factor = factorization.blocks.factor
     assert factor is not None
@@ -193,8 +209,8 @@ def second_order(factorization: Factorization) -> _Point:
     hessian = flat @ d.information.reshape(flat.shape[1], -1) @ flat.T
     hessian += _chart_curvature(factor, basis, d.gradient)
     return _Point(
-        factorization=replace(factorization, lam=canonical),
-        value=criterion(factorization),
+        lam=canonical,
+        value=value,
         basis=basis,
         gradient=gradient,
         hessian=hessian,

@@ -101,13 +101,14 @@ def solve(factorization: Factorization, model: Model) -> Solution:
 
 def spherical_effects(factorization: Factorization, factor: FactorBlock) -> FloatArray:
     """Solve L'u = H_y − H_Xβ̂ for the spherical random effects, (s, q)."""
-    half, chol = factorization.half, factorization.chol
-    weights = np.append(-factorization.beta, 1.0)
-    u = np.einsum("smq,m->sq", half[:, factor.fixed], weights)
-    for j in reversed(range(len(u))):
-        u[j] -= np.einsum("kq,kq->q", chol[j + 1 :, j], u[j + 1 :])
-        u[j] /= chol[j, j]
-    return u
+    residual = np.zeros(factor.products.shape[2])
+    residual[factor.fixed] = np.append(-factorization.beta, 1.0)
+    chol = factorization.chol
+    u = np.matmul(residual, factorization.half)
+    for j in reversed(range(u.shape[1])):
+        u[:, j] -= np.einsum("nkb,nkb->nb", chol[:, j + 1 :, j], u[:, j + 1 :])
+        u[:, j] /= chol[:, j, j]
+    return u.transpose(1, 0, 2).reshape(u.shape[1], -1)[:, : factor.n_levels]
 
 
 def _centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:

@@ -9,30 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._blocks import FactorBlock
-from skmixed._criterion import effect_products, expected_information
+from skmixed._criterion import Moments
 from skmixed._factorize import Factorization
 
 FloatArray = NDArray[np.float64]
 
+# Share of the variance of y below which the moments' residual variance says
+# nothing: it is a difference, and may be negative.
+SMALLEST_RESIDUAL_SHARE = 1e-8
 
-def moment_start(at_zero: Factorization) -> tuple[FloatArray, ...]:
+
+def moment_start(at_zero: Factorization, moments: Moments) -> tuple[FloatArray, ...]:
     """Return Λ of each term from the factorization at Λ = 0."""
     blocks, factor = at_zero.blocks, at_zero.blocks.factor
     assert factor is not None
     bases = [_symmetric_basis(factor, k) for k in range(len(factor.terms))]
     directions = np.concatenate(bases).reshape(-1, factor.n_random**2)
-    trace, outer = effect_products(at_zero)
-    information = expected_information(at_zero).reshape(directions.shape[1], -1)
-    traces = directions @ trace.ravel()
+    information = moments.information.reshape(directions.shape[1], -1)
+    traces = directions @ moments.zpz.ravel()
     system = np.block(
         [
             [np.array([[float(blocks.n_rows - blocks.n_fixed)]]), traces[None]],
             [traces[:, None], directions @ information @ directions.T],
         ]
     )
-    moments = np.concatenate([[at_zero.residual_squares], directions @ outer.ravel()])
-    solution = np.linalg.lstsq(system, moments, rcond=None)[0]
-    if not solution[0] > 0:
+    squares = np.concatenate([[at_zero.residual_squares], directions @ moments.outer.ravel()])
+    solution = np.linalg.lstsq(system, squares, rcond=None)[0]
+    if not solution[0] > SMALLEST_RESIDUAL_SHARE * at_zero.sigma_squared:
         return tuple(np.eye(t.size) for t in factor.terms)
     return _factors(factor, solution[1:] / solution[0])
 

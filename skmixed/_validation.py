@@ -123,8 +123,8 @@ def check_levels(encoder: Encoder, n_rows: int, weights: FloatArray | None) -> N
         own = [t for t in encoder.terms if t.factor == position]
         if factor.n_levels == 1:
             raise ValueError(
-                f"Grouping factor {factor.name!r} has a single level, {factor.index[0]!r}: its "
-                "variance cannot be estimated. Leave it out of `groups`."
+                f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
+                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it out of `groups`."
             )
         if (
             factor.n_levels == n_rows
