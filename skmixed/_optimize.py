@@ -17,8 +17,8 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, FactorBlock, TermBlock
-from skmixed._criterion import criterion, derivatives
-from skmixed._factorize import Factorization, factorize
+from skmixed._criterion import Derivatives, criterion, derivatives
+from skmixed._factorize import Factorization, block_lam, factorize
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -32,6 +32,10 @@ ACCEPT, GROW = 0.1, 0.75
 VANISHING = 0.5
 # Differences of the criterion below this share of it are rounding.
 ROUNDING = 1e-13
+# A secant update whose denominator is a smaller share is left out.
+SKIP = 1e-8
+# Average information alone is given up where it gains less than this per step.
+SLOW = 0.02
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ class _Descent:
         self.tol = tol
         self.max_iter = max_iter
         self.report = report
+        self.secant: Secant | None = None
+        self.is_slow = False
         self.n_factorizations = 1
         self.n_iter = 0
 
@@ -121,7 +127,7 @@ class _Descent:
         if not np.isfinite(value):
             start = tuple(np.eye(len(lam)) for lam in start)
             value = self._evaluate(start)
-        point = second_order(self.latest, value)
+        point = self._model(value)
         radius = max(1.0, np.sqrt(sum(float((lam**2).sum()) for lam in start)))
         may_vanish, before = True, np.inf
         while not self.latest.is_exact_fit:
@@ -131,6 +137,8 @@ class _Descent:
             step, is_interior = trust_region_step(point.gradient, point.hessian, radius)
             expected = point.decrease(step)
             lam = point.moved(step)
+            rate = expected / before if before > 0 else 0.0
+            self.is_slow = self.is_slow or (SLOW < rate and np.isfinite(before))
             if is_interior and self._is_last(point, expected, before):
                 return self._last_step(point, lam)
             trial = _vanish(point.lam, lam) if may_vanish else lam
@@ -140,7 +148,7 @@ class _Descent:
             ratio = (actual + noise) / (expected + noise)
             if ratio >= ACCEPT:
                 before = expected if is_interior else np.inf
-                point, may_vanish = second_order(self.latest, point.value - actual), True
+                point, may_vanish = self._model(point.value - actual), True
                 if ratio >= GROW and not is_interior:
                     radius *= 3.0
             elif trial is not lam:
@@ -149,6 +157,16 @@ class _Descent:
                 radius = 0.25 * min(radius, float(np.linalg.norm(step)))
         return self._end(FitStatus.EXACT_FIT)
 
+    def _model(self, value: float) -> _Point:
+        """Model the criterion around the latest Λ, with what the steps taught."""
+        d = derivatives(self.latest)
+        sigma = block_sigma(self.latest)
+        if self.secant is None:
+            self.secant = Secant(sigma, d.gradient, np.zeros_like(d.information))
+        else:
+            self.secant = self.secant.after(sigma, d, learns=self.is_slow)
+        return second_order(self.latest, value, d.gradient, d.information + self.secant.correction)
+
     def _is_last(self, point: _Point, expected: float, before: float) -> bool:
         """Whether what a step leaves to gain is below the tolerance.
 
@@ -156,7 +174,8 @@ class _Descent:
         step, so that a step leaves about the rate times its own gain. Less than
         the spacing of floating-point numbers at the criterion is nothing.
         """
-        rate = min(1.0, expected / before) if np.isfinite(before) else 1.0
+        settled = np.isfinite(before) and not self.is_slow
+        rate = min(1.0, expected / before) if settled else 1.0
         return expected * rate <= max(self.tol, float(np.spacing(abs(point.value))))
 
     def _last_step(self, point: _Point, lam: Lam) -> Search:
@@ -189,11 +208,43 @@ class _Descent:
             )
 
 
-def second_order(factorization: Factorization, value: float) -> _Point:
-    """Carry the derivatives in Σ over to steps of the terms' Λ."""
+@dataclass(frozen=True)
+class Secant:
+    """What the average information misses of the Hessian, learned from steps.
+
+    A symmetric rank-one correction (Nocedal and Wright, 2006, equation 6.24) in
+    the entries of Σ, in which the gradients of different steps compare: with it
+    the model reproduces the change of the gradient over the last step. Where
+    the data stray from the model, average information alone converges slowly.
+    """
+
+    sigma: FloatArray
+    gradient: FloatArray
+    correction: FloatArray
+
+    def after(self, sigma: FloatArray, d: Derivatives, *, learns: bool) -> "Secant":
+        """Take in the derivatives at one more Σ."""
+        step = sigma - self.sigma
+        modeled = np.einsum("abcd,cd->ab", d.information + self.correction, step)
+        missing = d.gradient - self.gradient - (modeled + modeled.T) / 2
+        along = float((missing * step).sum())
+        correction = self.correction
+        if learns and abs(along) > SKIP * float(np.linalg.norm(missing) * np.linalg.norm(step)):
+            correction = correction + np.multiply.outer(missing, missing) / along
+        return Secant(sigma, d.gradient, correction)
+
+
+def block_sigma(factorization: Factorization) -> FloatArray:
+    """Return Σ of one level in the coordinates of the factor's columns, (r, r)."""
+    lam = block_lam(factorization.blocks.factor, factorization.lam)
+    return np.asarray(lam @ lam.T)
+
+
+def second_order(
+    factorization: Factorization, value: float, slope: FloatArray, curvature: FloatArray
+) -> _Point:
+    """Carry derivatives in Σ, (r, r) and (r, r, r, r), over to steps of the terms' Λ."""
     factor = factorization.blocks.factor
-    assert factor is not None
-    d = derivatives(factorization)
     charts = [t.term.structure.chart(lam) for t, lam in _by_term(factor, factorization.lam)]
     canonical = tuple(lam for lam, _ in charts)
     basis = tuple(b for _, b in charts)
@@ -204,16 +255,14 @@ def second_order(factorization: Factorization, value: float) -> _Point:
         ]
     )
     directions = half_steps + half_steps.transpose(0, 2, 1)
-    gradient = np.einsum("irs,rs->i", directions, d.gradient)
     flat = directions.reshape(len(directions), -1)
-    hessian = flat @ d.information.reshape(flat.shape[1], -1) @ flat.T
-    hessian += _chart_curvature(factor, basis, d.gradient)
+    hessian = flat @ curvature.reshape(flat.shape[1], -1) @ flat.T
     return _Point(
         lam=canonical,
         value=value,
         basis=basis,
-        gradient=gradient,
-        hessian=hessian,
+        gradient=flat @ slope.ravel(),
+        hessian=hessian + _chart_curvature(factor, basis, slope),
     )
 
 

@@ -1,0 +1,79 @@
+"""The model computed from V in full: slow, obvious, and right.
+
+Everything here is textbook algebra on dense n × n matrices, for small n.
+"""
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+
+
+def design_of_term(codes, n_levels, columns):
+    """Z of one term, (n, q·s): a block of s columns for each level."""
+    n, s = columns.shape
+    z = np.zeros((n, n_levels * s))
+    for i in range(n):
+        z[i, codes[i] * s : (codes[i] + 1) * s] = columns[i]
+    return z
+
+
+class DenseModel:
+    """y = Xβ + Zb + ε with V = W⁻¹ + Σ_k Z_k (I ⊗ Λ_kΛ_k') Z_k'."""
+
+    def __init__(self, X, y, terms, weights=None, *, reml=True):
+        self.X, self.y, self.reml = np.asarray(X, float), np.asarray(y, float), reml
+        self.terms = [(design_of_term(*t), t[1]) for t in terms]
+        self.weights = np.ones(len(y)) if weights is None else np.asarray(weights, float)
+
+    def covariance(self, lams):
+        """V / σ²."""
+        v = np.diag(1 / self.weights)
+        for (z, q), lam in zip(self.terms, lams, strict=True):
+            v += z @ np.kron(np.eye(q), lam @ lam.T) @ z.T
+        return v
+
+    def at(self, lams):
+        """Everything at one θ, as a dict."""
+        X, y = self.X, self.y
+        n, p = X.shape
+        v_inv = np.linalg.inv(self.covariance(lams))
+        xvx = X.T @ v_inv @ X
+        beta = np.linalg.solve(xvx, X.T @ v_inv @ y)
+        residual = y - X @ beta
+        r2 = residual @ v_inv @ residual
+        dof = n - p if self.reml else n
+        value = -np.linalg.slogdet(v_inv)[1] + dof * (1 + np.log(2 * np.pi * r2 / dof))
+        if self.reml:
+            value += np.linalg.slogdet(xvx)[1]
+        p_matrix = v_inv - v_inv @ X @ np.linalg.solve(xvx, X.T @ v_inv)
+        effects = [
+            (np.kron(np.eye(q), lam @ lam.T) @ z.T @ v_inv @ residual).reshape(q, -1)
+            for (z, q), lam in zip(self.terms, lams, strict=True)
+        ]
+        return {
+            "criterion": value,
+            "beta": beta,
+            "sigma": np.sqrt(r2 / dof),
+            "vcov": r2 / dof * np.linalg.inv(xvx),
+            "effects": effects,
+            "V_inv": v_inv,
+            "P": p_matrix,
+        }
+
+    def criterion(self, lams):
+        return self.at(lams)["criterion"]
+
+    def minimum(self, shapes, structures, starts):
+        """Least criterion over θ by L-BFGS-B from several starts."""
+        sizes = [s.n_theta(k) for s, k in zip(structures, shapes, strict=True)]
+        cuts = np.cumsum(sizes)[:-1]
+
+        def value(theta):
+            parts = np.split(theta, cuts)
+            lams = [s.lam(t, k) for s, t, k in zip(structures, parts, shapes, strict=True)]
+            return self.criterion(lams)
+
+        return min(
+            scipy.optimize.minimize(value, start, method="L-BFGS-B", tol=1e-14).fun
+            for start in starts
+        )
