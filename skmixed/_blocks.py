@@ -50,7 +50,7 @@ class TermBlock:
 
     @property
     def size(self) -> int:
-        return self.to_block.shape[1]
+        return int(self.to_block.shape[1])
 
     @property
     def columns(self) -> slice:
@@ -81,7 +81,7 @@ class FactorBlock:
     @property
     def n_random(self) -> int:
         """Columns of the factor, r."""
-        return self.products.shape[1]
+        return int(self.products.shape[1])
 
     @property
     def n_effects(self) -> int:
@@ -119,6 +119,12 @@ class Blocks:
     sum_log_weights: float
     floor: float
     reml: bool
+
+    @property
+    def grouping(self) -> FactorBlock:
+        """The factor of a model that has one."""
+        assert self.factor is not None, "a model without random effects has no factor"
+        return self.factor
 
     @property
     def n_fixed(self) -> int:

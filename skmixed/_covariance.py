@@ -97,7 +97,7 @@ class Diag:
     def theta(self, lam: FloatArray) -> FloatArray:
         return np.abs(np.diagonal(lam))
 
-    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:  # noqa: ARG002
         return np.diag(theta)
 
 
@@ -107,7 +107,7 @@ class Spherical(Diag):
     name = "spherical"
     is_scale_invariant = False
 
-    def n_theta(self, size: int) -> int:
+    def n_theta(self, size: int) -> int:  # noqa: ARG002
         return 1
 
     def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -131,5 +131,5 @@ def lower_factor(lam: FloatArray) -> FloatArray:
     """
     if lam.shape == (1, 1):
         return np.abs(lam)
-    lower = np.linalg.qr(lam.T, mode="r").T
+    lower: FloatArray = np.asarray(np.linalg.qr(lam.T, mode="r")).T
     return lower * np.where(np.diagonal(lower) < 0, -1.0, 1.0)

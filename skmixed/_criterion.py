@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._blocks import FactorBlock
 from skmixed._factorize import Factorization, solve_lower
 
 FloatArray = NDArray[np.float64]
@@ -88,7 +87,7 @@ class Moments:
 
 def moments(factorization: Factorization) -> Moments:
     """Sum the second moments; costs q·r²·(r² + p²)."""
-    r, p = factorization.blocks.factor.n_random, factorization.blocks.n_fixed
+    r, p = factorization.blocks.grouping.n_random, factorization.blocks.n_fixed
     zpz, rho_sum = np.zeros((r, r)), np.zeros((r, r))
     within, pairs = np.zeros((r * r, r * r)), np.zeros((r * p, r * p))
     for zvz, rho, half_x in _projections(factorization):
@@ -122,7 +121,7 @@ class _LevelSums:
 
 
 def _sum_over_levels(factorization: Factorization) -> _LevelSums:
-    r, p = factorization.blocks.factor.n_random, factorization.blocks.n_fixed
+    r, p = factorization.blocks.grouping.n_random, factorization.blocks.n_fixed
     zvz_sum, outer_sum, absorbed = np.zeros((r, r)), np.zeros((r, r)), np.zeros((r, r))
     within, cross = np.zeros((r * r, r * r)), np.zeros((r * p, r))
     for zvz, rho, half_x in _projections(factorization):
@@ -145,7 +144,7 @@ def _projections(
 
     Shapes (r, r, b), (r, b) and (r, p, b) for b levels.
     """
-    factor = factorization.blocks.factor
+    factor = factorization.blocks.grouping
     p, m = factorization.blocks.n_fixed, factor.products.shape[2]
     is_zero = not any(lam.any() for lam in factorization.lam)
     residual, whiten_x = np.zeros(m), np.zeros((p, m))

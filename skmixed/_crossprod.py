@@ -8,6 +8,7 @@ a function of these sums; their size does not depend on the number of rows.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -218,14 +219,14 @@ def _factor_block(factor: FactorDesign, rows: slice, table: FloatArray) -> Facto
     codes = factor.codes[rows]
     n, m = table.shape
     r = len(factor.columns)
-    index = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
-    indices = codes.astype(index)[:, None] * index(r) + np.arange(r, dtype=index)
-    values = table[:, list(factor.columns)]
+    index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
+    indices = codes.astype(index)[:, None] * r + np.arange(r, dtype=index)
     starts = np.arange(0, n * r + 1, r, dtype=index)
-    z = sp.csc_array((values.ravel(), indices.ravel(), starts), shape=(factor.n_levels * r, n))
+    parts = (table[:, list(factor.columns)].ravel(), indices.ravel(), starts)
+    z = sp.csc_array(parts, shape=(factor.n_levels * r, n))
     return FactorProducts(
         columns=factor.columns,
-        sums=(z @ table).reshape(factor.n_levels, r, m),
+        sums=np.asarray(z @ table).reshape(factor.n_levels, r, m),
         counts=np.bincount(codes, minlength=factor.n_levels),
     )
 

@@ -254,7 +254,7 @@ def _position(table: Table, column: ColumnName, parameter: str) -> int:
 
 
 def _combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
-    """Number the combinations of codes in mixed radix, −1 where one is −1."""
+    """Return numbers of the combinations of codes in mixed radix, −1 where one is −1."""
     combined = np.zeros(len(codes[0]), dtype=np.int64)
     missing = np.zeros(len(codes[0]), dtype=bool)
     for code, level in zip(codes, levels, strict=True):

@@ -13,6 +13,7 @@ from skmixed._optimize import Search, minimize
 from skmixed._solution import Solution, solve
 from skmixed._start import moment_start
 
+
 @dataclass(frozen=True)
 class Estimate:
     """A solution, how the search for it went, and what the data left open."""

@@ -111,7 +111,7 @@ def factorize(
         eliminated = eliminate(blocks.factor, block_lam(blocks.factor, lam), reuse)
         fixed = blocks.factor.fixed
         total = blocks.total - eliminated.gram[np.ix_(fixed, fixed)]
-    chol_x = np.linalg.cholesky(total[:p, :p])
+    chol_x = np.linalg.cholesky(total[:p, :p]).astype(np.float64, copy=False)
     rhs = solve_lower(chol_x, total[:p, p])
     residual = float(total[p, p] - rhs @ rhs)
     return Factorization(
@@ -153,9 +153,10 @@ def eliminate(
     if not lam.any():  # M = I, H = 0; pages of zeros are not touched
         chol = np.broadcast_to(np.eye(s)[:, :, None], (k, s, s, b))
         return Elimination(chol, np.zeros((k, s, m, b)), gram, logdet)
-    is_writable = reuse is not None and reuse.chol.flags.writeable
     half = np.empty((k, s, m, b)) if reuse is None else reuse.half
-    chol = reuse.chol if is_writable else np.empty((k, s, s, b))
+    chol = np.empty((k, s, s, b))
+    if reuse is not None and reuse.chol.flags.writeable:
+        chol = reuse.chol
     for own, part, lower in zip(factor.products, half, chol, strict=True):
         np.matmul(lam.T, own.reshape(r, m * b), out=part.reshape(s, m * b))
         lower[:] = np.matmul(lam.T, part[:, factor.random])

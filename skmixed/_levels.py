@@ -96,7 +96,7 @@ def _narrow_span(values: NDArray[np.integer]) -> tuple[int, int] | None:
 def _factorize_narrow(
     values: NDArray[np.integer], low: int, high: int
 ) -> tuple[IntArray, NDArray[np.int64]]:
-    """Number integers of a narrow range by a table of those that occur, in order."""
+    """Return codes by a table of the integers that occur, in order."""
     offsets = values - low
     occurs = np.zeros(high - low + 1, dtype=bool)
     occurs[offsets] = True

@@ -16,7 +16,7 @@ import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
-from skmixed._blocks import Blocks, FactorBlock, TermBlock
+from skmixed._blocks import FactorBlock, TermBlock
 from skmixed._criterion import Derivatives, criterion, derivatives
 from skmixed._factorize import Factorization, block_lam, factorize
 from skmixed.exceptions import FitStatus
@@ -30,12 +30,16 @@ ACCEPT, GROW = 0.1, 0.75
 # A column of Λ that a step shrinks below this share is tried at zero. With
 # d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
 VANISHING = 0.5
+# Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
+NOTHING = 1e-8
 # Differences of the criterion below this share of it are rounding.
 ROUNDING = 1e-13
 # A secant update whose denominator is a smaller share is left out.
 SKIP = 1e-8
 # Average information alone is given up where it gains less than this per step.
 SLOW = 0.02
+# Smallest eigenvalue of the trust region's metric, as a share of its largest.
+RIDGE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class _Point:
     basis: tuple[FloatArray, ...]
     gradient: FloatArray
     hessian: FloatArray
+    metric: FloatArray
 
     def moved(self, step: FloatArray) -> Lam:
         out, start = [], 0
@@ -64,6 +69,15 @@ class _Point:
             out.append(lam + np.tensordot(step[start : start + len(basis)], basis, 1))
             start += len(basis)
         return tuple(out)
+
+    def step(self, radius: float) -> tuple[FloatArray, float, bool]:
+        """Return the best step within the radius, its length, and if it is inside."""
+        values, vectors = np.linalg.eigh(self.metric)
+        largest = max(float(values[-1]), np.finfo(float).tiny)
+        scale = vectors / np.sqrt(np.maximum(values, RIDGE * largest))
+        hessian = scale.T @ self.hessian @ scale
+        step, is_interior = trust_region_step(scale.T @ self.gradient, hessian, radius)
+        return scale @ step, float(np.linalg.norm(step)), is_interior
 
     def decrease(self, step: FloatArray) -> float:
         return float(-(self.gradient @ step + 0.5 * step @ self.hessian @ step))
@@ -128,17 +142,17 @@ class _Descent:
             start = tuple(np.eye(len(lam)) for lam in start)
             value = self._evaluate(start)
         point = self._model(value)
-        radius = max(1.0, np.sqrt(sum(float((lam**2).sum()) for lam in start)))
+        radius = np.inf
         may_vanish, before = True, np.inf
         while not self.latest.is_exact_fit:
             if self.n_iter == self.max_iter:
                 return self._end_at(point, FitStatus.MAX_ITER)
             self.n_iter += 1
-            step, is_interior = trust_region_step(point.gradient, point.hessian, radius)
+            step, length, is_interior = point.step(radius)
             expected = point.decrease(step)
             lam = point.moved(step)
             rate = expected / before if before > 0 else 0.0
-            self.is_slow = self.is_slow or (SLOW < rate and np.isfinite(before))
+            self.is_slow = self.is_slow or (rate > SLOW and np.isfinite(before))
             if is_interior and self._is_last(point, expected, before):
                 return self._last_step(point, lam)
             trial = _vanish(point.lam, lam) if may_vanish else lam
@@ -149,12 +163,12 @@ class _Descent:
             if ratio >= ACCEPT:
                 before = expected if is_interior else np.inf
                 point, may_vanish = self._model(point.value - actual), True
-                if ratio >= GROW and not is_interior:
-                    radius *= 3.0
+                if ratio >= GROW:
+                    radius = max(radius, 3.0 * length)
             elif trial is not lam:
                 may_vanish = False
             else:
-                radius = 0.25 * min(radius, float(np.linalg.norm(step)))
+                radius = 0.25 * length
         return self._end(FitStatus.EXACT_FIT)
 
     def _model(self, value: float) -> _Point:
@@ -165,7 +179,7 @@ class _Descent:
             self.secant = Secant(sigma, d.gradient, np.zeros_like(d.information))
         else:
             self.secant = self.secant.after(sigma, d, learns=self.is_slow)
-        return second_order(self.latest, value, d.gradient, d.information + self.secant.correction)
+        return second_order(self.latest, value, d, self.secant.correction)
 
     def _is_last(self, point: _Point, expected: float, before: float) -> bool:
         """Whether what a step leaves to gain is below the tolerance.
@@ -179,9 +193,12 @@ class _Descent:
         return expected * rate <= max(self.tol, float(np.spacing(abs(point.value))))
 
     def _last_step(self, point: _Point, lam: Lam) -> Search:
+        """Take the last step, to an exact zero where it leads to zero."""
         noise = ROUNDING * (abs(point.value) + self.blocks.n_rows)
-        if self._evaluate(lam) <= point.value + noise:
-            return self._end(FitStatus.CONVERGED)
+        vanished = _vanish(point.lam, lam)
+        for trial in (vanished, lam) if vanished is not lam else (lam,):
+            if self._evaluate(trial) <= point.value + noise:
+                return self._end(FitStatus.CONVERGED)
         return self._end_at(point, FitStatus.CONVERGED)
 
     def _end_at(self, point: _Point, status: FitStatus) -> Search:
@@ -236,15 +253,15 @@ class Secant:
 
 def block_sigma(factorization: Factorization) -> FloatArray:
     """Return Σ of one level in the coordinates of the factor's columns, (r, r)."""
-    lam = block_lam(factorization.blocks.factor, factorization.lam)
+    lam = block_lam(factorization.blocks.grouping, factorization.lam)
     return np.asarray(lam @ lam.T)
 
 
 def second_order(
-    factorization: Factorization, value: float, slope: FloatArray, curvature: FloatArray
+    factorization: Factorization, value: float, d: Derivatives, correction: FloatArray
 ) -> _Point:
-    """Carry derivatives in Σ, (r, r) and (r, r, r, r), over to steps of the terms' Λ."""
-    factor = factorization.blocks.factor
+    """Carry the derivatives in Σ over to steps of the terms' Λ."""
+    factor = factorization.blocks.grouping
     charts = [t.term.structure.chart(lam) for t, lam in _by_term(factor, factorization.lam)]
     canonical = tuple(lam for lam, _ in charts)
     basis = tuple(b for _, b in charts)
@@ -256,14 +273,22 @@ def second_order(
     )
     directions = half_steps + half_steps.transpose(0, 2, 1)
     flat = directions.reshape(len(directions), -1)
-    hessian = flat @ curvature.reshape(flat.shape[1], -1) @ flat.T
+    information = flat @ d.information.reshape(flat.shape[1], -1) @ flat.T
+    missed = flat @ correction.reshape(flat.shape[1], -1) @ flat.T
+    bend = _chart_curvature(factor, basis, d.gradient)
     return _Point(
         lam=canonical,
         value=value,
         basis=basis,
-        gradient=flat @ slope.ravel(),
-        hessian=hessian + _chart_curvature(factor, basis, slope),
+        gradient=flat @ d.gradient.ravel(),
+        hessian=information + missed + bend,
+        metric=information + _absolute(bend),
     )
+
+
+def _absolute(matrix: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.abs(values)) @ vectors.T
 
 
 def _by_term(factor: FactorBlock, lam: Lam) -> list[tuple[TermBlock, FloatArray]]:
@@ -291,6 +316,8 @@ def trust_region_step(
     """
     values, vectors = np.linalg.eigh(hessian)
     g = vectors.T @ gradient
+    if not np.isfinite(radius):  # the first step: as far as the Newton step
+        radius = max(1.0, float(np.linalg.norm(g)))
     flat = np.finfo(float).eps * len(g) * max(float(np.abs(values).max()), 1e-300)
     if values[0] > flat:
         step = -g / values
@@ -321,7 +348,8 @@ def _vanish(before: Lam, after: Lam) -> Lam:
     """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""
     out, changed = [], False
     for old, new in zip(before, after, strict=True):
-        gone = np.abs(new).max(axis=0) < VANISHING * np.abs(old).max(axis=0)
+        size = np.abs(new).max(axis=0)
+        gone = (size > 0) & (size < np.maximum(VANISHING * np.abs(old).max(axis=0), NOTHING))
         changed = changed or bool(gone.any())
         out.append(np.where(gone, 0.0, new))
     return tuple(out) if changed else after

@@ -21,8 +21,7 @@ SMALLEST_RESIDUAL_SHARE = 1e-8
 
 def moment_start(at_zero: Factorization, moments: Moments) -> tuple[FloatArray, ...]:
     """Return Λ of each term from the factorization at Λ = 0."""
-    blocks, factor = at_zero.blocks, at_zero.blocks.factor
-    assert factor is not None
+    blocks, factor = at_zero.blocks, at_zero.blocks.grouping
     bases = [_symmetric_basis(factor, k) for k in range(len(factor.terms))]
     directions = np.concatenate(bases).reshape(-1, factor.n_random**2)
     information = moments.information.reshape(directions.shape[1], -1)

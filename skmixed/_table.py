@@ -91,7 +91,7 @@ def numeric_column(column: Any, name: str, what: str = "Column") -> FloatArray:
 
 
 def _to_float(column: Any, name: str, what: str) -> FloatArray:
-    dtype = getattr(column, "dtype", None)
+    dtype: Any = getattr(column, "dtype", None)
     if isinstance(column, np.ndarray) and column.dtype == np.float64:
         return column
     if pd.api.types.is_complex_dtype(dtype):

@@ -22,8 +22,8 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_number(name: str, value: Any, *, integral: bool = False) -> None:
-    kind = numbers.Integral if integral else numbers.Real
-    if not isinstance(value, kind) or isinstance(value, bool):
+    kind: Any = numbers.Integral if integral else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind):
         wanted = "an integer" if integral else "a number"
         raise TypeError(f"{name}={value!r} is of type {type(value).__name__}. Give {wanted}.")
     if not value > 0:
