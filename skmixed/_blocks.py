@@ -23,8 +23,8 @@ RANK_TOLERANCE = 1e-12
 EXACT_FIT_SHARE = 1e-13
 
 
-# Numbers of a slab of levels, 256 KB.
-SLAB_NUMBERS = 32_768
+# Numbers of a slab of levels, 256 KB, and its least levels, a vector worth a call.
+SLAB_NUMBERS, SLAB_LEVELS = 32_768, 64
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _factor_block(
 def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
     """Turn (q, r, m) sums to slabs with the levels last, of the columns named."""
     q, r, _ = sums.shape
-    size = min(max(SLAB_NUMBERS // (r * len(columns)), 64), q)
+    size = min(max(SLAB_NUMBERS // (r * len(columns)), SLAB_LEVELS), q)
     out = np.zeros((-(-q // size), r, len(columns), size))
     for slab, start in zip(out, range(0, q, size), strict=True):
         part = sums[start : start + size]

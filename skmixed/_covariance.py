@@ -59,7 +59,9 @@ class Full:
         size = len(lam)
         if size == 1:
             return np.abs(lam), np.ones((1, 1, 1))
-        r, order = scipy.linalg.qr(lam.T, mode="r", pivoting=True, check_finite=False)
+        # Zero columns first go last, where the rotations leave them exact zeros.
+        nonzero = lam[:, np.argsort(~lam.any(axis=0), kind="stable")]
+        r, order = scipy.linalg.qr(nonzero.T, mode="r", pivoting=True, check_finite=False)
         canonical = np.empty_like(lam)
         canonical[order] = r.T
         rows, columns = np.tril_indices(size)

@@ -1,23 +1,22 @@
 """MixedLinearRegressor: scikit-learn's contract around the kernel."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixed import _validation as validation
+from skmixed._attributes import FittedAttributes
 from skmixed._crossprod import CrossProducts, accumulate
 from skmixed._encode import Encoder, Metadata, plan
 from skmixed._estimate import Estimate, estimate
 from skmixed._fit_warnings import fit_warnings
 from skmixed._predict import linear_predictor
-from skmixed._results import RandomEffects, covariances, variance_components
 from skmixed._summary import Summary, summarize
 from skmixed._table import Table, open_table
 from skmixed._terms import ColumnName, RandomEffect, parse_groups
@@ -28,7 +27,7 @@ FloatArray = NDArray[np.float64]
 Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...] | RandomEffect]
 
 
-class MixedLinearRegressor(RegressorMixin, BaseEstimator):
+class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
     The model is y = Xβ + Zb + ε with b_j ~ N(0, σ²Λ_kΛ_k') for level j of
@@ -266,47 +265,6 @@ class MixedLinearRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return summarize(self)
 
-    @property
-    def fixed_effects_(self) -> pd.Series:
-        """Fixed effects by name, the intercept first; 0 for dropped columns."""
-        estimate = self._need("fixed_effects_")
-        return pd.Series(estimate.solution.fixed, index=list(self._encoder.fixed_names))
-
-    @property
-    def random_effects_(self) -> Mapping[str, pd.DataFrame]:
-        """BLUPs: grouping factor → frame of levels × coefficients."""
-        return RandomEffects(self._encoder, self._need("random_effects_").solution)
-
-    @property
-    def covariances_(self) -> dict[str, pd.DataFrame]:
-        """Covariance of one group's effects by factor, on the scale of the data."""
-        return covariances(self._encoder, self._need("covariances_").solution)
-
-    @property
-    def variance_components_(self) -> pd.DataFrame:
-        """Variances: columns group, name, variance, sd, corr.
-
-        ``corr`` is the correlation with the term's first coefficient; terms of
-        three and more have those with the second in ``corr2``, and so on.
-        """
-        return variance_components(self._encoder, self._need("variance_components_").solution)
-
-    @property
-    def log_likelihood_(self) -> float:
-        """Log-likelihood (ML) or restricted log-likelihood (REML)."""
-        return -0.5 * self._need("log_likelihood_").solution.criterion
-
-    @property
-    def aic_(self) -> float:
-        """Akaike's criterion; counts the rank of X, all of θ, and σ."""
-        return self._need("aic_").solution.criterion + 2.0 * self._n_parameters()
-
-    @property
-    def bic_(self) -> float:
-        """Schwarz's criterion, with the number of samples under REML too."""
-        penalty = np.log(self._stats.n_rows) * self._n_parameters()
-        return float(self._need("bic_").solution.criterion + penalty)
-
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.
 
@@ -334,18 +292,6 @@ class MixedLinearRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_estimate" in vars(self)
-
-    def _need(self, attribute: str) -> Estimate:
-        """Return the estimate, or say as an attribute error that there is none."""
-        if "_estimate" not in vars(self):
-            raise AttributeError(
-                f"{type(self).__name__} has no attribute {attribute!r} before fit."
-            )
-        return self._estimate
-
-    def _n_parameters(self) -> int:
-        solution = self._estimate.solution
-        return len(solution.kept) + len(solution.theta) + 1
 
     def _unfitted_copy(self) -> "MixedLinearRegressor":
         """Return an estimator with this one's parameters and requests alone."""

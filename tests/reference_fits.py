@@ -115,7 +115,9 @@ class Reference:
         if name in frame.columns and pd.api.types.is_numeric_dtype(frame[name]):
             return frame[name].to_numpy(float)
         column = next(
-            c for c in load(self.dataset)["columns"] if c.get("levels") and name.startswith(c["name"])
+            c
+            for c in load(self.dataset)["columns"]
+            if c.get("levels") and name.startswith(c["name"])
         )
         rest = name.removeprefix(column["name"])
         if rest in column["levels"]:

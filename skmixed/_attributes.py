@@ -1,0 +1,76 @@
+"""What a fitted estimator shows on demand: estimates with their names.
+
+Plain properties: computed at each look, so that nothing stale is kept or pickled,
+and raising only AttributeError, since notebooks read them all.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from skmixed._crossprod import CrossProducts
+from skmixed._encode import Encoder
+from skmixed._estimate import Estimate
+from skmixed._results import RandomEffects, covariances, variance_components
+
+
+class FittedAttributes:
+    """The properties of a fitted `MixedLinearRegressor`."""
+
+    _encoder: Encoder
+    _stats: CrossProducts
+    _estimate: Estimate
+
+    @property
+    def fixed_effects_(self) -> pd.Series:
+        """Fixed effects by name, the intercept first; 0 for dropped columns."""
+        estimate = self._need("fixed_effects_")
+        return pd.Series(estimate.solution.fixed, index=list(self._encoder.fixed_names))
+
+    @property
+    def random_effects_(self) -> Mapping[str, pd.DataFrame]:
+        """BLUPs: grouping factor → frame of levels × coefficients."""
+        return RandomEffects(self._encoder, self._need("random_effects_").solution)
+
+    @property
+    def covariances_(self) -> dict[str, pd.DataFrame]:
+        """Covariance of one group's effects by factor, on the scale of the data."""
+        return covariances(self._encoder, self._need("covariances_").solution)
+
+    @property
+    def variance_components_(self) -> pd.DataFrame:
+        """Variances: columns group, name, variance, sd, corr.
+
+        ``corr`` is the correlation with the term's first coefficient; terms of
+        three and more have those with the second in ``corr2``, and so on.
+        """
+        return variance_components(self._encoder, self._need("variance_components_").solution)
+
+    @property
+    def log_likelihood_(self) -> float:
+        """Log-likelihood (ML) or restricted log-likelihood (REML)."""
+        return -0.5 * self._need("log_likelihood_").solution.criterion
+
+    @property
+    def aic_(self) -> float:
+        """Akaike's criterion; counts the rank of X, all of θ, and σ."""
+        return self._need("aic_").solution.criterion + 2.0 * self._n_parameters()
+
+    @property
+    def bic_(self) -> float:
+        """Schwarz's criterion, with the number of samples under REML too."""
+        penalty = np.log(self._stats.n_rows) * self._n_parameters()
+        return float(self._need("bic_").solution.criterion + penalty)
+
+    def _need(self, attribute: str) -> Estimate:
+        """Return the estimate, or say as an attribute error that there is none."""
+        if "_estimate" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {attribute!r} before fit."
+            )
+        return self._estimate
+
+    def _n_parameters(self) -> int:
+        solution = self._estimate.solution
+        return len(solution.kept) + len(solution.theta) + 1

@@ -1,0 +1,108 @@
+"""Imports point downwards, and the kernel knows neither pandas nor scikit-learn."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import skmixed
+
+PACKAGE = Path(skmixed.__file__).parent
+
+# From the bottom to the top; a module imports only from rows above its own.
+LAYERS = [
+    ["exceptions", "_covariance"],
+    ["_design"],
+    ["_crossprod"],
+    ["_blocks"],
+    ["_factorize"],
+    ["_criterion"],
+    ["_start", "_identify", "_solution"],
+    ["_optimize"],
+    ["_estimate"],
+    ["_threads", "_terms", "_levels", "_table"],
+    ["_encode"],
+    ["_validation", "_predict", "_results", "_fit_warnings", "_summary"],
+    ["_attributes"],
+    ["_regressor"],
+    ["datasets", "__init__"],
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+KERNEL = {name for names in LAYERS[:9] for name in names}
+ALLOWED = {
+    "sklearn": {"_table", "_validation", "_regressor", "_fit_warnings", "datasets"},
+    "pandas": {
+        "_levels",
+        "_table",
+        "_encode",
+        "_validation",
+        "_results",
+        "_summary",
+        "_attributes",
+        "datasets",
+    },
+    "threadpoolctl": {"_threads"},
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path):
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            yield node.module
+            if node.module == "skmixed":
+                yield from (f"skmixed.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downwards(path):
+    module = module_of(path)
+    assert module in LEVEL, f"{module} has no place in the layers"
+    for name in imports_of(path):
+        root, _, rest = name.partition(".")
+        below = rest.partition(".")[0]
+        if root == "skmixed" and below in LEVEL and below != module:
+            assert LEVEL[below] < LEVEL[module], f"{module} imports {below}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_third_parties_only_where_named(path):
+    module = module_of(path)
+    for name in imports_of(path):
+        root = name.partition(".")[0]
+        if root in sys.stdlib_module_names or root in ("skmixed", "numpy"):
+            continue
+        if module in KERNEL:
+            assert root == "scipy", f"{module} imports {name}"
+        elif root != "scipy":
+            assert module in ALLOWED.get(root, set()), f"{module} imports {name}"
+
+
+def test_budgets():
+    functions = []
+    for path in FILES:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 400, path.name
+        functions += [
+            (node.end_lineno - _first_statement(node).lineno + 1, path.name, node.name)
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef)
+        ]
+    assert max(functions)[0] <= 40, max(functions)
+    assert sorted(size for size, _, _ in functions)[len(functions) // 2] < 10
+    assert len(skmixed.__all__) <= 25
+
+
+def _first_statement(function):
+    """The first statement after the docstring."""
+    body = function.body
+    return body[1] if ast.get_docstring(function) and len(body) > 1 else body[0]
