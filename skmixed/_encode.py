@@ -92,7 +92,7 @@ class Factor:
     def codes(self, table: Table, metadata: Metadata) -> IntArray:
         """Return the level of each row, −1 where unknown or missing."""
         codes = [
-            level.codes(source.column(table, metadata))
+            level.codes(source.column(table, metadata), source.name)
             for level, source in zip(self.levels, self.sources, strict=True)
         ]
         if self.cells is None:

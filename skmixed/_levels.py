@@ -1,5 +1,6 @@
 """Labels of grouping columns: learned in fit, looked up in predict."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from skmixed.exceptions import UnknownLevelsWarning
 
 IntArray = NDArray[np.intp]
 
@@ -45,10 +48,24 @@ class ColumnLevels:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    def codes(self, column: Any) -> IntArray:
-        """Return the level of each row, −1 where unknown or missing."""
+    def codes(self, column: Any, name: str) -> IntArray:
+        """Return the level of each row, −1 where unknown or missing.
+
+        Warns
+        -----
+        UnknownLevelsWarning
+            If no label is known and they are of another kind than in fit.
+        """
         codes, uniques = factorize(column)
         known = self.index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, int)
+        if len(uniques) and (known < 0).all() and _kind(uniques) != _kind(self.labels):
+            warnings.warn(
+                f"No label of grouping column {name!r} is known: they are {_kind(uniques)} (such "
+                f"as {uniques[0]!r}), but in fit they were {_kind(self.labels)} (such as "
+                f"{self.labels[0]!r}). Convert the column to what it was.",
+                UnknownLevelsWarning,
+                stacklevel=5,
+            )
         return np.append(known, -1)[codes]
 
 
@@ -83,6 +100,16 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
             "number, or another hashable label."
         ) from error
     return codes.astype(np.intp, copy=False), _canonical(uniques)
+
+
+def _kind(labels: NDArray[Any]) -> str:
+    """Say in a word what labels are."""
+    if labels.dtype.kind in "iufb":
+        return "numbers"
+    if labels.dtype.kind in "mM":
+        return "dates"
+    inferred = pd.api.types.infer_dtype(labels, skipna=True)
+    return {"string": "text", "boolean": "booleans"}.get(inferred, "objects")
 
 
 def _narrow_span(values: NDArray[np.integer]) -> tuple[int, int] | None:

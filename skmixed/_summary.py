@@ -57,31 +57,42 @@ class Summary:
 
     def _random_rows(self) -> list[list[str]]:
         corr = [c for c in self.random.columns if c.startswith("corr")]
-        rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if corr else [])]]
+        has_corr = bool(self.random[corr].notna().any(axis=None)) if corr else False
+        variances, sds = _aligned(self.random["variance"]), _aligned(self.random["sd"])
+        rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if has_corr else [])]]
         before = None
-        for record in self.random.to_dict("records"):
+        for k, record in enumerate(self.random.to_dict("records")):
             group = "" if record["group"] == before else str(record["group"])
             before = record["group"]
-            shares = [_number(record[c], "{:.3f}") for c in corr]
-            row = [group, str(record["name"]), _number(record["variance"]), _number(record["sd"])]
-            rows.append([*row, " ".join(shares).rstrip()][: len(rows[0])])
+            row = [group, str(record["name"]), variances[k], sds[k]]
+            shares = [f"{record[c]:6.3f}" for c in corr if np.isfinite(record[c])]
+            triangle = " ".join(shares).ljust(7 * len(corr) - 1)
+            rows.append([*row, *([triangle] if has_corr else [])])
         return rows
 
     def _fixed_rows(self) -> list[list[str]]:
+        columns = [_aligned(self.fixed[name]) for name in self.fixed.columns]
         rows = [["", *self.fixed.columns]]
-        for name, values in zip(self.fixed.index, self.fixed.to_numpy(), strict=True):
-            rows.append([str(name), *(_number(v) for v in values)])
+        for k, name in enumerate(self.fixed.index):
+            rows.append([str(name), *(column[k] for column in columns)])
         return rows
 
 
-def _number(value: float, form: str = "{:.5g}") -> str:
-    return "" if np.isnan(value) else form.format(value)
+def _aligned(values: pd.Series) -> list[str]:
+    """Format a column with common decimals: five digits of the largest, two of the least."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not len(sizes):
+        return ["" if np.isnan(v) else f"{v:g}" for v in values]
+    digits = np.floor(np.log10([sizes.max(), sizes.min()]))
+    decimals = int(max(4 - digits[0], 1 - digits[1], 0))
+    form = f".{decimals}f" if decimals <= 8 and digits[0] < 12 else ".4e"
+    return ["" if np.isnan(v) else format(v, form) for v in values]
 
 
 def _lines(rows: list[list[str]]) -> str:
     """Align: names to the left, numbers to the right."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    names = [all(not _is_number(row[k]) for row in rows[1:]) for k in range(len(widths))]
+    names = [not any(_is_number(row[k]) for row in rows[1:]) for k in range(len(widths))]
     return "\n".join(
         " "
         + "  ".join(
@@ -94,10 +105,10 @@ def _lines(rows: list[list[str]]) -> str:
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        [float(part) for part in cell.split()]
     except ValueError:
         return False
-    return True
+    return bool(cell)
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -1,0 +1,31 @@
+"""Classical grouped data sets, and a generator of simulated ones."""
+
+from skmixed.datasets._generator import make_mixed_regression
+from skmixed.datasets._loaders import (
+    load_cake,
+    load_dyestuff,
+    load_dyestuff2,
+    load_machines,
+    load_oats,
+    load_orthodont,
+    load_pastes,
+    load_penicillin,
+    load_rail,
+    load_schools,
+    load_sleepstudy,
+)
+
+__all__ = [
+    "load_cake",
+    "load_dyestuff",
+    "load_dyestuff2",
+    "load_machines",
+    "load_oats",
+    "load_orthodont",
+    "load_pastes",
+    "load_penicillin",
+    "load_rail",
+    "load_schools",
+    "load_sleepstudy",
+    "make_mixed_regression",
+]
