@@ -91,10 +91,9 @@ class Factor:
 
     def codes(self, table: Table, metadata: Metadata) -> IntArray:
         """Return the level of each row, −1 where unknown or missing."""
-        codes = [
-            level.codes(source.column(table, metadata), source.name)
-            for level, source in zip(self.levels, self.sources, strict=True)
-        ]
+        codes = []
+        for level, source in zip(self.levels, self.sources, strict=True):
+            codes.append(level.codes(source.column(table, metadata), source.name))
         if self.cells is None:
             return codes[0]
         combined = _combine(codes, self.levels)

@@ -61,8 +61,8 @@ class ColumnLevels:
         if len(uniques) and (known < 0).all() and _kind(uniques) != _kind(self.labels):
             warnings.warn(
                 f"No label of grouping column {name!r} is known: they are {_kind(uniques)} (such "
-                f"as {uniques[0]!r}), but in fit they were {_kind(self.labels)} (such as "
-                f"{self.labels[0]!r}). Convert the column to what it was.",
+                f"as {uniques[0]}), but in fit they were {_kind(self.labels)} (such as "
+                f"{self.labels[0]}). Convert the column to what it was.",
                 UnknownLevelsWarning,
                 stacklevel=5,
             )
