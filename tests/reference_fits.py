@@ -74,7 +74,7 @@ class Reference:
     def slopes(self):
         return list(dict.fromkeys(c for t in self.terms for c in t["columns"] if c != INTERCEPT))
 
-    def X(self, frame=None):
+    def X(self, frame=None):  # noqa: N802
         """Fixed columns, slopes and grouping columns, as R's model matrix codes them."""
         frame = self.frame if frame is None else frame
         names = list(dict.fromkeys([*self.fixed_columns, *self.slopes]))

@@ -68,7 +68,7 @@ def test_criterion_is_the_optimum(fits, reference):
 @pytest.mark.parametrize("reference", SINGLE, ids=str)
 def test_fixed_effects(fits, reference):
     model, fit = fits(reference), reference.fit
-    estimates = model.fixed_effects_[[n for n in fit["fixef"]["names"]]]
+    estimates = model.fixed_effects_[list(fit["fixef"]["names"])]
     assert_allclose((estimates.to_numpy() - fit["fixef"]["values"]) / fit["se"], 0.0, atol=1e-5)
     assert_allclose(standard_errors(model), fit["se"], rtol=1e-4)
     dropped = set(reference.fixed_columns) - set(fit["fixef"]["names"])
