@@ -181,7 +181,7 @@ def plan(
     factors = list(dict.fromkeys(Factor(s) for s in sources))
     grouping = {s.position for group in sources for s in group}
     fixed_at = _fixed_positions(table, fixed, grouping)
-    slopes = [[_position(table, c, "slopes") for c in e.slopes] for e in random_effects]
+    slopes = [_slope_positions(table, effect) for effect in random_effects]
     numeric = tuple(sorted({*fixed_at, *(j for s in slopes for j in s)}))
     at = {position: k for k, position in enumerate(numeric, start=1)}
     terms = tuple(
@@ -222,6 +222,16 @@ def _fixed_positions(table: Table, fixed: Any, grouping: set[int | None]) -> lis
         return [j for j in range(table.n_columns) if j not in grouping]
     positions = [_position(table, c, "fixed") for c in as_columns(fixed, "fixed")]
     return sorted(set(positions))
+
+
+def _slope_positions(table: Table, effect: RandomEffect) -> list[int]:
+    positions = [_position(table, c, "slopes") for c in effect.slopes]
+    for j in positions:
+        if positions.count(j) > 1:
+            raise ValueError(
+                f"Slope column {table.label(j)!r} is named twice in slopes={list(effect.slopes)!r}."
+            )
+    return positions
 
 
 _ROLES = {"groups": "Grouping column", "fixed": "Fixed-effects column", "slopes": "Slope column"}

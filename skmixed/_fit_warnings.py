@@ -51,10 +51,13 @@ def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
 def _non_integral(encoder: Encoder) -> Iterator[Message]:
     for factor in encoder.factors:
         for source, levels in zip(factor.sources, factor.levels, strict=True):
-            if levels.labels.dtype.kind == "f":
+            if levels.labels.dtype.kind != "f":
+                continue
+            broken = levels.labels[levels.labels != np.round(levels.labels)]
+            if len(broken):
                 yield (
                     f"The labels of grouping column {source.name!r} are not whole numbers (such as "
-                    f"{levels.labels[0]!s}). If a scaler has transformed it, pass it through "
+                    f"{broken[0]!s}). If a scaler has transformed it, pass it through "
                     "instead; if it is a measurement, it is no grouping column.",
                     UserWarning,
                 )

@@ -57,7 +57,12 @@ class ColumnLevels:
             If no label is known and they are of another kind than in fit.
         """
         codes, uniques = factorize(column)
-        known = self.index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, int)
+        own, wanted = self.index, pd.Index(uniques)
+        if own.dtype != wanted.dtype:
+            # By dtype, pandas would match numbers as floats, where large integers merge, and dates
+            # with text. As objects they are hashed.
+            own, wanted = (pd.Index(a, dtype=object, tupleize_cols=False) for a in (own, wanted))
+        known = own.get_indexer(wanted)
         if len(uniques) and (known < 0).all() and _kind(uniques) != _kind(self.labels):
             warnings.warn(
                 f"No label of grouping column {name!r} is known: they are {_kind(uniques)} (such "

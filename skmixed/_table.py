@@ -102,9 +102,15 @@ def _to_float(column: Any, name: str, what: str) -> FloatArray:
         return np.asarray(column, dtype=np.float64)
     if pd.api.types.is_object_dtype(dtype):
         return _objects_to_float(np.asarray(column), name, what)
-    raise ValueError(
-        f"{what} {name!r} (dtype {dtype}) is not numeric. Encode it first, for example with "
-        "OneHotEncoder in a ColumnTransformer, or name it in `groups`."
+    raise ValueError(f"{what} {name!r} (dtype {dtype}) is not numeric. {_advice(what)}")
+
+
+def _advice(what: str) -> str:
+    if what != "Column":
+        return "Give numbers."
+    return (
+        "Encode it first, for example with OneHotEncoder in a ColumnTransformer, or name it in "
+        "`groups`."
     )
 
 
@@ -117,6 +123,5 @@ def _objects_to_float(values: NDArray[Any], name: str, what: str) -> FloatArray:
     else:
         return clean.astype(np.float64)
     raise ValueError(
-        f"{what} {name!r} (dtype object) is not numeric: it holds {value!r}. Encode it first, for "
-        "example with OneHotEncoder in a ColumnTransformer, or name it in `groups`."
+        f"{what} {name!r} (dtype object) is not numeric: it holds {value!r}. {_advice(what)}"
     )

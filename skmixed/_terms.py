@@ -169,6 +169,8 @@ def _as_term(group: Any) -> RandomEffect:
 
 def _group_name(groups: Any) -> GroupName:
     if isinstance(groups, tuple | list):
+        if not groups:
+            raise ValueError(f"groups={groups!r} names no column. Name one or several.")
         columns = as_columns(groups, "groups")
         return columns[0] if len(columns) == 1 else columns
     return _column(groups, "groups")

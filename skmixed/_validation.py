@@ -144,6 +144,11 @@ def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
     if isinstance(include, str):
         check_choice("include", include, ("all", "fixed"))
         return tuple(range(len(names))) if include == "all" else ()
+    if not np.iterable(include):
+        raise TypeError(
+            f"include={include!r} is of type {type(include).__name__}. Give 'all', 'fixed' or a "
+            "list of grouping factors."
+        )
     for name in include:
         if name not in names:
             raise ValueError(
@@ -166,7 +171,7 @@ def open_prediction_metadata(
             "into X and name them in the constructor."
         )
     metadata = open_metadata(groups, n_rows, is_named=is_named)
-    if needed == {METADATA_NAME} or len(needed) == 1 == len(metadata.columns):
+    if len(needed) == 1 == len(metadata.columns):
         # One unnamed column of labels stands for the only factor.
         return Metadata(dict.fromkeys(needed, next(iter(metadata.columns.values()))))
     for name in sorted(needed - set(metadata.columns)):

@@ -1,0 +1,85 @@
+"""scikit-learn's own checks of an estimator, with and without a grouping column."""
+
+import numpy as np
+import pytest
+import sklearn
+from reference_fits import read_frame
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmixed import MixedLinearRegressor
+
+WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
+INTEGERS = "check_positive_only_tag_during_fit"
+
+GROUPED = [
+    MixedLinearRegressor(groups=-1),
+    MixedLinearRegressor(groups=-1, random_slopes=[0]),
+]
+
+# The checks make up data without regard to what a model needs of them.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{warning}")
+    for warning in (
+        # 15 rows of 30 columns, and constant columns.
+        "skmixed.exceptions.RankDeficiencyWarning",
+        # The same, and a y that is a function of X.
+        "skmixed.exceptions.ExactFitWarning",
+        # Groups drawn at random, so that they do not differ.
+        "skmixed.exceptions.SingularFitWarning",
+    )
+] + [
+    # A last column of measurements, which stands for the grouping column.
+    pytest.mark.filterwarnings("ignore:The labels of grouping column:UserWarning"),
+]
+
+
+def expected_failures(estimator):
+    failures = {
+        WEIGHTS: "weights are precisions as in lme4: doubling a weight is not repeating a row"
+    }
+    if _version() < (1, 7, 1):
+        failures[INTEGERS] = "subtracts a float in place from its own integers (scikit-learn 1.7.0)"
+    return failures
+
+
+def _version():
+    return tuple(int(part) for part in sklearn.__version__.split(".")[:3] if part.isdigit())
+
+
+@parametrize_with_checks([MixedLinearRegressor()])
+def test_least_squares(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(GROUPED, expected_failed_checks=expected_failures)
+def test_grouped(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("estimator", GROUPED, ids=str)
+def test_one_exemption_and_it_is_needed(estimator):
+    assert set(expected_failures(estimator)) - {INTEGERS} == {WEIGHTS}
+    # The check gives the repeated rows more samples than the weighted ones, which
+    # are too few for its nine columns here.
+    with pytest.raises(ValueError, match="9 samples do not suffice"):
+        getattr(estimator_checks, WEIGHTS)("MixedLinearRegressor", clone(estimator))
+
+
+def test_doubling_a_weight_is_not_repeating_a_row():
+    """The reason for the exemption, in numbers of lme4."""
+    frame = read_frame("sleepstudy")
+    weights = 1 + np.arange(len(frame)) % 2
+    rows = np.repeat(np.arange(len(frame)), weights)
+    model = MixedLinearRegressor("Subject", method="ml")
+    X, y = frame[["Days", "Subject"]], frame["Reaction"]
+    weighted = model.fit(X, y, sample_weight=weights)
+    repeated = clone(model).fit(X.iloc[rows], y.iloc[rows])
+    # lme4's values have two decimals.
+    assert _deviations(weighted) == pytest.approx((37.25, 36.83), abs=0.005)
+    assert _deviations(repeated) == pytest.approx((29.87, 37.27), abs=0.005)
+
+
+def _deviations(model):
+    return model.sigma_, np.sqrt(model.covariances_["Subject"].iloc[0, 0])

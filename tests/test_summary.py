@@ -1,0 +1,153 @@
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference_fits import read_frame
+
+from skmixed import MixedLinearRegressor
+from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
+
+FRAME = read_frame("sleepstudy")
+X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
+
+
+def summary(X=X, y=Y, groups="Subject", **parameters):
+    return MixedLinearRegressor(groups, **parameters).fit(X, y).summary()
+
+
+def words(text):
+    return [line.split() for line in str(text).splitlines()]
+
+
+def test_numbers_of_sleepstudy():
+    found = words(summary(random_slopes="Days"))
+    # lme4's numbers as `summary()` prints them there, and more digits here.
+    assert ["Linear", "mixed", "model", "fitted", "by", "REML"] in found
+    assert [
+        *("REML", "criterion:", "1743.6283", "logLik:", "-871.8141"),
+        *("AIC:", "1755.628", "BIC:", "1774.786"),
+    ] in found
+    assert ["Subject", "(Intercept)", "612.09", "24.740"] in found
+    assert ["Days", "35.07", "5.922", "0.066"] in found
+    assert ["residual", "654.94", "25.592"] in found
+    assert ["Samples:", "180", "Levels:", "Subject", "18"] in found
+    assert ["(Intercept)", "251.41", "6.8246", "36.838"] in found
+    assert ["Days", "10.47", "1.5458", "6.771"] in found
+
+
+def test_maximum_likelihood_has_a_deviance():
+    text = str(summary(random_slopes="Days", method="ml"))
+    assert "fitted by maximum likelihood" in text
+    assert "deviance (-2 log-likelihood): 1751.9393" in text
+    assert "REML" not in text
+
+
+def test_least_squares_says_so():
+    found = summary(X[["Days"]], groups=None)
+    assert str(found).startswith("Ordinary least squares (groups=None: no random effects)")
+    assert "Levels" not in str(found)
+    assert list(found.fixed.columns) == ["Estimate", "Std. Error", "t value"]
+
+
+@pytest.mark.parametrize("slopes", [None, "Days"])
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e9])
+def test_fits_in_80_columns(slopes, scale):
+    text = str(summary(y=scale * Y, random_slopes=slopes))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_columns_are_aligned():
+    lines = str(summary(random_slopes="Days")).splitlines()
+    start = lines.index("Fixed effects:")
+    table = lines[start + 1 : start + 4]
+    assert len({len(line) for line in table}) == 1
+    points = [[k for k, c in enumerate(line) if c == "."] for line in table[1:]]
+    assert points[0] == points[1]
+
+
+def test_attributes_are_the_numbers():
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, Y)
+    found = model.summary()
+    pd.testing.assert_frame_equal(found.random, model.variance_components_)
+    assert list(found.fixed["Estimate"]) == list(model.fixed_effects_)
+    t = found.fixed["Estimate"] / found.fixed["Std. Error"]
+    np.testing.assert_array_equal(found.fixed["t value"], t)
+    assert repr(found) == str(found)
+
+
+def test_level_counts_of_an_interaction():
+    table = X.assign(half=X["Days"] < 5)
+    text = str(summary(table, groups=[("Subject", "half")]))
+    assert "Samples: 180   Levels: Subject:half 36" in text
+
+
+def test_correlations_of_three_coefficients_are_a_triangle():
+    table = X.assign(z=np.random.default_rng(0).normal(size=len(X)))
+    text = summary(table, random_slopes=["Days", "z"])
+    found = words(text)
+    assert ["Days", "35.93", "5.994", "0.054"] in found
+    assert ["z", "31.14", "5.581", "0.344", "-0.293"] in found
+    lines = str(text).splitlines()
+    rows = [line for line in lines if line.endswith(("0.054", "-0.293"))]
+    assert rows[0].index("0.054") == rows[1].index("0.344")
+
+
+def test_no_column_of_correlations_without_any():
+    assert "Corr" in str(summary(random_slopes="Days"))
+    assert "Corr" not in str(summary(random_slopes="Days", covariance="diag"))
+    assert "Corr" not in str(summary())
+
+
+def test_notes():
+    frame = read_frame("dyestuff2")
+    with pytest.warns(SingularFitWarning):
+        singular = summary(frame[["Batch"]], frame["Yield"], groups="Batch")
+    assert "Singular fit: an estimated covariance matrix has a variance of 0." in str(singular)
+    assert "The search for the variance components converged." in str(singular)
+    with pytest.warns(RankDeficiencyWarning):
+        deficient = summary(X.assign(one=1.0, two=2.0))
+    assert "Dropped as linearly dependent: one, two." in str(deficient)
+    assert np.isnan(deficient.fixed.loc["one", "Std. Error"])
+    assert ["one", "0.0000"] in words(deficient) or ["one", "0.00"] in words(deficient)
+
+
+class Page(HTMLParser):
+    """Collects the tags and the cells, and checks that tags are closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_has_the_cells_of_the_text():
+    found = summary(random_slopes="Days")
+    page = Page(found._repr_html_())
+    for cell in ("Subject", "(Intercept)", "612.09", "25.592", "36.838", found.title, found.counts):
+        assert cell in page.text
+    assert page.tags.count("table") == 2
+    assert page.tags.count("tr") == 4 + 3
+
+
+def test_html_escapes_labels():
+    evil = "<script>alert('x')</script>&amp;"
+    table = X.rename(columns={"Days": evil, "Subject": f"g{evil}"})
+    found = summary(table, groups=f"g{evil}", random_slopes=evil)
+    html = found._repr_html_()
+    page = Page(html)
+    assert "script" not in page.tags
+    assert {evil, f"g{evil}"} <= set(page.text)
+    assert evil in str(found)

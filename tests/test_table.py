@@ -1,0 +1,185 @@
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from numpy.testing import assert_array_equal
+
+from skmixed._table import numeric_column, open_table
+
+FRAME = pd.DataFrame({"x": [1.5, 2.0, -3.0], "g": ["a", "b", "a"], "n": [3, 1, 2]})
+
+NAMED = {
+    "pandas": FRAME,
+    "pandas, other index": FRAME.set_axis([7, 7, 9]),
+    "pandas, nullable": FRAME.convert_dtypes(),
+    "pandas, pyarrow": FRAME.convert_dtypes(dtype_backend="pyarrow"),
+    "polars": pl.DataFrame(FRAME.to_dict("list")),
+    "pyarrow": pa.table(FRAME.to_dict("list")),
+}
+NAMELESS = {
+    "pandas with integer names": FRAME.set_axis([2, 0, 1], axis=1),
+    "pandas with mixed names": FRAME.set_axis(["x", 0, 1], axis=1),
+    "object array": FRAME.to_numpy(dtype=object),
+    "list of arrays": [np.array(row, dtype=object) for row in FRAME.to_numpy(dtype=object)],
+}
+ALL = {**NAMED, **NAMELESS}
+
+
+def values(column):
+    return np.asarray(column, dtype=object).tolist()
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_columns_by_position(source):
+    table = open_table(ALL[source])
+    assert (table.n_rows, table.n_columns) == (3, 3)
+    assert [values(table.get(j)) for j in range(3)] == [values(FRAME[c]) for c in FRAME]
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_names(source):
+    table = open_table(ALL[source])
+    assert table.names == (tuple(FRAME.columns) if source in NAMED else None)
+    expected = list(FRAME.columns) if source in NAMED else ["x0", "x1", "x2"]
+    assert [table.label(j) for j in range(3)] == expected
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_rows(source):
+    table = open_table(ALL[source]).rows(np.array([True, False, True]))
+    assert table.n_rows == 2
+    assert values(table.get(1)) == ["a", "a"]
+    assert_array_equal(numeric_column(table.get(2), "n"), [3.0, 2.0])
+
+
+@pytest.mark.parametrize("source", ALL)
+def test_numeric_columns(source):
+    table = open_table(ALL[source])
+    for j, name in ((0, "x"), (2, "n")):
+        found = numeric_column(table.get(j), name)
+        assert found.dtype == np.float64
+        assert_array_equal(found, FRAME[name])
+    with pytest.raises(ValueError, match=r"Column 'g' .* is not numeric"):
+        numeric_column(table.get(1), "g")
+
+
+def test_duplicated_names_keep_their_columns():
+    table = open_table(pd.concat([FRAME, 2 * FRAME[["x"]]], axis=1))
+    assert table.names == ("x", "g", "n", "x")
+    assert values(table.get(3)) == [3.0, 4.0, -6.0]
+
+
+def test_an_array_of_floats_is_not_copied():
+    X = np.arange(6.0).reshape(3, 2)
+    column = open_table(X).get(1)
+    assert np.shares_memory(numeric_column(column, "x1"), X)
+
+
+@pytest.mark.parametrize("empty", [FRAME.iloc[:0], pl.DataFrame(FRAME.iloc[:0].to_dict("list"))])
+def test_no_rows(empty):
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        open_table(empty)
+
+
+@pytest.mark.parametrize("empty", [FRAME[[]], np.empty((3, 0))])
+def test_no_columns(empty):
+    with pytest.raises(ValueError, match=r"Found array with 0 feature\(s\)"):
+        open_table(empty)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1, 0, 2], dtype="Int64"),
+        pd.Series([1, 0, 2], dtype="Float32"),
+        pd.Series([1, 0, 2], dtype="int64[pyarrow]"),
+        pd.Series([1, 0, 2], dtype="uint8"),
+        np.array([1, 0, 2], dtype=np.float32),
+        np.array([1, 0, 2], dtype=object),
+        np.array([1, False, np.float32(2)], dtype=object),
+        np.array([Decimal(1), 0, Fraction(4, 2)], dtype=object),
+    ],
+)
+def test_kinds_of_numbers(column):
+    found = numeric_column(column, "x")
+    assert found.dtype == np.float64
+    assert_array_equal(found, [1.0, 0.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([True, False]),
+        pd.Series([True, False]),
+        pd.Series([True, False], dtype="boolean"),
+        np.array([True, False], dtype=object),
+    ],
+)
+def test_booleans_are_0_and_1(column):
+    assert_array_equal(numeric_column(column, "x"), [1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([1.0, np.nan, np.nan]),
+        pd.Series([1, None, None], dtype="Int64"),
+        pd.Series([1, None, None], dtype="double[pyarrow]"),
+        pd.Series([True, None, None], dtype="boolean"),
+        np.array([1, None, pd.NA], dtype=object),
+    ],
+)
+def test_missing_numbers(column):
+    message = r"Column 'x' contains NaN \(2 such values, first at row 1\)\. Impute or drop"
+    with pytest.raises(ValueError, match=message):
+        numeric_column(column, "x")
+
+
+def test_infinite_numbers():
+    message = r"Column 'x' contains infinity \(1 such values, first at row 2\)"
+    with pytest.raises(ValueError, match=message):
+        numeric_column(np.array([1.0, 0.0, -np.inf]), "x")
+
+
+def test_finite_numbers_with_an_infinite_sum():
+    column = np.array([1e308, 1e308])
+    assert numeric_column(column, "x") is column
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        (pd.Series(["m", "f"], dtype="str"), "str"),
+        (pd.Series(["m", "f"], dtype="string[pyarrow]"), "string"),
+        (np.array(["m", "f"]), "<U1"),
+        (pd.Series(pd.Categorical([1, 2])), "category"),
+        (pd.Series(pd.to_datetime(["2020-01-01"])), "datetime64"),
+        (pd.Series(pd.to_timedelta([1], unit="D")), "timedelta64"),
+    ],
+)
+def test_columns_that_are_no_numbers(column, dtype):
+    message = rf"Column 'sex' \(dtype {dtype}.*\) is not numeric\. Encode it first.* in `groups`"
+    with pytest.raises(ValueError, match=message):
+        numeric_column(column, "sex")
+
+
+@pytest.mark.parametrize("text", ["m", b"m", "1.5"])
+def test_objects_that_are_no_numbers(text):
+    column = np.array([1.0, text, None], dtype=object)
+    message = rf"Column 'sex' \(dtype object\) is not numeric: it holds {text!r}\. Encode it first"
+    with pytest.raises(ValueError, match=message):
+        numeric_column(column, "sex")
+
+
+def test_text_where_no_column_is_meant():
+    with pytest.raises(ValueError, match=r"The response 'y' \(.*\) is not numeric\. Give numbers"):
+        numeric_column(np.array(["a"]), "y", what="The response")
+
+
+def test_complex_numbers():
+    with pytest.raises(ValueError, match="Complex data not supported: column 'x' is complex"):
+        numeric_column(np.array([1j]), "x")

@@ -1,0 +1,126 @@
+import contextlib
+import io
+import threading
+
+import numpy as np
+import pytest
+import scipy.linalg  # noqa: F401  (loads SciPy's BLAS before the pools are counted)
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skmixed import MixedLinearRegressor
+from skmixed._threads import single_threaded_blas
+
+# Threads of the pools outside the limit, on a machine with one core too.
+OUTSIDE = 3
+WAIT = 30  # seconds until a deadlock becomes a failure
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture
+def several_threads():
+    with threadpool_limits(OUTSIDE, user_api="blas"):
+        assert blas_threads() == {OUTSIDE}
+        yield
+
+
+@pytest.mark.usefixtures("several_threads")
+class TestOneThread:
+    def test_one_inside_and_restored_after(self):
+        for _ in range(2):
+            with single_threaded_blas():
+                assert blas_threads() == {1}
+            assert blas_threads() == {OUTSIDE}
+
+    def test_nested(self):
+        with single_threaded_blas():
+            with single_threaded_blas():
+                assert blas_threads() == {1}
+            assert blas_threads() == {1}
+        assert blas_threads() == {OUTSIDE}
+
+    def test_an_exception_restores(self):
+        with pytest.raises(RuntimeError, match="inside"), single_threaded_blas():
+            raise RuntimeError("inside")
+        assert blas_threads() == {OUTSIDE}
+        with single_threaded_blas():
+            assert blas_threads() == {1}
+
+    def test_a_fit_runs_under_the_limit(self):
+        output = ThreadsAtWrite()
+        with contextlib.redirect_stdout(output):
+            random_model(verbose=1)
+        assert output.seen == {1}
+        assert blas_threads() == {OUTSIDE}
+
+    def test_a_failed_fit_restores(self):
+        # The group among the fixed effects is found by the kernel, under the limit.
+        with pytest.raises(ValueError, match="span of the fixed effects"):
+            random_model(encode=True)
+        assert blas_threads() == {OUTSIDE}
+
+
+class ThreadsAtWrite(io.StringIO):
+    """Notes the threads of BLAS whenever a line is printed."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def write(self, text):
+        self.seen |= blas_threads()
+        return len(text)
+
+
+def random_model(*, encode=False, **parameters):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(6.0), [3, 4, 5, 6, 7, 8])
+    x = rng.normal(size=33)
+    X = np.column_stack([x, groups, groups[:, None] == np.arange(6)][: 3 if encode else 2])
+    y = groups * (1 + x) + rng.normal(size=33)
+    return MixedLinearRegressor(1, random_slopes=0, **parameters).fit(X, y)
+
+
+def overlap(inner):
+    """Hold the limit in a thread of its own; call `inner` in another meanwhile."""
+    is_in, may_leave = threading.Event(), threading.Event()
+
+    def outer():
+        with single_threaded_blas():
+            is_in.set()
+            may_leave.wait(WAIT)
+
+    threads = [threading.Thread(target=target) for target in (outer, inner)]
+    threads[0].start()
+    assert is_in.wait(WAIT)
+    threads[1].start()
+    threads[1].join(WAIT)
+    still = blas_threads()
+    may_leave.set()
+    threads[0].join(WAIT)
+    return still
+
+
+@pytest.mark.skipif(blas_threads() == {1}, reason="one core: there is nothing to restore")
+def test_overlapping_threads():
+    before, seen = blas_threads(), []
+
+    def inner():
+        with single_threaded_blas():
+            seen.append(blas_threads())
+
+    # The limit stays when the inner one leaves, and goes with the outer one.
+    assert overlap(inner) == {1}
+    assert seen == [{1}]
+    assert blas_threads() == before
+
+
+@pytest.mark.skipif(blas_threads() == {1}, reason="one core: there is nothing to restore")
+def test_overlapping_fits():
+    expected, found = random_model().theta_, []
+    before = blas_threads()
+    assert overlap(lambda: found.append(random_model().theta_)) == {1}
+    np.testing.assert_array_equal(found, [expected])
+    assert blas_threads() == before
