@@ -1,27 +1,24 @@
 """The cross-products of one model, laid out for the factorizations of a search.
 
-`assemble` picks from the statistics what a model uses: the fixed-effects columns
-that are linearly independent, and the products of the grouping factor with
-them. Arrays over levels have the levels last, so that the algebra of the small
-matrices (r × r per level) runs in long vectors, without a loop over levels.
+`assemble` picks from the statistics what a model uses. One grouping factor, the
+one with most columns, is eliminated level by level; its arrays have the levels
+last, so that the algebra of its small matrices (r × r per level) runs in long
+vectors, without a loop over levels. What is left, the core, is one dense matrix
+of the other factors' columns, the independent columns of X, and y; a sparse
+matrix of cells couples the two.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._crossprod import CONSTANT_SHARE, CrossProducts, FactorProducts
+from skmixed._crossprod import CrossProducts, FactorProducts
 from skmixed._design import Model, Term
+from skmixed._rank import independent_columns, raw_squares, residual_floor, total_around
 
 FloatArray = NDArray[np.float64]
-
-# Squared pivot, on columns of unit length, below which a column counts as a
-# combination of the columns before it.
-RANK_TOLERANCE = 1e-12
-# Share of y'y (centered) that rounding leaves of a residual sum of squares of 0.
-EXACT_FIT_SHARE = 1e-13
-
 
 # Numbers of a slab of levels, 256 KB, and its least levels, a vector worth a call.
 SLAB_NUMBERS, SLAB_LEVELS = 32_768, 64
@@ -34,9 +31,11 @@ class TermBlock:
     Attributes
     ----------
     term : Term
+    index : int
+        Position among the model's terms.
     to_block : (r, s) array
         From the search's coefficients (slopes centered and scaled where that
-        leaves the model as it is) to those of the block's columns.
+        leaves the model as it is) to those of the factor's columns.
     to_user : (s, s) array
         From the search's coefficients to those of the user's columns.
     start : int
@@ -44,6 +43,7 @@ class TermBlock:
     """
 
     term: Term
+    index: int
     to_block: FloatArray
     to_user: FloatArray
     start: int
@@ -58,35 +58,62 @@ class TermBlock:
 
 
 @dataclass(frozen=True)
-class FactorBlock:
-    """One grouping factor: Z'Z per level and Z'[X y].
+class FactorTerms:
+    """The terms on one grouping factor.
+
+    Attributes
+    ----------
+    n_levels, n_columns : int
+        Levels q, and columns r of the factor.
+    terms : tuple of TermBlock
+    core : slice or None
+        The factor's place in the core, level by level; None where eliminated.
+    entries : slice
+        The place of its Σ, row by row, among the parameters of all factors.
+    """
+
+    n_levels: int
+    n_columns: int
+    terms: tuple[TermBlock, ...]
+    core: slice | None
+    entries: slice
+
+    def lam(self, lam: tuple[FloatArray, ...]) -> FloatArray:
+        """Join the terms' Λ to that of the factor's columns, (r, s)."""
+        parts = [t.to_block @ lam[t.index] for t in self.terms]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class Eliminated:
+    """The products of the factor that is eliminated.
 
     Attributes
     ----------
     products : (k, r, m, b) array
         Per-level products of the factor's r columns with m columns, in k slabs
         of b levels; the last one is filled up with zeros.
-    n_levels : int
     random, fixed : (r,) and (p + 1,) arrays of int
         Where among the m columns the factor's own are, and X's and y's.
-    terms : tuple of TermBlock
+    cells : sparse (q, q_core) array or None
+        Which core columns meet each level.
+    values : (r, n_cells) array
+        The products there, in the order of the cells.
+    rows : (n_cells,) array of int
+        Level of each cell.
     """
 
     products: FloatArray
-    n_levels: int
     random: NDArray[np.intp]
     fixed: NDArray[np.intp]
-    terms: tuple[TermBlock, ...]
+    cells: sp.csr_array | None
+    values: FloatArray
+    rows: NDArray[np.intp]
 
-    @property
-    def n_random(self) -> int:
-        """Columns of the factor, r."""
-        return int(self.products.shape[1])
-
-    @property
-    def n_effects(self) -> int:
-        """Columns of Λ: coefficients per level, over all terms."""
-        return sum(t.size for t in self.terms)
+    def with_values(self, values: FloatArray) -> sp.csr_array:
+        """Return the cells holding other values, (q, q_core)."""
+        assert self.cells is not None
+        return sp.csr_array((values, self.cells.indices, self.cells.indptr), shape=self.cells.shape)
 
 
 @dataclass(frozen=True)
@@ -95,13 +122,16 @@ class Blocks:
 
     Attributes
     ----------
-    total : (p + 1, p + 1) array
-        Products of the independent columns of X and of y.
+    core : (q_core + p + 1,) * 2 array
+        Products of the columns of the factors not eliminated, of the
+        independent columns of X, and of y.
     kept : tuple of int
         Positions, among the model's fixed effects, of the independent ones.
     center : (p + 1,) array
         What was subtracted from these columns and from y.
-    factor : FactorBlock or None
+    eliminated : Eliminated or None
+    factors : tuple of FactorTerms
+        The eliminated one first.
     n_rows : int
     dof : int
         n − rank X for REML, n for ML: the divisor of the residual variance.
@@ -110,10 +140,11 @@ class Blocks:
     reml : bool
     """
 
-    total: FloatArray
+    core: FloatArray
     kept: tuple[int, ...]
     center: FloatArray
-    factor: FactorBlock | None
+    eliminated: Eliminated | None
+    factors: tuple[FactorTerms, ...]
     n_rows: int
     dof: int
     sum_log_weights: float
@@ -121,100 +152,154 @@ class Blocks:
     reml: bool
 
     @property
-    def grouping(self) -> FactorBlock:
-        """The factor of a model that has one."""
-        assert self.factor is not None, "a model without random effects has no factor"
-        return self.factor
+    def n_fixed(self) -> int:
+        return len(self.kept)
 
     @property
-    def n_fixed(self) -> int:
-        return len(self.total) - 1
+    def n_core(self) -> int:
+        """Columns of random effects in the core."""
+        return len(self.core) - self.n_fixed - 1
+
+    @property
+    def core_factors(self) -> tuple[FactorTerms, ...]:
+        return self.factors[1:]
+
+    @property
+    def terms(self) -> list[tuple[FactorTerms, TermBlock]]:
+        """All terms with their factors, in the model's order."""
+        pairs = [(f, t) for f in self.factors for t in f.terms]
+        return sorted(pairs, key=lambda pair: pair[1].index)
 
 
 def assemble(stats: CrossProducts, model: Model) -> Blocks:
     """Lay out what `model` uses of the statistics; decide the rank of X."""
     y = len(stats.center) - 1
-    fixed_center = stats.center if model.has_intercept else np.zeros_like(stats.center)
-    total = _fixed_total(stats, fixed_center)
-    kept = independent_columns(total, list(model.fixed), _raw_squares(stats))
+    center = stats.center if model.has_intercept else np.zeros_like(stats.center)
+    total = total_around(stats, center)
+    kept = independent_columns(total, list(model.fixed), raw_squares(stats))
     used = [*(model.fixed[k] for k in kept), y]
-    n = stats.n_rows
+    order = elimination_order(stats, model)
     return Blocks(
-        total=total[np.ix_(used, used)],
+        core=_core(stats, order[1:], total[np.ix_(used, used)], center, used),
         kept=kept,
-        center=fixed_center[used],
-        factor=_factor_block(stats, model, fixed_center, used) if model.terms else None,
-        n_rows=n,
-        dof=n - len(kept) if model.reml else n,
+        center=center[used],
+        eliminated=_eliminated(stats, order, center, used) if order else None,
+        factors=_factor_terms(stats, model, order),
+        n_rows=stats.n_rows,
+        dof=stats.n_rows - len(kept) if model.reml else stats.n_rows,
         sum_log_weights=stats.sum_log_weights,
-        floor=_residual_floor(stats, total[y, y]),
+        floor=residual_floor(stats, total[y, y]),
         reml=model.reml,
     )
 
 
-def independent_columns(
-    gram: FloatArray, columns: list[int], raw_squares: FloatArray
-) -> tuple[int, ...]:
-    """Return the positions of the first linearly independent columns, in order.
-
-    By the pivots of a Cholesky factorization of the scaled products; a column
-    whose pivot is below `RANK_TOLERANCE` is passed over.
-    """
-    squares = np.diagonal(gram)[columns]
-    norms = np.sqrt(np.where(squares > CONSTANT_SHARE * raw_squares[columns], squares, 0.0))
-    safe = np.where(norms > 0, norms, 1.0)
-    scaled = gram[np.ix_(columns, columns)] / np.outer(safe, safe)
-    kept: list[int] = []
-    rows = np.zeros((len(columns), len(columns)))  # of the factor, one a kept column
-    for j in range(len(columns)):
-        done = rows[: len(kept)]
-        rest = scaled[j] - done[:, j] @ done
-        if norms[j] > 0 and rest[j] > RANK_TOLERANCE:
-            rows[len(kept)] = rest / np.sqrt(rest[j])
-            kept.append(j)
-    return tuple(kept)
+def elimination_order(stats: CrossProducts, model: Model) -> list[int]:
+    """Return the model's factors, the one with most columns first."""
+    used = sorted({t.factor for t in model.terms})
+    return sorted(used, key=lambda k: -stats.factors[k].sums[:, :, 0].size)
 
 
-def _fixed_total(stats: CrossProducts, center: FloatArray) -> FloatArray:
+def _factor_terms(stats: CrossProducts, model: Model, order: list[int]) -> tuple[FactorTerms, ...]:
+    out: list[FactorTerms] = []
+    core = entries = 0
+    for position, k in enumerate(order):
+        factor = stats.factors[k]
+        r, size = len(factor.columns), factor.sums[:, :, 0].size
+        out.append(
+            FactorTerms(
+                n_levels=len(factor.counts),
+                n_columns=r,
+                terms=_term_blocks(stats, model.terms, k),
+                core=slice(core, core + size) if position else None,
+                entries=slice(entries, entries + r * r),
+            )
+        )
+        core += size if position else 0
+        entries += r * r
+    return tuple(out)
+
+
+def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
+    """Return the products of two factors' columns, (q₁·r₁, q₂·r₂)."""
+    for pair in stats.pairs:
+        if (pair.first, pair.second) == (first, second):
+            return pair.matrix
+    return pair_matrix(stats, second, first).T.tocsr()
+
+
+def _core(
+    stats: CrossProducts,
+    factors: list[int],
+    total: FloatArray,
+    center: FloatArray,
+    used: list[int],
+) -> FloatArray:
+    """Lay out the dense matrix of what is not eliminated."""
+    if not factors:
+        return total
+    sizes = [stats.factors[k].sums[:, :, 0].size for k in factors]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    n = int(starts[-1])
+    core = np.zeros((n + len(used),) * 2)
+    core[n:, n:] = total
+    for i, k in enumerate(factors):
+        rows = slice(starts[i], starts[i + 1])
+        factor = stats.factors[k]
+        core[rows, rows] = _block_diagonal(factor.sums[:, :, list(factor.columns)])
+        core[rows, n:] = _around(factor, stats, center)[:, :, used].reshape(sizes[i], -1)
+        core[n:, rows] = core[rows, n:].T
+        for j in range(i):
+            columns = slice(starts[j], starts[j + 1])
+            core[rows, columns] = pair_matrix(stats, k, factors[j]).toarray()
+            core[columns, rows] = core[rows, columns].T
+    return core
+
+
+def _block_diagonal(blocks: FloatArray) -> FloatArray:
+    q, r, _ = blocks.shape
+    out = np.zeros((q, r, q, r))
+    out[np.arange(q), :, np.arange(q)] = blocks
+    return out.reshape(q * r, q * r)
+
+
+def _around(factor: FactorProducts, stats: CrossProducts, center: FloatArray) -> FloatArray:
+    """Move the center of the other columns, not of the factor's own."""
     shift = center - stats.center
-    total = stats.total - np.outer(stats.total[0], shift)
-    return np.asarray(total - np.outer(shift, total[0]))
+    return factor.sums - factor.sums[:, :, :1] * shift if shift.any() else factor.sums
 
 
-def _raw_squares(stats: CrossProducts) -> FloatArray:
-    return np.diagonal(_fixed_total(stats, np.zeros_like(stats.center)))
-
-
-def _residual_floor(stats: CrossProducts, y_squares: float) -> float:
-    """Return the residual sum of squares that rounding leaves of an exact fit."""
-    eps = np.finfo(float).eps
-    rounding_of_y = float(_raw_squares(stats)[-1]) * eps**2
-    return max(EXACT_FIT_SHARE * y_squares, rounding_of_y, np.finfo(float).tiny)
-
-
-def _factor_block(
-    stats: CrossProducts, model: Model, fixed_center: FloatArray, used: list[int]
-) -> FactorBlock:
-    factor = stats.factors[0]
-    if model.has_intercept:
-        columns = list(dict.fromkeys([*factor.columns, *used]))
+def _eliminated(
+    stats: CrossProducts, order: list[int], center: FloatArray, used: list[int]
+) -> Eliminated:
+    factor = stats.factors[order[0]]
+    own = list(factor.columns)
+    if np.array_equal(center, stats.center):
+        columns = list(dict.fromkeys([*own, *used]))
         products = _in_slabs(factor.sums, columns)
+        random, fixed = ([columns.index(c) for c in part] for part in (own, used))
     else:
         # X and y are not centered here, the factor's own columns still are.
-        shift = fixed_center - stats.center
-        raw = factor.sums - factor.sums[:, :, :1] * shift
-        own = _in_slabs(factor.sums, list(factor.columns))
-        products = np.concatenate([own, _in_slabs(raw, used)], axis=2)
-        columns = [*(-1 - c for c in factor.columns), *used]
-    at = {column: i for i, column in enumerate(columns)}
-    own_keys = factor.columns if model.has_intercept else columns[: len(factor.columns)]
-    return FactorBlock(
-        products=products,
-        n_levels=len(factor.counts),
-        random=np.array([at[c] for c in own_keys]),
-        fixed=np.array([at[c] for c in used]),
-        terms=_term_blocks(stats, model.terms, factor),
-    )
+        around = _around(factor, stats, center)
+        parts = [_in_slabs(factor.sums, own), _in_slabs(around, used)]
+        products = np.concatenate(parts, axis=2)
+        random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
+    cells, values, rows = _cells(stats, order, len(own))
+    return Eliminated(products, np.array(random), np.array(fixed), cells, values, rows)
+
+
+def _cells(
+    stats: CrossProducts, order: list[int], r: int
+) -> tuple[sp.csr_array | None, FloatArray, NDArray[np.intp]]:
+    """Join the pairs of the eliminated factor with each other one."""
+    if len(order) == 1:
+        return None, np.empty((r, 0)), np.empty(0, dtype=np.intp)
+    pairs = [pair_matrix(stats, order[0], k) for k in order[1:]]
+    joined = sp.hstack(pairs, format="csr")
+    joined.sort_indices()
+    # The r rows of a level have the same cells.
+    values = np.stack([joined[a::r].data for a in range(r)])
+    cells = joined[::r]
+    return cells, values, np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
 
 
 def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
@@ -229,21 +314,22 @@ def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
 
 
 def _term_blocks(
-    stats: CrossProducts, terms: tuple[Term, ...], factor: FactorProducts
+    stats: CrossProducts, terms: tuple[Term, ...], factor: int
 ) -> tuple[TermBlock, ...]:
     blocks: list[TermBlock] = []
-    for term in terms:
-        to_user = _search_to_user(stats, term)
-        to_block = _user_to_block(stats, term, factor) @ to_user
-        start = blocks[-1].columns.stop if blocks else 0
-        blocks.append(TermBlock(term, to_block, to_user, start))
+    for index, term in enumerate(terms):
+        if term.factor == factor:
+            to_user = _search_to_user(stats, term)
+            to_block = _user_to_block(stats, term, stats.factors[factor]) @ to_user
+            start = blocks[-1].columns.stop if blocks else 0
+            blocks.append(TermBlock(term, index, to_block, to_user, start))
     return tuple(blocks)
 
 
 def _search_to_user(stats: CrossProducts, term: Term) -> FloatArray:
     """Return the map from centered and scaled coefficients to the user's."""
     columns = list(term.columns)
-    squares = (stats.centered_squares if term.is_centered else _raw_squares(stats))[columns]
+    squares = (stats.centered_squares if term.is_centered else raw_squares(stats))[columns]
     if term.has_intercept:
         squares[columns.index(0)] = stats.sum_weights
     if not term.structure.is_scale_invariant:

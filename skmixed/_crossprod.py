@@ -8,6 +8,7 @@ a function of these sums; their size does not depend on the number of rows.
 """
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,37 @@ class FactorProducts:
 
 
 @dataclass(frozen=True)
+class PairProducts:
+    """Cross-products of two grouping factors, over the cells that occur.
+
+    Attributes
+    ----------
+    first, second : int
+        Positions of the factors.
+    matrix : sparse (q₁·r₁, q₂·r₂) array
+        Σ w (d_a − c_a)(d_b − c_b) over the rows of each pair of levels; every
+        pair that occurs has all its r₁ × r₂ entries, level by level.
+    """
+
+    first: int
+    second: int
+    matrix: sp.csr_array
+
+    def shifted(self, own: tuple[FloatArray, FloatArray], sizes: tuple[int, int]) -> "PairProducts":
+        """Move the center of both factors' columns."""
+        if sizes == (1, 1):  # only the ones, which have no center
+            return self
+        blocks = self.matrix.tobsr(sizes)
+        values = blocks.data - own[0][:, None] * blocks.data[:, :1, :]
+        values -= values[:, :, :1] * own[1]
+        parts = (values, blocks.indices, blocks.indptr)
+        return replace(self, matrix=sp.bsr_array(parts, shape=self.matrix.shape).tocsr())
+
+    def __add__(self, other: "PairProducts") -> "PairProducts":
+        return replace(self, matrix=_add_keeping_zeros(self.matrix, other.matrix))
+
+
+@dataclass(frozen=True)
 class CrossProducts:
     """Cross-products of all rows seen.
 
@@ -67,6 +99,8 @@ class CrossProducts:
         What was subtracted from each column; 0 for the ones.
     total : (m, m) array
     factors : tuple of FactorProducts
+    pairs : tuple of PairProducts
+        Of each two factors, in the order (0, 1), (0, 2), (1, 2) …
     """
 
     n_rows: int
@@ -74,6 +108,7 @@ class CrossProducts:
     center: FloatArray
     total: FloatArray
     factors: tuple[FactorProducts, ...]
+    pairs: tuple[PairProducts, ...] = ()
 
     @property
     def sum_weights(self) -> float:
@@ -103,7 +138,12 @@ class CrossProducts:
         total = self.total - np.outer(self.total[0], shift)
         total -= np.outer(shift, total[0])
         factors = tuple(f.shifted(shift) for f in self.factors)
-        return replace(self, center=center, total=total, factors=factors)
+        own = [shift[list(f.columns)] for f in self.factors]
+        pairs = tuple(
+            p.shifted((own[p.first], own[p.second]), (len(own[p.first]), len(own[p.second])))
+            for p in self.pairs
+        )
+        return replace(self, center=center, total=total, factors=factors, pairs=pairs)
 
     def __add__(self, other: "CrossProducts") -> "CrossProducts":
         """Add the sums of further rows on the same columns and levels.
@@ -122,6 +162,7 @@ class CrossProducts:
             center=center,
             total=a.total + b.total,
             factors=tuple(f + g for f, g in zip(a.factors, b.factors, strict=True)),
+            pairs=tuple(p + q for p, q in zip(a.pairs, b.pairs, strict=True)),
         )
 
 
@@ -134,19 +175,25 @@ def accumulate(design: Design) -> CrossProducts:
     # A block with fewer rows than levels would spend its time on empty levels.
     widest = max((f.n_levels * len(f.columns) for f in design.factors), default=0)
     step = max(BLOCK_ROWS, widest)
-    stats = _block(design, slice(0, step), None)
+    table = np.empty((min(step, design.n_rows), design.n_columns))
+    stats = _block(design, slice(0, step), None, table)
     for start in range(step, design.n_rows, step):
-        block = _block(design, slice(start, start + step), stats.center)
-        stats = stats + block
+        stats = stats + _block(design, slice(start, start + step), stats.center, table)
     return stats
 
 
-def _block(design: Design, rows: slice, center: FloatArray | None) -> CrossProducts:
-    """Reduce one block around `center`, or around its own mean if that is far."""
-    design, rows = _sorted_block(design, rows)
+def _block(
+    design: Design, rows: slice, center: FloatArray | None, table: FloatArray
+) -> CrossProducts:
+    """Reduce one block around `center`, or around its own mean if that is far.
+
+    `table` is overwritten: first writes to fresh memory would cost as much as
+    the arithmetic.
+    """
     weights = None if design.weights is None else design.weights[rows]
     around = _block_mean(design, rows, weights) if center is None else center
-    table, total = _gather(design, rows, weights, around)
+    table = table[: len(design.y[rows])]
+    total = _gather(design, rows, weights, around, table)
     stats = CrossProducts(
         n_rows=len(table),
         sum_log_weights=0.0 if weights is None else float(np.log(weights).sum()),
@@ -155,38 +202,18 @@ def _block(design: Design, rows: slice, center: FloatArray | None) -> CrossProdu
         factors=(),
     )
     if center is not None and _has_drifted(stats, stats.mean):
-        return _block(design, rows, None)
-    return replace(stats, factors=tuple(_factor_block(f, rows, table) for f in design.factors))
-
-
-def _sorted_block(design: Design, rows: slice) -> tuple[Design, slice]:
-    """Take the rows of a block level by level where that pays.
-
-    A row adds r·m numbers to its level's sums; they stay in the cache while
-    rows of one level follow each other.
-    """
-    widest = max(design.factors, key=lambda f: f.n_levels * len(f.columns), default=None)
-    if widest is None or len(widest.columns) == 1:
-        return design, rows
-    codes = widest.codes[rows]
-    if np.all(codes[1:] >= codes[:-1]):
-        return design, rows
-    order = _counting_sort(codes, widest.n_levels)
-    picked = Design(
-        columns=tuple(column[rows][order] for column in design.columns),
-        y=design.y[rows][order],
-        weights=None if design.weights is None else design.weights[rows][order],
-        factors=tuple(replace(f, codes=f.codes[rows][order]) for f in design.factors),
+        return _block(design, rows, None, table)
+    z = [_indicators(f, rows, table) for f in design.factors]
+    return replace(
+        stats,
+        factors=tuple(
+            _factor_block(f, rows, own, table) for f, own in zip(design.factors, z, strict=True)
+        ),
+        pairs=tuple(
+            PairProducts(f, g, _sorted(z[f].tocsr() @ z[g].T))
+            for f, g in combinations(range(len(z)), 2)
+        ),
     )
-    return picked, slice(None)
-
-
-def _counting_sort(codes: NDArray[np.intp], n_levels: int) -> NDArray[np.int32]:
-    """Sort small integers in linear time, as SciPy turns columns to rows."""
-    n = len(codes)
-    starts = np.arange(n + 1, dtype=np.int32)
-    parts = (np.ones(n, np.int8), codes.astype(np.int32), starts)
-    return np.asarray(sp.csc_array(parts, shape=(n_levels, n)).tocsr().indices)
 
 
 def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:
@@ -195,11 +222,14 @@ def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> Floa
 
 
 def _gather(
-    design: Design, rows: slice, weights: FloatArray | None, center: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Lay the centered columns, times √w, side by side; sum their products."""
+    design: Design,
+    rows: slice,
+    weights: FloatArray | None,
+    center: FloatArray,
+    table: FloatArray,
+) -> FloatArray:
+    """Lay the centered columns, times √w, side by side; return the sum of their products."""
     columns = [column[rows] for column in (*design.columns, design.y)]
-    table = np.empty((len(columns[0]), len(columns) + 1))
     table[:, 0] = 1.0
     total = np.zeros((table.shape[1],) * 2)
     root = None if weights is None else np.sqrt(weights)[:, None]
@@ -211,24 +241,43 @@ def _gather(
         if root is not None:
             stripe *= root[part]
         total += stripe.T @ stripe
-    return table, total
+    return total
 
 
-def _factor_block(factor: FactorDesign, rows: slice, table: FloatArray) -> FactorProducts:
-    """Sum the products per level, as a sparse (q·r, n) times a dense (n, m)."""
-    codes = factor.codes[rows]
-    n, m = table.shape
-    r = len(factor.columns)
+def _indicators(factor: FactorDesign, rows: slice, table: FloatArray) -> sp.csc_array:
+    """Z' of one factor, (q·r, n): a row of the data is a column of it."""
+    codes, (n, r) = factor.codes[rows], (len(table), len(factor.columns))
     index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
     indices = codes.astype(index)[:, None] * r + np.arange(r, dtype=index)
     starts = np.arange(0, n * r + 1, r, dtype=index)
     parts = (table[:, list(factor.columns)].ravel(), indices.ravel(), starts)
-    z = sp.csc_array(parts, shape=(factor.n_levels * r, n))
+    return sp.csc_array(parts, shape=(factor.n_levels * r, n))
+
+
+def _factor_block(
+    factor: FactorDesign, rows: slice, z: sp.csc_array, table: FloatArray
+) -> FactorProducts:
+    """Sum the products per level, as a sparse (q·r, n) times a dense (n, m)."""
+    shape = (factor.n_levels, len(factor.columns), table.shape[1])
     return FactorProducts(
         columns=factor.columns,
-        sums=np.asarray(z @ table).reshape(factor.n_levels, r, m),
-        counts=np.bincount(codes, minlength=factor.n_levels),
+        sums=np.asarray(z @ table).reshape(shape),
+        counts=np.bincount(factor.codes[rows], minlength=factor.n_levels),
     )
+
+
+def _sorted(matrix: sp.csr_array) -> sp.csr_array:
+    matrix.sort_indices()
+    return matrix
+
+
+def _add_keeping_zeros(a: sp.csr_array, b: sp.csr_array) -> sp.csr_array:
+    """Add sparse matrices without dropping entries that happen to be zero."""
+    parts = [m.tocoo() for m in (a, b)]
+    data, rows, columns = (
+        np.concatenate([getattr(m, name) for m in parts]) for name in ("data", "row", "col")
+    )
+    return _sorted(sp.coo_array((data, (rows, columns)), shape=a.shape).tocsr())
 
 
 def _has_drifted(stats: CrossProducts, mean: FloatArray) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from skmixed._blocks import assemble
-from skmixed._criterion import moments
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._factorize import factorize, zero_lam
 from skmixed._identify import Findings, examine
+from skmixed._moments import moments
 from skmixed._optimize import Search, minimize
 from skmixed._solution import Solution, solve
 from skmixed._start import moment_start

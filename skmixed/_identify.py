@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._blocks import FactorBlock, TermBlock
-from skmixed._criterion import Moments
+from skmixed._blocks import Blocks
 from skmixed._factorize import Factorization
+from skmixed._moments import Moments
+from skmixed._start import symmetric_directions
 
 FloatArray = NDArray[np.float64]
 
@@ -40,50 +41,44 @@ class Findings:
 
 def examine(at_zero: Factorization, moments: Moments | None) -> Findings:
     """Examine the factorization at Λ = 0, where Z'V⁻¹Z = Z'Z."""
-    factor = at_zero.blocks.factor
-    if factor is None or moments is None:
-        return Findings(rank=at_zero.blocks.n_fixed)
+    blocks = at_zero.blocks
+    if moments is None:
+        return Findings(rank=blocks.n_fixed)
     # Where X alone reproduces y there is nothing left to be flat in.
-    may_be_flat = at_zero.blocks.reml and not at_zero.is_exact_fit
+    may_be_flat = blocks.reml and not at_zero.is_exact_fit
     return Findings(
-        rank=at_zero.blocks.n_fixed,
-        spanned=_spanned(factor, moments) if may_be_flat else (),
-        undetermined=_undetermined(at_zero.blocks.n_rows, factor),
+        rank=blocks.n_fixed,
+        spanned=_spanned(blocks, moments) if may_be_flat else (),
+        undetermined=_undetermined(blocks, moments),
     )
 
 
-def _spanned(factor: FactorBlock, moments: Moments) -> tuple[tuple[int, int], ...]:
-    own = factor.products[:, :, factor.random].sum(axis=(0, 3))
+def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
     found = []
-    for k, term in enumerate(factor.terms):
-        before, after = (_own_diagonal(term, m) for m in (own, moments.zpz))
-        gone = np.flatnonzero((before > 0) & (after <= ROUNDING_SHARE * before))
-        found += [(k, term.term.columns[a]) for a in gone]
+    for factor, term in blocks.terms:
+        r = factor.n_columns
+        own, left = (
+            np.einsum("ra,rs,sa->a", term.to_block, m[factor.entries].reshape(r, r), term.to_block)
+            for m in (moments.zz, moments.zpz)
+        )
+        gone = np.flatnonzero((own > 0) & (left <= ROUNDING_SHARE * own))
+        found += [(term.index, term.term.columns[a]) for a in gone]
     return tuple(found)
 
 
-def _own_diagonal(term: TermBlock, matrix: FloatArray) -> FloatArray:
-    return np.einsum("ra,rs,sa->a", term.to_block, matrix, term.to_block)
-
-
-def _undetermined(n_rows: int, factor: FactorBlock) -> tuple[int, ...]:
+def _undetermined(blocks: Blocks, moments: Moments) -> tuple[int, ...]:
     """Find terms without a unique covariance, from tr(V_a V_b) at V = I."""
-    found = []
-    r = factor.n_random
-    squares = factor.products[:, :, factor.random].reshape(len(factor.products), r * r, -1)
-    products = np.matmul(squares, squares.transpose(0, 2, 1)).sum(axis=0)  # Σ_j A_ab A_cd
-    information = products.reshape((r,) * 4).transpose(1, 2, 3, 0).reshape(r * r, r * r)
-    trace = squares.sum(axis=(0, 2))
-    for k, term in enumerate(factor.terms):
-        _, basis = term.term.structure.chart(np.eye(term.size))
-        moved = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block)
-        flat = (moved + moved.transpose(0, 2, 1)).reshape(len(basis), -1)
-        full = np.empty((len(basis) + 1,) * 2)
-        full[0, 0] = n_rows
-        full[0, 1:] = full[1:, 0] = flat @ trace
-        full[1:, 1:] = flat @ information @ flat.T
+    found, start = [], 0
+    directions = symmetric_directions(blocks)
+    for _, term in blocks.terms:
+        own = directions[start : start + term.term.structure.n_theta(term.size)]
+        start += len(own)
+        full = np.empty((len(own) + 1,) * 2)
+        full[0, 0] = blocks.n_rows
+        full[0, 1:] = full[1:, 0] = own @ moments.zz
+        full[1:, 1:] = own @ moments.raw @ own.T
         scale = np.sqrt(np.diagonal(full))
         scaled = full / np.outer(scale, scale) if (scale > 0).all() else np.zeros_like(full)
         if np.linalg.eigvalsh(scaled)[0] <= ROUNDING_SHARE:
-            found.append(k)
+            found.append(term.index)
     return tuple(found)

@@ -16,9 +16,9 @@ import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
-from skmixed._blocks import FactorBlock, TermBlock
+from skmixed._blocks import TermBlock
 from skmixed._criterion import Derivatives, criterion, derivatives
-from skmixed._factorize import Factorization, block_lam, factorize
+from skmixed._factorize import Factorization, factorize
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -32,12 +32,14 @@ ACCEPT, GROW = 0.1, 0.75
 VANISHING = 0.5
 # Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
 NOTHING = 1e-8
-# Differences of the criterion below this share of it are rounding.
-ROUNDING = 1e-13
+# Differences of the criterion below this share of it are rounding, and what of a
+# predicted gain can matter: an estimate is off by the root of it, in standard errors.
+ROUNDING, RESOLUTION = 1e-13, 2e-15
 # A secant update whose denominator is a smaller share is left out.
 SKIP = 1e-8
 # Average information alone is given up where it gains less than this per step.
-SLOW = 0.02
+# No less than that where the criterion falls without bound: nothing to learn there.
+SLOW, FALLING = 0.02, 0.9
 # Smallest eigenvalue of the trust region's metric, as a share of its largest.
 RIDGE = 1e-10
 
@@ -108,7 +110,7 @@ def minimize(
     """
     if at_zero.is_exact_fit:
         return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
-    if at_zero.blocks.factor is None:
+    if at_zero.blocks.eliminated is None:
         return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
     return _Descent(at_zero, tol, max_iter, report).run(start)
 
@@ -152,7 +154,7 @@ class _Descent:
             expected = point.decrease(step)
             lam = point.moved(step)
             rate = expected / before if before > 0 else 0.0
-            self.is_slow = self.is_slow or (rate > SLOW and np.isfinite(before))
+            self.is_slow = self.is_slow or (SLOW < rate < FALLING and np.isfinite(before))
             if is_interior and self._is_last(point, expected, before):
                 return self._last_step(point, lam)
             trial = _vanish(point.lam, lam) if may_vanish else lam
@@ -174,7 +176,7 @@ class _Descent:
     def _model(self, value: float) -> _Point:
         """Model the criterion around the latest Λ, with what the steps taught."""
         d = derivatives(self.latest)
-        sigma = block_sigma(self.latest)
+        sigma = all_entries(self.latest)
         if self.secant is None:
             self.secant = Secant(sigma, d.gradient, np.zeros_like(d.information))
         else:
@@ -185,12 +187,12 @@ class _Descent:
         """Whether what a step leaves to gain is below the tolerance.
 
         Near the optimum the gain falls by a constant rate or faster from step to
-        step, so that a step leaves about the rate times its own gain. Less than
-        the spacing of floating-point numbers at the criterion is nothing.
+        step, so that a step leaves about the rate times its own gain. What the
+        criterion's own rounding hides is nothing.
         """
         settled = np.isfinite(before) and not self.is_slow
         rate = min(1.0, expected / before) if settled else 1.0
-        return expected * rate <= max(self.tol, float(np.spacing(abs(point.value))))
+        return expected * rate <= max(self.tol, RESOLUTION * abs(point.value))
 
     def _last_step(self, point: _Point, lam: Lam) -> Search:
         """Take the last step, to an exact zero where it leads to zero."""
@@ -242,68 +244,59 @@ class Secant:
     def after(self, sigma: FloatArray, d: Derivatives, *, learns: bool) -> "Secant":
         """Take in the derivatives at one more Σ."""
         step = sigma - self.sigma
-        modeled = np.einsum("abcd,cd->ab", d.information + self.correction, step)
-        missing = d.gradient - self.gradient - (modeled + modeled.T) / 2
-        along = float((missing * step).sum())
+        missing = d.gradient - self.gradient - (d.information + self.correction) @ step
+        along = float(missing @ step)
         correction = self.correction
         if learns and abs(along) > SKIP * float(np.linalg.norm(missing) * np.linalg.norm(step)):
-            correction = correction + np.multiply.outer(missing, missing) / along
+            correction = correction + np.outer(missing, missing) / along
         return Secant(sigma, d.gradient, correction)
 
 
-def block_sigma(factorization: Factorization) -> FloatArray:
-    """Return Σ of one level in the coordinates of the factor's columns, (r, r)."""
-    lam = block_lam(factorization.blocks.grouping, factorization.lam)
-    return np.asarray(lam @ lam.T)
+def all_entries(factorization: Factorization) -> FloatArray:
+    """Return the entries of Σ of all factors, each row by row."""
+    lams = [factor.lam(factorization.lam) for factor in factorization.blocks.factors]
+    return np.concatenate([(lam @ lam.T).ravel() for lam in lams])
 
 
 def second_order(
     factorization: Factorization, value: float, d: Derivatives, correction: FloatArray
 ) -> _Point:
     """Carry the derivatives in Σ over to steps of the terms' Λ."""
-    factor = factorization.blocks.grouping
-    charts = [t.term.structure.chart(lam) for t, lam in _by_term(factor, factorization.lam)]
-    canonical = tuple(lam for lam, _ in charts)
-    basis = tuple(b for _, b in charts)
-    half_steps = np.concatenate(
-        [
-            np.einsum("ra,iab,sb->irs", t.to_block, b, t.to_block @ lam)
-            for (t, lam), b in zip(_by_term(factor, canonical), basis, strict=True)
-        ]
-    )
-    directions = half_steps + half_steps.transpose(0, 2, 1)
-    flat = directions.reshape(len(directions), -1)
-    information = flat @ d.information.reshape(flat.shape[1], -1) @ flat.T
-    missed = flat @ correction.reshape(flat.shape[1], -1) @ flat.T
-    bend = _chart_curvature(factor, basis, d.gradient)
+    canonical, bases, directions, bends = [], [], [], []
+    for factor, term in factorization.blocks.terms:
+        lam, basis = term.term.structure.chart(factorization.lam[term.index])
+        half_steps = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block @ lam)
+        rows = np.zeros((len(basis), len(d.gradient)))
+        rows[:, factor.entries] = (half_steps + half_steps.transpose(0, 2, 1)).reshape(
+            len(basis), -1
+        )
+        slope = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
+        canonical.append(lam)
+        bases.append(basis)
+        directions.append(rows)
+        bends.append(_bend(term, basis, slope))
+    flat = np.concatenate(directions)
+    information = flat @ d.information @ flat.T
+    bend = scipy.linalg.block_diag(*bends)
     return _Point(
-        lam=canonical,
+        lam=tuple(canonical),
         value=value,
-        basis=basis,
-        gradient=flat @ d.gradient.ravel(),
-        hessian=information + missed + bend,
+        basis=tuple(bases),
+        gradient=flat @ d.gradient,
+        hessian=information + flat @ correction @ flat.T + bend,
         metric=information + _absolute(bend),
     )
+
+
+def _bend(term: TermBlock, basis: FloatArray, slope: FloatArray) -> FloatArray:
+    """Return 2 ⟨G_k, E_i E_j'⟩: the curvature of Λ → ΛΛ'."""
+    own = term.to_block.T @ slope @ term.to_block
+    return np.asarray(2.0 * np.einsum("iab,ac,jcb->ij", basis, own, basis, optimize=True))
 
 
 def _absolute(matrix: FloatArray) -> FloatArray:
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.abs(values)) @ vectors.T
-
-
-def _by_term(factor: FactorBlock, lam: Lam) -> list[tuple[TermBlock, FloatArray]]:
-    return list(zip(factor.terms, lam, strict=True))
-
-
-def _chart_curvature(
-    factor: FactorBlock, basis: tuple[FloatArray, ...], gradient: FloatArray
-) -> FloatArray:
-    """Return 2 ⟨G_k, E_i E_j'⟩, block by term: the curvature of Λ → ΛΛ'."""
-    parts = []
-    for term, b in zip(factor.terms, basis, strict=True):
-        own = term.to_block.T @ gradient @ term.to_block
-        parts.append(2.0 * np.einsum("iab,ac,jcb->ij", b, own, b, optimize=True))
-    return parts[0] if len(parts) == 1 else scipy.linalg.block_diag(*parts)
 
 
 def trust_region_step(
@@ -316,8 +309,8 @@ def trust_region_step(
     """
     values, vectors = np.linalg.eigh(hessian)
     g = vectors.T @ gradient
-    if not np.isfinite(radius):  # the first step: as far as the Newton step
-        radius = max(1.0, float(np.linalg.norm(g)))
+    if not np.isfinite(radius):  # the first step: twice the step of the metric alone
+        radius = max(1.0, 2.0 * float(np.linalg.norm(g)))
     flat = np.finfo(float).eps * len(g) * max(float(np.abs(values).max()), 1e-300)
     if values[0] > flat:
         step = -g / values

@@ -314,6 +314,8 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
             response, weights = response[keep], weights[keep]
         encoder, design = encoder.learn(table, metadata, response, weights)
         validation.check_levels(encoder, table.n_rows, weights)
+        validation.check_factors(encoder, [f.codes for f in design.factors])
+        validation.check_memory(encoder)
         with single_threaded_blas():
             self._estimate_from(encoder, accumulate(design))
 

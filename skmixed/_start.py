@@ -8,9 +8,9 @@ which are REML's where the optimum is interior.
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._blocks import FactorBlock
-from skmixed._criterion import Moments
+from skmixed._blocks import Blocks
 from skmixed._factorize import Factorization
+from skmixed._moments import Moments
 
 FloatArray = NDArray[np.float64]
 
@@ -21,36 +21,37 @@ SMALLEST_RESIDUAL_SHARE = 1e-8
 
 def moment_start(at_zero: Factorization, moments: Moments) -> tuple[FloatArray, ...]:
     """Return Λ of each term from the factorization at Λ = 0."""
-    blocks, factor = at_zero.blocks, at_zero.blocks.grouping
-    bases = [_symmetric_basis(factor, k) for k in range(len(factor.terms))]
-    directions = np.concatenate(bases).reshape(-1, factor.n_random**2)
-    information = moments.information.reshape(directions.shape[1], -1)
-    traces = directions @ moments.zpz.ravel()
-    system = np.block(
-        [
-            [np.array([[float(blocks.n_rows - blocks.n_fixed)]]), traces[None]],
-            [traces[:, None], directions @ information @ directions.T],
-        ]
-    )
-    squares = np.concatenate([[at_zero.residual_squares], directions @ moments.outer.ravel()])
+    blocks = at_zero.blocks
+    directions = symmetric_directions(blocks)
+    traces = directions @ moments.zpz
+    system = np.empty((len(directions) + 1,) * 2)
+    system[0, 0] = blocks.n_rows - blocks.n_fixed
+    system[0, 1:] = system[1:, 0] = traces
+    system[1:, 1:] = directions @ moments.information @ directions.T
+    squares = np.concatenate([[at_zero.residual_squares], directions @ moments.outer])
     solution = np.linalg.lstsq(system, squares, rcond=None)[0]
     if not solution[0] > SMALLEST_RESIDUAL_SHARE * at_zero.sigma_squared:
-        return tuple(np.eye(t.size) for t in factor.terms)
-    return _factors(factor, solution[1:] / solution[0])
+        return tuple(np.eye(t.size) for _, t in blocks.terms)
+    return _factors(blocks, solution[1:] / solution[0])
 
 
-def _symmetric_basis(factor: FactorBlock, k: int) -> FloatArray:
-    """Directions of Σ of one term, in the coordinates of the factor's columns."""
-    term = factor.terms[k]
-    _, basis = term.term.structure.chart(np.eye(term.size))
-    moved = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block)
-    return np.asarray((moved + moved.transpose(0, 2, 1)) / 2)
+def symmetric_directions(blocks: Blocks) -> FloatArray:
+    """Directions of Σ of all terms, over the entries of all factors."""
+    size = blocks.factors[-1].entries.stop
+    out = []
+    for factor, term in blocks.terms:
+        _, basis = term.term.structure.chart(np.eye(term.size))
+        moved = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block)
+        rows = np.zeros((len(basis), size))
+        rows[:, factor.entries] = ((moved + moved.transpose(0, 2, 1)) / 2).reshape(len(basis), -1)
+        out.append(rows)
+    return np.concatenate(out)
 
 
-def _factors(factor: FactorBlock, coefficients: FloatArray) -> tuple[FloatArray, ...]:
+def _factors(blocks: Blocks, coefficients: FloatArray) -> tuple[FloatArray, ...]:
     """Return the symmetric roots of the nearest semidefinite Σ of each term."""
     out, start = [], 0
-    for term in factor.terms:
+    for _, term in blocks.terms:
         _, basis = term.term.structure.chart(np.eye(term.size))
         sigma = np.tensordot(coefficients[start : start + len(basis)], basis, 1)
         values, vectors = np.linalg.eigh((sigma + sigma.T) / 2)

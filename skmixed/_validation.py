@@ -1,6 +1,9 @@
 """Every check of the input, and its message."""
 
 import numbers
+import os
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -9,9 +12,12 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
 from skmixed._identify import Findings
+from skmixed._levels import IntArray
 from skmixed._table import FloatArray, numeric_column
 
 METHODS = ("reml", "ml")
+# Dense matrices of the core's order that a search holds at its peak.
+CORE_COPIES = 6
 UNKNOWN = ("population", "error")
 
 
@@ -136,6 +142,49 @@ def check_levels(encoder: Encoder, n_rows: int, weights: FloatArray | None) -> N
                 "samples; its random intercept cannot be told apart from the residual. Group by a "
                 "coarser factor."
             )
+
+
+def check_factors(encoder: Encoder, codes: Sequence[IntArray]) -> None:
+    """Refuse coefficients or factors that are the same twice."""
+    for position, factor in enumerate(encoder.factors):
+        columns = [c for t in encoder.terms if t.factor == position for c in t.columns]
+        for column in columns:
+            if columns.count(column) > 1:
+                raise ValueError(
+                    f"{encoder.column_name(column)!r} varies within {factor.name!r} in more than "
+                    "one term, whose variances cannot be told apart. Name it in one RandomEffect; "
+                    "for the others use intercept=False or leave the slope out."
+                )
+    for (k, first), (j, second) in combinations(enumerate(encoder.factors), 2):
+        if first.n_levels == second.n_levels and _is_relabeling(codes[k], codes[j]):
+            raise ValueError(
+                f"Grouping factors {first.name!r} and {second.name!r} group the samples in the "
+                "same way, by other labels: their variances cannot be told apart. Leave one out."
+            )
+
+
+def _is_relabeling(first: IntArray, second: IntArray) -> bool:
+    partner = np.empty(int(first.max()) + 1, dtype=np.intp)
+    partner[first] = second
+    return bool(np.array_equal(partner[first], second))
+
+
+def check_memory(encoder: Encoder) -> None:
+    """Refuse a dense core beyond the machine's memory, before it is allocated."""
+    sizes = {
+        factor.name: factor.n_levels * len(encoder.factor_columns(k))
+        for k, factor in enumerate(encoder.factors)
+    }
+    core = sum(sizes.values()) - max(sizes.values(), default=0) + len(encoder.fixed)
+    needed = CORE_COPIES * 8 * core**2
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        listed = ", ".join(f"{name!r} {size}" for name, size in sizes.items())
+        raise MemoryError(
+            f"The random effects ({listed} coefficients) leave a dense matrix of order {core} "
+            f"after the largest factor is eliminated, which takes {needed / 2**30:.0f} GiB of the "
+            f"machine's {available / 2**30:.0f}. Use coarser factors or fewer random slopes."
+        )
 
 
 def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:

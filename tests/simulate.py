@@ -5,14 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from oracle import DenseModel
 
+from skmixed._blocks import assemble
 from skmixed._covariance import STRUCTURES
 from skmixed._crossprod import accumulate
 from skmixed._design import Design, FactorDesign, Model, Term
+from skmixed._factorize import factorize
 
 
 @dataclass(frozen=True)
 class Case:
-    """One random design with one term: the kernel's input and the oracle's."""
+    """One random design: the kernel's input and the oracle's."""
 
     design: Design
     model: Model
@@ -20,44 +22,71 @@ class Case:
     columns: np.ndarray
 
     @property
-    def term(self):
-        return self.model.terms[0]
-
-    @property
     def stats(self):
         return accumulate(self.design)
 
-    def lam(self, rng):
-        """A random factor in the user's coordinates."""
-        structure, size = self.term.structure, len(self.term.columns)
-        return structure.lam(rng.normal(size=structure.n_theta(size)), size)
+    def lams(self, rng):
+        """A random factor for each term, in the user's coordinates."""
+        return [
+            t.structure.lam(rng.normal(size=t.structure.n_theta(len(t.columns))), len(t.columns))
+            for t in self.model.terms
+        ]
+
+    def factorized(self, lams):
+        """The factorization at factors in the user's coordinates."""
+        blocks = assemble(self.stats, self.model)
+        search = [
+            np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(blocks.terms, lams, strict=True)
+        ]
+        return factorize(blocks, tuple(search))
 
 
-def random_case(seed, *, structure=None, reml=None, weighted=None, intercept=None):
-    """A model with 2 to 8 groups, up to 3 coefficients a group, 2 fixed slopes."""
+def random_case(seed, *, structure=None, reml=None, weighted=None, intercept=None, n_terms=1):
+    """A model with 2 to 8 groups, up to 3 coefficients a group, 2 fixed slopes.
+
+    Up to four terms on up to three factors, crossed, nested, or the same.
+    """
     rng = np.random.default_rng(seed)
     q = int(rng.integers(3, 9))
-    n = int(q * rng.integers(4, 8) + rng.integers(0, 5))
-    codes = rng.permutation(np.r_[np.arange(q), rng.integers(0, q, n - q)])
+    n = int(q * rng.integers(4, 8) + rng.integers(0, 5)) + 6 * (n_terms - 1)
+    codes = [rng.permutation(np.r_[np.arange(q), rng.integers(0, q, n - q)])]
+    for kind in rng.choice(["crossed", "outer"], 2):
+        coarse = codes[0] % max(2, q // 2) if kind == "outer" else rng.integers(0, 4, n)
+        codes.append(np.unique(coarse, return_inverse=True)[1])
     columns = rng.normal(size=(n, 3)) * rng.uniform(0.2, 5, 3) + rng.normal(size=3) * 3
-    sd = rng.choice([0.0, 0.3, 1.0, 5.0], 2)
-    y = columns[:, 0] + rng.normal(size=n) + sd[0] * rng.normal(size=q)[codes]
-    y = y + sd[1] * rng.normal(size=q)[codes] * columns[:, 1]
-    name = structure or rng.choice(["full", "diag", "spherical"])
+    sd = rng.choice([0.0, 0.3, 1.0, 5.0], 3)
+    y = columns[:, 0] + rng.normal(size=n) + sd[0] * rng.normal(size=q)[codes[0]]
+    y = (
+        y
+        + sd[1] * rng.normal(size=q)[codes[0]] * columns[:, 1]
+        + sd[2] * rng.normal(size=9)[codes[1]]
+    )
     reml = bool(rng.integers(2)) if reml is None else reml
     is_weighted = bool(rng.integers(2)) if weighted is None else weighted
     weights = rng.uniform(0.2, 3, n) if is_weighted else None
-    size = int(rng.integers(1, 4))
-    own = (0, *range(1, size)) if rng.integers(4) else tuple(range(1, size + 1))
+    terms = _terms(rng, n_terms, structure)
     has_intercept = bool(rng.integers(4)) if intercept is None else intercept
     fixed = (*((0,) if has_intercept else ()), 1, 2)
-    factor = FactorDesign(codes, q, (0, *(c for c in own if c)))
     full = np.column_stack([np.ones(n), columns])
+    factors = []
+    for k, code in enumerate(codes[: 1 if n_terms == 1 else 3]):
+        used = {c for t in terms if t.factor == k for c in t.columns} - {0}
+        factors.append(FactorDesign(code, int(code.max()) + 1, (0, *sorted(used))))
+    dense = [(codes[t.factor], factors[t.factor].n_levels, full[:, list(t.columns)]) for t in terms]
     return Case(
-        design=Design(tuple(columns.T), y, weights, (factor,)),
-        model=Model(fixed, (Term(0, own, STRUCTURES[name]),), reml),
-        oracle=DenseModel(
-            full[:, list(fixed)], y, [(codes, q, full[:, list(own)])], weights, reml=reml
-        ),
+        design=Design(tuple(columns.T), y, weights, tuple(factors)),
+        model=Model(fixed, terms, reml),
+        oracle=DenseModel(full[:, list(fixed)], y, dense, weights, reml=reml),
         columns=full,
     )
+
+
+def _terms(rng, n_terms, structure):
+    terms = []
+    for k in range(n_terms):
+        name = structure or rng.choice(["full", "diag", "spherical"])
+        size = int(rng.integers(1, 4))
+        own = (0, *range(1, size)) if rng.integers(4) else tuple(range(1, size + 1))
+        factor = 0 if k == 0 else int(rng.integers(0, 3))
+        terms.append(Term(factor, own, STRUCTURES[name]))
+    return tuple(terms)

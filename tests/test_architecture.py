@@ -15,10 +15,12 @@ LAYERS = [
     ["exceptions", "_covariance"],
     ["_design"],
     ["_crossprod"],
+    ["_rank"],
     ["_blocks"],
     ["_factorize"],
-    ["_criterion"],
-    ["_start", "_identify", "_solution"],
+    ["_criterion", "_moments"],
+    ["_start", "_solution"],
+    ["_identify"],
     ["_optimize"],
     ["_estimate"],
     ["_threads", "_terms", "_levels", "_table"],
@@ -29,7 +31,7 @@ LAYERS = [
     ["datasets", "__init__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-KERNEL = {name for names in LAYERS[:9] for name in names}
+KERNEL = {name for names in LAYERS[:11] for name in names}
 ALLOWED = {
     "sklearn": {"_table", "_validation", "_regressor", "_fit_warnings", "datasets"},
     "pandas": {

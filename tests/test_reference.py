@@ -15,6 +15,7 @@ from reference_fits import INTERCEPT, references
 from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 
 SINGLE = references(single_factor=True)
+SEVERAL = references(single_factor=False)
 
 
 @pytest.fixture(scope="module")
