@@ -45,7 +45,7 @@ def open_table(X: Any, estimator: object = None) -> Table:
         return _checked(Table(lambda j: X.iloc[:, j], names, *X.shape), estimator)
     names = _names_of_frame(X)
     if names is not None:
-        table = Table(lambda j: pd.Series(np.asarray(X[names[j]])), names, *X.shape)
+        table = Table(lambda j: foreign_column(X[names[j]]), names, *X.shape)
         return _checked(table, estimator)
     array = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
     return Table(lambda j: array[:, j], None, *array.shape)
@@ -57,6 +57,18 @@ def _names_of_frame(X: Any) -> tuple[str, ...] | None:
     if names is None and hasattr(X, "__arrow_c_stream__"):
         names = getattr(X, "columns", None)
     return None if names is None else tuple(names)
+
+
+def foreign_column(column: Any) -> pd.Series:
+    """Turn a column of polars or pyarrow to a Series, keeping labels what they are."""
+    kind = str(getattr(column, "dtype", None) or getattr(column, "type", "")).lower()
+    if kind.startswith(("int", "uint")) and column.null_count:
+        # As an array integers with nulls would be floats, where large ones merge.
+        items = column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
+        return pd.Series(items, dtype=object)
+    if kind.startswith("enum"):
+        return pd.Series(pd.Categorical(np.asarray(column), list(column.dtype.categories)))
+    return pd.Series(np.asarray(column))
 
 
 def _checked(table: Table, estimator: object) -> Table:

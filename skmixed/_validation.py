@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
 from skmixed._identify import Findings
 from skmixed._levels import IntArray
-from skmixed._table import FloatArray, numeric_column
+from skmixed._table import FloatArray, foreign_column, numeric_column
 
 METHODS = ("reml", "ml")
 # Dense matrices of the core's order that a search holds at its peak.
@@ -101,9 +101,11 @@ def _metadata_columns(groups: Any) -> dict[str, Any]:
         return {str(name): groups.iloc[:, j] for j, name in enumerate(groups.columns)}
     if _is_frame(groups):
         names = getattr(groups, "column_names", None) or groups.columns
-        return {name: pd.Series(np.asarray(groups[name])) for name in names}
-    if isinstance(groups, pd.Series):
-        return {METADATA_NAME if groups.name is None else str(groups.name): groups}
+        return {name: foreign_column(groups[name]) for name in names}
+    if isinstance(groups, pd.Series) or hasattr(groups, "null_count"):
+        name = getattr(groups, "name", None)
+        column = groups if isinstance(groups, pd.Series) else foreign_column(groups)
+        return {METADATA_NAME if name in (None, "") else str(name): column}
     labels = _labels_array(groups)
     if labels.ndim != 1:
         raise ValueError(

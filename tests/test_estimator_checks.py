@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import sklearn
 from reference_fits import read_frame
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
@@ -11,7 +10,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skmixed import MixedLinearRegressor
 
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
-INTEGERS = "check_positive_only_tag_during_fit"
 
 GROUPED = [
     MixedLinearRegressor(groups=-1),
@@ -35,17 +33,8 @@ pytestmark = [
 ]
 
 
-def expected_failures(estimator):
-    failures = {
-        WEIGHTS: "weights are precisions as in lme4: doubling a weight is not repeating a row"
-    }
-    if _version() < (1, 7, 1):
-        failures[INTEGERS] = "subtracts a float in place from its own integers (scikit-learn 1.7.0)"
-    return failures
-
-
-def _version():
-    return tuple(int(part) for part in sklearn.__version__.split(".")[:3] if part.isdigit())
+def expected_failures(_estimator):
+    return {WEIGHTS: "weights are precisions as in lme4: doubling a weight is not repeating a row"}
 
 
 @parametrize_with_checks([MixedLinearRegressor()])

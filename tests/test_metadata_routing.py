@@ -29,13 +29,6 @@ from skmixed import MixedLinearRegressor
 METHODS = ("fit", "predict", "score")
 WITHOUT = "The model was fitted with groups beside X .* pass groups=, or include='fixed'"
 
-# Until 1.8 scikit-learn asks the class of an estimator what its score requests, and
-# of a pipeline nothing.
-default_scorer_is_routed = pytest.mark.skipif(
-    tuple(int(part) for part in sklearn.__version__.split(".")[:2]) < (1, 8),
-    reason="scikit-learn 1.7 does not ask the estimator what its score requests",
-)
-
 
 @pytest.fixture
 def routing():
@@ -259,7 +252,6 @@ def requests(model, method):
 class TestGroupsInX:
     """The constructor names the column; groups are for the splitter."""
 
-    @default_scorer_is_routed
     @pytest.mark.parametrize("wrap", [lambda m: m, make_pipeline], ids=["model", "pipeline"])
     def test_cross_validate(self, sleep, wrap):
         X, y, subjects = sleep
@@ -286,7 +278,6 @@ class TestGroupsInX:
             found["test_score"], cross_validate(model, X, y, **arguments)["test_score"]
         )
 
-    @default_scorer_is_routed
     def test_grid_search(self, sleep):
         X, y, subjects = sleep
         X = X.assign(Subject=subjects)
@@ -305,7 +296,6 @@ class TestGroupsInX:
         with pytest.raises(ValueError, match="labels given to `groups` have no place"):
             pipeline.fit(X.assign(Subject=subjects), y, groups=subjects)
 
-    @default_scorer_is_routed
     def test_frame_under_another_name(self, sleep):
         """The splitter takes `groups`, the estimator a frame called `factors`."""
         X, y, subjects = sleep
@@ -363,7 +353,6 @@ class TestGroupsBesideX:
         splits = _Splits(list(cv.split(X, y, splitter_groups(cv, subjects))))
         assert_array_equal(found["test_score"], loop(model, X, y, subjects, splits))
 
-    @default_scorer_is_routed
     def test_cross_validate_a_pipeline(self, sleep):
         X, y, subjects = sleep
         cv = KFold(4, shuffle=True, random_state=0)
@@ -384,7 +373,6 @@ class TestGroupsBesideX:
         score = refitted.score(X, y, groups=subjects)
         assert search.score(X, y, groups=subjects) == score
 
-    @default_scorer_is_routed
     # Inner training parts of a few subjects can have a singular covariance.
     @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
     @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 
+from skmixed._levels import learn_levels
 from skmixed._table import numeric_column, open_table
 
 FRAME = pd.DataFrame({"x": [1.5, 2.0, -3.0], "g": ["a", "b", "a"], "n": [3, 1, 2]})
@@ -183,3 +184,18 @@ def test_text_where_no_column_is_meant():
 def test_complex_numbers():
     with pytest.raises(ValueError, match="Complex data not supported: column 'x' is complex"):
         numeric_column(np.array([1j]), "x")
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow"])
+def test_large_integers_stay_apart_beside_nulls(kind):
+    labels = [9007199254740992, 9007199254740993, None]
+    if kind == "polars":
+        X = pl.DataFrame({"g": labels})
+    else:
+        X = pa.table({"g": labels})
+    assert open_table(X).get(0).tolist() == labels
+
+
+def test_an_enum_of_polars_keeps_its_order():
+    X = pl.DataFrame({"g": pl.Series(["b", "a"], dtype=pl.Enum(["b", "a", "unused"]))})
+    assert list(learn_levels(open_table(X).get(0))[0].labels) == ["b", "a"]
