@@ -189,10 +189,7 @@ def test_complex_numbers():
 @pytest.mark.parametrize("kind", ["polars", "pyarrow"])
 def test_large_integers_stay_apart_beside_nulls(kind):
     labels = [9007199254740992, 9007199254740993, None]
-    if kind == "polars":
-        X = pl.DataFrame({"g": labels})
-    else:
-        X = pa.table({"g": labels})
+    X = pl.DataFrame({"g": labels}) if kind == "polars" else pa.table({"g": labels})
     assert open_table(X).get(0).tolist() == labels
 
 
