@@ -102,10 +102,10 @@ def _metadata_columns(groups: Any) -> dict[str, Any]:
     if _is_frame(groups):
         names = getattr(groups, "column_names", None) or groups.columns
         return {name: foreign_column(groups[name]) for name in names}
-    if isinstance(groups, pd.Series) or hasattr(groups, "null_count"):
-        name = getattr(groups, "name", None)
-        column = groups if isinstance(groups, pd.Series) else foreign_column(groups)
-        return {METADATA_NAME if name in (None, "") else str(name): column}
+    if isinstance(groups, pd.Series):
+        return {METADATA_NAME if groups.name is None else str(groups.name): groups}
+    if hasattr(groups, "null_count"):  # polars, whose unnamed columns are called ""
+        return {getattr(groups, "name", "") or METADATA_NAME: foreign_column(groups)}
     labels = _labels_array(groups)
     if labels.ndim != 1:
         raise ValueError(

@@ -1,0 +1,177 @@
+"""The search: the optimum on random designs, and models that strain it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from simulate import random_case
+
+from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._blocks import assemble
+from skmixed._criterion import criterion, derivatives
+from skmixed._estimate import estimate
+from skmixed._factorize import factorize
+from skmixed._optimize import second_order, trust_region_step
+from skmixed.exceptions import FitStatus, SingularFitWarning
+
+seeds = st.integers(0, 10**6)
+
+
+def fitted(case):
+    return estimate(case.stats, case.model, tol=1e-12, max_iter=300, check=lambda _: None)
+
+
+def gradient_conditions(factorization):
+    """ΛG = 0 and G ⪰ 0 where Λ has no rank, term by term, in the search's scale."""
+    d = derivatives(factorization)
+    worst = 0.0
+    for factor, term in factorization.blocks.terms:
+        own = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
+        own = term.to_block.T @ own @ term.to_block
+        lam, basis = term.term.structure.chart(factorization.lam[term.index])
+        slope = np.einsum("iab,ab->i", basis, 2 * own @ lam)
+        bend = np.einsum("iab,ac,jcb->ij", basis, own, basis)
+        empty = ~lam.any(axis=0)
+        free = np.array([b.any(axis=0)[empty].any() for b in basis], dtype=bool)
+        worst = max(worst, np.abs(slope).max())
+        if free.any():
+            worst = max(worst, -np.linalg.eigvalsh(bend[np.ix_(free, free)])[0])
+    return worst
+
+
+@given(seed=seeds, n_terms=st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_the_end_is_a_minimum(seed, n_terms):
+    case = random_case(seed, n_terms=n_terms, reml=True)
+    result = fitted(case)
+    if result.search.status is FitStatus.CONVERGED:
+        # First and second order, against a curvature of 1 to 1000 per unit of Λ.
+        assert gradient_conditions(result.search.factorization) < 1e-3
+
+
+@given(seed=seeds, n_terms=st.integers(1, 2))
+@settings(max_examples=25, deadline=None)
+def test_no_start_of_a_general_optimizer_ends_lower(seed, n_terms):
+    case = random_case(seed, n_terms=n_terms, reml=True)
+    result = fitted(case)
+    if result.search.status is not FitStatus.CONVERGED or result.findings.spanned:
+        return
+    structures = [t.structure for t in case.model.terms]
+    sizes = [len(t.columns) for t in case.model.terms]
+    theta = result.solution.theta
+    rng = np.random.default_rng(seed)
+    starts = [theta + 0.05 * rng.normal(size=len(theta)) for _ in range(3)]
+    best = case.oracle.minimum(sizes, structures, starts)
+    # Local searches around the end; the criterion is exact to 1e-9 on both sides.
+    assert result.solution.criterion <= best + 1e-6
+
+
+def test_two_factors_with_eight_correlated_coefficients_each():
+    X, y, slopes = psycholinguistics(np.random.default_rng(0))
+    effects = [RandomEffect("subject", slopes), RandomEffect("item", slopes)]
+    model = MixedLinearRegressor(effects)
+    with pytest.warns(SingularFitWarning):
+        model.fit(X, y)
+    assert model.converged_
+    assert len(model.theta_) == 72
+    assert model.n_factorizations_ <= 40
+    assert gradient_conditions(model._estimate.search.factorization) < 1e-2
+    # 72 parameters: L-BFGS-B with the exact gradient from around the end and from
+    # afar finds nothing lower by more than 1e-4.
+    blocks = assemble(model._stats, model._encoder.model(reml=True))
+    found = [
+        lbfgs(blocks, np.random.default_rng(seed), scale) for seed, scale in enumerate([0.1, 1.0])
+    ]
+    assert model.criterion_ <= min(found) + 1e-4
+
+
+def psycholinguistics(rng):
+    """56 subjects × 32 items, three factors within, all effects correlated."""
+    subject, item = np.repeat(np.arange(56), 32), np.tile(np.arange(32), 56)
+    cell = (subject + item) % 8
+    a, b, c = (((cell >> k) & 1) - 0.5 for k in range(3))
+    Z = np.column_stack([a, b, c, 2 * a * b, 2 * a * c, 2 * b * c, 4 * a * b * c])
+    F = np.column_stack([np.ones(len(Z)), Z])
+    by_subject = rng.normal(size=(56, 4)) @ rng.normal(size=(4, 8)) * 0.5
+    by_item = rng.normal(size=(32, 3)) @ rng.normal(size=(3, 8)) * 0.3
+    y = 5 + Z @ rng.normal(size=7) + (F * (by_subject[subject] + by_item[item])).sum(axis=1)
+    X = pd.DataFrame(Z, columns=[f"c{k}" for k in range(7)])
+    return X.assign(subject=subject, item=item), y + rng.normal(size=len(y)), list(X.columns)
+
+
+def lbfgs(blocks, rng, scale):
+    """Minimize over the lower triangles of all Λ from a random start."""
+    terms = [t for _, t in blocks.terms]
+    sizes = [t.term.structure.n_theta(t.size) for t in terms]
+
+    def split(theta):
+        parts = np.split(theta, np.cumsum(sizes)[:-1])
+        return tuple(t.term.structure.lam(p, t.size) for t, p in zip(terms, parts, strict=True))
+
+    def value(theta):
+        lam = split(theta)
+        factorization = factorize(blocks, lam)
+        d, slopes = derivatives(factorization), []
+        for (factor, term), own in zip(blocks.terms, lam, strict=True):
+            g = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
+            full = 2 * term.to_block.T @ g @ term.to_block @ own
+            columns, rows = np.triu_indices(term.size)
+            slopes.append(full[rows, columns])
+        return criterion(factorization), np.concatenate(slopes)
+
+    start = np.concatenate([t.term.structure.theta(np.eye(t.size)) for t in terms])
+    start = start * 0.3 + scale * 0.3 * rng.normal(size=len(start))
+    options = {"maxiter": 800, "maxfun": 1000, "ftol": 1e-13}
+    return scipy.optimize.minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun
+
+
+@given(seed=seeds, n=st.integers(1, 6), radius=st.floats(0.01, 100))
+@settings(max_examples=100, deadline=None)
+def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
+    rng = np.random.default_rng(seed)
+    hessian = rng.normal(size=(n, n))
+    hessian = hessian + hessian.T
+    gradient = rng.normal(size=n) * rng.integers(0, 2, n)
+    step, inside = trust_region_step(gradient, hessian, radius)
+    # The radius is a rule of thumb: a step may be longer by rounding of the root.
+    assert np.linalg.norm(step) <= radius * (1 + 1e-3)
+
+    def model(x):
+        return gradient @ x + 0.5 * x @ hessian @ x
+
+    for _ in range(30):
+        other = rng.normal(size=n)
+        other *= radius * rng.uniform() ** (1 / n) / np.linalg.norm(other)
+        assert model(step) <= model(other) + 1e-7 * (1 + abs(model(other)))
+    if inside:
+        assert_allclose(hessian @ step, -gradient, atol=1e-6 * (1 + np.abs(gradient).max()))
+
+
+def test_a_variance_leaves_zero_when_the_data_ask_for_it():
+    case = random_case(4, structure="full", reml=True)
+    result = fitted(case)
+    blocks = result.search.factorization.blocks
+    size = blocks.terms[0][1].size
+    lam = np.zeros((size, size))
+    factorization = factorize(blocks, (lam,))
+    point = second_order(
+        factorization,
+        criterion(factorization),
+        d := derivatives(factorization),
+        np.zeros_like(d.information),
+    )
+    # The slope in Λ is zero there, the curvature is the sign of ∂d/∂Σ.
+    assert not point.gradient.any()
+    assert np.linalg.eigvalsh(point.hessian)[0] < 0
+    step, _, _ = point.step(1.0)
+    assert criterion(factorize(blocks, point.moved(0.1 * step))) < point.value
+
+
+def test_max_iter_counts_steps_and_says_that_it_stopped():
+    case = random_case(12, structure="full", reml=False)
+    result = estimate(case.stats, case.model, tol=1e-12, max_iter=1, check=lambda _: None)
+    assert result.search.n_iter == 1
+    assert result.search.status is FitStatus.MAX_ITER
