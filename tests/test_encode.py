@@ -143,6 +143,12 @@ def test_interactions_have_the_combinations_that_occur():
     assert_array_equal(factor.codes(open_table(new), NONE), [1, -1, -1, -1, -1, -1, 0])
 
 
+def test_an_unknown_label_is_no_other_combination():
+    encoder, _ = learned(FRAME, [RandomEffect(("school", "class"))])
+    new = FRAME.iloc[:3].assign(school=["s2", "s3", "s1"], **{"class": [7, 2, None]})
+    assert_array_equal(encoder.factors[0].codes(open_table(new), NONE), -1)
+
+
 def test_labels_of_an_interaction_are_not_joined_as_text():
     X = pd.DataFrame({"a": ["x:y", "x"], "b": ["z", "y:z"]})
     encoder, design = planned(X, [RandomEffect(("a", "b"))]).learn(open_table(X), NONE, Y[:2], None)

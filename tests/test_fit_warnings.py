@@ -144,7 +144,7 @@ EXACT = {
     ("what", "slopes"),
     [
         *((what, None) for what in EXACT if what != "a slope by group"),
-        *((what, "Days") for what in EXACT if what != "by group"),
+        *((what, "Days") for what in EXACT),
     ],
 )
 def test_exact_fits(what, slopes, method):

@@ -154,7 +154,13 @@ def test_finite_numbers_with_an_infinite_sum():
 @pytest.mark.parametrize(
     ("column", "dtype"),
     [
-        (pd.Series(["m", "f"], dtype="str"), "str"),
+        pytest.param(
+            pd.Series(["m", "f"], dtype="str"),
+            "str",
+            marks=pytest.mark.skipif(
+                pd.Series(["m"], dtype="str").dtype == object, reason="pandas 2: text is objects"
+            ),
+        ),
         (pd.Series(["m", "f"], dtype="string[pyarrow]"), "string"),
         (np.array(["m", "f"]), "<U1"),
         (pd.Series(pd.Categorical([1, 2])), "category"),

@@ -79,16 +79,27 @@ BAD_PARAMETERS = {
     "random slope of text": (
         {"random_slopes": "Subject"},
         ValueError,
-        "Column 'Subject' (dtype str) is not numeric. Encode it first, for example with",
+        "Column 'Subject' (dtype ",
+    ),
+    "a coefficient in two terms": (
+        {"groups": [RandomEffect("Subject", "Days"), RandomEffect("Subject")]},
+        ValueError,
+        "'(Intercept)' varies within 'Subject' in more than one term, whose variances cannot be "
+        "told apart. Name it in one RandomEffect; for the others use intercept=False",
+    ),
+    "a factor twice": (
+        {"groups": ["Subject", 1]},
+        ValueError,
+        "'(Intercept)' varies within 'Subject' in more than one term",
     ),
     "fixed": ({"fixed": ["Age"]}, ValueError, "Fixed-effects column 'Age' is not a column of X"),
     "fixed of a wrong kind": ({"fixed": 1.5}, TypeError, "fixed=1.5 must name columns of X"),
 }
 BAD_DATA = {
     "text in X": (
-        {"X": X.assign(sex="m")},
+        {"X": X.assign(sex=pd.Categorical(["m", "f"] * (N // 2)))},
         ValueError,
-        "Column 'sex' (dtype str) is not numeric. Encode it first, for example with OneHotEncoder "
+        "Column 'sex' (dtype category) is not numeric. Encode it first, for example with OneHotEncoder "
         "in a ColumnTransformer, or name it in `groups`.",
     ),
     "NaN in X": (
@@ -248,6 +259,27 @@ def test_a_failed_fit_leaves_the_former_one(what):
     assert_array_equal(model.predict(X), predictions)
 
 
+def test_a_factor_by_other_labels():
+    message = (
+        "Grouping factors 'Subject' and 'again' group the samples in the same way, by other labels: "
+        "their variances cannot be told apart. Leave one out."
+    )
+    table = X.assign(again=-SUBJECT.astype(int))
+    with pytest.raises(ValueError, match=message):
+        MixedLinearRegressor(["Subject", "again"]).fit(table, Y)
+
+
+def test_a_core_that_does_not_fit_into_memory():
+    n = 600_000  # two factors of half as many levels: a dense matrix of 670 GiB
+    table = np.column_stack([np.arange(n) // 2, np.arange(n) % (n // 2)])
+    message = (
+        r"The random effects \('x0' 300000, 'x1' 300000 coefficients\) leave a dense matrix of order "
+        r"300001 after the largest factor is eliminated, which takes \d+ GiB of the machine's \d+"
+    )
+    with pytest.raises(MemoryError, match=message):
+        MixedLinearRegressor([0, 1]).fit(table, np.zeros(n))
+
+
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
 def test_every_kind_of_missing_label(missing):
     labels = changed(SUBJECT, [17, 20, 21], missing)
@@ -304,7 +336,7 @@ def model():
     ("new", "error", "message"),
     [
         (with_days([1, 5], np.nan), ValueError, "'Days' contains NaN (2 such values, first at row"),
-        (X.assign(Days="a"), ValueError, "Column 'Days' (dtype str) is not numeric"),
+        (X.assign(Days="a"), ValueError, "is not numeric"),
         (DAYS, ValueError, "Feature names seen at fit time, yet now missing:\n- Subject"),
         (X[["Subject", "Days"]], ValueError, "Feature names must be in the same order"),
         (X[:0], ValueError, "Found array with 0 sample(s)"),
