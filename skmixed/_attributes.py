@@ -26,17 +26,19 @@ class FittedAttributes:
     def fixed_effects_(self) -> pd.Series:
         """Fixed effects by name, the intercept first; 0 for dropped columns."""
         estimate = self._need("fixed_effects_")
-        return pd.Series(estimate.solution.fixed, index=list(self._encoder.fixed_names))
+        return pd.Series(estimate.solution.fixed.copy(), index=list(self._encoder.fixed_names))
 
     @property
     def random_effects_(self) -> Mapping[str, pd.DataFrame]:
         """BLUPs: grouping factor → frame of levels × coefficients."""
-        return RandomEffects(self._encoder, self._need("random_effects_").solution)
+        solution = self._need("random_effects_").solution
+        return RandomEffects(self._encoder, solution)
 
     @property
     def covariances_(self) -> dict[str, pd.DataFrame]:
         """Covariance of one group's effects by factor, on the scale of the data."""
-        return covariances(self._encoder, self._need("covariances_").solution)
+        solution = self._need("covariances_").solution
+        return covariances(self._encoder, solution)
 
     @property
     def variance_components_(self) -> pd.DataFrame:
@@ -45,7 +47,8 @@ class FittedAttributes:
         ``corr`` is the correlation with the term's first coefficient; terms of
         three and more have those with the second in ``corr2``, and so on.
         """
-        return variance_components(self._encoder, self._need("variance_components_").solution)
+        solution = self._need("variance_components_").solution
+        return variance_components(self._encoder, solution)
 
     @property
     def log_likelihood_(self) -> float:
@@ -60,8 +63,8 @@ class FittedAttributes:
     @property
     def bic_(self) -> float:
         """Schwarz's criterion, with the number of samples under REML too."""
-        penalty = np.log(self._stats.n_rows) * self._n_parameters()
-        return float(self._need("bic_").solution.criterion + penalty)
+        criterion = self._need("bic_").solution.criterion
+        return float(criterion + np.log(self._stats.n_rows) * self._n_parameters())
 
     def _need(self, attribute: str) -> Estimate:
         """Return the estimate, or say as an attribute error that there is none."""

@@ -176,9 +176,11 @@ def accumulate(design: Design) -> CrossProducts:
     widest = max((f.n_levels * len(f.columns) for f in design.factors), default=0)
     step = max(BLOCK_ROWS, widest)
     table = np.empty((min(step, design.n_rows), design.n_columns))
-    stats = _block(design, slice(0, step), None, table)
-    for start in range(step, design.n_rows, step):
-        stats = stats + _block(design, slice(start, start + step), stats.center, table)
+    # Squares that overflow are found in the result, where they can be named.
+    with np.errstate(over="ignore", invalid="ignore"):
+        stats = _block(design, slice(0, step), None, table)
+        for start in range(step, design.n_rows, step):
+            stats = stats + _block(design, slice(start, start + step), stats.center, table)
     return stats
 
 

@@ -77,13 +77,18 @@ class Factor:
         labels = [level.labels[c] for level, c in zip(self.levels, codes, strict=True)]
         return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
 
-    def learn(self, table: Table, metadata: Metadata) -> tuple["Factor", IntArray]:
-        """Learn the levels; return the factor with them, and each row's code."""
+    def learn(
+        self, table: Table, metadata: Metadata, rows: NDArray[np.intp] | None = None
+    ) -> tuple["Factor", IntArray]:
+        """Learn the levels; return the factor with them, and each row's code.
+
+        `rows` are the numbers of the rows for messages, where some were left out.
+        """
         learned = [learn_levels(source.column(table, metadata)) for source in self.sources]
         levels = tuple(level for level, _ in learned)
         codes = [c for _, c in learned]
         for source, code in zip(self.sources, codes, strict=True):
-            _check_not_missing(source.name, code)
+            _check_not_missing(source.name, code, rows)
         if len(codes) == 1:
             return replace(self, levels=levels), codes[0]
         cells, combined = np.unique(_combine(codes, levels), return_inverse=True)
@@ -153,14 +158,22 @@ class Encoder:
     def learn(
         self, table: Table, metadata: Metadata, y: FloatArray, weights: FloatArray | None
     ) -> tuple["Encoder", Design]:
-        """Learn the levels; return the encoder with them, and the plain arrays."""
-        learned = [factor.learn(table, metadata) for factor in self.factors]
+        """Learn the levels; return the encoder with them, and the plain arrays.
+
+        Rows of weight 0 are left out, before the levels are learned.
+        """
+        columns, rows = self.numeric_columns(table), None
+        if weights is not None and not weights.all():
+            keep = weights > 0
+            columns, y, weights = tuple(c[keep] for c in columns), y[keep], weights[keep]
+            table, metadata, rows = table.rows(keep), metadata.rows(keep), np.flatnonzero(keep)
+        learned = [factor.learn(table, metadata, rows) for factor in self.factors]
         encoder = replace(self, factors=tuple(factor for factor, _ in learned))
         designs = tuple(
             FactorDesign(codes, factor.n_levels, encoder.factor_columns(k))
             for k, (factor, codes) in enumerate(learned)
         )
-        return encoder, Design(self.numeric_columns(table), y, weights, designs)
+        return encoder, Design(columns, y, weights, designs)
 
     def factor_columns(self, factor: int) -> tuple[int, ...]:
         """Columns with a coefficient per level of a factor, the ones first."""
@@ -273,10 +286,12 @@ def _combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[n
     return combined
 
 
-def _check_not_missing(name: str, codes: IntArray) -> None:
+def _check_not_missing(name: str, codes: IntArray, rows: NDArray[np.intp] | None) -> None:
     missing = codes < 0
     if missing.any():
+        first = int(np.argmax(missing))
         raise ValueError(
             f"Grouping factor {name!r} has {int(missing.sum())} missing values (first at row "
-            f"{int(np.argmax(missing))}). Drop those rows or name the missing level before fitting."
+            f"{first if rows is None else rows[first]}). Drop those rows or name the missing level "
+            "before fitting."
         )

@@ -318,7 +318,10 @@ def trust_region_step(
             return vectors @ step, True
     shift = _secular_root(values, g, radius, flat)
     step = -g / np.maximum(values + shift, flat)
-    missing = radius**2 - float(step @ step)
+    length = float(np.linalg.norm(step))
+    if length > radius:  # near the hard case the root has no digits to spare
+        step *= radius / length
+    missing = radius**2 - length**2
     if values[0] < -flat and missing > 0:
         step[0] -= np.copysign(np.sqrt(missing), g[0])
     return vectors @ step, False
@@ -334,7 +337,7 @@ def _secular_root(values: FloatArray, g: FloatArray, radius: float, flat: float)
     if excess(low) <= 0:
         return low
     high = (low + float(np.linalg.norm(g)) / radius) * (1 + 1e-9)
-    return float(scipy.optimize.brentq(excess, low, high, xtol=1e-12 * high))
+    return float(scipy.optimize.brentq(excess, low, high, xtol=np.finfo(float).tiny))
 
 
 def _vanish(before: Lam, after: Lam) -> Lam:

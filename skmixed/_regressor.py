@@ -308,16 +308,14 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         weights = validation.check_weights(sample_weight, table.n_rows)
         metadata = validation.open_metadata(groups, table.n_rows, is_named=self.groups is not None)
         encoder = self._plan(table, metadata)
-        if weights is not None and not weights.all():
-            keep = weights > 0
-            table, metadata = table.rows(keep), metadata.rows(keep)
-            response, weights = response[keep], weights[keep]
         encoder, design = encoder.learn(table, metadata, response, weights)
-        validation.check_levels(encoder, table.n_rows, weights)
+        validation.check_levels(encoder, design.n_rows, design.weights)
         validation.check_factors(encoder, [f.codes for f in design.factors])
         validation.check_memory(encoder)
         with single_threaded_blas():
-            self._estimate_from(encoder, accumulate(design))
+            stats = accumulate(design)
+            validation.check_range(encoder, stats)
+            self._estimate_from(encoder, stats)
 
     def _check_parameters(self) -> None:
         validation.check_choice("method", self.method, validation.METHODS)

@@ -24,6 +24,17 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    """Let this thread restore what another one, still alive, has limited.
+
+    From 3.8 on threadpoolctl heeds only the thread that limited OpenBLAS first.
+    """
+    for library in _controller().lib_controllers:
+        clear = getattr(library, "clear_controlling_thread", None)
+        if clear is not None:
+            clear(force=True)
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS at one thread while at least one caller is inside."""
@@ -39,5 +50,6 @@ def single_threaded_blas() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0 and _limit is not None:
+                _take_control()
                 _limit.__exit__(None, None, None)
                 _limit = None

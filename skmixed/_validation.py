@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
+from skmixed._crossprod import CrossProducts
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
 from skmixed._identify import Findings
 from skmixed._levels import IntArray
 from skmixed._table import FloatArray, foreign_column, numeric_column
 
 METHODS = ("reml", "ml")
+# Sums of squares are multiplied with each other, which doubles the exponent.
+LARGEST_SQUARE = 1e150
 # Dense matrices of the core's order that a search holds at its peak.
 CORE_COPIES = 6
 UNKNOWN = ("population", "error")
@@ -179,7 +182,7 @@ def check_memory(encoder: Encoder) -> None:
     }
     core = sum(sizes.values()) - max(sizes.values(), default=0) + len(encoder.fixed)
     needed = CORE_COPIES * 8 * core**2
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = _physical_memory()
     if needed > available:
         listed = ", ".join(f"{name!r} {size}" for name, size in sizes.items())
         raise MemoryError(
@@ -187,6 +190,24 @@ def check_memory(encoder: Encoder) -> None:
             f"after the largest factor is eliminated, which takes {needed / 2**30:.0f} GiB of the "
             f"machine's {available / 2**30:.0f}. Use coarser factors or fewer random slopes."
         )
+
+
+def _physical_memory() -> float:
+    """Bytes of memory of the machine; unlimited where the system does not say."""
+    if not hasattr(os, "sysconf"):
+        return np.inf
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def check_range(encoder: Encoder, stats: CrossProducts) -> None:
+    """Refuse columns whose products leave the range of floating-point numbers."""
+    squares = np.diagonal(stats.total)[1:]
+    for name, square in zip((*encoder.names, "y"), squares, strict=True):
+        if not square < LARGEST_SQUARE:
+            raise ValueError(
+                f"The values of {name!r} are so large that products of them overflow (their sum "
+                f"of squares is {square:.1e}). Rescale the column."
+            )
 
 
 def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:

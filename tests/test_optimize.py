@@ -137,8 +137,7 @@ def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
     hessian = hessian + hessian.T
     gradient = rng.normal(size=n) * rng.integers(0, 2, n)
     step, inside = trust_region_step(gradient, hessian, radius)
-    # The radius is a rule of thumb: a step may be longer by rounding of the root.
-    assert np.linalg.norm(step) <= radius * (1 + 1e-3)
+    assert np.linalg.norm(step) <= radius * (1 + 1e-9)
 
     def model(x):
         return gradient @ x + 0.5 * x @ hessian @ x
@@ -176,3 +175,9 @@ def test_max_iter_counts_steps_and_says_that_it_stopped():
     result = estimate(case.stats, case.model, tol=1e-12, max_iter=1, check=lambda _: None)
     assert result.search.n_iter == 1
     assert result.search.status is FitStatus.MAX_ITER
+
+
+def test_trust_region_step_near_the_hard_case_keeps_its_radius():
+    step, inside = trust_region_step(np.array([1e-12, 1.0]), np.diag([-1.0, 1.0]), 5.0)
+    assert not inside
+    assert np.linalg.norm(step) == pytest.approx(5.0, rel=1e-9)

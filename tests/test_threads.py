@@ -124,3 +124,28 @@ def test_overlapping_fits():
     assert overlap(lambda: found.append(random_model().theta_)) == {1}
     np.testing.assert_array_equal(found, [expected])
     assert blas_threads() == before
+
+
+@pytest.mark.skipif(blas_threads() == {1}, reason="one core: there is nothing to restore")
+def test_the_last_one_out_restores_though_the_first_one_in_still_lives():
+    before, left, may_end = blas_threads(), threading.Event(), threading.Event()
+    is_in, may_leave = threading.Event(), threading.Event()
+
+    def first_in():
+        with single_threaded_blas():
+            is_in.set()
+            may_leave.wait(WAIT)
+        left.set()
+        may_end.wait(WAIT)
+
+    thread = threading.Thread(target=first_in)
+    thread.start()
+    assert is_in.wait(WAIT)
+    with single_threaded_blas():
+        may_leave.set()
+        assert left.wait(WAIT)
+        assert blas_threads() == {1}
+    after = blas_threads()
+    may_end.set()
+    thread.join(WAIT)
+    assert after == before

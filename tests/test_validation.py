@@ -423,3 +423,22 @@ def test_bad_metadata_in_predict(beside, groups, message):
 def test_labels_in_predict_where_the_constructor_names_them(model):
     with pytest.raises(ValueError, match="The constructor names the grouping columns"):
         model.predict(X, groups=SUBJECT)
+
+
+@pytest.mark.parametrize("column", ["Days", "y"])
+def test_values_whose_squares_overflow(column):
+    large, y = X.assign(Days=X["Days"] * 1e200) if column == "Days" else X, Y
+    y = Y * 1e200 if column == "y" else y
+    with pytest.raises(ValueError, match=f"values of '{column}' are so large .* Rescale"):
+        MixedLinearRegressor("Subject").fit(large, y)
+
+
+def test_row_numbers_count_rows_of_weight_zero():
+    weights = np.r_[0.0, 0.0, np.ones(len(Y) - 2)]
+    with pytest.raises(ValueError, match="first at row 5"):
+        MixedLinearRegressor("Subject").fit(
+            X.assign(Days=np.where(np.arange(len(Y)) == 5, np.nan, X["Days"])), Y, weights
+        )
+    labels = X["Subject"].astype(object).where(np.arange(len(Y)) != 6)
+    with pytest.raises(ValueError, match="first at row 6"):
+        MixedLinearRegressor("Subject").fit(X.assign(Subject=labels), Y, weights)
