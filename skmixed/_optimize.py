@@ -321,9 +321,9 @@ def trust_region_step(
     length = float(np.linalg.norm(step))
     if length > radius:  # near the hard case the root has no digits to spare
         step *= radius / length
-    missing = radius**2 - length**2
+    missing = radius**2 - min(length, radius) ** 2
     if values[0] < -flat and missing > 0:
-        step[0] -= np.copysign(np.sqrt(missing), g[0])
+        step[0] = -np.copysign(np.sqrt(missing + step[0] ** 2), g[0])
     return vectors @ step, False
 
 

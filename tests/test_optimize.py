@@ -44,7 +44,7 @@ def gradient_conditions(factorization):
 
 
 @given(seed=seeds, n_terms=st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_end_is_a_minimum(seed, n_terms):
     case = random_case(seed, n_terms=n_terms, reml=True)
     result = fitted(case)
@@ -54,10 +54,11 @@ def test_the_end_is_a_minimum(seed, n_terms):
 
 
 @given(seed=seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_no_start_of_a_general_optimizer_ends_lower(seed):
-    # One term: with several, criteria of so few rows have several minima.
-    case = random_case(seed, reml=True)
+    # Models whose criterion has one minimum even in so few rows; a common variance of
+    # unlike columns, or random effects in place of a fixed intercept, can have several.
+    case = random_case(seed, reml=True, structure="full", intercept=True)
     result = fitted(case)
     if result.search.status is not FitStatus.CONVERGED or result.findings.spanned:
         return
@@ -130,7 +131,7 @@ def lbfgs(blocks, rng, scale):
 
 
 @given(seed=seeds, n=st.integers(1, 6), radius=st.floats(0.01, 100))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
     rng = np.random.default_rng(seed)
     hessian = rng.normal(size=(n, n))
