@@ -1,11 +1,13 @@
 """The cross-products of one model, laid out for the factorizations of a search.
 
-`assemble` picks from the statistics what a model uses. One grouping factor, the
-one with most columns, is eliminated level by level; its arrays have the levels
-last, so that the algebra of its small matrices (r × r per level) runs in long
-vectors, without a loop over levels. What is left, the core, is one dense matrix
-of the other factors' columns, the independent columns of X, and y; a sparse
-matrix of cells couples the two.
+`assemble` picks from the statistics what a model uses. One chain of nested
+factors, that with most columns, is eliminated level by level, the inner ones
+first: what an inner factor leaves of an outer one stays block-diagonal. Arrays
+over levels have the levels last, so that the algebra of the small matrices
+(r × r per level) runs in long vectors, without a loop over levels. What is left,
+the core, is one dense matrix of the other factors' columns, the independent
+columns of X, and y. The columns outside of a stage, those of later stages and of
+the core, are numbered through; a sparse matrix of cells couples a stage to them.
 """
 
 from dataclasses import dataclass
@@ -14,47 +16,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmixed._coordinates import TermBlock, term_blocks
 from skmixed._crossprod import CrossProducts, FactorProducts
-from skmixed._design import Model, Term
+from skmixed._design import Model
 from skmixed._rank import independent_columns, raw_squares, residual_floor, total_around
 
 FloatArray = NDArray[np.float64]
 
 # Numbers of a slab of levels, 256 KB, and its least levels, a vector worth a call.
 SLAB_NUMBERS, SLAB_LEVELS = 32_768, 64
-
-
-@dataclass(frozen=True)
-class TermBlock:
-    """One random-effects term in the search's coordinates.
-
-    Attributes
-    ----------
-    term : Term
-    index : int
-        Position among the model's terms.
-    to_block : (r, s) array
-        From the search's coefficients (slopes centered and scaled where that
-        leaves the model as it is) to those of the factor's columns.
-    to_user : (s, s) array
-        From the search's coefficients to those of the user's columns.
-    start : int
-        Position of the term's first column in the factor's Λ.
-    """
-
-    term: Term
-    index: int
-    to_block: FloatArray
-    to_user: FloatArray
-    start: int
-
-    @property
-    def size(self) -> int:
-        return int(self.to_block.shape[1])
-
-    @property
-    def columns(self) -> slice:
-        return slice(self.start, self.start + self.size)
 
 
 @dataclass(frozen=True)
@@ -68,6 +38,8 @@ class FactorTerms:
     terms : tuple of TermBlock
     core : slice or None
         The factor's place in the core, level by level; None where eliminated.
+    outer : slice
+        Its place among the outer columns; empty for the first stage.
     entries : slice
         The place of its Σ, row by row, among the parameters of all factors.
     """
@@ -76,6 +48,7 @@ class FactorTerms:
     n_columns: int
     terms: tuple[TermBlock, ...]
     core: slice | None
+    outer: slice
     entries: slice
 
     def lam(self, lam: tuple[FloatArray, ...]) -> FloatArray:
@@ -85,8 +58,8 @@ class FactorTerms:
 
 
 @dataclass(frozen=True)
-class Eliminated:
-    """The products of the factor that is eliminated.
+class Stage:
+    """The products of one factor that is eliminated.
 
     Attributes
     ----------
@@ -95,8 +68,8 @@ class Eliminated:
         of b levels; the last one is filled up with zeros.
     random, fixed : (r,) and (p + 1,) arrays of int
         Where among the m columns the factor's own are, and X's and y's.
-    cells : sparse (q, q_core) array or None
-        Which core columns meet each level.
+    cells : sparse (q, n_outer) array
+        Which outer columns meet each level.
     values : (r, n_cells) array
         The products there, in the order of the cells.
     rows : (n_cells,) array of int
@@ -106,13 +79,12 @@ class Eliminated:
     products: FloatArray
     random: NDArray[np.intp]
     fixed: NDArray[np.intp]
-    cells: sp.csr_array | None
+    cells: sp.csr_array
     values: FloatArray
     rows: NDArray[np.intp]
 
     def with_values(self, values: FloatArray) -> sp.csr_array:
-        """Return the cells holding other values, (q, q_core)."""
-        assert self.cells is not None
+        """Return the cells holding other values, (q, n_outer)."""
         return sp.csr_array((values, self.cells.indices, self.cells.indptr), shape=self.cells.shape)
 
 
@@ -129,9 +101,10 @@ class Blocks:
         Positions, among the model's fixed effects, of the independent ones.
     center : (p + 1,) array
         What was subtracted from these columns and from y.
-    eliminated : Eliminated or None
+    stages : tuple of Stage
+        The chain that is eliminated, inner factors first.
     factors : tuple of FactorTerms
-        The eliminated one first.
+        Those of the stages first, then those of the core.
     n_rows : int
     dof : int
         n − rank X for REML, n for ML: the divisor of the residual variance.
@@ -143,7 +116,7 @@ class Blocks:
     core: FloatArray
     kept: tuple[int, ...]
     center: FloatArray
-    eliminated: Eliminated | None
+    stages: tuple[Stage, ...]
     factors: tuple[FactorTerms, ...]
     n_rows: int
     dof: int
@@ -161,8 +134,13 @@ class Blocks:
         return len(self.core) - self.n_fixed - 1
 
     @property
+    def n_chain(self) -> int:
+        """Outer columns that belong to stages; those of the core follow."""
+        return self.factors[len(self.stages) - 1].outer.stop if self.stages else 0
+
+    @property
     def core_factors(self) -> tuple[FactorTerms, ...]:
-        return self.factors[1:]
+        return self.factors[len(self.stages) :]
 
     @property
     def terms(self) -> list[tuple[FactorTerms, TermBlock]]:
@@ -178,13 +156,17 @@ def assemble(stats: CrossProducts, model: Model) -> Blocks:
     total = total_around(stats, center)
     kept = independent_columns(total, list(model.fixed), raw_squares(stats))
     used = [*(model.fixed[k] for k in kept), y]
-    order = elimination_order(stats, model)
+    chain, core = elimination_order(stats, model)
+    factors = _factor_terms(stats, model, chain, core)
     return Blocks(
-        core=_core(stats, order[1:], total[np.ix_(used, used)], center, used),
+        core=_core(stats, core, total[np.ix_(used, used)], center, used),
         kept=kept,
         center=center[used],
-        eliminated=_eliminated(stats, order, center, used) if order else None,
-        factors=_factor_terms(stats, model, order),
+        stages=tuple(
+            _stage(stats, k, [*chain[i + 1 :], *core], factors, center, used)
+            for i, k in enumerate(chain)
+        ),
+        factors=factors,
         n_rows=stats.n_rows,
         dof=stats.n_rows - len(kept) if model.reml else stats.n_rows,
         sum_log_weights=stats.sum_log_weights,
@@ -193,28 +175,54 @@ def assemble(stats: CrossProducts, model: Model) -> Blocks:
     )
 
 
-def elimination_order(stats: CrossProducts, model: Model) -> list[int]:
-    """Return the model's factors, the one with most columns first."""
+def elimination_order(stats: CrossProducts, model: Model) -> tuple[list[int], list[int]]:
+    """Return the factors of the chain to eliminate, inner first, and the others."""
     used = sorted({t.factor for t in model.terms})
-    return sorted(used, key=lambda k: -stats.factors[k].sums[:, :, 0].size)
+    size = {k: stats.factors[k].sums[:, :, 0].size for k in used}
+    chains = [_chain(stats, k, used) for k in used]
+    chain = max(chains, key=lambda c: sum(size[k] for k in c), default=[])
+    return chain, [k for k in used if k not in chain]
 
 
-def _factor_terms(stats: CrossProducts, model: Model, order: list[int]) -> tuple[FactorTerms, ...]:
+def _chain(stats: CrossProducts, inner: int, used: list[int]) -> list[int]:
+    """Go from a factor outwards, each time to the finest factor it is nested in."""
+    chain = [inner]
+    while True:
+        outside = [k for k in used if k not in chain and _is_nested(stats, chain[-1], k)]
+        if not outside:
+            return chain
+        chain.append(max(outside, key=lambda k: len(stats.factors[k].counts)))
+
+
+def _is_nested(stats: CrossProducts, inner: int, outer: int) -> bool:
+    """Whether each level of one factor lies in a single level of another."""
+    r = len(stats.factors[inner].columns), len(stats.factors[outer].columns)
+    cells = pair_matrix(stats, inner, outer).nnz // (r[0] * r[1])
+    return cells == len(stats.factors[inner].counts)
+
+
+def _factor_terms(
+    stats: CrossProducts, model: Model, chain: list[int], core: list[int]
+) -> tuple[FactorTerms, ...]:
     out: list[FactorTerms] = []
-    core = entries = 0
-    for position, k in enumerate(order):
+    outer = entries = in_core = 0
+    for position, k in enumerate([*chain, *core]):
         factor = stats.factors[k]
         r, size = len(factor.columns), factor.sums[:, :, 0].size
+        width = size if position else 0
+        is_core = position >= len(chain)
         out.append(
             FactorTerms(
                 n_levels=len(factor.counts),
                 n_columns=r,
-                terms=_term_blocks(stats, model.terms, k),
-                core=slice(core, core + size) if position else None,
+                terms=term_blocks(stats, model.terms, k),
+                core=slice(in_core, in_core + size) if is_core else None,
+                outer=slice(outer, outer + width),
                 entries=slice(entries, entries + r * r),
             )
         )
-        core += size if position else 0
+        in_core += size if is_core else 0
+        outer += width
         entries += r * r
     return tuple(out)
 
@@ -268,91 +276,51 @@ def _around(factor: FactorProducts, stats: CrossProducts, center: FloatArray) ->
     return factor.sums - factor.sums[:, :, :1] * shift if shift.any() else factor.sums
 
 
-def _eliminated(
-    stats: CrossProducts, order: list[int], center: FloatArray, used: list[int]
-) -> Eliminated:
-    factor = stats.factors[order[0]]
+def _stage(
+    stats: CrossProducts,
+    k: int,
+    later: list[int],
+    places: tuple[FactorTerms, ...],
+    center: FloatArray,
+    used: list[int],
+) -> Stage:
+    factor = stats.factors[k]
     own = list(factor.columns)
     if np.array_equal(center, stats.center):
         columns = list(dict.fromkeys([*own, *used]))
-        products = _in_slabs(factor.sums, columns)
+        products = in_slabs(factor.sums.transpose(1, 2, 0)[:, columns])
         random, fixed = ([columns.index(c) for c in part] for part in (own, used))
     else:
         # X and y are not centered here, the factor's own columns still are.
         around = _around(factor, stats, center)
-        parts = [_in_slabs(factor.sums, own), _in_slabs(around, used)]
-        products = np.concatenate(parts, axis=2)
+        both = np.concatenate([factor.sums[:, :, own], around[:, :, used]], axis=2)
+        products = in_slabs(both.transpose(1, 2, 0))
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
-    cells, values, rows = _cells(stats, order, len(own))
-    return Eliminated(products, np.array(random), np.array(fixed), cells, values, rows)
+    width = places[-1].outer.stop
+    cells, values = join_cells(
+        [pair_matrix(stats, k, j) for j in later], len(factor.counts), len(own), width
+    )
+    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    return Stage(products, np.array(random), np.array(fixed), cells, values, rows)
 
 
-def _cells(
-    stats: CrossProducts, order: list[int], r: int
-) -> tuple[sp.csr_array | None, FloatArray, NDArray[np.intp]]:
-    """Join the pairs of the eliminated factor with each other one."""
-    if len(order) == 1:
-        return None, np.empty((r, 0)), np.empty(0, dtype=np.intp)
-    pairs = [pair_matrix(stats, order[0], k) for k in order[1:]]
-    joined = sp.hstack(pairs, format="csr")
+def join_cells(
+    parts: list[sp.csr_array], q: int, r: int, width: int
+) -> tuple[sp.csr_array, FloatArray]:
+    """Join (q·r, …) matrices, the last ending at `width`: cells and (r, n_cells) values."""
+    n = sum(part.shape[1] for part in parts)
+    joined = sp.hstack([sp.csr_array((q * r, width - n)), *parts], format="csr")
     joined.sort_indices()
     # The r rows of a level have the same cells.
-    values = np.stack([joined[a::r].data for a in range(r)])
-    cells = joined[::r]
-    return cells, values, np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    return joined[::r], np.stack([joined[a::r].data for a in range(r)])
 
 
-def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
-    """Turn (q, r, m) sums to slabs with the levels last, of the columns named."""
-    q, r, _ = sums.shape
-    size = min(max(SLAB_NUMBERS // (r * len(columns)), SLAB_LEVELS), q)
-    out = np.zeros((-(-q // size), r, len(columns), size))
+def in_slabs(levels_last: FloatArray) -> FloatArray:
+    """Turn (r, m, q) to slabs (k, r, m, b), filled up with zeros."""
+    r, m, q = levels_last.shape
+    size = min(max(SLAB_NUMBERS // (r * m), SLAB_LEVELS), q)
+    out = np.zeros((-(-q // size), r, m, size))
     for slab, start in zip(out, range(0, q, size), strict=True):
-        part = sums[start : start + size]
-        slab[:, :, : len(part)] = part.transpose(1, 2, 0)[:, columns]
-    return out
-
-
-def _term_blocks(
-    stats: CrossProducts, terms: tuple[Term, ...], factor: int
-) -> tuple[TermBlock, ...]:
-    blocks: list[TermBlock] = []
-    for index, term in enumerate(terms):
-        if term.factor == factor:
-            to_user = _search_to_user(stats, term)
-            to_block = _user_to_block(stats, term, stats.factors[factor]) @ to_user
-            start = blocks[-1].columns.stop if blocks else 0
-            blocks.append(TermBlock(term, index, to_block, to_user, start))
-    return tuple(blocks)
-
-
-def _search_to_user(stats: CrossProducts, term: Term) -> FloatArray:
-    """Return the map from centered and scaled coefficients to the user's."""
-    columns = list(term.columns)
-    squares = (stats.centered_squares if term.is_centered else raw_squares(stats))[columns]
-    if term.has_intercept:
-        squares[columns.index(0)] = stats.sum_weights
-    if not term.structure.is_scale_invariant:
-        squares[:] = squares.mean()
-    scale = _nearest_power_of_two(np.sqrt(squares / stats.sum_weights))
-    out = np.diag(1.0 / scale)
-    if term.is_centered:
-        own = columns.index(0)
-        slopes = [k for k in range(len(columns)) if k != own]
-        out[own, slopes] = -stats.center[[columns[k] for k in slopes]] / scale[slopes]
-    return out
-
-
-def _nearest_power_of_two(lengths: FloatArray) -> FloatArray:
-    """Round to powers of two, by which scaling is exact; 1 for a length of 0."""
-    positive = np.where(lengths > 0, lengths, 1.0)
-    return np.asarray(np.exp2(np.round(np.log2(positive))))
-
-
-def _user_to_block(stats: CrossProducts, term: Term, factor: FactorProducts) -> FloatArray:
-    """Return the map from coefficients of raw columns to those of centered ones."""
-    out = np.zeros((len(factor.columns), len(term.columns)))
-    for k, column in enumerate(term.columns):
-        out[factor.columns.index(column), k] = 1.0
-        out[0, k] += stats.center[column]
+        part = levels_last[:, :, start : start + size]
+        slab[:, :, : part.shape[2]] = part
     return out

@@ -212,7 +212,7 @@ def _block(
             _factor_block(f, rows, own, table) for f, own in zip(design.factors, z, strict=True)
         ),
         pairs=tuple(
-            PairProducts(f, g, _sorted(z[f].tocsr() @ z[g].T))
+            PairProducts(f, g, _cell_products(z[f], z[g], design.factors[f], design.factors[g]))
             for f, g in combinations(range(len(z)), 2)
         ),
     )
@@ -266,6 +266,15 @@ def _factor_block(
         sums=np.asarray(z @ table).reshape(shape),
         counts=np.bincount(factor.codes[rows], minlength=factor.n_levels),
     )
+
+
+def _cell_products(
+    first: sp.csc_array, second: sp.csc_array, f: FactorDesign, g: FactorDesign
+) -> sp.csr_array:
+    """Multiply Z_f' and Z_g; every cell that occurs with all its entries, zeros too."""
+    size = len(f.columns), len(g.columns)
+    product = sp.csr_array(first.tocsr() @ second.T)
+    return _sorted(product if size == (1, 1) else product.tobsr(size).tocsr())
 
 
 def _sorted(matrix: sp.csr_array) -> sp.csr_array:

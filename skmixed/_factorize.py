@@ -1,16 +1,16 @@
 """The Cholesky factorization of the mixed-model equations at one Λ.
 
-With index 1 for the eliminated factor and c for the core (the other factors),
-and M_1 = Λ_1'Z_1'Z_1Λ_1 + I = LL' per level, the factor of the whole system is
+With index 1 for an eliminated factor and c for what is left of the random
+effects, and M_1 = Λ_1'Z_1'Z_1Λ_1 + I = LL' per level, the factor of the whole is
 
     [ L            0    ]      H = L⁻¹Λ_1'Z_1'[Z_c X y]
     [ (HΛ_c)'  R        ]      RR' = [ Λ_c'S_ccΛ_c + I   Λ_c'S_cX ],   S = [Z_c X y]'[Z_c X y] − H'H
                                      [ S_XcΛ_c           S_XX     ]
 
 (Bates et al., 2015, J. Stat. Softw. 67(1), equations 18, 23 and 24, with the
-random effects in two parts.) S is kept in the coordinates of the columns
-themselves, free of Λ_c. A `Factorization` is a value: nothing in it changes when
-another Λ is tried.
+random effects in parts.) S is kept in the coordinates of the columns themselves,
+free of Λ_c, and the stages of the chain are eliminated from it one by one. A
+`Factorization` is a value: nothing in it changes when another Λ is tried.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._blocks import Blocks, Eliminated
+from skmixed._blocks import Blocks, FactorTerms, Stage
 
 FloatArray = NDArray[np.float64]
 Lam = tuple[FloatArray, ...]
@@ -40,12 +40,7 @@ class Factorization:
     blocks : Blocks
     lam : tuple of (s, s) arrays
         Λ of each term, in the search's coordinates.
-    chol : (k, s, s, b) array
-        L, lower triangular, in k slabs of b levels; empty without random effects.
-    half : (k, s, m, b) array
-        L⁻¹Λ'Z'[…] for every column of the eliminated factor's products.
-    cell_half : (s, n_cells) array
-        L⁻¹Λ'Z'Z_c, in the order of the cells.
+    stages : tuple of Elimination
     schur : (q_core + p + 1,) * 2 array
         S above.
     chol_core : (s_core + p,) * 2 array
@@ -63,9 +58,7 @@ class Factorization:
 
     blocks: Blocks
     lam: Lam
-    chol: FloatArray
-    half: FloatArray
-    cell_half: FloatArray
+    stages: "tuple[Elimination, ...]"
     schur: FloatArray
     chol_core: FloatArray
     solution: FloatArray
@@ -118,12 +111,36 @@ def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> F
 
 @dataclass(frozen=True)
 class Elimination:
-    """What eliminating a factor leaves: see `Factorization`; gram is H'H, (m, m)."""
+    """One stage of the chain, eliminated.
 
+    Attributes
+    ----------
+    products, values : arrays
+        Those of the `Stage`, less what the stages before have taken.
+    chol : (k, s, s, b) array
+        L, lower triangular, in k slabs of b levels.
+    half : (k, s, m, b) array
+        L⁻¹Λ'Z'[…] for every column of the products.
+    cell_half : (s, n_cells) array
+        L⁻¹Λ'Z'Z_c, in the order of the cells.
+    gram : (m, m) array
+        H'H of the columns of the products, over all levels.
+    logdet : float
+        log|M|.
+    """
+
+    products: FloatArray
+    values: FloatArray
     chol: FloatArray
     half: FloatArray
+    cell_half: FloatArray
     gram: FloatArray
     logdet: float
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether Λ = 0, so that nothing is taken."""
+        return not self.chol.flags.writeable
 
 
 def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> Factorization:
@@ -139,7 +156,7 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
         If X'V⁻¹X is not positive definite to rounding, which takes a Λ far
         beyond the data's resolution.
     """
-    stage, cell_half, schur = _eliminate_first(blocks, lam, reuse)
+    stages, schur = _eliminate_chain(blocks, lam, reuse)
     system = _core_system(blocks, lam, schur)
     n, p = len(system) - 1, blocks.n_fixed
     chol = _cholesky(system[:n, :n])
@@ -149,15 +166,13 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
     return Factorization(
         blocks=blocks,
         lam=lam,
-        chol=stage.chol,
-        half=stage.half,
-        cell_half=cell_half,
+        stages=stages,
         schur=schur,
         chol_core=chol,
         solution=solve_lower(chol, rhs, transposed=True),
         residual_squares=max(residual, blocks.floor),
         is_exact_fit=residual <= blocks.floor,
-        logdet_z=stage.logdet + float(logs[: n - p].sum()),
+        logdet_z=sum(stage.logdet for stage in stages) + float(logs[: n - p].sum()),
         logdet_x=float(logs[n - p :].sum()),
     )
 
@@ -167,65 +182,120 @@ def zero_lam(blocks: Blocks) -> Lam:
     return tuple(np.zeros((t.size, t.size)) for _, t in blocks.terms)
 
 
-def _eliminate_first(
+def _eliminate_chain(
     blocks: Blocks, lam: Lam, reuse: Factorization | None
-) -> tuple[Elimination, FloatArray, FloatArray]:
-    """Eliminate the first factor; return its stage, its cells and the Schur complement."""
-    first = blocks.eliminated
-    if first is None:
-        nothing = Elimination(np.empty((0,) * 4), np.empty((0,) * 4), np.empty((0, 0)), 0.0)
-        return nothing, np.empty((0, 0)), blocks.core
-    own = blocks.factors[0].lam(lam)
-    stage = eliminate(first, own, reuse)
+) -> tuple[tuple[Elimination, ...], FloatArray]:
+    """Eliminate the stages, inner first; return them and the Schur complement of the core."""
+    schur = blocks.core.copy() if blocks.stages else blocks.core
+    left = [(stage.products, stage.values) for stage in blocks.stages]
+    done: list[Elimination] = []
+    for k, stage in enumerate(blocks.stages):
+        old = None if reuse is None else reuse.stages[k]
+        part = eliminate(stage, *left[k], blocks.factors[k].lam(lam), old)
+        done.append(part)
+        if not part.is_zero:
+            _take_from_core(blocks, stage, part, schur)
+            for g in range(k + 1, len(blocks.stages)):
+                taken = _taken(stage, part, blocks.stages[g], blocks.factors[g])
+                left[g] = (left[g][0] - taken[0], left[g][1] - taken[1])
+    return tuple(done), schur
+
+
+def _take_from_core(blocks: Blocks, stage: Stage, part: Elimination, schur: FloatArray) -> None:
+    """Subtract H'H of a stage from the core."""
     n = blocks.n_core
-    schur = blocks.core.copy()
-    schur[n:, n:] -= stage.gram[np.ix_(first.fixed, first.fixed)]
-    cell_half = np.zeros((own.shape[1], len(first.rows)))
-    if n and own.any():
-        cell_half = _eliminate_cells(first, own, stage.chol)
-        halves = [first.with_values(values) for values in cell_half]
+    schur[n:, n:] -= part.gram[np.ix_(stage.fixed, stage.fixed)]
+    if n:
+        halves = [stage.with_values(values)[:, blocks.n_chain :] for values in part.cell_half]
         schur[:n, :n] -= sum_of_squares(halves)
-        fixed = levels_first(stage.half[:, :, first.fixed], halves[0].shape[0])
+        fixed = levels_first(part.half[:, :, stage.fixed], halves[0].shape[0])
         schur[:n, n:] -= sum(h.T @ f for h, f in zip(halves, fixed, strict=True))
         schur[n:, :n] = schur[:n, n:].T
-    return stage, cell_half, schur
+
+
+def _taken(
+    stage: Stage, part: Elimination, later: Stage, place: FactorTerms
+) -> tuple[FloatArray, FloatArray]:
+    """H'H between a later stage of the chain and all that it meets.
+
+    Each level of the inner stage has one cell there, so that what a level of the
+    outer one loses depends on its own inner levels alone.
+    """
+    q, r = place.n_levels, place.n_columns
+    halves = [stage.with_values(values) for values in part.cell_half]
+    own = [h[:, place.outer] for h in halves]
+    squares = np.zeros((q, r, r))
+    own_products = sum(h.T @ h for h in own).tocoo()
+    squares[own_products.row // r, own_products.row % r, own_products.col % r] = own_products.data
+    fixed = levels_first(part.half[:, :, stage.fixed], halves[0].shape[0])
+    crossed = sum(h.T @ f for h, f in zip(own, fixed, strict=True)).reshape(q, r, -1)
+    products = np.zeros((r, later.products.shape[2], q))
+    products[:, later.random] = squares.transpose(1, 2, 0)
+    products[:, later.fixed] = crossed.transpose(1, 2, 0)
+    slabs = to_slabs(products, *later.products.shape[::3])
+    if not len(later.rows):
+        return slabs, later.values
+    rest = sum(o.T @ h for o, h in zip(own, halves, strict=True)).tocoo()
+    outside = rest.col >= place.outer.stop
+    values = np.zeros(later.values.shape)
+    at = _positions(later, rest.row[outside] // r, rest.col[outside])
+    values[rest.row[outside] % r, at] = rest.data[outside]
+    return slabs, values
+
+
+def _positions(stage: Stage, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Find cells of a stage by level and outer column."""
+    width = stage.cells.shape[1]
+    keys = stage.rows * width + stage.cells.indices
+    return np.searchsorted(keys, rows.astype(np.intp) * width + columns)
+
+
+def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:
+    """Turn (r, m, q) to slabs (k, r, m, b), filled up with zeros."""
+    r, m, q = levels_last.shape
+    out = np.zeros((r, m, k * b))
+    out[:, :, :q] = levels_last
+    return np.ascontiguousarray(out.reshape(r, m, k, b).transpose(2, 0, 1, 3))
 
 
 def eliminate(
-    first: Eliminated, lam: FloatArray, reuse: Factorization | None = None
+    stage: Stage,
+    products: FloatArray,
+    values: FloatArray,
+    lam: FloatArray,
+    reuse: Elimination | None = None,
 ) -> Elimination:
     """Eliminate a factor's effects, slab by slab of levels.
 
     Costs q·(r·s·m + s²·m + s·m²) multiplications, in vectors over the levels.
     """
-    k, r, m, b = first.products.shape
+    k, r, m, b = products.shape
     s = lam.shape[1]
     gram, logdet = np.zeros((m, m)), 0.0
     if not lam.any():  # M = I, H = 0; pages of zeros are not touched
         chol = np.broadcast_to(np.eye(s)[:, :, None], (k, s, s, b))
-        return Elimination(chol, np.zeros((k, s, m, b)), gram, logdet)
+        zeros = np.zeros((s, values.shape[1]))
+        return Elimination(products, values, chol, np.zeros((k, s, m, b)), zeros, gram, logdet)
     half = np.empty((k, s, m, b)) if reuse is None else reuse.half
-    chol = np.empty((k, s, s, b))
-    if reuse is not None and reuse.chol.flags.writeable:
-        chol = reuse.chol
-    for own, part, lower in zip(first.products, half, chol, strict=True):
+    chol = np.empty((k, s, s, b)) if reuse is None or reuse.is_zero else reuse.chol
+    for own, part, lower in zip(products, half, chol, strict=True):
         np.matmul(lam.T, own.reshape(r, m * b), out=part.reshape(s, m * b))
-        lower[:] = np.matmul(lam.T, part[:, first.random])
+        lower[:] = np.matmul(lam.T, part[:, stage.random])
         lower[np.arange(s), np.arange(s)] += 1.0
         cholesky_levels(lower)
         solve_levels(lower, part)
         gram += np.matmul(part, part.transpose(0, 2, 1)).sum(axis=0)
         logdet += 2.0 * float(np.log(lower[np.arange(s), np.arange(s)]).sum())
-    return Elimination(chol, half, gram, logdet)
+    cell_half = _eliminate_cells(stage.rows, lam.T @ values, chol)
+    return Elimination(products, values, chol, half, cell_half, gram, logdet)
 
 
-def _eliminate_cells(first: Eliminated, lam: FloatArray, chol: FloatArray) -> FloatArray:
-    """Return L⁻¹Λ'Z'Z_c in the order of the cells, (s, n_cells)."""
-    half = lam.T @ first.values
+def _eliminate_cells(rows: NDArray[np.intp], half: FloatArray, chol: FloatArray) -> FloatArray:
+    """Overwrite Λ'Z'Z_c, (s, n_cells), by L⁻¹Λ'Z'Z_c."""
     for j in range(len(half)):
         for i in range(j):
-            half[j] -= chol[:, j, i].ravel()[first.rows] * half[i]
-        half[j] /= chol[:, j, j].ravel()[first.rows]
+            half[j] -= chol[:, j, i].ravel()[rows] * half[i]
+        half[j] /= chol[:, j, j].ravel()[rows]
     return half
 
 

@@ -87,14 +87,14 @@ def moments(at_zero: Factorization) -> Moments:
 
 
 def _factors(at_zero: Factorization) -> list[_Factor]:
-    blocks, first = at_zero.blocks, at_zero.blocks.eliminated
-    assert first is not None
-    r = blocks.factors[0].n_columns
-    own, fixed = (
-        first.products[:, :, columns].transpose(1, 2, 0, 3).reshape(r, len(columns), -1)
-        for columns in (first.random, first.fixed)
-    )
-    out = [_Factor.of(at_zero, own, fixed)]
+    blocks, out = at_zero.blocks, []
+    for stage in blocks.stages:
+        own, fixed = (
+            stage.products[:, :, columns].transpose(1, 2, 0, 3).reshape(len(stage.random), -1, q)
+            for columns in (stage.random, stage.fixed)
+            for q in [stage.products.shape[0] * stage.products.shape[3]]
+        )
+        out.append(_Factor.of(at_zero, own, fixed))
     for place in blocks.core_factors:
         q, r = place.n_levels, place.n_columns
         core = blocks.core[place.core].reshape(q, r, -1).transpose(1, 2, 0)
@@ -123,16 +123,13 @@ def _entries(sums: FloatArray) -> FloatArray:
 def _pair(blocks: Blocks, k: int, j: int) -> tuple[Any, Any, FloatArray]:
     """Cells of two factors: levels of each, and products (n, r_k, r_l)."""
     size = blocks.factors[k].n_columns, blocks.factors[j].n_columns
-    columns: Any = blocks.factors[j].core
-    if k == 0:
-        first = blocks.eliminated
-        assert first is not None
-        rows = [first.with_values(values)[:, columns] for values in first.values]
-        matrix = sp.csr_array(sp.vstack(rows))
-        order = np.arange(matrix.shape[0]).reshape(size[0], -1).T.ravel()
-        matrix = sp.csr_array(matrix[order])
+    if k < len(blocks.stages):
+        stage, columns = blocks.stages[k], blocks.factors[j].outer
+        rows = [stage.with_values(values)[:, columns] for values in stage.values]
+        order = np.arange(size[0] * stage.cells.shape[0]).reshape(size[0], -1).T.ravel()
+        matrix = sp.csr_array(sp.csr_array(sp.vstack(rows))[order])
     else:
-        matrix = sp.csr_array(blocks.core[blocks.factors[k].core, columns])
+        matrix = sp.csr_array(blocks.core[blocks.factors[k].core, blocks.factors[j].core])
     cells = matrix.tobsr(size)
     levels = np.repeat(np.arange(cells.indptr.size - 1), np.diff(cells.indptr))
     return levels, cells.indices, cells.data

@@ -16,7 +16,7 @@ import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
-from skmixed._blocks import TermBlock
+from skmixed._coordinates import TermBlock
 from skmixed._criterion import Derivatives, criterion, derivatives
 from skmixed._factorize import Factorization, factorize
 from skmixed.exceptions import FitStatus
@@ -110,7 +110,7 @@ def minimize(
     """
     if at_zero.is_exact_fit:
         return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
-    if at_zero.blocks.eliminated is None:
+    if not at_zero.blocks.stages:
         return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
     return _Descent(at_zero, tol, max_iter, report).run(start)
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._blocks import Blocks, TermBlock
+from skmixed._blocks import Blocks
+from skmixed._coordinates import TermBlock
 from skmixed._covariance import lower_factor
 from skmixed._criterion import criterion
 from skmixed._design import Model
+from skmixed._effects import effects
 from skmixed._factorize import Factorization, solve_lower
 
 FloatArray = NDArray[np.float64]
@@ -83,55 +85,19 @@ def solve(factorization: Factorization, model: Model) -> Solution:
     fixed = np.zeros(len(model.fixed))
     fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
     root = solve_lower(factorization.chol_x, to_user.T)
-    spherical = spherical_effects(factorization)
+    found = effects(factorization).spherical if blocks.factors else ()
+    places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
     return Solution(
         fixed=fixed,
         kept=blocks.kept,
         fixed_covariance=factorization.sigma_squared * (root.T @ root),
         terms=tuple(
-            _term_solution(t, factorization.lam[t.index], effects)
-            for (_, t), effects in zip(blocks.terms, spherical, strict=True)
+            _term_solution(t, factorization.lam[index], found[k][t.columns])
+            for index, (k, t) in sorted(places.items())
         ),
         sigma=float(np.sqrt(factorization.sigma_squared)),
         criterion=criterion(factorization),
     )
-
-
-def spherical_effects(factorization: Factorization) -> list[FloatArray]:
-    """Return û of each term, (s, q), in the model's order."""
-    blocks = factorization.blocks
-    out: dict[int, FloatArray] = {}
-    start = 0
-    for factor in blocks.factors:
-        s = sum(t.size for t in factor.terms)
-        if factor.core is None:
-            own = _eliminated_effects(factorization)[:, : factor.n_levels]
-        else:
-            stop = start + factor.n_levels * s
-            own = factorization.solution[start:stop].reshape(factor.n_levels, s).T
-            start = stop
-        out.update({t.index: own[t.columns] for t in factor.terms})
-    return [out[k] for k in range(len(out))]
-
-
-def _eliminated_effects(factorization: Factorization) -> FloatArray:
-    """Solve L'u = H_y − H_Xβ̂ − H_c b̂_c, (s, levels filled up)."""
-    first = factorization.blocks.eliminated
-    assert first is not None
-    residual = np.zeros(first.products.shape[2])
-    residual[first.fixed] = np.append(-factorization.beta, 1.0)
-    chol = factorization.chol
-    u = np.matmul(residual, factorization.half)
-    if factorization.blocks.n_core:
-        weights = factorization.residual_weights[: factorization.blocks.n_core]
-        for j, values in enumerate(factorization.cell_half):
-            own = np.zeros(u[:, j].size)
-            own[: factorization.blocks.factors[0].n_levels] = first.with_values(values) @ weights
-            u[:, j] += own.reshape(u[:, j].shape)
-    for j in reversed(range(u.shape[1])):
-        u[:, j] -= np.einsum("nkb,nkb->nb", chol[:, j + 1 :, j], u[:, j + 1 :])
-        u[:, j] /= chol[:, j, j]
-    return np.asarray(u.transpose(1, 0, 2).reshape(u.shape[1], -1))
 
 
 def _centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:

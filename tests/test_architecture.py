@@ -16,9 +16,12 @@ LAYERS = [
     ["_design"],
     ["_crossprod"],
     ["_rank"],
+    ["_coordinates"],
     ["_blocks"],
     ["_factorize"],
-    ["_criterion", "_moments"],
+    ["_effects", "_inverse", "_moments"],
+    ["_project"],
+    ["_criterion"],
     ["_start", "_solution"],
     ["_identify"],
     ["_optimize"],
@@ -31,7 +34,7 @@ LAYERS = [
     ["datasets", "__init__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-KERNEL = {name for names in LAYERS[:11] for name in names}
+KERNEL = {name for names in LAYERS[:14] for name in names}
 ALLOWED = {
     "sklearn": {"_table", "_validation", "_regressor", "_fit_warnings", "datasets"},
     "pandas": {

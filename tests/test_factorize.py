@@ -1,12 +1,16 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from simulate import random_case
+from oracle import DenseModel
+from simulate import Case, random_case
 
 from skmixed import _blocks
 from skmixed._blocks import assemble
-from skmixed._criterion import criterion
+from skmixed._covariance import STRUCTURES
+from skmixed._criterion import criterion, derivatives
+from skmixed._design import Design, FactorDesign, Model, Term
 from skmixed._factorize import factorize, zero_lam
 from skmixed._solution import solve
 
@@ -35,7 +39,7 @@ def test_slabs_do_not_show(monkeypatch):
     monkeypatch.setattr(_blocks, "SLAB_LEVELS", 2)
     monkeypatch.setattr(_blocks, "SLAB_NUMBERS", 1)
     sliced = case.factorized(lams)
-    assert len(sliced.chol) > 1
+    assert len(sliced.stages[0].chol) > 1
     assert_allclose(criterion(sliced), criterion(whole), rtol=1e-14)
     effects = [solve(f, case.model).terms[0].effects for f in (whole, sliced)]
     assert_allclose(effects[1], effects[0], rtol=1e-10, atol=1e-12)
@@ -48,8 +52,56 @@ def test_arrays_given_up_are_reused_and_the_result_is_the_same():
     first = factorize(blocks, (np.eye(size),))
     fresh = factorize(blocks, (2 * np.eye(size),))
     again = factorize(blocks, (2 * np.eye(size),), reuse=first)
-    assert again.half is first.half
-    assert_allclose(again.half, fresh.half, rtol=0, atol=0)
+    assert again.stages[0].half is first.stages[0].half
+    assert_allclose(again.stages[0].half, fresh.stages[0].half, rtol=0, atol=0)
     assert criterion(again) == criterion(fresh)
     zero = factorize(blocks, zero_lam(blocks))
     assert criterion(factorize(blocks, (2 * np.eye(size),), reuse=zero)) == criterion(fresh)
+
+
+def nested_case(seed):
+    """Three nested factors, the outer ones with slopes, and a crossed one."""
+    rng = np.random.default_rng(seed)
+    n, inner = 160, rng.permutation(np.r_[np.arange(24), rng.integers(0, 24, 136)])
+    codes = [inner, inner // 3, inner // 12, rng.integers(0, 5, n)]
+    columns = rng.normal(size=(n, 2))
+    columns[::7] = 0.0  # products that are exactly zero keep their place
+    own = [(0,), (0, 1), (0, 1, 2), (0, 2)]
+    full = np.column_stack([np.ones(n), columns])
+    y = columns[:, 0] + sum(rng.normal(size=24)[c] for c in codes) + rng.normal(size=n)
+    factors = tuple(FactorDesign(c, int(c.max()) + 1, o) for c, o in zip(codes, own, strict=True))
+    terms = tuple(Term(k, o, STRUCTURES["full"]) for k, o in enumerate(own))
+    dense = [(c, f.n_levels, full[:, list(f.columns)]) for c, f in zip(codes, factors, strict=True)]
+    return Case(
+        Design(tuple(columns.T), y, None, factors),
+        Model((0, 1), terms, reml=True),
+        DenseModel(full[:, :2], y, dense),
+        full,
+    )
+
+
+@given(seed=seeds)
+@settings(max_examples=15, deadline=None)
+def test_a_chain_of_three_beside_a_crossed_factor(seed):
+    case = nested_case(seed)
+    rng = np.random.default_rng(seed)
+    lams = case.lams(rng)
+    factorization = case.factorized(lams)
+    assert [f.n_levels for f in factorization.blocks.factors] == [24, 8, 2, 5]
+    assert [f.core is None for f in factorization.blocks.factors] == [True, True, True, False]
+    assert criterion(factorization) == pytest.approx(case.oracle.criterion(lams), abs=1e-8)
+    # The gradient against central differences of the oracle, exact to about 1e-7.
+    d = derivatives(factorization)
+    for k, (factor, term) in enumerate(factorization.blocks.terms):
+        direction = np.zeros_like(lams[k])
+        direction[0, 0] = 1e-5
+        change = [
+            case.oracle.criterion(
+                [lam + s * direction if i == k else lam for i, lam in enumerate(lams)]
+            )
+            for s in (1, -1)
+        ]
+        g = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
+        back = term.to_block @ np.linalg.inv(term.to_user)
+        slope = 2 * (back.T @ g @ back @ lams[k])[0, 0]
+        assert slope == pytest.approx((change[0] - change[1]) / 2e-5, rel=1e-5, abs=1e-4)

@@ -1,0 +1,168 @@
+"""The inverse of the mixed-model equations, where the gradient needs it.
+
+G of `_criterion` is dense for the core. Of the outer stages of a chain only the
+entries are formed that meet a level of an inner stage: a level with itself, with
+the cells it has, and with X (the selected inverse; Takahashi, Fagan and Chin,
+1973, 8th PICA Conference).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from skmixed._blocks import FactorTerms, Stage
+from skmixed._factorize import (
+    Elimination,
+    Factorization,
+    congruent,
+    levels_first,
+    row_ranges,
+    solve_levels,
+)
+
+FloatArray = NDArray[np.float64]
+
+
+def core_inverse(factorization: Factorization) -> FloatArray:
+    """Return G = [Λ_c 0; 0 I](RR')⁻¹[Λ_c 0; 0 I]' without y, (q_core + p,) * 2."""
+    chol = factorization.chol_core
+    if not len(chol):
+        return chol
+    lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
+    inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
+    diagonal = np.arange(len(inverse))
+    inverse[diagonal, diagonal] *= 0.5
+    if not factorization.n_spherical:
+        return np.asarray(inverse)
+    return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+
+
+def without_fixed(inverse: FloatArray, n: int) -> FloatArray:
+    """Return the inverse of the core's random effects alone, 0 for X: ML's G."""
+    out = np.zeros_like(inverse)
+    if n:
+        to_fixed = inverse[:n, n:]
+        out[:n, :n] = inverse[:n, :n] - to_fixed @ np.linalg.solve(inverse[n:, n:], to_fixed.T)
+    return out
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """G for the outer columns and X.
+
+    Attributes
+    ----------
+    core : (q_core, q_core) array
+    chain : sparse (n_outer, n_outer) array or None
+        The entries of the stages after the first, with each other and the core.
+    to_fixed : (n_outer, p) array
+    fixed : (p, p) array
+    """
+
+    core: FloatArray
+    chain: sp.csr_array | None
+    to_fixed: FloatArray
+    fixed: FloatArray
+
+    @staticmethod
+    def of(factorization: Factorization, core: FloatArray) -> "Inverse":
+        """Go back along the chain from the inverse of the core and X."""
+        blocks = factorization.blocks
+        n, width = blocks.n_core, blocks.factors[-1].outer.stop
+        to_fixed = np.zeros((width, blocks.n_fixed))
+        to_fixed[blocks.n_chain :] = core[:n, n:]
+        out = Inverse(core[:n, :n], None, to_fixed, core[n:, n:])
+        for k in reversed(range(1, len(blocks.stages))):
+            done = factorization.stages[k]
+            out = out._with_stage(
+                blocks.stages[k], done, blocks.factors[k], factorization, blocks.n_chain
+            )
+        return out
+
+    def _with_stage(
+        self,
+        stage: Stage,
+        done: Elimination,
+        place: FactorTerms,
+        factorization: Factorization,
+        n_chain: int,
+    ) -> "Inverse":
+        q, r = place.n_levels, place.n_columns
+        fixed = levels_first(done.products[:, :, stage.fixed[:-1]], q)  # r, q, p
+        at_cells, at_fixed = self._times(stage, done.values, fixed, n_chain)
+        within = np.einsum("aqx,bqx->abq", at_fixed, fixed)
+        for a in range(r):
+            for b in range(r):
+                weights = at_cells[a] * done.values[b]
+                within[a, b] += np.bincount(stage.rows, weights, minlength=q)
+        root = whitening_root(done, place.lam(factorization.lam))[:, :, :q]
+        omega = np.einsum("saq,sbq->abq", root, root)
+        own = omega + np.einsum("abq,bcq,cdq->adq", omega, within, omega, optimize=True)
+        cells = -np.einsum("abn,bn->an", omega[:, :, stage.rows], at_cells)
+        to_fixed = self.to_fixed.copy()
+        to_fixed[place.outer] = -np.einsum("abq,bqx->qax", omega, at_fixed).reshape(q * r, -1)
+        chain = _chain_entries(stage, place, own, cells)
+        if self.chain is not None:
+            chain = chain + self.chain
+        return Inverse(self.core, chain, to_fixed, self.fixed)
+
+    def _times(
+        self, stage: Stage, values: FloatArray, fixed: FloatArray, n_chain: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """[Z_c X] times G for the rows of a stage: at its cells, and at X."""
+        columns = stage.cells.indices
+        in_core = columns >= n_chain
+        at_cells = np.einsum("rnx,nx->rn", fixed[:, stage.rows], self.to_fixed[columns])
+        at_fixed = fixed @ self.fixed
+        for a, own in enumerate(values):
+            matrix = stage.with_values(own)
+            at_fixed[a] += matrix @ self.to_fixed
+            if self.chain is not None:
+                at_cells[a] += (matrix @ self.chain)[stage.rows, columns]
+            core = matrix[:, n_chain:]
+            at_cells[a, in_core] += _sampled(
+                core, self.core, stage.rows[in_core], columns[in_core] - n_chain
+            )
+        return at_cells, at_fixed
+
+
+def whitening_root(done: Elimination, lam: FloatArray) -> FloatArray:
+    """Return L⁻¹Λ' per level, (s, r, levels filled up); its square is ΛM⁻¹Λ'."""
+    k, s, _, b = done.chol.shape
+    chol = done.chol.transpose(1, 2, 0, 3).reshape(s, s, k * b)
+    root = np.repeat(lam.T[:, :, None], k * b, axis=2)
+    solve_levels(chol, root)
+    return root
+
+
+def _chain_entries(
+    stage: Stage, place: FactorTerms, own: FloatArray, cells: FloatArray
+) -> sp.csr_array:
+    """Lay the entries of one stage, symmetrically, among the outer columns."""
+    q, r, width = place.n_levels, place.n_columns, stage.cells.shape[1]
+    first = place.outer.start
+    level = first + r * np.arange(q)
+    a, b = (m.ravel()[:, None] for m in np.indices((r, r)))
+    rows = [(a + level).ravel(), (np.arange(r)[:, None] + first + r * stage.rows).ravel()]
+    columns = [(b + level).ravel(), np.tile(stage.cells.indices, r)]
+    diagonal = sp.coo_array((own.ravel(), (rows[0], columns[0])), shape=(width, width))
+    beside = sp.coo_array((cells.ravel(), (rows[1], columns[1])), shape=(width, width))
+    return (diagonal + beside + beside.T).tocsr()
+
+
+def _sampled(
+    left: sp.csr_array, right: FloatArray, rows: NDArray[np.intp], columns: NDArray[Any]
+) -> FloatArray:
+    """Entries of a sparse times a dense matrix, without keeping the product."""
+    out = np.empty(len(rows))
+    if not len(rows):
+        return out
+    for start, stop in row_ranges(left):
+        here = slice(*np.searchsorted(rows, [start, stop]))
+        product = left[start:stop] @ right
+        out[here] = product[rows[here] - start, columns[here]]
+    return out

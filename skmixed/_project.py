@@ -1,0 +1,185 @@
+"""The columns of an eliminated factor, projected: its part of gradient and information."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from skmixed._blocks import Stage
+from skmixed._factorize import (
+    Elimination,
+    Factorization,
+    prefers_sparse,
+    row_ranges,
+    solve_lower,
+    to_slabs,
+)
+from skmixed._inverse import Inverse
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Sums over the levels of one stage, with V_1 the covariance up to that stage.
+
+    Attributes
+    ----------
+    trace, outer : (r, r) arrays
+        Σ_j (Z'PZ)_jj and Σ_j ρ_jρ_j'.
+    within : (r², r²) array
+        F'V_1⁻¹F for the columns F_ab = Z_a ρ_b.
+    to_outer, to_fixed : (n_outer, r²) and (p, r²) arrays
+        Z_c'V_1⁻¹F and X'V_1⁻¹F.
+    rho : (r, q) array
+    """
+
+    trace: FloatArray
+    outer: FloatArray
+    within: FloatArray
+    to_outer: FloatArray
+    to_fixed: FloatArray
+    rho: FloatArray
+
+
+def project_stage(
+    factorization: Factorization, k: int, inverse: Inverse, outer_effects: FloatArray
+) -> Projected:
+    """Project the columns of stage k."""
+    blocks, stage, done = (
+        factorization.blocks,
+        factorization.blocks.stages[k],
+        factorization.stages[k],
+    )
+    r, p, q = blocks.factors[k].n_columns, blocks.n_fixed, blocks.factors[k].n_levels
+    trace, outer = np.zeros((r, r)), np.zeros((r, r))
+    within, cross = np.zeros((r * r, r * r)), np.zeros((r, p, r))
+    root = np.zeros((p, p))
+    if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
+        root = solve_lower(factorization.chol_x, np.eye(p))
+    cells = _Cells.of(stage, done, inverse, outer_effects, blocks.n_chain)
+    rhos = []
+    for i, whitened in enumerate(_whitened(stage, done)):
+        zvz, zvx, rho = _split(stage, whitened, factorization.beta)
+        if cells.matrices:
+            rho = rho - cells.residual[i]
+            both = zvx.reshape(r, -1) @ cells.to_fixed[i].reshape(r, -1).T
+            trace -= both + both.T
+        rhos.append(rho)
+        pairs = (rho[:, None] * rho).reshape(r * r, -1)
+        outer += pairs.sum(axis=1).reshape(r, r)
+        within += zvz.reshape(r * r, -1) @ pairs.T
+        cross += np.matmul(zvx, rho.T)
+        half = np.matmul(root, zvx).reshape(r, -1)
+        trace += zvz.sum(axis=2) - half @ half.T
+    rho = np.concatenate(rhos, axis=1)[:, :q]
+    return Projected(
+        trace=trace - cells.trace,
+        outer=outer,
+        within=within.reshape((r,) * 4).transpose(0, 2, 1, 3).reshape(r * r, r * r),
+        to_outer=cells.times(rho, stage.cells.shape[1]),
+        to_fixed=cross.transpose(1, 0, 2).reshape(p, r * r),
+        rho=rho,
+    )
+
+
+def _split(
+    stage: Stage, whitened: FloatArray, beta: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Take Z'V_1⁻¹Z, Z'V_1⁻¹X and Z'V_1⁻¹(y − Xβ̂) out of a slab."""
+    residual = np.zeros(whitened.shape[1])
+    residual[stage.fixed] = np.append(-beta, 1.0)
+    rho = np.matmul(residual, whitened)
+    return whitened[:, stage.random], whitened[:, stage.fixed[:-1]], rho
+
+
+def _whitened(stage: Stage, done: Elimination) -> Iterator[FloatArray]:
+    """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""
+    for products, half in zip(done.products, done.half, strict=True):
+        if done.is_zero:  # Λ = 0: nothing to take
+            yield products
+            continue
+        out = products.copy()
+        for effect in half:
+            for row, own in zip(out, stage.random, strict=True):
+                row -= effect[own] * effect
+        yield out
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """What the cells Z'V_1⁻¹Z_c of a stage add to its sums.
+
+    residual : slabs of (r, b), Z'V_1⁻¹Z_c b̂_c; to_fixed : slabs of (r, p, b),
+    Z'V_1⁻¹Z_c G_cX; trace : (r, r), Σ_j Z'V_1⁻¹Z_c G_cc Z_c'V_1⁻¹Z.
+    """
+
+    matrices: tuple[sp.csr_array, ...]
+    residual: FloatArray
+    to_fixed: FloatArray
+    trace: FloatArray
+
+    @staticmethod
+    def of(
+        stage: Stage,
+        done: Elimination,
+        inverse: Inverse,
+        outer_effects: FloatArray,
+        n_chain: int,
+    ) -> "_Cells":
+        k, r, _, b = stage.products.shape
+        if not len(stage.rows):
+            return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
+        matrices = tuple(stage.with_values(v) for v in whitened_cells(stage, done))
+        to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
+        trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
+        if inverse.chain is not None:
+            for i, left in enumerate(matrices):
+                weighted = left @ inverse.chain
+                for j, right in enumerate(matrices):
+                    trace[i, j] += weighted.multiply(right).sum()
+        return _Cells(
+            matrices,
+            to_slabs(np.stack([m @ outer_effects for m in matrices])[:, None], k, b)[:, :, 0],
+            to_slabs(to_fixed, k, b),
+            trace,
+        )
+
+    def times(self, rho: FloatArray, width: int) -> FloatArray:
+        """Return Z_c'V_1⁻¹F_ab, (n_outer, r²)."""
+        r = len(rho)
+        if not self.matrices:
+            return np.zeros((width, r * r))
+        return np.stack([m.T @ rho.T for m in self.matrices], axis=1).reshape(width, r * r)
+
+
+def whitened_cells(stage: Stage, done: Elimination) -> FloatArray:
+    """Return Z'V_1⁻¹Z_c in the order of the cells, (r, n_cells)."""
+    out = done.values.copy()
+    if not done.is_zero:
+        half = done.half[:, :, stage.random].transpose(1, 2, 0, 3)
+        for effect, own in zip(done.cell_half, half, strict=True):
+            for row, column in zip(out, own, strict=True):
+                row -= column.ravel()[stage.rows] * effect
+    return out
+
+
+def _weighted_products(matrices: list[sp.csr_array], weights: FloatArray) -> FloatArray:
+    """Return tr(m_a G m_b') for sparse matrices m, (r, r), by the cheaper product."""
+    r = len(matrices)
+    out = np.zeros((r, r))
+    if not len(weights):
+        return out
+    if prefers_sparse(matrices[0]):
+        for i in range(r):
+            for j in range(i + 1):
+                product = (matrices[i].T @ matrices[j]).toarray()
+                out[i, j] = out[j, i] = np.vdot(product, weights)
+        return out
+    for start, stop in row_ranges(matrices[0]):
+        dense = np.stack([m[start:stop].toarray() for m in matrices])
+        weighted = (dense.reshape(-1, len(weights)) @ weights).reshape(r, -1)
+        out += weighted @ dense.reshape(r, -1).T
+    return out
