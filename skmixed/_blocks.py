@@ -111,6 +111,8 @@ class Blocks:
     sum_log_weights, floor : float
         `floor` is the smallest residual sum of squares that means anything.
     reml : bool
+    weight_unit : float
+        What the weights are counted in.
     """
 
     core: FloatArray
@@ -123,6 +125,7 @@ class Blocks:
     sum_log_weights: float
     floor: float
     reml: bool
+    weight_unit: float = 1.0
 
     @property
     def n_fixed(self) -> int:
@@ -151,6 +154,8 @@ class Blocks:
 
 def assemble(stats: CrossProducts, model: Model) -> Blocks:
     """Lay out what `model` uses of the statistics; decide the rank of X."""
+    unit = weight_unit(stats)
+    stats = stats.in_units(unit)
     y = len(stats.center) - 1
     center = stats.center if model.has_intercept else np.zeros_like(stats.center)
     total = total_around(stats, center)
@@ -172,7 +177,14 @@ def assemble(stats: CrossProducts, model: Model) -> Blocks:
         sum_log_weights=stats.sum_log_weights,
         floor=residual_floor(stats, total[y, y]),
         reml=model.reml,
+        weight_unit=unit,
     )
+
+
+def weight_unit(stats: CrossProducts) -> float:
+    """Return the power of 4 nearest to the mean weight: Λ is of order 1 in that unit."""
+    mean = stats.sum_weights / stats.n_rows
+    return float(4.0 ** np.round(np.log2(mean) / 2.0)) if 0 < mean < np.inf else 1.0
 
 
 def elimination_order(stats: CrossProducts, model: Model) -> tuple[list[int], list[int]]:

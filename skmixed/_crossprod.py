@@ -145,6 +145,18 @@ class CrossProducts:
         )
         return replace(self, center=center, total=total, factors=factors, pairs=pairs)
 
+    def in_units(self, unit: float) -> "CrossProducts":
+        """Return the sums for weights in another unit."""
+        if unit == 1.0:
+            return self
+        return replace(
+            self,
+            sum_log_weights=self.sum_log_weights - self.n_rows * float(np.log(unit)),
+            total=self.total / unit,
+            factors=tuple(replace(f, sums=f.sums / unit) for f in self.factors),
+            pairs=tuple(replace(p, matrix=sp.csr_array(p.matrix / unit)) for p in self.pairs),
+        )
+
     def __add__(self, other: "CrossProducts") -> "CrossProducts":
         """Add the sums of further rows on the same columns and levels.
 

@@ -277,6 +277,11 @@ def _position(table: Table, column: ColumnName, parameter: str) -> int:
 
 def _combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
     """Return numbers of the combinations of codes in mixed radix, −1 where one is −1."""
+    if np.prod([float(len(level)) for level in levels]) >= 2.0**62:
+        raise ValueError(
+            f"The interaction of columns with {' × '.join(str(len(v)) for v in levels)} labels has "
+            "too many combinations to number. Combine some of the columns into one beforehand."
+        )
     combined = np.zeros(len(codes[0]), dtype=np.int64)
     missing = np.zeros(len(codes[0]), dtype=bool)
     for code, level in zip(codes, levels, strict=True):

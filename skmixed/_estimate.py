@@ -9,17 +9,24 @@ from skmixed._design import Model
 from skmixed._factorize import factorize, zero_lam
 from skmixed._identify import Findings, examine
 from skmixed._moments import moments
-from skmixed._optimize import Search, minimize
+from skmixed._optimize import minimize
 from skmixed._solution import Solution, solve
 from skmixed._start import moment_start
+from skmixed.exceptions import FitStatus
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A solution, how the search for it went, and what the data left open."""
+    """A solution, how the search for it went, and what the data left open.
+
+    The factorization is not kept: it is made again, from the statistics and the
+    solution's Λ, where it is needed.
+    """
 
     solution: Solution
-    search: Search
+    status: FitStatus
+    n_iter: int
+    n_factorizations: int
     findings: Findings
 
 
@@ -43,4 +50,10 @@ def estimate(
     check(findings)
     start = moment_start(at_zero, of_data) if of_data is not None else ()
     search = minimize(at_zero, start, tol=tol, max_iter=max_iter, report=report)
-    return Estimate(solve(search.factorization, model), search, findings)
+    return Estimate(
+        solution=solve(search.factorization, model),
+        status=search.status,
+        n_iter=search.n_iter,
+        n_factorizations=search.n_factorizations,
+        findings=findings,
+    )

@@ -110,16 +110,16 @@ def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
 
 
 def _ending(result: Estimate) -> Iterator[Message]:
-    if result.search.status is FitStatus.EXACT_FIT:
+    if result.status is FitStatus.EXACT_FIT:
         yield (
             "The model reproduces y: the residual variance is 0 to rounding, and criterion and "
             "variance components are those where the search stopped. Check that no column of X "
             "determines y.",
             ExactFitWarning,
         )
-    if result.search.status is FitStatus.MAX_ITER:
+    if result.status is FitStatus.MAX_ITER:
         yield (
-            f"The search for the variance components did not converge in {result.search.n_iter} "
+            f"The search for the variance components did not converge in {result.n_iter} "
             "steps. Raise max_iter, or simplify the random effects.",
             ConvergenceWarning,
         )
@@ -127,7 +127,7 @@ def _ending(result: Estimate) -> Iterator[Message]:
 
 def _singular(result: Estimate, encoder: Encoder) -> Iterator[Message]:
     for term, solution in zip(encoder.terms, result.solution.terms, strict=True):
-        if solution.is_singular and result.search.status is not FitStatus.EXACT_FIT:
+        if solution.is_singular and result.status is not FitStatus.EXACT_FIT:
             yield _singular_message(term, solution, encoder), SingularFitWarning
 
 

@@ -65,6 +65,11 @@ class _Point:
     hessian: FloatArray
     metric: FloatArray
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is a model to step by."""
+        return bool(np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all())
+
     def moved(self, step: FloatArray) -> Lam:
         out, start = [], 0
         for lam, basis in zip(self.lam, self.basis, strict=True):
@@ -147,7 +152,7 @@ class _Descent:
         radius = np.inf
         may_vanish, before = True, np.inf
         while not self.latest.is_exact_fit:
-            if self.n_iter == self.max_iter:
+            if self.n_iter == self.max_iter or not point.is_finite:
                 return self._end_at(point, FitStatus.MAX_ITER)
             self.n_iter += 1
             step, length, is_interior = point.step(radius)
@@ -160,7 +165,7 @@ class _Descent:
             trial = _vanish(point.lam, lam) if may_vanish else lam
             actual = point.value - self._evaluate(trial)
             self._tell(point, radius, expected, actual)
-            noise = ROUNDING * (abs(point.value) + self.blocks.n_rows)
+            noise = self._noise(point.value)
             ratio = (actual + noise) / (expected + noise)
             if ratio >= ACCEPT:
                 before = expected if is_interior else np.inf
@@ -175,7 +180,8 @@ class _Descent:
 
     def _model(self, value: float) -> _Point:
         """Model the criterion around the latest Λ, with what the steps taught."""
-        d = derivatives(self.latest)
+        with np.errstate(all="ignore"):
+            d = derivatives(self.latest)
         sigma = all_entries(self.latest)
         if self.secant is None:
             self.secant = Secant(sigma, d.gradient, np.zeros_like(d.information))
@@ -196,7 +202,7 @@ class _Descent:
 
     def _last_step(self, point: _Point, lam: Lam) -> Search:
         """Take the last step, to an exact zero where it leads to zero."""
-        noise = ROUNDING * (abs(point.value) + self.blocks.n_rows)
+        noise = self._noise(point.value)
         vanished = _vanish(point.lam, lam)
         for trial in (vanished, lam) if vanished is not lam else (lam,):
             if self._evaluate(trial) <= point.value + noise:
@@ -214,10 +220,18 @@ class _Descent:
         """Factor at Λ and return the criterion; inf beyond the data's resolution."""
         self.n_factorizations += 1
         try:
-            self.latest = factorize(self.blocks, lam, reuse=self.latest)
+            with np.errstate(all="ignore"):  # what overflows is inf, and refused
+                self.latest = factorize(self.blocks, lam, reuse=self.latest)
         except np.linalg.LinAlgError:
             return np.inf
-        return criterion(self.latest)
+        value = criterion(self.latest)
+        return value if np.isfinite(value) else np.inf
+
+    def _noise(self, value: float) -> float:
+        """Return the rounding of the criterion, that of r² as a difference included."""
+        squares = float(self.blocks.core[-1, -1]) / self.latest.residual_squares
+        of_residual = 4.0 * np.finfo(float).eps * max(self.blocks.dof, 1) * squares
+        return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
 
     def _tell(self, point: _Point, radius: float, expected: float, actual: float) -> None:
         if self.report is not None:

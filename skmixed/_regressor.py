@@ -211,6 +211,7 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
             ``handle_unknown="error"``.
         """
         check_is_fitted(self)
+        validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         table = open_table(X, self)
         validate_data(self, X, reset=False, skip_check_array=True)
         included = validation.check_include(include, self._encoder)
@@ -296,7 +297,7 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
     def _unfitted_copy(self) -> "MixedLinearRegressor":
         """Return an estimator with this one's parameters and requests alone."""
         copy = type(self).__new__(type(self))
-        own = {k: v for k, v in vars(self).items() if not k.endswith("_") and k not in _FITTED}
+        own = {k: v for k, v in vars(self).items() if k not in _FITTED}
         copy.__dict__.update(own)
         return copy
 
@@ -320,6 +321,7 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         validation.check_choice("method", self.method, validation.METHODS)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
+        validation.check_flag("fit_intercept", self.fit_intercept)
         validation.check_number("tol", self.tol)
         validation.check_number("max_iter", self.max_iter, integral=True)
 
@@ -345,22 +347,26 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
             warnings.warn(message, category, stacklevel=4)
 
     def _publish(self, result: Estimate) -> None:
-        solution, search = result.solution, result.search
-        first = int(self.fit_intercept)
+        solution = result.solution
+        first = int(self._encoder.fixed[:1] == (0,))
         self.coef_ = solution.fixed[first:].copy()
         self.intercept_ = float(solution.fixed[0]) if first else 0.0
         self.sigma_ = solution.sigma
         self.theta_ = solution.theta
         self.criterion_ = solution.criterion
-        self.converged_ = search.status is not FitStatus.MAX_ITER
+        self.converged_ = result.status is not FitStatus.MAX_ITER
         self.singular_ = solution.is_singular
-        self.status_ = search.status.value
-        self.n_iter_ = search.n_iter
-        self.n_factorizations_ = search.n_factorizations
+        self.status_ = result.status.value
+        self.n_iter_ = result.n_iter
+        self.n_factorizations_ = result.n_factorizations
 
     def _report(self) -> Callable[[str], None] | None:
         return (lambda line: print(f"[skmixed] {line}")) if self.verbose else None
 
 
-# Fitted state besides the attributes that end in an underscore.
-_FITTED = ("_encoder", "_stats", "_estimate")
+# What fit sets. Other names, such as a subclass sets before, are left alone.
+_FITTED = (
+    *("_encoder", "_stats", "_estimate", "n_features_in_", "feature_names_in_"),
+    *("coef_", "intercept_", "sigma_", "theta_", "criterion_"),
+    *("converged_", "singular_", "status_", "n_iter_", "n_factorizations_"),
+)

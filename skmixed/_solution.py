@@ -60,6 +60,8 @@ class Solution:
     sigma : float
         Residual standard deviation.
     criterion : float
+    reml : bool
+        Which criterion it is.
     """
 
     fixed: FloatArray
@@ -68,6 +70,7 @@ class Solution:
     terms: tuple[TermSolution, ...]
     sigma: float
     criterion: float
+    reml: bool
 
     @property
     def theta(self) -> FloatArray:
@@ -84,6 +87,7 @@ def solve(factorization: Factorization, model: Model) -> Solution:
     to_user, offset = _centered_to_user(blocks, model)
     fixed = np.zeros(len(model.fixed))
     fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
+    root_unit = float(np.sqrt(blocks.weight_unit))
     root = solve_lower(factorization.chol_x, to_user.T)
     found = effects(factorization).spherical if blocks.factors else ()
     places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
@@ -92,11 +96,12 @@ def solve(factorization: Factorization, model: Model) -> Solution:
         kept=blocks.kept,
         fixed_covariance=factorization.sigma_squared * (root.T @ root),
         terms=tuple(
-            _term_solution(t, factorization.lam[index], found[k][t.columns])
+            _term_solution(t, factorization.lam[index], found[k][t.columns], root_unit)
             for index, (k, t) in sorted(places.items())
         ),
-        sigma=float(np.sqrt(factorization.sigma_squared)),
+        sigma=float(np.sqrt(factorization.sigma_squared)) * root_unit,
         criterion=criterion(factorization),
+        reml=blocks.reml,
     )
 
 
@@ -110,11 +115,13 @@ def _centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatAr
     return to_user, offset
 
 
-def _term_solution(term: TermBlock, lam: FloatArray, spherical: FloatArray) -> TermSolution:
+def _term_solution(
+    term: TermBlock, lam: FloatArray, spherical: FloatArray, root_unit: float
+) -> TermSolution:
     user = term.to_user @ lam
     return TermSolution(
-        lam=lower_factor(user),
-        theta=term.term.structure.theta(user),
+        lam=lower_factor(user / root_unit),
+        theta=term.term.structure.theta(user / root_unit),
         search_lam=lam,
         effects=user @ spherical,
     )

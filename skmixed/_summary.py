@@ -122,12 +122,12 @@ def _table(rows: list[list[str]]) -> str:
 def summarize(model: Any) -> Summary:
     """Collect what `summary()` shows of a fitted estimator."""
     encoder, solution = model._encoder, model._estimate.solution
-    method = "REML" if model.method == "reml" else "maximum likelihood"
+    method = "REML" if solution.reml else "maximum likelihood"
     if encoder.factors:
         title = f"Linear mixed model fitted by {method}"
     else:
         title = f"Ordinary least squares (groups=None: no random effects), {method}"
-    name = "REML criterion" if model.method == "reml" else "deviance (-2 log-likelihood)"
+    name = "REML criterion" if solution.reml else "deviance (-2 log-likelihood)"
     return Summary(
         title=title,
         facts={
@@ -164,7 +164,10 @@ def _notes(model: Any, encoder: Encoder, solution: Solution) -> tuple[str, ...]:
     if dropped:
         notes.append(f"Dropped as linearly dependent: {', '.join(dropped)}.")
     if model.singular_:
-        notes.append("Singular fit: an estimated covariance matrix has a variance of 0.")
+        notes.append(
+            "Singular fit: an estimated covariance matrix lacks rank "
+            "(a variance of 0, or a correlation of -1 or 1)."
+        )
     if encoder.factors:
         notes.append(model.status_)
     return tuple(notes)

@@ -30,6 +30,11 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name}={value!r} is not known. Choose one of {known}.")
 
 
+def check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}. Give True or False.")
+
+
 def check_number(name: str, value: Any, *, integral: bool = False) -> None:
     kind: Any = numbers.Integral if integral else numbers.Real
     if isinstance(value, bool) or not isinstance(value, kind):
@@ -83,6 +88,11 @@ def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
     """
     if groups is None:
         return Metadata({})
+    if isinstance(groups, str):
+        raise ValueError(
+            f"groups={groups!r} is a name, where labels are due. Name grouping columns in the "
+            f"constructor: MixedLinearRegressor(groups={groups!r})."
+        )
     columns = _metadata_columns(groups)
     if is_named and not _is_frame(groups):
         raise ValueError(

@@ -63,7 +63,8 @@ def random_case(seed, *, structure=None, reml=None, weighted=None, intercept=Non
     )
     reml = bool(rng.integers(2)) if reml is None else reml
     is_weighted = bool(rng.integers(2)) if weighted is None else weighted
-    weights = rng.uniform(0.2, 3, n) if is_weighted else None
+    # Of mean about 1, the unit in which the kernel counts weights.
+    weights = rng.uniform(0.5, 1.9, n) if is_weighted else None
     terms = _terms(rng, n_terms, structure)
     has_intercept = bool(rng.integers(4)) if intercept is None else intercept
     fixed = (*((0,) if has_intercept else ()), 1, 2)

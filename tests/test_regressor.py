@@ -618,3 +618,54 @@ def test_verbose(capsys, verbose):
     # The last step is taken without a trial, and may have no line.
     assert len(lines) in ((model.n_iter_ - 1, model.n_iter_) if verbose else (0,))
     assert all(line.startswith("[skmixed] step ") and "criterion" in line for line in lines)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e16])
+def test_weights_in_any_unit_are_the_same_weights(unit):
+    plain = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, Y)
+    scaled = MixedLinearRegressor("Subject", random_slopes="Days")
+    scaled.fit(X, Y, sample_weight=np.full(len(Y), unit))
+    # The kernel counts weights in powers of 4: rounding of 1e16 / 4**27.
+    assert scaled.criterion_ == pytest.approx(plain.criterion_, abs=1e-8)
+    assert_allclose(scaled.sigma_, plain.sigma_ * np.sqrt(unit), rtol=1e-8)
+    assert_allclose(scaled.covariances_["Subject"], plain.covariances_["Subject"], rtol=1e-6)
+    assert scaled.n_iter_ == plain.n_iter_
+
+
+@pytest.mark.parametrize("unit", [1e-10, 1e8])
+def test_a_fixed_column_in_any_unit_gives_the_same_variances(unit):
+    rng = np.random.default_rng(4)
+    group = np.r_[np.arange(10), rng.integers(0, 10, 50)]
+    a, b = rng.normal(size=(2, 60))
+    y = 2 + a + b + rng.normal(size=10)[group] + rng.normal(size=60)
+    plain, scaled = (
+        MixedLinearRegressor(2).fit(np.column_stack([a, c, group]), y) for c in (b, b * unit)
+    )
+    assert_allclose(scaled.theta_, plain.theta_, rtol=1e-9)
+    shift = 2 * np.log(unit)
+    assert scaled.criterion_ - shift == pytest.approx(plain.criterion_, abs=1e-8)
+    assert scaled.n_iter_ <= plain.n_iter_ + 1
+
+
+def test_the_pickle_holds_no_factorization():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.integers(0, 300, 4000), "b": rng.integers(0, 200, 4000)})
+    y = rng.normal(size=300)[X["a"]] + rng.normal(size=200)[X["b"]] + rng.normal(size=4000)
+    model = MixedLinearRegressor(["a", "b"]).fit(X, y)
+    # BLUPs, sums per level and the cells of the pairs; no dense 200 × 200 core.
+    cells = len(X.drop_duplicates())
+    assert len(pickle.dumps(model)) < 40 * 500 + 16 * cells + 20_000
+
+
+def test_a_subclass_keeps_what_it_sets_before_fit():
+    class Centered(MixedLinearRegressor):
+        def fit(self, X, y, sample_weight=None, *, groups=None):
+            self.mean_ = float(np.mean(y))
+            return super().fit(X, y, sample_weight, groups=groups)
+
+    assert Centered("Subject").fit(X, Y).mean_ == pytest.approx(Y.mean())
+
+
+def test_summary_speaks_of_the_fit_and_not_of_parameters_set_since():
+    model = MixedLinearRegressor("Subject").fit(X, Y).set_params(method="ml")
+    assert "fitted by REML" in str(model.summary())

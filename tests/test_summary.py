@@ -103,7 +103,7 @@ def test_notes():
     frame = read_frame("dyestuff2")
     with pytest.warns(SingularFitWarning):
         singular = summary(frame[["Batch"]], frame["Yield"], groups="Batch")
-    assert "Singular fit: an estimated covariance matrix has a variance of 0." in str(singular)
+    assert "Singular fit: an estimated covariance matrix lacks rank" in str(singular)
     assert "The search for the variance components converged." in str(singular)
     with pytest.warns(RankDeficiencyWarning):
         deficient = summary(X.assign(one=1.0, two=2.0))
