@@ -312,7 +312,6 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         encoder, design = encoder.learn(table, metadata, response, weights)
         validation.check_levels(encoder, design.n_rows, design.weights)
         validation.check_factors(encoder, [f.codes for f in design.factors])
-        validation.check_memory(encoder)
         with single_threaded_blas():
             stats = accumulate(design)
             validation.check_range(encoder, stats)
@@ -333,9 +332,11 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
 
     def _estimate_from(self, encoder: Encoder, stats: CrossProducts) -> None:
         """Fit the model to the statistics, and commit the results."""
+        model = encoder.model(reml=self.method == "reml")
+        validation.check_memory(encoder, stats, model)
         result = estimate(
             stats,
-            encoder.model(reml=self.method == "reml"),
+            model,
             tol=self.tol,
             max_iter=self.max_iter,
             check=lambda found: validation.check_findings(found, encoder, stats.n_rows),

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
+from skmixed._blocks import elimination_order
 from skmixed._crossprod import CrossProducts
+from skmixed._design import Model
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
 from skmixed._identify import Findings
 from skmixed._levels import IntArray
@@ -184,21 +186,23 @@ def _is_relabeling(first: IntArray, second: IntArray) -> bool:
     return bool(np.array_equal(partner[first], second))
 
 
-def check_memory(encoder: Encoder) -> None:
+def check_memory(encoder: Encoder, stats: CrossProducts, model: Model) -> None:
     """Refuse a dense core beyond the machine's memory, before it is allocated."""
-    sizes = {
-        factor.name: factor.n_levels * len(encoder.factor_columns(k))
-        for k, factor in enumerate(encoder.factors)
-    }
-    core = sum(sizes.values()) - max(sizes.values(), default=0) + len(encoder.fixed)
+    sizes = [
+        factor.n_levels * len(encoder.factor_columns(k)) for k, factor in enumerate(encoder.factors)
+    ]
+    _, dense = elimination_order(stats, model)
+    core = sum(sizes[k] for k in dense) + len(encoder.fixed)
     needed = CORE_COPIES * 8 * core**2
     available = _physical_memory()
     if needed > available:
-        listed = ", ".join(f"{name!r} {size}" for name, size in sizes.items())
+        listed = ", ".join(
+            f"{factor.name!r} {size}" for factor, size in zip(encoder.factors, sizes, strict=True)
+        )
         raise MemoryError(
             f"The random effects ({listed} coefficients) leave a dense matrix of order {core} "
-            f"after the largest factor is eliminated, which takes {needed / 2**30:.0f} GiB of the "
-            f"machine's {available / 2**30:.0f}. Use coarser factors or fewer random slopes."
+            "after the largest chain of nested factors is eliminated, which takes "
+            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use coarser factors or fewer random slopes."
         )
 
 

@@ -669,3 +669,18 @@ def test_a_subclass_keeps_what_it_sets_before_fit():
 def test_summary_speaks_of_the_fit_and_not_of_parameters_set_since():
     model = MixedLinearRegressor("Subject").fit(X, Y).set_params(method="ml")
     assert "fitted by REML" in str(model.summary())
+
+
+def test_large_nested_factors_have_no_dense_core():
+    rng = np.random.default_rng(0)
+    n = 200_000
+    school = rng.integers(0, 60_000, n)
+    X = pd.DataFrame({"x": rng.normal(size=n), "school": school, "district": school // 2})
+    y = 1 + X["x"] + 0.7 * rng.normal(size=60_000)[school] + rng.normal(size=n)
+    y += 0.5 * rng.normal(size=30_000)[school // 2]
+    # A dense matrix of order 30,000 would take 7 GB and minutes.
+    model = MixedLinearRegressor(["district", "school"]).fit(X, y)
+    found = model.variance_components_.set_index("group")["sd"]
+    # Standard errors of these standard deviations are about 0.01.
+    assert_allclose(found[["school", "district"]], [0.7, 0.5], atol=0.04)
+    assert model.n_factorizations_ <= 10

@@ -274,7 +274,7 @@ def test_a_core_that_does_not_fit_into_memory():
     table = np.column_stack([np.arange(n) // 2, np.arange(n) % (n // 2)])
     message = (
         r"The random effects \('x0' 300000, 'x1' 300000 coefficients\) leave a dense matrix of "
-        r"order 300001 after the largest factor is eliminated, which takes \d+ GiB of the"
+        r"order 300001 after the largest chain of nested factors is eliminated, which takes \d+ GiB"
     )
     with pytest.raises(MemoryError, match=message):
         MixedLinearRegressor([0, 1]).fit(table, np.zeros(n))
