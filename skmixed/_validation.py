@@ -202,7 +202,8 @@ def check_memory(encoder: Encoder, stats: CrossProducts, model: Model) -> None:
         raise MemoryError(
             f"The random effects ({listed} coefficients) leave a dense matrix of order {core} "
             "after the largest chain of nested factors is eliminated, which takes "
-            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use coarser factors or fewer random slopes."
+            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use coarser "
+            "factors or fewer random slopes."
         )
 
 
