@@ -300,13 +300,13 @@ def _stage(
     own = list(factor.columns)
     if np.array_equal(center, stats.center):
         columns = list(dict.fromkeys([*own, *used]))
-        products = in_slabs(factor.sums.transpose(1, 2, 0)[:, columns])
+        products = _in_slabs(factor.sums, columns)
         random, fixed = ([columns.index(c) for c in part] for part in (own, used))
     else:
         # X and y are not centered here, the factor's own columns still are.
         around = _around(factor, stats, center)
         both = np.concatenate([factor.sums[:, :, own], around[:, :, used]], axis=2)
-        products = in_slabs(both.transpose(1, 2, 0))
+        products = _in_slabs(both, list(range(both.shape[2])))
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
     width = places[-1].outer.stop
     cells, values = join_cells(
@@ -327,12 +327,12 @@ def join_cells(
     return joined[::r], np.stack([joined[a::r].data for a in range(r)])
 
 
-def in_slabs(levels_last: FloatArray) -> FloatArray:
-    """Turn (r, m, q) to slabs (k, r, m, b), filled up with zeros."""
-    r, m, q = levels_last.shape
-    size = min(max(SLAB_NUMBERS // (r * m), SLAB_LEVELS), q)
-    out = np.zeros((-(-q // size), r, m, size))
+def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
+    """Turn (q, r, m) sums to slabs with the levels last, of the columns named."""
+    q, r, _ = sums.shape
+    size = min(max(SLAB_NUMBERS // (r * len(columns)), SLAB_LEVELS), q)
+    out = np.zeros((-(-q // size), r, len(columns), size))
     for slab, start in zip(out, range(0, q, size), strict=True):
-        part = levels_last[:, :, start : start + size]
-        slab[:, :, : part.shape[2]] = part
+        part = sums[start : start + size]
+        slab[:, :, : len(part)] = part.transpose(1, 2, 0)[:, columns]
     return out

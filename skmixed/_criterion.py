@@ -71,7 +71,8 @@ def derivatives(factorization: Factorization) -> Derivatives:
     inverse = core_inverse(factorization)
     trace_inverse = inverse if blocks.reml else without_fixed(inverse, blocks.n_core)
     selected = Inverse.of(factorization, trace_inverse)
-    outer_effects = effects(factorization).outer
+    has_outer = blocks.factors[-1].outer.stop > 0
+    outer_effects = effects(factorization).outer if has_outer else np.empty(0)
     columns = _Columns(factorization)
     traces, outers = [], []
     for k in range(len(blocks.stages)):
