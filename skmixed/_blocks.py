@@ -23,8 +23,8 @@ from skmixed._rank import independent_columns, raw_squares, residual_floor, tota
 
 FloatArray = NDArray[np.float64]
 
-# Numbers of a slab of levels, 256 KB, and its least levels, a vector worth a call.
-SLAB_NUMBERS, SLAB_LEVELS = 32_768, 64
+# Numbers of a slab of levels, 512 KB, and its least levels, a vector worth a call.
+SLAB_NUMBERS, SLAB_LEVELS = 65_536, 64
 
 
 @dataclass(frozen=True)

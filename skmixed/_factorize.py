@@ -159,7 +159,8 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
     stages, schur = _eliminate_chain(blocks, lam, reuse)
     system = _core_system(blocks, lam, schur)
     n, p = len(system) - 1, blocks.n_fixed
-    chol = _cholesky(system[:n, :n])
+    is_zero = not any(own.any() for own in lam)
+    chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else _cholesky(system[:n, :n])
     rhs = solve_lower(chol, system[:n, n])
     residual = float(system[n, n] - rhs @ rhs)
     logs = 2.0 * np.log(np.diagonal(chol))
@@ -380,6 +381,14 @@ def _cholesky(system: FloatArray) -> FloatArray:
     if not len(system):
         return system
     return np.asarray(scipy.linalg.cholesky(system, lower=True, check_finite=False))
+
+
+def _cholesky_of_fixed(system: FloatArray, p: int) -> FloatArray:
+    """Factor the core at Λ = 0, where it is the identity beside X'X."""
+    random = len(system) - p
+    chol = np.eye(len(system))
+    chol[random:, random:] = _cholesky(system[random:, random:])
+    return chol
 
 
 def solve_lower(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:

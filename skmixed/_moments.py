@@ -4,7 +4,8 @@ For the start of the search (MINQUE) and for what the data cannot determine. Wit
 P = W − WX(X'WX)⁻¹X'W and E_k = Z_k'WX R_X⁻ᵀ, Z_k'PZ_l = Z_k'WZ_l − E_kE_l'.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from itertools import combinations
 from typing import Any
 
@@ -56,63 +57,87 @@ class _Factor:
         rho = np.matmul(np.append(-at_zero.beta, 1.0), fixed)
         return _Factor(zz, zx, np.einsum("apq,bpq->abq", zx, zx), rho)
 
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over levels of one factor.
+
+    zz, zpz, outer : (r, r). raw : (r², r²), Σ A A'. same : (r², r²), Σ (A − O)(A − O)' −
+    O O', one level with itself. pairs : (r, p, r, p), Σ_j E_ax E_by.
+    """
+
+    zz: FloatArray
+    zpz: FloatArray
+    outer: FloatArray
+    raw: FloatArray
+    same: FloatArray
+    pairs: FloatArray
+
+    @staticmethod
+    def of(part: _Factor) -> "_Sums":
+        r, p, _ = part.zx.shape
+        flat = part.zx.reshape(r * p, -1)
+        zz, own = part.zz.reshape(r * r, -1), part.own.reshape(r * r, -1)
+        left = zz - own
+        return _Sums(
+            zz=zz.sum(axis=1).reshape(r, r),
+            zpz=left.sum(axis=1).reshape(r, r),
+            outer=part.rho @ part.rho.T,
+            raw=zz @ zz.T,
+            same=left @ left.T - own @ own.T,
+            pairs=(flat @ flat.T).reshape(r, p, r, p),
+        )
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return _Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
     @property
-    def pairs(self) -> FloatArray:
-        """Σ_j E_ax E_by, (r, p, r, p)."""
-        r, p, q = self.zx.shape
-        flat = self.zx.reshape(r * p, q)
-        return (flat @ flat.T).reshape(r, p, r, p)
+    def information(self) -> FloatArray:
+        """All pairs of levels; one level with itself is among them too, there as O O'."""
+        across = np.einsum("axdy,bxcy->abcd", self.pairs, self.pairs, optimize=True)
+        return _entries(self.same.reshape(across.shape) + across)
 
 
 def moments(at_zero: Factorization) -> Moments:
     """Sum the moments; costs q·r²·(r² + p²) per factor and the cells of each pair."""
     blocks = at_zero.blocks
-    factors = _factors(at_zero)
-    sizes = [f.n_columns**2 for f in blocks.factors]
-    raw, information = np.zeros((sum(sizes),) * 2), np.zeros((sum(sizes),) * 2)
-    for place, own in zip(blocks.factors, factors, strict=True):
-        raw[place.entries, place.entries], information[place.entries, place.entries] = _within(own)
-    for k, j in combinations(range(len(factors)), 2):
+    sums = [_summed(_parts(at_zero, k)) for k in range(len(blocks.factors))]
+    size = blocks.factors[-1].entries.stop
+    raw, information = np.zeros((size, size)), np.zeros((size, size))
+    for place, own in zip(blocks.factors, sums, strict=True):
+        raw[place.entries, place.entries] = _entries(own.raw.reshape((place.n_columns,) * 4))
+        information[place.entries, place.entries] = own.information
+    for k, j in combinations(range(len(sums)), 2):
         rows, columns = blocks.factors[k].entries, blocks.factors[j].entries
-        both = _between(factors[k], factors[j], _pair(blocks, k, j))
+        zx = [np.concatenate([part.zx for part in _parts(at_zero, i)], axis=2) for i in (k, j)]
+        both = _between(zx[0], zx[1], sums[k].pairs, sums[j].pairs, _pair(blocks, k, j))
         for out, part in zip((raw, information), both, strict=True):
             out[rows, columns], out[columns, rows] = part, part.T
-    return Moments(
-        zz=np.concatenate([f.zz.sum(axis=2).ravel() for f in factors]),
-        zpz=np.concatenate([(f.zz - f.own).sum(axis=2).ravel() for f in factors]),
-        outer=np.concatenate([(f.rho @ f.rho.T).ravel() for f in factors]),
-        raw=raw,
-        information=information,
-    )
+    names = ("zz", "zpz", "outer")
+    flat = [np.concatenate([getattr(own, name).ravel() for own in sums]) for name in names]
+    return Moments(flat[0], flat[1], flat[2], raw, information)
 
 
-def _factors(at_zero: Factorization) -> list[_Factor]:
-    blocks, out = at_zero.blocks, []
-    for stage in blocks.stages:
-        own, fixed = (
-            stage.products[:, :, columns].transpose(1, 2, 0, 3).reshape(len(stage.random), -1, q)
-            for columns in (stage.random, stage.fixed)
-            for q in [stage.products.shape[0] * stage.products.shape[3]]
-        )
-        out.append(_Factor.of(at_zero, own, fixed))
-    for place in blocks.core_factors:
-        q, r = place.n_levels, place.n_columns
-        core = blocks.core[place.core].reshape(q, r, -1).transpose(1, 2, 0)
-        diagonal = core[:, place.core].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
-        out.append(_Factor.of(at_zero, diagonal.transpose(1, 2, 0), core[:, blocks.n_core :]))
-    return out
+def _summed(parts: Iterator[_Factor]) -> _Sums:
+    total = _Sums.of(next(parts))
+    for part in parts:
+        total = total + _Sums.of(part)
+    return total
 
 
-def _within(factor: _Factor) -> tuple[FloatArray, FloatArray]:
-    """Moments of one factor: all pairs of its levels, of which one level with itself apart."""
-    r = len(factor.zz)
-    zz, own = factor.zz.reshape(r * r, -1), factor.own.reshape(r * r, -1)
-    raw = zz @ zz.T
-    # One level with itself is in the pairs too, there as O O'.
-    same = (zz - own) @ (zz - own).T - own @ own.T
-    pairs = factor.pairs
-    across = np.einsum("axdy,bxcy->abcd", pairs, pairs, optimize=True)
-    return _entries(raw.reshape((r,) * 4)), _entries(same.reshape((r,) * 4) + across)
+def _parts(at_zero: Factorization, k: int) -> Iterator[_Factor]:
+    """Yield a factor's own, slab by slab of levels; one part for a factor in the core."""
+    blocks = at_zero.blocks
+    if k < len(blocks.stages):
+        stage = blocks.stages[k]
+        for slab in stage.products:
+            yield _Factor.of(at_zero, slab[:, stage.random], slab[:, stage.fixed])
+        return
+    place = blocks.factors[k]
+    q, r = place.n_levels, place.n_columns
+    core = blocks.core[place.core].reshape(q, r, -1).transpose(1, 2, 0)
+    diagonal = core[:, place.core].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
+    yield _Factor.of(at_zero, diagonal.transpose(1, 2, 0), core[:, blocks.n_core :])
 
 
 def _entries(sums: FloatArray) -> FloatArray:
@@ -136,16 +161,18 @@ def _pair(blocks: Blocks, k: int, j: int) -> tuple[Any, Any, FloatArray]:
 
 
 def _between(
-    first: _Factor,
-    second: _Factor,
+    first: FloatArray,
+    second: FloatArray,
+    first_pairs: FloatArray,
+    second_pairs: FloatArray,
     cells: tuple[Any, Any, FloatArray],
 ) -> tuple[FloatArray, FloatArray]:
     """Moments of two factors: Σ_jl Q_ad Q_bc with Q_jl = A_jl − E_jE_l'."""
     rows, columns, values = cells
     shape = (values.shape[1] ** 2, values.shape[2] ** 2)
     raw = np.einsum("nad,nbc->abcd", values, values, optimize=True)
-    fitted = np.einsum("axn,dxn->nad", first.zx[:, :, rows], second.zx[:, :, columns])
+    fitted = np.einsum("axn,dxn->nad", first[:, :, rows], second[:, :, columns])
     mixed = np.einsum("nad,nbc->abcd", values, fitted, optimize=True)
-    both = np.einsum("axby,dxcy->abcd", first.pairs, second.pairs, optimize=True)
+    both = np.einsum("axby,dxcy->abcd", first_pairs, second_pairs, optimize=True)
     full = raw - mixed - mixed.transpose(1, 0, 3, 2) + both
     return raw.reshape(shape), full.reshape(shape)
