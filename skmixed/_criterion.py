@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms
 from skmixed._effects import effects
-from skmixed._factorize import Factorization, levels_first, solve_levels
+from skmixed._factorize import Factorization
 from skmixed._inverse import Inverse, core_inverse, without_fixed
 from skmixed._project import Projected, project_stage
+from skmixed._slabs import levels_first, solve_levels
 
 FloatArray = NDArray[np.float64]
 

@@ -22,6 +22,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, FactorTerms, Stage
+from skmixed._slabs import cholesky_levels, levels_first, solve_levels, to_slabs
 
 FloatArray = NDArray[np.float64]
 Lam = tuple[FloatArray, ...]
@@ -251,14 +252,6 @@ def _positions(stage: Stage, rows: NDArray[np.intp], columns: NDArray[np.intp]) 
     return np.searchsorted(keys, rows.astype(np.intp) * width + columns)
 
 
-def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:
-    """Turn (r, m, q) to slabs (k, r, m, b), filled up with zeros."""
-    r, m, q = levels_last.shape
-    out = np.zeros((r, m, k * b))
-    out[:, :, :q] = levels_last
-    return np.ascontiguousarray(out.reshape(r, m, k, b).transpose(2, 0, 1, 3))
-
-
 def eliminate(
     stage: Stage,
     products: FloatArray,
@@ -352,29 +345,6 @@ def congruent(blocks: Blocks, lam: Lam, matrix: FloatArray, *, transposed: bool)
     left = np.concatenate([_apply(blocks, lam, matrix[:n], transposed=transposed), matrix[n:]])
     right = np.ascontiguousarray(left.T)
     return np.concatenate([_apply(blocks, lam, right[:n], transposed=transposed), right[n:]])
-
-
-def levels_first(slabs: FloatArray, n_levels: int) -> FloatArray:
-    """Turn (k, s, m, b) slabs to (s, q, m)."""
-    k, s, m, b = slabs.shape
-    return slabs.transpose(1, 0, 3, 2).reshape(s, k * b, m)[:, :n_levels]
-
-
-def cholesky_levels(system: FloatArray) -> None:
-    """Overwrite small matrices, (s, s, b), by their lower factors, all at once."""
-    for j in range(len(system)):
-        if j:
-            system[j:, j] -= np.einsum("ikb,kb->ib", system[j:, :j], system[j, :j])
-            system[:j, j] = 0.0
-        system[j:, j] /= np.sqrt(system[j, j])
-
-
-def solve_levels(chol: FloatArray, rhs: FloatArray) -> None:
-    """Overwrite rhs, (s, m, b), by L⁻¹ rhs."""
-    for j in range(len(chol)):
-        for k in range(j):
-            rhs[j] -= chol[j, k] * rhs[k]
-        rhs[j] /= chol[j, j]
 
 
 def _cholesky(system: FloatArray) -> FloatArray:

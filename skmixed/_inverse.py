@@ -15,14 +15,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms, Stage
-from skmixed._factorize import (
-    Elimination,
-    Factorization,
-    congruent,
-    levels_first,
-    row_ranges,
-    solve_levels,
-)
+from skmixed._factorize import Elimination, Factorization, congruent, row_ranges
+from skmixed._slabs import levels_first, solve_levels
 
 FloatArray = NDArray[np.float64]
 

@@ -76,7 +76,7 @@ class _Sums:
     @staticmethod
     def of(part: _Factor) -> "_Sums":
         r, p, _ = part.zx.shape
-        flat = part.zx.reshape(r * p, -1)
+        flat = part.zx.reshape(r * p, part.zx.shape[2])
         zz, own = part.zz.reshape(r * r, -1), part.own.reshape(r * r, -1)
         left = zz - own
         return _Sums(

@@ -8,15 +8,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._blocks import Stage
-from skmixed._factorize import (
-    Elimination,
-    Factorization,
-    prefers_sparse,
-    row_ranges,
-    solve_lower,
-    to_slabs,
-)
+from skmixed._factorize import Elimination, Factorization, prefers_sparse, row_ranges, solve_lower
 from skmixed._inverse import Inverse
+from skmixed._slabs import to_slabs
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ PACKAGE = Path(skmixed.__file__).parent
 
 # From the bottom to the top; a module imports only from rows above its own.
 LAYERS = [
-    ["exceptions", "_covariance"],
+    ["exceptions", "_covariance", "_slabs"],
     ["_design"],
     ["_crossprod"],
     ["_rank"],
