@@ -309,14 +309,14 @@ def _stage(
         products = _in_slabs(both, list(range(both.shape[2])))
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
     width = places[-1].outer.stop
-    cells, values = join_cells(
+    cells, values = _join_cells(
         [pair_matrix(stats, k, j) for j in later], len(factor.counts), len(own), width
     )
     rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
     return Stage(products, np.array(random), np.array(fixed), cells, values, rows)
 
 
-def join_cells(
+def _join_cells(
     parts: list[sp.csr_array], q: int, r: int, width: int
 ) -> tuple[sp.csr_array, FloatArray]:
     """Join (q·r, …) matrices, the last ending at `width`: cells and (r, n_cells) values."""

@@ -121,8 +121,6 @@ class Encoder:
         The statistics' columns with a fixed effect; 0 is the intercept.
     factors : tuple of Factor
     terms : tuple of Term
-    term_names : tuple of tuple of str
-        Names of each term's coefficients.
     """
 
     numeric: tuple[int, ...]

@@ -107,10 +107,14 @@ def moments(at_zero: Factorization) -> Moments:
     for place, own in zip(blocks.factors, sums, strict=True):
         raw[place.entries, place.entries] = _entries(own.raw.reshape((place.n_columns,) * 4))
         information[place.entries, place.entries] = own.information
+    # E of all levels at once, which only pairs of factors need.
+    zx = [
+        np.concatenate([part.zx for part in _parts(at_zero, k)], axis=2)
+        for k in range(len(sums) if len(sums) > 1 else 0)
+    ]
     for k, j in combinations(range(len(sums)), 2):
         rows, columns = blocks.factors[k].entries, blocks.factors[j].entries
-        zx = [np.concatenate([part.zx for part in _parts(at_zero, i)], axis=2) for i in (k, j)]
-        both = _between(zx[0], zx[1], sums[k].pairs, sums[j].pairs, _pair(blocks, k, j))
+        both = _between(zx[k], zx[j], sums[k].pairs, sums[j].pairs, _pair(blocks, k, j))
         for out, part in zip((raw, information), both, strict=True):
             out[rows, columns], out[columns, rows] = part, part.T
     names = ("zz", "zpz", "outer")

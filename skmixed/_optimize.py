@@ -158,9 +158,9 @@ class _Descent:
             step, length, is_interior = point.step(radius)
             expected = point.decrease(step)
             lam = point.moved(step)
-            rate = expected / before if before > 0 else 0.0
-            self.is_slow = self.is_slow or (SLOW < rate < FALLING and np.isfinite(before))
-            if is_interior and self._is_last(point, expected, before):
+            rate = expected / before if 0 < before < np.inf else 1.0
+            self.is_slow = self.is_slow or SLOW < rate < FALLING
+            if is_interior and self._is_last(point, expected, rate):
                 return self._last_step(point, lam)
             trial = _vanish(point.lam, lam) if may_vanish else lam
             actual = point.value - self._evaluate(trial)
@@ -189,15 +189,14 @@ class _Descent:
             self.secant = self.secant.after(sigma, d, learns=self.is_slow)
         return second_order(self.latest, value, d, self.secant.correction)
 
-    def _is_last(self, point: _Point, expected: float, before: float) -> bool:
+    def _is_last(self, point: _Point, expected: float, rate: float) -> bool:
         """Whether what a step leaves to gain is below the tolerance.
 
         Near the optimum the gain falls by a constant rate or faster from step to
         step, so that a step leaves about the rate times its own gain. What the
         criterion's own rounding hides is nothing.
         """
-        settled = np.isfinite(before) and not self.is_slow
-        rate = min(1.0, expected / before) if settled else 1.0
+        rate = 1.0 if self.is_slow else min(1.0, rate)
         return expected * rate <= max(self.tol, RESOLUTION * abs(point.value))
 
     def _last_step(self, point: _Point, lam: Lam) -> Search:

@@ -149,11 +149,7 @@ def check_levels(encoder: Encoder, n_rows: int, weights: FloatArray | None) -> N
                 f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
                 f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it out of `groups`."
             )
-        if (
-            factor.n_levels == n_rows
-            and not is_weighted
-            and any(t.columns == (0,) or (t.has_intercept) for t in own)
-        ):
+        if factor.n_levels == n_rows and not is_weighted and any(t.has_intercept for t in own):
             raise ValueError(
                 f"Grouping factor {factor.name!r} has {factor.n_levels} levels for {n_rows} "
                 "samples; its random intercept cannot be told apart from the residual. Group by a "
