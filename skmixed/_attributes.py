@@ -12,15 +12,24 @@ import pandas as pd
 from skmixed._crossprod import CrossProducts
 from skmixed._encode import Encoder
 from skmixed._estimate import Estimate
-from skmixed._results import RandomEffects, covariances, variance_components
+from skmixed._persistence import Persistence
+from skmixed._results import (
+    RandomEffects,
+    covariances,
+    monte_carlo_errors,
+    variance_components,
+)
+from skmixed._serving import Serving, serving_of
+from skmixed._slim import Dropped
 
 
-class FittedAttributes:
+class FittedAttributes(Persistence):
     """The properties of a fitted `MixedLinearRegressor`."""
 
     _encoder: Encoder
-    _stats: CrossProducts
+    _stats: CrossProducts | Dropped
     _estimate: Estimate
+    _updated: Serving | None
 
     @property
     def fixed_effects_(self) -> pd.Series:
@@ -30,9 +39,13 @@ class FittedAttributes:
 
     @property
     def random_effects_(self) -> Mapping[str, pd.DataFrame]:
-        """BLUPs: grouping factor → frame of levels × coefficients."""
-        solution = self._need("random_effects_").solution
-        return RandomEffects(self._encoder, solution)
+        """BLUPs: grouping factor → frame of levels × coefficients.
+
+        With those that `update_groups` has learned.
+        """
+        self._need("random_effects_")
+        serving = serving_of(self)
+        return RandomEffects(serving.encoder, serving.solution)
 
     @property
     def covariances_(self) -> dict[str, pd.DataFrame]:
@@ -51,6 +64,27 @@ class FittedAttributes:
         return variance_components(self._encoder, solution)
 
     @property
+    def solver_(self) -> str:
+        """The solver used: "exact" or "iterative"."""
+        return self._need("solver_").solver
+
+    @property
+    def monte_carlo_errors_(self) -> pd.DataFrame:
+        """Monte Carlo errors of the iterative solver; 0 of the exact one.
+
+        Columns group, name, sd_error: standard errors of the random effects' sd's,
+        on their scale. They come on top of the sampling errors.
+        """
+        estimate = self._need("monte_carlo_errors_")
+        return monte_carlo_errors(self._encoder, estimate)
+
+    @property
+    def criterion_error_(self) -> float:
+        """Monte Carlo standard error of the criterion; 0 of the exact solver."""
+        found = self._need("criterion_error_").monte_carlo
+        return 0.0 if found is None else found.criterion_error
+
+    @property
     def log_likelihood_(self) -> float:
         """Log-likelihood (ML) or restricted log-likelihood (REML)."""
         return -0.5 * self._need("log_likelihood_").solution.criterion
@@ -58,13 +92,14 @@ class FittedAttributes:
     @property
     def aic_(self) -> float:
         """Akaike's criterion; counts the rank of X, all of θ, and σ."""
-        return self._need("aic_").solution.criterion + 2.0 * self._n_parameters()
+        solution = self._need("aic_").solution
+        return solution.criterion + 2.0 * solution.n_parameters
 
     @property
     def bic_(self) -> float:
         """Schwarz's criterion, with the number of samples under REML too."""
-        criterion = self._need("bic_").solution.criterion
-        return float(criterion + np.log(self._stats.n_rows) * self._n_parameters())
+        solution = self._need("bic_").solution
+        return float(solution.criterion + np.log(self._stats.n_rows) * solution.n_parameters)
 
     def _need(self, attribute: str) -> Estimate:
         """Return the estimate, or say as an attribute error that there is none."""
@@ -73,7 +108,3 @@ class FittedAttributes:
                 f"{type(self).__name__} has no attribute {attribute!r} before fit."
             )
         return self._estimate
-
-    def _n_parameters(self) -> int:
-        solution = self._estimate.solution
-        return len(solution.kept) + len(solution.theta) + 1

@@ -17,7 +17,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._coordinates import TermBlock, term_blocks
-from skmixed._crossprod import CrossProducts, FactorProducts
+from skmixed._core import Crossed, around, dense_core, pair_matrix, sparse_core
+from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._rank import independent_columns, raw_squares, residual_floor, total_around
 
@@ -96,7 +97,7 @@ class Blocks:
     ----------
     core : (q_core + p + 1,) * 2 array
         Products of the columns of the factors not eliminated, of the
-        independent columns of X, and of y.
+        independent columns of X, and of y; of X and y alone where `crossed`.
     kept : tuple of int
         Positions, among the model's fixed effects, of the independent ones.
     center : (p + 1,) array
@@ -113,6 +114,8 @@ class Blocks:
     reml : bool
     weight_unit : float
         What the weights are counted in.
+    crossed : Crossed or None
+        The factors not eliminated, for the iterative engine.
     """
 
     core: FloatArray
@@ -126,6 +129,7 @@ class Blocks:
     floor: float
     reml: bool
     weight_unit: float = 1.0
+    crossed: Crossed | None = None
 
     @property
     def n_fixed(self) -> int:
@@ -133,13 +137,20 @@ class Blocks:
 
     @property
     def n_core(self) -> int:
-        """Columns of random effects in the core."""
+        """Columns of random effects in the dense core."""
         return len(self.core) - self.n_fixed - 1
 
     @property
     def n_chain(self) -> int:
         """Outer columns that belong to stages; those of the core follow."""
         return self.factors[len(self.stages) - 1].outer.stop if self.stages else 0
+
+    @property
+    def spherical_places(self) -> list[slice]:
+        """Places of the core's factors among its random effects in the coordinates of Λ."""
+        sizes = [f.n_levels * sum(t.size for t in f.terms) for f in self.core_factors]
+        stops = np.cumsum(sizes)
+        return [slice(stop - n, stop) for n, stop in zip(sizes, stops, strict=True)]
 
     @property
     def core_factors(self) -> tuple[FactorTerms, ...]:
@@ -152,19 +163,35 @@ class Blocks:
         return sorted(pairs, key=lambda pair: pair[1].index)
 
 
-def assemble(stats: CrossProducts, model: Model) -> Blocks:
-    """Lay out what `model` uses of the statistics; decide the rank of X."""
-    unit = weight_unit(stats)
+def assemble(
+    stats: CrossProducts,
+    model: Model,
+    like: CrossProducts | None = None,
+    *,
+    is_sparse: bool = False,
+) -> Blocks:
+    """Lay out what `model` uses of the statistics; decide the rank of X.
+
+    `like` are statistics around the same center, from which to take the unit of
+    the weights, the columns of X and the terms' coordinates. With `is_sparse` the
+    largest factor alone is eliminated, and the core stays sparse, for the
+    iterative engine.
+    """
+    unit = weight_unit(stats if like is None else like)
     stats = stats.in_units(unit)
+    like = stats if like is None else like
     y = len(stats.center) - 1
     center = stats.center if model.has_intercept else np.zeros_like(stats.center)
     total = total_around(stats, center)
-    kept = independent_columns(total, list(model.fixed), raw_squares(stats))
+    raw = raw_squares(stats)
+    kept = independent_columns(total_around(like, center), list(model.fixed), raw_squares(like))
     used = [*(model.fixed[k] for k in kept), y]
-    chain, core = elimination_order(stats, model)
-    factors = _factor_terms(stats, model, chain, core)
+    order = sparse_order if is_sparse else elimination_order
+    chain, core = order(stats, model)
+    factors = _factor_terms(stats, like, model, chain, core)
+    of_fixed = total[np.ix_(used, used)]
     return Blocks(
-        core=_core(stats, core, total[np.ix_(used, used)], center, used),
+        core=of_fixed if is_sparse else dense_core(stats, core, of_fixed, center, used),
         kept=kept,
         center=center[used],
         stages=tuple(
@@ -175,9 +202,10 @@ def assemble(stats: CrossProducts, model: Model) -> Blocks:
         n_rows=stats.n_rows,
         dof=stats.n_rows - len(kept) if model.reml else stats.n_rows,
         sum_log_weights=stats.sum_log_weights,
-        floor=residual_floor(stats, total[y, y]),
+        floor=residual_floor(float(raw[y]), float(total[y, y])),
         reml=model.reml,
         weight_unit=unit,
+        crossed=sparse_core(stats, core, center, used) if is_sparse else None,
     )
 
 
@@ -194,6 +222,13 @@ def elimination_order(stats: CrossProducts, model: Model) -> tuple[list[int], li
     chains = [_chain(stats, k, used) for k in used]
     chain = max(chains, key=lambda c: sum(size[k] for k in c), default=[])
     return chain, [k for k in used if k not in chain]
+
+
+def sparse_order(stats: CrossProducts, model: Model) -> tuple[list[int], list[int]]:
+    """Return the largest factor, and the others."""
+    used = sorted({t.factor for t in model.terms})
+    largest = max(used, key=lambda k: stats.factors[k].sums[:, :, 0].size)
+    return [largest], [k for k in used if k != largest]
 
 
 def _chain(stats: CrossProducts, inner: int, used: list[int]) -> list[int]:
@@ -214,7 +249,11 @@ def _is_nested(stats: CrossProducts, inner: int, outer: int) -> bool:
 
 
 def _factor_terms(
-    stats: CrossProducts, model: Model, chain: list[int], core: list[int]
+    stats: CrossProducts,
+    like: CrossProducts,
+    model: Model,
+    chain: list[int],
+    core: list[int],
 ) -> tuple[FactorTerms, ...]:
     out: list[FactorTerms] = []
     outer = entries = in_core = 0
@@ -227,7 +266,7 @@ def _factor_terms(
             FactorTerms(
                 n_levels=len(factor.counts),
                 n_columns=r,
-                terms=term_blocks(stats, model.terms, k),
+                terms=term_blocks(like, model.terms, k),
                 core=slice(in_core, in_core + size) if is_core else None,
                 outer=slice(outer, outer + width),
                 entries=slice(entries, entries + r * r),
@@ -237,55 +276,6 @@ def _factor_terms(
         outer += width
         entries += r * r
     return tuple(out)
-
-
-def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
-    """Return the products of two factors' columns, (q₁·r₁, q₂·r₂)."""
-    for pair in stats.pairs:
-        if (pair.first, pair.second) == (first, second):
-            return pair.matrix
-    return pair_matrix(stats, second, first).T.tocsr()
-
-
-def _core(
-    stats: CrossProducts,
-    factors: list[int],
-    total: FloatArray,
-    center: FloatArray,
-    used: list[int],
-) -> FloatArray:
-    """Lay out the dense matrix of what is not eliminated."""
-    if not factors:
-        return total
-    sizes = [stats.factors[k].sums[:, :, 0].size for k in factors]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    n = int(starts[-1])
-    core = np.zeros((n + len(used),) * 2)
-    core[n:, n:] = total
-    for i, k in enumerate(factors):
-        rows = slice(starts[i], starts[i + 1])
-        factor = stats.factors[k]
-        core[rows, rows] = _block_diagonal(factor.sums[:, :, list(factor.columns)])
-        core[rows, n:] = _around(factor, stats, center)[:, :, used].reshape(sizes[i], -1)
-        core[n:, rows] = core[rows, n:].T
-        for j in range(i):
-            columns = slice(starts[j], starts[j + 1])
-            core[rows, columns] = pair_matrix(stats, k, factors[j]).toarray()
-            core[columns, rows] = core[rows, columns].T
-    return core
-
-
-def _block_diagonal(blocks: FloatArray) -> FloatArray:
-    q, r, _ = blocks.shape
-    out = np.zeros((q, r, q, r))
-    out[np.arange(q), :, np.arange(q)] = blocks
-    return out.reshape(q * r, q * r)
-
-
-def _around(factor: FactorProducts, stats: CrossProducts, center: FloatArray) -> FloatArray:
-    """Move the center of the other columns, not of the factor's own."""
-    shift = center - stats.center
-    return factor.sums - factor.sums[:, :, :1] * shift if shift.any() else factor.sums
 
 
 def _stage(
@@ -304,8 +294,8 @@ def _stage(
         random, fixed = ([columns.index(c) for c in part] for part in (own, used))
     else:
         # X and y are not centered here, the factor's own columns still are.
-        around = _around(factor, stats, center)
-        both = np.concatenate([factor.sums[:, :, own], around[:, :, used]], axis=2)
+        moved = around(factor, stats, center)
+        both = np.concatenate([factor.sums[:, :, own], moved[:, :, used]], axis=2)
         products = _in_slabs(both, list(range(both.shape[2])))
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
     width = places[-1].outer.stop

@@ -62,18 +62,27 @@ def term_blocks(
 def _search_to_user(stats: CrossProducts, term: Term) -> FloatArray:
     """Return the map from centered and scaled coefficients to the user's."""
     columns = list(term.columns)
-    squares = (stats.centered_squares if term.is_centered else raw_squares(stats))[columns]
-    if term.has_intercept:
-        squares[columns.index(0)] = stats.sum_weights
-    if not term.structure.is_scale_invariant:
-        squares[:] = squares.mean()
-    scale = _nearest_power_of_two(np.sqrt(squares / stats.sum_weights))
+    scale = _nearest_power_of_two(column_lengths(stats, term))
     out = np.diag(1.0 / scale)
     if term.is_centered:
         own = columns.index(0)
         slopes = [k for k in range(len(columns)) if k != own]
         out[own, slopes] = -stats.center[[columns[k] for k in slopes]] / scale[slopes]
     return out
+
+
+def column_lengths(stats: CrossProducts, term: Term) -> FloatArray:
+    """Root mean squares of a term's columns, centered where they are, (s,).
+
+    One length for all where the scale of the columns is part of the model.
+    """
+    columns = list(term.columns)
+    squares = (stats.centered_squares if term.is_centered else raw_squares(stats))[columns]
+    if term.has_intercept:
+        squares[columns.index(0)] = stats.sum_weights
+    if not term.structure.is_scale_invariant:
+        squares[:] = squares.mean()
+    return np.asarray(np.sqrt(squares / stats.sum_weights))
 
 
 def _nearest_power_of_two(lengths: FloatArray) -> FloatArray:

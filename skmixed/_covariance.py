@@ -38,6 +38,12 @@ class Structure(Protocol):
         (n_theta, size, size).
         """
 
+    def directions(self, size: int) -> FloatArray:
+        """Return the matrices D_i that span Σ = Σ_i τ_i D_i: (n_theta, size, size)."""
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        """Return the τ of matrices in that span: (..., size, size) to (..., n_theta)."""
+
     def theta(self, lam: FloatArray) -> FloatArray:
         """Return lme4's θ of a factor: (n_theta,)."""
 
@@ -69,6 +75,17 @@ class Full:
         basis[np.arange(len(rows)), order[rows], columns] = 1.0
         return canonical, basis
 
+    def directions(self, size: int) -> FloatArray:
+        rows, columns = np.tril_indices(size)
+        out = np.zeros((len(rows), size, size))
+        out[np.arange(len(rows)), rows, columns] = 1.0
+        out[np.arange(len(rows)), columns, rows] = 1.0
+        return out
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        rows, columns = np.tril_indices(covariance.shape[-1])
+        return covariance[..., rows, columns]
+
     def theta(self, lam: FloatArray) -> FloatArray:
         columns, rows = np.triu_indices(len(lam))  # lower triangle, column by column
         return lower_factor(lam)[rows, columns]
@@ -91,10 +108,15 @@ class Diag:
         return size
 
     def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-        size = len(lam)
-        basis = np.zeros((size, size, size))
-        basis[np.arange(size), np.arange(size), np.arange(size)] = 1.0
-        return np.abs(lam), basis
+        return np.abs(lam), self.directions(len(lam))
+
+    def directions(self, size: int) -> FloatArray:
+        out = np.zeros((size, size, size))
+        out[np.arange(size), np.arange(size), np.arange(size)] = 1.0
+        return out
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        return np.diagonal(covariance, axis1=-2, axis2=-1)
 
     def theta(self, lam: FloatArray) -> FloatArray:
         return np.abs(np.diagonal(lam))
@@ -113,7 +135,13 @@ class Spherical(Diag):
         return 1
 
     def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return np.abs(lam), np.eye(len(lam))[None]
+        return np.abs(lam), self.directions(len(lam))
+
+    def directions(self, size: int) -> FloatArray:
+        return np.eye(size)[None]
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        return covariance[..., :1, 0]
 
     def theta(self, lam: FloatArray) -> FloatArray:
         return np.abs(lam[0, :1])
@@ -123,6 +151,13 @@ class Spherical(Diag):
 
 
 STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Diag(), Spherical())}
+
+
+def gradient_matrix(structure: Structure, gradient: FloatArray, size: int) -> FloatArray:
+    """Return G = ∂d/∂Σ, of the span of the D_i, with ⟨G, D_i⟩ = ∂d/∂τ_i."""
+    directions = structure.directions(size)
+    weights = gradient / np.einsum("iab,iab->i", directions, directions)
+    return np.tensordot(weights, directions, 1)
 
 
 def lower_factor(lam: FloatArray) -> FloatArray:

@@ -23,11 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms
-from skmixed._effects import effects
+from skmixed._columns import project
 from skmixed._factorize import Factorization
 from skmixed._inverse import Inverse, core_inverse, without_fixed
-from skmixed._project import Projected, project_stage
-from skmixed._slabs import levels_first, solve_levels
+from skmixed._project import Responses
 
 FloatArray = NDArray[np.float64]
 
@@ -72,93 +71,17 @@ def derivatives(factorization: Factorization) -> Derivatives:
     inverse = core_inverse(factorization)
     trace_inverse = inverse if blocks.reml else without_fixed(inverse, blocks.n_core)
     selected = Inverse.of(factorization, trace_inverse)
-    has_outer = blocks.factors[-1].outer.stop > 0
-    outer_effects = effects(factorization).outer if has_outer else np.empty(0)
-    columns = _Columns(factorization)
-    traces, outers = [], []
-    for k in range(len(blocks.stages)):
-        part = project_stage(factorization, k, selected, outer_effects)
-        columns.eliminate(k, part)
-        traces.append(part.trace)
-        outers.append(part.outer)
-    for factor in blocks.core_factors:
-        rho = _core_residual(factorization, factor)
-        columns.add_core(factor, rho)
-        traces.append(_core_trace(factorization, factor, trace_inverse))
-        outers.append(rho.T @ rho)
-    trace, outer = (np.concatenate([m.ravel() for m in parts]) for parts in (traces, outers))
-    products = columns.projected(inverse)
-    products -= np.outer(outer, outer) / factorization.residual_squares
+    found = project(factorization, selected, Responses.residual(factorization), inverse)
+    trace = np.concatenate([found.trace, core_traces(factorization, trace_inverse)])
+    outer = found.outer[:, 0, 0]
+    products = found.products - np.outer(outer, outer) / factorization.residual_squares
     return Derivatives(trace - outer / sigma2, products / sigma2)
 
 
-class _Columns:
-    """The columns F_ab = Z_a ρ_b of all factors, as the stages are eliminated.
-
-    products is F'V_1⁻¹F, outer and fixed are Z_c'V_1⁻¹F and X'V_1⁻¹F, with V_1 the
-    covariance of the stages so far; columns of later factors are still zero.
-    """
-
-    def __init__(self, factorization: Factorization) -> None:
-        blocks = factorization.blocks
-        size = blocks.factors[-1].entries.stop
-        self.factorization = factorization
-        self.products = np.zeros((size, size))
-        self.outer = np.zeros((blocks.factors[-1].outer.stop, size))
-        self.fixed = np.zeros((blocks.n_fixed, size))
-
-    def eliminate(self, k: int, part: Projected) -> None:
-        """Take the stage out of the columns before it; add its own."""
-        own = self.factorization.blocks.factors[k].entries
-        if k:
-            self._take(k, part)
-        self.products[own, own] = part.within
-        self.outer[:, own] += part.to_outer
-        self.fixed[:, own] += part.to_fixed
-
-    def _take(self, k: int, part: Projected) -> None:
-        blocks, done = self.factorization.blocks, self.factorization.stages[k]
-        place, stage = blocks.factors[k], blocks.stages[k]
-        q, r, n = place.n_levels, place.n_columns, place.entries.start
-        here = self.outer[place.outer, :n].reshape(q, r, n).transpose(1, 2, 0)  # r, n, q
-        _, s, _, _ = done.chol.shape
-        half = np.tensordot(place.lam(self.factorization.lam).T, here, 1)
-        chol = done.chol.transpose(1, 2, 0, 3).reshape(s, s, -1)[:, :, :q]
-        solve_levels(chol, half)
-        flat = half.transpose(1, 0, 2).reshape(n, -1)
-        self.products[:n, :n] -= flat @ flat.T
-        of_columns = levels_first(done.half, q)  # s, q, m
-        whitened = here - np.einsum("sqa,snq->anq", of_columns[:, :, stage.random], half)
-        crossed = np.einsum("bq,anq->abn", part.rho, whitened).reshape(r * r, n)
-        self.products[place.entries, :n] = crossed
-        self.products[:n, place.entries] = crossed.T
-        self.fixed[:, :n] -= np.einsum("sqx,snq->xn", of_columns[:, :, stage.fixed[:-1]], half)
-        for values, columns in zip(done.cell_half, half, strict=True):
-            self.outer[:, :n] -= stage.with_values(values).T @ columns.T
-
-    def add_core(self, factor: FactorTerms, rho: FloatArray) -> None:
-        """Add the columns of a factor in the core, (q, r) residuals ρ."""
-        schur, n = self.factorization.schur[:-1, factor.core], self.factorization.blocks.n_core
-        rhs = np.einsum("nqa,qb->nab", schur.reshape(len(schur), *rho.shape), rho, optimize=True)
-        rhs = rhs.reshape(len(schur), -1)
-        self.outer[self.factorization.blocks.n_chain :, factor.entries] = rhs[:n]
-        self.fixed[:, factor.entries] = rhs[n:]
-        own = self.outer[factor.outer].reshape(*rho.shape, -1)
-        rows = np.einsum("qb,qan->abn", rho, own).reshape(-1, own.shape[2])
-        self.products[factor.entries] = rows
-        self.products[:, factor.entries] = rows.T
-
-    def projected(self, inverse: FloatArray) -> FloatArray:
-        """Return F'PF, with the inverse of the core and X."""
-        chain = self.factorization.blocks.n_chain
-        rhs = np.concatenate([self.outer[chain:], self.fixed])
-        return self.products - rhs.T @ (inverse @ rhs)
-
-
-def _core_residual(factorization: Factorization, factor: FactorTerms) -> FloatArray:
-    """Return ρ of a factor in the core, (q, r)."""
-    rho = factorization.schur[factor.core] @ factorization.residual_weights
-    return rho.reshape(factor.n_levels, factor.n_columns)
+def core_traces(factorization: Factorization, inverse: FloatArray) -> FloatArray:
+    """Return Σ_j (Z'PZ)_jj of the factors in the core, each row by row."""
+    parts = [_core_trace(factorization, f, inverse) for f in factorization.blocks.core_factors]
+    return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
 
 
 def _core_trace(

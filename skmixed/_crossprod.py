@@ -7,22 +7,16 @@ is near the mean, so that no digits are lost to it. Everything a fit computes is
 a function of these sums; their size does not depend on the number of rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._design import Design, FactorDesign
-
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
-# Rows gathered at a time. The buffer of a block stays small beside the data; a
-# stripe of it stays in the second-level cache while its columns are laid in.
-BLOCK_ROWS = 131_072
-STRIPE_ROWS = 4_096
 # A column whose centered sum of squares is below this share of its raw one is
 # constant: the rounding of n equal numbers around their mean (about eps²).
 CONSTANT_SHARE = 1e-26
@@ -52,8 +46,22 @@ class FactorProducts:
         sums -= own[:, None] * sums[:, :1, :]
         return replace(self, sums=sums)
 
-    def __add__(self, other: "FactorProducts") -> "FactorProducts":
-        return replace(self, sums=self.sums + other.sums, counts=self.counts + other.counts)
+    def aligned(self, places: IntArray, n_levels: int) -> "FactorProducts":
+        """Return the same sums with level j at places[j] of `n_levels`."""
+        sums = np.zeros((n_levels, *self.sums.shape[1:]))
+        counts = np.zeros(n_levels, dtype=self.counts.dtype)
+        sums[places], counts[places] = self.sums, self.counts
+        return replace(self, sums=sums, counts=counts)
+
+    def plus(self, other: "FactorProducts", *, overwrite: bool) -> "FactorProducts":
+        """Add the sums of further rows; `overwrite`: in the arrays of either side."""
+        many, few = (other, self) if len(other.counts) > len(self.counts) else (self, other)
+        sums, counts = many.sums, many.counts
+        if not overwrite:
+            sums, counts = sums.copy(), counts.copy()
+        sums[: len(few.counts)] += few.sums
+        counts[: len(few.counts)] += few.counts
+        return replace(self, sums=sums, counts=counts)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,22 @@ class PairProducts:
         parts = (values, blocks.indices, blocks.indptr)
         return replace(self, matrix=sp.bsr_array(parts, shape=self.matrix.shape).tocsr())
 
+    def aligned(
+        self, places: tuple[IntArray, IntArray], n_levels: tuple[int, int], sizes: tuple[int, int]
+    ) -> "PairProducts":
+        """Return the same cells with other numbers of the levels.
+
+        `sizes` are the columns of the factors.
+        """
+        entries = self.matrix.tocoo()
+        at = [
+            place[index // size] * size + index % size
+            for place, index, size in zip(places, (entries.row, entries.col), sizes, strict=True)
+        ]
+        shape = (n_levels[0] * sizes[0], n_levels[1] * sizes[1])
+        matrix = sp.coo_array((entries.data, (at[0], at[1])), shape=shape).tocsr()
+        return replace(self, matrix=sorted_rows(matrix))
+
     def __add__(self, other: "PairProducts") -> "PairProducts":
         return replace(self, matrix=_add_keeping_zeros(self.matrix, other.matrix))
 
@@ -101,6 +125,9 @@ class CrossProducts:
     factors : tuple of FactorProducts
     pairs : tuple of PairProducts
         Of each two factors, in the order (0, 1), (0, 2), (1, 2) …
+    unweighted : (m, m) array or None
+        Σ (d − c)(d − c)' without the weights, which no fit uses, but averages
+        over rows; None where all weights are 1, for `total`.
     """
 
     n_rows: int
@@ -109,6 +136,7 @@ class CrossProducts:
     total: FloatArray
     factors: tuple[FactorProducts, ...]
     pairs: tuple[PairProducts, ...] = ()
+    unweighted: FloatArray | None = None
 
     @property
     def sum_weights(self) -> float:
@@ -135,15 +163,39 @@ class CrossProducts:
         shift = center - self.center
         if not shift.any():
             return self
-        total = self.total - np.outer(self.total[0], shift)
-        total -= np.outer(shift, total[0])
+        total, plain = _shifted(self.total, shift), self.unweighted
         factors = tuple(f.shifted(shift) for f in self.factors)
         own = [shift[list(f.columns)] for f in self.factors]
         pairs = tuple(
             p.shifted((own[p.first], own[p.second]), (len(own[p.first]), len(own[p.second])))
             for p in self.pairs
         )
-        return replace(self, center=center, total=total, factors=factors, pairs=pairs)
+        return replace(
+            self,
+            center=center,
+            total=total,
+            factors=factors,
+            pairs=pairs,
+            unweighted=None if plain is None else _shifted(plain, shift),
+        )
+
+    def aligned(self, places: Sequence[IntArray], n_levels: Sequence[int]) -> "CrossProducts":
+        """Return the same sums with each factor's levels numbered anew."""
+        sizes = [len(f.columns) for f in self.factors]
+        return replace(
+            self,
+            factors=tuple(
+                f.aligned(own, q) for f, own, q in zip(self.factors, places, n_levels, strict=True)
+            ),
+            pairs=tuple(
+                p.aligned(
+                    (places[p.first], places[p.second]),
+                    (n_levels[p.first], n_levels[p.second]),
+                    (sizes[p.first], sizes[p.second]),
+                )
+                for p in self.pairs
+            ),
+        )
 
     def in_units(self, unit: float) -> "CrossProducts":
         """Return the sums for weights in another unit."""
@@ -158,10 +210,16 @@ class CrossProducts:
         )
 
     def __add__(self, other: "CrossProducts") -> "CrossProducts":
-        """Add the sums of further rows on the same columns and levels.
+        return self.plus(other)
 
-        Both sides move to a center near the pooled mean: around either side's
-        own one, the mean of a small or unrepresentative side would cost digits.
+    def plus(self, other: "CrossProducts", *, overwrite: bool = False) -> "CrossProducts":
+        """Add the sums of further rows on the same columns.
+
+        Levels have the same numbers on both sides (see `aligned`); one side may
+        lack the last ones. Both sides move to a center near the pooled mean:
+        around either side's own one, the mean of a small or unrepresentative
+        side would cost digits. With `overwrite` the sums per level may be added
+        in the arrays of either side.
         """
         weights = np.array([self.sum_weights, other.sum_weights])
         pooled = (weights[0] * self.mean + weights[1] * other.mean) / weights.sum()
@@ -173,145 +231,66 @@ class CrossProducts:
             sum_log_weights=a.sum_log_weights + b.sum_log_weights,
             center=center,
             total=a.total + b.total,
-            factors=tuple(f + g for f, g in zip(a.factors, b.factors, strict=True)),
+            factors=tuple(
+                f.plus(g, overwrite=overwrite) for f, g in zip(a.factors, b.factors, strict=True)
+            ),
             pairs=tuple(p + q for p, q in zip(a.pairs, b.pairs, strict=True)),
+            unweighted=_added(a, b),
         )
 
 
-def accumulate(design: Design) -> CrossProducts:
-    """Reduce a set of rows to its cross-products, block by block.
-
-    Costs n·m² / 2 multiplications in BLAS and n·r·m per factor in a sparse
-    product; besides the result, memory for one block of rows.
-    """
-    # A block with fewer rows than levels would spend its time on empty levels.
-    widest = max((f.n_levels * len(f.columns) for f in design.factors), default=0)
-    step = max(BLOCK_ROWS, widest)
-    table = np.empty((min(step, design.n_rows), design.n_columns))
-    # Squares that overflow are found in the result, where they can be named.
-    with np.errstate(over="ignore", invalid="ignore"):
-        stats = _block(design, slice(0, step), None, table)
-        for start in range(step, design.n_rows, step):
-            stats = stats + _block(design, slice(start, start + step), stats.center, table)
-    return stats
-
-
-def _block(
-    design: Design, rows: slice, center: FloatArray | None, table: FloatArray
-) -> CrossProducts:
-    """Reduce one block around `center`, or around its own mean if that is far.
-
-    `table` is overwritten: first writes to fresh memory would cost as much as
-    the arithmetic.
-    """
-    weights = None if design.weights is None else design.weights[rows]
-    around = _block_mean(design, rows, weights) if center is None else center
-    table = table[: len(design.y[rows])]
-    total = _gather(design, rows, weights, around, table)
-    stats = CrossProducts(
-        n_rows=len(table),
-        sum_log_weights=0.0 if weights is None else float(np.log(weights).sum()),
-        center=around,
-        total=total,
-        factors=(),
-    )
-    if center is not None and _has_drifted(stats, stats.mean):
-        return _block(design, rows, None, table)
-    z = [_indicators(f, rows, table) for f in design.factors]
-    return replace(
-        stats,
-        factors=tuple(
-            _factor_block(f, rows, own, table) for f, own in zip(design.factors, z, strict=True)
-        ),
-        pairs=tuple(
-            PairProducts(f, g, _cell_products(z[f], z[g], design.factors[f], design.factors[g]))
-            for f, g in combinations(range(len(z)), 2)
-        ),
-    )
-
-
-def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:
-    columns = (*design.columns, design.y)
-    return np.array([0.0, *(np.average(column[rows], weights=weights) for column in columns)])
-
-
-def _gather(
-    design: Design,
-    rows: slice,
-    weights: FloatArray | None,
-    center: FloatArray,
-    table: FloatArray,
-) -> FloatArray:
-    """Lay the centered columns, times √w, side by side; return the sum of their products."""
-    columns = [column[rows] for column in (*design.columns, design.y)]
-    table[:, 0] = 1.0
-    total = np.zeros((table.shape[1],) * 2)
-    root = None if weights is None else np.sqrt(weights)[:, None]
-    for start in range(0, len(table), STRIPE_ROWS):
-        part = slice(start, start + STRIPE_ROWS)
-        stripe = table[part]
-        for position, column in enumerate(columns, start=1):
-            np.subtract(column[part], center[position], out=stripe[:, position])
-        if root is not None:
-            stripe *= root[part]
-        total += stripe.T @ stripe
-    return total
-
-
-def _indicators(factor: FactorDesign, rows: slice, table: FloatArray) -> sp.csc_array:
-    """Z' of one factor, (q·r, n): a row of the data is a column of it."""
-    codes, (n, r) = factor.codes[rows], (len(table), len(factor.columns))
-    index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
-    indices = codes.astype(index)[:, None] * r + np.arange(r, dtype=index)
-    starts = np.arange(0, n * r + 1, r, dtype=index)
-    parts = (table[:, list(factor.columns)].ravel(), indices.ravel(), starts)
-    return sp.csc_array(parts, shape=(factor.n_levels * r, n))
-
-
-def _factor_block(
-    factor: FactorDesign, rows: slice, z: sp.csc_array, table: FloatArray
-) -> FactorProducts:
-    """Sum the products per level, as a sparse (q·r, n) times a dense (n, m)."""
-    shape = (factor.n_levels, len(factor.columns), table.shape[1])
-    return FactorProducts(
-        columns=factor.columns,
-        sums=np.asarray(z @ table).reshape(shape),
-        counts=np.bincount(factor.codes[rows], minlength=factor.n_levels),
-    )
-
-
-def _cell_products(
-    first: sp.csc_array, second: sp.csc_array, f: FactorDesign, g: FactorDesign
-) -> sp.csr_array:
-    """Multiply Z_f' and Z_g; every cell that occurs with all its entries, zeros too."""
-    size = len(f.columns), len(g.columns)
-    product = sp.csr_array(first.tocsr() @ second.T)
-    return _sorted(product if size == (1, 1) else product.tobsr(size).tocsr())
-
-
-def _sorted(matrix: sp.csr_array) -> sp.csr_array:
+def sorted_rows(matrix: sp.csr_array) -> sp.csr_array:
     matrix.sort_indices()
     return matrix
 
 
+def _shifted(total: FloatArray, shift: FloatArray) -> FloatArray:
+    """Move the center of the sums over all rows."""
+    out = total - np.outer(total[0], shift)
+    out -= np.outer(shift, out[0])
+    return out
+
+
+def _added(a: CrossProducts, b: CrossProducts) -> FloatArray | None:
+    """Add the sums without weights."""
+    if a.unweighted is None and b.unweighted is None:
+        return None
+    return sum_of_rows(a) + sum_of_rows(b)
+
+
+def sum_of_rows(stats: CrossProducts) -> FloatArray:
+    """Σ (d − c)(d − c)' over the rows, each counted once, (m, m)."""
+    return stats.total if stats.unweighted is None else stats.unweighted
+
+
 def _add_keeping_zeros(a: sp.csr_array, b: sp.csr_array) -> sp.csr_array:
-    """Add sparse matrices without dropping entries that happen to be zero."""
+    """Add sparse matrices without dropping entries that happen to be zero.
+
+    The smaller one is filled up with empty rows and columns.
+    """
     parts = [m.tocoo() for m in (a, b)]
     data, rows, columns = (
         np.concatenate([getattr(m, name) for m in parts]) for name in ("data", "row", "col")
     )
-    return _sorted(sp.coo_array((data, (rows, columns)), shape=a.shape).tocsr())
+    shape = (max(a.shape[0], b.shape[0]), max(a.shape[1], b.shape[1]))
+    return sorted_rows(sp.coo_array((data, (rows, columns)), shape=shape).tocsr())
 
 
-def _has_drifted(stats: CrossProducts, mean: FloatArray) -> bool:
+def has_drifted(stats: CrossProducts) -> bool:
     """Whether the center is more than one standard deviation off the mean."""
-    offset = (mean - stats.center)[1:]
+    mean = stats.mean[1:]
     variance = stats.centered_squares[1:] / stats.sum_weights
-    return bool(np.any(offset**2 > np.maximum(variance, CONSTANT_SHARE * mean[1:] ** 2)))
+    offset = mean - stats.center[1:]
+    return bool(np.any(offset**2 > np.maximum(variance, CONSTANT_SHARE * mean**2)))
 
 
 def _keep_if_near(a: CrossProducts, b: CrossProducts, pooled: FloatArray) -> FloatArray:
-    """Return the center of `a` if it serves both, else the pooled mean."""
-    if np.array_equal(a.center, b.center) and not _has_drifted(a, pooled):
-        return a.center
-    return pooled
+    """Return the center of `a` if it serves both sides, else the pooled mean.
+
+    To draw the mean of all rows off it by a standard deviation, `b` needs more
+    weight than `a`: along a sum of many parts the center, and with it all
+    levels, moves a logarithmic number of times.
+    """
+    around = _shifted(b.total, a.center - b.center)
+    together = replace(a, total=a.total + around, factors=(), pairs=())
+    return pooled if has_drifted(together) else a.center

@@ -5,6 +5,7 @@ With `_table` and `_levels`, the only code in the fit path that knows dataframes
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from skmixed._covariance import STRUCTURES
 from skmixed._design import Design, FactorDesign, Model, Term
 from skmixed._levels import ColumnLevels, IntArray, learn_levels
+from skmixed._sparse import SparseColumn
 from skmixed._table import FloatArray, Table, numeric_column
 from skmixed._terms import ColumnName, RandomEffect, as_columns
 
@@ -39,7 +41,8 @@ class Source:
     position: int | None
 
     def column(self, table: Table, metadata: Metadata) -> Any:
-        return metadata.columns[self.name] if self.position is None else table.get(self.position)
+        column = metadata.columns[self.name] if self.position is None else table.get(self.position)
+        return np.asarray(column) if isinstance(column, SparseColumn) else column
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,15 @@ class Factor:
         """The levels' labels, in order."""
         if self.cells is None:
             return pd.Index(self.levels[0].labels, name=self.name)
-        codes = np.unravel_index(self.cells, [len(level) for level in self.levels])
-        labels = [level.labels[c] for level, c in zip(self.levels, codes, strict=True)]
+        labels = [level.labels[c] for level, c in zip(self.levels, self.column_codes, strict=True)]
         return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
+
+    @property
+    def column_codes(self) -> tuple[IntArray, ...]:
+        """Code of each level in each of the columns."""
+        if self.cells is None:
+            return (np.arange(self.n_levels),)
+        return np.unravel_index(self.cells, [len(level) for level in self.levels])
 
     def learn(
         self, table: Table, metadata: Metadata, rows: NDArray[np.intp] | None = None
@@ -91,8 +100,13 @@ class Factor:
             _check_not_missing(source.name, code, rows)
         if len(codes) == 1:
             return replace(self, levels=levels), codes[0]
-        cells, combined = np.unique(_combine(codes, levels), return_inverse=True)
+        cells, combined = np.unique(combine(codes, levels), return_inverse=True)
         return replace(self, levels=levels, cells=cells), combined
+
+    @cached_property
+    def _order(self) -> IntArray:
+        """Of the cells: ascending after one fit, by appearance after several chunks."""
+        return np.argsort(self.cells, kind="stable") if self.cells is not None else np.empty(0, int)
 
     def codes(self, table: Table, metadata: Metadata) -> IntArray:
         """Return the level of each row, −1 where unknown or missing."""
@@ -101,8 +115,10 @@ class Factor:
             codes.append(level.codes(source.column(table, metadata), source.name))
         if self.cells is None:
             return codes[0]
-        combined = _combine(codes, self.levels)
-        at = np.minimum(np.searchsorted(self.cells, combined), len(self.cells) - 1)
+        combined = combine(codes, self.levels)
+        order = self._order
+        found = np.searchsorted(self.cells, combined, sorter=order)
+        at = order[np.minimum(found, len(order) - 1)]
         return np.where(self.cells[at] == combined, at, -1)
 
 
@@ -188,8 +204,14 @@ def plan(
     fit_intercept: bool,
 ) -> Encoder:
     """Find the columns that the parameters name."""
+    if len(random_effects) == table.n_rows > table.n_columns:
+        raise ValueError(
+            f"groups is a list as long as X, of {table.n_rows}. It names columns of X; give labels "
+            "to fit(X, y, groups=labels), or name their column in the constructor."
+        )
     sources = [_sources(table, metadata, effect) for effect in random_effects]
     factors = list(dict.fromkeys(Factor(s) for s in sources))
+    _check_keys([factor.name for factor in factors])
     grouping = {s.position for group in sources for s in group}
     fixed_at = _fixed_positions(table, fixed, grouping)
     slopes = [_slope_positions(table, effect) for effect in random_effects]
@@ -210,6 +232,15 @@ def plan(
         factors=tuple(factors),
         terms=terms,
     )
+
+
+def _check_keys(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"Two grouping factors are called {name!r}, one of them an interaction of columns. "
+                "Rename the other column."
+            )
 
 
 def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[Source, ...]:
@@ -273,7 +304,7 @@ def _position(table: Table, column: ColumnName, parameter: str) -> int:
     return found[0]
 
 
-def _combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
+def combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
     """Return numbers of the combinations of codes in mixed radix, −1 where one is −1."""
     if np.prod([float(len(level)) for level in levels]) >= 2.0**62:
         raise ValueError(

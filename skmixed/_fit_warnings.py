@@ -33,8 +33,31 @@ def fit_warnings(result: Estimate, encoder: Encoder, stats: CrossProducts) -> li
         *_too_many_levels(encoder, stats),
         *_undetermined(result, encoder, stats),
         *_ending(result),
+        *_unsolved(result, encoder),
         *_singular(result, encoder),
     ]
+
+
+def _unsolved(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    found = result.monte_carlo
+    if found is not None and not found.is_solved:
+        names = " and ".join(repr(factor.name) for factor in encoder.factors)
+        yield (
+            f"Conjugate gradients for the crossed factors {names} stopped at max_iter with a "
+            f"relative residual of {found.residual:.1e}; the equations' condition is about "
+            f"{found.condition:.1e}, so that these factors are hardly connected, or nearly the "
+            "same. Raise max_iter, or use solver='exact'.",
+            ConvergenceWarning,
+        )
+
+
+def waiting(reason: Exception) -> Message:
+    """Say that more rows are needed."""
+    return (
+        "The rows so far do not determine the variances, which are 0 until more rows come. "
+        f"{reason}",
+        IdentifiabilityWarning,
+    )
 
 
 def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:

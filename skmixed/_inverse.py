@@ -23,16 +23,21 @@ FloatArray = NDArray[np.float64]
 
 def core_inverse(factorization: Factorization) -> FloatArray:
     """Return G = [Λ_c 0; 0 I](RR')⁻¹[Λ_c 0; 0 I]' without y, (q_core + p,) * 2."""
-    chol = factorization.chol_core
+    inverse = inverse_of_cholesky(factorization.chol_core)
+    if not factorization.n_spherical:
+        return inverse
+    return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+
+
+def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
+    """Return (RR')⁻¹ from R, lower triangular."""
     if not len(chol):
         return chol
     lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
     inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
     diagonal = np.arange(len(inverse))
     inverse[diagonal, diagonal] *= 0.5
-    if not factorization.n_spherical:
-        return np.asarray(inverse)
-    return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+    return np.asarray(inverse)
 
 
 def without_fixed(inverse: FloatArray, n: int) -> FloatArray:
@@ -65,17 +70,24 @@ class Inverse:
     @staticmethod
     def of(factorization: Factorization, core: FloatArray) -> "Inverse":
         """Go back along the chain from the inverse of the core and X."""
+        return Inverse.along(factorization, core)[0]
+
+    @staticmethod
+    def along(factorization: Factorization, core: FloatArray) -> "tuple[Inverse, ...]":
+        """Return what remains after each stage."""
         blocks = factorization.blocks
         n, width = blocks.n_core, blocks.factors[-1].outer.stop
         to_fixed = np.zeros((width, blocks.n_fixed))
         to_fixed[blocks.n_chain :] = core[:n, n:]
-        out = Inverse(core[:n, :n], None, to_fixed, core[n:, n:])
+        out = [Inverse(core[:n, :n], None, to_fixed, core[n:, n:])]
         for k in reversed(range(1, len(blocks.stages))):
             done = factorization.stages[k]
-            out = out._with_stage(
-                blocks.stages[k], done, blocks.factors[k], factorization, blocks.n_chain
+            out.append(
+                out[-1]._with_stage(
+                    blocks.stages[k], done, blocks.factors[k], factorization, blocks.n_chain
+                )
             )
-        return out
+        return tuple(reversed(out))
 
     def _with_stage(
         self,
@@ -86,13 +98,7 @@ class Inverse:
         n_chain: int,
     ) -> "Inverse":
         q, r = place.n_levels, place.n_columns
-        fixed = levels_first(done.products[:, :, stage.fixed[:-1]], q)  # r, q, p
-        at_cells, at_fixed = self._times(stage, done.values, fixed, n_chain)
-        within = np.einsum("aqx,bqx->abq", at_fixed, fixed)
-        for a in range(r):
-            for b in range(r):
-                weights = at_cells[a] * done.values[b]
-                within[a, b] += np.bincount(stage.rows, weights, minlength=q)
+        within, at_cells, at_fixed = self.within(stage, done, place, n_chain)
         root = whitening_root(done, place.lam(factorization.lam))[:, :, :q]
         omega = np.einsum("saq,sbq->abq", root, root)
         own = omega + np.einsum("abq,bcq,cdq->adq", omega, within, omega, optimize=True)
@@ -104,7 +110,21 @@ class Inverse:
             chain = chain + self.chain
         return Inverse(self.core, chain, to_fixed, self.fixed)
 
-    def _times(
+    def within(
+        self, stage: Stage, done: Elimination, place: FactorTerms, n_chain: int
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """SGS' per level of a stage, S its products with later columns and X; and SG."""
+        q, r = place.n_levels, place.n_columns
+        fixed = levels_first(done.products[:, :, stage.fixed[:-1]], q)  # r, q, p
+        at_cells, at_fixed = self.times(stage, done.values, fixed, n_chain)
+        within = np.einsum("aqx,bqx->abq", at_fixed, fixed)
+        for a in range(r):
+            for b in range(r):
+                weights = at_cells[a] * done.values[b]
+                within[a, b] += np.bincount(stage.rows, weights, minlength=q)
+        return within, at_cells, at_fixed
+
+    def times(
         self, stage: Stage, values: FloatArray, fixed: FloatArray, n_chain: int
     ) -> tuple[FloatArray, FloatArray]:
         """[Z_c X] times G for the rows of a stage: at its cells, and at X."""

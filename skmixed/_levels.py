@@ -40,7 +40,7 @@ class ColumnLevels:
 
     @cached_property
     def index(self) -> pd.Index:
-        return pd.Index(self.labels)
+        return _index(self.labels)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"labels": self.labels}
@@ -56,17 +56,22 @@ class ColumnLevels:
         UnknownLevelsWarning
             If no label is known and they are of another kind than in fit.
         """
+        if self.labels.dtype == np.int64 and (integers := _as_integers(column)) is not None:
+            # Without a table of what occurs: one look-up a row is all there is to do.
+            return self.index.get_indexer(pd.Index(integers))
         codes, uniques = factorize(column)
-        own, wanted = self.index, pd.Index(uniques)
+        if not len(uniques):
+            return codes
+        own, wanted = self.index, _index(uniques)
         if own.dtype != wanted.dtype:
             # By dtype, pandas would match numbers as floats, where large integers merge, and dates
             # with text. As objects they are hashed.
             own, wanted = (pd.Index(a, dtype=object, tupleize_cols=False) for a in (own, wanted))
         known = own.get_indexer(wanted)
-        if len(uniques) and (known < 0).all() and _kind(uniques) != _kind(self.labels):
+        if len(uniques) and (known < 0).all() and kind_of(uniques) != kind_of(self.labels):
             warnings.warn(
-                f"No label of grouping column {name!r} is known: they are {_kind(uniques)} (such "
-                f"as {uniques[0]}), but in fit they were {_kind(self.labels)} (such as "
+                f"No label of grouping column {name!r} is known: they are {kind_of(uniques)} (such "
+                f"as {uniques[0]}), but in fit they were {kind_of(self.labels)} (such as "
                 f"{self.labels[0]}). Convert the column to what it was.",
                 UnknownLevelsWarning,
                 stacklevel=5,
@@ -95,7 +100,7 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
     if _is_categorical(column):
         return _factorize_categories(column)
     values = np.asarray(column) if getattr(column, "dtype", None) in (np.int64, np.int32) else None
-    if values is not None and (span := _narrow_span(values)):
+    if values is not None and (span := narrow_span(values)):
         return _factorize_narrow(values, *span)
     try:
         codes, uniques = pd.factorize(column)
@@ -107,7 +112,28 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
     return codes.astype(np.intp, copy=False), _canonical(uniques)
 
 
-def _kind(labels: NDArray[Any]) -> str:
+def _index(labels: NDArray[Any]) -> pd.Index:
+    """Index labels as they are: text as objects, tuples as labels of one column."""
+    if labels.dtype == object:
+        return pd.Index(labels, dtype=object, tupleize_cols=False)
+    return pd.Index(labels)
+
+
+def _as_integers(column: Any) -> NDArray[np.int64] | None:
+    """Return a column of whole numbers as int64, None for others."""
+    dtype = getattr(column, "dtype", None)
+    if not (isinstance(dtype, np.dtype) and dtype.kind in "if"):
+        return None
+    values = np.asarray(column)
+    if dtype.kind == "i":
+        return values.astype(np.int64, copy=False)
+    if not (np.abs(values) < EXACT_INTEGERS).all():  # nor where one is missing
+        return None
+    integers = values.astype(np.int64)
+    return integers if np.array_equal(integers, values) else None
+
+
+def kind_of(labels: NDArray[Any]) -> str:
     """Say in a word what labels are."""
     if labels.dtype.kind in "iufb":
         return "numbers"
@@ -117,7 +143,7 @@ def _kind(labels: NDArray[Any]) -> str:
     return {"string": "text", "boolean": "booleans"}.get(inferred, "objects")
 
 
-def _narrow_span(values: NDArray[np.integer]) -> tuple[int, int] | None:
+def narrow_span(values: NDArray[np.integer]) -> tuple[int, int] | None:
     """Return the range of integers if a table over it is smaller than a hash."""
     if len(values) < SMALL:
         return None

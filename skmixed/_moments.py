@@ -139,6 +139,11 @@ def _parts(at_zero: Factorization, k: int) -> Iterator[_Factor]:
         return
     place = blocks.factors[k]
     q, r = place.n_levels, place.n_columns
+    if blocks.crossed is not None:
+        own = blocks.crossed.own[k - len(blocks.stages)].transpose(1, 2, 0)
+        fixed = blocks.crossed.fixed[place.core].reshape(q, r, -1).transpose(1, 2, 0)
+        yield _Factor.of(at_zero, own, fixed)
+        return
     core = blocks.core[place.core].reshape(q, r, -1).transpose(1, 2, 0)
     diagonal = core[:, place.core].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
     yield _Factor.of(at_zero, diagonal.transpose(1, 2, 0), core[:, blocks.n_core :])
@@ -154,14 +159,23 @@ def _pair(blocks: Blocks, k: int, j: int) -> tuple[Any, Any, FloatArray]:
     size = blocks.factors[k].n_columns, blocks.factors[j].n_columns
     if k < len(blocks.stages):
         stage, columns = blocks.stages[k], blocks.factors[j].outer
-        rows = [stage.with_values(values)[:, columns] for values in stage.values]
+        own = [stage.with_values(values)[:, columns] for values in stage.values]
         order = np.arange(size[0] * stage.cells.shape[0]).reshape(size[0], -1).T.ravel()
-        matrix = sp.csr_array(sp.csr_array(sp.vstack(rows))[order])
+        matrix = sp.csr_array(sp.csr_array(sp.vstack(own))[order])
+    elif blocks.crossed is not None:
+        of_first = blocks.crossed.matrix[_place(blocks, k)]
+        matrix = sp.csr_array(of_first[:, _place(blocks, j)])
     else:
         matrix = sp.csr_array(blocks.core[blocks.factors[k].core, blocks.factors[j].core])
     cells = matrix.tobsr(size)
     levels = np.repeat(np.arange(cells.indptr.size - 1), np.diff(cells.indptr))
     return levels, cells.indices, cells.data
+
+
+def _place(blocks: Blocks, k: int) -> slice:
+    place = blocks.factors[k].core
+    assert place is not None
+    return place
 
 
 def _between(

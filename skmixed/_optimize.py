@@ -1,28 +1,17 @@
-"""The search for Λ: a trust-region Newton method with average information.
-
-At each Λ the criterion is modeled to second order in the step δ of Λ,
-
-    d(Λ + dΛ) ≈ d + ⟨G, dΣ⟩ + ½ ⟨dΣ₁, AI dΣ₁⟩,     dΣ = ΛdΛ' + dΛΛ' + dΛdΛ',  dΣ₁ = ΛdΛ' + dΛΛ',
-
-with G = ∂d/∂Σ exact. The term ⟨G, dΛdΛ'⟩ makes a variance go to zero, or leave
-zero, as the sign of G demands; no bound is needed (see `_covariance`).
-"""
+"""The search for Λ: a trust-region Newton method with average information."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
 from numpy.typing import NDArray
 
-from skmixed._coordinates import TermBlock
-from skmixed._criterion import Derivatives, criterion, derivatives
 from skmixed._factorize import Factorization, factorize
+from skmixed._local_model import AverageInformation, LocalModel
+from skmixed._trust_region import Lam, Point
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
-Lam = tuple[FloatArray, ...]
 
 # Share of the predicted decrease that a step must achieve, and the one from
 # which the trust region grows (Nocedal and Wright, 2006, algorithm 4.1).
@@ -35,13 +24,9 @@ NOTHING = 1e-8
 # Differences of the criterion below this share of it are rounding, and what of a
 # predicted gain can matter: an estimate is off by the root of it, in standard errors.
 ROUNDING, RESOLUTION = 1e-13, 2e-15
-# A secant update whose denominator is a smaller share is left out.
-SKIP = 1e-8
 # Average information alone is given up where it gains less than this per step.
 # No less than that where the criterion falls without bound: nothing to learn there.
 SLOW, FALLING = 0.02, 0.9
-# Smallest eigenvalue of the trust region's metric, as a share of its largest.
-RIDGE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -54,42 +39,6 @@ class Search:
     n_factorizations: int
 
 
-@dataclass(frozen=True)
-class _Point:
-    """The criterion at a canonical Λ, with its second-order model around it."""
-
-    lam: Lam
-    value: float
-    basis: tuple[FloatArray, ...]
-    gradient: FloatArray
-    hessian: FloatArray
-    metric: FloatArray
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether there is a model to step by."""
-        return bool(np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all())
-
-    def moved(self, step: FloatArray) -> Lam:
-        out, start = [], 0
-        for lam, basis in zip(self.lam, self.basis, strict=True):
-            out.append(lam + np.tensordot(step[start : start + len(basis)], basis, 1))
-            start += len(basis)
-        return tuple(out)
-
-    def step(self, radius: float) -> tuple[FloatArray, float, bool]:
-        """Return the best step within the radius, its length, and if it is inside."""
-        values, vectors = np.linalg.eigh(self.metric)
-        largest = max(float(values[-1]), np.finfo(float).tiny)
-        scale = vectors / np.sqrt(np.maximum(values, RIDGE * largest))
-        hessian = scale.T @ self.hessian @ scale
-        step, is_interior = trust_region_step(scale.T @ self.gradient, hessian, radius)
-        return scale @ step, float(np.linalg.norm(step)), is_interior
-
-    def decrease(self, step: FloatArray) -> float:
-        return float(-(self.gradient @ step + 0.5 * step @ self.hessian @ step))
-
-
 def minimize(
     at_zero: Factorization,
     start: Lam,
@@ -97,6 +46,7 @@ def minimize(
     tol: float,
     max_iter: int,
     report: Callable[[str], None] | None = None,
+    model: LocalModel | None = None,
 ) -> Search:
     """Minimize the criterion over Λ.
 
@@ -112,12 +62,16 @@ def minimize(
         Steps tried at most.
     report : callable, optional
         Called with one line per step.
+    model : LocalModel, optional
+        The function to minimize; None for the criterion.
     """
     if at_zero.is_exact_fit:
         return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
     if not at_zero.blocks.stages:
         return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
-    return _Descent(at_zero, tol, max_iter, report).run(start)
+    descent = _Descent(at_zero, AverageInformation() if model is None else model, tol, max_iter)
+    descent.report = report
+    return descent.run(start)
 
 
 class _Descent:
@@ -129,16 +83,16 @@ class _Descent:
     def __init__(
         self,
         at_zero: Factorization,
+        model: LocalModel,
         tol: float,
         max_iter: int,
-        report: Callable[[str], None] | None,
     ) -> None:
         self.blocks = at_zero.blocks
         self.latest = at_zero
+        self.model = model
         self.tol = tol
         self.max_iter = max_iter
-        self.report = report
-        self.secant: Secant | None = None
+        self.report: Callable[[str], None] | None = None
         self.is_slow = False
         self.n_factorizations = 1
         self.n_iter = 0
@@ -162,7 +116,7 @@ class _Descent:
             self.is_slow = self.is_slow or SLOW < rate < FALLING
             if is_interior and self._is_last(point, expected, rate):
                 return self._last_step(point, lam)
-            trial = _vanish(point.lam, lam) if may_vanish else lam
+            trial = vanish(point.lam, lam) if may_vanish else lam
             actual = point.value - self._evaluate(trial)
             self._tell(point, radius, expected, actual)
             noise = self._noise(point.value)
@@ -178,18 +132,11 @@ class _Descent:
                 radius = 0.25 * length
         return self._end(FitStatus.EXACT_FIT)
 
-    def _model(self, value: float) -> _Point:
-        """Model the criterion around the latest Λ, with what the steps taught."""
-        with np.errstate(all="ignore"):
-            d = derivatives(self.latest)
-        sigma = all_entries(self.latest)
-        if self.secant is None:
-            self.secant = Secant(sigma, d.gradient, np.zeros_like(d.information))
-        else:
-            self.secant = self.secant.after(sigma, d, learns=self.is_slow)
-        return second_order(self.latest, value, d, self.secant.correction)
+    def _model(self, value: float) -> Point:
+        """Model the criterion around the latest Λ."""
+        return self.model.point(self.latest, value, is_slow=self.is_slow)
 
-    def _is_last(self, point: _Point, expected: float, rate: float) -> bool:
+    def _is_last(self, point: Point, expected: float, rate: float) -> bool:
         """Whether what a step leaves to gain is below the tolerance.
 
         Near the optimum the gain falls by a constant rate or faster from step to
@@ -199,16 +146,16 @@ class _Descent:
         rate = 1.0 if self.is_slow else min(1.0, rate)
         return expected * rate <= max(self.tol, RESOLUTION * abs(point.value))
 
-    def _last_step(self, point: _Point, lam: Lam) -> Search:
+    def _last_step(self, point: Point, lam: Lam) -> Search:
         """Take the last step, to an exact zero where it leads to zero."""
         noise = self._noise(point.value)
-        vanished = _vanish(point.lam, lam)
+        vanished = vanish(point.lam, lam)
         for trial in (vanished, lam) if vanished is not lam else (lam,):
             if self._evaluate(trial) <= point.value + noise:
                 return self._end(FitStatus.CONVERGED)
         return self._end_at(point, FitStatus.CONVERGED)
 
-    def _end_at(self, point: _Point, status: FitStatus) -> Search:
+    def _end_at(self, point: Point, status: FitStatus) -> Search:
         self._evaluate(point.lam)
         return self._end(status)
 
@@ -223,7 +170,7 @@ class _Descent:
                 self.latest = factorize(self.blocks, lam, reuse=self.latest)
         except np.linalg.LinAlgError:
             return np.inf
-        value = criterion(self.latest)
+        value = self.model.value(self.latest)
         return value if np.isfinite(value) else np.inf
 
     def _noise(self, value: float) -> float:
@@ -232,7 +179,7 @@ class _Descent:
         of_residual = 4.0 * np.finfo(float).eps * max(self.blocks.dof, 1) * squares
         return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
 
-    def _tell(self, point: _Point, radius: float, expected: float, actual: float) -> None:
+    def _tell(self, point: Point, radius: float, expected: float, actual: float) -> None:
         if self.report is not None:
             self.report(
                 f"step {self.n_iter}: criterion {point.value:.6f}, trust radius {radius:.3g}, "
@@ -240,120 +187,7 @@ class _Descent:
             )
 
 
-@dataclass(frozen=True)
-class Secant:
-    """What the average information misses of the Hessian, learned from steps.
-
-    A symmetric rank-one correction (Nocedal and Wright, 2006, equation 6.24) in
-    the entries of Σ, in which the gradients of different steps compare: with it
-    the model reproduces the change of the gradient over the last step. Where
-    the data stray from the model, average information alone converges slowly.
-    """
-
-    sigma: FloatArray
-    gradient: FloatArray
-    correction: FloatArray
-
-    def after(self, sigma: FloatArray, d: Derivatives, *, learns: bool) -> "Secant":
-        """Take in the derivatives at one more Σ."""
-        step = sigma - self.sigma
-        missing = d.gradient - self.gradient - (d.information + self.correction) @ step
-        along = float(missing @ step)
-        correction = self.correction
-        if learns and abs(along) > SKIP * float(np.linalg.norm(missing) * np.linalg.norm(step)):
-            correction = correction + np.outer(missing, missing) / along
-        return Secant(sigma, d.gradient, correction)
-
-
-def all_entries(factorization: Factorization) -> FloatArray:
-    """Return the entries of Σ of all factors, each row by row."""
-    lams = [factor.lam(factorization.lam) for factor in factorization.blocks.factors]
-    return np.concatenate([(lam @ lam.T).ravel() for lam in lams])
-
-
-def second_order(
-    factorization: Factorization, value: float, d: Derivatives, correction: FloatArray
-) -> _Point:
-    """Carry the derivatives in Σ over to steps of the terms' Λ."""
-    canonical, bases, directions, bends = [], [], [], []
-    for factor, term in factorization.blocks.terms:
-        lam, basis = term.term.structure.chart(factorization.lam[term.index])
-        half_steps = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block @ lam)
-        rows = np.zeros((len(basis), len(d.gradient)))
-        rows[:, factor.entries] = (half_steps + half_steps.transpose(0, 2, 1)).reshape(
-            len(basis), -1
-        )
-        slope = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
-        canonical.append(lam)
-        bases.append(basis)
-        directions.append(rows)
-        bends.append(_bend(term, basis, slope))
-    flat = np.concatenate(directions)
-    information = flat @ d.information @ flat.T
-    bend = scipy.linalg.block_diag(*bends)
-    return _Point(
-        lam=tuple(canonical),
-        value=value,
-        basis=tuple(bases),
-        gradient=flat @ d.gradient,
-        hessian=information + flat @ correction @ flat.T + bend,
-        metric=information + _absolute(bend),
-    )
-
-
-def _bend(term: TermBlock, basis: FloatArray, slope: FloatArray) -> FloatArray:
-    """Return 2 ⟨G_k, E_i E_j'⟩: the curvature of Λ → ΛΛ'."""
-    own = term.to_block.T @ slope @ term.to_block
-    return np.asarray(2.0 * np.einsum("iab,ac,jcb->ij", basis, own, basis, optimize=True))
-
-
-def _absolute(matrix: FloatArray) -> FloatArray:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.abs(values)) @ vectors.T
-
-
-def trust_region_step(
-    gradient: FloatArray, hessian: FloatArray, radius: float
-) -> tuple[FloatArray, bool]:
-    """Minimize the quadratic model within the radius; say if in its interior.
-
-    By the eigenvalues of the Hessian (Nocedal and Wright, 2006, section 4.3),
-    the hard case included: at a saddle the direction of negative curvature.
-    """
-    values, vectors = np.linalg.eigh(hessian)
-    g = vectors.T @ gradient
-    if not np.isfinite(radius):  # the first step: twice the step of the metric alone
-        radius = max(1.0, 2.0 * float(np.linalg.norm(g)))
-    flat = np.finfo(float).eps * len(g) * max(float(np.abs(values).max()), 1e-300)
-    if values[0] > flat:
-        step = -g / values
-        if np.linalg.norm(step) <= radius:
-            return vectors @ step, True
-    shift = _secular_root(values, g, radius, flat)
-    step = -g / np.maximum(values + shift, flat)
-    length = float(np.linalg.norm(step))
-    if length > radius:  # near the hard case the root has no digits to spare
-        step *= radius / length
-    missing = radius**2 - min(length, radius) ** 2
-    if values[0] < -flat and missing > 0:
-        step[0] = -np.copysign(np.sqrt(missing + step[0] ** 2), g[0])
-    return vectors @ step, False
-
-
-def _secular_root(values: FloatArray, g: FloatArray, radius: float, flat: float) -> float:
-    """Find the shift at which the step has the length of the radius."""
-    low = max(0.0, -float(values[0])) + flat
-
-    def excess(shift: float) -> float:
-        return 1.0 / radius - 1.0 / max(float(np.linalg.norm(g / (values + shift))), 1e-300)
-
-    if excess(low) <= 0:
-        return low
-    high = (low + float(np.linalg.norm(g)) / radius) * (1 + 1e-9)
-    return float(scipy.optimize.brentq(excess, low, high, xtol=np.finfo(float).tiny))
-
-
-def _vanish(before: Lam, after: Lam) -> Lam:
+def vanish(before: Lam, after: Lam) -> Lam:
     """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""
     out, changed = [], False
     for old, new in zip(before, after, strict=True):

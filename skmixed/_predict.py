@@ -1,16 +1,16 @@
-"""Predictions: fixed effects and BLUPs, column by column.
+"""Predictions: fixed effects and BLUPs, the same to the bit for a row in any company."""
 
-Columns are added one after the other and not by a matrix product, whose order of
-summation depends on a row's place: a row's prediction is the same to the bit
-whatever the other rows are.
-"""
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._encode import Encoder, Metadata
+from skmixed._rowwise import raw_column, weighted_sum
 from skmixed._solution import Solution
 from skmixed._table import FloatArray, Table
+
+SLAB_ROWS = 2**14
 
 
 def linear_predictor(
@@ -23,30 +23,47 @@ def linear_predictor(
     raise_unknown: bool,
 ) -> FloatArray:
     """Return Xβ̂ + Σ Z_k b̂_k over the included factors, (n,)."""
-    columns = encoder.numeric_columns(table)
-    out = np.zeros(table.n_rows)
-    for column, beta in zip(encoder.fixed, solution.fixed, strict=True):
-        out += beta * columns[column - 1] if column else beta
+    out = _fixed_part(encoder, solution.fixed, table)
     for k in included:
         codes = encoder.factors[k].codes(table, metadata)
         if raise_unknown:
             check_known(encoder, k, codes)
         for term, estimate in zip(encoder.terms, solution.terms, strict=True):
             if term.factor == k:
-                _add_effects(out, estimate.effects, codes, term.columns, columns)
+                for effects, column in zip(estimate.effects, term.columns, strict=True):
+                    add_effects(out, effects, codes, _values(encoder, table, column))
     return out
 
 
-def _add_effects(
-    out: FloatArray,
-    effects: FloatArray,
-    codes: NDArray[np.intp],
-    term_columns: tuple[int, ...],
-    columns: tuple[FloatArray, ...],
-) -> None:
-    for effect, column in zip(effects, term_columns, strict=True):
-        own = np.append(effect, 0.0)[codes]  # code −1, unknown: no effect
-        out += own * columns[column - 1] if column else own
+def _values(encoder: Encoder, table: Table, column: int) -> Any:
+    """Values of a column, which the fixed part has found clean; None for the ones."""
+    if column == 0:
+        return None
+    return raw_column(table, encoder.numeric[column - 1], encoder.names[column - 1])
+
+
+def add_effects(out: FloatArray, effects: FloatArray, codes: NDArray[np.intp], column: Any) -> None:
+    """Add each row's own effect, times the column if there is one; code −1 has none."""
+    for start in range(0, len(out), SLAB_ROWS):  # temporaries that stay in the cache
+        rows = slice(start, start + SLAB_ROWS)
+        own = effects[codes[rows]]
+        own[codes[rows] < 0] = 0.0
+        if column is not None:
+            own *= column[rows]
+        out[rows] += own
+
+
+def _fixed_part(encoder: Encoder, fixed: FloatArray, table: Table) -> FloatArray:
+    """Return Xβ̂, after a check of every numeric column that the model uses."""
+    weights = np.zeros(1 + len(encoder.numeric))
+    weights[list(encoder.fixed)] = fixed
+    # A value that is missing or infinite makes its row's sum so, also if times 0.
+    with np.errstate(invalid="ignore", over="ignore"):
+        out = weighted_sum(table, encoder.numeric, encoder.names, weights[1:]) + weights[0]
+        is_clean = np.isfinite(out.sum())
+    if not is_clean:
+        encoder.numeric_columns(table)  # for the message; a mere overflow passes
+    return out
 
 
 def check_known(encoder: Encoder, k: int, codes: NDArray[np.intp]) -> None:

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._blocks import Stage
+from skmixed._effects import effects
 from skmixed._factorize import Elimination, Factorization, prefers_sparse, row_ranges, solve_lower
 from skmixed._inverse import Inverse
 from skmixed._slabs import to_slabs
@@ -16,18 +17,48 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Responses:
+    """What V⁻¹ is applied to: c combinations of X and y, and their own random effects.
+
+    Attributes
+    ----------
+    weights : (c, p + 1) array
+    outer : (n_outer, c) array
+        Effects of the outer columns with these as responses.
+    """
+
+    weights: FloatArray
+    outer: FloatArray
+
+    @staticmethod
+    def residual(factorization: Factorization) -> "Responses":
+        """Return y − Xβ̂, which gives ρ = Z'V⁻¹(y − Xβ̂)."""
+        has_outer = factorization.blocks.factors[-1].outer.stop > 0
+        outer = effects(factorization).outer if has_outer else np.empty(0)
+        return Responses(np.append(-factorization.beta, 1.0)[None], outer[:, None])
+
+    @staticmethod
+    def fixed(factorization: Factorization, inverse: Inverse) -> "Responses":
+        """Return the columns of X; G_cX = −(their effects) G_XX, where G is REML's inverse."""
+        chol = factorization.chol_x
+        return Responses(np.eye(len(chol), len(chol) + 1), -inverse.to_fixed @ chol @ chol.T)
+
+
+@dataclass(frozen=True)
 class Projected:
     """Sums over the levels of one stage, with V_1 the covariance up to that stage.
 
     Attributes
     ----------
-    trace, outer : (r, r) arrays
-        Σ_j (Z'PZ)_jj and Σ_j ρ_jρ_j'.
-    within : (r², r²) array
+    trace : (r, r) array
+        Σ_j (Z'PZ)_jj.
+    outer : (r, c, r, c) array
+        Σ_j ρ_jρ_j', for ρ = Z'V⁻¹ of the c responses.
+    within : (r²c, r²c) array
         F'V_1⁻¹F for the columns F_ab = Z_a ρ_b.
-    to_outer, to_fixed : (n_outer, r²) and (p, r²) arrays
+    to_outer, to_fixed : (n_outer, r²c) and (p, r²c) arrays
         Z_c'V_1⁻¹F and X'V_1⁻¹F.
-    rho : (r, q) array
+    rho : (r, c, q) array
     """
 
     trace: FloatArray
@@ -39,7 +70,7 @@ class Projected:
 
 
 def project_stage(
-    factorization: Factorization, k: int, inverse: Inverse, outer_effects: FloatArray
+    factorization: Factorization, k: int, inverse: Inverse, responses: Responses
 ) -> Projected:
     """Project the columns of stage k."""
     blocks, stage, done = (
@@ -48,48 +79,42 @@ def project_stage(
         factorization.stages[k],
     )
     r, p, q = blocks.factors[k].n_columns, blocks.n_fixed, blocks.factors[k].n_levels
-    trace, outer = np.zeros((r, r)), np.zeros((r, r))
-    within, cross = np.zeros((r * r, r * r)), np.zeros((r, p, r))
+    c = len(responses.weights)
+    trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
+    within, cross = np.zeros((r, r, r * c, r * c)), np.zeros((r, p, r * c))
     root = np.zeros((p, p))
     if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
         root = solve_lower(factorization.chol_x, np.eye(p))
-    cells = _Cells.of(stage, done, inverse, outer_effects, blocks.n_chain)
+    cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain)
+    combine = np.zeros((c, stage.products.shape[2]))
+    combine[:, stage.fixed] = responses.weights
     rhos = []
-    for i, whitened in enumerate(_whitened(stage, done)):
-        zvz, zvx, rho = _split(stage, whitened, factorization.beta)
+    for i, part in enumerate(whitened(stage, done)):
+        zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
             rho = rho - cells.residual[i]
             both = zvx.reshape(r, -1) @ cells.to_fixed[i].reshape(r, -1).T
             trace -= both + both.T
         rhos.append(rho)
-        pairs = (rho[:, None] * rho).reshape(r * r, -1)
-        outer += pairs.sum(axis=1).reshape(r, r)
-        within += zvz.reshape(r * r, -1) @ pairs.T
-        cross += np.matmul(zvx, rho.T)
+        flat = rho.reshape(r * c, -1)
+        outer += flat @ flat.T
+        within += np.matmul(zvz[:, :, None] * flat, flat.T)
+        cross += np.matmul(zvx, flat.T)
         half = np.matmul(root, zvx).reshape(r, -1)
         trace += zvz.sum(axis=2) - half @ half.T
-    rho = np.concatenate(rhos, axis=1)[:, :q]
+    rho = np.concatenate(rhos, axis=2)[:, :, :q]
+    size = r * r * c
     return Projected(
         trace=trace - cells.trace,
-        outer=outer,
-        within=within.reshape((r,) * 4).transpose(0, 2, 1, 3).reshape(r * r, r * r),
+        outer=outer.reshape(r, c, r, c),
+        within=within.reshape(r, r, r * c, r * c).transpose(0, 2, 1, 3).reshape(size, size),
         to_outer=cells.times(rho, stage.cells.shape[1]),
-        to_fixed=cross.transpose(1, 0, 2).reshape(p, r * r),
+        to_fixed=cross.transpose(1, 0, 2).reshape(p, size),
         rho=rho,
     )
 
 
-def _split(
-    stage: Stage, whitened: FloatArray, beta: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Take Z'V_1⁻¹Z, Z'V_1⁻¹X and Z'V_1⁻¹(y − Xβ̂) out of a slab."""
-    residual = np.zeros(whitened.shape[1])
-    residual[stage.fixed] = np.append(-beta, 1.0)
-    rho = np.matmul(residual, whitened)
-    return whitened[:, stage.random], whitened[:, stage.fixed[:-1]], rho
-
-
-def _whitened(stage: Stage, done: Elimination) -> Iterator[FloatArray]:
+def whitened(stage: Stage, done: Elimination) -> Iterator[FloatArray]:
     """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""
     for products, half in zip(done.products, done.half, strict=True):
         if done.is_zero:  # Λ = 0: nothing to take
@@ -106,7 +131,7 @@ def _whitened(stage: Stage, done: Elimination) -> Iterator[FloatArray]:
 class _Cells:
     """What the cells Z'V_1⁻¹Z_c of a stage add to its sums.
 
-    residual : slabs of (r, b), Z'V_1⁻¹Z_c b̂_c; to_fixed : slabs of (r, p, b),
+    residual : slabs of (r, c, b), Z'V_1⁻¹Z_c b̂_c; to_fixed : slabs of (r, p, b),
     Z'V_1⁻¹Z_c G_cX; trace : (r, r), Σ_j Z'V_1⁻¹Z_c G_cc Z_c'V_1⁻¹Z.
     """
 
@@ -136,17 +161,18 @@ class _Cells:
                     trace[i, j] += weighted.multiply(right).sum()
         return _Cells(
             matrices,
-            to_slabs(np.stack([m @ outer_effects for m in matrices])[:, None], k, b)[:, :, 0],
+            to_slabs(np.stack([(m @ outer_effects).T for m in matrices]), k, b),
             to_slabs(to_fixed, k, b),
             trace,
         )
 
     def times(self, rho: FloatArray, width: int) -> FloatArray:
-        """Return Z_c'V_1⁻¹F_ab, (n_outer, r²)."""
-        r = len(rho)
+        """Return Z_c'V_1⁻¹F_ab, (n_outer, r²c)."""
+        r, c, q = rho.shape
         if not self.matrices:
-            return np.zeros((width, r * r))
-        return np.stack([m.T @ rho.T for m in self.matrices], axis=1).reshape(width, r * r)
+            return np.zeros((width, r * r * c))
+        flat = rho.reshape(r * c, q).T
+        return np.stack([m.T @ flat for m in self.matrices], axis=1).reshape(width, r * r * c)
 
 
 def whitened_cells(stage: Stage, done: Elimination) -> FloatArray:

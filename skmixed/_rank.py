@@ -49,8 +49,11 @@ def raw_squares(stats: CrossProducts) -> FloatArray:
     return np.diagonal(total_around(stats, np.zeros_like(stats.center)))
 
 
-def residual_floor(stats: CrossProducts, y_squares: float) -> float:
-    """Return the residual sum of squares that rounding leaves of an exact fit."""
+def residual_floor(raw: float, y_squares: float) -> float:
+    """Return the residual sum of squares that rounding leaves of an exact fit.
+
+    From the sums of squares of y as it is and around its center.
+    """
     eps = np.finfo(float).eps
-    rounding_of_y = float(raw_squares(stats)[-1]) * eps**2
+    rounding_of_y = raw * eps**2
     return max(EXACT_FIT_SHARE * y_squares, rounding_of_y, np.finfo(float).tiny)

@@ -1,7 +1,7 @@
 """MixedLinearRegressor: scikit-learn's contract around the kernel."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,30 +11,36 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixed import _validation as validation
-from skmixed._attributes import FittedAttributes
-from skmixed._crossprod import CrossProducts, accumulate
+from skmixed._chunks import PartwiseFitting
+from skmixed._cold_start import ColdStart
+from skmixed._crossprod import CrossProducts
 from skmixed._encode import Encoder, Metadata, plan
-from skmixed._estimate import Estimate, estimate
-from skmixed._fit_warnings import fit_warnings
+from skmixed._estimate import Estimate
+from skmixed._intake import Intake
 from skmixed._predict import linear_predictor
+from skmixed._prediction import PredictionErrors
+from skmixed._sample import Sampling
+from skmixed._search import search
+from skmixed._serving import serving_of
 from skmixed._summary import Summary, summarize
 from skmixed._table import Table, open_table
 from skmixed._terms import ColumnName, RandomEffect, parse_groups
-from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
 Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...] | RandomEffect]
 
 
-class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
+class MixedLinearRegressor(
+    PartwiseFitting, ColdStart, Sampling, PredictionErrors, RegressorMixin, BaseEstimator
+):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
     The model is y = Xβ + Zb + ε with b_j ~ N(0, σ²Λ_kΛ_k') for level j of
     grouping factor k and ε_i ~ N(0, σ²/w_i). `predict` adds the best linear
     unbiased predictions (BLUPs) of known groups to the fixed effects, shrunken
-    towards 0 by the estimated variances; a group not seen in `fit` gets the
-    fixed effects alone.
+    towards 0 by the estimated variances; a group not seen in `fit`, nor in
+    `update_groups` since, gets the fixed effects alone.
 
     Parameters
     ----------
@@ -57,12 +63,20 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
     handle_unknown : {"population", "error"}, default="population"
         What `predict` does with a group that is unknown or missing: predict
         without its effect, or raise.
+    solver : {"auto", "exact", "iterative"}, default="auto"
+        How crossed factors are solved for: by a dense Cholesky factor of all but
+        the largest chain of nested ones, or by conjugate gradients, whose
+        estimates carry a small Monte Carlo error. "auto" counts operations: the
+        exact way unless it would take long.
     tol : float, default=1e-12
-        The search stops when it expects the criterion to fall by no more.
+        The search stops when it expects the criterion to fall by no more; the
+        iterative one stops at its Monte Carlo error.
     max_iter : int, default=200
         Steps of the search at most.
     verbose : int, default=0
         1 prints a line per step of the search.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the iterative solver's random signs.
 
     Attributes
     ----------
@@ -85,7 +99,9 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
     n_iter_ : int
         Steps of the search; 1 for least squares.
     n_factorizations_ : int
-        Factorizations of the mixed-model equations.
+        Factorizations of the mixed-model equations, or iterative solutions.
+    solver_ : str
+        The solver used: "exact" or "iterative".
     n_features_in_ : int
         Columns of X, grouping columns included.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -130,9 +146,11 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         method: str = "reml",
         fit_intercept: bool = True,
         handle_unknown: str = "population",
+        solver: str = "auto",
         tol: float = 1e-12,
         max_iter: int = 200,
         verbose: int = 0,
+        random_state: Any = 0,
     ) -> None:
         self.groups = groups
         self.random_slopes = random_slopes
@@ -141,9 +159,11 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         self.method = method
         self.fit_intercept = fit_intercept
         self.handle_unknown = handle_unknown
+        self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
+        self.random_state = random_state
 
     def fit(
         self,
@@ -184,8 +204,13 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         return self
 
     def predict(
-        self, X: Any, *, groups: Any = None, include: str | Sequence[str] = "all"
-    ) -> FloatArray:
+        self,
+        X: Any,
+        *,
+        groups: Any = None,
+        include: str | Sequence[str] = "all",
+        return_std: bool = False,
+    ) -> Any:
         """Predict the response: fixed effects, and BLUPs of known groups.
 
         Parameters
@@ -197,12 +222,18 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         include : "all", "fixed" or list of str, default="all"
             Whose effects to add: those of all grouping factors, of none, or of
             those named, by the keys of `random_effects_`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation of
+            weight 1 too; needs ``include="all"``.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Expected responses, on the scale of y. Each depends on its own row
             alone.
+        ndarray of shape (n_samples,)
+            With `return_std`, standard deviations of y less its prediction, at
+            the estimated variances. See `predict_interval` for intervals.
 
         Raises
         ------
@@ -212,15 +243,18 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
+        if return_std is not False:
+            return self._predict_with_std(X, groups, include, return_std)
         table = open_table(X, self)
         validate_data(self, X, reset=False, skip_check_array=True)
-        included = validation.check_include(include, self._encoder)
+        serving = serving_of(self)
+        included = validation.check_include(include, serving.encoder)
         metadata = validation.open_prediction_metadata(
-            groups, table.n_rows, self._encoder, included, is_named=self.groups is not None
+            groups, table.n_rows, serving.encoder, included
         )
         return linear_predictor(
-            self._encoder,
-            self._estimate.solution,
+            serving.encoder,
+            serving.solution,
             table,
             metadata,
             included,
@@ -255,8 +289,16 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         """
         return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
-    def summary(self) -> Summary:
+    def summary(self, ddf: str | None = None) -> Summary:
         """Summarize the fit in a table that an lme4 user recognizes.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
+            Degrees of freedom of the t tests, as in `inference.coefficient_table`.
+            None: Satterthwaite's, unless the iterative solver fitted the model or
+            they have no room in memory; a note then says so. They cost a few
+            factorizations, about as much as the search.
 
         Returns
         -------
@@ -264,7 +306,7 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
             With a text form, shown by ``print``, and one for notebooks.
         """
         check_is_fitted(self)
-        return summarize(self)
+        return summarize(self, ddf)
 
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.
@@ -276,11 +318,11 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         Returns
         -------
         MetadataRequest
-            The requests of `fit`, `predict` and `score`.
+            The requests of `fit`, `partial_fit`, `predict` and `score`.
         """
         routing = super().get_metadata_routing()
         if self.groups is not None:
-            for method in ("fit", "predict", "score"):
+            for method in ("fit", "partial_fit", "predict", "score"):
                 request = getattr(routing, method)
                 if request.requests.get("groups") is None:
                     request.add_request(param="groups", alias=False)
@@ -289,6 +331,7 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = self.groups is not None
+        tags.input_tags.sparse = True
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -305,24 +348,13 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         self._check_parameters()
         table = open_table(X, self)
         validate_data(self, X, y, skip_check_array=True)
-        response = validation.check_response(y, table.n_rows, self)
-        weights = validation.check_weights(sample_weight, table.n_rows)
-        metadata = validation.open_metadata(groups, table.n_rows, is_named=self.groups is not None)
-        encoder = self._plan(table, metadata)
-        encoder, design = encoder.learn(table, metadata, response, weights)
-        validation.check_levels(encoder, design.n_rows, design.weights)
-        validation.check_factors(encoder, [f.codes for f in design.factors])
-        with single_threaded_blas():
-            stats = accumulate(design)
-            validation.check_range(encoder, stats)
-            self._estimate_from(encoder, stats)
+        intake = Intake(self)
+        intake.add(table, y, sample_weight, groups, is_last=True)
+        stats = intake.statistics()
+        self._estimate_from(stats.encoder, stats.products)
 
     def _check_parameters(self) -> None:
-        validation.check_choice("method", self.method, validation.METHODS)
-        validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
-        validation.check_flag("fit_intercept", self.fit_intercept)
-        validation.check_number("tol", self.tol)
-        validation.check_number("max_iter", self.max_iter, integral=True)
+        validation.check_parameters(self)
 
     def _plan(self, table: Table, metadata: Metadata) -> Encoder:
         effects = parse_groups(
@@ -330,21 +362,19 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         )
         return plan(table, metadata, effects, self.fixed, fit_intercept=self.fit_intercept)
 
-    def _estimate_from(self, encoder: Encoder, stats: CrossProducts) -> None:
-        """Fit the model to the statistics, and commit the results."""
-        model = encoder.model(reml=self.method == "reml")
-        validation.check_memory(encoder, stats, model)
-        result = estimate(
-            stats,
-            model,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            check=lambda found: validation.check_findings(found, encoder, stats.n_rows),
-            report=self._report(),
-        )
+    def _estimate_from(
+        self, encoder: Encoder, stats: CrossProducts, *, may_wait: bool = False
+    ) -> None:
+        """Fit the model to the statistics, and commit the results.
+
+        `may_wait`: whether rows that do not determine the variances will do.
+        """
+        before = getattr(self, "_estimate", None)
+        result, messages = search(self, encoder, stats, before=before, may_wait=may_wait)
         self._encoder, self._stats, self._estimate = encoder, stats, result
+        self._updated = None  # rows given to update_groups are not among these
         self._publish(result)
-        for message, category in fit_warnings(result, encoder, stats):
+        for message, category in messages:
             warnings.warn(message, category, stacklevel=4)
 
     def _publish(self, result: Estimate) -> None:
@@ -355,19 +385,16 @@ class MixedLinearRegressor(FittedAttributes, RegressorMixin, BaseEstimator):
         self.sigma_ = solution.sigma
         self.theta_ = solution.theta
         self.criterion_ = solution.criterion
-        self.converged_ = result.status is not FitStatus.MAX_ITER
+        self.converged_ = result.status not in (FitStatus.MAX_ITER, FitStatus.UNDETERMINED)
         self.singular_ = solution.is_singular
         self.status_ = result.status.value
         self.n_iter_ = result.n_iter
         self.n_factorizations_ = result.n_factorizations
 
-    def _report(self) -> Callable[[str], None] | None:
-        return (lambda line: print(f"[skmixed] {line}")) if self.verbose else None
-
 
 # What fit sets. Other names, such as a subclass sets before, are left alone.
 _FITTED = (
-    *("_encoder", "_stats", "_estimate", "n_features_in_", "feature_names_in_"),
+    *("_encoder", "_stats", "_estimate", "_updated", "n_features_in_", "feature_names_in_"),
     *("coef_", "intercept_", "sigma_", "theta_", "criterion_"),
     *("converged_", "singular_", "status_", "n_iter_", "n_factorizations_"),
 )

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skmixed._design import Term
 from skmixed._encode import Encoder
+from skmixed._estimate import Estimate
 from skmixed._solution import Solution
 
 FloatArray = NDArray[np.float64]
+RESIDUAL = "residual"
 
 
 class RandomEffects(Mapping[str, pd.DataFrame]):
@@ -61,7 +64,7 @@ def covariances(encoder: Encoder, solution: Solution) -> dict[str, pd.DataFrame]
         for term, estimate in zip(encoder.terms, solution.terms, strict=True):
             if term.factor == position:
                 own = slice(start, start + len(term.columns))
-                matrix[own, own] = _covariance(estimate.lam, solution.sigma)
+                matrix[own, own] = covariance_of(estimate.lam, solution.sigma)
                 names += encoder.coefficient_names(term)
                 start = own.stop
         out[factor.name] = pd.DataFrame(matrix, index=names, columns=names)
@@ -72,22 +75,39 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     """One row a random coefficient and one for the residual."""
     rows, widest = [], 0
     for term, estimate in zip(encoder.terms, solution.terms, strict=True):
-        covariance = _covariance(estimate.lam, solution.sigma)
-        correlations = _correlations(covariance, is_full=term.structure.name == "full")
+        covariance = covariance_of(estimate.lam, solution.sigma)
+        correlations = _correlations(covariance, is_full=is_correlated(term))
         widest = max(widest, len(correlations) - 1)
         group = encoder.factors[term.factor].name
         for k, name in enumerate(encoder.coefficient_names(term)):
             variance = float(covariance[k, k])
             rows.append([group, name, variance, np.sqrt(variance), *correlations[k, :k]])
-    rows.append(["residual", "", solution.sigma**2, solution.sigma])
+    rows.append([RESIDUAL, "", solution.sigma**2, solution.sigma])
     corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
     padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
     return pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
 
 
-def _covariance(lam: FloatArray, sigma: float) -> FloatArray:
+def monte_carlo_errors(encoder: Encoder, estimate: Estimate) -> pd.DataFrame:
+    """One row a random coefficient: the Monte Carlo error of its sd."""
+    rows, found = [], estimate.monte_carlo
+    for k, (term, own) in enumerate(zip(encoder.terms, estimate.solution.terms, strict=True)):
+        sd = np.sqrt(np.diagonal(covariance_of(own.lam, estimate.solution.sigma)))
+        error = np.zeros_like(sd) if found is None else sd * found.sd_errors[k]
+        group = encoder.factors[term.factor].name
+        rows += [[group, *row] for row in zip(encoder.coefficient_names(term), error, strict=True)]
+    return pd.DataFrame(rows, columns=["group", "name", "sd_error"])
+
+
+def covariance_of(lam: FloatArray, sigma: float) -> FloatArray:
+    """Return σ²λλ', on the scale of the data."""
     scaled = sigma * lam
     return np.asarray(scaled @ scaled.T)
+
+
+def is_correlated(term: Term) -> bool:
+    """Whether the covariance has correlations to estimate."""
+    return term.structure.name == "full"
 
 
 def _correlations(covariance: FloatArray, *, is_full: bool) -> FloatArray:

@@ -24,6 +24,12 @@ def levels_first(slabs: FloatArray, n_levels: int) -> FloatArray:
     return slabs.transpose(1, 0, 3, 2).reshape(s, k * b, m)[:, :n_levels]
 
 
+def levels_last(slabs: FloatArray, n_levels: int) -> FloatArray:
+    """Turn (k, r, m, b) slabs to (r, m, q)."""
+    k, r, m, b = slabs.shape
+    return slabs.transpose(1, 2, 0, 3).reshape(r, m, k * b)[:, :, :n_levels]
+
+
 def cholesky_levels(system: FloatArray) -> None:
     """Overwrite small matrices, (s, s, b), by their lower factors, all at once."""
     for j in range(len(system)):

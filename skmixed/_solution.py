@@ -1,5 +1,6 @@
 """What a fit reports: estimates at the optimum, on the user's scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from skmixed._coordinates import TermBlock
 from skmixed._covariance import lower_factor
 from skmixed._criterion import criterion
 from skmixed._design import Model
-from skmixed._effects import effects
+from skmixed._effects import Effects, effects
 from skmixed._factorize import Factorization, solve_lower
 
 FloatArray = NDArray[np.float64]
@@ -77,27 +78,38 @@ class Solution:
         return np.concatenate([np.empty(0), *(t.theta for t in self.terms)])
 
     @property
+    def n_parameters(self) -> int:
+        """Count the rank of X, all of θ, also at the boundary, and σ."""
+        return len(self.kept) + len(self.theta) + 1
+
+    @property
     def is_singular(self) -> bool:
         return any(t.is_singular for t in self.terms)
 
 
-def solve(factorization: Factorization, model: Model) -> Solution:
-    """Read the estimates off the factor at the optimum."""
+def solve(factorization: Factorization, model: Model, found: Effects | None = None) -> Solution:
+    """Read the estimates off the factor at the optimum.
+
+    `found` are the random effects, where the factorization does not hold the core.
+    """
     blocks = factorization.blocks
-    to_user, offset = _centered_to_user(blocks, model)
+    to_user, offset = centered_to_user(blocks, model)
     fixed = np.zeros(len(model.fixed))
     fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
     root_unit = float(np.sqrt(blocks.weight_unit))
     root = solve_lower(factorization.chol_x, to_user.T)
-    found = effects(factorization).spherical if blocks.factors else ()
-    places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
+    if found is None and blocks.factors:
+        found = effects(factorization)
+    spherical = () if found is None else found.spherical
     return Solution(
         fixed=fixed,
         kept=blocks.kept,
         fixed_covariance=factorization.sigma_squared * (root.T @ root),
         terms=tuple(
-            _term_solution(t, factorization.lam[index], found[k][t.columns], root_unit)
-            for index, (k, t) in sorted(places.items())
+            _term_solution(t, factorization.lam[t.index], own, root_unit)
+            for (_, t), own in zip(
+                blocks.terms, user_effects(factorization, spherical), strict=True
+            )
         ),
         sigma=float(np.sqrt(factorization.sigma_squared)) * root_unit,
         criterion=criterion(factorization),
@@ -105,7 +117,7 @@ def solve(factorization: Factorization, model: Model) -> Solution:
     )
 
 
-def _centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
+def centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
     """Undo the centering of X and y: user's β = T β + offset."""
     p = blocks.n_fixed
     to_user, offset = np.eye(p), np.zeros(p)
@@ -115,13 +127,25 @@ def _centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatAr
     return to_user, offset
 
 
+def user_effects(
+    factorization: Factorization, spherical: Sequence[FloatArray]
+) -> tuple[FloatArray, ...]:
+    """Turn spherical effects of each factor to those of each term, of the user's columns."""
+    blocks = factorization.blocks
+    places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
+    return tuple(
+        t.to_user @ factorization.lam[index] @ spherical[k][t.columns]
+        for index, (k, t) in sorted(places.items())
+    )
+
+
 def _term_solution(
-    term: TermBlock, lam: FloatArray, spherical: FloatArray, root_unit: float
+    term: TermBlock, lam: FloatArray, own: FloatArray, root_unit: float
 ) -> TermSolution:
     user = term.to_user @ lam
     return TermSolution(
         lam=lower_factor(user / root_unit),
         theta=term.term.structure.theta(user / root_unit),
         search_lam=lam,
-        effects=user @ spherical,
+        effects=own,
     )

@@ -1,5 +1,6 @@
 """The text and the table of `summary()`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -7,8 +8,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._encode import Encoder
+from skmixed._encode import INTERCEPT, Encoder
+from skmixed._fit_warnings import fit_warnings
+from skmixed._fitted import fitted
+from skmixed._fixed_tests import open_tests
+from skmixed._layout import (
+    WIDTH,
+    aligned,
+    degrees_of_freedom,
+    filled,
+    html_table,
+    lines,
+    p_values,
+    shortened,
+)
+from skmixed._results import RESIDUAL
+from skmixed._slim import Dropped
 from skmixed._solution import Solution
+from skmixed._variance_shares import icc_of, r2_of, variances
+from skmixed.exceptions import FitStatus
+
+METHODS = {
+    "satterthwaite": "t tests with Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's standard errors and degrees of freedom",
+    "residual": "t tests with the residual degrees of freedom",
+    "normal": "normal tests",
+}
+NORMAL = "summary(ddf='normal') has normal ones"
 
 
 @dataclass(frozen=True)
@@ -18,108 +44,134 @@ class Summary:
     Attributes
     ----------
     title : str
+    n_samples : int
+    levels : dict of str to int
+        Number of levels of each grouping factor.
     facts : dict of str to str
         Criterion, log-likelihood, AIC, BIC.
     random : DataFrame
         The variance components.
     fixed : DataFrame
-        Estimate, standard error and t value of each fixed effect.
-    counts : str
-        Number of samples and of levels of each factor.
+        Estimate, standard error, degrees of freedom, t value and p value of each
+        fixed effect.
+    tests : str
+        How the degrees of freedom are found.
+    icc, r2 : Series
+        Shares of the variance, as `inference.icc` and `inference.r2`; empty where
+        there are none.
     notes : tuple of str
+        Convergence, singularity and what else there is to say.
+    formula : str
+        Empty without one.
     """
 
     title: str
+    n_samples: int
+    levels: dict[str, int]
     facts: dict[str, str]
     random: pd.DataFrame
     fixed: pd.DataFrame
-    counts: str
+    tests: str
+    icc: pd.Series
+    r2: pd.Series
     notes: tuple[str, ...]
+    formula: str = ""
 
     def __str__(self) -> str:
-        parts = [self.title, "   ".join(f"{k}: {v}" for k, v in self.facts.items())]
-        parts += ["", "Random effects:", _lines(self._random_rows())]
-        parts += [self.counts, "", "Fixed effects:", _lines(self._fixed_rows())]
-        if self.notes:
-            parts += ["", *self.notes]
-        return "\n".join(parts)
+        formula = [f"Formula: {self.formula}"] if self.formula else []
+        parts = [filled(self.title.split(), " ")]
+        parts += [filled(part.split(), " ") for part in formula]
+        parts += [filled(self._counted()), filled(self._facts())]
+        corr, left_out = self._correlations(room=True)
+        parts += ["", "Random effects:", lines(self._random_rows(corr), names=2)]
+        if left_out:
+            parts += [" More correlations: variance_components_."]
+        parts += ["", self._fixed_title(), lines(self._fixed_rows(), names=1)]
+        parts += ["", filled(self._shares())] if len(self.r2) else []
+        notes = [filled(note.split(), " ") for note in self.notes]
+        return "\n".join([*parts, *(["", *notes] if notes else [])])
 
     __repr__ = __str__
 
+    @property
+    def counts(self) -> str:
+        """Number of samples and of levels, in a line."""
+        return "   ".join(self._counted()).replace(",   ", ", ")
+
     def _repr_html_(self) -> str:
-        facts = "   ".join(f"{k}: {v}" for k, v in self.facts.items())
+        formula = f"<br><code>{escape(self.formula)}</code>" if self.formula else ""
+        above = "<br>".join(escape(part) for part in (self.counts, "   ".join(self._facts())))
+        corr, _ = self._correlations(room=False)
+        shares = f"<p>{escape('   '.join(self._shares()))}</p>" if len(self.r2) else ""
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return (
-            f"<p><strong>{escape(self.title)}</strong><br>{escape(facts)}</p>"
-            f"<p>Random effects</p>{_table(self._random_rows())}<p>{escape(self.counts)}</p>"
-            f"<p>Fixed effects</p>{_table(self._fixed_rows())}{notes}"
+            f"<p><strong>{escape(self.title)}</strong>{formula}<br>{above}</p>"
+            f"<p>Random effects</p>{html_table(self._random_rows(corr), names=2)}"
+            f"<p>{escape(self._fixed_title().rstrip(':'))}</p>"
+            f"{html_table(self._fixed_rows(), names=1)}{shares}{notes}"
         )
 
-    def _random_rows(self) -> list[list[str]]:
-        corr = [c for c in self.random.columns if c.startswith("corr")]
-        has_corr = bool(self.random[corr].notna().any(axis=None)) if corr else False
-        variances, sds = _aligned(self.random["variance"]), _aligned(self.random["sd"])
-        rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if has_corr else [])]]
-        before = None
+    def _counted(self) -> list[str]:
+        levels = [f"{shortened(name, WIDTH - 30)} {n:,}" for name, n in self.levels.items()]
+        listed = [*(f"{part}," for part in levels[:-1]), *levels[-1:]]
+        first = [f"Levels: {part}" for part in listed[:1]]
+        return [f"Samples: {self.n_samples:,}", *first, *listed[1:]]
+
+    def _facts(self) -> list[str]:
+        return [f"{name}: {value}" for name, value in self.facts.items()]
+
+    def _fixed_title(self) -> str:
+        return f"Fixed effects{f' ({self.tests})' if self.tests else ''}:"
+
+    def _shares(self) -> list[str]:
+        shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
+        icc = [f"ICC: {shown[0]}", *shown[1:]] if shown else []
+        if not icc:
+            return [f"R²: {self.r2['marginal']:.3f}"]
+        return [
+            *icc,
+            f"R²: marginal {self.r2['marginal']:.3f}",
+            f"conditional {self.r2['conditional']:.3f}",
+        ]
+
+    def _correlations(self, *, room: bool) -> tuple[list[str], bool]:
+        """Return the columns of correlations to show, and whether some have no room."""
+        columns = [c for c in self.random.columns if c.startswith("corr")]
+        used = [c for c in columns if self.random[c].notna().any()]
+        fits = used[:3] if room else used
+        return fits, len(fits) < len(used)
+
+    def _random_rows(self, corr: Sequence[str]) -> list[list[str]]:
+        sizes = [aligned(self.random[name]) for name in ("variance", "sd")]
+        rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if corr else [])]]
+        before, last = None, len(self.random) - 1
         for k, record in enumerate(self.random.to_dict("records")):
-            group = "" if record["group"] == before else str(record["group"])
-            before = record["group"]
-            row = [group, str(record["name"]), variances[k], sds[k]]
+            name = str(record["group"])
+            group = _quoted(name, RESIDUAL) if k < last else name
+            row = ["" if group == before else group, str(record["name"])]
+            before = group
             shares = [f"{record[c]:6.3f}" for c in corr if np.isfinite(record[c])]
             triangle = " ".join(shares).ljust(7 * len(corr) - 1)
-            rows.append([*row, *([triangle] if has_corr else [])])
+            rows.append([*row, *(size[k] for size in sizes), *([triangle] if corr else [])])
         return rows
 
     def _fixed_rows(self) -> list[list[str]]:
-        columns = [_aligned(self.fixed[name]) for name in self.fixed.columns]
-        rows = [["", *self.fixed.columns]]
+        forms = {"df": degrees_of_freedom, "Pr(>|t|)": p_values}
+        columns = [forms.get(str(name), aligned)(self.fixed[name]) for name in self.fixed.columns]
+        rows = [["", *map(str, self.fixed.columns)]]
         for k, name in enumerate(self.fixed.index):
-            rows.append([str(name), *(column[k] for column in columns)])
+            # The intercept is the first; a column may be called alike.
+            shown = str(name) if k == 0 else _quoted(str(name), INTERCEPT)
+            rows.append([shown, *(column[k] for column in columns)])
         return rows
 
 
-def _aligned(values: pd.Series) -> list[str]:
-    """Format a column with common decimals: five digits of the largest, two of the least."""
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if not len(sizes):
-        return ["" if np.isnan(v) else f"{v:g}" for v in values]
-    digits = np.floor(np.log10([sizes.max(), sizes.min()]))
-    decimals = int(max(4 - digits[0], 1 - digits[1], 0))
-    form = f".{decimals}f" if decimals <= 8 and digits[0] < 12 else ".4e"
-    return ["" if np.isnan(v) else format(v, form) for v in values]
+def _quoted(name: str, taken: str) -> str:
+    """Mark a name of the user's that has a meaning of its own here."""
+    return f"`{name}`" if name == taken else name
 
 
-def _lines(rows: list[list[str]]) -> str:
-    """Align: names to the left, numbers to the right."""
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    names = [not any(_is_number(row[k]) for row in rows[1:]) for k in range(len(widths))]
-    return "\n".join(
-        " "
-        + "  ".join(
-            cell.ljust(width) if is_name else cell.rjust(width)
-            for cell, width, is_name in zip(row, widths, names, strict=True)
-        ).rstrip()
-        for row in rows
-    )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        [float(part) for part in cell.split()]
-    except ValueError:
-        return False
-    return bool(cell)
-
-
-def _table(rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:]
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def summarize(model: Any) -> Summary:
+def summarize(model: Any, ddf: str | None = None, formula: str = "") -> Summary:
     """Collect what `summary()` shows of a fitted estimator."""
     encoder, solution = model._encoder, model._estimate.solution
     method = "REML" if solution.reml else "maximum likelihood"
@@ -128,8 +180,13 @@ def summarize(model: Any) -> Summary:
     else:
         title = f"Ordinary least squares (groups=None: no random effects), {method}"
     name = "REML criterion" if solution.reml else "deviance (-2 log-likelihood)"
+    fixed, tests, why = _fixed_table(model, ddf)
+    parts = None if isinstance(model._stats, Dropped) else variances(fitted(model))
+    empty = pd.Series(dtype=float)
     return Summary(
         title=title,
+        n_samples=model._stats.n_rows,
+        levels={factor.name: factor.n_levels for factor in encoder.factors},
         facts={
             name: f"{model.criterion_:.4f}",
             "logLik": f"{model.log_likelihood_:.4f}",
@@ -137,37 +194,64 @@ def summarize(model: Any) -> Summary:
             "BIC": f"{model.bic_:.3f}",
         },
         random=model.variance_components_,
-        fixed=_fixed_table(encoder.fixed_names, solution),
-        counts=_counts(model._stats.n_rows, encoder),
-        notes=_notes(model, encoder, solution),
+        fixed=fixed,
+        tests=tests,
+        icc=empty if parts is None or not encoder.factors else icc_of(parts, adjusted=True),
+        r2=empty if parts is None else r2_of(parts),
+        notes=(*why, *_notes(model, encoder)),
+        formula=formula,
     )
 
 
-def _fixed_table(names: tuple[str, ...], solution: Solution) -> pd.DataFrame:
-    errors = np.full(len(names), np.nan)
+def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the table, how it is tested, and why not where it is not."""
+    why = _untested(model) if ddf is None else ""
+    if not why:
+        try:
+            usual = "satterthwaite" if model._encoder.factors else "residual"
+            tests = open_tests(model, ddf or usual)
+        except MemoryError:
+            if ddf is not None:
+                raise
+            why = f"their factorization has no room in memory; {NORMAL}"
+    if why:
+        note = f"No degrees of freedom and p values: {why}."
+        return _plain_table(model._encoder, model._estimate.solution), "", [note]
+    table = tests.t_table(np.eye(len(tests.names)), list(tests.names), 0.95)
+    columns = ["estimate", "std_error", "df", "t", "p_value"]
+    out = table[columns].set_axis(["Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"], axis=1)
+    out["Estimate"] = model._estimate.solution.fixed  # 0 where a column was dropped
+    return out, METHODS[tests.ddf], []
+
+
+def _untested(model: Any) -> str:
+    """Say why tests are left out unless they are asked for."""
+    if isinstance(model._stats, Dropped):
+        return "a slim copy keeps no statistics"
+    if model._estimate.status is FitStatus.EXACT_FIT:
+        return f"the residual variance is 0; {NORMAL}"
+    if getattr(model, "solver_", "exact") == "iterative":
+        return f"the model was fitted without the factorization that they need; {NORMAL}"
+    return ""
+
+
+def _plain_table(encoder: Encoder, solution: Solution) -> pd.DataFrame:
+    errors = np.full(len(encoder.fixed_names), np.nan)
     errors[list(solution.kept)] = np.sqrt(np.diagonal(solution.fixed_covariance))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = solution.fixed / errors
     columns = {"Estimate": solution.fixed, "Std. Error": errors, "t value": t}
-    return pd.DataFrame(columns, index=list(names))
+    return pd.DataFrame(columns, index=list(encoder.fixed_names))
 
 
-def _counts(n_rows: int, encoder: Encoder) -> str:
-    levels = [f"{factor.name} {factor.n_levels}" for factor in encoder.factors]
-    groups = f"   Levels: {', '.join(levels)}" if levels else ""
-    return f"Samples: {n_rows}{groups}"
-
-
-def _notes(model: Any, encoder: Encoder, solution: Solution) -> tuple[str, ...]:
-    notes = []
-    dropped = [n for k, n in enumerate(encoder.fixed_names) if k not in solution.kept]
-    if dropped:
-        notes.append(f"Dropped as linearly dependent: {', '.join(dropped)}.")
-    if model.singular_:
-        notes.append(
-            "Singular fit: an estimated covariance matrix lacks rank "
-            "(a variance of 0, or a correlation of -1 or 1)."
-        )
-    if encoder.factors:
-        notes.append(model.status_)
-    return tuple(notes)
+def _notes(model: Any, encoder: Encoder) -> list[str]:
+    """Say what the fit had to say, and how the search ended."""
+    status = model._estimate.status
+    if isinstance(model._stats, Dropped):
+        notes = ["The fit is singular: a variance is 0, or a correlation -1 or 1."]
+        notes = notes if model.singular_ else []
+    else:
+        notes = [text for text, _ in fit_warnings(model._estimate, encoder, model._stats)]
+        if status in (FitStatus.EXACT_FIT, FitStatus.MAX_ITER):
+            return notes  # which say so
+    return [*notes, model.status_] if encoder.factors else notes

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
+
+from skmixed._sparse import SparseColumn, by_columns, sparse_column
 
 FloatArray = NDArray[np.float64]
 
@@ -23,23 +25,27 @@ class Table:
     names : tuple of str or None
         None where the source has no names.
     n_rows, n_columns : int
+    matrix : ndarray, csc_array or None
+        All columns at once, where the source holds them as one array of numbers.
     """
 
     get: Callable[[int], Any]
     names: tuple[str, ...] | None
     n_rows: int
     n_columns: int
+    matrix: Any = None
 
     def label(self, position: int) -> str:
         """Name of a column, or x and its position."""
         return f"x{position}" if self.names is None else self.names[position]
 
     def rows(self, keep: NDArray[np.bool_]) -> "Table":
-        return replace(self, get=lambda j: self.get(j)[keep], n_rows=int(keep.sum()))
+        n_rows = int(keep.sum())
+        return replace(self, get=lambda j: self.get(j)[keep], n_rows=n_rows, matrix=None)
 
 
 def open_table(X: Any, estimator: object = None) -> Table:
-    """Return the columns of a frame (pandas, polars, pyarrow …) or an array."""
+    """Return the columns of a frame (pandas, polars, pyarrow …), array or sparse matrix."""
     if isinstance(X, pd.DataFrame):
         names = tuple(X.columns) if all(isinstance(c, str) for c in X.columns) else None
         return _checked(Table(lambda j: X.iloc[:, j], names, *X.shape), estimator)
@@ -47,8 +53,26 @@ def open_table(X: Any, estimator: object = None) -> Table:
     if names is not None:
         table = Table(lambda j: foreign_column(X[names[j]]), names, *X.shape)
         return _checked(table, estimator)
-    array = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
-    return Table(lambda j: array[:, j], None, *array.shape)
+    array: Any = check_array(
+        _keeping_types(X),
+        accept_sparse=True,
+        dtype=None,
+        ensure_all_finite=False,
+        estimator=estimator,
+    )
+    n_rows, n_columns = array.shape
+    if not isinstance(array, np.ndarray):
+        columns = by_columns(array)
+        return Table(lambda j: sparse_column(columns, j), None, n_rows, n_columns, columns)
+    matrix = array if array.dtype.kind in "fiub" else None
+    return Table(lambda j: array[:, j], None, n_rows, n_columns, matrix)
+
+
+def _keeping_types(X: Any) -> Any:
+    """Keep rows of numbers and text what they are, where NumPy would turn all to text."""
+    first = X[0] if isinstance(X, list | tuple) and len(X) else None
+    has_text = isinstance(first, list | tuple) and any(isinstance(v, str) for v in first)
+    return np.array(X, dtype=object) if has_text else X
 
 
 def _names_of_frame(X: Any) -> tuple[str, ...] | None:
@@ -62,6 +86,9 @@ def _names_of_frame(X: Any) -> tuple[str, ...] | None:
 def foreign_column(column: Any) -> pd.Series:
     """Turn a column of polars or pyarrow to a Series, keeping labels what they are."""
     kind = str(getattr(column, "dtype", None) or getattr(column, "type", "")).lower()
+    if kind.startswith("dictionary"):
+        # As an array a null would be the last of the labels.
+        return foreign_column(column.cast(column.type.value_type))
     if kind.startswith(("int", "uint")) and column.null_count:
         # As an array integers with nulls would be floats, where large ones merge.
         items = column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
@@ -81,36 +108,45 @@ def _checked(table: Table, estimator: object) -> Table:
 def numeric_column(column: Any, name: str, what: str = "Column") -> FloatArray:
     """Convert one column to float64; no copy where it is that already.
 
+    Of a sparse one the result is sparse too, and stands for its array.
+
     Raises
     ------
     ValueError
         If its values are not real numbers, or some are missing or infinite.
     """
-    values = _to_float(column, name, what)
+    converted: Any = float_column(column, name, what)
+    values = converted.values if isinstance(converted, SparseColumn) else converted
     # One sum finds a column that is clean, in a third of the time of isfinite.
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(values.sum()):
-            return values
-    bad = ~np.isfinite(values)
+            return cast(FloatArray, converted)
+    bad = ~np.isfinite(np.asarray(converted))
     if bad.any():
         row = int(np.argmax(bad))
-        kind = "NaN" if np.isnan(values[bad]).any() else "infinity"
+        kind = "NaN" if np.isnan(np.asarray(converted)[bad]).any() else "infinity"
         raise ValueError(
             f"{what} {name!r} contains {kind} ({int(bad.sum())} such values, first at row {row}). "
             "Impute or drop those rows first."
         )
-    return values
+    return cast(FloatArray, converted)
 
 
-def _to_float(column: Any, name: str, what: str) -> FloatArray:
+def float_column(column: Any, name: str, what: str = "Column") -> FloatArray:
+    """Convert one column to float64, with what is missing or infinite in it."""
     dtype: Any = getattr(column, "dtype", None)
     if isinstance(column, np.ndarray) and column.dtype == np.float64:
         return column
     if pd.api.types.is_complex_dtype(dtype):
         raise ValueError(f"Complex data not supported: {what.lower()} {name!r} is complex.")
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+        if isinstance(dtype, pd.SparseDtype) and dtype.fill_value == 0:
+            index, values = column.array.sp_index.to_int_index(), column.array.sp_values
+            column = SparseColumn(index.indices, values, len(column))
         if isinstance(column, pd.Series):
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if isinstance(column, SparseColumn):
+            return cast(FloatArray, column.astype(np.float64))
         return np.asarray(column, dtype=np.float64)
     if pd.api.types.is_object_dtype(dtype):
         return _objects_to_float(np.asarray(column), name, what)
@@ -126,14 +162,24 @@ def _advice(what: str) -> str:
     )
 
 
+# What pandas calls objects that are all numbers.
+_NUMBERS = ("floating", "integer", "mixed-integer-float", "boolean")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether float() takes a value for what it is, which text and dates are not."""
+    return hasattr(value, "__float__") and not isinstance(value, np.datetime64 | np.timedelta64)
+
+
 def _objects_to_float(values: NDArray[Any], name: str, what: str) -> FloatArray:
     """Cast the numbers of an object column, as a ColumnTransformer passes them on."""
+    if pd.api.types.infer_dtype(values, skipna=False) in _NUMBERS:
+        return values.astype(np.float64)
     clean = np.where(pd.isna(values), np.nan, values)
-    for value in clean:
-        if isinstance(value, str | bytes):
-            break
-    else:
+    value = next((v for v in clean if not _is_number(v)), None)
+    if value is None:
         return clean.astype(np.float64)
-    raise ValueError(
-        f"{what} {name!r} (dtype object) is not numeric: it holds {value!r}. {_advice(what)}"
-    )
+    message = f"{what} {name!r} (dtype object) is not numeric: it holds {value!r}. {_advice(what)}"
+    if isinstance(value, str | bytes):
+        raise ValueError(message)
+    raise TypeError(f"{message} Each argument must be a string or a number to be read as one.")

@@ -2,8 +2,6 @@
 
 import numbers
 import os
-from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,15 +13,26 @@ from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
 from skmixed._identify import Findings
-from skmixed._levels import IntArray
-from skmixed._table import FloatArray, foreign_column, numeric_column
+from skmixed._table import FloatArray, Table, foreign_column, numeric_column
+from skmixed.exceptions import UndeterminedError
 
 METHODS = ("reml", "ml")
+SOLVERS = ("auto", "exact", "iterative")
 # Sums of squares are multiplied with each other, which doubles the exponent.
 LARGEST_SQUARE = 1e150
 # Dense matrices of the core's order that a search holds at its peak.
 CORE_COPIES = 6
 UNKNOWN = ("population", "error")
+
+
+def check_parameters(estimator: Any) -> None:
+    """Check the parameters of a regressor that need no data."""
+    check_choice("method", estimator.method, METHODS)
+    check_choice("handle_unknown", estimator.handle_unknown, UNKNOWN)
+    check_choice("solver", estimator.solver, SOLVERS)
+    check_flag("fit_intercept", estimator.fit_intercept)
+    check_number("tol", estimator.tol)
+    check_number("max_iter", estimator.max_iter, integral=True)
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -59,8 +68,13 @@ def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
     return vector
 
 
-def check_weights(sample_weight: Any, n_rows: int) -> FloatArray | None:
-    """Return precision weights as a float64 vector, or None for equal ones."""
+def check_weights(
+    sample_weight: Any, n_rows: int, *, may_be_zero: bool = False
+) -> FloatArray | None:
+    """Return precision weights as a float64 vector, or None for equal ones.
+
+    `may_be_zero`: whether all may be, as in one of several sets of rows.
+    """
     if sample_weight is None:
         return None
     if isinstance(sample_weight, numbers.Real):
@@ -77,8 +91,21 @@ def check_weights(sample_weight: Any, n_rows: int) -> FloatArray | None:
             f"sample_weight is negative at row {row} ({weights[row]:g}). Weights are precisions, "
             "Var(ε_i) = σ²/w_i; use 0 to leave a row out."
         )
-    if not weights.any():
+    if not weights.any() and not may_be_zero:
         raise ValueError("Sample weights must contain at least one non-zero number: all are 0.")
+    return weights
+
+
+def check_positive_weights(sample_weight: Any, n_rows: int) -> FloatArray:
+    """Return the weights of observations to predict, 1 unless given."""
+    weights = check_weights(sample_weight, n_rows)
+    if weights is None:
+        return np.ones(n_rows)
+    if not weights.all():
+        raise ValueError(
+            f"sample_weight is 0 at row {int(np.argmin(weights))}, and an observation of no "
+            "precision has no finite variance. Give positive weights, or of='mean'."
+        )
     return weights
 
 
@@ -112,7 +139,12 @@ def _is_frame(groups: Any) -> bool:
 
 
 def _metadata_columns(groups: Any) -> dict[str, Any]:
+    if isinstance(groups, pd.Index | pd.api.extensions.ExtensionArray):
+        groups = pd.Series(
+            groups, name=getattr(groups, "name", None)
+        )  # categories keep their order
     if isinstance(groups, pd.DataFrame):
+        _check_distinct([str(name) for name in groups.columns])
         return {str(name): groups.iloc[:, j] for j, name in enumerate(groups.columns)}
     if _is_frame(groups):
         names = getattr(groups, "column_names", None) or groups.columns
@@ -130,6 +162,14 @@ def _metadata_columns(groups: Any) -> dict[str, Any]:
     return {METADATA_NAME: labels}
 
 
+def _check_distinct(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{name!r} is the name of {names.count(name)} columns of groups. Rename them."
+            )
+
+
 def _labels_array(groups: Any) -> np.ndarray:
     """Keep a list of mixed labels mixed, where NumPy would turn all to text."""
     if isinstance(groups, list | tuple):
@@ -139,26 +179,31 @@ def _labels_array(groups: Any) -> np.ndarray:
     return np.asarray(groups)
 
 
-def check_levels(encoder: Encoder, n_rows: int, weights: FloatArray | None) -> None:
-    """Refuse factors whose levels cannot tell a variance from the residual's."""
-    is_weighted = weights is not None and np.ptp(weights) > 0
-    for position, factor in enumerate(encoder.factors):
-        own = [t for t in encoder.terms if t.factor == position]
-        if factor.n_levels == 1:
-            raise ValueError(
-                f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
-                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it out of `groups`."
-            )
-        if factor.n_levels == n_rows and not is_weighted and any(t.has_intercept for t in own):
-            raise ValueError(
-                f"Grouping factor {factor.name!r} has {factor.n_levels} levels for {n_rows} "
-                "samples; its random intercept cannot be told apart from the residual. Group by a "
-                "coarser factor."
-            )
+def check_unnamed(table: Table, names: tuple[str, ...] | None, n_features: int) -> None:
+    """Refuse columns that match those of the rows before neither by name nor by number."""
+    if (table.names is None) != (names is None):
+        have, had = ("no column names", "had") if names else ("column names", "had none")
+        raise ValueError(f"X has {have}, but the rows before {had}. Pass one kind of table.")
+    if table.n_columns != n_features:
+        raise ValueError(f"X has {table.n_columns} columns, but the rows before had {n_features}.")
 
 
-def check_factors(encoder: Encoder, codes: Sequence[IntArray]) -> None:
-    """Refuse coefficients or factors that are the same twice."""
+def check_same_names(names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse a set of columns other than that of the rows before."""
+    missing = [name for name in known if name not in names]
+    new = [name for name in names if name not in known]
+    if missing or new or len(names) != len(known):
+        parts = [f"lacks {', '.join(map(repr, missing))}"] * bool(missing)
+        parts += [f"has {', '.join(map(repr, new))} besides"] * bool(new)
+        difference = " and ".join(parts) or "has some of them more than once"
+        raise ValueError(
+            f"X has other columns than the rows before: it {difference}. Give all rows the "
+            "same columns."
+        )
+
+
+def check_terms(encoder: Encoder) -> None:
+    """Refuse coefficients that are the same twice."""
     for position, factor in enumerate(encoder.factors):
         columns = [c for t in encoder.terms if t.factor == position for c in t.columns]
         for column in columns:
@@ -168,18 +213,39 @@ def check_factors(encoder: Encoder, codes: Sequence[IntArray]) -> None:
                     "one term, whose variances cannot be told apart. Name it in one RandomEffect; "
                     "for the others use intercept=False or leave the slope out."
                 )
-    for (k, first), (j, second) in combinations(enumerate(encoder.factors), 2):
-        if first.n_levels == second.n_levels and _is_relabeling(codes[k], codes[j]):
-            raise ValueError(
-                f"Grouping factors {first.name!r} and {second.name!r} group the samples in the "
-                "same way, by other labels: their variances cannot be told apart. Leave one out."
+
+
+def check_levels(encoder: Encoder, stats: CrossProducts) -> None:
+    """Refuse factors whose levels cannot tell a variance from the residual's."""
+    n_rows = stats.n_rows
+    for position, factor in enumerate(encoder.factors):
+        own = [t for t in encoder.terms if t.factor == position]
+        if factor.n_levels == 1:
+            raise UndeterminedError(
+                f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
+                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it out of `groups`."
+            )
+        if factor.n_levels < n_rows or not any(t.has_intercept for t in own):
+            continue
+        if np.ptp(stats.factors[position].sums[:, 0, 0]) == 0:  # the rows' weights
+            raise UndeterminedError(
+                f"Grouping factor {factor.name!r} has {factor.n_levels} levels for {n_rows} "
+                "samples; its random intercept cannot be told apart from the residual. Group by a "
+                "coarser factor."
             )
 
 
-def _is_relabeling(first: IntArray, second: IntArray) -> bool:
-    partner = np.empty(int(first.max()) + 1, dtype=np.intp)
-    partner[first] = second
-    return bool(np.array_equal(partner[first], second))
+def check_factors(encoder: Encoder, stats: CrossProducts) -> None:
+    """Refuse factors that are the same twice."""
+    for pair in stats.pairs:
+        first, second = encoder.factors[pair.first], encoder.factors[pair.second]
+        sizes = len(stats.factors[pair.first].columns), len(stats.factors[pair.second].columns)
+        # As many cells as levels: each level meets one, since none is empty.
+        if first.n_levels == second.n_levels == pair.matrix.nnz // (sizes[0] * sizes[1]):
+            raise UndeterminedError(
+                f"Grouping factors {first.name!r} and {second.name!r} group the samples in the "
+                "same way, by other labels: their variances cannot be told apart. Leave one out."
+            )
 
 
 def check_memory(encoder: Encoder, stats: CrossProducts, model: Model) -> None:
@@ -198,8 +264,8 @@ def check_memory(encoder: Encoder, stats: CrossProducts, model: Model) -> None:
         raise MemoryError(
             f"The random effects ({listed} coefficients) leave a dense matrix of order {core} "
             "after the largest chain of nested factors is eliminated, which takes "
-            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use coarser "
-            "factors or fewer random slopes."
+            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use "
+            "solver='iterative' for the fit, coarser factors or fewer random slopes."
         )
 
 
@@ -242,7 +308,7 @@ def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
 
 
 def open_prediction_metadata(
-    groups: Any, n_rows: int, encoder: Encoder, included: tuple[int, ...], *, is_named: bool
+    groups: Any, n_rows: int, encoder: Encoder, included: tuple[int, ...]
 ) -> Metadata:
     """Return the metadata columns that the included factors need."""
     needed = {s.name for k in included for s in encoder.factors[k].sources if s.position is None}
@@ -253,6 +319,8 @@ def open_prediction_metadata(
             "them on from cross_val_predict and named scorers; there, put the grouping columns "
             "into X and name them in the constructor."
         )
+    # As it was in fit, whatever the parameters are by now.
+    is_named = bool(encoder.factors) and not encoder.uses_metadata
     metadata = open_metadata(groups, n_rows, is_named=is_named)
     if len(needed) == 1 == len(metadata.columns):
         # One unnamed column of labels stands for the only factor.
@@ -268,14 +336,21 @@ def open_prediction_metadata(
 def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
     """Refuse a model with more columns than rows, or a criterion that is flat."""
     if encoder.terms and n_rows <= findings.rank:
-        raise ValueError(
+        raise UndeterminedError(
             f"{n_rows} samples do not suffice for {findings.rank} linearly independent fixed "
             "effects and variance components. Name fewer columns in `fixed`."
         )
     for position, column in findings.spanned:
         factor = encoder.factors[encoder.terms[position].factor]
-        raise ValueError(
+        raise UndeterminedError(
             f"The columns of {encoder.column_name(column)!r} within {factor.name!r} lie in the "
             "span of the fixed effects: REML is flat in their variance. Take the group out of the "
             "fixed effects or out of `groups`."
         )
+
+
+def check_level(level: Any) -> None:
+    """Refuse a confidence level that is not a share."""
+    check_number("level", level)
+    if not level < 1:
+        raise ValueError(f"level={level!r} is not between 0 and 1. For 95 % give 0.95.")

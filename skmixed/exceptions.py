@@ -7,9 +7,18 @@ __all__ = [
     "FitStatus",
     "IdentifiabilityWarning",
     "RankDeficiencyWarning",
+    "RefitWarning",
     "SingularFitWarning",
+    "UndeterminedError",
     "UnknownLevelsWarning",
 ]
+
+
+class UndeterminedError(ValueError):
+    """The rows do not determine the variances of the model.
+
+    Other rows may: `partial_fit` waits for them, with a warning.
+    """
 
 
 class SingularFitWarning(UserWarning):
@@ -32,6 +41,10 @@ class IdentifiabilityWarning(UserWarning):
     """The data probably do not determine every variance component."""
 
 
+class RefitWarning(UserWarning):
+    """Models were fitted again by maximum likelihood in order to be compared."""
+
+
 class UnknownLevelsWarning(UserWarning):
     """No label of a grouping column in ``predict`` was known from ``fit``."""
 
@@ -42,4 +55,5 @@ class FitStatus(Enum):
     LEAST_SQUARES = "No random effects: the estimates are those of least squares."
     CONVERGED = "The search for the variance components converged."
     EXACT_FIT = "The model reproduces y: the residual variance is 0 to rounding."
+    UNDETERMINED = "The rows do not determine the variances; the estimates are at variances of 0."
     MAX_ITER = "The search stopped at max_iter before it converged."

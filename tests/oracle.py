@@ -60,6 +60,19 @@ class DenseModel:
             "P": p_matrix,
         }
 
+    def joint_covariance(self, lams, *, given_fixed=False):
+        """TC⁻¹T' / σ² of (b̂ − b, β̂), or of b̂ − b given β, 0 at X."""
+        q = sum(z.shape[1] for z, _ in self.terms)
+        blocks = [np.kron(np.eye(k), lam) for (_, k), lam in zip(self.terms, lams, strict=True)]
+        t = scipy.linalg.block_diag(*blocks, np.eye(self.X.shape[1]))
+        columns = np.column_stack([*(z for z, _ in self.terms), self.X]) @ t
+        c = columns.T @ (self.weights[:, None] * columns)
+        c[:q, :q] += np.eye(q)
+        if given_fixed:
+            c[:q, q:], c[q:, :q] = 0, 0
+            t[q:] = 0
+        return t @ np.linalg.inv(c) @ t.T
+
     def criterion(self, lams):
         return self.at(lams)["criterion"]
 
@@ -77,3 +90,22 @@ class DenseModel:
             scipy.optimize.minimize(value, start, method="L-BFGS-B", tol=1e-14).fun
             for start in starts
         )
+
+
+def kenward_roger(X, v, directions, sigma2):
+    """Adjusted covariance, and what df needs, from V/σ² and ∂V/∂(parameters), by definition.
+
+    Kenward and Roger (1997), with V absolute and its parameters linear in it.
+    """
+    v_inv = np.linalg.inv(sigma2 * v)
+    phi = np.linalg.inv(X.T @ v_inv @ X)
+    p_matrix = v_inv - v_inv @ X @ phi @ X.T @ v_inv
+    pv = [p_matrix @ d for d in directions]
+    w = 2 * np.linalg.inv([[np.trace(a @ b) for a in pv] for b in pv])
+    slopes = [-X.T @ v_inv @ d @ v_inv @ X for d in directions]  # P_i
+    inner = np.zeros_like(phi)
+    for i, a in enumerate(directions):
+        for j, b in enumerate(directions):
+            q = X.T @ v_inv @ a @ v_inv @ b @ v_inv @ X
+            inner += w[i, j] * (q - slopes[i] @ phi @ slopes[j])
+    return phi, phi + 2 * phi @ inner @ phi, slopes, w

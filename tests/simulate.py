@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from oracle import DenseModel
 
+from skmixed._accumulate import accumulate
 from skmixed._blocks import assemble
 from skmixed._covariance import STRUCTURES
-from skmixed._crossprod import accumulate
 from skmixed._design import Design, FactorDesign, Model, Term
 from skmixed._factorize import factorize
 

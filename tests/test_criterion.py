@@ -6,12 +6,14 @@ from numpy.testing import assert_allclose
 from reference_fits import Reference
 from simulate import random_case
 
+from skmixed._accumulate import accumulate
 from skmixed._blocks import assemble
 from skmixed._covariance import STRUCTURES
 from skmixed._criterion import criterion, derivatives
-from skmixed._crossprod import accumulate
 from skmixed._design import Design, FactorDesign, Model, Term
+from skmixed._expected import expected_information
 from skmixed._factorize import factorize
+from skmixed._inverse import core_inverse, without_fixed
 from skmixed._moments import moments
 
 seeds = st.integers(0, 10**6)
@@ -112,3 +114,31 @@ def test_rescaling_a_fixed_column_moves_the_reml_criterion_by_its_log():
     ]
     values = [criterion(factorize(b, ())) for b in blocks]
     assert values[1] - values[0] == pytest.approx(2 * np.log(10), abs=1e-11)
+
+
+@given(seed=seeds, n_terms=st.integers(1, 4), singular=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_expected_information_is_the_oracle_s(seed, n_terms, singular):
+    case = random_case(seed, n_terms=n_terms)
+    rng = np.random.default_rng(seed)
+    lams = case.lams(rng)
+    if singular:
+        lams[-1][:, -1] = 0.0
+    factorization = case.factorized(lams)
+    blocks = factorization.blocks
+    dense = case.oracle.at(lams)
+    v, moved = directions(case, blocks, rng)
+    trace = dense["P"] if case.model.reml else dense["V_inv"]
+    expected = np.array([[np.trace(trace @ a @ trace @ b) for a in v] for b in v])
+    by_factor, order = [], []
+    for f in blocks.factors:
+        r = f.n_columns
+        order += [t.index for t in f.terms]
+        by_factor.append(np.stack([moved[t.index, f.entries].reshape(r, r) for t in f.terms]))
+    inverse = core_inverse(factorization)
+    if not case.model.reml:
+        inverse = without_fixed(inverse, blocks.n_core)
+    found = expected_information(factorization, tuple(by_factor), inverse)
+    # Both sides are exact; what remains is rounding in the inverse of V.
+    expected = expected[np.ix_(order, order)]
+    assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())

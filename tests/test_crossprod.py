@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
 
-from skmixed import _crossprod
-from skmixed._crossprod import accumulate
+from skmixed import _accumulate
+from skmixed._accumulate import accumulate
+from skmixed._crossprod import sum_of_rows
 from skmixed._design import Design, FactorDesign
 
 
@@ -21,7 +22,7 @@ def dense(case, center):
     sums = np.zeros((factor.n_levels, len(factor.columns), table.shape[1]))
     for i, code in enumerate(factor.codes):
         sums[code] += w[i] * np.outer(table[i, list(factor.columns)], table[i])
-    return (table * w[:, None]).T @ table, sums
+    return (table * w[:, None]).T @ table, sums, table.T @ table
 
 
 def part(design, rows):
@@ -38,10 +39,11 @@ def part(design, rows):
 def test_sums_are_those_of_the_definition(seed):
     case = random_case(seed)
     stats = case.stats
-    total, sums = dense(case, stats.center)
+    total, sums, unweighted = dense(case, stats.center)
     # Rounding of n terms of the size of the squares.
     assert_allclose(stats.total, total, atol=1e-12 * np.abs(total).max())
     assert_allclose(stats.factors[0].sums, sums, atol=1e-12 * np.abs(total).max())
+    assert_allclose(sum_of_rows(stats), unweighted, atol=1e-12 * np.abs(unweighted).max())
     assert_array_equal(stats.factors[0].counts, np.bincount(case.design.factors[0].codes))
 
 
@@ -56,6 +58,8 @@ def test_any_partition_adds_up(seed, cut, second):
     moved = added.recentered(whole.center)
     scale = np.abs(whole.total).max()
     assert_allclose(moved.total, whole.total, atol=1e-11 * scale)
+    plain = sum_of_rows(whole)
+    assert_allclose(sum_of_rows(moved), plain, atol=1e-11 * np.abs(plain).max())
     assert_allclose(moved.factors[0].sums, whole.factors[0].sums, atol=1e-11 * scale)
     assert added.n_rows == whole.n_rows
     assert added.sum_log_weights == pytest.approx(whole.sum_log_weights, abs=1e-11)
@@ -64,8 +68,8 @@ def test_any_partition_adds_up(seed, cut, second):
 def test_blocks_and_sorting_leave_the_sums_alone(monkeypatch):
     case = random_case(3)
     whole = case.stats
-    monkeypatch.setattr(_crossprod, "BLOCK_ROWS", 8)
-    monkeypatch.setattr(_crossprod, "STRIPE_ROWS", 3)
+    monkeypatch.setattr(_accumulate, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(_accumulate, "STRIPE_ROWS", 3)
     small = case.stats.recentered(whole.center)
     assert_allclose(small.total, whole.total, atol=1e-12 * np.abs(whole.total).max())
     assert_allclose(small.factors[0].sums, whole.factors[0].sums, atol=1e-11)
@@ -83,7 +87,7 @@ def test_a_first_block_far_off_costs_no_digits(monkeypatch, first):
         x[:64] -= 1e6
         weights[:64] = 1e-12
     codes = rng.integers(0, 5, n)
-    monkeypatch.setattr(_crossprod, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(_accumulate, "BLOCK_ROWS", 64)
     design = Design((x,), rng.normal(size=n), weights, (FactorDesign(codes, 5, (0, 1)),))
     stats = accumulate(design)
     exact = np.average(x, weights=weights)

@@ -8,9 +8,10 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from reference_fits import read_frame
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import r2_score
 from sklearn.model_selection import (
@@ -162,6 +163,31 @@ class TestArguments:
         expected = plain.predict(X.assign(Subject=subjects), include="fixed")
         assert_array_equal(model.predict(X, include="fixed"), expected)
 
+    @pytest.mark.parametrize("container", [pd.Categorical, pd.CategoricalIndex, pd.Index, pd.array])
+    def test_arrays_of_pandas(self, sleep, plain, container):
+        """Categories keep their order."""
+        X, y, subjects = sleep
+        names = sorted(subjects.unique(), reverse=True)
+        is_category = container in (pd.Categorical, pd.CategoricalIndex)
+        groups = container(subjects, categories=names) if is_category else container(subjects)
+        model = MixedLinearRegressor().fit(X, y, groups=groups)
+        key = "Subject" if getattr(groups, "name", None) else "groups"
+        assert list(model.random_effects_[key].index) == (names if is_category else names[::-1])
+        # The same sums in another order of the levels.
+        expected = plain.predict(X.assign(Subject=subjects))
+        assert_allclose(model.predict(X, groups=groups), expected, rtol=1e-9)
+
+    def test_predict_heeds_the_fit_and_not_parameters_set_since(self, sleep):
+        X, y, subjects = sleep
+        model = MixedLinearRegressor().fit(X, y, groups=subjects)
+        expected = model.predict(X, groups=subjects)
+        model.set_params(groups="Subject")
+        assert_array_equal(model.predict(X, groups=subjects.to_numpy()), expected)
+        named = MixedLinearRegressor("Subject").fit(X.assign(Subject=subjects), y)
+        named.set_params(groups=None)
+        with pytest.raises(ValueError, match="labels given to `groups` have no place"):
+            named.predict(X.assign(Subject=subjects), groups=subjects)
+
     def test_keyword_only(self, sleep):
         X, y, subjects = sleep
         with pytest.raises(TypeError, match="positional argument"):
@@ -288,6 +314,30 @@ class TestGroupsInX:
         refitted = clone(model).set_params(**search.best_params_).fit(X, y)
         assert_array_equal(search.predict(X), refitted.predict(X))
         assert search.score(X, y) == refitted.score(X, y)
+
+    @pytest.mark.parametrize("cv", [GroupKFold(3), KFold(3, shuffle=True, random_state=0)], ids=str)
+    def test_grid_search_over_a_pipeline(self, sleep, cv):
+        """Preprocessing, its parameters, and groups for the splitter alone."""
+        X, y, subjects = sleep
+        X = X.assign(Subject=subjects)
+        scale = make_column_transformer((StandardScaler(), ["Days"]), remainder="passthrough")
+        pipeline = make_pipeline(scale, MixedLinearRegressor(-1))
+        grid = {
+            "columntransformer__standardscaler__with_mean": [True, False],
+            "mixedlinearregressor__method": ["reml", "ml"],
+        }
+        # With a splitter that takes none, nothing does, and scikit-learn refuses them.
+        params = {"groups": subjects} if isinstance(cv, GroupKFold) else {}
+        search = GridSearchCV(pipeline, grid, cv=cv, error_score="raise").fit(X, y, **params)
+        best = clone(pipeline).set_params(**search.best_params_)
+        expected = [
+            clone(best).fit(X.iloc[a], y.iloc[a]).score(X.iloc[b], y.iloc[b])
+            for a, b in cv.split(X, y, splitter_groups(cv, subjects))
+        ]
+        assert search.best_score_ == pytest.approx(np.mean(expected), rel=1e-12)
+        assert_array_equal(search.predict(X), best.fit(X, y).predict(X))
+        scores = cross_validate(search, X, y, cv=cv, params=params, error_score="raise")
+        assert np.isfinite(scores["test_score"]).all()
 
     def test_explicit_request_delivers(self, sleep):
         X, y, subjects = sleep

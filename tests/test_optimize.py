@@ -14,8 +14,9 @@ from skmixed._blocks import assemble
 from skmixed._criterion import criterion, derivatives
 from skmixed._estimate import estimate
 from skmixed._factorize import factorize
-from skmixed._optimize import second_order, trust_region_step
+from skmixed._local_model import second_order
 from skmixed._threads import single_threaded_blas
+from skmixed._trust_region import trust_region_step
 from skmixed.exceptions import FitStatus, SingularFitWarning
 
 seeds = st.integers(0, 10**6)
@@ -59,7 +60,7 @@ def test_the_end_is_a_minimum(seed, n_terms):
 
 
 @given(seed=seeds)
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 def test_no_start_of_a_general_optimizer_ends_lower(seed):
     # Models whose criterion has one minimum even in so few rows; a common variance of
     # unlike columns, or random effects in place of a fixed intercept, can have several.
@@ -187,3 +188,12 @@ def test_trust_region_step_near_the_hard_case_keeps_its_radius():
     step, inside = trust_region_step(np.array([1e-12, 1.0]), np.diag([-1.0, 1.0]), 5.0)
     assert not inside
     assert np.linalg.norm(step) == pytest.approx(5.0, rel=1e-9)
+
+
+def test_trust_region_step_where_the_values_dwarf_the_radius():
+    """The bracket of the shift is then lost to rounding; from a search that went astray."""
+    values = np.array([2.77054633e108, 9.31521824e124, 1.05761757e125])
+    gradient = np.array([8.51196791, 41.9858568, 4.14329358e64])
+    step, inside = trust_region_step(gradient, np.diag(values), 1.1463004305561247e-158)
+    assert not inside
+    assert np.linalg.norm(step) <= 1.1463004305561247e-158 * (1 + 1e-12)

@@ -35,6 +35,7 @@ FITTED = (
     *("status_", "n_iter_", "n_factorizations_", "n_features_in_", "feature_names_in_"),
     *("fixed_effects_", "random_effects_", "covariances_", "variance_components_"),
     *("log_likelihood_", "aic_", "bic_"),
+    *("solver_", "criterion_error_", "monte_carlo_errors_"),
 )
 
 

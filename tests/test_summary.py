@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from reference_fits import read_frame
 
-from skmixed import MixedLinearRegressor
-from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
+from skmixed import MixedLinearRegressor, RandomEffect, lmer
+from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
+from skmixed.inference import coefficient_table, icc, r2
 
 FRAME = read_frame("sleepstudy")
 X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
@@ -32,8 +33,10 @@ def test_numbers_of_sleepstudy():
     assert ["Days", "35.07", "5.922", "0.066"] in found
     assert ["residual", "654.94", "25.592"] in found
     assert ["Samples:", "180", "Levels:", "Subject", "18"] in found
-    assert ["(Intercept)", "251.41", "6.8246", "36.838"] in found
-    assert ["Days", "10.47", "1.5458", "6.771"] in found
+    assert ["(Intercept)", "251.41", "6.8246", "17.0", "36.838", "<2e-16"] in found
+    assert ["Days", "10.47", "1.5458", "17.0", "6.771", "3.3e-06"] in found
+    # performance 0.10.2 has 0.722 (icc), 0.279 and 0.799 (r2_nakagawa).
+    assert ["ICC:", "Subject", "0.722", "R²:", "marginal", "0.279", "conditional", "0.799"] in found
 
 
 def test_maximum_likelihood_has_a_deviance():
@@ -47,7 +50,10 @@ def test_least_squares_says_so():
     found = summary(X[["Days"]], groups=None)
     assert str(found).startswith("Ordinary least squares (groups=None: no random effects)")
     assert "Levels" not in str(found)
-    assert list(found.fixed.columns) == ["Estimate", "Std. Error", "t value"]
+    assert list(found.fixed["df"]) == [178.0, 178.0]
+    assert "Fixed effects (t tests with the residual degrees of freedom):" in str(found)
+    assert "R²: 0.285" in str(found)
+    assert "ICC" not in str(found)
 
 
 @pytest.mark.parametrize("slopes", [None, "Days"])
@@ -59,11 +65,12 @@ def test_fits_in_80_columns(slopes, scale):
 
 def test_columns_are_aligned():
     lines = str(summary(random_slopes="Days")).splitlines()
-    start = lines.index("Fixed effects:")
+    start = next(k for k, line in enumerate(lines) if line.startswith("Fixed effects"))
     table = lines[start + 1 : start + 4]
     assert len({len(line) for line in table}) == 1
     points = [[k for k, c in enumerate(line) if c == "."] for line in table[1:]]
-    assert points[0] == points[1]
+    # All but the p values, whose exponents differ.
+    assert points[0][:4] == points[1][:4]
 
 
 def test_attributes_are_the_numbers():
@@ -103,13 +110,75 @@ def test_notes():
     frame = read_frame("dyestuff2")
     with pytest.warns(SingularFitWarning):
         singular = summary(frame[["Batch"]], frame["Yield"], groups="Batch")
-    assert "Singular fit: an estimated covariance matrix lacks rank" in str(singular)
+    assert "The estimated variance of '(Intercept)' within 'Batch' is 0." in str(singular)
     assert "The search for the variance components converged." in str(singular)
     with pytest.warns(RankDeficiencyWarning):
         deficient = summary(X.assign(one=1.0, two=2.0))
-    assert "Dropped as linearly dependent: one, two." in str(deficient)
+    assert "Fixed-effects columns 'one', 'two' depend linearly" in str(deficient)
     assert np.isnan(deficient.fixed.loc["one", "Std. Error"])
     assert ["one", "0.0000"] in words(deficient) or ["one", "0.00"] in words(deficient)
+
+
+def test_degrees_of_freedom_are_those_of_the_coefficient_table():
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, Y)
+    for ddf in ("satterthwaite", "kenward-roger", "residual", "normal"):
+        found, expected = model.summary(ddf), coefficient_table(model, ddf)
+        np.testing.assert_array_equal(found.fixed["df"], expected["df"])
+        np.testing.assert_array_equal(found.fixed["Pr(>|t|)"], expected["p_value"])
+        np.testing.assert_array_equal(found.fixed["Std. Error"], expected["std_error"])
+    pd.testing.assert_series_equal(model.summary().icc, icc(model))
+    pd.testing.assert_series_equal(model.summary().r2, r2(model))
+    with pytest.raises(ValueError, match="ddf='none' is not known"):
+        model.summary("none")
+
+
+def test_an_exact_fit_has_no_degrees_of_freedom():
+    with pytest.warns(ExactFitWarning):
+        found = summary(y=X["Days"] * 2.0 + 1.0)
+    assert list(found.fixed.columns) == ["Estimate", "Std. Error", "t value"]
+    assert "No degrees of freedom and p values: the residual variance is 0" in str(found)
+    assert str(found).count("The model reproduces y") == 1
+
+
+def test_names_with_a_meaning_are_quoted():
+    table = X.rename(columns={"Days": "(Intercept)", "Subject": "residual"})
+    found = words(summary(table, groups="residual"))
+    assert next(w for w in found if w[0:1] == ["`(Intercept)`"])[:2] == ["`(Intercept)`", "10.47"]
+    assert found[[w[0:1] for w in found].index(["`residual`"])][1] == "(Intercept)"
+    assert sum(w[0:1] == ["residual"] for w in found) == 1
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_long_names_and_many_terms_fit_in_80_columns():
+    rng = np.random.default_rng(1)
+    long = "a_column_whose_name_goes_on_and_on_until_no_line_of_eighty_characters_holds_it_"
+    slopes = [f"{long}{k}" for k in range(5)]
+    table = X.assign(**{name: rng.normal(size=len(X)) for name in slopes})
+    table["a group with a long name that takes the whole of the line, or more of it"] = (
+        rng.integers(0, 9, len(X))
+    )
+    effects = [RandomEffect("Subject", slopes), table.columns[-1]]
+    found = summary(table, 1e9 * Y, groups=effects)
+    assert max(map(len, str(found).splitlines())) <= 80
+    assert "…" in str(found)
+    assert "More correlations: variance_components_." in str(found)
+    html = found._repr_html_()
+    assert "…" not in html.partition("<p>ICC")[0].partition("Random")[2]
+    assert all(name in html for name in slopes)
+
+
+def test_a_formula_is_shown():
+    model = lmer("Reaction ~ Days + (Days | Subject)", FRAME)
+    assert "Formula: Reaction ~ Days + (Days | Subject)" in str(model.summary())
+    assert "<code>Reaction ~ Days + (Days | Subject)</code>" in model.summary()._repr_html_()
+
+
+def test_where_the_factorization_has_no_room(monkeypatch):
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, Y)
+    monkeypatch.setattr("skmixed._validation._physical_memory", lambda: 0.0)
+    assert "their factorization has no room in memory" in str(model.summary())
+    with pytest.raises(MemoryError):
+        model.summary("satterthwaite")
 
 
 class Page(HTMLParser):
@@ -136,7 +205,7 @@ class Page(HTMLParser):
 def test_html_has_the_cells_of_the_text():
     found = summary(random_slopes="Days")
     page = Page(found._repr_html_())
-    for cell in ("Subject", "(Intercept)", "612.09", "25.592", "36.838", found.title, found.counts):
+    for cell in ("Subject", "(Intercept)", "612.09", "25.592", "36.838", found.title, "3.3e-06"):
         assert cell in page.text
     assert page.tags.count("table") == 2
     assert page.tags.count("tr") == 4 + 3

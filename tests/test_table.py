@@ -1,3 +1,4 @@
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -182,6 +183,24 @@ def test_objects_that_are_no_numbers(text):
         numeric_column(column, "sex")
 
 
+@pytest.mark.parametrize("value", [date(2020, 1, 2), pd.Timestamp("2020-01-02"), [1.0], {}])
+def test_objects_of_other_kinds(value):
+    column = np.array([1.0, None, value], dtype=object)
+    message = (
+        r"Column 'day' \(dtype object\) is not numeric: it holds .*must be a string or a number"
+    )
+    with pytest.raises(TypeError, match=message):
+        numeric_column(column, "day")
+
+
+@pytest.mark.parametrize("rows", [list, tuple])
+def test_rows_of_numbers_and_text_stay_what_they_are(rows):
+    table = open_table([rows(row) for row in ([1.5, "007"], [2, "8"])])
+    assert values(table.get(0)) == [1.5, 2]
+    assert values(table.get(1)) == ["007", "8"]
+    assert_array_equal(numeric_column(table.get(0), "x0"), [1.5, 2.0])
+
+
 def test_text_where_no_column_is_meant():
     with pytest.raises(ValueError, match=r"The response 'y' \(.*\) is not numeric\. Give numbers"):
         numeric_column(np.array(["a"]), "y", what="The response")
@@ -197,6 +216,14 @@ def test_large_integers_stay_apart_beside_nulls(kind):
     labels = [9007199254740992, 9007199254740993, None]
     X = pl.DataFrame({"g": labels}) if kind == "polars" else pa.table({"g": labels})
     assert open_table(X).get(0).tolist() == labels
+
+
+@pytest.mark.parametrize("labels", [["a", None, "b"], [1, None, 9007199254740993]], ids=str)
+def test_nulls_of_a_dictionary_of_pyarrow(labels):
+    X = pa.table({"g": pa.array(labels).dictionary_encode()})
+    levels, codes = learn_levels(open_table(X).get(0))
+    assert list(levels.labels) == [labels[0], labels[2]]
+    assert list(codes) == [0, -1, 1]
 
 
 def test_an_enum_of_polars_keeps_its_order():

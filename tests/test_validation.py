@@ -109,7 +109,7 @@ BAD_DATA = {
     ),
     "infinity in X": ({"X": with_days([3], np.inf)}, ValueError, "'Days' contains infinity (1 suc"),
     "X, 1-D": ({"X": np.arange(N)}, ValueError, "Reshape your data"),
-    "X, sparse": ({"X": sp.csr_array(np.eye(N))}, TypeError, "Sparse data was passed"),
+    "X, sparse": ({"X": sp.csr_array(np.eye(N))}, ValueError, "'Subject' is named, but X has no"),
     "no rows": ({"X": X[:0], "y": Y[:0]}, ValueError, "Found array with 0 sample(s)"),
     "no y": ({"y": None}, ValueError, "requires y to be passed, but the target y is None"),
     "y too short": (
@@ -277,7 +277,7 @@ def test_a_core_that_does_not_fit_into_memory():
         r"order 300001 after the largest chain of nested factors is eliminated, which takes \d+ GiB"
     )
     with pytest.raises(MemoryError, match=message):
-        MixedLinearRegressor([0, 1]).fit(table, np.zeros(n))
+        MixedLinearRegressor([0, 1], solver="exact").fit(table, np.zeros(n))
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
@@ -292,8 +292,9 @@ def test_every_kind_of_missing_label(missing):
     [
         (SUBJECT.to_numpy(), TypeError, "got ndarray. Give labels to fit(X, y, groups=labels)"),
         (SUBJECT, TypeError, "got Series. Give labels to fit(X, y, groups=labels)"),
-        # A list of text could be names: they are not found.
-        (SUBJECT.tolist(), ValueError, "Grouping column '308' is not a column of X"),
+        (SUBJECT.tolist(), ValueError, "give labels to fit(X, y, groups=labels)"),
+        # A shorter list of text could be names: they are not found.
+        (["308", "309"], ValueError, "Grouping column '308' is not a column of X"),
     ],
 )
 def test_labels_to_the_constructor(groups, error, message):
@@ -442,3 +443,27 @@ def test_row_numbers_count_rows_of_weight_zero():
     labels = X["Subject"].astype(object).where(np.arange(len(Y)) != 6)
     with pytest.raises(ValueError, match="first at row 6"):
         MixedLinearRegressor("Subject").fit(X.assign(Subject=labels), Y, weights)
+
+
+# ---- names that could be taken for others ----------------------------------
+
+
+def test_two_factors_of_one_name():
+    table = X.assign(**{"a:b": X["Subject"], "a": 1, "b": 2})
+    model = MixedLinearRegressor([("a", "b"), "a:b"])
+    with pytest.raises(ValueError, match=r"Two grouping factors are called 'a:b', one of them an"):
+        model.fit(table, Y)
+
+
+def test_two_columns_beside_x_of_one_name():
+    groups = pd.concat([X[["Subject"]], X[["Subject"]]], axis=1)
+    with pytest.raises(ValueError, match=r"'Subject' is the name of 2 columns of groups\. Rename"):
+        MixedLinearRegressor().fit(X[["Days"]], Y, groups=groups)
+
+
+@pytest.mark.parametrize("kind", [str, int])
+def test_a_list_of_labels_to_the_constructor(kind):
+    labels = [kind(label) for label in X["Subject"].astype(str)]
+    message = r"a list as long as X, of 180\. .* give labels to fit\(X, y, groups=labels\)"
+    with pytest.raises(ValueError, match=message):
+        MixedLinearRegressor(labels).fit(X[["Days"]], Y)

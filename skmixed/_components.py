@@ -1,0 +1,86 @@
+"""Standard deviations and correlations of the random effects, with their errors.
+
+On the scales on which they are nearest to normal: log sd, Fisher's z of a
+correlation, and log σ (Pinheiro and Bates, 2000, Mixed-Effects Models in S and
+S-PLUS, section 2.4.3), by the delta method from the observed information.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._factorize import Factorization
+from skmixed._information import Chart, TermChart, information, pseudo_inverse
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TermErrors:
+    """One term's components, in the user's columns.
+
+    Attributes
+    ----------
+    sd : (s,) array
+        On the scale of the data.
+    corr : (s, s) array
+        NaN beside an sd of 0.
+    log_sd_error, z_error : (s,) and (s, s) arrays
+        Standard errors of log sd and of artanh corr; NaN on the boundary.
+    """
+
+    sd: FloatArray
+    corr: FloatArray
+    log_sd_error: FloatArray
+    z_error: FloatArray
+
+
+@dataclass(frozen=True)
+class Components:
+    """Terms in the model's order, and σ in the unit of the blocks' weights."""
+
+    terms: tuple[TermErrors, ...]
+    sigma: float
+    log_sigma_error: float
+
+
+def components(factorization: Factorization) -> Components:
+    """Return the components at the optimum and their standard errors."""
+    info = information(factorization)
+    chart = Chart.of(info)
+    covariance = 2.0 * pseudo_inverse(chart.hessian(info))
+    sigma = float(np.sqrt(factorization.sigma_squared))
+    terms = {c.term.index: _term(c, covariance, sigma) for c in chart.terms}
+    return Components(
+        terms=tuple(terms[k] for k in sorted(terms)),
+        sigma=sigma,
+        log_sigma_error=0.5 * float(np.sqrt(covariance[-1, -1])),
+    )
+
+
+def _term(chart: TermChart, covariance: FloatArray, sigma: float) -> TermErrors:
+    to_user = chart.term.to_user
+    factor = to_user @ chart.lam
+    sigma_matrix = factor @ factor.T
+    half = np.einsum("ab,ibc,dc->iad", to_user, chart.basis, factor, optimize=True)
+    change = half + half.transpose(0, 2, 1)
+    own = [*range(chart.delta.start, chart.delta.stop), len(covariance) - 1]
+    joint = covariance[np.ix_(own, own)]
+    variance = np.diagonal(sigma_matrix)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.einsum("iaa->ia", change) / variance
+        log_sd = np.concatenate([0.5 * relative, np.full((1, len(variance)), 0.5)])
+        root = np.sqrt(np.outer(variance, variance))
+        corr = sigma_matrix / root
+        of_corr = change / root - 0.5 * corr * (relative[:, :, None] + relative[:, None])
+        z = of_corr / (1.0 - corr**2)
+        z_error = np.sqrt(np.einsum("iab,ij,jab->ab", z, joint[:-1, :-1], z))
+        log_sd_error = np.sqrt(np.einsum("ia,ij,ja->a", log_sd, joint, log_sd))
+    at_bound = np.isclose(np.abs(corr), 1.0, rtol=0.0, atol=1e-12)
+    return TermErrors(
+        sd=sigma * np.sqrt(variance),
+        corr=np.clip(corr, -1.0, 1.0),
+        log_sd_error=np.where(variance > 0, log_sd_error, np.nan),
+        z_error=np.where(at_bound, np.nan, z_error),
+    )

@@ -1,0 +1,175 @@
+"""A fitted estimator as the statistics after the fit see it."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._blocks import assemble
+from skmixed._crossprod import CrossProducts
+from skmixed._design import Model
+from skmixed._encode import Encoder
+from skmixed._estimate import Estimate
+from skmixed._factorize import Factorization, factorize
+from skmixed._given_fixed import with_fixed_of
+from skmixed._krylov import System
+from skmixed._krylov_derivatives import FixedSolution
+from skmixed._krylov_search import FINAL_TOL
+from skmixed._serving import serving_of
+from skmixed._slim import check_has_statistics
+from skmixed._solution import Solution
+from skmixed._validation import check_memory
+
+# Steps of conjugate gradients at most, where a fit has needed fewer.
+SOLVER_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The parts of a fitted estimator that its statistics are read from."""
+
+    encoder: Encoder
+    stats: CrossProducts
+    estimate: Estimate
+
+    @property
+    def solution(self) -> Solution:
+        return self.estimate.solution
+
+    @property
+    def model(self) -> Model:
+        return self.encoder.model(reml=self.solution.reml)
+
+    @property
+    def at_fit(self) -> "Fitted":
+        """The fit alone, without rows that came after it."""
+        return self
+
+    @cached_property
+    def factorization(self) -> Factorization:
+        """The factorization at the optimum; a MemoryError where it has no room."""
+        check_memory(self.encoder, self.stats, self.model)
+        lam = tuple(term.search_lam for term in self.solution.terms)
+        return factorize(assemble(self.stats, self.model), lam)
+
+    @property
+    def is_iterative(self) -> bool:
+        """Whether predictions' variances are solved for, as the fit was."""
+        return self.estimate.solver == "iterative"
+
+    @cached_property
+    def solved(self) -> FixedSolution:
+        """The iterative engine's solution at the optimum."""
+        lam = tuple(term.search_lam for term in self.solution.terms)
+        system = System.of(assemble(self.stats, self.model, is_sparse=True), lam)
+        return FixedSolution.of(system, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
+
+
+@dataclass(frozen=True)
+class Updated(Fitted):
+    """A fit with rows that were given to `update_groups`.
+
+    `encoder` and `stats` have the levels and rows of both; the estimates are the
+    fit's, but for the random effects.
+    """
+
+    before: Fitted
+
+    @property
+    def is_iterative(self) -> bool:
+        return False
+
+    @property
+    def at_fit(self) -> Fitted:
+        return self.before
+
+    @cached_property
+    def of_all_rows(self) -> Factorization:
+        """The factorization of all rows, as if β were estimated from all."""
+        check_memory(self.encoder, self.stats, self.model)
+        blocks = assemble(self.stats, self.model, like=self.at_fit.stats)
+        return factorize(blocks, tuple(term.search_lam for term in self.solution.terms))
+
+    @cached_property
+    def factorization(self) -> Factorization:
+        """The factorization of all rows, with β̂, σ and X'V⁻¹X of the fit."""
+        return with_fixed_of(self.at_fit.factorization, self.of_all_rows)
+
+
+def regressor_of(model: Any) -> Any:
+    """Return the fitted MixedLinearRegressor, or the one at the end of a Pipeline.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    """
+    last = _last_step(model)
+    if _has_formula(last):
+        check_is_fitted(last)
+        last = last.regressor_
+    if not hasattr(type(last), "fixed_effects_"):
+        raise TypeError(
+            f"model is of type {type(last).__name__}. Give a fitted MixedLinearRegressor, or a "
+            "Pipeline that ends in one."
+        )
+    check_is_fitted(last)
+    return last
+
+
+def fitted(model: Any) -> Fitted:
+    """Open a fitted estimator, or a Pipeline that ends in one.
+
+    Raises
+    ------
+    ValueError
+        If it is a slim copy, without statistics.
+    """
+    last = regressor_of(model)
+    return Fitted(last._encoder, check_has_statistics(last), last._estimate)
+
+
+def served(model: Any) -> Fitted:
+    """Open what an estimator predicts with: the fit, or an `Updated` one.
+
+    With rows given to `update_groups`, a row's variance from the factorization is
+    that of a prediction: σ²[z'ΛM⁻¹Λ'z + (x − K'z)'(X'V⁻¹X)⁻¹(x − K'z)], with M and K
+    of all rows and X'V⁻¹X of the fit's (`_given_fixed`).
+    """
+    last, at_fit = regressor_of(model), fitted(model)
+    now = serving_of(last)
+    if now.stats is at_fit.stats:
+        return at_fit
+    estimate = replace(at_fit.estimate, solution=now.solution)
+    # A slim copy, which has no statistics, was refused with those of the fit.
+    return Updated(now.encoder, cast(CrossProducts, now.stats), estimate, at_fit)
+
+
+def transformed(model: Any, X: Any) -> Any:
+    """Take X through what stands before the regressor: steps of Pipelines, a formula."""
+    while isinstance(model, Pipeline):
+        if len(model.steps) > 1:
+            X = model[:-1].transform(X)
+        model = model.steps[-1][1]
+    return model.model_matrix(X) if _has_formula(model) else X
+
+
+def terms_of(model: Any) -> dict[str, list[str]] | None:
+    """Return term → columns of the fixed effects where a formula says, else None."""
+    last = _last_step(model)
+    return last.terms_ if _has_formula(last) else None
+
+
+def _last_step(model: Any) -> Any:
+    while isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    return model
+
+
+def _has_formula(estimator: Any) -> bool:
+    """Whether an estimator makes columns of its own for the regressor that it holds."""
+    return hasattr(type(estimator), "model_matrix")

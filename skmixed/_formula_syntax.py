@@ -1,0 +1,248 @@
+"""Formulas in lme4's notation: the random-effects terms split off, the rest left whole.
+
+Only parentheses, quotes, bars and what names a grouping factor are read here; formulaic
+reads the rest. Every part keeps its place in the formula, for messages.
+"""
+
+import re
+from dataclasses import dataclass
+
+GROUPING = re.compile(r"\s*(`[^`]+`|[^\W\d][\w.]*)\s*")
+NAME = re.compile(r"\s*(?:`([^`]+)`|([^\W\d][\w.]*))\s*")
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class RandomTerm:
+    """One term ``(coefficients | groups)``.
+
+    Attributes
+    ----------
+    coefficients : str
+        What stands before the bar, at its place in the formula.
+    groups : tuple of tuple of str
+        The columns of each grouping factor: several for ``a/b``.
+    is_split : bool
+        Whether the bar is double.
+    """
+
+    coefficients: str
+    groups: tuple[tuple[str, ...], ...]
+    is_split: bool
+
+
+@dataclass(frozen=True)
+class ParsedFormula:
+    """A formula in parts, each padded to its place in the whole.
+
+    Attributes
+    ----------
+    text : str
+    response : str
+        Empty where there is none.
+    fixed : str
+        The right-hand side without its random-effects terms.
+    random : tuple of RandomTerm
+    """
+
+    text: str
+    response: str
+    fixed: str
+    random: tuple[RandomTerm, ...]
+
+
+def error_at(text: str, at: int, message: str) -> ValueError:
+    """Return an error that shows the place in the formula."""
+    return ValueError(f"{message}\n\n    {text}\n    {' ' * at}^")
+
+
+def plain_name(expression: str) -> str | None:
+    """Return the column that an expression names, or None if it is more than a name."""
+    found = NAME.fullmatch(expression)
+    return (found[1] or found[2]) if found else None
+
+
+def place_of(text: str, part: str) -> int:
+    """Find a part of the formula, whatever its blanks; the start where there is none."""
+    kept = [k for k, c in enumerate(text) if not c.isspace()]
+    whole, wanted = "".join(text[k] for k in kept), "".join(part.split())
+    start = r"(?<![\w.])" if wanted[:1].isalnum() else ""
+    end = r"(?!\w)" if wanted[-1:].isalnum() else ""
+    found = re.search(start + re.escape(wanted) + end, whole)
+    return kept[found.start()] if found and wanted else 0
+
+
+def parse_formula(formula: object) -> ParsedFormula:
+    """Split a formula into response, fixed part and random-effects terms.
+
+    Raises
+    ------
+    TypeError
+        If it is no string.
+    ValueError
+        If it is no formula, with the place.
+    """
+    if not isinstance(formula, str):
+        raise TypeError(
+            f"formula is of type {type(formula).__name__}. Give a string, such as "
+            "'y ~ x + (x | group)'."
+        )
+    text = re.sub(r"\s", " ", formula)
+    scan = _Scan(text)
+    tilde = _tilde(text, scan)
+    _refuse_foreign_notation(text, scan)
+    if not text[tilde + 1 :].strip():
+        raise error_at(
+            text, len(text), "The formula has nothing behind its ~. Write y ~ x + (x | g)."
+        )
+    fixed, random = list(" " * (tilde + 1) + text[tilde + 1 :]), []
+    for start, bar, end in _bars(text, scan, tilde):
+        random.append(_random_term(text, start, bar, end))
+        plus = _joined_by_plus(text, tilde, start, end)
+        fixed[plus : end + 1] = " " * (end + 1 - plus)
+    sum_of_terms = "".join(fixed) if "".join(fixed).strip() else "1"
+    return ParsedFormula(text, text[:tilde].strip(), sum_of_terms, tuple(random))
+
+
+class _Scan:
+    """Which characters of a formula are quoted, which Python, and how deep they are."""
+
+    def __init__(self, text: str) -> None:
+        self.depth, self.is_code, self.is_quoted = [], [], []
+        self.closed_at: dict[int, int] = {}
+        self._open: list[tuple[int, bool]] = []
+        quote = ""
+        for at, char in enumerate(text):
+            quoted = bool(quote)
+            if quote:
+                quote = "" if char == quote else quote
+            elif char in "`'\"":
+                quote, quoted = char, True
+            elif char in CLOSING:
+                self._enter(text, at)
+            elif char in CLOSING.values():
+                self._leave(text, at)
+            self.depth.append(len(self._open))
+            self.is_code.append(bool(self._open) and self._open[-1][1])
+            self.is_quoted.append(quoted)
+        if quote:
+            raise error_at(text, text.rindex(quote), f"The formula has an unclosed {quote}.")
+        if self._open:
+            raise error_at(text, self._open[-1][0], "The formula has an unclosed parenthesis.")
+
+    def _enter(self, text: str, at: int) -> None:
+        """Take a parenthesis right behind a name for a call, and Python as far as it goes."""
+        inside = bool(self._open) and self._open[-1][1]
+        calls = at > 0 and (text[at - 1].isalnum() or text[at - 1] in "_.`")
+        self._open.append((at, inside or text[at] != "(" or calls))
+
+    def _leave(self, text: str, at: int) -> None:
+        if not self._open or CLOSING[text[self._open[-1][0]]] != text[at]:
+            raise error_at(text, at, f"The formula has a {text[at]} that nothing opens.")
+        start, _ = self._open.pop()
+        self.closed_at[start] = at
+
+    def find(self, text: str, char: str) -> list[int]:
+        """Places of a character as an operator of the formula."""
+        return [
+            k
+            for k, c in enumerate(text)
+            if c == char and not self.is_quoted[k] and not self.is_code[k]
+        ]
+
+
+def _tilde(text: str, scan: _Scan) -> int:
+    tildes = scan.find(text, "~")
+    if not tildes:
+        raise error_at(
+            text, len(text), "The formula has no ~. Write the response before it: y ~ x + (x | g)."
+        )
+    if len(tildes) > 1:
+        raise error_at(text, tildes[1], "The formula has a second ~. Leave one.")
+    if scan.depth[tildes[0]]:
+        raise error_at(text, tildes[0], "The formula has its ~ inside parentheses. Take it out.")
+    return tildes[0]
+
+
+def _refuse_foreign_notation(text: str, scan: _Scan) -> None:
+    """Refuse what R reads otherwise than Python, or what has no meaning here."""
+    for at, char in enumerate(text):
+        if char == "^" and scan.is_code[at] and not scan.is_quoted[at]:
+            raise error_at(
+                text, at, "Inside a function ^ is Python's exclusive or. Write ** for a power."
+            )
+    offset = re.search(r"(?<![\w.])offset\(", text)
+    if offset and not scan.is_quoted[offset.start()]:
+        raise error_at(
+            text,
+            offset.start(),
+            "The formula has an offset, which is not offered. Subtract it from the response: "
+            "y - z ~ x + (x | g).",
+        )
+
+
+def _bars(text: str, scan: _Scan, tilde: int) -> list[tuple[int, int, int]]:
+    """Find the parentheses with a bar: their start, the bar, and their end."""
+    out: list[tuple[int, int, int]] = []
+    for bar in scan.find(text, "|"):
+        if bar < tilde or scan.depth[bar] == 0:
+            raise error_at(
+                text, bar, "A bar belongs into a random-effects term: (x | g), in parentheses."
+            )
+        start, end = next((s, e) for s, e in scan.closed_at.items() if s < bar < e)
+        if scan.depth[bar] > 1:
+            raise error_at(
+                text, bar, "A random-effects term is inside parentheses. Write the sum out."
+            )
+        if out and out[-1][0] == start:
+            if bar != out[-1][1] + 1 or text[out[-1][1] - 1] == "|":
+                raise error_at(text, bar, "A random-effects term has one bar: | or ||.")
+            continue
+        out.append((start, bar, end))
+    return out
+
+
+def _random_term(text: str, start: int, bar: int, end: int) -> RandomTerm:
+    is_split = text[bar + 1] == "|"
+    if not text[start + 1 : bar].strip():
+        raise error_at(
+            text, bar, "A random-effects term has no coefficient. Write (1 | g) or (x | g)."
+        )
+    coefficients = " " * (start + 1) + text[start + 1 : bar]
+    return RandomTerm(coefficients, _groups(text, bar + 1 + is_split, end), is_split)
+
+
+def _groups(text: str, at: int, end: int) -> tuple[tuple[str, ...], ...]:
+    """Read ``a``, ``a:b``, ``a/b`` (a and a:b) and so on."""
+    nested: list[tuple[str, ...]] = []
+    own: tuple[str, ...] = ()
+    while True:
+        found = GROUPING.match(text, at, end)
+        if not found:
+            raise error_at(
+                text,
+                at + len(text[at:end]) - len(text[at:end].lstrip()),
+                "A grouping factor is a column: a name, or names joined by : or /. Compute other "
+                "groups as a column of the data.",
+            )
+        own, at = (*own, found[1].strip("`")), found.end()
+        if at == end:
+            return (*nested, own)
+        if text[at] == "/":
+            nested.append(own)
+        elif text[at] != ":":
+            raise error_at(text, at, "Grouping factors are joined by : or /.")
+        at += 1
+
+
+def _joined_by_plus(text: str, tilde: int, start: int, end: int) -> int:
+    """Return where the term begins with its plus; any other operator is an error."""
+    before, after = text[tilde + 1 : start].rstrip(), text[end + 1 :].lstrip()
+    if before and before[-1] != "+":
+        raise error_at(
+            text, tilde + len(before), "A random-effects term is joined by +, and by nothing else."
+        )
+    if after and after[0] not in "+-":
+        at = len(text) - len(after)
+        raise error_at(text, at, "A random-effects term is joined by +, and by nothing else.")
+    return tilde + len(before) if before else start

@@ -1,0 +1,145 @@
+"""Rows of X given to a fitted model: opened as in predict, and laid out for the kernel."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import validate_data
+
+from skmixed._blocks import Blocks
+from skmixed._encode import Metadata
+from skmixed._fitted import Fitted, fitted, regressor_of, transformed
+from skmixed._levels import IntArray
+from skmixed._predict import check_known, linear_predictor
+from skmixed._prediction_variance import NewLevels, PredictedRows
+from skmixed._row_variance import DesignRows, factor_rows
+from skmixed._table import FloatArray, Table, open_table
+from skmixed._validation import check_response, check_weights, open_prediction_metadata
+
+
+@dataclass(frozen=True)
+class GivenRows:
+    """Rows given to a fitted model.
+
+    Attributes
+    ----------
+    fitted : Fitted
+    table : Table
+        X behind the steps of a Pipeline.
+    metadata : Metadata
+    included : tuple of int
+        Positions of the factors whose effects count.
+    index : pandas.Index
+        That of X, or the numbers of its rows.
+    raise_unknown : bool
+        Whether an unknown level is an error, as in predict.
+    """
+
+    fitted: Fitted
+    table: Table
+    metadata: Metadata
+    included: tuple[int, ...]
+    index: pd.Index
+    raise_unknown: bool
+
+    @property
+    def n_rows(self) -> int:
+        return self.table.n_rows
+
+    def expected(self) -> FloatArray:
+        """Return what predict does, (n,)."""
+        return linear_predictor(
+            self.fitted.encoder,
+            self.fitted.solution,
+            self.table,
+            self.metadata,
+            self.included,
+            raise_unknown=self.raise_unknown,
+        )
+
+    def response(self, y: Any) -> FloatArray:
+        return check_response(y, self.n_rows, None)
+
+    def weights(self, sample_weight: Any) -> FloatArray:
+        """Return the rows' weights, (n,).
+
+        Raises
+        ------
+        ValueError
+            If there are none, but the model was fitted with weights.
+        """
+        weights = check_weights(sample_weight, self.n_rows)
+        if weights is not None:
+            return weights
+        if self.fitted.stats.unweighted is not None:
+            raise ValueError(
+                "sample_weight=None, but the model was fitted with weights, on which the result "
+                "depends. Pass the weights of the rows of X."
+            )
+        return np.ones(self.n_rows)
+
+    def design(self) -> DesignRows:
+        """Return the rows of [Z X] in the coordinates of the blocks.
+
+        Rows have no entries of a factor whose level is unknown or that is not included.
+        """
+        return self.predicted().design
+
+    def predicted(self, blocks: Blocks | None = None) -> PredictedRows:
+        """Return the rows of `design`, and apart those with an unknown level.
+
+        In the layout of `blocks`, of the exact factorization by default.
+        """
+        encoder, model = self.fitted.encoder, self.fitted.model
+        blocks = self.fitted.factorization.blocks if blocks is None else blocks
+        center = self.fitted.stats.center
+        columns = (np.ones(self.n_rows), *encoder.numeric_columns(self.table))
+        factors, new = [], []
+        for factor in blocks.factors:
+            k = factor.terms[0].term.factor
+            codes = self.codes(k)
+            own = [columns[c] - center[c] for c in encoder.factor_columns(k)]
+            values = np.stack(own, axis=1)
+            unknown = np.flatnonzero(codes < 0)
+            factors.append(factor_rows(codes, values, factor.n_levels))
+            new.append(NewLevels(unknown, values[unknown]))
+        fixed = np.empty((self.n_rows, blocks.n_fixed))
+        for j, kept in enumerate(blocks.kept):
+            np.subtract(columns[model.fixed[kept]], blocks.center[j], out=fixed[:, j])
+        return PredictedRows(DesignRows(tuple(factors), fixed), tuple(new))
+
+    def codes(self, k: int) -> IntArray:
+        """Return the level of factor k of each row, −1 where it does not count."""
+        if k not in self.included:
+            return np.full(self.n_rows, -1)
+        codes = self.fitted.encoder.factors[k].codes(self.table, self.metadata)
+        if self.raise_unknown:
+            check_known(self.fitted.encoder, k, codes)
+        return codes
+
+
+def open_rows(
+    model: Any,
+    X: Any,
+    groups: Any = None,
+    *,
+    with_effects: bool = True,
+    opened: Fitted | None = None,
+) -> GivenRows:
+    """Open X for a fitted estimator, or for a Pipeline that ends in one.
+
+    `with_effects`: whether the random effects of the rows' levels count. `opened`:
+    the model as `fitted`, the default, or `served` opens it.
+    """
+    regressor, opened = regressor_of(model), opened or fitted(model)
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    X = transformed(model, X)
+    table = open_table(X, regressor)
+    validate_data(regressor, X, reset=False, skip_check_array=True)
+    included = tuple(range(len(opened.encoder.factors))) if with_effects else ()
+    metadata = open_prediction_metadata(groups, table.n_rows, opened.encoder, included)
+    if index is None or len(index) != table.n_rows:
+        index = pd.RangeIndex(table.n_rows)
+    raise_unknown = regressor.handle_unknown == "error"
+    return GivenRows(opened, table, metadata, included, index, raise_unknown)

@@ -1,0 +1,116 @@
+"""The variance of predictions, and its degrees of freedom.
+
+Of the mean of a row whose levels are all known it is σ²z'TC⁻¹T'z (`_row_variance`);
+the effects of a level that is not among the data's, of which nothing is known but
+their distribution, add σ²z_k'Σ_kz_k. All here is relative to the σ² of the
+`Factorization`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._blocks import Blocks
+from skmixed._factorize import Factorization
+from skmixed._information import factor_directions, placed_terms
+from skmixed._row_slopes import RowSlopes
+from skmixed._row_variance import DesignRows, RowSolver
+from skmixed._small_sample import parameter_covariance, satterthwaite_df
+
+FloatArray = NDArray[np.float64]
+
+# Degrees of freedom of a mean square of two levels.
+LEAST_DF = 1.0
+
+
+@dataclass(frozen=True)
+class NewLevels:
+    """Rows whose level of one factor is not among the data's.
+
+    Attributes
+    ----------
+    rows : (m,) array of int
+    values : (m, r) array
+        The factor's columns (1, x − center).
+    """
+
+    rows: NDArray[np.intp]
+    values: FloatArray
+
+    def quadratic(self, matrix: FloatArray) -> FloatArray:
+        """z'Mz, (m,), term by term: a row is the same to the bit among others."""
+        out = np.zeros(len(self.rows))
+        for left, row in zip(self.values.T, matrix, strict=True):
+            for right, entry in zip(self.values.T, row, strict=True):
+                out += entry * left * right
+        return out
+
+    def squares(self, factor: FloatArray) -> FloatArray:
+        """z'ΛΛ'z, (m,), which has no cancellation."""
+        out = np.zeros(len(self.rows))
+        for column in factor.T:
+            out += sum((v * e for v, e in zip(self.values.T, column, strict=True)), start=0.0) ** 2
+        return out
+
+
+@dataclass(frozen=True)
+class PredictedRows:
+    """Rows of [Z X], and for each factor of the blocks those at new levels."""
+
+    design: DesignRows
+    new: tuple[NewLevels, ...]
+
+
+def mean_variance(factorization: Factorization, rows: PredictedRows) -> FloatArray:
+    """Return the variance of the error of each row's predicted mean, (n,)."""
+    return with_new_levels(
+        factorization, RowSolver.of(factorization).variance(rows.design).total, rows
+    )
+
+
+def with_new_levels(
+    factorization: Factorization, known: FloatArray, rows: PredictedRows
+) -> FloatArray:
+    """Add what levels that are not among the data's bring, to a copy."""
+    out = known.copy()
+    for factor, new in zip(factorization.blocks.factors, rows.new, strict=True):
+        out[new.rows] += new.squares(factor.lam(factorization.lam))
+    return out
+
+
+def prediction_df(
+    factorization: Factorization,
+    rows: PredictedRows,
+    variance: FloatArray,
+    fit: Factorization | None = None,
+    slopes: FloatArray | None = None,
+) -> FloatArray:
+    """Return Satterthwaite's degrees of freedom of each row's whole variance, (n,).
+
+    2φ²/g'Ag as for a fixed effect, where φ is proportional to σ² and all else in g
+    comes from `RowSlopes` and from new levels. Not below 1, the least that a mean
+    square has: a sum of mean squares has no fewer than its parts (Satterthwaite,
+    1946, Biometrics Bulletin 2), only a difference does that is next to nothing. A is
+    that of the `fit`, whose rows the variances were estimated from. `slopes` are those
+    of known levels, (n, d), where other rows came after it.
+    """
+    slopes = RowSlopes.of(factorization).of_rows(rows.design) if slopes is None else slopes
+    start = 0
+    for directions, new in zip(factor_directions(factorization.blocks), rows.new, strict=True):
+        for i, direction in enumerate(directions, start):
+            slopes[new.rows, i] += new.quadratic(direction)
+        start += len(directions)
+    slopes = np.column_stack([slopes, variance])
+    fit = factorization if fit is None else fit
+    order = places_of_parameters(factorization.blocks, fit.blocks)
+    covariance = parameter_covariance(fit)[np.ix_(order, order)]
+    return np.maximum(LEAST_DF, satterthwaite_df(variance, slopes, covariance))
+
+
+def places_of_parameters(blocks: Blocks, at_fit: Blocks) -> NDArray[np.intp]:
+    """Return where the parameters of one layout are in another, log σ² last in both."""
+    there = {term.index: place for term, place in placed_terms(at_fit)}
+    places = [there[term.index] for term, _ in placed_terms(blocks)]
+    last = max((place.stop for place in places), default=0)
+    return np.concatenate([*(np.arange(p.start, p.stop) for p in places), [last]]).astype(np.intp)

@@ -1,0 +1,80 @@
+"""From an estimator's parameters and statistics to estimates, or a reason to wait."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.utils import check_random_state
+
+from skmixed import _validation as validation
+from skmixed._crossprod import CrossProducts
+from skmixed._design import Model
+from skmixed._encode import Encoder
+from skmixed._estimate import Estimate, estimate, estimate_at_zero
+from skmixed._fit_warnings import Message, fit_warnings, waiting
+from skmixed._iterative import prefers_iterative
+from skmixed._threads import single_threaded_blas
+from skmixed.exceptions import UndeterminedError
+
+
+def search(
+    parameters: Any,
+    encoder: Encoder,
+    stats: CrossProducts,
+    *,
+    before: Estimate | None,
+    may_wait: bool,
+) -> tuple[Estimate, list[Message]]:
+    """Fit the model that an estimator's parameters ask for; return its warnings too.
+
+    `before` are the estimates of fewer rows. Rows that do not determine the
+    variances raise an `UndeterminedError`, or, if the caller may wait for more
+    of them, give the estimates at variances of 0.
+    """
+    with single_threaded_blas():
+        try:
+            result = _search(parameters, encoder, stats, before)
+        except UndeterminedError as error:
+            if not may_wait:
+                raise
+            model = encoder.model(reml=parameters.method == "reml")
+            return estimate_at_zero(stats, model), [waiting(error)]
+        return result, fit_warnings(result, encoder, stats)
+
+
+def _search(
+    parameters: Any, encoder: Encoder, stats: CrossProducts, before: Estimate | None
+) -> Estimate:
+    validation.check_levels(encoder, stats)
+    validation.check_factors(encoder, stats)
+    model = encoder.model(reml=parameters.method == "reml")
+    report = _printer(parameters.verbose)
+    solver = _solver(parameters, stats, model)
+    if solver == "exact":
+        validation.check_memory(encoder, stats, model)
+    if report is not None and len(encoder.factors) > 1:
+        report(f"solver {solver}")
+    return estimate(
+        stats,
+        model,
+        tol=parameters.tol,
+        max_iter=parameters.max_iter,
+        check=lambda found: validation.check_findings(found, encoder, stats.n_rows),
+        report=report,
+        before=before,
+        solver=solver,
+        seed=_seed(parameters.random_state) if solver == "iterative" else 0,
+    )
+
+
+def _solver(parameters: Any, stats: CrossProducts, model: Model) -> str:
+    if parameters.solver != "auto":
+        return str(parameters.solver)
+    return "iterative" if prefers_iterative(stats, model) else "exact"
+
+
+def _seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _printer(verbose: int) -> Callable[[str], None] | None:
+    return (lambda line: print(f"[skmixed] {line}")) if verbose else None

@@ -1,0 +1,374 @@
+"""MixedEffectEncoder: categorical columns as BLUPs of the target."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from skmixed import _validation as validation
+from skmixed._categories import Categories, given_categories, learn_categories
+from skmixed._cross_fitting import checked_folds, splitter_of
+from skmixed._one_way import OneWay, one_way
+from skmixed._table import FloatArray, Table, open_table
+from skmixed._threads import single_threaded_blas
+
+IntArray = NDArray[np.intp]
+
+
+class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Encode categories by their BLUPs of the target, with cross-fitting.
+
+    Each column is encoded on its own, by the model y = μ + b_j + ε with
+    b_j ~ N(0, σ_b²) for category j and ε ~ N(0, σ²). A category becomes
+    μ̂ + b̂_j, its expected target: the mean over its n_j rows, shrunken towards
+    μ̂ as if m = σ̂²/σ̂_b² further rows had the target μ̂,
+
+        μ̂ + b̂_j = (n_j ȳ_j + m μ̂) / (n_j + m).
+
+    This is target encoding as in :class:`sklearn.preprocessing.TargetEncoder`,
+    where m is the parameter `smooth`; here REML estimates it for each column
+    from how much the categories differ.
+
+    ``fit(X, y).transform(X)`` is not ``fit_transform(X, y)``: the latter encodes
+    each row by fits on the other folds, so that no row's own target is in its
+    features. Use `fit_transform` for the rows that the next step is trained on,
+    as a Pipeline does.
+
+    Parameters
+    ----------
+    categories : "auto" or list of array-like, default="auto"
+        The categories of each column; "auto" takes those of the training data.
+        Rows of a category not listed are unknown, in `fit` too.
+    method : {"reml", "ml"}, default="reml"
+        Restricted or ordinary maximum likelihood.
+    cv : int, cross-validation splitter, iterable or None, default=5
+        Folds of `fit_transform`; each row must be in one test fold. For an
+        integer (None means 5) they are those of `KFold`, of `StratifiedKFold`
+        where the target has two values, shuffled with a fixed seed so that the
+        same input gives the same output; a splitter or an iterable of (train,
+        test) brings folds of its own.
+
+    Attributes
+    ----------
+    encodings_ : list of ndarray of shape (n_categories,)
+        μ̂ + b̂_j of each column's categories, from all rows, on the scale of y.
+    categories_ : list of ndarray of shape (n_categories,)
+        The categories of each column: in the order of the categories of a pandas
+        column, else sorted, else by first appearance; the missing one, NaN or
+        NaT, comes last.
+    intercept_ : ndarray of shape (n_features_in_,)
+        μ̂ of each column, to which unknown categories are encoded.
+    smooth_ : ndarray of shape (n_features_in_,)
+        m of each column; inf where its categories do not differ beyond the
+        residual variance and where the model cannot be fitted, 0 where the
+        target is constant within each category.
+    target_mean_ : float
+        Mean of the target over the rows.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of X's columns, where all are strings.
+
+    See Also
+    --------
+    MixedLinearRegressor : Groups as random effects, beside fixed ones.
+    sklearn.preprocessing.TargetEncoder : Target encoding with `smooth` chosen.
+
+    Notes
+    -----
+    None, NaN, NaT and pandas.NA are one category, treated as any other. A
+    category that `fit` has no rows of gets μ̂, in which every category counts, and
+    not the mean of the target, in which large ones prevail (TargetEncoder): as
+    n_j goes to 0, so does the encoding of a known one. A column that the model
+    cannot be fitted to, of a single category or with one row in each, is encoded
+    to the mean of the target throughout; in `fit_transform`, to that over the
+    training rows of the fold.
+
+    A numeric target is taken as it is: two values and whole numbers too, so that
+    the encoding of a target of 0 and 1 is a linear prediction of its
+    probability. Two text labels count as 0 and 1 in sorted order.
+
+    A fit reduces n rows to sums over q categories in O(n) operations; the search
+    for m takes O(q) a step. `fit_transform` fits every column once for each fold
+    and once for all rows.
+
+    References
+    ----------
+    Micci-Barreca, D. (2001), A preprocessing scheme for high-cardinality
+    categorical attributes in classification and prediction problems, SIGKDD
+    Explor. Newsl. 3(1), equations 3 and 6. Robinson, G. K. (1991), That BLUP is
+    a good thing: the estimation of random effects, Statist. Sci. 6(1).
+
+    Examples
+    --------
+    >>> from skmixed import MixedEffectEncoder
+    >>> from skmixed.datasets import load_penicillin
+    >>> X, y = load_penicillin(return_X_y=True)
+    >>> encoder = MixedEffectEncoder()
+    >>> X_encoded = encoder.fit_transform(X, y)
+    >>> encoder.categories_[1], encoder.encodings_[1].round(2)
+    (array(['A', 'B', 'C', 'D', 'E', 'F'], dtype=object),
+     array([25.14, 21.97, 24.89, 22.88, 22.96, 19.99]))
+    >>> encoder.smooth_.round(2)
+    array([42.42,  0.28])
+    """
+
+    def __init__(
+        self,
+        categories: str | Sequence[ArrayLike] = "auto",
+        *,
+        method: str = "reml",
+        cv: Any = 5,
+    ) -> None:
+        self.categories = categories
+        self.method = method
+        self.cv = cv
+
+    def fit(self, X: Any, y: ArrayLike) -> "MixedEffectEncoder":
+        """Learn the encoding of each category from all rows.
+
+        For rows that a further step is trained on use `fit_transform`: encoded
+        by `transform`, they would carry their own target.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Categorical columns, of any kind of label.
+        y : array-like of shape (n_samples,)
+            Target.
+
+        Returns
+        -------
+        MixedEffectEncoder
+            The encoder itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If the input is not valid, or y has more than two text labels.
+        """
+        fitted = self._unfitted_copy()
+        fitted._fit(X, y)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    def fit_transform(self, X: Any, y: ArrayLike, **params: Any) -> FloatArray:
+        """Fit the encoder, and encode each row by fits on the other folds.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Categorical columns, of any kind of label.
+        y : array-like of shape (n_samples,)
+            Target.
+        **params : dict
+            Metadata for the splitter, such as `groups`; with metadata routing
+            enabled only.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Encoded columns, on the scale of y; each row without the targets of
+            its own fold.
+
+        Raises
+        ------
+        ValueError
+            If the input is not valid, or `cv` makes no folds of it.
+        """
+        fitted = self._unfitted_copy()
+        split_params = self._routed(params)
+        columns, target = fitted._fit(X, y)
+        splitter, labels = splitter_of(self.cv, y, target)
+        out = np.empty((len(target), len(columns)))
+        for train, test in checked_folds(splitter.split(X, labels, **split_params), len(target)):
+            results = fitted._estimate([codes[train] for codes in columns], target[train])
+            for j, (codes, result) in enumerate(zip(columns, results, strict=True)):
+                out[test, j] = _encoded(codes[test], result.levels, result.mean)
+        self.__dict__ = fitted.__dict__
+        return out
+
+    def transform(self, X: Any) -> FloatArray:
+        """Encode categories by what was learned from all rows of `fit`.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Encoded columns, on the scale of y.
+
+        Raises
+        ------
+        ValueError
+            If X does not match that of `fit`.
+
+        Warns
+        -----
+        UnknownLevelsWarning
+            If no label of a column is known and they are of another kind than
+            in `fit`.
+        """
+        check_is_fitted(self)
+        table = _open(X, self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        out = np.empty((table.n_rows, table.n_columns))
+        for j, categories in enumerate(self._categories):
+            codes = categories.codes(table.get(j), table.label(j))
+            out[:, j] = _encoded(codes, self.encodings_[j], self.intercept_[j])
+        return out
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Get the metadata routing of this encoder.
+
+        Returns
+        -------
+        MetadataRouter
+            That of `fit_transform`, to the splitter.
+        """
+        mapping = MethodMapping().add(caller="fit_transform", callee="split")
+        return MetadataRouter(owner=self).add(splitter=self.cv, method_mapping=mapping)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = True
+        return tags
+
+    def _unfitted_copy(self) -> "MixedEffectEncoder":
+        """Return an encoder with this one's parameters and output setting alone."""
+        copy = type(self).__new__(type(self))
+        own = {k: v for k, v in vars(self).items() if k not in _FITTED}
+        copy.__dict__.update(own)
+        return copy
+
+    def _routed(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the metadata for the splitter."""
+        if params and not get_config()["enable_metadata_routing"]:
+            raise ValueError(
+                f"fit_transform was given {', '.join(map(repr, sorted(params)))} for the splitter "
+                "without metadata routing. Enable it by "
+                "sklearn.set_config(enable_metadata_routing=True), or pass the folds themselves: "
+                "cv=list(splitter.split(X, y, groups))."
+            )
+        return dict(process_routing(self, "fit_transform", **params)["splitter"]["split"])
+
+    def _fit(self, X: Any, y: Any) -> tuple[list[IntArray], FloatArray]:
+        """Fit all rows; return each column's codes, and the target as numbers."""
+        validation.check_choice("method", self.method, validation.METHODS)
+        table = _open(X, self)
+        validate_data(self, X, y, skip_check_array=True)
+        target = _numeric_target(y, table.n_rows, self)
+        found = list(self._categories_of(table))
+        self._categories = [categories for categories, _ in found]
+        columns = [codes for _, codes in found]
+        self.categories_ = [categories.labels for categories in self._categories]
+        self.target_mean_ = float(np.mean(target))
+        results = self._estimate(columns, target)
+        self.encodings_ = [result.levels for result in results]
+        self.intercept_ = np.array([result.mean for result in results])
+        self.smooth_ = np.array([result.smooth for result in results])
+        return columns, target
+
+    def _categories_of(self, table: Table) -> Iterator[tuple[Categories, IntArray]]:
+        if isinstance(self.categories, str):
+            validation.check_choice("categories", self.categories, ("auto",))
+            for j in range(table.n_columns):
+                yield learn_categories(table.get(j))
+            return
+        given = self.categories
+        if not isinstance(given, list | tuple):
+            raise TypeError(
+                f"categories={given!r} is of type {type(given).__name__}. Give 'auto', or a list "
+                "of the categories of each column."
+            )
+        if len(given) != table.n_columns:
+            raise ValueError(
+                f"categories lists {len(given)} columns, but X has {table.n_columns}. Give a list "
+                "for each column, or 'auto'."
+            )
+        for j, labels in enumerate(given):
+            categories = given_categories(labels, table.label(j))
+            yield categories, categories.codes(table.get(j), table.label(j))
+
+    def _estimate(self, columns: list[IntArray], target: FloatArray) -> list[OneWay]:
+        """Fit these rows, column by column."""
+        mean, results = float(np.mean(target)), []
+        for j, (codes, categories) in enumerate(zip(columns, self._categories, strict=True)):
+            known, size = codes >= 0, len(categories)
+            with single_threaded_blas():
+                result = one_way(codes[known], size, target[known], reml=self.method == "reml")
+            if result is not None and not result.has_converged:
+                name = self.get_feature_names_out()[j]
+                warnings.warn(
+                    f"The search for the variances of column {name!r} did not converge; "
+                    "its encoding is that of the last step.",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+            results.append(result or OneWay(mean, np.full(size, mean), np.inf))
+        return results
+
+
+def _open(X: Any, estimator: object) -> Table:
+    """Open X; a list whose columns are of different kinds keeps them."""
+    if isinstance(X, list | tuple):
+        is_text = check_array(X, dtype=None, ensure_all_finite=False).dtype.kind in "US"
+        X = np.array(X, dtype=object) if is_text else X
+    return open_table(X, estimator)
+
+
+def _numeric_target(y: Any, n_rows: int, estimator: object) -> FloatArray:
+    """Return y as numbers; two text labels as 0 and 1."""
+    labels = np.asarray(y)
+    if labels.ndim == 1 and pd.api.types.infer_dtype(labels, skipna=True) == "string":
+        y = _two_classes(labels)
+    target = validation.check_response(y, n_rows, estimator)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(target.sum()):
+            raise ValueError(
+                "The values of 'y' are so large that their sum overflows (the largest is "
+                f"{np.abs(target).max():.1e}). Rescale the target."
+            )
+    return target
+
+
+def _two_classes(labels: NDArray[Any]) -> IntArray:
+    missing = pd.isna(labels)
+    if missing.any():
+        raise ValueError(
+            f"The target y has {int(missing.sum())} missing labels (first at row "
+            f"{int(np.argmax(missing))}). Drop those rows first."
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) > 2:
+        raise ValueError(
+            f"The target y has {len(classes)} classes (such as {str(classes[0])!r}), where numbers "
+            "or two classes are due. Encode for one class after the other, with y == label, or "
+            "use TargetEncoder."
+        )
+    return codes
+
+
+def _encoded(codes: IntArray, encodings: FloatArray, mean: float) -> FloatArray:
+    """Look up the encodings; code −1 is unknown."""
+    return np.append(encodings, mean)[codes]
+
+
+# What fit sets.
+_FITTED = (
+    *("_categories", "n_features_in_", "feature_names_in_"),
+    *("encodings_", "categories_", "intercept_", "smooth_", "target_mean_"),
+)

@@ -1,0 +1,336 @@
+"""Residuals, leverages and influence of single rows.
+
+Functions of a fitted model and of rows: a model keeps no rows, so that X and y are
+given again. They are meant for the rows of the fit, with the same weights.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from skmixed._factorize import solve_lower
+from skmixed._given_rows import GivenRows, open_rows
+from skmixed._row_variance import RowSolver, RowVariance
+from skmixed._solution import centered_to_user
+from skmixed._threads import single_threaded_blas
+from skmixed._validation import check_choice
+
+__all__ = ["cooks_distance", "influence", "leverage", "residuals"]
+
+FloatArray = NDArray[np.float64]
+
+KINDS = ("conditional", "marginal", "pearson", "standardized")
+# Below this, 1 − h is rounding: h is a sum of squares of the order of 1, which
+# carries some 1e-16 times the condition of the scaled system.
+LEAST_REST = 1e-10
+
+
+def residuals(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    kind: str = "conditional",
+    *,
+    sample_weight: ArrayLike | None = None,
+    groups: Any = None,
+) -> FloatArray:
+    """Residuals of rows: conditional, marginal, Pearson or standardized.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted; a Pipeline ends in the regressor.
+    X : frame or array-like of shape (n_samples, n_features)
+        Rows of the fit, or others with its columns.
+    y : array-like of shape (n_samples,)
+        Responses.
+    kind : {"conditional", "marginal", "pearson", "standardized"}
+        ``"conditional"``: e = y − Xβ̂ − Zb̂; ``"marginal"``: y − Xβ̂;
+        ``"pearson"``: √w e, as in lme4; ``"standardized"``: √w e / (σ̂ √(1 − h))
+        with the leverage h, of variance 1 over rows of the fit.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, needed by the last two kinds if the fit had weights.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        On the scale of y; Pearson residuals times that of √w, standardized ones
+        in standard deviations.
+
+    Raises
+    ------
+    ValueError
+        If the rows do not match the model, or `kind` is not known.
+    TypeError
+        If `model` is no regressor of this package.
+
+    Notes
+    -----
+    A row of weight 0 was not in the fit; its Pearson and standardized residuals
+    are 0. A standardized residual is NaN where h = 1: the row fits itself. Of
+    rows that were not in the fit, standardized residuals have no meaning.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.diagnostics import residuals
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> residuals(model, X, y)[:3].round(3)
+    array([ -4.104, -14.625, -42.196])
+    >>> residuals(model, X, y, "standardized")[:3].round(3)
+    array([-0.183, -0.627, -1.764])
+    """
+    check_choice("kind", kind, KINDS)
+    rows = open_rows(model, X, groups, with_effects=kind != "marginal")
+    error = rows.response(y) - rows.expected()
+    if kind in ("conditional", "marginal"):
+        return error
+    weights = rows.weights(sample_weight)
+    error *= np.sqrt(weights)
+    if kind == "pearson":
+        return error
+    rest = _rest(_leverage(rows, weights, _row_variance(rows)))
+    return _divide(error, rows.fitted.solution.sigma * np.sqrt(rest))
+
+
+def leverage(
+    model: Any, X: Any, *, sample_weight: ArrayLike | None = None, groups: Any = None
+) -> FloatArray:
+    """Leverage of each row: how much its fitted value follows its response.
+
+    h_i = ∂ŷ_i/∂y_i with the variance parameters held, the diagonal of the hat
+    matrix; Var(ŷ_i − Xβ − Zb) = σ²h_i/w_i. lme4's ``hatvalues``.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted; a Pipeline ends in the regressor.
+    X : frame or array-like of shape (n_samples, n_features)
+        Rows of the fit.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Their weights; needed if the fit had weights.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Between 0 and 1; 0 for a row of weight 0. Their sum is the effective
+        number of parameters.
+
+    Raises
+    ------
+    ValueError
+        If the rows do not match the model, or weights are missing.
+    TypeError
+        If `model` is no regressor of this package.
+
+    Notes
+    -----
+    Of rows that were not in the fit it is w z'TC⁻¹T'z (Bates et al., 2015,
+    equations 63 to 65): the variance of their fitted value in units of σ²/w,
+    without that of unknown levels, and may exceed 1.
+
+    After a factorization, O(n·(r + p)) operations with one chain of nested factors
+    of r coefficients; crossed factors multiply that by the order of the core.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.diagnostics import leverage
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> leverage(model, X)[:3].round(4)
+    array([0.2293, 0.1697, 0.1268])
+    """
+    rows = open_rows(model, X, groups)
+    return _leverage(rows, rows.weights(sample_weight), _row_variance(rows))
+
+
+def cooks_distance(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    groups: Any = None,
+) -> FloatArray:
+    """Cook's distance of each row, as lme4 defines it.
+
+    D_i = w_i e_i² h_i / (σ̂² p (1 − h_i)²) with the conditional residual e, the
+    leverage h, and p the rank of X.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted; a Pipeline ends in the regressor.
+    X : frame or array-like of shape (n_samples, n_features)
+        Rows of the fit.
+    y : array-like of shape (n_samples,)
+        Their responses.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Their weights; needed if the fit had weights.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Without unit; 0 for a row of weight 0, NaN where h = 1.
+
+    Raises
+    ------
+    ValueError
+        If the rows do not match the model, or weights are missing.
+    TypeError
+        If `model` is no regressor of this package.
+
+    Notes
+    -----
+    h counts the random effects too, so that it is no measure of the fixed effects
+    alone, unlike Cook's (1977, Technometrics 19); for those see `influence`.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.diagnostics import cooks_distance
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> cooks_distance(model, X, y)[:3].round(4)
+    array([0.005 , 0.0402, 0.2261])
+    """
+    rows = open_rows(model, X, groups)
+    weights, error = rows.weights(sample_weight), rows.response(y) - rows.expected()
+    return _cooks_distance(rows, error, weights, _leverage(rows, weights, _row_variance(rows)))
+
+
+def influence(
+    model: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    groups: Any = None,
+) -> pd.DataFrame:
+    """Influence of each row: residuals, leverage, and what leaving it out changes.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted; a Pipeline ends in the regressor.
+    X : frame or array-like of shape (n_samples, n_features)
+        Rows of the fit.
+    y : array-like of shape (n_samples,)
+        Their responses.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Their weights; needed if the fit had weights.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+
+    Returns
+    -------
+    DataFrame
+        One row for each of X, with its index. Columns ``residual`` (conditional,
+        on the scale of y), ``standardized``, ``leverage``, ``cooks_distance``, and
+        for each fixed effect ``change_<name>``: the estimate without the row less
+        that with it, on the scale of the effect; 0 for columns that were dropped.
+
+    Raises
+    ------
+    ValueError
+        If the rows do not match the model, or weights are missing.
+    TypeError
+        If `model` is no regressor of this package.
+
+    Notes
+    -----
+    The changes are exact with the variance parameters held: leaving a row out is
+    to give it a mean of its own, e_i/(1 − h_i) off, so that β̂ moves by
+    −(X'V⁻¹X)⁻¹X'V⁻¹ε_i e_i/(1 − h_i), ε_i the unit vector and V = Var(y)/σ² (the
+    mean-shift model; Cook and Weisberg, 1982, Residuals and Influence in
+    Regression, section 2.2.2). A row of weight 0 changes nothing. Where h = 1 the
+    data do not determine the fit without the row, and the result is NaN.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.diagnostics import influence
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> influence(model, X, y).nlargest(2, "cooks_distance").round(3).T
+                            59       56
+    residual           -98.336  132.547
+    standardized        -4.570    5.527
+    leverage             0.293    0.122
+    cooks_distance       4.332    2.120
+    change_(Intercept)  -1.124   -0.152
+    change_Days          0.422   -0.152
+    """
+    rows = open_rows(model, X, groups)
+    weights, error = rows.weights(sample_weight), rows.response(y) - rows.expected()
+    variance = _row_variance(rows)
+    h = _leverage(rows, weights, variance)
+    rest, sigma = _rest(h), rows.fitted.solution.sigma
+    changes = _changes(rows, variance, weights * error / rest)
+    columns = {
+        "residual": error,
+        "standardized": _divide(np.sqrt(weights) * error, sigma * np.sqrt(rest)),
+        "leverage": h,
+        "cooks_distance": _cooks_distance(rows, error, weights, h),
+    }
+    names = rows.fitted.encoder.fixed_names
+    columns |= {f"change_{name}": change for name, change in zip(names, changes, strict=True)}
+    return pd.DataFrame(columns, index=rows.index)
+
+
+def _row_variance(rows: GivenRows) -> RowVariance:
+    with single_threaded_blas():
+        return RowSolver.of(rows.fitted.factorization).variance(rows.design())
+
+
+def _leverage(rows: GivenRows, weights: FloatArray, variance: RowVariance) -> FloatArray:
+    return weights / rows.fitted.factorization.blocks.weight_unit * variance.total
+
+
+def _rest(h: FloatArray) -> FloatArray:
+    """Return 1 − h, NaN where it is rounding."""
+    return np.where(1.0 - h > LEAST_REST, 1.0 - h, np.nan)
+
+
+def _cooks_distance(
+    rows: GivenRows, error: FloatArray, weights: FloatArray, h: FloatArray
+) -> FloatArray:
+    solution = rows.fitted.solution
+    shift = np.sqrt(weights) * error / _rest(h)
+    return _divide(np.square(_divide(shift, solution.sigma)) * h, len(solution.kept))
+
+
+def _divide(values: FloatArray, by: FloatArray | float) -> FloatArray:
+    """Divide, NaN by 0: there is nothing to compare with."""
+    by = np.asarray(by, dtype=np.float64)
+    return values / np.where(by > 0.0, by, np.nan)
+
+
+def _changes(rows: GivenRows, variance: RowVariance, shift: FloatArray) -> FloatArray:
+    """Return β̂ without each row less β̂, in the user's columns: (n_fixed, n).
+
+    `shift` is w e/(1 − h). With a = R_x⁻¹x'', X'V⁻¹ε = w R_x a and so
+    (X'V⁻¹X)⁻¹X'V⁻¹ε = w R_x⁻ᵀ a.
+    """
+    factorization, kept = rows.fitted.factorization, list(rows.fitted.solution.kept)
+    blocks = factorization.blocks
+    to_user, _ = centered_to_user(blocks, rows.fitted.model)
+    out = np.zeros((len(rows.fitted.model.fixed), rows.n_rows))
+    with single_threaded_blas():
+        root = solve_lower(factorization.chol_x, to_user.T)
+        out[kept] = -(variance.at_fixed @ root).T * (shift / blocks.weight_unit)
+    return out

@@ -1,0 +1,383 @@
+"""Mixed models by lme4's formulas, on formulaic (``pip install skmixed[formula]``)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._formula_syntax import parse_formula, plain_name
+from skmixed._model_frame import evaluate, learn_frame
+from skmixed._regressor import MixedLinearRegressor
+from skmixed._summary import Summary, summarize
+
+__all__ = ["FormulaRegressor", "lmer"]
+
+FloatArray = NDArray[np.float64]
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    weights: str | ArrayLike | None = None,
+    **parameters: Any,
+) -> "FormulaRegressor":
+    """Fit a linear mixed model given by lme4's formula.
+
+    Parameters
+    ----------
+    formula : str
+        As in lme4; see `FormulaRegressor`.
+    data : frame of shape (n_samples, n_columns)
+        Rows with the columns that the formula names (pandas, polars, pyarrow).
+    REML : bool, default=True
+        Whether by restricted maximum likelihood, or by maximum likelihood.
+    weights : str or array-like of shape (n_samples,), default=None
+        Precision weights: a column, an expression of columns, or the numbers.
+    **parameters : dict
+        Further parameters of `FormulaRegressor`.
+
+    Returns
+    -------
+    FormulaRegressor
+        Fitted. Its `predict` takes frames like `data`.
+
+    Raises
+    ------
+    ImportError
+        If formulaic is not installed.
+    ValueError
+        If the formula or the data make no model; in the formula with the place.
+
+    Examples
+    --------
+    >>> from skmixed import lmer
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> frame = load_sleepstudy(as_frame=True).frame
+    >>> model = lmer("Reaction ~ Days + (Days | Subject)", frame)
+    >>> model.fixed_effects_.round(4)
+    (Intercept)    251.4051
+    Days            10.4673
+    dtype: float64
+    >>> model.predict(frame.iloc[:2]).round(3)
+    array([253.664, 273.33 ])
+    """
+    if not isinstance(REML, bool | np.bool_):
+        raise TypeError(f"REML={REML!r} is of type {type(REML).__name__}. Give True or False.")
+    if "method" in parameters:
+        raise TypeError("lmer takes REML=True or REML=False in place of `method`.")
+    named = weights if isinstance(weights, str) else None
+    model = FormulaRegressor(formula, method="reml" if REML else "ml", weights=named, **parameters)
+    return model.fit(data, sample_weight=None if named is not None else weights)
+
+
+class FormulaRegressor(RegressorMixin, BaseEstimator):
+    """Linear mixed-effects regression given by lme4's formula.
+
+    A `MixedLinearRegressor` on the columns that the formula makes of a frame. The
+    attributes of that regressor are this one's too, and what takes a fitted
+    regressor, in `inference`, `diagnostics` and `plotting`, takes this one.
+
+    Parameters
+    ----------
+    formula : str
+        ``response ~ fixed + (coefficients | groups) + …``.
+    weights : str, default=None
+        Precision weights: a column, or an expression of columns.
+    method : {"reml", "ml"}, default="reml"
+        Restricted or ordinary maximum likelihood.
+    handle_unknown : {"population", "error"}, default="population"
+        What `predict` does with a group that is unknown or missing.
+    context : mapping of str to object, default=None
+        Functions and values that the formula may use by name.
+    tol : float, default=1e-12
+        As in `MixedLinearRegressor`.
+    max_iter : int, default=200
+        As in `MixedLinearRegressor`.
+    verbose : int, default=0
+        1 prints a line per step of the search.
+
+    Attributes
+    ----------
+    regressor_ : MixedLinearRegressor
+        Fitted to the columns.
+    terms_ : dict of str to list of str
+        Term of the fixed part → its columns, without the intercept.
+    feature_names_in_ : ndarray of str
+        The columns of the data that `predict` needs.
+    n_features_in_ : int
+        Their number.
+
+    See Also
+    --------
+    lmer : Fit in one call.
+    MixedLinearRegressor : The estimator behind, with all further attributes.
+
+    Notes
+    -----
+    Random-effects terms are lme4's: ``(1 | g)``, ``(x | g)``, ``(0 + x | g)``,
+    ``(x || g)``, ``(1 | a:b)``, ``(1 | a/b)`` for ``(1 | a) + (1 | a:b)``. A double
+    bar makes the terms before it independent; the coefficients of one factor stay
+    correlated, as in lme4. The rest is formulaic's: ``a * b``, ``a:b``, ``C(a,
+    contr.sum)``, ``np.log(x)``, ``poly(x, 2)``, ``center(x)``, ``I(x ** 2)``;
+    backticks quote names. A dot stands for all columns but the response, the
+    weights and the grouping columns. There are no offsets.
+
+    Text and pandas categories are factors, with a column for each category in the
+    data but the first in the order of the categories, else sorted: ``f[T.b]`` is
+    R's ``fb``. An ordered factor is coded alike, other than in R, whose coding is
+    ``C(f, contr.poly)``. Booleans are 0 and 1. Transformations keep what they
+    learned in `fit`, as the mean of ``center(x)``.
+
+    Missing values are errors. `predict` refuses new categories of fixed effects;
+    new groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are
+    of np.log(y).
+
+    The formula's functions are Python: evaluate only formulas that you trust.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GroupKFold, cross_val_score
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.formula import FormulaRegressor
+    >>> data = load_sleepstudy(as_frame=True).frame
+    >>> model = FormulaRegressor("Reaction ~ poly(Days, 2) + (Days | Subject)")
+    >>> folds = GroupKFold(3).split(data, groups=data["Subject"])
+    >>> cross_val_score(model, data, data["Reaction"], cv=folds).round(2)
+    array([0.1 , 0.17, 0.08])
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        *,
+        weights: str | None = None,
+        method: str = "reml",
+        handle_unknown: str = "population",
+        context: Mapping[str, Any] | None = None,
+        tol: float = 1e-12,
+        max_iter: int = 200,
+        verbose: int = 0,
+    ) -> None:
+        self.formula = formula
+        self.weights = weights
+        self.method = method
+        self.handle_unknown = handle_unknown
+        self.context = context
+        self.tol = tol
+        self.max_iter = max_iter
+        self.verbose = verbose
+
+    def fit(
+        self, data: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> "FormulaRegressor":
+        """Learn the columns of the formula, and fit the model to them.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            Rows with the columns that the formula names.
+        y : array-like of shape (n_samples,), default=None
+            Response in place of the formula's, for scikit-learn's tools; the formula
+            then names a column as its response, or none.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision weights, where `weights` names none.
+
+        Returns
+        -------
+        FormulaRegressor
+            The estimator itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ImportError
+            If formulaic is not installed.
+        ValueError
+            If the formula or the data make no model; in the formula with the place.
+        """
+        _check_formulaic()
+        beside = [self.weights] if self.weights else []
+        frame = learn_frame(self.formula, data, self.context, beside)
+        response, weights = self._response(data, y), self._weights(data, sample_weight)
+        regressor = MixedLinearRegressor(
+            frame.random_effects or None,
+            fixed=list(range(len(frame.fixed.names))),
+            fit_intercept=frame.fixed.has_intercept,
+            method=self.method,
+            handle_unknown=self.handle_unknown,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            verbose=self.verbose,
+        )
+        regressor.fit(frame.columns(data), response, weights)
+        self.regressor_, self._frame = regressor, frame
+        self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
+        names = dict.fromkeys((*frame.variables, *frame.grouping))
+        self.feature_names_in_ = np.array(list(names), dtype=object)
+        self.n_features_in_ = len(names)
+        return self
+
+    def predict(
+        self, data: Any, *, include: str | Sequence[str] = "all", return_std: bool = False
+    ) -> Any:
+        """Predict the response of rows of a frame.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects to add, as in `MixedLinearRegressor`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation too.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected values of the left-hand side of the formula.
+        ndarray of shape (n_samples,)
+            With `return_std`, as in `MixedLinearRegressor`.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`.
+        """
+        columns = self.model_matrix(data)
+        return self.regressor_.predict(columns, include=include, return_std=return_std)
+
+    def predict_interval(
+        self,
+        data: Any,
+        *,
+        level: float = 0.95,
+        of: str = "observation",
+        ddf: str = "satterthwaite",
+        sample_weight: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Predict intervals, of new observations or of their means.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+        level, of, ddf, sample_weight
+            As in `MixedLinearRegressor`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper ends, on the scale of the formula's left-hand side.
+        """
+        columns = self.model_matrix(data)
+        return self.regressor_.predict_interval(
+            columns, level=level, of=of, ddf=ddf, sample_weight=sample_weight
+        )
+
+    def score(
+        self, data: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return R² of the predictions.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            Test samples, with the response unless `y` is given.
+        y : array-like of shape (n_samples,), default=None
+            True responses, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+        """
+        prediction = self.predict(data)
+        return float(r2_score(self._response(data, y), prediction, sample_weight=sample_weight))
+
+    def summary(self, ddf: str | None = None) -> Summary:
+        """Summarize the fit in a table that an lme4 user recognizes.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
+            As in `MixedLinearRegressor`.
+
+        Returns
+        -------
+        Summary
+            With a text form, shown by ``print``, and one for notebooks.
+        """
+        check_is_fitted(self)
+        return summarize(self.regressor_, ddf, self._frame.source.parsed.text)
+
+    def model_matrix(self, data: Any) -> Any:
+        """Return the columns that the formula makes of a frame.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, n_model_columns)
+            Columns with a fixed effect, further ones with random slopes, and
+            grouping columns; an intercept has none.
+        """
+        check_is_fitted(self)
+        return self._frame.columns(data)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "regressor_" in vars(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Show what the regressor has found as this estimator's own."""
+        is_estimate = name.endswith("_") and not name.startswith("_")
+        if is_estimate and "regressor_" in vars(self):
+            return getattr(self.regressor_, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        found = dir(self.regressor_) if "regressor_" in vars(self) else []
+        own = [name for name in found if name.endswith("_") and not name.startswith("_")]
+        return sorted({*super().__dir__(), *own})
+
+    def _response(self, data: Any, y: Any) -> Any:
+        """Return y, or what the left-hand side of the formula is on the data."""
+        expression = parse_formula(self.formula).response
+        if y is not None:
+            if expression and plain_name(expression) is None:
+                raise ValueError(
+                    f"y is given, but the formula computes its response, {expression!r}. Leave y "
+                    "out, or let the formula begin with ~ and transform y by scikit-learn's "
+                    "TransformedTargetRegressor."
+                )
+            return y
+        if not expression:
+            raise ValueError("y=None, and the formula names no response before its ~. Give one.")
+        return evaluate(expression, data, self.context)
+
+    def _weights(self, data: Any, sample_weight: Any) -> Any:
+        if self.weights is None:
+            return sample_weight
+        if sample_weight is not None:
+            raise ValueError(
+                f"weights={self.weights!r} and sample_weight are both given. Leave one out."
+            )
+        return evaluate(self.weights, data, self.context)
+
+
+def _check_formulaic() -> None:
+    try:
+        import formulaic  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "Formulas need formulaic, which is not installed. Install it with "
+            "`pip install skmixed[formula]`."
+        ) from error

@@ -1,0 +1,31 @@
+"""Inference from a fitted model: tests, intervals, comparisons, variance shares.
+
+Every function takes a fitted `MixedLinearRegressor`, or a Pipeline that ends in
+one, and reads the cross-products that the fit has kept: no rows are needed.
+"""
+
+from skmixed.inference._coefficients import coefficient_table, vcov
+from skmixed.inference._compare import compare, likelihood_ratio_test
+from skmixed.inference._contrasts import anova, contrast
+from skmixed.inference._convergence import convergence
+from skmixed.inference._intervals import confidence_intervals
+from skmixed.inference._profile_paths import profile
+from skmixed.inference._random_effects import random_effects_table, singularity
+from skmixed.inference._variance import icc, r2, variance_decomposition
+
+__all__ = [
+    "anova",
+    "coefficient_table",
+    "compare",
+    "confidence_intervals",
+    "contrast",
+    "convergence",
+    "icc",
+    "likelihood_ratio_test",
+    "profile",
+    "r2",
+    "random_effects_table",
+    "singularity",
+    "variance_decomposition",
+    "vcov",
+]

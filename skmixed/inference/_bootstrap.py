@@ -1,0 +1,195 @@
+"""The parametric bootstrap: refits to responses drawn from the fitted model."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.parallel import Parallel, delayed
+
+from skmixed._blocks import Blocks
+from skmixed._design import Model
+from skmixed._factorize import factorize, zero_lam
+from skmixed._fitted import fitted, regressor_of
+from skmixed._moments import moments
+from skmixed._optimize import minimize
+from skmixed._seeds import seed_sequence
+from skmixed._simulate import Simulator
+from skmixed._solution import solve
+from skmixed._start import moment_start
+from skmixed._threads import single_threaded_blas
+from skmixed._validation import check_number
+from skmixed.exceptions import FitStatus
+
+FloatArray = NDArray[np.float64]
+
+# Tasks for the workers at most, and updates of the progress bar. The products
+# are handed over once a task, so that a task is many samples.
+MAX_TASKS = 100
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Estimates from responses drawn from a fitted model, on the user's scale.
+
+    Attributes
+    ----------
+    fixed : (n_samples, len(model.fixed)) array
+        Fixed effects in the model's order; 0 for dropped columns.
+    covariances : tuple of (n_samples, s, s) arrays
+        σ²λλ' of each term, in the model's order.
+    sigma : (n_samples,) array
+        Residual standard deviation.
+    converged : (n_samples,) array of bool
+    """
+
+    fixed: FloatArray
+    covariances: tuple[FloatArray, ...]
+    sigma: FloatArray
+    converged: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Refit:
+    fixed: FloatArray
+    covariances: tuple[FloatArray, ...]
+    sigma: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every sample is made with."""
+
+    simulator: Simulator
+    model: Model
+    tol: float
+    max_iter: int
+
+    def refit(self, blocks: Blocks) -> _Refit:
+        """Fit the model to a draw, as `estimate` does.
+
+        From the moments of the draw and not from the Λ that it was drawn with: in
+        balanced designs the search then takes one step instead of four.
+        """
+        at_zero = factorize(blocks, zero_lam(blocks))
+        start = moment_start(at_zero, moments(at_zero)) if self.model.terms else ()
+        search = minimize(at_zero, start, tol=self.tol, max_iter=self.max_iter)
+        solution = solve(search.factorization, self.model)
+        scaled = [solution.sigma * term.lam for term in solution.terms]
+        return _Refit(
+            fixed=solution.fixed,
+            covariances=tuple(lam @ lam.T for lam in scaled),
+            sigma=solution.sigma,
+            converged=search.status is not FitStatus.MAX_ITER,
+        )
+
+
+def bootstrap(
+    model: Any,
+    n_samples: int,
+    *,
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> Resamples:
+    """Refit a fitted model to `n_samples` responses drawn from it.
+
+    The responses are y* = Xβ̂ + Zb* + ε* at the estimates of β, Λ and σ, as lme4's
+    bootMer draws them by default. Sample i depends on `random_state` and i alone,
+    whatever `n_jobs` is.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one; its `tol`
+        and `max_iter` are the refits'.
+    n_samples : int
+    random_state : int, RandomState, Generator or None
+        As in scikit-learn; a Generator, too, is moved on.
+    n_jobs : int or None
+        As in scikit-learn.
+    verbose : bool
+        Whether to show a progress bar, with tqdm.
+
+    Returns
+    -------
+    Resamples
+        Those that did not converge included.
+
+    Raises
+    ------
+    ImportError
+        If `verbose` and tqdm is not installed.
+    TypeError, ValueError
+        If a parameter is not as above.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If some refits did not converge.
+    """
+    check_number("n_samples", n_samples, integral=True)
+    seeds = seed_sequence(random_state).spawn(n_samples)
+    regressor, parts = regressor_of(model), fitted(model)
+    run = Parallel(n_jobs=n_jobs, return_as="generator")
+    refits: list[_Refit] = []
+    with _progress(n_samples, verbose=verbose) as advance:
+        with single_threaded_blas():
+            simulator = Simulator.of(parts.factorization)
+        task = _Task(simulator, parts.model, regressor.tol, regressor.max_iter)
+        size = -(-n_samples // MAX_TASKS)
+        batches = (seeds[start : start + size] for start in range(0, n_samples, size))
+        for batch in run(delayed(_refit_batch)(task, batch) for batch in batches):
+            refits += batch
+            advance(len(batch))
+    _warn_unless_converged(refits, regressor.max_iter)
+    return _stacked(refits)
+
+
+def _refit_batch(task: _Task, seeds: list[np.random.SeedSequence]) -> list[_Refit]:
+    with single_threaded_blas():
+        draws = (task.simulator.draw(np.random.default_rng(seed)) for seed in seeds)
+        return [task.refit(draw) for draw in draws]
+
+
+def _stacked(refits: list[_Refit]) -> Resamples:
+    terms = zip(*(refit.covariances for refit in refits), strict=True)
+    return Resamples(
+        fixed=np.stack([refit.fixed for refit in refits]),
+        covariances=tuple(np.stack(term) for term in terms),
+        sigma=np.array([refit.sigma for refit in refits]),
+        converged=np.array([refit.converged for refit in refits]),
+    )
+
+
+def _warn_unless_converged(refits: list[_Refit], max_iter: int) -> None:
+    n = sum(not refit.converged for refit in refits)
+    if n:
+        warnings.warn(
+            f"{n} of {len(refits)} refits of the bootstrap stopped at max_iter={max_iter} before "
+            "they converged. Increase max_iter in the estimator and fit it again.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+@contextmanager
+def _progress(n_samples: int, *, verbose: bool) -> Iterator[Callable[[int], object]]:
+    """Yield what to call with the number of further samples done."""
+    if not verbose:
+        yield lambda _: None
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "verbose=True shows a progress bar by tqdm, which is not installed. Install it with "
+            "`pip install tqdm`, or set verbose=False."
+        ) from error
+    with tqdm(total=n_samples, desc="bootstrap", unit="sample") as bar:
+        yield bar.update

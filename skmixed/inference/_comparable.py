@@ -1,0 +1,204 @@
+"""Fitted models whose likelihoods may be compared: same rows, same kind."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed._crossprod import CrossProducts, sum_of_rows
+from skmixed._estimate import estimate
+from skmixed._fitted import Fitted, fitted, regressor_of
+from skmixed._rank import total_around
+from skmixed._solution import Solution
+from skmixed._threads import single_threaded_blas
+from skmixed.exceptions import FitStatus, RefitWarning
+
+FloatArray = NDArray[np.float64]
+
+# Sums of the same rows differ by the rounding of their order, at most n·eps.
+SAME_SHARE = 1e-9
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of the models compared.
+
+    Attributes
+    ----------
+    name : str
+    fitted : Fitted
+    tol, max_iter : float and int
+        The estimator's, for a fit by another method.
+    """
+
+    name: str
+    fitted: Fitted
+    tol: float
+    max_iter: int
+
+    @property
+    def solution(self) -> Solution:
+        return self.fitted.solution
+
+    @property
+    def method(self) -> str:
+        return "reml" if self.solution.reml else "ml"
+
+    @property
+    def kept_names(self) -> set[str]:
+        """Names of the independent fixed-effects columns."""
+        names = self.fitted.encoder.fixed_names
+        return {names[k] for k in self.solution.kept}
+
+
+def open_models(models: Mapping[str, Any]) -> list[Contender]:
+    """Open fitted models by name; refuse those on different rows, and exact fits."""
+    contenders = [_open(name, model) for name, model in models.items()]
+    for other in contenders[1:]:
+        _check_same_rows(contenders[0], other)
+    for contender in contenders:
+        _check_not_exact(contender)
+    return contenders
+
+
+def comparable(contenders: Sequence[Contender], *, stacklevel: int) -> list[Contender]:
+    """Return the models by one method, refitted by ML where REML compares nothing.
+
+    `stacklevel` is that of the user's line as the caller would count it.
+    """
+    by_reml = [c for c in contenders if c.method == "reml"]
+    has_one_x = all(have_same_fixed(contenders[0], c) for c in contenders[1:])
+    if not by_reml or (len(by_reml) == len(contenders) and has_one_x):
+        return list(contenders)
+    result = [_by_maximum_likelihood(c) if c in by_reml else c for c in contenders]
+    for message, category in _refit_messages(by_reml, result):
+        warnings.warn(message, category, stacklevel=stacklevel + 1)
+    return result
+
+
+def _refit_messages(
+    by_reml: list[Contender], result: list[Contender]
+) -> Iterator[tuple[str, type[Warning]]]:
+    names = [c.name for c in by_reml]
+    reason = (
+        "restricted likelihoods of different fixed effects cannot be compared"
+        if len(names) == len(result)
+        else "a restricted likelihood cannot be compared with an ordinary one"
+    )
+    yield (
+        f"Refitted by maximum likelihood for the comparison: {', '.join(names)}, since {reason}. "
+        "Fit with method='ml' to avoid the refit.",
+        RefitWarning,
+    )
+    for refitted in result:
+        estimate = refitted.fitted.estimate
+        if refitted.name in names and estimate.status is FitStatus.MAX_ITER:
+            yield (
+                f"The refit of {refitted.name} by maximum likelihood did not converge in "
+                f"{estimate.n_iter} steps. Raise max_iter.",
+                ConvergenceWarning,
+            )
+
+
+def have_same_fixed(a: Contender, b: Contender) -> bool:
+    """Whether two models have the same columns X, as far as names and sums can tell."""
+    return a.kept_names == b.kept_names and not a.kept_names.intersection(changed_columns(a, b))
+
+
+def changed_columns(a: Contender, b: Contender) -> list[str]:
+    """Names of both models under which they have different values, as after a scaler."""
+    first, second = _column_sums(a.fitted), _column_sums(b.fitted)
+    return [
+        name
+        for name, sums in first.items()
+        if name in second and (np.abs(sums - second[name]) > SAME_SHARE).any()
+    ]
+
+
+def changed_factors(a: Contender, b: Contender) -> list[str]:
+    """Names of both models under which they group the rows differently."""
+    first, second = _level_counts(a.fitted), _level_counts(b.fitted)
+    return [k for k, n in first.items() if k in second and not np.array_equal(n, second[k])]
+
+
+def _open(name: str, model: Any) -> Contender:
+    last = regressor_of(model)
+    return Contender(name, fitted(last), last.tol, last.max_iter)
+
+
+def _by_maximum_likelihood(contender: Contender) -> Contender:
+    """Fit the model again from its statistics, with ML for REML."""
+    parts = contender.fitted
+    with single_threaded_blas():
+        result = estimate(
+            parts.stats,
+            parts.encoder.model(reml=False),
+            tol=contender.tol,
+            max_iter=contender.max_iter,
+            check=lambda _: None,  # the same columns and rows have passed it
+        )
+    return replace(contender, fitted=replace(parts, estimate=result))
+
+
+def _check_not_exact(contender: Contender) -> None:
+    if contender.fitted.estimate.status is FitStatus.EXACT_FIT:
+        raise ValueError(
+            f"{contender.name} reproduces y, so that its likelihood has no maximum to compare. "
+            "Check that no column of X determines y."
+        )
+
+
+def _check_same_rows(a: Contender, b: Contender) -> None:
+    pairs = zip(_row_sums(a.fitted.stats), _row_sums(b.fitted.stats), strict=True)
+    for (what, first, scale), (_, second, _) in pairs:
+        if abs(first - second) > SAME_SHARE * scale:
+            raise ValueError(
+                f"{a.name} and {b.name} are fitted to different rows: {what} is {first:.10g} and "
+                f"{second:.10g}. Fit both to the same rows, with the same weights."
+            )
+
+
+def _row_sums(stats: CrossProducts) -> Iterator[tuple[str, float, float]]:
+    """Yield what identifies the rows: a name, a value, and a scale to judge it by."""
+    n = float(stats.n_rows)
+    yield "the number of samples", n, n
+    yield "the sum of the logarithms of the weights", stats.sum_log_weights, n
+    yield "the sum of the weights", stats.sum_weights, stats.sum_weights
+    yield from _response_sums("", sum_of_rows(stats), stats.center[-1])
+    yield from _response_sums("weighted ", stats.total, stats.center[-1])
+
+
+def _response_sums(
+    kind: str, sums: FloatArray, center: float
+) -> Iterator[tuple[str, float, float]]:
+    """Sum, and squares around the mean, of y; the latter keeps its digits far from 0."""
+    n, shifted = sums[0, 0], sums[0, -1]
+    mean = center + shifted / n
+    squares = max(sums[-1, -1] - shifted**2 / n, 0.0)
+    # Beside SAME_SHARE of y's spread, 1e-13 of its mean and of its square, 1e-25.
+    spread = np.sqrt(squares / n) + 1e-4 * abs(mean)
+    yield f"the {kind}sum of y", n * mean, n * spread
+    scale = squares + n * (1e-8 * mean) ** 2
+    yield f"the {kind}sum of squares of y around its mean", squares, scale
+
+
+def _column_sums(parts: Fitted) -> dict[str, FloatArray]:
+    """Products of each column with the ones, itself and y, in units of their lengths."""
+    raw = total_around(parts.stats, np.zeros_like(parts.stats.center))
+    lengths = np.sqrt(np.diagonal(raw))
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    out = {}
+    for column, name in enumerate(parts.encoder.names, start=1):
+        cosines = raw[column, [0, -1]] / (lengths[column] * lengths[[0, -1]])
+        out[name] = np.array([2.0 * np.log(lengths[column]), *cosines])
+    return out
+
+
+def _level_counts(parts: Fitted) -> dict[str, NDArray[np.int64]]:
+    """Rows of each level, by size: the order of the levels is no matter."""
+    pairs = zip(parts.encoder.factors, parts.stats.factors, strict=True)
+    return {factor.name: np.sort(products.counts) for factor, products in pairs}

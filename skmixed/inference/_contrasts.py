@@ -1,0 +1,217 @@
+"""Tests of linear combinations of the fixed effects."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skmixed import _validation as validation
+from skmixed._fitted import terms_of
+from skmixed._fixed_tests import Tests, open_tests
+
+FloatArray = NDArray[np.float64]
+
+
+def contrast(
+    model: Any,
+    L: Any,
+    ddf: str = "satterthwaite",
+    *,
+    joint: bool | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Test linear combinations of the fixed effects, Lβ = 0.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted.
+    L : array-like, DataFrame, Series, mapping or list of mappings
+        One combination, of shape (n_fixed_effects,), or several, one a row, of
+        shape (n_combinations, n_fixed_effects), in the order of
+        `fixed_effects_`; by name as a DataFrame or Series, or as mappings from
+        fixed effects to weights, where what is not named is 0.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+        As in `coefficient_table`.
+    joint : bool, default=None
+        Whether to test all rows at once by F. None: where there are several.
+    level : float, default=0.95
+        Confidence level of the intervals of t tests.
+
+    Returns
+    -------
+    DataFrame
+        For t tests a row for each combination with the columns of
+        `coefficient_table`; for the F test one row with ``F``, ``df_num``,
+        ``df_den``, ``p_value``. F has as many degrees of freedom in the numerator
+        as L has independent rows.
+
+    Raises
+    ------
+    ValueError
+        If L does not fit the model, is 0, or involves a dropped column.
+
+    Notes
+    -----
+    The denominator's degrees of freedom of several combinations are those of Fai
+    and Cornelius (1996, J. Stat. Comput. Simul. 54) for Satterthwaite, as in
+    lmerTest, and those of Kenward and Roger (1997), with their scale of F. The
+    former depend somewhat on how a hypothesis is divided into rows, F and the
+    latter do not.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import contrast
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> contrast(model, {"(Intercept)": 1, "Days": 5})[["estimate", "lower", "upper"]].round(2)
+       estimate   lower   upper
+    0    303.74  283.53  323.96
+    """
+    validation.check_level(level)
+    tests = open_tests(model, ddf)
+    rows, index = _combinations(L, tests)
+    if joint is None:
+        joint = len(rows) > 1
+    validation.check_flag("joint", joint)
+    return tests.f_table({"joint": rows}) if joint else tests.t_table(rows, index, level)
+
+
+def anova(
+    model: Any,
+    terms: Mapping[str, str | Sequence[str]] | None = None,
+    *,
+    type: int = 3,  # noqa: A002
+    ddf: str = "satterthwaite",
+) -> pd.DataFrame:
+    """Test groups of columns by F: whether all their fixed effects are 0.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted.
+    terms : mapping of str to list of str, default=None
+        Term → its columns of X. None: the terms of the model's formula; without
+        one, every column is a term.
+    type : {3}
+        Type of hypothesis: each term is tested with all others in the model.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+        As in `coefficient_table`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``. Dropped
+        columns do not count; a term of dropped columns alone is NaN.
+
+    Raises
+    ------
+    ValueError
+        If a term names a column without a fixed effect.
+
+    Notes
+    -----
+    The hypotheses are about the columns as they are. With interactions they are
+    those of SAS's and lmerTest's type III only if categorical columns are coded
+    with contrasts that sum to 0 over the categories; with indicator (treatment)
+    coding, the test of a main effect is then that at the reference category.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import anova
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> anova(model).round(4)
+               F  df_num  df_den  p_value
+    Days  45.853       1    17.0      0.0
+    """
+    if type != 3:
+        raise ValueError(
+            f"type={type!r} is not known. Only type 3 is offered; for sequential tests compare "
+            "nested models with likelihood_ratio_test."
+        )
+    tests = open_tests(model, ddf)
+    identity = np.eye(len(tests.names))
+    kept = [name for k, name in enumerate(tests.names) if k in tests.kept]
+    rows = {}
+    for term, columns in _terms(terms_of(model) if terms is None else terms, tests).items():
+        for name in columns:
+            if name not in tests.names:
+                raise ValueError(
+                    f"terms[{term!r}] names {name!r}, which has no fixed effect. The model has "
+                    f"{', '.join(map(repr, tests.names))}."
+                )
+        rows[term] = identity[[tests.names.index(name) for name in columns if name in kept]]
+    return tests.f_table(rows)
+
+
+def _terms(terms: Mapping[str, str | Sequence[str]] | None, tests: Tests) -> dict[str, list[str]]:
+    if terms is None:
+        slopes = tests.names[1:] if tests.has_intercept else tests.names
+        return {name: [name] for name in slopes}
+    if not isinstance(terms, Mapping):
+        raise TypeError(
+            f"terms is of type {terms.__class__.__name__}. Give a mapping from terms to columns."
+        )
+    return {t: [c] if isinstance(c, str) else list(c) for t, c in terms.items()}
+
+
+def _combinations(L: Any, tests: Tests) -> tuple[FloatArray, list[Any]]:
+    """Return L as a matrix over all fixed effects, and the labels of its rows."""
+    index: list[Any] | None = None
+    if isinstance(L, pd.DataFrame):
+        index, L = list(L.index), [_named(row) for _, row in L.iterrows()]
+    if isinstance(L, Mapping | pd.Series):
+        L = [L]
+    if isinstance(L, list | tuple) and L and all(isinstance(row, Mapping | pd.Series) for row in L):
+        L = [_by_name(_named(row), tests) for row in L]
+    try:
+        rows = np.atleast_2d(np.asarray(L, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"L={L!r} is no matrix of numbers. Give one weight for each of the "
+            f"{len(tests.names)} fixed effects, or a mapping by name."
+        ) from error
+    if rows.ndim != 2 or rows.shape[1] != len(tests.names):
+        raise ValueError(
+            f"L has shape {np.shape(L)}, but the model has {len(tests.names)} fixed effects: "
+            f"{', '.join(map(repr, tests.names))}. Give one weight for each, or a mapping by name."
+        )
+    if not np.isfinite(rows).all():
+        raise ValueError("L has weights that are NaN or infinite. Give finite ones.")
+    if not rows.any(axis=1).all():
+        raise ValueError("L has a row of zeros, which tests nothing. Leave it out.")
+    for k, name in enumerate(tests.names):
+        if k not in tests.kept and rows[:, k].any():
+            raise ValueError(
+                f"L involves {name!r}, which was dropped as linearly dependent on the columns "
+                "before it. Take it out of L or out of the model."
+            )
+    return rows, list(range(len(rows))) if index is None else index
+
+
+def _named(row: Mapping[str, float] | pd.Series) -> Mapping[str, float]:
+    if isinstance(row, pd.Series):
+        if not row.index.is_unique:
+            name = row.index[row.index.duplicated()][0]
+            raise ValueError(f"L names {name!r} twice. Give each fixed effect one weight.")
+        return dict(row)
+    return row
+
+
+def _by_name(row: Mapping[str, float], tests: Tests) -> FloatArray:
+    out = np.zeros(len(tests.names))
+    for name, weight in row.items():
+        if name not in tests.names:
+            raise ValueError(
+                f"L names {name!r}, which is not a fixed effect. The model has "
+                f"{', '.join(map(repr, tests.names))}."
+            )
+        out[tests.names.index(name)] = weight
+    return out

@@ -1,0 +1,171 @@
+"""Whether a fit is at an optimum, and how well it is determined there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skmixed._covariance import gradient_matrix
+from skmixed._encode import Encoder
+from skmixed._fitted import fitted
+from skmixed._information import Chart, Information, TermChart, information
+from skmixed._threads import single_threaded_blas
+
+FloatArray = NDArray[np.float64]
+
+# The expected gain of a further step below which a point is an optimum: an
+# estimate is then off by at most the root of it, in standard errors.
+NEGLIGIBLE = 1e-6
+# Eigenvalues of the information in standard units below which a combination of
+# parameters is practically undetermined.
+FLAT = 1e-6
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """The conditions of an optimum, checked anew.
+
+    Attributes
+    ----------
+    status : str
+        How the search ended.
+    n_iter, n_factorizations : int
+        What it took.
+    gradient_norm : float
+        Length of the gradient of the criterion in the entries of the terms'
+        relative factors Λ, in standard units of the parameters.
+    expected_gain : float
+        By how much one more Newton step would lower the criterion.
+    boundary : DataFrame
+        A row for each term: ``group``, ``coefficients``, ``rank`` of its
+        covariance of ``size``, and ``slope``, the least slope of the criterion
+        into the directions in which the covariance is 0 (NaN: full rank). At an
+        optimum no slope is negative.
+    eigenvalues : ndarray
+        Of the observed information on the variance parameters, scaled to a unit
+        diagonal, ascending: near 0 where a combination of them is hardly
+        determined.
+    """
+
+    status: str
+    n_iter: int
+    n_factorizations: int
+    gradient_norm: float
+    expected_gain: float
+    boundary: pd.DataFrame
+    eigenvalues: FloatArray
+
+    @property
+    def is_optimum(self) -> bool:
+        """Whether no step promises a gain, inside or off the boundary."""
+        slopes = self.boundary["slope"].dropna()
+        return bool(self.expected_gain < NEGLIGIBLE and (slopes > -NEGLIGIBLE).all())
+
+    @property
+    def is_determined(self) -> bool:
+        """Whether the information has no eigenvalue near 0."""
+        return bool((self.eigenvalues > FLAT).all())
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.status} ({self.n_iter} steps, {self.n_factorizations} factorizations)",
+            f"Gradient, in standard units: {self.gradient_norm:.1e}; a further step would gain "
+            f"{self.expected_gain:.1e}.",
+        ]
+        lines += [
+            f"On the boundary: the covariance within {row['group']!r} has rank {row['rank']} of "
+            f"{row['size']}; the criterion's least slope off it is {row['slope']:.3g}."
+            for row in self.boundary.to_dict("records")
+            if row["rank"] < row["size"]
+        ]
+        if len(self.eigenvalues):
+            low, high = self.eigenvalues[[0, -1]]
+            lines.append(f"Information, eigenvalues: {low:.2g} to {high:.2g}.")
+        lines.append(
+            "This is an optimum."
+            if self.is_optimum
+            else "This is not an optimum: fit again with a larger max_iter or a smaller tol."
+        )
+        if not self.is_determined:
+            lines.append("Some combination of the variance parameters is hardly determined.")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def convergence(model: Any) -> Convergence:
+    """Check whether a fit is at an optimum, and how well determined.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted.
+
+    Returns
+    -------
+    Convergence
+        Gradient, expected gain, conditions on the boundary, and eigenvalues of
+        the information; `str` puts it in words.
+
+    Notes
+    -----
+    On the boundary, where a covariance Σ lacks rank, an optimum has a gradient G
+    in Σ with GΣ = 0 and G positive semidefinite on the null space of Σ (for
+    independent coefficients: no negative entry; for equal variances: no negative
+    trace).
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import convergence
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> convergence(model).is_optimum
+    True
+    """
+    view = fitted(model)
+    with single_threaded_blas():
+        info = information(view.factorization)
+        chart = Chart.of(info)
+        hessian = chart.hessian(info)
+    gradient = chart.with_sigma @ info.gradient
+    scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    standard = vectors.T @ (gradient / scale)
+    keep = values > FLAT * values[-1]
+    return Convergence(
+        status=view.estimate.status.value,
+        n_iter=view.estimate.n_iter,
+        n_factorizations=view.estimate.n_factorizations,
+        gradient_norm=float(np.linalg.norm(standard)),
+        expected_gain=float(0.5 * (standard[keep] ** 2 / values[keep]).sum()),
+        boundary=_boundary(view.encoder, chart, info),
+        eigenvalues=values if chart.terms else np.empty(0),
+    )
+
+
+def _boundary(encoder: Encoder, chart: Chart, info: Information) -> pd.DataFrame:
+    rows = []
+    for own in sorted(chart.terms, key=lambda c: c.term.index):
+        term = encoder.terms[own.term.index]
+        rank, slope = _off_boundary(own, info)
+        names = ", ".join(encoder.coefficient_names(term))
+        rows.append([encoder.factors[term.factor].name, names, len(own.lam), rank, slope])
+    return pd.DataFrame(rows, columns=["group", "coefficients", "size", "rank", "slope"])
+
+
+def _off_boundary(own: TermChart, info: Information) -> tuple[int, float]:
+    """Return the rank of Λ, and the least slope in the null space of its covariance."""
+    left, sizes, _ = np.linalg.svd(own.lam)
+    rank = int((sizes > 0).sum())
+    if rank == len(sizes):
+        return rank, np.nan
+    structure = own.term.term.structure
+    matrix = gradient_matrix(structure, info.gradient[:-1][own.tau], len(sizes))
+    null = left[:, rank:]
+    if len(structure.directions(2)) < 3:  # not every direction is allowed: the diagonal ones
+        null = np.eye(len(sizes))[:, np.diagonal(own.lam) == 0]
+    return rank, float(np.linalg.eigvalsh(null.T @ matrix @ null)[0])

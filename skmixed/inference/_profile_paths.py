@@ -1,0 +1,184 @@
+"""Likelihood profiles: how the deviance rises as one parameter moves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats as distributions
+
+from skmixed import _validation as validation
+from skmixed._fitted import fitted
+from skmixed._interval_ends import Target, interval
+from skmixed._profile import (
+    CorrelationTarget,
+    EffectTarget,
+    Profiler,
+    SdTarget,
+    SigmaTarget,
+)
+from skmixed._threads import single_threaded_blas
+from skmixed.exceptions import FitStatus
+from skmixed.inference._intervals import Parameter, parameters, wanted_components
+
+FloatArray = NDArray[np.float64]
+COLUMNS = ("component", "group", "name", "value", "zeta")
+
+
+def profile(
+    model: Any,
+    *,
+    level: float = 0.99,
+    components: str | Sequence[str] | None = None,
+    n_points: int = 6,
+) -> pd.DataFrame:
+    """Likelihood profiles of the parameters, as signed roots of deviance.
+
+    ζ(v) = sign(v − v̂)·√(d(v) − d(v̂)): d(v) is the least deviance with the parameter
+    held at v, v̂ the maximum-likelihood estimate. A straight line is a quadratic
+    deviance; bends and steps say where Wald intervals mislead. An interval of level
+    1 − α holds the values with ζ² below the 1 − α quantile of χ²(1).
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted.
+    level : float, default=0.99
+        Profiles extend to the ends of the intervals of this confidence level.
+    components : list of {"sd", "corr", "sigma", "fixed"}, default=None
+        Which parameters. None: all.
+    n_points : int, default=6
+        Values on each side of the estimate, in equal steps up to the end.
+
+    Returns
+    -------
+    DataFrame
+        Parameter by parameter with rising values, columns ``component``, ``group``,
+        ``name`` as in `confidence_intervals`; ``value``, on the scale of the
+        parameter; ``zeta``, without unit, 0 at the estimate. Columns of X that
+        were dropped have no rows.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not known, or the model reproduces y exactly.
+    TypeError
+        If `model` is no regressor of this package, or a number is of another kind.
+
+    See Also
+    --------
+    confidence_intervals : The ends of profiles, with ``method="profile"``.
+    skmixed.plotting.ProfileDisplay : A plot of them.
+
+    Notes
+    -----
+    Profiles are of the likelihood, also after a REML fit, so that ζ = 0 is at the
+    maximum-likelihood estimate. At a bound (an sd of 0, a correlation of ±1) a
+    profile ends, with the ζ that it has there. A side on which the searches end in
+    different optima, so that no end is found, is left out.
+
+    References
+    ----------
+    Bates, D. M. and Watts, D. G. (1988). Nonlinear Regression Analysis and Its
+    Applications, section 6.1. Bates, D. et al. (2015). J. Stat. Softw. 67(1),
+    section 5.1.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import profile
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> profile(model, components="sigma", level=0.95, n_points=2).round(2)
+      component     group name  value  zeta
+    0     sigma  residual       22.90 -1.96
+    1     sigma  residual       24.25 -0.93
+    2     sigma  residual       25.59  0.00
+    3     sigma  residual       27.22  1.03
+    4     sigma  residual       28.86  1.96
+    """
+    validation.check_level(level)
+    validation.check_number("n_points", n_points, integral=True)
+    wanted = wanted_components(components)
+    view = fitted(model)
+    if view.estimate.status is FitStatus.EXACT_FIT:
+        raise ValueError(
+            "The model reproduces y exactly, so that there is no likelihood to profile. Leave out "
+            "columns or groups."
+        )
+    rise = float(distributions.chi2.ppf(level, 1))
+    rows = [row for row in parameters(view) if row.component in wanted and _is_estimated(row)]
+    with single_threaded_blas():
+        profiler = Profiler.of(view.stats, view.model)
+        paths = [_path(profiler, row, rise, n_points) for row in rows]
+    points = [
+        (*row.labels, *point)
+        for row, path in zip(rows, paths, strict=True)
+        for point in zip(*path, strict=True)
+    ]
+    return pd.DataFrame(points, columns=list(COLUMNS))
+
+
+def _is_estimated(row: Parameter) -> bool:
+    return row.component != "fixed" or row.b >= 0
+
+
+def _path(
+    profiler: Profiler, row: Parameter, rise: float, n_points: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return values in rising order, and ζ."""
+    if row.component == "corr":
+        return _of_correlation(profiler, row, rise, n_points)
+    target: Target = SigmaTarget(profiler)
+    if row.component == "sd":
+        target = SdTarget(profiler, row.term, row.a)
+    elif row.component == "fixed":
+        target = EffectTarget(profiler, np.eye(len(profiler.solution.kept))[row.b], row.b)
+    ends = interval(target, profiler.deviance, rise)
+    values, rises = _rises(target, profiler.deviance, ends, n_points)
+    unit = np.sqrt(profiler.blocks.weight_unit) if row.component == "sigma" else 1.0
+    return unit * values, np.sign(values - target.best) * np.sqrt(rises)
+
+
+def _of_correlation(
+    profiler: Profiler, row: Parameter, rise: float, n_points: int
+) -> tuple[FloatArray, FloatArray]:
+    """Take the angle for the correlation, which falls as that rises.
+
+    Where an sd is 0 the correlation can be anything: the deviance rises no further
+    than to that of the model without it.
+    """
+    target = CorrelationTarget(profiler, row.term, row.a, row.b)
+    most = min(profiler.without(row.term, k) for k in (row.a, row.b)) - profiler.deviance
+    ends = target.bounds if most <= rise else interval(target, profiler.deviance, rise)
+    angles, rises = _rises(target, profiler.deviance, ends, n_points)
+    zeta = np.sign(target.best - angles) * np.sqrt(np.minimum(rises, max(most, 0.0)))
+    return np.cos(angles[::-1]), zeta[::-1]
+
+
+def _rises(
+    target: Target, deviance: float, ends: tuple[float, float], n_points: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return rising values from end to end, and how much the deviance rises there.
+
+    Evaluated from the top down: each search starts from the last one's result, the
+    first at the upper end, where that of the interval has stopped.
+    """
+    share = np.arange(1, n_points + 1) / n_points
+    # A side without an end is left out.
+    ends = (
+        target.best if np.isnan(ends[0]) else ends[0],
+        target.best if np.isnan(ends[1]) else ends[1],
+    )
+    above, below = ([target.best + s * (end - target.best) for s in share] for end in ends[::-1])
+    above[-1], below[-1] = ends[1], ends[0]
+    values = [*above[::-1], target.best, *below]
+    values = sorted(set(values), reverse=True)
+    rises = [0.0 if v == target.best else _deviance(target, v) - deviance for v in values]
+    return np.array(values[::-1]), np.maximum(rises[::-1], 0.0)
+
+
+def _deviance(target: Target, value: float) -> float:
+    return target.at_bound(value) if value in target.bounds else target.at(value)[0]

@@ -1,0 +1,174 @@
+"""How the variance of y divides: ICC, R² and the components behind them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmixed._fitted import fitted
+from skmixed._variance_shares import icc_of, r2_of, shares, variances
+
+
+def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
+    """Intraclass correlation: each grouping factor's share of the variance.
+
+    With one random intercept it is σ_b² / (σ_b² + σ²), the correlation of two
+    samples of one group (of two students of one school).
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+    adjusted : bool, default=True
+        True: share of the random and residual variance, given the fixed effects.
+        False: the variance of the fixed effects counts in the denominator too.
+
+    Returns
+    -------
+    Series
+        One value in [0, 1] per grouping factor; with several factors also their
+        sum, as ``total``.
+
+    Raises
+    ------
+    ValueError
+        If the model has no grouping factor.
+
+    See Also
+    --------
+    variance_decomposition : The variances behind the shares.
+
+    Notes
+    -----
+    With random slopes the variance within a group depends on the row: the
+    factor's variance is its mean over the rows, tr(Σ_k·Z_k'Z_k)/n for the
+    covariance Σ_k of one group's coefficients (Johnson, 2014). Each row counts
+    once, whatever its weight. σ² is the residual variance of a row of weight 1.
+
+    References
+    ----------
+    Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). J. R. Soc. Interface
+    14, 20170213, doi:10.1098/rsif.2017.0213.
+
+    Johnson, P. C. D. (2014). Methods Ecol. Evol. 5, 944–946,
+    doi:10.1111/2041-210X.12225.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import icc
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> icc(MixedLinearRegressor("Subject").fit(X, y)).round(4)
+    Subject    0.5893
+    Name: icc, dtype: float64
+    """
+    parts = fitted(model)
+    if not parts.encoder.factors:
+        raise ValueError(
+            "The model has no grouping factor (groups=None is ordinary least squares), so that "
+            "there is no intraclass correlation. Name the grouping columns in `groups`."
+        )
+    return icc_of(variances(parts), adjusted=adjusted)
+
+
+def r2(model: Any) -> pd.Series:
+    """Marginal and conditional R² of Nakagawa and Schielzeth.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+
+    Returns
+    -------
+    Series
+        ``marginal``: the share of the fixed effects in the variance;
+        ``conditional``: that of fixed and random effects. Without random effects
+        the two are equal.
+
+    See Also
+    --------
+    variance_decomposition : The variances behind the shares, and how they are
+        defined.
+
+    Notes
+    -----
+    These are shares of variances that the model estimates. `score` is another
+    thing, 1 − Σ(y − ŷ)²/Σ(y − ȳ)² on given rows.
+
+    References
+    ----------
+    Nakagawa, S. and Schielzeth, H. (2013). Methods Ecol. Evol. 4, 133–142,
+    doi:10.1111/j.2041-210x.2012.00261.x.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import r2
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> r2(MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)).round(4)
+    marginal       0.2787
+    conditional    0.7992
+    Name: r2, dtype: float64
+    """
+    return r2_of(variances(fitted(model)))
+
+
+def variance_decomposition(model: Any) -> pd.DataFrame:
+    """Variance of y by its parts: fixed effects, grouping factors, residual.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``fixed``, one per grouping factor, and ``residual``. Columns:
+
+        variance
+            On the squared scale of y.
+        sd
+            Its square root.
+        share
+            Of the sum of the variances.
+
+    See Also
+    --------
+    icc : Shares of the grouping factors.
+    r2 : Shares of the fixed effects, and of fixed and random effects.
+
+    Notes
+    -----
+    ``fixed`` is the sample variance of Xβ̂ over the rows, with divisor n − 1
+    (Nakagawa and Schielzeth, 2013). A factor's variance is the mean over the rows
+    of z'Σ_k z, tr(Σ_k·Z_k'Z_k)/n, which is the variance itself for a random
+    intercept (Johnson, 2014). Both count each row once, whatever its weight;
+    ``residual`` is σ², the residual variance of a row of weight 1.
+
+    References
+    ----------
+    Nakagawa, S. and Schielzeth, H. (2013). Methods Ecol. Evol. 4, 133–142,
+    doi:10.1111/j.2041-210x.2012.00261.x.
+
+    Johnson, P. C. D. (2014). Methods Ecol. Evol. 5, 944–946,
+    doi:10.1111/2041-210X.12225.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import variance_decomposition
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> variance_decomposition(model).round(3)
+               variance      sd  share
+    fixed       908.953  30.149  0.279
+    Subject    1698.071  41.208  0.521
+    residual    654.941  25.592  0.201
+    """
+    parts = variances(fitted(model))
+    return pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})

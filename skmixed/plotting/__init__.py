@@ -1,0 +1,28 @@
+"""Displays of a fitted model, in scikit-learn's manner; they need matplotlib.
+
+``Display.from_estimator(model, ...)`` computes and draws; the display keeps what it
+draws, and ``plot(ax=...)`` draws it again. Every function takes a fitted
+`MixedLinearRegressor`, or a Pipeline that ends in one.
+"""
+
+from skmixed.plotting._influence import InfluenceDisplay
+from skmixed.plotting._lines import FittedLinesDisplay
+from skmixed.plotting._pairs import RandomEffectsPairsDisplay
+from skmixed.plotting._profile import ProfileDisplay
+from skmixed.plotting._quantiles import RandomEffectsQQDisplay
+from skmixed.plotting._random_effects import RandomEffectsDisplay
+from skmixed.plotting._residuals import ResidualsDisplay
+from skmixed.plotting._shrinkage import ShrinkageDisplay
+from skmixed.plotting._variance import VarianceDecompositionDisplay
+
+__all__ = [
+    "FittedLinesDisplay",
+    "InfluenceDisplay",
+    "ProfileDisplay",
+    "RandomEffectsDisplay",
+    "RandomEffectsPairsDisplay",
+    "RandomEffectsQQDisplay",
+    "ResidualsDisplay",
+    "ShrinkageDisplay",
+    "VarianceDecompositionDisplay",
+]

@@ -1,0 +1,185 @@
+"""Axes, colors and labels that the displays share."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from skmixed._encode import INTERCEPT
+
+# Of the palette of Okabe and Ito, which color-blind readers tell apart.
+BLUE, ORANGE = "#0072B2", "#D55E00"
+DARK, GRAY, LIGHT = "#404040", "#8C8C8C", "#D9D9D9"
+LINE = {"color": GRAY, "linewidth": 0.8, "zorder": 1}
+
+LABEL_LENGTH = 30
+# Width of a letter as a share of the size of the type, a little above the mean.
+LETTER = 0.6
+# Points of type; below the least, labels are left out.
+TITLE_SIZE, LABEL_SIZE, LEAST_LABEL_SIZE, LINE_HEIGHT = 10.0, 8.0, 5.5, 1.25
+# From here on marks are small and pale, and are pixels in a PDF.
+MANY = 200
+
+
+def require_matplotlib(caller: str) -> None:
+    """Say how to get matplotlib, before any work."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs matplotlib, which is not installed. Install it with "
+            "`pip install skmixed[plot]`."
+        ) from error
+
+
+def single_axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
+    """Return the axes given, or those of a new figure."""
+    return panels(ax, 1, size=size)[0]
+
+
+def panels(
+    ax: Any, n: int, *, n_columns: int | None = None, size: tuple[float, float] | None = None
+) -> NDArray[Any]:
+    """Return n axes: new ones, those given, or parts of the place of a single one.
+
+    `size` is that of a new figure, in inches.
+    """
+    if isinstance(ax, list | tuple | np.ndarray):
+        given = np.asarray(ax, dtype=object).ravel()
+        if len(given) != n:
+            raise ValueError(
+                f"ax has {len(given)} axes, but the plot has {n} panels. Give {n}, one to divide, "
+                "or none."
+            )
+        return given
+    if ax is not None and n == 1:
+        return _array([ax])
+    n_columns = n_columns or n
+    shape = -(-n // n_columns), n_columns
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(*shape)
+    else:
+        figure, grid = ax.figure, _place_of(ax).subgridspec(*shape)
+    return _array([figure.add_subplot(grid[divmod(k, n_columns)]) for k in range(n)])
+
+
+def _place_of(ax: Any) -> Any:
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError(
+            "ax is not part of a grid, so that it cannot be divided into panels. Give one of "
+            "plt.subplots, or an array of axes."
+        )
+    ax.set_axis_off()
+    return place
+
+
+def _array(axes: Sequence[Any]) -> NDArray[Any]:
+    out = np.empty(len(axes), dtype=object)
+    out[:] = axes
+    return out
+
+
+def finish(ax: Any, *, x: str = "", y: str = "", title: str = "") -> None:
+    """Name the axes and take the frame's upper and right side away."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(GRAY)
+    ax.tick_params(color=GRAY, labelsize="small")
+    box = ax.get_window_extent()
+    unit = ax.figure.dpi / 72
+    if x:
+        ax.set_xlabel(_wrapped(x, box.width / unit))
+    if y:
+        ax.set_ylabel(_wrapped(y, box.height / unit))
+    if title:
+        ax.set_title(_wrapped(title, box.width / unit), fontsize=TITLE_SIZE)
+
+
+def _wrapped(text: str, room: float) -> str:
+    """Break text into lines of so many points, and shorten words that are longer."""
+    most = max(int(room / (LETTER * TITLE_SIZE)), 8)
+    lines = [
+        line
+        for part in text.split("\n")
+        for line in textwrap.wrap(part, most, break_long_words=False, break_on_hyphens=False)
+    ]
+    return literal("\n".join(shortened(line, most) for line in lines))
+
+
+def literal(text: str) -> str:
+    """Keep matplotlib from reading mathematics into names."""
+    return text.replace("$", r"\$")
+
+
+def shortened(text: str, length: int) -> str:
+    """Keep the beginning and the end of a text that is too long."""
+    if len(text) <= length:
+        return text
+    tail = length // 3
+    return f"{text[: length - tail - 1].rstrip()}…{text[-tail:].lstrip()}"
+
+
+def labels_of(levels: Iterable[Any], length: int = LABEL_LENGTH) -> list[str]:
+    """Write levels; long ones without the end that all have, then without the middle."""
+    texts = [" : ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in levels]
+    texts = [text.removesuffix(" 00:00:00") for text in texts]  # of a date
+    if len(texts) > 1 and max(map(len, texts)) > length:
+        ends = zip(*(text[::-1] for text in texts), strict=False)
+        common = len(list(takewhile(lambda letters: len(set(letters)) == 1, ends)))
+        if common > 1:
+            texts = [f"{text[:-common]}…" for text in texts]
+    return [literal(shortened(text, length)) for text in texts]
+
+
+def level_axis(ax: Any, levels: Sequence[Any], group: str, *, named: bool = True) -> None:
+    """Put levels on the vertical axis at 0, 1 …, or their number where labels do not fit."""
+    n = len(levels)
+    ax.set_ylim(-0.8, n - 0.2)
+    ax.set_yticks([])
+    if not named:
+        return
+    height = ax.get_window_extent().height * 72 / ax.figure.dpi
+    size = min(LABEL_SIZE, height / (n * LINE_HEIGHT))
+    if size < LEAST_LABEL_SIZE:
+        ax.set_ylabel(literal(f"{group} ({n:,} levels, sorted)"))
+        return
+    ax.set_yticks(np.arange(n), labels_of(levels))
+    ax.tick_params(axis="y", labelsize=size, length=0)
+    ax.set_ylabel(literal(group))
+
+
+def dots(ax: Any, x: ArrayLike, y: ArrayLike, **changes: Any) -> Any:
+    """Scatter points whose size and depth fall with their number."""
+    n = int(np.size(x))
+    many = n > MANY
+    style = {
+        "s": 20.0 if not many else float(np.clip(20.0 * MANY / n, 4.0, 12.0)),
+        "alpha": 0.85 if not many else float(np.clip(3.0 * MANY / n, 0.15, 0.6)),
+        "linewidths": 0.0,
+        "color": BLUE,
+        "rasterized": n > 10 * MANY,
+    }
+    return ax.scatter(x, y, **(style | changes))
+
+
+def thin(n: int) -> float:
+    """Width of lines, one a level."""
+    return 1.2 if n <= MANY // 4 else float(np.clip(1.2 * MANY / 4 / n, 0.3, 1.2))
+
+
+def name_of(y: Any) -> str:
+    """Name a response, by its own name if it has one."""
+    name = y.name if isinstance(y, pd.Series) else None
+    return "y" if name is None else str(name)
+
+
+def per(name: str) -> str:
+    """Return the unit of a coefficient."""
+    return "units of y" if name == INTERCEPT else "units of y per unit"

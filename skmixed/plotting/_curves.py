@@ -1,0 +1,133 @@
+"""Expected responses along one column of X, group by group."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from skmixed._encode import Encoder
+from skmixed._fitted import regressor_of
+from skmixed._given_rows import open_rows
+from skmixed._levels import IntArray
+from skmixed._table import numeric_column, open_table
+from skmixed._terms import ColumnName
+from skmixed._validation import open_metadata
+
+FloatArray = NDArray[np.float64]
+
+# Values of the column, and rows of a group over which expectations are averaged.
+N_VALUES, MOST_ROWS = 25, 200
+
+
+@dataclass(frozen=True)
+class Rows:
+    """X as a DataFrame or an array, and the grouping columns beside it."""
+
+    X: Any
+    groups: pd.DataFrame | None
+
+    @staticmethod
+    def of(model: Any, X: Any, groups: Any) -> "Rows":
+        table = open_table(X)
+        if not isinstance(X, pd.DataFrame):
+            columns = [table.get(j) for j in range(table.n_columns)]
+            named = None if table.names is None else dict(zip(table.names, columns, strict=True))
+            X = np.asarray(X) if named is None else pd.DataFrame(named)
+        is_named = regressor_of(model).groups is not None
+        metadata = open_metadata(groups, table.n_rows, is_named=is_named).columns
+        beside = {name: np.asarray(column) for name, column in metadata.items()}
+        return Rows(X, pd.DataFrame(beside) if beside else None)
+
+    def column(self, position: int) -> FloatArray:
+        table = open_table(self.X)
+        return numeric_column(table.get(position), table.label(position))
+
+    def taken(self, rows: IntArray) -> "Rows":
+        X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
+        return Rows(X, None if self.groups is None else self.groups.iloc[rows])
+
+    def with_column(self, position: int, values: FloatArray) -> "Rows":
+        if isinstance(self.X, pd.DataFrame):
+            X = self.X.copy()
+            X.isetitem(position, values)
+        else:
+            X = self.X.astype(np.result_type(self.X, np.float64), copy=True)
+            X[:, position] = values
+        return Rows(X, self.groups)
+
+    def expected(self, model: Any, *, with_effects: bool) -> FloatArray:
+        groups = self.groups if with_effects else None
+        return open_rows(model, self.X, groups, with_effects=with_effects).expected()
+
+
+def choose_column(model: Any, encoder: Encoder, k: int, rows: Rows, x: ColumnName | None) -> int:
+    """Return the position in X of the column to plot against.
+
+    None: the first slope of the factor, or else the first fixed one.
+
+    Raises
+    ------
+    ValueError
+        If X has no such column, or there is none to choose.
+    """
+    table = open_table(rows.X)
+    if x is None:
+        return _first_column(model, encoder, k, table.names)
+    known: list[Any] = list(table.names or ())
+    if not isinstance(x, str):
+        known = list(range(table.n_columns))
+    if x not in known:
+        listed = ", ".join(map(repr, known)) or "columns without names"
+        raise ValueError(f"x={x!r} is not a column of X. X has {listed}.")
+    return known.index(x)
+
+
+def _first_column(model: Any, encoder: Encoder, k: int, names: tuple[str, ...] | None) -> int:
+    slopes = [c for t in encoder.terms if t.factor == k for c in t.columns if c]
+    used = [*slopes, *(c for c in encoder.fixed if c)]
+    if isinstance(model, Pipeline) and len(model.steps) > 1:
+        # Behind the steps columns have other places, and may have other names.
+        candidates = [encoder.column_name(c).rpartition("__")[2] for c in used]
+        found = [name for name in candidates if name in (names or ())]
+        if found and names is not None:
+            return names.index(found[0])
+    elif used:
+        return encoder.numeric[used[0] - 1]
+    raise ValueError(
+        "x=None, but there is no numeric column to choose. Name a column of X to plot against."
+    )
+
+
+def curves(
+    model: Any, rows: Rows, codes: IntArray, shown: IntArray, position: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return values of the column, and each shown group's mean expected responses there.
+
+    With random effects and without, (n_shown, n_values) both: predictions with the
+    column set to a value, averaged over rows of the group.
+    """
+    own = [_spread(np.flatnonzero(codes == level)) for level in shown]
+    sizes = np.array([len(rows) for rows in own])
+    chosen = rows.taken(np.concatenate(own))
+    inside = np.isin(codes, shown)
+    column = rows.taken(np.flatnonzero(inside)).column(position)
+    values = np.linspace(column.min(), column.max(), N_VALUES)
+    repeated = chosen.taken(np.repeat(np.arange(sizes.sum()), N_VALUES))
+    repeated = repeated.with_column(position, np.tile(values, sizes.sum()))
+    starts = np.cumsum(sizes) - sizes
+    conditional, fixed = (
+        np.add.reduceat(repeated.expected(model, with_effects=w).reshape(-1, N_VALUES), starts)
+        / sizes[:, None]
+        for w in (True, False)
+    )
+    return values, conditional, fixed
+
+
+def _spread(rows: IntArray) -> IntArray:
+    """Take at most so many rows, evenly spaced."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(np.intp)]

@@ -1,0 +1,150 @@
+"""Pairs of random effects, over the distribution that was estimated for them."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from skmixed._fitted import fitted, regressor_of
+from skmixed._results import covariances
+from skmixed.plotting._axes import GRAY, LINE, dots, finish, panels, per, require_matplotlib
+from skmixed.plotting._choice import choose_group, choose_names
+
+FloatArray = NDArray[np.float64]
+SHARES = (0.5, 0.95)
+
+
+class RandomEffectsPairsDisplay:
+    """Random effects of each level, one coefficient against another.
+
+    The ellipses hold 50 % and 95 % of the estimated distribution of the effects;
+    BLUPs are shrunken, and lie closer together.
+
+    Parameters
+    ----------
+    effects : DataFrame of shape (n_levels, n_coefficients)
+        BLUPs, one of `random_effects_`.
+    covariance : DataFrame of shape (n_coefficients, n_coefficients)
+        Estimated covariance of one level's effects.
+    group : str
+        The grouping factor.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_pairs,)
+        One a pair, in the order of `pairs_`.
+    pairs_ : list of tuple of str
+        The coefficients on the horizontal and on the vertical axis.
+    figure_ : Figure
+        Their figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.plotting import RandomEffectsPairsDisplay
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> display = RandomEffectsPairsDisplay.from_estimator(model)
+    >>> display.pairs_
+    [('(Intercept)', 'Days')]
+    >>> matplotlib.pyplot.close(display.figure_)
+    """
+
+    def __init__(self, *, effects: pd.DataFrame, covariance: pd.DataFrame, group: str) -> None:
+        self.effects = effects
+        self.covariance = covariance
+        self.group = group
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        *,
+        group: str | None = None,
+        name: Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> "RandomEffectsPairsDisplay":
+        """Plot the random effects of a fitted model in pairs.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor or Pipeline
+            Fitted.
+        group : str, default=None
+            Grouping factor; None: the first one.
+        name : list of str, default=None
+            Two or more of its coefficients; None: all.
+        ax : Axes or array of Axes, default=None
+            Where to plot: one a pair, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        RandomEffectsPairsDisplay
+            With what it shows.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such factor, or fewer than two such coefficients.
+        ImportError
+            If matplotlib is not installed.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        opened = fitted(model)
+        k = choose_group(opened.encoder, group)
+        names, of_group = choose_names(opened.encoder, k, name), opened.encoder.factors[k].name
+        if len(names) < 2:
+            raise ValueError(
+                f"Pairs need two coefficients, but of {of_group!r} there is {names!r} alone. Use "
+                "RandomEffectsQQDisplay."
+            )
+        matrix = covariances(opened.encoder, opened.solution)[of_group].loc[names, names]
+        effects = regressor_of(model).random_effects_[of_group][names]
+        return cls(effects=effects, covariance=matrix, group=of_group).plot(ax)
+
+    def plot(self, ax: Any = None) -> "RandomEffectsPairsDisplay":
+        """Plot the pairs.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, default=None
+            One a pair, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        RandomEffectsPairsDisplay
+            The display itself.
+        """
+        require_matplotlib(f"{type(self).__name__}.plot")
+        self.pairs_ = list(combinations(self.effects.columns, 2))
+        n = len(self.pairs_)
+        n_columns = min(n, 3)
+        size = (max(4.8, 3.2 * n_columns), max(3.8, 3.0 * -(-n // n_columns)))
+        self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
+        self.figure_ = self.axes_[0].figure
+        for panel, (first, second) in zip(self.axes_, self.pairs_, strict=True):
+            own = [first, second]
+            panel.axhline(0.0, **LINE)
+            panel.axvline(0.0, **LINE)
+            for share in SHARES:
+                line = ellipse(self.covariance.loc[own, own].to_numpy(), share)
+                panel.plot(*line, color=GRAY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
+            dots(panel, self.effects[first], self.effects[second], zorder=3)
+            labels = {"x": f"{first} ({per(first)})", "y": f"{second} ({per(second)})"}
+            finish(panel, **labels, title=self.group if n == 1 else "")
+        return self
+
+
+def ellipse(covariance: FloatArray, share: float) -> FloatArray:
+    """Return points around the share of a normal distribution, (2, n)."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0) * chi2.ppf(share, 2))
+    angle = np.linspace(0.0, 2.0 * np.pi, 181)
+    return np.asarray(root @ np.stack([np.cos(angle), np.sin(angle)]))

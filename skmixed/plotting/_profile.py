@@ -1,0 +1,196 @@
+"""Likelihood profiles, with the intervals that they give."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.stats import norm
+
+from skmixed.inference import profile
+from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
+
+FloatArray = NDArray[np.float64]
+LEVELS = (0.5, 0.8, 0.95, 0.99)
+PARAMETER = ["component", "group", "name"]
+# Points of a drawn curve; intervals are read off it to about 1e-5 of their width.
+DRAWN = 400
+
+
+class ProfileDisplay:
+    """Profile ζ of each parameter, with intervals of 50, 80, 95 and 99 %.
+
+    Straight lines are those of quadratic deviances, of which Wald intervals are
+    right. Verticals are at the ends of the intervals.
+
+    Parameters
+    ----------
+    profile : DataFrame
+        Of `skmixed.inference.profile`.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_parameters,)
+        One a parameter, in the order of `profile`.
+    figure_ : Figure
+        Their figure.
+    intervals_ : DataFrame
+        Columns ``component``, ``group``, ``name``, ``level``, ``lower``, ``upper``,
+        read off the curves.
+
+    See Also
+    --------
+    skmixed.inference.profile : The numbers.
+    skmixed.inference.confidence_intervals : Intervals to more digits.
+
+    Notes
+    -----
+    As lme4's ``xyplot`` of a profile (Bates, D. et al. (2015). J. Stat. Softw. 67(1),
+    section 5.1). Curves are monotone cubic interpolations.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.plotting import ProfileDisplay
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> display = ProfileDisplay.from_estimator(model, components="sigma")
+    >>> display.intervals_[["level", "lower", "upper"]].round(2)
+       level  lower  upper
+    0   0.50  24.61  26.64
+    1   0.80  23.77  27.65
+    2   0.95  22.90  28.86
+    3   0.99  22.15  30.03
+    >>> matplotlib.pyplot.close(display.figure_)
+    """
+
+    def __init__(self, *, profile: pd.DataFrame) -> None:
+        self.profile = profile
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        *,
+        components: str | Sequence[str] | None = None,
+        n_points: int = 6,
+        ax: Any = None,
+    ) -> "ProfileDisplay":
+        """Profile a fitted model and plot it.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor or Pipeline
+            Fitted.
+        components : list of {"sd", "corr", "sigma", "fixed"}, default=None
+            Which parameters; None: all.
+        n_points : int, default=6
+            Values on each side of an estimate.
+        ax : Axes or array of Axes, default=None
+            Where to plot: one a parameter, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        ProfileDisplay
+            With what it shows.
+
+        Raises
+        ------
+        ValueError
+            If a component is not known or the model has none, or it reproduces y
+            exactly.
+        ImportError
+            If matplotlib is not installed.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        found = profile(model, level=LEVELS[-1], components=components, n_points=n_points)
+        if found.empty:
+            raise ValueError(
+                f"components={components!r}, of which the model has none. Use None for all."
+            )
+        return cls(profile=found).plot(ax)
+
+    def plot(self, ax: Any = None) -> "ProfileDisplay":
+        """Plot the profiles.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, default=None
+            One a parameter, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        ProfileDisplay
+            The display itself.
+        """
+        require_matplotlib(f"{type(self).__name__}.plot")
+        parts = list(self.profile.groupby(PARAMETER, sort=False))
+        n = len(parts)
+        n_columns = n if n <= 3 else -(-n // (-(-n // 4)))
+        size = (max(4.8, 0.8 + 2.3 * n_columns), 0.4 + 2.5 * -(-n // n_columns))
+        self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
+        self.figure_ = self.axes_[0].figure
+        rows: list[tuple[Any, ...]] = []
+        for j, (panel, (key, part)) in enumerate(zip(self.axes_, parts, strict=True)):
+            values, zeta = _curve(part)
+            limits = [(level, *_limits(values, zeta, level)) for level in LEVELS]
+            rows += [(*key, *limit) for limit in limits]
+            _draw(panel, values, zeta, limits)
+            finish(panel, x=_name(*map(str, key)), y="" if j % n_columns else "ζ")
+            panel.yaxis.label.set_rotation(0)
+            panel.tick_params(labelleft=j % n_columns == 0)
+            if (j + 1) % n_columns == 0 or j + 1 == n:
+                _mark_levels(panel)
+        self.intervals_ = pd.DataFrame(rows, columns=[*PARAMETER, "level", "lower", "upper"])
+        return self
+
+
+def _curve(part: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    value, zeta = part["value"].to_numpy(), part["zeta"].to_numpy()
+    fine = np.linspace(value[0], value[-1], DRAWN)
+    fine[-1] = value[-1]
+    return fine, np.maximum.accumulate(PchipInterpolator(value, zeta)(fine))
+
+
+def _limits(values: FloatArray, zeta: FloatArray, level: float) -> tuple[float, float]:
+    """Return where the curve reaches ±z, or its end."""
+    z = norm.ppf(0.5 + level / 2)
+    low, high = np.interp([-z, z], zeta, values)
+    return float(low), float(high)
+
+
+def _draw(
+    ax: Any, values: FloatArray, zeta: FloatArray, limits: list[tuple[float, float, float]]
+) -> None:
+    ax.axhline(0.0, color=GRAY, linewidth=0.8, zorder=1)
+    ends = np.array([limit[1:] for limit in limits]).ravel()
+    heights = np.interp(ends, values, zeta)
+    ax.vlines(ends, 0.0, heights, color=GRAY, linewidth=0.8, zorder=2)
+    ax.plot(values, zeta, color=BLUE, linewidth=1.5, zorder=3)
+    ax.set_ylim(-2.9, 2.9)
+    ax.set_yticks([-2, -1, 0, 1, 2])
+    ax.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
+
+
+def _mark_levels(ax: Any) -> None:
+    """Name the intervals at the right, at the heights of their ends."""
+    z = norm.ppf(0.5 + np.array(LEVELS) / 2)
+    right = ax.secondary_yaxis("right")
+    names = [f"{100 * level:g} %" for level in LEVELS]
+    right.set_yticks([*-z[::-1], *z], [*names[::-1], *names])
+    right.tick_params(labelsize="xx-small", color=GRAY, labelcolor=GRAY)
+    right.spines["right"].set_visible(False)
+
+
+def _name(component: str, group: str, name: str) -> str:
+    """Name a parameter and its scale."""
+    if component == "sigma":
+        return "σ (residual)"
+    if component == "sd":
+        return f"sd of {name} | {group}"
+    return f"corr. {name} | {group}" if component == "corr" else f"{name}, fixed"

@@ -1,0 +1,148 @@
+"""Random effects with their intervals, sorted: the caterpillar plot."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmixed._fitted import fitted
+from skmixed.inference import random_effects_table
+from skmixed.plotting._axes import (
+    BLUE,
+    LINE,
+    dots,
+    finish,
+    level_axis,
+    panels,
+    per,
+    require_matplotlib,
+    thin,
+)
+from skmixed.plotting._choice import choose_group, choose_names
+
+
+class RandomEffectsDisplay:
+    """Random effects of a grouping factor with intervals, sorted.
+
+    One panel a coefficient; all are in the order of the first one.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Rows of `skmixed.inference.random_effects_table` of one factor.
+    level : float
+        Coverage of the intervals.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_coefficients,)
+        One a coefficient.
+    figure_ : Figure
+        Their figure.
+    order_ : list
+        Levels from the bottom to the top.
+
+    See Also
+    --------
+    skmixed.inference.random_effects_table : The numbers.
+    ShrinkageDisplay : How far the groups were shrunken.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.plotting import RandomEffectsDisplay
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> display = RandomEffectsDisplay.from_estimator(model, name="Days")
+    >>> display.order_[-1]
+    '308'
+    >>> matplotlib.pyplot.close(display.figure_)
+    """
+
+    def __init__(self, *, effects: pd.DataFrame, level: float) -> None:
+        self.effects = effects
+        self.level = level
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        *,
+        group: str | None = None,
+        name: str | Sequence[str] | None = None,
+        level: float = 0.95,
+        ax: Any = None,
+    ) -> "RandomEffectsDisplay":
+        """Compute the random effects of a fitted model and plot them.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor or Pipeline
+            Fitted.
+        group : str, default=None
+            Grouping factor; None: the first one.
+        name : str or list of str, default=None
+            Its coefficients to show, the one to sort by first; None: all.
+        level : float, default=0.95
+            Coverage of the intervals, which are given the variances.
+        ax : Axes or array of Axes, default=None
+            Where to plot: one a coefficient, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        RandomEffectsDisplay
+            With what it shows.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such factor or coefficient.
+        ImportError
+            If matplotlib is not installed.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        encoder = fitted(model).encoder
+        k = choose_group(encoder, group)
+        names = choose_names(encoder, k, name)
+        table = random_effects_table(model, level=level)
+        table = table[(table["group"] == encoder.factors[k].name) & table["name"].isin(names)]
+        table = table.sort_values("name", key=lambda n: n.map(names.index), kind="stable")
+        return cls(effects=table.reset_index(drop=True), level=level).plot(ax)
+
+    def plot(self, ax: Any = None) -> "RandomEffectsDisplay":
+        """Plot the intervals.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, default=None
+            One a coefficient, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        RandomEffectsDisplay
+            The display itself.
+        """
+        require_matplotlib(f"{type(self).__name__}.plot")
+        names = list(dict.fromkeys(self.effects["name"]))
+        parts = [self.effects[self.effects["name"] == name] for name in names]
+        order = np.argsort(parts[0]["estimate"].to_numpy(), kind="stable")
+        self.order_ = parts[0]["level"].iloc[order].to_list()
+        self.axes_ = panels(ax, len(names), size=(max(4.8, 1.6 + 2.8 * len(names)), 4.8))
+        self.figure_ = self.axes_[0].figure
+        for j, (panel, name, part) in enumerate(zip(self.axes_, names, parts, strict=True)):
+            _draw(panel, part.iloc[order])
+            level_axis(panel, self.order_, self.effects["group"].iloc[0], named=j == 0)
+            interval = f"{100 * self.level:g} % interval"
+            finish(panel, x=f"{per(name)}\n({interval})", title=name)
+        return self
+
+
+def _draw(ax: Any, part: pd.DataFrame) -> None:
+    place = np.arange(len(part))
+    ax.axvline(0.0, **LINE)
+    ax.hlines(place, part["lower"], part["upper"], color=BLUE, linewidth=thin(len(part)), alpha=0.6)
+    dots(ax, part["estimate"], place, alpha=1.0, zorder=3)

@@ -1,0 +1,237 @@
+"""Residuals against fitted values, normal quantiles, and by group."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from skmixed import diagnostics
+from skmixed._fitted import fitted
+from skmixed._given_rows import open_rows
+from skmixed._validation import check_choice
+from skmixed.plotting._axes import (
+    BLUE,
+    DARK,
+    LINE,
+    ORANGE,
+    dots,
+    finish,
+    level_axis,
+    panels,
+    require_matplotlib,
+    thin,
+)
+from skmixed.plotting._choice import choose_group
+from skmixed.plotting._normal import quantile_plot
+
+PANELS = ("fitted", "qq", "group")
+SCALES = {
+    "conditional": "conditional residual (units of y)",
+    "marginal": "marginal residual (units of y)",
+    "pearson": "Pearson residual",
+    "standardized": "standardized residual",
+}
+# Means of residuals are over bins of so many rows and more.
+BIN, MOST_BINS, LEAST_ROWS = 40, 20, 120
+
+
+class ResidualsDisplay:
+    """Residuals against fitted values, against normal quantiles, and by group.
+
+    The line over the first panel is the mean of the residuals in bins of equal
+    counts. The band of the second holds 95 % of each ordered value of independent
+    normal residuals. The third shows each group's range, quartiles and median.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``fitted``, ``residual`` and, with a grouping factor, ``level``.
+    kind : str
+        Kind of the residuals.
+    scale : float
+        Standard deviation that the residuals should have: the slope of the line
+        over normal quantiles.
+    group : str or None
+        The grouping factor.
+    panels : tuple of str
+        What is plotted.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_panels,)
+        In the order of `panels`.
+    figure_ : Figure
+        Their figure.
+
+    See Also
+    --------
+    skmixed.diagnostics.residuals : The numbers.
+
+    Notes
+    -----
+    BLUPs are shrunken, so that conditional residuals rise somewhat with the fitted
+    values where groups are small, also if the model is right.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.plotting import ResidualsDisplay
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> display = ResidualsDisplay.from_estimator(model, X, y)
+    >>> display.rows.head(2).round(2)
+       fitted  residual  level
+    0  253.66     -0.18    308
+    1  273.33     -0.63    308
+    >>> matplotlib.pyplot.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        *,
+        rows: pd.DataFrame,
+        kind: str,
+        scale: float,
+        group: str | None,
+        panels: tuple[str, ...],
+    ) -> None:
+        self.rows = rows
+        self.kind = kind
+        self.scale = scale
+        self.group = group
+        self.panels = panels
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        kind: str = "standardized",
+        sample_weight: ArrayLike | None = None,
+        groups: Any = None,
+        group: str | None = None,
+        panels: str | Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> "ResidualsDisplay":
+        """Compute the residuals of rows and plot them.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor or Pipeline
+            Fitted.
+        X : frame or array-like of shape (n_samples, n_features)
+            Rows of the fit.
+        y : array-like of shape (n_samples,)
+            Their responses.
+        kind : {"standardized", "pearson", "conditional", "marginal"}
+            Kind of the residuals, as in `skmixed.diagnostics.residuals`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights; needed by the first two kinds if the fit had weights.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        group : str, default=None
+            Grouping factor; None: the first one.
+        panels : list of {"fitted", "qq", "group"}, default=None
+            What to plot; None: all, ``"group"`` if the model has groups.
+        ax : Axes or array of Axes, default=None
+            Where to plot: one a panel, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        ResidualsDisplay
+            With what it shows.
+
+        Raises
+        ------
+        ValueError
+            If the rows do not match the model, or it has no such factor, or a
+            parameter is not known.
+        ImportError
+            If matplotlib is not installed.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        encoder, solution = fitted(model).encoder, fitted(model).solution
+        shown = _choose_panels(panels, has_groups=bool(encoder.factors))
+        found = diagnostics.residuals(model, X, y, kind, sample_weight=sample_weight, groups=groups)
+        given = open_rows(model, X, groups, with_effects=kind != "marginal")
+        rows = pd.DataFrame({"fitted": given.expected(), "residual": found}, index=given.index)
+        name = None
+        if group is not None or "group" in shown:
+            k = choose_group(encoder, group)
+            name, factor = encoder.factors[k].name, encoder.factors[k]
+            given = open_rows(model, X, groups)
+            codes = factor.codes(given.table, given.metadata)
+            rows["level"] = pd.Categorical.from_codes(codes, factor.index.to_flat_index())
+        scale = 1.0 if kind == "standardized" else solution.sigma
+        if kind == "marginal":
+            scale = float(np.std(found))
+        return cls(rows=rows, kind=kind, scale=scale, group=name, panels=shown).plot(ax)
+
+    def plot(self, ax: Any = None) -> "ResidualsDisplay":
+        """Plot the panels.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, default=None
+            One a panel, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        ResidualsDisplay
+            The display itself.
+        """
+        require_matplotlib(f"{type(self).__name__}.plot")
+        n = len(self.panels)
+        self.axes_ = panels(ax, n, size=(max(4.8, 3.4 * n), 3.8))
+        self.figure_ = self.axes_[0].figure
+        draw = {"fitted": self._plot_fitted, "qq": self._plot_quantiles, "group": self._plot_groups}
+        known = self.rows[self.rows["residual"].notna()]
+        for panel, name in zip(self.axes_, self.panels, strict=True):
+            draw[name](panel, known)
+        return self
+
+    def _plot_fitted(self, ax: Any, rows: pd.DataFrame) -> None:
+        ax.axhline(0.0, **LINE)
+        dots(ax, rows["fitted"], rows["residual"])
+        n_bins = min(len(rows) // BIN, MOST_BINS)
+        if len(rows) >= LEAST_ROWS and rows["fitted"].nunique() > n_bins:
+            bins = pd.qcut(rows["fitted"], n_bins, duplicates="drop")
+            means = rows.groupby(bins, observed=True)[["fitted", "residual"]].mean()
+            ax.plot(means["fitted"], means["residual"], color=ORANGE, linewidth=1.5, zorder=4)
+        finish(ax, x="fitted value (units of y)", y=SCALES[self.kind])
+
+    def _plot_quantiles(self, ax: Any, rows: pd.DataFrame) -> None:
+        quantile_plot(ax, rows["residual"].to_numpy(), center=0.0, scale=self.scale)
+        finish(ax, x="normal quantile", y=SCALES[self.kind])
+
+    def _plot_groups(self, ax: Any, rows: pd.DataFrame) -> None:
+        grouped = rows.groupby("level", observed=True)["residual"]
+        shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+        table = pd.DataFrame({str(share): grouped.quantile(share) for share in shares})
+        table = table.sort_values("0.5", kind="stable")
+        low, first, median, third, high = table.to_numpy().T
+        place, width = np.arange(len(median)), thin(len(median))
+        ax.axvline(0.0, **LINE)
+        ax.hlines(place, low, high, color=BLUE, linewidth=width, alpha=0.3)
+        ax.hlines(place, first, third, color=BLUE, linewidth=3.0 * width, alpha=0.7)
+        dots(ax, median, place, color=DARK, alpha=1.0, zorder=3)
+        level_axis(ax, list(table.index), str(self.group))
+        finish(ax, x=SCALES[self.kind])
+
+
+def _choose_panels(wanted: str | Sequence[str] | None, *, has_groups: bool) -> tuple[str, ...]:
+    if wanted is None:
+        return PANELS if has_groups else PANELS[:2]
+    chosen = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    if not chosen:
+        raise ValueError(f"panels={wanted!r} names no panel. Use None for all.")
+    for name in chosen:
+        check_choice("panels", name, PANELS)
+    return chosen

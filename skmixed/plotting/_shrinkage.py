@@ -1,0 +1,250 @@
+"""No pooling, partial pooling and complete pooling."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmixed._fitted import fitted
+from skmixed.plotting._axes import (
+    DARK,
+    GRAY,
+    LINE,
+    MANY,
+    ORANGE,
+    dots,
+    finish,
+    level_axis,
+    per,
+    require_matplotlib,
+    single_axes,
+    thin,
+)
+from skmixed.plotting._choice import choose_group, choose_names
+from skmixed.plotting._pooling import pooling
+
+NO, PARTIAL, COMPLETE = "no pooling", "partial pooling", "complete pooling"
+# Of many groups, the share of own fits on each side that may lie beyond the axes.
+BEYOND = 0.005
+
+
+class ShrinkageDisplay:
+    """Each group's own fit, its BLUP and the fixed effects.
+
+    With one coefficient a line for each group; with two a plane, in which arrows
+    lead from the groups' own fits to their BLUPs.
+
+    Parameters
+    ----------
+    no_pooling, partial_pooling : DataFrame of shape (n_levels, 1 or 2)
+        Coefficients of each level: least squares of its own rows (NaN where those
+        do not determine them), and fixed plus random effects.
+    complete_pooling : Series of shape (1 or 2,)
+        The fixed effects; 0 for a column without one.
+    group : str
+        The grouping factor.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where it is plotted.
+    figure_ : Figure
+        Its figure.
+
+    Notes
+    -----
+    A group's own fit is least squares of y less the fixed effects of other columns
+    and the random effects of other factors, read off the cross-products of the fit.
+    With A = Z_j'W_jZ_j, the products of its rows, the BLUP is the mean of own fit c
+    and fixed effects β, weighted by precisions: (A/σ² + Σ⁻¹)⁻¹(A c/σ² + Σ⁻¹β).
+    See Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and
+    Multilevel/Hierarchical Models, chapter 12.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.plotting import ShrinkageDisplay
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> display = ShrinkageDisplay.from_estimator(model)
+    >>> display.no_pooling.loc[["308"]].round(2)
+             (Intercept)   Days
+    Subject
+    308           244.19  21.76
+    >>> display.partial_pooling.loc[["308"]].round(2)
+             (Intercept)   Days
+    Subject
+    308           253.66  19.67
+    >>> matplotlib.pyplot.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        *,
+        no_pooling: pd.DataFrame,
+        partial_pooling: pd.DataFrame,
+        complete_pooling: pd.Series,
+        group: str,
+    ) -> None:
+        self.no_pooling = no_pooling
+        self.partial_pooling = partial_pooling
+        self.complete_pooling = complete_pooling
+        self.group = group
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        *,
+        group: str | None = None,
+        name: str | Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> "ShrinkageDisplay":
+        """Compute the three kinds of coefficients and plot them.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor or Pipeline
+            Fitted.
+        group : str, default=None
+            Grouping factor; None: the first one.
+        name : str or list of two str, default=None
+            One of its coefficients, or two; None: the first two.
+        ax : Axes, default=None
+            Where to plot; None: a new figure.
+
+        Returns
+        -------
+        ShrinkageDisplay
+            With what it shows.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such factor or coefficient, or more than two are
+            named.
+        ImportError
+            If matplotlib is not installed.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        opened = fitted(model)
+        k = choose_group(opened.encoder, group)
+        names = choose_names(opened.encoder, k, name)
+        if name is not None and len(names) > 2:
+            raise ValueError(f"name={list(names)!r} has {len(names)} coefficients. Name up to two.")
+        names, found = names[:2], pooling(opened, k)
+        return cls(
+            no_pooling=found.none[names],
+            partial_pooling=found.partial[names],
+            complete_pooling=found.complete[names],
+            group=opened.encoder.factors[k].name,
+        ).plot(ax)
+
+    def plot(self, ax: Any = None) -> "ShrinkageDisplay":
+        """Plot them.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to plot; None: a new figure.
+
+        Returns
+        -------
+        ShrinkageDisplay
+            The display itself.
+        """
+        require_matplotlib(f"{type(self).__name__}.plot")
+        self.ax_ = single_axes(ax)
+        self.figure_ = self.ax_.figure
+        if self.no_pooling.shape[1] == 1:
+            self._plot_lines(self.ax_)
+        else:
+            self._plot_plane(self.ax_)
+        legend = self.ax_.legend(
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=3,
+            frameon=False,
+            fontsize="small",
+            handletextpad=0.4,
+            columnspacing=1.4,
+        )
+        for handle in legend.legend_handles:
+            handle.set_alpha(1.0)
+            if hasattr(handle, "set_sizes"):
+                handle.set_sizes([24.0])
+        return self
+
+    def _limit(self, ax: Any) -> None:
+        """Leave the wildest of many own fits beyond the axes, and say how many."""
+        own, partial = self.no_pooling.to_numpy(), self.partial_pooling.to_numpy()
+        if len(own) <= MANY:
+            return
+        shares = [BEYOND, 1.0 - BEYOND]
+        inner = np.concatenate([np.nanquantile(own, shares, axis=0), partial])
+        low, high = inner.min(axis=0), inner.max(axis=0)
+        margin = 0.05 * (high - low)
+        low, high = low - margin, high + margin
+        for set_limits, *ends in zip((ax.set_xlim, ax.set_ylim), low, high, strict=False):
+            set_limits(*ends)
+        beyond = int(((own < low) | (own > high)).any(axis=1).sum())
+        if beyond:
+            text = f"{beyond} own fits beyond the axes"
+            place = {"xycoords": "axes fraction", "ha": "right", "va": "bottom"}
+            ax.annotate(text, (0.99, 0.01), fontsize="x-small", color=DARK, **place)
+
+    def _plot_lines(self, ax: Any) -> None:
+        name = self.complete_pooling.index[0]
+        order = np.argsort(self.partial_pooling[name].to_numpy(), kind="stable")
+        own = self.no_pooling[name].to_numpy()[order]
+        partial = self.partial_pooling[name].to_numpy()[order]
+        place, n = np.arange(len(order)), len(order)
+        ax.axvline(self.complete_pooling.iloc[0], **(LINE | {"color": ORANGE}), label=COMPLETE)
+        ax.hlines(place, own, partial, color=GRAY, linewidth=thin(n))
+        size = {"s": 24.0} if n <= MANY else {}
+        dots(ax, own, place, **_hollow(n), **size, label=NO)
+        dots(ax, partial, place, alpha=1.0, zorder=3, label=PARTIAL)
+        levels = self.partial_pooling.index.to_flat_index()[order]
+        level_axis(ax, levels.to_list(), self.group)
+        self._limit(ax)
+        finish(ax, x=f"{name} ({per(name)})")
+
+    def _plot_plane(self, ax: Any) -> None:
+        first, second = self.complete_pooling.index
+        own, partial = self.no_pooling.to_numpy(), self.partial_pooling.to_numpy()
+        step, n = partial - own, len(own)
+        ax.quiver(
+            *own.T,
+            *step.T,
+            angles="xy",
+            scale_units="xy",
+            scale=1.0,
+            color=GRAY,
+            width=0.003 if n <= MANY else 0.0015,
+            headwidth=5.0,
+            alpha=0.8 if n <= MANY else 0.25,
+            minlength=0.0,
+        )
+        dots(ax, *own.T, **_hollow(n), label=NO)
+        dots(ax, *partial.T, zorder=3, label=PARTIAL)
+        style = {"color": ORANGE, "marker": "D", "s": 40.0, "edgecolors": "white", "zorder": 4}
+        ax.scatter(*self.complete_pooling, **style, label=COMPLETE)
+        self._limit(ax)
+        finish(ax, x=f"{first} ({per(first)})", y=f"{second} ({per(second)})")
+
+
+def _hollow(n: int) -> dict[str, Any]:
+    """Style circles, or paler dots where there are many."""
+    if n > MANY:
+        return {"color": DARK, "zorder": 2}
+    return {
+        "facecolors": "white",
+        "edgecolors": DARK,
+        "linewidths": 0.9,
+        "color": None,
+        "zorder": 2,
+    }

@@ -1,0 +1,163 @@
+"""Fits on a cluster of several processes, one of which may die."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from test_chunks import SAME, assert_same_fit, assert_same_statistics, rows
+
+from skmixed import MixedLinearRegressor
+from skmixed.distributed import dask_statistics, fit_dask
+
+# Third parties' own: sockets and event loops closed late, and a nanny's farewell.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def frame(seed, n=600):
+    X, y, weights = rows(seed, n)
+    return X.assign(y=y, w=weights)
+
+
+MODEL = MixedLinearRegressor(["g", ("g", "h")], fixed=["x", "z"])
+
+
+@pytest.mark.parametrize("weight", [None, "w"])
+@pytest.mark.parametrize("n_partitions", [1, 2, 20])
+def test_partitions_add_up(client, weight, n_partitions):
+    rows = frame(0) if weight else frame(0).drop(columns="w")
+    ddf = dd.from_pandas(rows, npartitions=n_partitions, sort=False)
+    model = clone(MODEL)
+    assert fit_dask(model, ddf, target="y", sample_weight=weight) is model
+    X = rows[["x", "z", "g", "h", "k"]]
+    whole = clone(MODEL).fit(X, rows["y"], rows[weight] if weight else None)
+    assert_same_statistics(whole, model)
+    assert_same_fit(whole, model)
+
+
+def slow_part(bounds, folder):
+    """A partition that takes a while, and leaves the number of its process."""
+    start, stop = bounds
+    (Path(folder) / f"{os.getpid()}-{start}").touch()
+    time.sleep(0.2)
+    return frame(1).iloc[start:stop]
+
+
+def test_a_worker_killed_during_the_run(client, tmp_path):
+    bounds = [(start, start + 25) for start in range(0, 600, 25)]
+    ddf = dd.from_map(slow_part, bounds, folder=str(tmp_path), meta=frame(1).iloc[:0])
+    expected = clone(MODEL).fit(frame(1).drop(columns=["y", "w"]), frame(1)["y"], frame(1)["w"])
+
+    undisturbed = dask_statistics(MODEL, ddf, target="y", sample_weight="w")
+    for file in tmp_path.iterdir():
+        file.unlink()
+    future = client.submit(time.sleep, 0)  # the client answers
+    future.result()
+    before = {info["pid"] for info in client.run(_identity).values()}
+    killer = _KillOnce(tmp_path, before)
+    killer.start()
+    model = fit_dask(clone(MODEL), ddf, target="y", sample_weight="w")
+    killer.join()
+    assert killer.killed in before
+    after = {info["pid"] for info in client.run(_identity).values()}
+    assert killer.killed not in after
+    assert_same_statistics(expected, model)
+    assert_same_fit(expected, model)
+    assert_array_equal(model._stats.total, undisturbed.products.total)
+    assert_array_equal(model._stats.factors[1].sums, undisturbed.products.factors[1].sums)
+
+
+def _identity():
+    return {"pid": os.getpid()}
+
+
+class _KillOnce:
+    """Kills the first worker that has begun its second partition."""
+
+    def __init__(self, folder, workers):
+        import threading
+
+        self.folder, self.workers, self.killed = folder, workers, None
+        self.thread = threading.Thread(target=self.run)
+
+    def start(self):
+        self.thread.start()
+
+    def join(self):
+        self.thread.join(60)
+
+    def run(self):
+        deadline = time.monotonic() + 50
+        while self.killed is None and time.monotonic() < deadline:
+            begun = [int(file.name.partition("-")[0]) for file in self.folder.iterdir()]
+            busy = [pid for pid in self.workers if begun.count(pid) >= 2]
+            if busy:
+                os.kill(busy[0], signal.SIGKILL)
+                self.killed = busy[0]
+            time.sleep(0.01)
+
+
+def test_partitions_without_rows(client):
+    rows = frame(2)
+    rows.loc[:199, "w"] = 0.0
+    ddf = dd.from_pandas(rows, npartitions=6, sort=False)
+    ddf = dd.concat([ddf[ddf["x"] > np.inf], ddf])
+    model = fit_dask(clone(MODEL), ddf, target="y", sample_weight="w")
+    whole = clone(MODEL).fit(rows.drop(columns=["y", "w"]), rows["y"], rows["w"])
+    assert_same_statistics(whole, model)
+    with pytest.raises(ValueError, match="ddf has no rows of positive weight"):
+        fit_dask(clone(MODEL), ddf[ddf["x"] > np.inf], target="y", sample_weight="w")
+
+
+def test_bad_input(client):
+    rows = frame(3)
+    ddf = dd.from_pandas(rows, npartitions=4, sort=False)
+    model = clone(MODEL)
+    with pytest.raises(
+        ValueError, match="target='Y' is not a column of ddf, which has columns 'x'"
+    ):
+        fit_dask(model, ddf, target="Y")
+    with pytest.raises(ValueError, match="sample_weight='v' is not a column of ddf"):
+        fit_dask(model, ddf, target="y", sample_weight="v")
+    with pytest.raises(TypeError, match=r"ddf is of type DataFrame. Give a dask.dataframe"):
+        fit_dask(model, rows, target="y")
+    rows.loc[300, "x"] = np.nan
+    ddf = dd.from_pandas(rows, npartitions=4, sort=False)
+    with pytest.raises(
+        ValueError, match=r"In partition 2 \(counted from 0\): Column 'x' contains NaN .* row 0"
+    ):
+        fit_dask(model, ddf, target="y", sample_weight="w")
+    assert set(vars(model)) == set(model.get_params())
+
+
+def test_statistics_of_a_cluster_add_to_others(client):
+    rows = frame(4)
+    half = dd.from_pandas(rows[:300], npartitions=2, sort=False)
+    own = dask_statistics(MODEL, half, target="y", sample_weight="w")
+    rest = MODEL.statistics(rows[300:].drop(columns=["y", "w"]), rows["y"][300:], rows["w"][300:])
+    model = clone(MODEL).fit_statistics(own + rest)
+    whole = clone(MODEL).fit(rows.drop(columns=["y", "w"]), rows["y"], rows["w"])
+    assert model.criterion_ == pytest.approx(whole.criterion_, rel=SAME)
+    assert isinstance(rows, pd.DataFrame)
