@@ -44,7 +44,7 @@ class Table:
         return replace(self, get=lambda j: self.get(j)[keep], n_rows=n_rows, matrix=None)
 
 
-def open_table(X: Any, estimator: object = None) -> Table:
+def open_table(X: Any, estimator: object = None, accept_sparse: bool = True) -> Table:
     """Return the columns of a frame (pandas, polars, pyarrow …), array or sparse matrix."""
     if isinstance(X, pd.DataFrame):
         names = tuple(X.columns) if all(isinstance(c, str) for c in X.columns) else None
@@ -55,7 +55,7 @@ def open_table(X: Any, estimator: object = None) -> Table:
         return _checked(table, estimator)
     array: Any = check_array(
         _keeping_types(X),
-        accept_sparse=True,
+        accept_sparse=accept_sparse,
         dtype=None,
         ensure_all_finite=False,
         estimator=estimator,

@@ -327,7 +327,7 @@ def _open(X: Any, estimator: object) -> Table:
     if isinstance(X, list | tuple):
         is_text = check_array(X, dtype=None, ensure_all_finite=False).dtype.kind in "US"
         X = np.array(X, dtype=object) if is_text else X
-    return open_table(X, estimator)
+    return open_table(X, estimator, accept_sparse=False)
 
 
 def _numeric_target(y: Any, n_rows: int, estimator: object) -> FloatArray:

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -450,6 +451,13 @@ def test_messages_about_parameters():
     fails("column 'x0' are 'ab', of type str", categories=["ab"], error=TypeError)
     fails("column 'x0' list 1 more than once", categories=[[1, 2, 1]])
     fails("column 'x0' list None more than once", categories=[[1, None, np.nan]])
+
+
+def test_a_sparse_matrix_is_refused(data, fitted):
+    X = sp.csr_array(np.eye(4, 2))
+    for call in (lambda: MixedEffectEncoder().fit(X, np.arange(4.0)), lambda: fitted.transform(X)):
+        with pytest.raises(TypeError, match="Sparse data was passed"):
+            call()
 
 
 def test_messages_about_the_target():
