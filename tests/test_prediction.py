@@ -209,7 +209,7 @@ def test_without_groups_it_is_the_interval_of_least_squares():
     X = X[["x", "z"]]
     model = MixedLinearRegressor().fit(X, y)
     design = np.column_stack([np.ones(60), X])
-    beta, squares = np.linalg.lstsq(design, y)[:2]
+    beta, squares = np.linalg.lstsq(design, y, rcond=None)[:2]
     new = np.array([[0.5, -1.0], [30.0, 2.0]])
     rows = np.column_stack([np.ones(2), new])
     h = np.einsum("ij,jk,ik->i", rows, np.linalg.inv(design.T @ design), rows)
