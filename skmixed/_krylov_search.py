@@ -119,7 +119,7 @@ class KrylovDescent:
         state = self._at(start, 0.0)
         point, radius, may_vanish = state.point(), np.inf, True
         while not state.fixed.core.is_exact_fit:
-            if self.n_iter == self.max_iter or not point.is_finite:
+            if self.n_iter == self.max_iter or not point.is_usable:
                 return self._end(state, FitStatus.MAX_ITER)
             step, length, is_interior = point.step(radius)
             expected = point.decrease(step)

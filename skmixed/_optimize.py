@@ -106,7 +106,7 @@ class _Descent:
         radius = np.inf
         may_vanish, before = True, np.inf
         while not self.latest.is_exact_fit:
-            if self.n_iter == self.max_iter or not point.is_finite:
+            if self.n_iter == self.max_iter or not point.is_usable:
                 return self._end_at(point, FitStatus.MAX_ITER)
             self.n_iter += 1
             step, length, is_interior = point.step(radius)

@@ -25,9 +25,11 @@ class Point:
     metric: FloatArray
 
     @property
-    def is_finite(self) -> bool:
-        """Whether there is a model to step by."""
-        return bool(np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all())
+    def is_usable(self) -> bool:
+        """Whether there is a model to step by, beyond rounding."""
+        is_finite = np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all()
+        has_scale = not self.gradient.any() or np.diagonal(self.metric).max() > 0
+        return bool(is_finite and has_scale)
 
     def moved(self, step: FloatArray) -> Lam:
         out, start = [], 0

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,3 +67,18 @@ def test_least_squares_has_nothing_to_search():
     found = convergence(MixedLinearRegressor().fit(rng.normal(size=(20, 2)), rng.normal(size=20)))
     assert found.is_optimum
     assert not len(found.boundary)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_flat_criterion_ends_the_search(seed):
+    """Where rounding leaves no information, steps would go anywhere."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"g": np.arange(60)})
+    weights = 1.0 + 1e-2 * rng.normal(size=60)
+    with warnings.catch_warnings():
+        # Whether the search ends as converged depends on rounding.
+        warnings.simplefilter("ignore")
+        model = MixedLinearRegressor("g").fit(frame, rng.normal(size=60), sample_weight=weights)
+    assert model.n_iter_ < 200
+    # From θ = 1e6 on, θ² dwarfs the residual beyond double precision.
+    assert np.all(model.theta_ < 1e6)
