@@ -6,7 +6,7 @@ from pathlib import Path
 
 import skmixed
 
-sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+sys.path.insert(0, str(Path(__file__).parent / "_site"))
 
 project = "skmixed"
 author = "the skmixed developers"
@@ -28,7 +28,7 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
 
 # Markdown.
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_site = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 

@@ -1,4 +1,4 @@
-"""Draw the picture of the README: `python docs/pictures.py`."""
+"""Draw the picture of the README: `python docs/_site/pictures.py`."""
 
 from pathlib import Path
 
@@ -17,4 +17,4 @@ model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
 figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 ShrinkageDisplay.from_estimator(model, ax=ax)
 ax.set(xlabel="Reaction time on day 0 (ms)", ylabel="Slowing per day (ms)")
-figure.savefig(Path(__file__).parent / "_static" / "shrinkage.png", dpi=150)
+figure.savefig(Path(__file__).parents[1] / "_static" / "shrinkage.png", dpi=150)
