@@ -1,0 +1,69 @@
+"""
+Repeated measurements: reaction times without sleep
+===================================================
+
+Eighteen subjects slept three hours a night and were tested on ten days. Their ten reaction times
+are not ten independent observations: some subjects are slow throughout, and some tire faster than
+others. A line for each subject, drawn from a population of lines, describes both.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from skmixed import MixedLinearRegressor
+from skmixed.datasets import load_sleepstudy
+from skmixed.inference import coefficient_table, likelihood_ratio_test
+from skmixed.plotting import FittedLinesDisplay, ShrinkageDisplay
+
+X, y = load_sleepstudy(return_X_y=True)
+intercepts = MixedLinearRegressor("Subject").fit(X, y)
+slopes = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+print(slopes.variance_components_.round(2).to_string(index=False))
+
+# %%
+# Dashed is the line of the population, solid that of the subject, with an intercept and a slope of
+# its own. Subject 308 slows down by 20 ms a day, subject 335 not at all.
+lines = FittedLinesDisplay.from_estimator(slopes, X, y)
+_ = lines.figure_.supylabel("reaction time (ms)")
+
+# %%
+# Is the slope needed? Under the hypothesis of parallel lines its variance is 0, on the edge of
+# what is possible, so that the likelihood-ratio statistic has a mixture of two χ² distributions.
+test = likelihood_ratio_test(intercepts, slopes).loc["alternative"]
+print(f"statistic {test['statistic']:.2f}, {test['reference']}, p = {test['p_value']:.1g}")
+
+# %%
+# Nor is it a matter of prediction only. Parallel lines leave the differences in slope to the
+# residual and count 161 degrees of freedom, as if each observation were news about the mean slope.
+# With slopes of their own there are 18 of these, 17 degrees of freedom, and twice the error.
+tables = {"parallel": coefficient_table(intercepts), "own slopes": coefficient_table(slopes)}
+print(pd.concat(tables).xs("Days", level=1)[["estimate", "std_error", "df", "t"]].round(3))
+
+# %%
+# Each subject's own least-squares line is noisy, and the model moves it towards that of the
+# population. The arrows slant: a line that comes out too steep by chance also starts too low.
+shrinkage = ShrinkageDisplay.from_estimator(slopes)
+_ = shrinkage.ax_.set(xlabel="intercept (ms)", ylabel="slope (ms per day)")
+
+# %%
+# What will a new subject do? Subject 337 is left out of the fit. At first the interval (95 %, of a
+# single observation) must hold the differences between subjects. ``update_groups`` learns from the
+# first days without a new fit: after three the line has moved up, after seven it is steep, and the
+# interval is mostly noise of single observations.
+new = X["Subject"] == "337"
+model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X[~new], y[~new])
+days, reaction = X["Days"][new], y[new]
+_, axes = plt.subplots(1, 3, figsize=(9.5, 3.5), sharey=True, layout="constrained")
+axes[0].set(ylabel="reaction time (ms)")
+for ax, before, known in zip(axes, (0, 0, 3), (0, 3, 7), strict=True):
+    fresh, ahead = new & X["Days"].between(before, known - 1), new & (X["Days"] >= known)
+    if fresh.any():
+        model.update_groups(X[fresh], y[fresh])  # each row once: calls add up
+    lower, upper = model.predict_interval(X[ahead]).T
+    ax.fill_between(X["Days"][ahead], lower, upper, color="#0072B2", alpha=0.2, linewidth=0)
+    ax.plot(X["Days"][ahead], model.predict(X[ahead]), color="#0072B2")
+    fill = np.where(days < known, "#404040", "white")
+    ax.scatter(days, reaction, facecolors=fill, edgecolors="#404040", zorder=2)
+    ax.set(xlabel="days", xticks=range(10), title=f"{known} days known")
+    ax.spines[["top", "right"]].set_visible(False)
