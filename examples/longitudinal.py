@@ -24,8 +24,7 @@ print(slopes.variance_components_.round(2).to_string(index=False))
 # %%
 # Dashed is the line of the population, solid that of the subject, with an intercept and a slope of
 # its own. Subject 308 slows down by 20 ms a day, subject 335 not at all.
-lines = FittedLinesDisplay.from_estimator(slopes, X, y)
-_ = lines.figure_.supylabel("reaction time (ms)")
+lines = FittedLinesDisplay.from_estimator(slopes, X, y.rename("reaction time (ms)"))
 
 # %%
 # Is the slope needed? Under the hypothesis of parallel lines its variance is 0, on the edge of
