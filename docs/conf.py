@@ -54,6 +54,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skmixed": None},
     "download_all_examples": False,
     "remove_config_comments": True,
+    "capture_repr": ("_repr_html_",),
     "show_signature": False,
     "write_computation_times": False,
     "parallel": 2,

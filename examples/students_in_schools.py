@@ -75,4 +75,4 @@ print(f"mean {model.intercept_:.4f}, ICC {icc(model)['school']:.3f}")
 # %%
 # The truth behind these data is 100, 225 and 50: three schools tell little about the variance
 # between schools. How little, and what maximum likelihood makes of it, is the subject of
-# ``reml_against_ml.py``.
+# :ref:`another example <sphx_glr_gallery_reml_against_ml.py>`.
