@@ -1,8 +1,10 @@
 """Covariance structures of one level's random effects, on the relative scale.
 
 A structure says which matrices Λ_k a term may have, Cov(b_j) = σ² Λ_k Λ_k', and
-how the search moves among them. A further structure is a further class here, an
-entry in `STRUCTURES`, and a line in this file's test.
+how the search moves among them. A further structure is a further class here and an
+entry in `STRUCTURES`, for which the tests of this file then run too: see
+docs/covariance_structures.md. All else that the package needs to know of a structure
+follows from its directions.
 
 The search moves in Λ and not in Σ = ΛΛ', so that every step stays positive
 semidefinite. At a rank-deficient Λ the derivative in Λ vanishes where the one in
@@ -22,7 +24,11 @@ FloatArray = NDArray[np.float64]
 
 
 class Structure(Protocol):
-    """What the search and the results need to know of a covariance structure."""
+    """What the search and the results need to know of a covariance structure.
+
+    Σ = ΛΛ' may be any positive semidefinite matrix of a linear space that holds
+    the identity.
+    """
 
     name: str
     is_shift_invariant: bool  # centering a slope leaves the model as it is
@@ -34,18 +40,20 @@ class Structure(Protocol):
     def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coordinates around Λ: a canonical factor of ΛΛ' and ∂Λ/∂δ.
 
-        The canonical factor has its zero columns last; ∂Λ/∂δ has shape
-        (n_theta, size, size).
+        All Λ + Σ_i δ_i ∂Λ/∂δ_i from the canonical one on are factors that the
+        structure allows. Λ is one of these, or a triangular or symmetric root.
+        Columns of it that are zero stay exactly zero, in places that a step can
+        fill. ∂Λ/∂δ has shape (n_theta, size, size).
         """
 
     def directions(self, size: int) -> FloatArray:
-        """Return the matrices D_i that span Σ = Σ_i τ_i D_i: (n_theta, size, size)."""
+        """Return orthogonal D_i that span the space, Σ = Σ_i τ_i D_i: (n_theta, size, size)."""
 
     def coordinates(self, covariance: FloatArray) -> FloatArray:
-        """Return the τ of matrices in that span: (..., size, size) to (..., n_theta)."""
+        """Return the τ of matrices in that space: (..., size, size) to (..., n_theta)."""
 
     def theta(self, lam: FloatArray) -> FloatArray:
-        """Return lme4's θ of a factor: (n_theta,)."""
+        """Return the parameters θ of a factor, lme4's where it has the structure: (n_theta,)."""
 
     def lam(self, theta: FloatArray, size: int) -> FloatArray:
         """Return the lower triangular factor with parameters θ."""
@@ -151,6 +159,22 @@ class Spherical(Diag):
 
 
 STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Diag(), Spherical())}
+
+
+def has_covariances(structure: Structure) -> bool:
+    """Whether coefficients may be correlated."""
+    return bool(structure.directions(2)[:, 0, 1].any())
+
+
+def has_own_variances(structure: Structure) -> bool:
+    """Whether each coefficient has a variance of its own, and may be without one."""
+    variances = np.diagonal(structure.directions(2), axis1=1, axis2=2)
+    return int(np.linalg.matrix_rank(variances)) == 2
+
+
+def is_unrestricted(structure: Structure) -> bool:
+    """Whether every covariance is allowed."""
+    return structure.n_theta(2) == 3
 
 
 def gradient_matrix(structure: Structure, gradient: FloatArray, size: int) -> FloatArray:

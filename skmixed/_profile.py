@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skmixed._blocks import Blocks, FactorTerms, assemble
 from skmixed._components import Components, TermErrors, components
 from skmixed._coordinates import TermBlock
+from skmixed._covariance import has_own_variances
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._estimate import estimate
@@ -83,7 +84,7 @@ class Profiler:
         own = self.model.terms[term]
         columns = tuple(c for k, c in enumerate(own.columns) if k != column)
         terms = [*self.model.terms]
-        if columns and own.structure.n_theta(2) > 1:
+        if columns and has_own_variances(own.structure):
             terms[term] = replace(own, columns=columns)
         else:  # it was the only one, or shares its variance with the others
             del terms[term]
@@ -227,13 +228,13 @@ class SdTarget:
         out, sigma = list(lams), self.profiler.errors.sigma
         scale = np.ones(len(out[self.term]))
         structure = self.profiler.model.terms[self.term].structure
+        own = [self.column] if has_own_variances(structure) else list(range(len(scale)))
         if last > 0:
-            own = slice(None) if structure.n_theta(2) == 1 else self.column
             scale[own] = value / last
             out[self.term] = scale[:, None] * out[self.term]
         else:
             covariance = out[self.term] @ out[self.term].T
-            covariance[self.column, self.column] = (value / sigma) ** 2
+            covariance[own, own] = (value / sigma) ** 2
             out[self.term] = structure.lam(structure.theta(_root(covariance)), len(scale))
         return tuple(out)
 

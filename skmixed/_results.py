@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skmixed._covariance import has_covariances
 from skmixed._design import Term
 from skmixed._encode import Encoder
 from skmixed._estimate import Estimate
@@ -76,7 +77,7 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     rows, widest = [], 0
     for term, estimate in zip(encoder.terms, solution.terms, strict=True):
         covariance = covariance_of(estimate.lam, solution.sigma)
-        correlations = _correlations(covariance, is_full=is_correlated(term))
+        correlations = _correlations(covariance, is_known=is_correlated(term))
         widest = max(widest, len(correlations) - 1)
         group = encoder.factors[term.factor].name
         for k, name in enumerate(encoder.coefficient_names(term)):
@@ -107,11 +108,11 @@ def covariance_of(lam: FloatArray, sigma: float) -> FloatArray:
 
 def is_correlated(term: Term) -> bool:
     """Whether the covariance has correlations to estimate."""
-    return term.structure.name == "full"
+    return has_covariances(term.structure)
 
 
-def _correlations(covariance: FloatArray, *, is_full: bool) -> FloatArray:
-    if not is_full:
+def _correlations(covariance: FloatArray, *, is_known: bool) -> FloatArray:
+    if not is_known:
         return np.full_like(covariance, np.nan)
     sd = np.sqrt(np.diagonal(covariance))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -40,10 +40,9 @@ def symmetric_directions(blocks: Blocks) -> FloatArray:
     size = blocks.factors[-1].entries.stop
     out = []
     for factor, term in blocks.terms:
-        _, basis = term.term.structure.chart(np.eye(term.size))
-        moved = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block)
-        rows = np.zeros((len(basis), size))
-        rows[:, factor.entries] = ((moved + moved.transpose(0, 2, 1)) / 2).reshape(len(basis), -1)
+        own = term.to_block @ term.term.structure.directions(term.size) @ term.to_block.T
+        rows = np.zeros((len(own), size))
+        rows[:, factor.entries] = own.reshape(len(own), -1)
         out.append(rows)
     return np.concatenate(out)
 
@@ -52,9 +51,9 @@ def _factors(blocks: Blocks, coefficients: FloatArray) -> tuple[FloatArray, ...]
     """Return the symmetric roots of the nearest semidefinite Σ of each term."""
     out, start = [], 0
     for _, term in blocks.terms:
-        _, basis = term.term.structure.chart(np.eye(term.size))
-        sigma = np.tensordot(coefficients[start : start + len(basis)], basis, 1)
-        values, vectors = np.linalg.eigh((sigma + sigma.T) / 2)
+        own = term.term.structure.directions(term.size)
+        sigma = np.tensordot(coefficients[start : start + len(own)], own, 1)
+        values, vectors = np.linalg.eigh(sigma)
         out.append((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
-        start += len(basis)
+        start += len(own)
     return tuple(out)

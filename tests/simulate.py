@@ -85,7 +85,7 @@ def random_case(seed, *, structure=None, reml=None, weighted=None, intercept=Non
 def _terms(rng, n_terms, structure):
     terms = []
     for k in range(n_terms):
-        name = structure or rng.choice(["full", "diag", "spherical"])
+        name = structure or rng.choice(list(STRUCTURES))
         size = int(rng.integers(1, 4))
         own = (0, *range(1, size)) if rng.integers(4) else tuple(range(1, size + 1))
         factor = 0 if k == 0 else int(rng.integers(0, 3))

@@ -159,13 +159,10 @@ def _boundary(encoder: Encoder, chart: Chart, info: Information) -> pd.DataFrame
 
 def _off_boundary(own: TermChart, info: Information) -> tuple[int, float]:
     """Return the rank of Λ, and the least slope in the null space of its covariance."""
-    left, sizes, _ = np.linalg.svd(own.lam)
-    rank = int((sizes > 0).sum())
-    if rank == len(sizes):
+    size, rank = len(own.lam), int(own.lam.any(axis=0).sum())
+    if rank == size:
         return rank, np.nan
     structure = own.term.term.structure
-    matrix = gradient_matrix(structure, info.gradient[:-1][own.tau], len(sizes))
-    null = left[:, rank:]
-    if len(structure.directions(2)) < 3:  # not every direction is allowed: the diagonal ones
-        null = np.eye(len(sizes))[:, np.diagonal(own.lam) == 0]
+    matrix = gradient_matrix(structure, info.gradient[:-1][own.tau], size)
+    null = np.linalg.svd(own.lam)[0][:, rank:]
     return rank, float(np.linalg.eigvalsh(null.T @ matrix @ null)[0])

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import _validation as validation
 from skmixed._components import components
+from skmixed._covariance import is_unrestricted
 from skmixed._fitted import Fitted, fitted
 from skmixed._fixed_tests import DDF, open_tests
 from skmixed._interval_ends import interval
@@ -84,8 +85,9 @@ def confidence_intervals(
     Raises
     ------
     ValueError
-        If a parameter is not known, or the model reproduces y exactly, so that
-        there is no likelihood to profile or sample from.
+        If a parameter is not known, the model reproduces y exactly, so that
+        there is no likelihood to profile or sample from, or a profile is asked
+        for of correlations that the covariance ties.
 
     Warns
     -----
@@ -135,6 +137,8 @@ def confidence_intervals(
             "vary. Leave out columns or groups."
         )
     rows = [row for row in parameters(view) if row.component in wanted]
+    if method == "profile":
+        check_profiles(view, rows)
     source: _Wald | _Profiles | _Percentiles
     with single_threaded_blas():
         if method == "wald":
@@ -224,6 +228,18 @@ def parameters(view: Fitted) -> Iterator[Parameter]:
         at = solution.kept.index(a) if a in solution.kept else -1
         value = float(solution.fixed[a]) if at >= 0 else np.nan
         yield Parameter("fixed", "", name, value, a=a, b=at)
+
+
+def check_profiles(view: Fitted, rows: "list[Parameter]") -> None:
+    """Refuse correlations that cannot be held one at a time."""
+    for term in {row.term for row in rows if row.component == "corr"}:
+        structure = view.encoder.terms[term].structure
+        if not is_unrestricted(structure):
+            raise ValueError(
+                f"The correlations of covariance={structure.name!r} are tied, and have no profile. "
+                "Leave 'corr' out of `components`, or use confidence_intervals with "
+                "method='wald' or 'bootstrap'."
+            )
 
 
 class _Wald:

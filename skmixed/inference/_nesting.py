@@ -1,14 +1,22 @@
 """Whether one model is a special case of another, and where that lies.
 
 A model's random part is a set of blocks, each a covariance matrix over some
-columns of one grouping factor: a term under "full" is one block, a term under
-"diag" one for each column, a term under "spherical" one with a single variance.
+columns of one grouping factor: a term with independent coefficients of own
+variances ("diag") is one block for each column, any other term is one. The matrices
+that a block allows are the semidefinite ones of a linear space (`_covariance`), so
+that one is contained in others if its space is in the sum of theirs.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._covariance import STRUCTURES, has_covariances, has_own_variances
 from skmixed._encode import Encoder
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -19,20 +27,27 @@ class Block:
     ----------
     group : frozenset of str
         The factor's grouping columns.
-    columns : frozenset of str
-    is_spherical : bool
-        Whether all columns share one variance, without correlations; False for a
-        single column.
+    columns : tuple of str
+    form : str
+        Name of the structure; "full" for a single column.
     """
 
     group: frozenset[str]
-    columns: frozenset[str]
-    is_spherical: bool
+    columns: tuple[str, ...]
+    form: str
 
     def __str__(self) -> str:
         names = ", ".join(repr(name) for name in sorted(self.columns))
-        form = " (spherical)" if self.is_spherical else ""
+        form = "" if self.form == "full" else f" ({self.form})"
         return f"{names} within {':'.join(sorted(self.group))!r}{form}"
+
+    def directions(self, names: list[str]) -> FloatArray:
+        """Return a basis of its space in a matrix over these names, (d, len(names)²)."""
+        own = STRUCTURES[self.form].directions(len(self.columns))
+        places = np.array([names.index(name) for name in self.columns])
+        out = np.zeros((len(own), len(names), len(names)))
+        out[:, places[:, None], places] = own
+        return out.reshape(len(own), -1)
 
 
 def blocks(encoder: Encoder) -> list[Block]:
@@ -43,12 +58,11 @@ def blocks(encoder: Encoder) -> list[Block]:
 def _blocks(encoder: Encoder) -> Iterator[Block]:
     for term in encoder.terms:
         group = frozenset(source.name for source in encoder.factors[term.factor].sources)
-        names = encoder.coefficient_names(term)
-        if term.structure.name == "diag":
-            yield from (Block(group, frozenset([name]), is_spherical=False) for name in names)
+        names = tuple(encoder.coefficient_names(term))
+        if has_own_variances(term.structure) and not has_covariances(term.structure):
+            yield from (Block(group, (name,), "full") for name in names)
         else:
-            is_spherical = term.structure.name == "spherical" and len(names) > 1
-            yield Block(group, frozenset(names), is_spherical)
+            yield Block(group, names, term.structure.name if len(names) > 1 else "full")
 
 
 def not_contained(null: list[Block], alternative: list[Block]) -> list[Block]:
@@ -58,12 +72,10 @@ def not_contained(null: list[Block], alternative: list[Block]) -> list[Block]:
 
 def _is_contained(block: Block, others: list[Block]) -> bool:
     own = [o for o in others if o.group == block.group]
-    full = [o.columns for o in own if not o.is_spherical]
-    if not block.is_spherical:
-        return any(block.columns <= columns for columns in full)
-    # Its columns are uncorrelated, so that several blocks can make it up.
-    whole = [o.columns for o in own if o.is_spherical and o.columns <= block.columns]
-    return block.columns <= frozenset().union(*full, *whole)
+    names = sorted({*block.columns, *(name for o in own for name in o.columns)})
+    space = np.concatenate([np.empty((0, len(names) ** 2)), *(o.directions(names) for o in own)])
+    both = np.concatenate([space, block.directions(names)])
+    return int(np.linalg.matrix_rank(both)) == int(np.linalg.matrix_rank(space))
 
 
 def n_boundary(null: list[Block], alternative: list[Block]) -> int:
@@ -72,11 +84,12 @@ def n_boundary(null: list[Block], alternative: list[Block]) -> int:
     These lie on the boundary of the alternative's parameters; its further
     covariances, and variances that `null` sets equal, do not.
     """
-    return sum(_n_new(block, null) for block in alternative if block not in null)
+    return sum(_n_new(block, null) for block in alternative)
 
 
 def _n_new(block: Block, null: list[Block]) -> int:
     covered = frozenset().union(*(o.columns for o in null if o.group == block.group))
-    if block.is_spherical:
-        return int(not block.columns & covered)
-    return len(block.columns - covered)
+    size, structure = len(block.columns), STRUCTURES[block.form]
+    if has_own_variances(structure):
+        return len(frozenset(block.columns) - covered)
+    return 0 if covered.intersection(block.columns) else min(structure.n_theta(size), size)

@@ -20,7 +20,12 @@ from skmixed._profile import (
 )
 from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import FitStatus
-from skmixed.inference._intervals import Parameter, parameters, wanted_components
+from skmixed.inference._intervals import (
+    Parameter,
+    check_profiles,
+    parameters,
+    wanted_components,
+)
 
 FloatArray = NDArray[np.float64]
 COLUMNS = ("component", "group", "name", "value", "zeta")
@@ -62,7 +67,8 @@ def profile(
     Raises
     ------
     ValueError
-        If a parameter is not known, or the model reproduces y exactly.
+        If a parameter is not known, the model reproduces y exactly, or a correlation
+        is one that the covariance ties to others.
     TypeError
         If `model` is no regressor of this package, or a number is of another kind.
 
@@ -110,6 +116,7 @@ def profile(
         )
     rise = float(distributions.chi2.ppf(level, 1))
     rows = [row for row in parameters(view) if row.component in wanted and _is_estimated(row)]
+    check_profiles(view, rows)
     with single_threaded_blas():
         profiler = Profiler.of(view.stats, view.model)
         paths = [_path(profiler, row, rise, n_points) for row in rows]
