@@ -1,4 +1,7 @@
-"""The search's coordinates of a term: slopes centered and scaled where that is free."""
+"""The search's coordinates of a term: slopes centered and scaled where that is free.
+
+When it is: docs/mathematics.md, "Cross-products, centers and scales".
+"""
 
 from dataclasses import dataclass
 

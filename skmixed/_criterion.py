@@ -12,6 +12,7 @@ and Cullis (1995, Biometrics 51, equation 7), with σ² profiled out:
 
     ( F_S'P F_T − ∇r²_S ∇r²_T / r² ) / σ̂²,    F_S = Z S ρ,    ∇r²_S = −Σ_j ρ_j'Sρ_j
 
+Both are derived in docs/mathematics.md, "The gradient" and the section after it.
 Everything is read off the factor. With V_1 the covariance of the stages of the
 chain so far, S = [Z_c X]'V_1⁻¹[Z_c X] the Schur complement and G its inverse with
 the random effects shrunken, A'PB = A'V_1⁻¹B − A'V_1⁻¹[Z_c X] G [Z_c X]'V_1⁻¹B.

@@ -4,7 +4,8 @@ Over rows i with weights w_i and columns d_0 = 1, d_1 … d_m, the last one y, a
 `CrossProducts` holds Σ w (d − c)(d − c)' in total and, for each grouping factor
 and level, the rows of it that belong to the factor's own columns. The center c
 is near the mean, so that no digits are lost to it. Everything a fit computes is
-a function of these sums; their size does not depend on the number of rows.
+a function of these sums; their size does not depend on the number of rows (see
+docs/mathematics.md, "Cross-products, centers and scales").
 """
 
 from collections.abc import Sequence

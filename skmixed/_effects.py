@@ -1,4 +1,9 @@
-"""The random effects at one Λ, by back-substitution."""
+"""The random effects at one Λ, by back-substitution.
+
+The best linear unbiased predictors b̂ = Λû (Henderson, 1975, Biometrics 31), with û
+from L'u = c_u − R_ZXβ̂ (Bates et al., 2015, J. Stat. Softw. 67(1), equation 52; see
+docs/mathematics.md, "The BLUP as a conditional mean").
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -9,7 +9,8 @@ inverse of what remains, a stage adds, level by level,
     −tr(EB'DB) + 2 tr(E B'YGC')                          for an own and an earlier one
     tr(TDTD̃) + 2 tr(T Y G Ỹ')                            for two earlier ones
 
-Without the columns of X in G it is tr(V⁻¹ V_i V⁻¹ V_j): maximum likelihood.
+Without the columns of X in G it is tr(V⁻¹ V_i V⁻¹ V_j): maximum likelihood. For what
+it serves: docs/mathematics.md, "Kenward and Roger".
 """
 
 from dataclasses import dataclass

@@ -7,10 +7,11 @@ effects, and M_1 = Λ_1'Z_1'Z_1Λ_1 + I = LL' per level, the factor of the whole
     [ (HΛ_c)'  R        ]      RR' = [ Λ_c'S_ccΛ_c + I   Λ_c'S_cX ],   S = [Z_c X y]'[Z_c X y] − H'H
                                      [ S_XcΛ_c           S_XX     ]
 
-(Bates et al., 2015, J. Stat. Softw. 67(1), equations 18, 23 and 24, with the
-random effects in parts.) S is kept in the coordinates of the columns themselves,
-free of Λ_c, and the stages of the chain are eliminated from it one by one. A
-`Factorization` is a value: nothing in it changes when another Λ is tried.
+(Bates et al., 2015, J. Stat. Softw. 67(1), equations 18 and 48 to 50, with the
+random effects in parts; docs/mathematics.md, "The blocked Cholesky factor"). S is
+kept in the coordinates of the columns themselves, free of Λ_c, and the stages of the
+chain are eliminated from it one by one. A `Factorization` is a value: nothing in it
+changes when another Λ is tried.
 """
 
 from collections.abc import Callable, Iterator

@@ -4,7 +4,8 @@ With β̂, σ and Λ kept, b̂ = ΛM⁻¹Λ'Z'W(y − Xβ̂) over all rows, thos
 further ones. Then b̂ − b = δ − K(β̂ − β) with K = ΛM⁻¹Λ'Z'WX and δ ~ N(0, σ²ΛM⁻¹Λ'),
 which does not depend on β̂: δ is the error of b̂ were β known, uncorrelated with every
 response, and β̂ is a function of some of them. So the rows of the factor that belong
-to the random effects are those of all rows, and R_x, R_xR_x' = X'V⁻¹X, is the fit's.
+to the random effects are those of all rows, and R_x, R_xR_x' = X'V⁻¹X, is the fit's
+(docs/mathematics.md, "Groups learned after the fit").
 """
 
 from dataclasses import replace

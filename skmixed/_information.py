@@ -9,7 +9,8 @@ the search's coordinates, and log σ². With V_i = Z D_i Z' and P as in `_criter
 and ∂d/∂log σ² = ν − r²/σ², ∂²d/∂(log σ²)² = r²/σ². The expected second derivatives,
 with V for the direction of log σ², are tr(PV_iPV_j), tr(PV_iPV) = tr(PV_i) and
 tr(PVPV) = n − p (Kenward and Roger, 1997, Biometrics 53, section 2); for ML V⁻¹
-takes the place of P in traces.
+takes the place of P in traces. Derived in docs/mathematics.md, "Observed information
+and Satterthwaite's degrees of freedom".
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,8 @@ is applied to blocks of vectors and never formed: its cost is that of the cells.
 M_c is preconditioned by its diagonal blocks, one a level; its eigenvalues are
 bounded below by 1, and between crossed factors that are well connected the blocks
 leave a condition of a few units (Ghosh, Hastie and Owen, 2022, Ann. Stat. 50;
-Kündig and Sigrist, 2025, arXiv:2505.09552).
+Kündig and Sigrist, 2025, arXiv:2505.09552). See docs/mathematics.md, "The iterative
+engine".
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,8 @@
 
 Of b̂ − b given the fixed effects the covariance is σ²ΛM⁻¹Λ'; the diagonal blocks
 of M⁻¹ are entries of the selected inverse. They are taken in spherical
-coordinates, u = Λ⁻¹b, in which terms on one factor stay apart.
+coordinates, u = Λ⁻¹b, in which terms on one factor stay apart (see
+docs/mathematics.md, "The BLUP as a conditional mean").
 """
 
 import numpy as np

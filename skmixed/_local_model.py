@@ -5,7 +5,8 @@ The criterion is modeled to second order in the step δ of Λ,
     d(Λ + dΛ) ≈ d + ⟨G, dΣ⟩ + ½ ⟨dΣ₁, AI dΣ₁⟩,     dΣ = ΛdΛ' + dΛΛ' + dΛdΛ',  dΣ₁ = ΛdΛ' + dΛΛ',
 
 with G = ∂d/∂Σ exact. The term ⟨G, dΛdΛ'⟩ makes a variance go to zero, or leave
-zero, as the sign of G demands; no bound is needed (see `_covariance`).
+zero, as the sign of G demands; no bound is needed (see `_covariance`, and
+docs/mathematics.md, "The boundary").
 """
 
 from dataclasses import dataclass

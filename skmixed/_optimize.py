@@ -1,4 +1,7 @@
-"""The search for Λ: a trust-region Newton method with average information."""
+"""The search for Λ: a trust-region Newton method with average information.
+
+See docs/mathematics.md, "The search".
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
 """Variances of rows of [Z X], for predictions and leverages.
 
 With C the mixed-model matrix of [ZΛ X] and T = blockdiag(Λ, I), σ²TC⁻¹T' is the
-joint covariance of (b̂ − b, β̂) (Henderson, 1975, Biometrics 31). A row z of [Z X],
-which need not occur in the data, has
+joint covariance of (b̂ − b, β̂) (Henderson, 1975, Biometrics 31; Bates et al., 2015, J.
+Stat. Softw. 67(1), equation 53; docs/mathematics.md, "The variance of predictions"). A
+row z of [Z X], which need not occur in the data, has
 
     z'TC⁻¹T'z = ‖R⁻¹T'z‖²,    C = RR',
 

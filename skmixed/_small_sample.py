@@ -2,10 +2,12 @@
 
 Both take the degrees of freedom of L'β̂ from the variance of its estimated variance
 φ = L'ΦL, Φ = σ²(X'V⁻¹X)⁻¹: with g = ∂φ/∂(variance parameters) and A the covariance
-of these, 2φ² / g'Ag. Satterthwaite takes A from the observed second derivatives,
-Kenward and Roger (1997, Biometrics 53, 983–997) from the expected ones; they also
-correct Φ for the estimation of the variances, and for several rows of L take the
-scale of F from A.
+of these, 2φ² / g'Ag (Satterthwaite, 1946, Biometrics Bull. 2; Giesbrecht and Burns,
+1985, Biometrics 41). Satterthwaite's method takes A from the observed second
+derivatives, Kenward and Roger (1997, Biometrics 53, 983–997) from the expected ones;
+they also correct Φ for the estimation of the variances (Kackar and Harville, 1984,
+J. Am. Stat. Assoc. 79), and for several rows of L take the scale of F from A. Derived
+in docs/mathematics.md, "Kenward and Roger", and the section before.
 """
 
 from dataclasses import dataclass
@@ -119,7 +121,7 @@ def kenward_roger(factorization: Factorization, info: Information | None = None)
 
 
 def unscaled_covariance(factorization: Factorization) -> FloatArray:
-    """Return (X'V⁻¹X)⁻¹, (p, p)."""
+    """Return (X'V⁻¹X)⁻¹, (p, p): Bates et al. (2015), equation 54."""
     root = solve_lower(factorization.chol_x, np.eye(factorization.blocks.n_fixed))
     return root.T @ root
 

@@ -2,7 +2,7 @@
 
 MINQUE with V = I as its prior (Rao, 1971, J. Multivariate Anal. 1): unbiased,
 consistent, and in balanced data the analysis-of-variance estimates themselves,
-which are REML's where the optimum is interior.
+which are REML's where the optimum is interior (docs/mathematics.md, "The search").
 """
 
 import numpy as np
