@@ -28,9 +28,8 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
 
 # Markdown.
-myst_enable_site = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-myst_dmath_double_inline = True
 
 # Docstrings. The members of a class are chosen in _templates/autosummary/class.rst.
 autosummary_generate = True
@@ -77,7 +76,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"index": [], "changelog": [], "limitations": []}
+html_sidebars = {"index": [], "mathematics": [], "quickstart": []}
 # Prompts and outputs are left behind where an example is copied.
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
