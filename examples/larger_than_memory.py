@@ -1,87 +1,79 @@
-"""One model, fitted chunk by chunk: from Parquet files, a CSV file, a DuckDB query.
+"""
+Data larger than memory
+=======================
 
-Each source is read once and asked only for the columns that the model needs. The
-estimates are those of a fit to all rows in memory. Needs pyarrow; the DuckDB part
-runs where duckdb is installed.
+One pass over the rows is enough, in chunks from any source: a CSV file, Parquet files, a database
+query. The estimates are those of a fit to all rows in memory, up to rounding. The Parquet part
+runs where pyarrow is installed, the query where duckdb is too.
 """
 
+import pickle
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from skmixed import MixedLinearRegressor
+from skmixed.inference import coefficient_table
 
+# %%
+# 200,000 sales in 500 stores, with a column that the model does not need.
 rng = np.random.default_rng(0)
-n_rows, n_stores = 200_000, 500
-sales = pd.DataFrame({"price": rng.normal(10, 2, n_rows), "weekday": rng.integers(0, 7, n_rows)})
-sales["store"] = [f"store {k}" for k in rng.integers(0, n_stores, n_rows)]
-effect = dict(zip((f"store {k}" for k in range(n_stores)), rng.normal(size=n_stores), strict=True))
-sales["sold"] = 50 - 2 * sales["price"] + sales["store"].map(effect) + rng.normal(size=n_rows)
+sales = pd.DataFrame({"price": rng.normal(10, 2, 200_000), "store": rng.integers(0, 500, 200_000)})
+sales["sold"] = rng.normal(50 - 2 * sales["price"], 5) + rng.normal(0, 2, 500)[sales["store"]]
 sales["comment"] = "not needed"
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
+sales.to_csv(folder / "sales.csv", index=False)
 
-model = MixedLinearRegressor("store", fixed=["price"])
-features, target = ["price", "store"], "sold"
-columns = [*features, target]
-
-
-def from_parquet(folder):
-    """Batches of the columns needed; the others are not read from the disk."""
-    dataset = ds.dataset(folder, format="parquet")
-    # By default pyarrow buffers whole files, and its threads run ahead of the fit.
-    frugal = {
-        "use_threads": False,
-        "batch_readahead": 1,
-        "fragment_readahead": 1,
-        "fragment_scan_options": ds.ParquetFragmentScanOptions(pre_buffer=False),
-    }
-    for batch in dataset.to_batches(columns=columns, batch_size=100_000, **frugal):
-        yield batch.select(features), batch[target]
+# %%
+# A source is anything that yields pairs of X and y. Each of these reads the columns of the model
+# and no others. pyarrow by itself reads whole files, ahead of the fit; the options forbid that.
+features, columns = ["price", "store"], ["price", "store", "sold"]
 
 
-def from_csv(path):
-    """Chunks of 50,000 lines."""
-    for frame in pd.read_csv(path, usecols=columns, chunksize=50_000):
-        yield frame[features], frame[target]
+def from_csv(size):
+    for chunk in pd.read_csv(folder / "sales.csv", usecols=columns, chunksize=size):
+        yield chunk[features], chunk["sold"]
 
 
-def from_query(folder):
-    """Arrow batches of the result, which DuckDB computes as they are asked for."""
+sources = {"CSV": from_csv(50_000)}
+if find_spec("pyarrow"):
+    import pyarrow.dataset as ds
+
+    sales.to_parquet(folder / "sales.parquet", index=False)
+    frugal = {"use_threads": False, "batch_readahead": 1, "fragment_readahead": 1}
+    frugal["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
+    batches = ds.dataset(folder / "sales.parquet").to_batches(columns=columns, **frugal)
+    sources["Parquet"] = ((batch.select(features), batch["sold"]) for batch in batches)
+if find_spec("pyarrow") and find_spec("duckdb"):
     import duckdb
 
-    query = f"SELECT {', '.join(columns)} FROM '{folder}/*.parquet' WHERE weekday < 7"
-    result = duckdb.sql(query)
-    # Called fetch_record_batch before DuckDB 1.4.
-    read = getattr(result, "to_arrow_reader", None) or result.fetch_record_batch
-    for batch in read(100_000):
-        yield batch.select(features), batch[target]
+    result = duckdb.sql(f"SELECT price, store, sold FROM '{folder}/sales.csv'")
+    read = getattr(result, "to_arrow_reader", None) or result.fetch_record_batch  # before 1.4
+    sources["DuckDB"] = ((batch.select(features), batch["sold"]) for batch in read(50_000))
 
+model = MixedLinearRegressor("store")
+slopes = {"in memory": model.fit(sales[features], sales["sold"]).coef_[0]}
+slopes |= {name: model.fit_chunks(chunks).coef_[0] for name, chunks in sources.items()}
+print(pd.Series(slopes).to_string(float_format="{:.12f}".format))
 
-with tempfile.TemporaryDirectory() as temporary:
-    folder, csv = Path(temporary) / "sales", Path(temporary) / "sales.csv"
-    folder.mkdir()
-    for k, part in enumerate(np.array_split(np.arange(n_rows), 4)):
-        table = pa.Table.from_pandas(sales.iloc[part], preserve_index=False)
-        pq.write_table(table, folder / f"{k}.parquet")
-    sales.to_csv(csv, index=False)
+# %%
+# ``partial_fit`` adds rows to those seen, and the estimates can be looked at in between. The model
+# keeps sums over stores, so that its size does not depend on the number of rows.
+model, steps = MixedLinearRegressor("store"), {}
+for k, (X, y) in enumerate(from_csv(10_000), start=1):
+    steps[10 * k] = coefficient_table(model.partial_fit(X, y)).loc["price"]
+temporary.cleanup()
+table, size = pd.DataFrame(steps).T, len(pickle.dumps(model))
+print(f"Pickled, the model takes {size / 1e3:.0f} kB; 200,000 rows of three numbers 4,800 kB")
 
-    sources = {
-        "Parquet": from_parquet(folder),
-        "CSV": from_csv(csv),
-    }
-    if find_spec("duckdb"):
-        sources["DuckDB"] = from_query(folder)
-    model.fit(sales[features], sales[target])
-    print(f"{'in memory':10s} {model.coef_[0]:.12f}  {model.criterion_:.6f}")
-    for name, chunks in sources.items():
-        model.fit_chunks(chunks)
-        print(f"{name:10s} {model.coef_[0]:.12f}  {model.criterion_:.6f}")
-
-print("\nNew rows of one day, added to the fit:")
-model.partial_fit(sales[features].tail(1000), sales[target].tail(1000))
-print(f"{'1,000 more':10s} {model.coef_[0]:.12f}  {model.criterion_:.6f}")
+plt.rc("axes.spines", top=False, right=False)
+_, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+ax.fill_between(table.index, table["lower"], table["upper"], color="#CCE3F0")
+ax.plot(table["estimate"], color="#0072B2")
+ax.axhline(-2, color="#8C8C8C", linewidth=1)
+_ = ax.set(xlabel="rows seen (thousands)", ylabel="slope of price, with 95 % interval")
