@@ -16,9 +16,8 @@ from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed.datasets import load_penicillin
 
 # %%
-# Six samples of penicillin were put on each of 24 plates, and the diameter of the zone
-# without bacteria was measured. The standard deviation between samples is what the
-# test is for; that between plates is larger than the error of a measurement, so that
+# Six samples of penicillin were put on each of 24 plates, and the diameter of the zone without
+# bacteria was measured (mm). Plates differ by more than the error of a measurement, so that
 # samples should be compared on the same plates, as here.
 X, y = load_penicillin(return_X_y=True)
 model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
@@ -56,14 +55,15 @@ labels = ["1–2", "3–5", "6–10", "11–20", "21–50", "> 50"]
 bins = pd.cut(films["n"], [0, 2, 5, 10, 20, 50, 999], labels=labels)
 rmse = error.pow(2).groupby(bins, observed=True).mean().pow(0.5)
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-for estimate, label, color in [("mean", "mean of its ratings", "0.6"), ("blup", "BLUP", "C0")]:
+plt.rc("axes.spines", top=False, right=False)
+_, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+for estimate, label, color in ("mean", "mean rating", "#BBBBBB"), ("blup", "BLUP", "#0072B2"):
     left.scatter(films["n"], films[estimate], s=8, color=color, label=label)
     right.plot(rmse[estimate], "o-", color=color)
 left.set(xscale="log", xlabel="ratings of the film", ylabel="estimate (points)")
 right.set(xlabel="ratings of the film", ylabel="root mean squared error (points)", ylim=0)
 left.xaxis.set_major_formatter("{x:.0f}")
-_ = left.legend()
+_ = left.legend(frameon=False)
 
 # %%
 # A recommendation is a prediction for films that the user has not rated. It is possible

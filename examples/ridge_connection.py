@@ -76,4 +76,4 @@ right.set(xlabel="α by REML", ylabel="α by cross-validation", xlim=(0.7, 30), 
 left.set_xticks([1, 10, 100], [1, 10, 100])
 for axis in (right.xaxis, right.yaxis):
     axis.set_ticks([1, 2, 4, 8, 16], [1, 2, 4, 8, 16])
-    axis.minorticks_off()
+right.minorticks_off()
