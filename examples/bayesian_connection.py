@@ -70,7 +70,7 @@ for name, cov, c in zip(centers, [prior, data, posterior], colors, strict=True):
 left.set(xlabel="intercept (ms)", ylabel="slope (ms per day)")
 left.legend(frameon=False)
 day_9 = X[rows].tail(1)
-right.hist(model.sample_y(day_9, 4000)[0], 40, density=True, color="#0072B2", alpha=0.3)
+right.hist(model.sample_y(day_9, 2000)[0], 30, density=True, color="#0072B2", alpha=0.3)
 mu, sd = model.predict(day_9, return_std=True)
 at = np.linspace(mu - 4 * sd, mu + 4 * sd, 200)
 right.plot(at, norm.pdf(at, mu, sd), color="#0072B2")

@@ -3,7 +3,7 @@ New groups: from the population to the group itself
 ===================================================
 
 A group that was not in the fit has an effect, but the model does not know it. Its prediction is
-that of the population, with an interval that holds the differences between groups. Each response
+that of the population, with an interval that includes the differences between groups. Each response
 of the group then narrows the interval and moves the prediction towards the group's own data, by
 ``update_groups`` and without a new fit.
 """
@@ -29,7 +29,7 @@ print(model.variance_components_[["group", "sd"]].round(2).to_string(index=False
 # %%
 # Before its first week the shop is predicted by the mean of all shops. With n weeks the prediction
 # is the mean of that and of the shop's own mean, with weights m = σ²/σ_b² and n, as "by hand".
-# The interval of the shop's mean (dark) narrows towards 0, that of a single week (light) does not.
+# The interval of the shop's mean (dark) goes on narrowing; that of a week (light) keeps its σ.
 m = model.sigma_**2 / model.covariances_["shop"].iloc[0, 0]
 shop, rows = X_new.head(1), []
 for n in range(21):

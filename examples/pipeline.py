@@ -3,7 +3,7 @@ Pipelines and searches: known and new clinics
 =============================================
 
 Preprocessing, cross-validation and a grid search are scikit-learn's own. The grouping column stays
-in X and passes through the preprocessing as it is: scaled or one-hot encoded it is a feature.
+in X and passes through the preprocessing as it is; one-hot encoded it would be so many features.
 """
 
 import matplotlib.pyplot as plt
