@@ -51,6 +51,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("skmixed",),
     "reference_url": {"skmixed": None},
+    "default_thumb_file": str(Path(__file__).parent / "_static" / "shrinkage.png"),
     "download_all_examples": False,
     "remove_config_comments": True,
     "capture_repr": ("_repr_html_",),
