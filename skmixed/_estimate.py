@@ -1,26 +1,32 @@
 """From cross-products to estimates: the kernel's one entry."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, assemble
 from skmixed._coordinates import TermBlock
+from skmixed._criterion import criterion
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._effects import no_effects
-from skmixed._factorize import factorize, zero_lam
+from skmixed._factorize import Factorization, factorize, zero_lam
 from skmixed._identify import Findings, examine
 from skmixed._iterative import MonteCarlo, iterate
 from skmixed._moments import moments
-from skmixed._optimize import minimize
+from skmixed._optimize import Search, minimize
 from skmixed._solution import Solution, solve
 from skmixed._start import moment_start
+from skmixed._trust_region import Lam
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
+
+# Share of the criterion by which an optimum must be lower to be another one.
+BETTER = 1e-10
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,9 @@ def estimate(
         return Estimate(
             solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo
         )
-    search = minimize(at_zero, start, tol=tol, max_iter=max_iter, report=report)
+    search = search_twice(
+        at_zero, start, partial(minimize, tol=tol, max_iter=max_iter, report=report)
+    )
     return Estimate(
         solution=solve(search.factorization, model),
         status=search.status,
@@ -89,6 +97,35 @@ def estimate(
         n_factorizations=search.n_factorizations,
         findings=findings,
     )
+
+
+def search_twice(
+    at_zero: Factorization, start: Lam, minimize_from: Callable[[Factorization, Lam], Search]
+) -> Search:
+    """Search, and once more from elsewhere where a better optimum may be missed.
+
+    With few groups the likelihood can have an optimum at a variance of 0 and another
+    one inside (Gross, Drton and Petrović, 2012, arXiv:1111.3308). A search that ends
+    at Λ = 0 for a term is repeated from Λ = I for it, lme4's start; one that ends
+    inside, but higher than Λ = 0 for all terms, from there.
+    """
+    first = minimize_from(at_zero, start)
+    if first.status is not FitStatus.CONVERGED:
+        return first
+    reached = criterion(first.factorization)
+    end = first.factorization.lam
+    if not all(lam.any() for lam in end):
+        elsewhere = tuple(lam if lam.any() else np.eye(len(lam)) for lam in end)
+    elif criterion(at_zero) < reached:
+        elsewhere = tuple(np.zeros_like(lam) for lam in start)
+    else:
+        return first
+    blocks = at_zero.blocks
+    # The first search has written over the arrays of `at_zero`, and ends in them.
+    second = minimize_from(factorize(blocks, zero_lam(blocks)), elsewhere)
+    is_better = criterion(second.factorization) < reached - BETTER * max(1.0, abs(reached))
+    kept = second if is_better and second.status is FitStatus.CONVERGED else first
+    return replace(kept, n_factorizations=first.n_factorizations + second.n_factorizations)
 
 
 def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:

@@ -29,7 +29,7 @@ NOTHING = 1e-8
 ROUNDING, RESOLUTION = 1e-13, 2e-15
 # Average information alone is given up where it gains less than this per step.
 # No less than that where the criterion falls without bound: nothing to learn there.
-SLOW, FALLING = 0.02, 0.9
+SLOW, FALLING = 0.02, 0.98
 
 
 @dataclass(frozen=True)

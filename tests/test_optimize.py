@@ -7,6 +7,7 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from oracle import DenseModel
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
@@ -17,6 +18,7 @@ from skmixed._factorize import factorize
 from skmixed._local_model import second_order
 from skmixed._threads import single_threaded_blas
 from skmixed._trust_region import trust_region_step
+from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import FitStatus, SingularFitWarning
 
 seeds = st.integers(0, 10**6)
@@ -197,3 +199,66 @@ def test_trust_region_step_where_the_values_dwarf_the_radius():
     step, inside = trust_region_step(gradient, np.diag(values), 1.1463004305561247e-158)
     assert not inside
     assert np.linalg.norm(step) <= 1.1463004305561247e-158 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("method", "sizes"), [("ml", [3, 3, 3, 3]), ("reml", [1, 8, 1, 5])])
+def test_the_better_of_two_optima_is_found(method, sizes):
+    # x varies with the groups, so that the moments give a variance of 0, where the
+    # criterion has a minimum; a lower one is inside.
+    x, y, codes = two_optima(sizes, method)
+    model = MixedLinearRegressor("g", method=method)
+    model.fit(pd.DataFrame({"x": x, "g": codes}), y)
+    oracle = DenseModel(
+        np.column_stack([np.ones(len(y)), x]),
+        y,
+        [(codes, len(sizes), np.ones((len(y), 1)))],
+        reml=method == "reml",
+    )
+    grid = [oracle.at([np.array([[t]])])["criterion"] for t in np.linspace(0, 6, 61)]
+    minima = [k for k in range(1, 60) if grid[k] < min(grid[k - 1], grid[k + 1])]
+    assert grid[0] < grid[1]
+    assert len(minima) == 1
+    assert grid[minima[0]] < grid[0] - 0.5
+    assert model.criterion_ <= grid[minima[0]]
+    assert not model.singular_
+    # The estimates are those of the optimum that is kept.
+    at = oracle.at([np.array([[model.theta_[0]]])])
+    assert_allclose(model.criterion_, at["criterion"], atol=1e-8)
+    assert_allclose(model.random_effects_["g"]["(Intercept)"], at["effects"][0][:, 0], atol=1e-6)
+
+
+def test_the_estimates_at_a_variance_of_zero_outlive_the_second_search():
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(6), 5)
+    X = pd.DataFrame({"x": rng.normal(size=30), "g": codes, "h": np.tile(np.arange(5), 6)})
+    y = 3.0 * rng.normal(size=6)[codes] + rng.normal(size=30)
+    y -= pd.Series(y).groupby(X["h"]).transform("mean").to_numpy()  # nothing between levels of h
+    with pytest.warns(SingularFitWarning, match="'h'"):
+        both = MixedLinearRegressor(["g", "h"]).fit(X, y)
+    alone = MixedLinearRegressor("g").fit(X[["x", "g"]], y)
+    assert_allclose(both.criterion_, alone.criterion_, rtol=1e-10)
+    assert_allclose(both.random_effects_["g"], alone.random_effects_["g"], atol=1e-6)
+
+
+def two_optima(sizes, method):
+    """Rows with two optima of the likelihood; one seed in hundreds gives such."""
+    rng = np.random.default_rng({"ml": 1672, "reml": 37}[method])
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    effects = rng.standard_t(1.5, size=len(sizes))
+    y = effects[codes] + rng.normal(size=len(codes))
+    x = rng.normal(size=len(codes)) + 2 * rng.normal(size=len(sizes))[codes]
+    return x, y, codes
+
+
+@pytest.mark.parametrize(("method", "optimum"), [("reml", 1828.33997539), ("ml", 1831.00096804)])
+def test_intercepts_far_from_zero_without_a_fixed_one(method, optimum):
+    # Reaction ~ 0 + Days + (Days | Subject): the effects are far from mean 0, which the
+    # average information makes too much of; each step gains nearly as much as the last.
+    # Optima of lme4 1.1-31.
+    X, y = load_sleepstudy(return_X_y=True)
+    model = MixedLinearRegressor(
+        "Subject", random_slopes="Days", fit_intercept=False, method=method
+    ).fit(X, y)
+    assert model.converged_
+    assert model.criterion_ <= optimum + 1e-6
+    assert model.n_iter_ <= 100
