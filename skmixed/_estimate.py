@@ -120,12 +120,15 @@ def search_twice(
         elsewhere = tuple(np.zeros_like(lam) for lam in start)
     else:
         return first
-    blocks = at_zero.blocks
-    # The first search has written over the arrays of `at_zero`, and ends in them.
-    second = minimize_from(factorize(blocks, zero_lam(blocks)), elsewhere)
+    # All in the arrays of the first search, of which there may be room for one set only.
+    blocks, again = at_zero.blocks, zero_lam(at_zero.blocks)
+    second = minimize_from(factorize(blocks, again, reuse=first.factorization), elsewhere)
+    n_factorizations = first.n_factorizations + second.n_factorizations
     is_better = criterion(second.factorization) < reached - BETTER * max(1.0, abs(reached))
-    kept = second if is_better and second.status is FitStatus.CONVERGED else first
-    return replace(kept, n_factorizations=first.n_factorizations + second.n_factorizations)
+    if is_better and second.status is FitStatus.CONVERGED:
+        return replace(second, n_factorizations=n_factorizations)
+    ended = factorize(blocks, end, reuse=second.factorization)
+    return replace(first, factorization=ended, n_factorizations=n_factorizations + 1)
 
 
 def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:

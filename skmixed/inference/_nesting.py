@@ -72,8 +72,10 @@ def not_contained(null: list[Block], alternative: list[Block]) -> list[Block]:
 
 def _is_contained(block: Block, others: list[Block]) -> bool:
     own = [o for o in others if o.group == block.group]
+    if not own:
+        return False
     names = sorted({*block.columns, *(name for o in own for name in o.columns)})
-    space = np.concatenate([np.empty((0, len(names) ** 2)), *(o.directions(names) for o in own)])
+    space = np.concatenate([o.directions(names) for o in own])
     both = np.concatenate([space, block.directions(names)])
     return int(np.linalg.matrix_rank(both)) == int(np.linalg.matrix_rank(space))
 
