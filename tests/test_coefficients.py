@@ -265,7 +265,7 @@ def test_messages(sleepstudy):
         contrast(sleepstudy, [0, 0])
     with pytest.raises(ValueError, match=r"terms\['t'\] names 'Dyas', which has no fixed effect"):
         anova(sleepstudy, {"t": ["Dyas"]})
-    with pytest.raises(TypeError, match="terms is of type list"):
+    with pytest.raises(TypeError, match=r"terms=\['Days'\] is of type list"):
         anova(sleepstudy, ["Days"])
     with pytest.raises(ValueError, match="type=2 is not known"):
         anova(sleepstudy, type=2)
@@ -325,6 +325,33 @@ def test_a_series_is_taken_by_its_names(sleepstudy):
 def test_a_contrast_that_is_no_matrix(sleepstudy, L):
     with pytest.raises(ValueError, match="is no matrix of numbers"):
         contrast(sleepstudy, L)
+
+
+@pytest.mark.parametrize("weight", ["x", None, pd.NA, [1, 2]], ids=repr)
+def test_a_contrast_whose_weight_is_no_number(sleepstudy, weight):
+    for L in ({"Days": weight}, [{"Days": 1}, {"Days": weight}], pd.Series({"Days": weight})):
+        with pytest.raises(ValueError, match=r"L gives 'Days' the weight .* which is no number"):
+            contrast(sleepstudy, L)
+
+
+@pytest.mark.parametrize("columns", [None, 5, [None], [["Days"]]], ids=repr)
+def test_a_term_that_names_no_columns(sleepstudy, columns):
+    with pytest.raises(TypeError, match=r"terms\['a'\]=.* does not name columns"):
+        anova(sleepstudy, {"a": columns})
+
+
+def test_ddf_has_one_place(sleepstudy):
+    """It may go by position in each table of tests, behind what is tested."""
+    for table, given in [
+        (coefficient_table, ()),
+        (contrast, ([0, 1],)),
+        (anova, (None,)),
+        (anova, ({"time": "Days"},)),
+    ]:
+        expected = table(sleepstudy, *given, ddf="kenward-roger")
+        pd.testing.assert_frame_equal(table(sleepstudy, *given, "kenward-roger"), expected)
+    with pytest.raises(TypeError, match="degrees of freedom are chosen by `ddf`"):
+        anova(sleepstudy, "kenward-roger")
 
 
 def test_a_contrast_that_names_an_effect_twice(sleepstudy):

@@ -1,6 +1,6 @@
 """Tests of linear combinations of the fixed effects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,9 +84,9 @@ def contrast(
 def anova(
     model: Any,
     terms: Mapping[str, str | Sequence[str]] | None = None,
+    ddf: str = "satterthwaite",
     *,
     type: int = 3,  # noqa: A002
-    ddf: str = "satterthwaite",
 ) -> pd.DataFrame:
     """Test groups of columns by F: whether all their fixed effects are 0.
 
@@ -97,10 +97,10 @@ def anova(
     terms : mapping of str to list of str, default=None
         Term → its columns of X. None: the terms of the model's formula; without
         one, every column is a term.
-    type : {3}
-        Type of hypothesis: each term is tested with all others in the model.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
         As in `coefficient_table`.
+    type : {3}
+        Type of hypothesis: each term is tested with all others in the model.
 
     Returns
     -------
@@ -157,9 +157,22 @@ def _terms(terms: Mapping[str, str | Sequence[str]] | None, tests: Tests) -> dic
         return {name: [name] for name in slopes}
     if not isinstance(terms, Mapping):
         raise TypeError(
-            f"terms is of type {terms.__class__.__name__}. Give a mapping from terms to columns."
+            f"terms={terms!r} is of type {terms.__class__.__name__}. Give a mapping from terms to "
+            "columns; degrees of freedom are chosen by `ddf`."
         )
-    return {t: [c] if isinstance(c, str) else list(c) for t, c in terms.items()}
+    return {term: _columns(term, columns) for term, columns in terms.items()}
+
+
+def _columns(term: str, columns: Any) -> list[str]:
+    """Return the columns of a term, one or several."""
+    is_list = isinstance(columns, Iterable) and not isinstance(columns, str)
+    listed = list(columns) if is_list else [columns]
+    if not all(isinstance(name, str) for name in listed):
+        raise TypeError(
+            f"terms[{term!r}]={columns!r} does not name columns. Give the name of one, or a list "
+            "of names."
+        )
+    return listed
 
 
 def _combinations(L: Any, tests: Tests) -> tuple[FloatArray, list[Any]]:
@@ -213,5 +226,10 @@ def _by_name(row: Mapping[str, float], tests: Tests) -> FloatArray:
                 f"L names {name!r}, which is not a fixed effect. The model has "
                 f"{', '.join(map(repr, tests.names))}."
             )
-        out[tests.names.index(name)] = weight
+        try:
+            out[tests.names.index(name)] = float(weight)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"L gives {name!r} the weight {weight!r}, which is no number. Give one."
+            ) from error
     return out
