@@ -13,13 +13,16 @@ from skmixed._fit_warnings import fit_warnings
 from skmixed._fitted import fitted
 from skmixed._fixed_tests import open_tests
 from skmixed._layout import (
+    STYLE,
     WIDTH,
     aligned,
     degrees_of_freedom,
     filled,
+    html_paragraph,
     html_table,
     lines,
     p_values,
+    paragraph,
     shortened,
 )
 from skmixed._results import RESIDUAL
@@ -34,6 +37,7 @@ METHODS = {
     "residual": "t tests with the residual degrees of freedom",
     "normal": "normal tests",
 }
+ENDINGS = {status.value for status in FitStatus}
 NORMAL = "summary(ddf='normal') has normal ones"
 
 
@@ -81,13 +85,10 @@ class Summary:
         formula = [f"Formula: {self.formula}"] if self.formula else []
         parts = [filled(self.title.split(), " ")]
         parts += [filled(part.split(), " ") for part in formula]
-        parts += [filled(self._counted()), filled(self._facts())]
-        corr, left_out = self._correlations(room=True)
-        parts += ["", "Random effects:", lines(self._random_rows(corr), names=2)]
-        if left_out:
-            parts += [" More correlations: variance_components_."]
-        parts += ["", self._fixed_title(), lines(self._fixed_rows(), names=1)]
-        parts += ["", filled(self._shares())] if len(self.r2) else []
+        parts += [paragraph(self._counted()), filled(self._facts())]
+        parts += ["", *self._random_lines()] if self.levels else []
+        parts += ["", f"{self._fixed_title()}:", lines(self._fixed_rows(), names=1)]
+        parts += ["", paragraph(shares)] if (shares := self._shares()) else []
         notes = [filled(note.split(), " ") for note in self.notes]
         return "\n".join([*parts, *(["", *notes] if notes else [])])
 
@@ -96,43 +97,50 @@ class Summary:
     @property
     def counts(self) -> str:
         """Number of samples and of levels, in a line."""
-        return "   ".join(self._counted()).replace(",   ", ", ")
+        parts = [part for unit in self._counted() for part in unit]
+        return "   ".join(parts).replace(",   ", ", ")
 
     def _repr_html_(self) -> str:
-        formula = f"<br><code>{escape(self.formula)}</code>" if self.formula else ""
-        above = "<br>".join(escape(part) for part in (self.counts, "   ".join(self._facts())))
-        corr, _ = self._correlations(room=False)
-        shares = f"<p>{escape('   '.join(self._shares()))}</p>" if len(self.r2) else ""
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        formula = f"<p><code>{escape(self.formula)}</code></p>" if self.formula else ""
+        above = html_paragraph(self._counted()) + html_paragraph([self._facts()])
+        below = html_paragraph(shares) if (shares := self._shares()) else ""
+        random = ""
+        if self.levels:
+            corr, _ = self._correlations(room=False)
+            random = html_table(self._random_rows(corr), 2, "Random effects")
+        tests = f"({self.tests})" if self.tests else ""
+        notes = "".join(
+            f'<p class="{"status" if note in ENDINGS else "note"}">{escape(note)}</p>'
+            for note in self.notes
+        )
         return (
-            f"<p><strong>{escape(self.title)}</strong>{formula}<br>{above}</p>"
-            f"<p>Random effects</p>{html_table(self._random_rows(corr), names=2)}"
-            f"<p>{escape(self._fixed_title().rstrip(':'))}</p>"
-            f"{html_table(self._fixed_rows(), names=1)}{shares}{notes}"
+            f'<div class="skmixed-summary">{STYLE}<p><strong>{escape(self.title)}</strong></p>'
+            f"{formula}{above}{random}"
+            f"{html_table(self._fixed_rows(), 1, 'Fixed effects', tests)}{below}{notes}</div>"
         )
 
-    def _counted(self) -> list[str]:
+    def _counted(self) -> list[list[str]]:
         levels = [f"{shortened(name, WIDTH - 30)} {n:,}" for name, n in self.levels.items()]
         listed = [*(f"{part}," for part in levels[:-1]), *levels[-1:]]
         first = [f"Levels: {part}" for part in listed[:1]]
-        return [f"Samples: {self.n_samples:,}", *first, *listed[1:]]
+        return [[f"Samples: {self.n_samples:,}"], *([[*first, *listed[1:]]] if first else [])]
 
     def _facts(self) -> list[str]:
         return [f"{name}: {value}" for name, value in self.facts.items()]
 
     def _fixed_title(self) -> str:
-        return f"Fixed effects{f' ({self.tests})' if self.tests else ''}:"
+        return f"Fixed effects{f' ({self.tests})' if self.tests else ''}"
 
-    def _shares(self) -> list[str]:
+    def _shares(self) -> list[list[str]]:
         shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
-        icc = [f"ICC: {shown[0]}", *shown[1:]] if shown else []
-        if not icc:
-            return [f"R²: {self.r2['marginal']:.3f}"]
-        return [
-            *icc,
-            f"R²: marginal {self.r2['marginal']:.3f}",
-            f"conditional {self.r2['conditional']:.3f}",
-        ]
+        if not self.levels:
+            residual = f"Residual standard deviation: {aligned(self.random['sd'])[-1]}"
+            r2 = [f"R²: {self.r2['marginal']:.3f}"] if len(self.r2) else []
+            return [[residual, *r2]]
+        if not len(self.r2):
+            return []
+        r2 = [f"{name} {self.r2[name]:.3f}" for name in ("marginal", "conditional")]
+        return [[f"ICC: {shown[0]}", *shown[1:]], [f"R²: {r2[0]}", r2[1]]]
 
     def _correlations(self, *, room: bool) -> tuple[list[str], bool]:
         """Return the columns of correlations to show, and whether some have no room."""
@@ -150,10 +158,19 @@ class Summary:
             group = _quoted(name, RESIDUAL) if k < last else name
             row = ["" if group == before else group, str(record["name"])]
             before = group
-            shares = [f"{record[c]:6.3f}" for c in corr if np.isfinite(record[c])]
-            triangle = " ".join(shares).ljust(7 * len(corr) - 1)
-            rows.append([*row, *(size[k] for size in sizes), *([triangle] if corr else [])])
+            shares = ["" if np.isnan(record[c]) else f"{record[c]:.3f}" for c in corr]
+            rows.append([*row, *(size[k] for size in sizes), *shares])
         return rows
+
+    def _random_lines(self) -> list[str]:
+        corr, left_out = self._correlations(room=True)
+        head, *rows = self._random_rows(corr)
+        # The correlations are a triangle under one heading.
+        joined = [[*row[:4], " ".join(f"{cell:>6}" for cell in row[4:])] for row in rows]
+        heading = " ".join([f"{'Corr':>6}", *(len(corr) - 1) * [6 * " "]])
+        table = [[*head[:4], heading], *joined] if corr else [head, *rows]
+        more = [" More correlations: variance_components_."] if left_out else []
+        return ["Random effects:", lines(table, names=2), *more]
 
     def _fixed_rows(self) -> list[list[str]]:
         forms = {"df": degrees_of_freedom, "Pr(>|t|)": p_values}
@@ -179,7 +196,7 @@ def summarize(model: Any, ddf: str | None = None, formula: str = "") -> Summary:
         title = f"Linear mixed model fitted by {method}"
     else:
         title = f"Ordinary least squares (groups=None: no random effects), {method}"
-    name = "REML criterion" if solution.reml else "deviance (-2 log-likelihood)"
+    name = "REML criterion" if solution.reml else "deviance"
     fixed, tests, why = _fixed_table(model, ddf)
     parts = None if isinstance(model._stats, Dropped) else variances(fitted(model))
     empty = pd.Series(dtype=float)

@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from reference_fits import read_frame
 
 from skmixed import MixedLinearRegressor, RandomEffect, lmer
+from skmixed.datasets import load_penicillin
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import coefficient_table, icc, r2
 
@@ -42,7 +45,7 @@ def test_numbers_of_sleepstudy():
 def test_maximum_likelihood_has_a_deviance():
     text = str(summary(random_slopes="Days", method="ml"))
     assert "fitted by maximum likelihood" in text
-    assert "deviance (-2 log-likelihood): 1751.9393" in text
+    assert "deviance: 1751.9393   logLik: -875.9697   AIC: 1763.939   BIC: 1783.097" in text
     assert "REML" not in text
 
 
@@ -52,8 +55,10 @@ def test_least_squares_says_so():
     assert "Levels" not in str(found)
     assert list(found.fixed["df"]) == [178.0, 178.0]
     assert "Fixed effects (t tests with the residual degrees of freedom):" in str(found)
-    assert "R²: 0.285" in str(found)
+    assert str(found).endswith("Residual standard deviation: 47.715   R²: 0.285")
     assert "ICC" not in str(found)
+    for shown in (str(found), found._repr_html_()):
+        assert "Random effects" not in shown
 
 
 @pytest.mark.parametrize("slopes", [None, "Days"])
@@ -98,6 +103,27 @@ def test_correlations_of_three_coefficients_are_a_triangle():
     lines = str(text).splitlines()
     rows = [line for line in lines if line.endswith(("0.054", "-0.293"))]
     assert rows[0].index("0.054") == rows[1].index("0.344")
+
+
+def test_a_correlation_that_is_not_defined_leaves_its_place_empty():
+    """There is none with a coefficient whose variance is 0."""
+    table = X.assign(z=np.random.default_rng(0).normal(size=len(X)))
+    found = summary(table, random_slopes=["Days", "z"])
+    without = found.random.assign(corr=found.random["corr"].where(found.random["name"] != "z"))
+    assert "0.344" in str(found)
+    assert "0.344" not in str(replace(found, random=without))
+    for shown in (found, replace(found, random=without)):
+        head, *rows = str(shown).partition("Random effects:\n")[2].splitlines()[:4]
+        assert rows[2].endswith(" -0.293")
+        assert len(rows[2]) == len(head) + len(" -0.293")
+
+
+def test_parts_that_have_no_room_stay_together():
+    table, y = load_penicillin(return_X_y=True)
+    long = table.rename(columns={"sample": "a sample of penicillin, as it was prepared and kept"})
+    text = str(summary(long, y, groups=list(long.columns)))
+    assert "\nR²: marginal 0.000   conditional 0.936\n" in text
+    assert "Samples: 144\nLevels: plate 24, " in text
 
 
 def test_no_column_of_correlations_without_any():
@@ -163,7 +189,7 @@ def test_long_names_and_many_terms_fit_in_80_columns():
     assert "…" in str(found)
     assert "More correlations: variance_components_." in str(found)
     html = found._repr_html_()
-    assert "…" not in html.partition("<p>ICC")[0].partition("Random")[2]
+    assert "…" not in html.partition("ICC")[0].partition("Random")[2]
     assert all(name in html for name in slopes)
 
 
@@ -209,6 +235,33 @@ def test_html_has_the_cells_of_the_text():
         assert cell in page.text
     assert page.tags.count("table") == 2
     assert page.tags.count("tr") == 4 + 3
+    assert [text for text in page.text if text.startswith("(t tests")] == [f"({found.tests})"]
+    assert "ICC: Subject 0.722\N{EM SPACE}" in page.text
+
+
+def test_html_has_correlations_in_cells_of_their_own():
+    table = X.assign(z=np.random.default_rng(0).normal(size=len(X)))
+    found = summary(table, random_slopes=["Days", "z"])._repr_html_()
+    assert '<th scope="col" colspan=2>Corr</th>' in found
+    assert "<td>0.344</td><td>\N{MINUS SIGN}0.293</td>" in found
+    assert "colspan" not in summary(random_slopes="Days")._repr_html_().partition("<table>")[2]
+
+
+def test_html_keeps_the_colors_of_the_page():
+    """Names of colors, backgrounds and so on would be wrong in a dark theme or in a light one."""
+    rules = summary()._repr_html_().partition("<style>")[2].partition("</style>")[0]
+    found = re.findall(r"(?:color|background): *([^;}]*)", rules)
+    assert set(found) == {"inherit", "none"}
+    assert re.findall("#[0-9a-f]+", rules) == ["#d55e00"]  # the bar beside a note, read on both
+    assert all(".skmixed-summary" in rule for rule in re.findall(r"[^{}]+(?={)", rules))
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_html_tells_notes_from_the_end_of_the_search():
+    frame = read_frame("dyestuff2")
+    html = summary(frame[["Batch"]], frame["Yield"], groups="Batch")._repr_html_()
+    assert '<p class="note">The estimated variance of' in html
+    assert '<p class="status">The search for the variance components converged.' in html
 
 
 def test_html_escapes_labels():
