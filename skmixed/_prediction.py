@@ -1,25 +1,31 @@
-"""Standard deviations and intervals of predictions."""
+"""Predictions, with their standard deviations and intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as distributions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixed import _validation as validation
+from skmixed._attributes import FittedAttributes
 from skmixed._factorize import Factorization
 from skmixed._fitted import SOLVER_STEPS, Fitted, Updated, served
 from skmixed._given_rows import GivenRows, open_rows
 from skmixed._krylov_rows import solved_variance
 from skmixed._krylov_search import FINAL_TOL
+from skmixed._predict import linear_predictor
 from skmixed._prediction_variance import (
     PredictedRows,
     mean_variance,
     prediction_df,
     with_new_levels,
 )
+from skmixed._serving import serving_of
+from skmixed._table import open_table
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
 
@@ -29,10 +35,96 @@ OF = ("observation", "mean")
 DDF = ("satterthwaite", "residual", "normal")
 
 
-class PredictionErrors:
-    """What a fitted `MixedLinearRegressor` says about the errors of its predictions."""
+class Prediction(FittedAttributes):
+    """The methods of `MixedLinearRegressor` that predict."""
 
     handle_unknown: str
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: Any = None,
+        include: str | Sequence[str] = "all",
+        return_std: bool = False,
+    ) -> Any:
+        """Predict the response: fixed effects, and BLUPs of known groups.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects to add: those of all grouping factors, of none, or of
+            those named, by the keys of `random_effects_`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation of
+            weight 1 too; needs ``include="all"``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected responses, on the scale of y. Each depends on its own row
+            alone.
+        ndarray of shape (n_samples,)
+            With `return_std`, standard deviations of y less its prediction, at
+            the estimated variances. See `predict_interval` for intervals.
+
+        Raises
+        ------
+        ValueError
+            If X does not match that of `fit`, or a group is unknown and
+            ``handle_unknown="error"``.
+        """
+        check_is_fitted(self)
+        validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
+        if return_std is not False:
+            return self._predict_with_std(X, groups, include, return_std)
+        table = open_table(X, self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        serving = serving_of(self)
+        included = validation.check_include(include, serving.encoder)
+        metadata = validation.open_prediction_metadata(
+            groups, table.n_rows, serving.encoder, included
+        )
+        return linear_predictor(
+            serving.encoder,
+            serving.solution,
+            table,
+            metadata,
+            included,
+            raise_unknown=self.handle_unknown == "error",
+        )
+
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: Any = None,
+    ) -> float:
+        """Return R² of the predictions, as every scikit-learn regressor.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Test samples.
+        y : array-like of shape (n_samples,)
+            True responses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+        """
+        return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
     def predict_interval(
         self,

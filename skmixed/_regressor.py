@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixed import _validation as validation
@@ -17,11 +16,9 @@ from skmixed._crossprod import CrossProducts
 from skmixed._encode import Encoder, Metadata, plan
 from skmixed._estimate import Estimate
 from skmixed._intake import Intake
-from skmixed._predict import linear_predictor
-from skmixed._prediction import PredictionErrors
+from skmixed._prediction import Prediction
 from skmixed._sample import Sampling
 from skmixed._search import search
-from skmixed._serving import serving_of
 from skmixed._summary import Summary, summarize
 from skmixed._table import Table, open_table
 from skmixed._terms import ColumnName, RandomEffect, parse_groups
@@ -32,7 +29,7 @@ Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...
 
 
 class MixedLinearRegressor(
-    PartwiseFitting, ColdStart, Sampling, PredictionErrors, RegressorMixin, BaseEstimator
+    PartwiseFitting, ColdStart, Sampling, Prediction, RegressorMixin, BaseEstimator
 ):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
@@ -202,92 +199,6 @@ class MixedLinearRegressor(
         fitted._fit(X, y, sample_weight, groups)
         self.__dict__ = fitted.__dict__
         return self
-
-    def predict(
-        self,
-        X: Any,
-        *,
-        groups: Any = None,
-        include: str | Sequence[str] = "all",
-        return_std: bool = False,
-    ) -> Any:
-        """Predict the response: fixed effects, and BLUPs of known groups.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            With the columns of `fit`.
-        groups : array-like of shape (n_samples,) or frame, default=None
-            Grouping columns, where `fit` was given them beside X.
-        include : "all", "fixed" or list of str, default="all"
-            Whose effects to add: those of all grouping factors, of none, or of
-            those named, by the keys of `random_effects_`.
-        return_std : bool, default=False
-            Whether to return the standard deviation of a new observation of
-            weight 1 too; needs ``include="all"``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Expected responses, on the scale of y. Each depends on its own row
-            alone.
-        ndarray of shape (n_samples,)
-            With `return_std`, standard deviations of y less its prediction, at
-            the estimated variances. See `predict_interval` for intervals.
-
-        Raises
-        ------
-        ValueError
-            If X does not match that of `fit`, or a group is unknown and
-            ``handle_unknown="error"``.
-        """
-        check_is_fitted(self)
-        validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
-        if return_std is not False:
-            return self._predict_with_std(X, groups, include, return_std)
-        table = open_table(X, self)
-        validate_data(self, X, reset=False, skip_check_array=True)
-        serving = serving_of(self)
-        included = validation.check_include(include, serving.encoder)
-        metadata = validation.open_prediction_metadata(
-            groups, table.n_rows, serving.encoder, included
-        )
-        return linear_predictor(
-            serving.encoder,
-            serving.solution,
-            table,
-            metadata,
-            included,
-            raise_unknown=self.handle_unknown == "error",
-        )
-
-    def score(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        groups: Any = None,
-    ) -> float:
-        """Return R² of the predictions, as every scikit-learn regressor.
-
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            Test samples.
-        y : array-like of shape (n_samples,)
-            True responses.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
-        groups : array-like of shape (n_samples,) or frame, default=None
-            Grouping columns, where `fit` was given them beside X.
-
-        Returns
-        -------
-        float
-            Coefficient of determination, at most 1.
-        """
-        return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
     def summary(self, ddf: str | None = None) -> Summary:
         """Summarize the fit in a table that an lme4 user recognizes.

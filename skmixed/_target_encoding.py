@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -18,6 +17,7 @@ from skmixed._categories import Categories, given_categories, learn_categories
 from skmixed._cross_fitting import checked_folds, splitter_of
 from skmixed._one_way import OneWay, one_way
 from skmixed._table import FloatArray, Table, open_table
+from skmixed._target import numeric_target
 from skmixed._threads import single_threaded_blas
 
 IntArray = NDArray[np.intp]
@@ -270,7 +270,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         validation.check_choice("method", self.method, validation.METHODS)
         table = _open(X, self)
         validate_data(self, X, y, skip_check_array=True)
-        target = _numeric_target(y, table.n_rows, self)
+        target = numeric_target(y, table.n_rows, self)
         found = list(self._categories_of(table))
         self._categories = [categories for categories, _ in found]
         columns = [codes for _, codes in found]
@@ -328,38 +328,6 @@ def _open(X: Any, estimator: object) -> Table:
         is_text = check_array(X, dtype=None, ensure_all_finite=False).dtype.kind in "US"
         X = np.array(X, dtype=object) if is_text else X
     return open_table(X, estimator, accept_sparse=False)
-
-
-def _numeric_target(y: Any, n_rows: int, estimator: object) -> FloatArray:
-    """Return y as numbers; two text labels as 0 and 1."""
-    labels = np.asarray(y)
-    if labels.ndim == 1 and pd.api.types.infer_dtype(labels, skipna=True) == "string":
-        y = _two_classes(labels)
-    target = validation.check_response(y, n_rows, estimator)
-    with np.errstate(over="ignore"):
-        if not np.isfinite(target.sum()):
-            raise ValueError(
-                "The values of 'y' are so large that their sum overflows (the largest is "
-                f"{np.abs(target).max():.1e}). Rescale the target."
-            )
-    return target
-
-
-def _two_classes(labels: NDArray[Any]) -> IntArray:
-    missing = pd.isna(labels)
-    if missing.any():
-        raise ValueError(
-            f"The target y has {int(missing.sum())} missing labels (first at row "
-            f"{int(np.argmax(missing))}). Drop those rows first."
-        )
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) > 2:
-        raise ValueError(
-            f"The target y has {len(classes)} classes (such as {str(classes[0])!r}), where numbers "
-            "or two classes are due. Encode for one class after the other, with y == label, or "
-            "use TargetEncoder."
-        )
-    return codes
 
 
 def _encoded(codes: IntArray, encodings: FloatArray, mean: float) -> FloatArray:

@@ -1,0 +1,134 @@
+"""What a model by a formula does with frames after its fit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._formula_syntax import parse_formula, plain_name
+from skmixed._model_frame import ModelFrame, evaluate
+
+FloatArray = NDArray[np.float64]
+
+
+class FormulaPrediction:
+    """The methods of `FormulaRegressor` that take frames of further rows."""
+
+    formula: str
+    context: Mapping[str, Any] | None
+    regressor_: Any
+    _frame: ModelFrame
+
+    def predict(
+        self, data: Any, *, include: str | Sequence[str] = "all", return_std: bool = False
+    ) -> Any:
+        """Predict the response of rows of a frame.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects to add, as in `MixedLinearRegressor`.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation too.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected values of the left-hand side of the formula.
+        ndarray of shape (n_samples,)
+            With `return_std`, as in `MixedLinearRegressor`.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`.
+        """
+        columns = self.model_matrix(data)
+        return self.regressor_.predict(columns, include=include, return_std=return_std)
+
+    def predict_interval(
+        self,
+        data: Any,
+        *,
+        level: float = 0.95,
+        of: str = "observation",
+        ddf: str = "satterthwaite",
+        sample_weight: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Predict intervals, of new observations or of their means.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+        level, of, ddf, sample_weight
+            As in `MixedLinearRegressor`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper ends, on the scale of the formula's left-hand side.
+        """
+        columns = self.model_matrix(data)
+        return self.regressor_.predict_interval(
+            columns, level=level, of=of, ddf=ddf, sample_weight=sample_weight
+        )
+
+    def score(
+        self, data: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return R² of the predictions.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            Test samples, with the response unless `y` is given.
+        y : array-like of shape (n_samples,), default=None
+            True responses, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+        """
+        prediction = self.predict(data)
+        return float(r2_score(self._response(data, y), prediction, sample_weight=sample_weight))
+
+    def model_matrix(self, data: Any) -> Any:
+        """Return the columns that the formula makes of a frame.
+
+        Parameters
+        ----------
+        data : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, n_model_columns)
+            Columns with a fixed effect, further ones with random slopes, and
+            grouping columns; an intercept has none.
+        """
+        check_is_fitted(self)
+        return self._frame.columns(data)
+
+    def _response(self, data: Any, y: Any) -> Any:
+        """Return y, or what the left-hand side of the formula is on the data."""
+        expression = parse_formula(self.formula).response
+        if y is not None:
+            if expression and plain_name(expression) is None:
+                raise ValueError(
+                    f"y is given, but the formula computes its response, {expression!r}. Leave y "
+                    "out, or let the formula begin with ~ and transform y by scikit-learn's "
+                    "TransformedTargetRegressor."
+                )
+            return y
+        if not expression:
+            raise ValueError("y=None, and the formula names no response before its ~. Give one.")
+        return evaluate(expression, data, self.context)
