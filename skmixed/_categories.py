@@ -53,6 +53,20 @@ def learn_categories(column: Any) -> tuple[Categories, IntArray]:
     return Categories(levels, has_missing), np.where(missing, len(levels), codes)
 
 
+def check_lists(categories: Any, n_columns: int) -> None:
+    """Refuse what is no list of categories for each column."""
+    if not isinstance(categories, list | tuple):
+        raise TypeError(
+            f"categories={categories!r} is of type {type(categories).__name__}. Give 'auto', or a "
+            "list of the categories of each column."
+        )
+    if len(categories) != n_columns:
+        raise ValueError(
+            f"categories lists {len(categories)} columns, but X has {n_columns}. Give a list for "
+            "each column, or 'auto'."
+        )
+
+
 def given_categories(labels: ArrayLike, name: str) -> Categories:
     """Take the labels that a user lists, in their order.
 

@@ -53,6 +53,12 @@ class PartwiseFitting(FittedAttributes):
             As in `fit`, with the number of the chunk; the first is chunk 0. An
             error of the source passes through, with a note that says where.
 
+        See Also
+        --------
+        partial_fit : Adds rows to those seen, with estimates after each call.
+        statistics : Reduces rows without a fit, for sums over machines.
+        skmixed.distributed.fit_dask : The same over a Dask dataframe.
+
         Notes
         -----
         Costs per chunk what its own rows cost, however many groups and chunks
@@ -116,6 +122,11 @@ class PartwiseFitting(FittedAttributes):
             a group of its own: they are kept, variances are 0, and `converged_`
             is False.
 
+        See Also
+        --------
+        fit_chunks : One fit to all chunks, at the end.
+        update_groups : New rows for the groups' effects alone.
+
         Notes
         -----
         Costs what the new rows and the number of groups cost, whatever the
@@ -168,6 +179,19 @@ class PartwiseFitting(FittedAttributes):
         ------
         ValueError, TypeError
             As in `fit`.
+
+        See Also
+        --------
+        fit_statistics : Fits to them.
+
+        Examples
+        --------
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_pastes
+        >>> X, y = load_pastes(return_X_y=True)
+        >>> stats = MixedLinearRegressor(["batch", "sample"], fixed=[]).statistics(X, y)
+        >>> stats.n_rows, stats.n_levels
+        (60, {'batch': 10, 'sample': 30})
         """
         self._check_parameters()
         intake = Intake(self)
@@ -194,6 +218,29 @@ class PartwiseFitting(FittedAttributes):
             If the statistics lack what the parameters ask for, or make no model.
         TypeError
             If `stats` is of another type.
+
+        See Also
+        --------
+        statistics : Makes them of rows.
+
+        Notes
+        -----
+        Costs what a fit costs after its pass over the rows.
+
+        Examples
+        --------
+        Two sites sum up their rows; where the sums meet, a model is fitted to them
+        by REML, and then by maximum likelihood:
+
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
+        >>> stats = model.statistics(X[:70], y[:70]) + model.statistics(X[70:], y[70:])
+        >>> round(model.fit_statistics(stats).criterion_, 4)
+        1743.6283
+        >>> round(model.set_params(method="ml").fit_statistics(stats).criterion_, 4)
+        1751.9393
         """
         if not isinstance(stats, SufficientStatistics):
             raise TypeError(

@@ -62,12 +62,12 @@ class ColdStart(FittedAttributes):
 
         See Also
         --------
-        MixedLinearRegressor.partial_fit : Estimates everything anew.
+        partial_fit : Estimates everything anew.
 
         Notes
         -----
         Solves (Λ'Z'WZΛ + I)u = Λ'Z'W(y − Xβ̂), b̂ = Λu, over all rows, through
-        their cross-products (Henderson's equations, the fixed effects given).
+        their cross-products: the equations of [1]_, the fixed effects given.
         A nested model changes within the outermost groups that have new rows,
         a crossed one wherever groups are connected. A new group's effect is its
         mean residual, shrunken as one of the fit's would be.
@@ -78,6 +78,11 @@ class ColdStart(FittedAttributes):
         changed: refit when the new rows are many.
 
         Costs the new rows, and a pass over the groups.
+
+        References
+        ----------
+        .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
+           under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
 
         Examples
         --------

@@ -32,7 +32,8 @@ class FormulaPrediction:
         data : frame of shape (n_samples, n_columns)
             With the columns `feature_names_in_`.
         include : "all", "fixed" or list of str, default="all"
-            Whose effects to add, as in `MixedLinearRegressor`.
+            Whose effects to add: those of all grouping factors, of none, or of
+            those named, by the keys of ``random_effects_``.
         return_std : bool, default=False
             Whether to return the standard deviation of a new observation too.
 
@@ -41,12 +42,26 @@ class FormulaPrediction:
         ndarray of shape (n_samples,)
             Expected values of the left-hand side of the formula.
         ndarray of shape (n_samples,)
-            With `return_std`, as in `MixedLinearRegressor`.
+            With `return_std`, standard deviations of the left-hand side less its
+            prediction.
 
         Raises
         ------
         ValueError
             If a column is missing, or holds a category that was not in `fit`.
+
+        Examples
+        --------
+        Predictions are of what stands left of ``~``, here of logarithms:
+
+        >>> import pandas as pd
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> model.predict(rows).round(3)
+        array([6.073, 5.833])
         """
         columns = self.model_matrix(data)
         return self.regressor_.predict(columns, include=include, return_std=return_std)
@@ -66,13 +81,45 @@ class FormulaPrediction:
         ----------
         data : frame of shape (n_samples, n_columns)
             With the columns `feature_names_in_`.
-        level, of, ddf, sample_weight
-            As in `MixedLinearRegressor`.
+        level : float, default=0.95
+            Confidence level.
+        of : {"observation", "mean"}, default="observation"
+            Whether the interval is to hold a new response, or its expectation in
+            the row's groups.
+        ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
+            Degrees of freedom of t.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision weights of the observations, 1 if None.
 
         Returns
         -------
         ndarray of shape (n_samples, 2)
             Lower and upper ends, on the scale of the formula's left-hand side.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`, or a
+            parameter is not among its choices.
+
+        See Also
+        --------
+        skmixed.MixedLinearRegressor.predict_interval : How they are computed.
+
+        Examples
+        --------
+        Intervals keep their level where the ends are transformed back:
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> np.exp(model.predict_interval(rows)).round(1)
+        array([[361.7, 521.1],
+               [220.1, 529.5]])
         """
         columns = self.model_matrix(data)
         return self.regressor_.predict_interval(
@@ -97,6 +144,15 @@ class FormulaPrediction:
         -------
         float
             Coefficient of determination, at most 1.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> round(model.score(data), 3)
+        0.84
         """
         prediction = self.predict(data)
         return float(r2_score(self._response(data, y), prediction, sample_weight=sample_weight))
@@ -114,6 +170,17 @@ class FormulaPrediction:
         DataFrame of shape (n_samples, n_model_columns)
             Columns with a fixed effect, further ones with random slopes, and
             grouping columns; an intercept has none.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("Reaction ~ poly(Days, 2) + (Days | Subject)", data)
+        >>> model.model_matrix(data.head(2)).round(3)
+           poly(Days, 2)[1]  poly(Days, 2)[2]  Days Subject
+        0            -0.117             0.123   0.0     308
+        1            -0.091             0.041   1.0     308
         """
         check_is_fitted(self)
         return self._frame.columns(data)

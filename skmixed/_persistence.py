@@ -33,6 +33,10 @@ class Persistence:
         sklearn.exceptions.NotFittedError
             If there is nothing to copy.
 
+        See Also
+        --------
+        partial_fit : Needs the statistics that a slim copy leaves behind.
+
         Examples
         --------
         >>> import pickle

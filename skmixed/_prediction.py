@@ -77,6 +77,27 @@ class Prediction(FittedAttributes):
         ValueError
             If X does not match that of `fit`, or a group is unknown and
             ``handle_unknown="error"``.
+
+        See Also
+        --------
+        predict_interval : Intervals, of observations or of means.
+        sample_y : Draws of new responses.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> model.predict(rows).round(1)
+        array([430.7, 345.6])
+        >>> model.predict(rows, include="fixed").round(1)
+        array([345.6, 345.6])
+        >>> mean, sd = model.predict(rows, return_std=True)
+        >>> sd.round(1)
+        array([29.1, 67. ])
         """
         check_is_fitted(self)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
@@ -123,6 +144,26 @@ class Prediction(FittedAttributes):
         -------
         float
             Coefficient of determination, at most 1.
+
+        See Also
+        --------
+        skmixed.inference.r2 : Shares of the variance that the model estimates.
+
+        Examples
+        --------
+        Of the last two days, predicted from those before: the subjects' own lines
+        tell about half of the variance, a line for all tells none.
+
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> seen, last = X["Days"] < 8, X["Days"] >= 8
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
+        >>> model = model.fit(X[seen], y[seen])
+        >>> round(model.score(X[last], y[last]), 2)
+        0.53
+        >>> round(model.score(X[last].assign(Subject="unknown"), y[last]), 2)
+        -0.01
         """
         return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
@@ -179,23 +220,28 @@ class Prediction(FittedAttributes):
         See Also
         --------
         predict : Point predictions; with ``return_std``, a standard deviation.
+        sample_y : Draws of responses, jointly for rows of one group.
 
         Notes
         -----
-        The variance of a mean is σ²z'C⁻¹z, from the mixed-model equations C
-        (Henderson, 1975, Biometrics 31), plus z_k'Σ_kz_k for each factor k of
-        unknown level; of an observation, plus σ²/w. Its degrees of freedom are
-        2φ²/g'Ag, with g the derivatives of this variance φ by the variance
-        parameters and A their covariance from the observed information, as for a
-        fixed effect in lmerTest, and not below 1. Rows given to `update_groups` count
-        for the groups' effects, not for the fixed effects and variances. Without
-        groups it is the interval of ordinary least squares, t with n − p degrees of
-        freedom (REML).
+        The variance of a mean is σ²z'C⁻¹z, from the mixed-model equations C [1]_,
+        plus z_k'Σ_kz_k for each factor k of unknown level; of an observation, plus
+        σ²/w. Its degrees of freedom are 2φ²/g'Ag, with g the derivatives of this
+        variance φ by the variance parameters and A their covariance from the
+        observed information, as for a fixed effect in lmerTest, and not below 1.
+        Rows given to `update_groups` count for the groups' effects, not for the fixed
+        effects and variances. Without groups it is the interval of ordinary least
+        squares, t with n − p degrees of freedom (REML).
 
         Costs a few factorizations, and then O(n·(p + s)) operations with one chain
         of nested factors of s coefficients; crossed factors multiply that by the
         order of the dense core. After an iterative fit each row is a solve, to nine
         digits, unless Satterthwaite's degrees of freedom ask for the dense core.
+
+        References
+        ----------
+        .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
+           under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
 
         Examples
         --------

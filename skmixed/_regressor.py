@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skmixed import _validation as validation
 from skmixed._chunks import PartwiseFitting
@@ -19,7 +19,7 @@ from skmixed._intake import Intake
 from skmixed._prediction import Prediction
 from skmixed._sample import Sampling
 from skmixed._search import search
-from skmixed._summary import Summary, summarize
+from skmixed._summary import Summarizing
 from skmixed._table import Table, open_table
 from skmixed._terms import ColumnName, RandomEffect, parse_groups
 from skmixed.exceptions import FitStatus
@@ -29,7 +29,7 @@ Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...
 
 
 class MixedLinearRegressor(
-    PartwiseFitting, ColdStart, Sampling, Prediction, RegressorMixin, BaseEstimator
+    PartwiseFitting, ColdStart, Sampling, Prediction, Summarizing, RegressorMixin, BaseEstimator
 ):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
@@ -81,24 +81,48 @@ class MixedLinearRegressor(
         Fixed slopes in the order of X's columns, grouping columns left out.
     intercept_ : float
         Fixed intercept; 0.0 without one.
+    fixed_effects_ : Series
+        Fixed effects by name, the intercept first; 0 for dropped columns.
+    random_effects_ : mapping of str to DataFrame
+        BLUPs: grouping factor → frame of levels × coefficients, built at each look;
+        with those that `update_groups` has learned.
+    variance_components_ : DataFrame
+        Columns ``group``, ``name``, ``variance``, ``sd``, ``corr``: a row for each
+        random coefficient, and one for the residual. ``corr`` is the correlation
+        with the term's first coefficient, ``corr2`` with its second, and so on.
+    covariances_ : dict of str to DataFrame
+        Grouping factor → covariance of one level's effects, on the scale of the
+        data.
     sigma_ : float
         Residual standard deviation, on the scale of y.
     theta_ : ndarray of shape (n_theta,)
-        Entries of the relative covariance factors, in lme4's order.
+        Entries of the relative covariance factors Λ_k, in lme4's order.
     criterion_ : float
         −2 log-likelihood (ML) or the REML criterion, with lme4's constants.
+    log_likelihood_ : float
+        Log-likelihood (ML) or restricted log-likelihood (REML).
+    aic_ : float
+        Akaike's criterion; counts the rank of X, all of θ, and σ.
+    bic_ : float
+        Schwarz's criterion, with the number of samples under REML too.
     converged_ : bool
         Whether the search converged; a singular fit has.
     singular_ : bool
         Whether an estimated covariance matrix is singular.
     status_ : str
-        How the search ended, in a sentence.
+        How the search ended, in a sentence of `skmixed.exceptions.FitStatus`.
     n_iter_ : int
         Steps of the search; 1 for least squares.
     n_factorizations_ : int
         Factorizations of the mixed-model equations, or iterative solutions.
     solver_ : str
         The solver used: "exact" or "iterative".
+    monte_carlo_errors_ : DataFrame
+        Columns ``group``, ``name``, ``sd_error``: Monte Carlo standard errors of
+        the random effects' standard deviations by the iterative solver; 0 by the
+        exact one.
+    criterion_error_ : float
+        Monte Carlo standard error of the criterion; 0 by the exact solver.
     n_features_in_ : int
         Columns of X, grouping columns included.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -107,17 +131,30 @@ class MixedLinearRegressor(
     See Also
     --------
     RandomEffect : One random-effects term with slopes and a covariance of its own.
+    lmer : The same models by lme4's formulas.
+    MixedEffectEncoder : Groups as features of other estimators.
+    skmixed.inference.coefficient_table : Tests of the fixed effects.
+    skmixed.inference.confidence_intervals : Intervals of all parameters.
 
     Notes
     -----
     One pass reduces the rows to cross-products, in O(n·(p + s)²) operations and
     O(groups·s·(p + s)) memory for s coefficients per group; everything after it
-    does not depend on the number of rows. The criterion is that of Bates et al.
-    (2015), J. Stat. Softw. 67(1), equations 34 and 41; the search uses its exact
-    gradient and the average information of Gilmour, Thompson and Cullis (1995).
+    does not depend on the number of rows. The criterion is that of [1]_,
+    equations 34 and 41; the search uses its exact gradient and the average
+    information of [2]_.
 
     Weights are precisions, Var(ε_i) = σ²/w_i, as in lme4: doubling a weight is
     not repeating a row. A weight of 0 leaves the row out.
+
+    References
+    ----------
+    .. [1] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01.
+    .. [2] Gilmour, A. R., Thompson, R. and Cullis, B. R. (1995). Average information
+       REML: an efficient algorithm for variance parameter estimation in linear
+       mixed models. Biometrics 51, 1440–1450, doi:10.2307/2533274.
 
     Examples
     --------
@@ -129,6 +166,11 @@ class MixedLinearRegressor(
     (Intercept)    251.4051
     Days            10.4673
     dtype: float64
+    >>> model.random_effects_["Subject"].head(2).round(2)
+             (Intercept)  Days
+    Subject
+    308             2.26  9.20
+    309           -40.40 -8.62
     >>> model.predict(X.iloc[:2]).round(3)
     array([253.664, 273.33 ])
     """
@@ -194,30 +236,25 @@ class MixedLinearRegressor(
             If the input, or what the parameters ask of it, makes no model.
         TypeError
             If a parameter is of the wrong kind.
+
+        Examples
+        --------
+        The labels of the groups may also come beside X, which is then an array or
+        a frame of numbers alone:
+
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor().fit(X[["Days"]], y, groups=X["Subject"])
+        >>> model.random_effects_
+        RandomEffects('Subject': 18 levels)
+        >>> model.predict(X[["Days"]], groups=X["Subject"])[:2].round(1)
+        array([292.2, 302.7])
         """
         fitted = self._unfitted_copy()
         fitted._fit(X, y, sample_weight, groups)
         self.__dict__ = fitted.__dict__
         return self
-
-    def summary(self, ddf: str | None = None) -> Summary:
-        """Summarize the fit in a table that an lme4 user recognizes.
-
-        Parameters
-        ----------
-        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
-            Degrees of freedom of the t tests, as in `inference.coefficient_table`.
-            None: Satterthwaite's, unless the iterative solver fitted the model or
-            they have no room in memory; a note then says so. They cost a few
-            factorizations, about as much as the search.
-
-        Returns
-        -------
-        Summary
-            With a text form, shown by ``print``, and one for notebooks.
-        """
-        check_is_fitted(self)
-        return summarize(self, ddf)
 
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.
@@ -230,6 +267,14 @@ class MixedLinearRegressor(
         -------
         MetadataRequest
             The requests of `fit`, `partial_fit`, `predict` and `score`.
+
+        Examples
+        --------
+        >>> from skmixed import MixedLinearRegressor
+        >>> MixedLinearRegressor("school").get_metadata_routing().fit.requests["groups"]
+        False
+        >>> MixedLinearRegressor().get_metadata_routing().fit.requests["groups"] is None
+        True
         """
         routing = super().get_metadata_routing()
         if self.groups is not None:

@@ -72,12 +72,17 @@ class Sampling(FittedAttributes):
         TypeError
             If a parameter is of the wrong kind.
 
+        See Also
+        --------
+        predict_interval : Intervals, one row at a time.
+        skmixed.inference.confidence_intervals : Parametric bootstrap intervals.
+
         Notes
         -----
         "conditional" is the posterior predictive distribution with a flat prior
         of β: (b, β) from N((b̂, β̂), σ²TC⁻¹T'), the joint covariance of the
-        mixed-model equations (Henderson, 1975, Biometrics 31), and ε from N(0,
-        σ²/w). Its spread is that of a prediction interval for an observation.
+        mixed-model equations [1]_, and ε from N(0, σ²/w). Its spread is that of a
+        prediction interval for an observation.
         "new" is the parametric bootstrap, lme4's ``simulate(use.u = FALSE)``.
         In both, the variances are taken as estimated.
 
@@ -85,6 +90,11 @@ class Sampling(FittedAttributes):
         some first rows do not depend on the rows behind them. A sample costs a
         pass over the groups and one over the rows; beside the result, memory
         for a few columns.
+
+        References
+        ----------
+        .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
+           under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
 
         Examples
         --------

@@ -29,6 +29,12 @@ class SufficientStatistics:
     n_features : int
         Number of X's columns.
 
+    See Also
+    --------
+    MixedLinearRegressor.statistics : Makes them of rows.
+    MixedLinearRegressor.fit_statistics : Fits to them.
+    skmixed.distributed.dask_statistics : Makes them of a Dask dataframe.
+
     Notes
     -----
     They take O(groups·s·(p + s) + distinct pairs of groups of two factors)

@@ -34,11 +34,29 @@ class RandomEffect:
     ValueError
         If the term has no coefficient, a column twice, or an unknown covariance.
 
+    See Also
+    --------
+    MixedLinearRegressor : Takes terms in its parameter `groups`.
+
+    Notes
+    -----
+    Two terms on one factor are independent of each other: lme4's ``(1 | g) +
+    (0 + x | g)`` is ``[RandomEffect("g"), RandomEffect("g", "x", intercept=False)]``,
+    the same model as one term with covariance "diag".
+
     Examples
     --------
-    >>> from skmixed import RandomEffect
-    >>> RandomEffect("Subject", slopes="Days", covariance="diag")
+    >>> from skmixed import MixedLinearRegressor, RandomEffect
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> term = RandomEffect("Subject", slopes="Days", covariance="diag")
+    >>> term
     RandomEffect('Subject', slopes=('Days',), covariance='diag')
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> MixedLinearRegressor(term).fit(X, y).variance_components_.round(2)
+          group         name  variance     sd  corr
+    0   Subject  (Intercept)    627.57  25.05   NaN
+    1   Subject         Days     35.86   5.99   NaN
+    2  residual                 653.58  25.57   NaN
     """
 
     groups: GroupName

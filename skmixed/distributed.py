@@ -50,6 +50,11 @@ def fit_dask(
     ValueError, TypeError
         As in `fit`, with the number of the partition; the first is 0.
 
+    See Also
+    --------
+    dask_statistics : The statistics alone, for several fits or for sums.
+    skmixed.MixedLinearRegressor.fit_chunks : One pass over chunks on one machine.
+
     Notes
     -----
     Computed by the scheduler that Dask is set to, such as that of the current
@@ -85,18 +90,53 @@ def dask_statistics(
 
     Parameters
     ----------
-    model, ddf, target, sample_weight
-        As in `fit_dask`.
+    model : MixedLinearRegressor
+        Its grouping columns are columns of `ddf`; it does not change.
+    ddf : dask.dataframe.DataFrame
+        The rows. All columns but `target` and `sample_weight` are those of X.
+    target : str
+        Column of the response.
+    sample_weight : str, default=None
+        Column of precision weights.
 
     Returns
     -------
     SufficientStatistics
-        For `MixedLinearRegressor.fit_statistics`, or to be added to others.
+        For `skmixed.MixedLinearRegressor.fit_statistics`, or to be added to others.
 
     Raises
     ------
     ValueError, TypeError
-        As in `fit_dask`.
+        As in `fit`, with the number of the partition; the first is 0.
+
+    See Also
+    --------
+    fit_dask : One fit to them.
+
+    Notes
+    -----
+    Costs one pass over the rows, which is most of the work of a fit: models with
+    the same columns and groups but another method or covariance can be fitted to
+    the same statistics.
+
+    Examples
+    --------
+    >>> import dask
+    >>> import dask.dataframe as dd
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.distributed import dask_statistics
+    >>> ddf = dd.from_pandas(load_sleepstudy().frame, npartitions=3)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
+    >>> with dask.config.set(scheduler="synchronous"):
+    ...     stats = dask_statistics(model, ddf, target="Reaction")
+    >>> stats
+    SufficientStatistics(180 rows, Subject 18)
+    >>> for covariance in ("full", "diag"):
+    ...     model = model.set_params(covariance=covariance).fit_statistics(stats)
+    ...     print(covariance, round(model.criterion_, 4))
+    full 1743.6283
+    diag 1743.6693
     """
     _check_columns(ddf, target, sample_weight)
     from dask import compute, delayed

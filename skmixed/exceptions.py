@@ -18,6 +18,27 @@ class UndeterminedError(ValueError):
     """The rows do not determine the variances of the model.
 
     Other rows may: `partial_fit` waits for them, with a warning.
+
+    See Also
+    --------
+    IdentifiabilityWarning : The data probably do not, or do not yet.
+
+    Examples
+    --------
+    On the first day every subject has one row, whose deviation from the line may
+    as well be the subject's as the residual:
+
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.exceptions import UndeterminedError
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> first = X["Days"] == 0
+    >>> try:
+    ...     MixedLinearRegressor("Subject", fixed=[]).fit(X[first], y[first])
+    ... except UndeterminedError as error:
+    ...     print(error)
+    Grouping factor 'Subject' has 18 levels for 18 samples; its random intercept cannot be
+    told apart from the residual. Group by a coarser factor.
     """
 
 
@@ -26,31 +47,224 @@ class SingularFitWarning(UserWarning):
 
     A variance of 0, or a correlation of -1 or 1. The estimates are the optimum
     all the same; the model may be richer than the data support.
+
+    See Also
+    --------
+    skmixed.inference.singularity : Which combinations of effects have no variance.
+    skmixed.inference.convergence : Whether the fit is at an optimum there.
+
+    Examples
+    --------
+    Where a variance of 0 is no surprise, silence the warning and look at
+    ``singular_``; where it should not pass unseen, make an error of it.
+
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_dyestuff2
+    >>> from skmixed.exceptions import SingularFitWarning
+    >>> X, y = load_dyestuff2(return_X_y=True)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", SingularFitWarning)
+    ...     model = MixedLinearRegressor("Batch").fit(X, y)
+    >>> model.singular_
+    True
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", SingularFitWarning)
+    ...     MixedLinearRegressor("Batch").fit(X, y)
+    Traceback (most recent call last):
+        ...
+    skmixed.exceptions.SingularFitWarning: The estimated variance of '(Intercept)' within
+    'Batch' is 0. The groups do not differ beyond the residual variance.
     """
 
 
 class RankDeficiencyWarning(UserWarning):
-    """Some fixed-effects columns depend linearly on the columns before them."""
+    """Some fixed-effects columns depend linearly on the columns before them.
+
+    Their coefficients are 0; the predictions do not depend on which columns of
+    a dependent set stay.
+
+    See Also
+    --------
+    skmixed.MixedLinearRegressor : Its parameter `fixed` names the columns to use.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.exceptions import RankDeficiencyWarning
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> both = X.assign(hours=24 * X["Days"])
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", RankDeficiencyWarning)
+    ...     model = MixedLinearRegressor("Subject").fit(both, y)
+    >>> print(caught[0].message)
+    Fixed-effects columns 'hours' depend linearly on the columns before them; their
+    coefficients are set to 0. Leave them out of `fixed`.
+    >>> model.coef_.round(3)
+    array([10.467,  0.   ])
+    >>> MixedLinearRegressor("Subject", fixed=["hours"]).fit(both, y).coef_.round(3)
+    array([0.436])
+    """
 
 
 class ExactFitWarning(UserWarning):
-    """The model reproduces ``y``, so that nothing is left for the residual."""
+    """The model reproduces ``y``, so that nothing is left for the residual.
+
+    The variances are then those where the search stopped, and there are no tests
+    and no likelihood to compare. Mostly a column of X determines y.
+
+    See Also
+    --------
+    FitStatus : The status of such a fit is ``EXACT_FIT``.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.exceptions import ExactFitWarning
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> seconds = X.assign(seconds=y / 1000)     # the response in another unit
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ExactFitWarning)
+    ...     try:
+    ...         MixedLinearRegressor("Subject").fit(seconds, y)
+    ...     except ExactFitWarning:
+    ...         print("Is the response among the columns of X?")
+    Is the response among the columns of X?
+    """
 
 
 class IdentifiabilityWarning(UserWarning):
-    """The data probably do not determine every variance component."""
+    """The data probably do not determine every variance component.
+
+    See Also
+    --------
+    UndeterminedError : The data certainly do not.
+    skmixed.inference.convergence : How well the estimates are determined.
+
+    Examples
+    --------
+    Rows that come one day after the other: the first two days do not tell the
+    subjects' lines from the residuals, with the third they do.
+
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.exceptions import IdentifiabilityWarning
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
+    >>> for day in range(3):
+    ...     rows = X["Days"] == day
+    ...     with warnings.catch_warnings(record=True) as caught:
+    ...         warnings.simplefilter("always", IdentifiabilityWarning)
+    ...         model = model.partial_fit(X[rows], y[rows])
+    ...     print(day, "waits for rows" if caught else model.status_)
+    0 waits for rows
+    1 waits for rows
+    2 The search for the variance components converged.
+    """
 
 
 class RefitWarning(UserWarning):
-    """Models were fitted again by maximum likelihood in order to be compared."""
+    """Models were fitted again by maximum likelihood in order to be compared.
+
+    Restricted likelihoods of different fixed effects are of different data. The
+    models given stay as they are.
+
+    See Also
+    --------
+    skmixed.inference.likelihood_ratio_test : Compares two nested models.
+    skmixed.inference.compare : Compares any by AIC and BIC.
+
+    Examples
+    --------
+    Models of ``method="ml"`` are compared as they are, without a warning:
+
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.exceptions import RefitWarning
+    >>> from skmixed.inference import likelihood_ratio_test
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> for method in ("reml", "ml"):
+    ...     null = MixedLinearRegressor("Subject", fixed=[], method=method).fit(X, y)
+    ...     model = MixedLinearRegressor("Subject", method=method).fit(X, y)
+    ...     with warnings.catch_warnings(record=True) as caught:
+    ...         warnings.simplefilter("always", RefitWarning)
+    ...         table = likelihood_ratio_test(null, model)
+    ...     print(method, table["statistic"].iloc[1].round(2), len(caught), "warnings")
+    reml 116.46 1 warnings
+    ml 116.46 0 warnings
+    """
 
 
 class UnknownLevelsWarning(UserWarning):
-    """No label of a grouping column in ``predict`` was known from ``fit``."""
+    """No label of a grouping column in ``predict`` was known from ``fit``.
+
+    Labels of another kind, such as numbers where `fit` had text, match none. The
+    predictions are then those for new groups.
+
+    See Also
+    --------
+    skmixed.MixedLinearRegressor.predict : What unknown groups are predicted.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.exceptions import UnknownLevelsWarning
+    >>> X, y = load_sleepstudy(return_X_y=True)     # labels such as "308"
+    >>> model = MixedLinearRegressor("Subject").fit(X, y)
+    >>> read_anew = X.assign(Subject=X["Subject"].astype(int))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", UnknownLevelsWarning)
+    ...     model.predict(read_anew)
+    Traceback (most recent call last):
+        ...
+    skmixed.exceptions.UnknownLevelsWarning: No label of grouping column 'Subject' is known:
+    they are numbers (such as 308), but in fit they were text (such as 308). Convert the
+    column to what it was.
+    >>> model.predict(read_anew.astype({"Subject": str}))[:2].round(1)
+    array([292.2, 302.7])
+    """
 
 
 class FitStatus(Enum):
-    """How the search for the variance components ended."""
+    """How the search for the variance components ended.
+
+    Attributes
+    ----------
+    LEAST_SQUARES : str
+        The model has no random effects.
+    CONVERGED : str
+        The search converged, also where the fit is singular.
+    EXACT_FIT : str
+        The model reproduces y; see `ExactFitWarning`.
+    UNDETERMINED : str
+        `partial_fit` waits for further rows; see `UndeterminedError`.
+    MAX_ITER : str
+        The search stopped before it converged, with a
+        `sklearn.exceptions.ConvergenceWarning`.
+
+    See Also
+    --------
+    skmixed.MixedLinearRegressor : Has the sentence of its fit as ``status_``.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_rail
+    >>> from skmixed.exceptions import FitStatus
+    >>> model = MixedLinearRegressor("Rail").fit(*load_rail(return_X_y=True))
+    >>> model.status_
+    'The search for the variance components converged.'
+    >>> FitStatus(model.status_) is FitStatus.CONVERGED
+    True
+    """
 
     LEAST_SQUARES = "No random effects: the estimates are those of least squares."
     CONVERGED = "The search for the variance components converged."

@@ -28,7 +28,7 @@ def lmer(
     Parameters
     ----------
     formula : str
-        As in lme4; see `FormulaRegressor`.
+        As in lme4; see `skmixed.formula.FormulaRegressor`.
     data : frame of shape (n_samples, n_columns)
         Rows with the columns that the formula names (pandas, polars, pyarrow).
     REML : bool, default=True
@@ -36,7 +36,7 @@ def lmer(
     weights : str or array-like of shape (n_samples,), default=None
         Precision weights: a column, an expression of columns, or the numbers.
     **parameters : dict
-        Further parameters of `FormulaRegressor`.
+        Further parameters of `skmixed.formula.FormulaRegressor`.
 
     Returns
     -------
@@ -49,6 +49,13 @@ def lmer(
         If formulaic is not installed.
     ValueError
         If the formula or the data make no model; in the formula with the place.
+    TypeError
+        If `REML` is neither True nor False, or `method` is given beside it.
+
+    See Also
+    --------
+    skmixed.formula.FormulaRegressor : The estimator, and what formulas may say.
+    skmixed.MixedLinearRegressor : The same models by the names of columns.
 
     Examples
     --------
@@ -75,9 +82,10 @@ def lmer(
 class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     """Linear mixed-effects regression given by lme4's formula.
 
-    A `MixedLinearRegressor` on the columns that the formula makes of a frame. The
-    attributes of that regressor are this one's too, and what takes a fitted
-    regressor, in `inference`, `diagnostics` and `plotting`, takes this one.
+    A `skmixed.MixedLinearRegressor` on the columns that the formula makes of a
+    frame. The attributes of that regressor are this one's too, and what takes a
+    fitted regressor, in `skmixed.inference`, `skmixed.diagnostics` and
+    `skmixed.plotting`, takes this one.
 
     Parameters
     ----------
@@ -92,16 +100,17 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     context : mapping of str to object, default=None
         Functions and values that the formula may use by name.
     tol : float, default=1e-12
-        As in `MixedLinearRegressor`.
+        The search stops when it expects the criterion to fall by no more.
     max_iter : int, default=200
-        As in `MixedLinearRegressor`.
+        Steps of the search at most.
     verbose : int, default=0
         1 prints a line per step of the search.
 
     Attributes
     ----------
     regressor_ : MixedLinearRegressor
-        Fitted to the columns.
+        Fitted to the columns. Its attributes are this estimator's too, but for
+        `feature_names_in_` and `n_features_in_`.
     terms_ : dict of str to list of str
         Term of the fixed part → its columns, without the intercept.
     feature_names_in_ : ndarray of str
@@ -111,8 +120,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
 
     See Also
     --------
-    lmer : Fit in one call.
-    MixedLinearRegressor : The estimator behind, with all further attributes.
+    skmixed.lmer : Fit in one call.
+    skmixed.MixedLinearRegressor : The estimator behind, with all further attributes.
 
     Notes
     -----
@@ -130,7 +139,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     ``C(f, contr.poly)``. Booleans are 0 and 1. Transformations keep what they
     learned in `fit`, as the mean of ``center(x)``.
 
-    Missing values are errors. `predict` refuses new categories of fixed effects;
+    Making the columns costs a pass over the rows; they are kept in memory during
+    the fit. Missing values are errors. `predict` refuses new categories of fixed effects;
     new groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are
     of np.log(y).
 
@@ -195,6 +205,21 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
             If formulaic is not installed.
         ValueError
             If the formula or the data make no model; in the formula with the place.
+
+        Examples
+        --------
+        >>> from skmixed.datasets import load_cake
+        >>> from skmixed.formula import FormulaRegressor
+        >>> data = load_cake().frame
+        >>> model = FormulaRegressor("angle ~ recipe + temp + (1 | recipe:replicate)")
+        >>> model.fit(data).fixed_effects_.round(3)
+        (Intercept)    1.516
+        recipe[T.B]   -1.478
+        recipe[T.C]   -1.522
+        temp           0.158
+        dtype: float64
+        >>> model.terms_
+        {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
         """
         _check_formulaic()
         beside = [self.weights] if self.weights else []
@@ -224,12 +249,27 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
-            As in `MixedLinearRegressor`.
+            Degrees of freedom of the t tests; None: Satterthwaite's, as in
+            `skmixed.MixedLinearRegressor.summary`.
 
         Returns
         -------
         Summary
             With a text form, shown by ``print``, and one for notebooks.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_machines
+        >>> model = lmer("score ~ Machine + (1 | Worker)", load_machines().frame)
+        >>> summary = model.summary("kenward-roger")
+        >>> summary.formula
+        'score ~ Machine + (1 | Worker)'
+        >>> summary.fixed[["Estimate", "Std. Error", "df"]].round(2)
+                      Estimate  Std. Error     df
+        (Intercept)      52.36        2.23   5.83
+        Machine[T.B]      7.97        1.05  46.00
+        Machine[T.C]     13.92        1.05  46.00
         """
         check_is_fitted(self)
         return summarize(self.regressor_, ddf, self._frame.source.parsed.text)

@@ -75,6 +75,7 @@ ALLOWED = {
         "_fitted",
         "_given_rows",
         "_prediction",
+        "_summary",
         "_target_encoding",
         "_cross_fitting",
         "formula",

@@ -1,0 +1,215 @@
+"""Docstrings of what is public: numpydoc's rules, examples, attributes, and links."""
+
+import importlib
+import inspect
+import re
+import warnings
+
+import pytest
+from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
+
+from skmixed import MixedEffectEncoder, MixedLinearRegressor, SufficientStatistics, lmer, plotting
+from skmixed.datasets import load_penicillin, load_sleepstudy
+from skmixed.exceptions import FitStatus
+
+MODULES = [
+    "skmixed",
+    "skmixed.datasets",
+    "skmixed.diagnostics",
+    "skmixed.distributed",
+    "skmixed.exceptions",
+    "skmixed.formula",
+    "skmixed.inference",
+    "skmixed.plotting",
+]
+# All of numpydoc's rules hold but these.
+EXEMPT = {
+    "GL01": "the text begins behind the quotes, on their line",
+    "ES01": "where the first line says all, there is no more to say",
+    "SS05": "takes a first word that ends in s, such as 'Residuals', for a verb",
+}
+# Methods are found beside each other on the page of their class.
+EXEMPT_METHOD = {"SA01": "See Also"}
+# A property is a line in the Attributes of its class, where its example is too.
+EXEMPT_PROPERTY = {"SA01": "See Also", "EX01": "Examples"}
+# Not made by a call: the fields of the one come from `statistics`, the members of the
+# other are there.
+MADE_ELSEWHERE = {SufficientStatistics: {"PR01"}, FitStatus: {"PR01"}}
+
+
+def public():
+    """Return path → object of each name in an __all__."""
+    modules = [importlib.import_module(name) for name in MODULES]
+    return {f"{m.__name__}.{name}": getattr(m, name) for m in modules for name in m.__all__}
+
+
+def members():
+    """Return path → (class, member) of each method and property that this package defines.
+
+    What scikit-learn defines, or generates as set_fit_request, it documents.
+    """
+    found = {}
+    for path, cls in public().items():
+        for name in dir(cls) if inspect.isclass(cls) else ():
+            owner = next((c for c in cls.__mro__ if name in vars(c)), None)
+            if name.startswith("_") or owner is None or not owner.__module__.startswith("skmixed"):
+                continue
+            member = inspect.getattr_static(cls, name)
+            if isinstance(member, property):
+                found[f"{path}.{name}"] = (cls, member)
+            elif callable(getattr(cls, name)):
+                module = getattr(getattr(cls, name), "__module__", None) or ""
+                if module.startswith("skmixed") and not isinstance(member, cls):
+                    found[f"{path}.{name}"] = (cls, member)
+    return found
+
+
+OBJECTS, MEMBERS = public(), members()
+METHODS = [path for path, (_, member) in MEMBERS.items() if not isinstance(member, property)]
+PROPERTIES = [path for path in MEMBERS if path not in METHODS]
+
+
+def problems(path, exempt):
+    with warnings.catch_warnings():
+        # numpydoc looks at each attribute of a module, deprecated ones included.
+        warnings.simplefilter("ignore")
+        result = validate(path)
+    found = [f"{code} {text}" for code, text in result["errors"] if code not in exempt]
+    first = result["docstring"].strip().partition("\n")[0]
+    if len(first) > 75:
+        found.append(f"the first line has {len(first)} characters")
+    return found
+
+
+def parsed(path):
+    return NumpyDocString(inspect.getdoc(resolved(path)))
+
+
+def resolved(path):
+    """Return the object at a dotted path."""
+    parts = path.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:k]))
+        except ImportError:
+            continue
+        for name in parts[k:]:
+            found = inspect.getattr_static(found, name)
+        return found
+    raise AttributeError(path)
+
+
+def test_the_public_objects_are_found():
+    assert {"skmixed.MixedLinearRegressor", "skmixed.inference.vcov"} <= set(OBJECTS)
+    assert "skmixed.plotting.ProfileDisplay.from_estimator" in METHODS
+    assert "skmixed.MixedLinearRegressor.get_metadata_routing" in METHODS
+    assert "skmixed.MixedLinearRegressor.aic_" in PROPERTIES
+    names = {path.rpartition(".")[2] for path in MEMBERS}
+    assert not names & {"set_fit_request", "get_params", "add_note", "CONVERGED"}
+
+
+@pytest.mark.parametrize("path", OBJECTS)
+def test_objects_keep_numpydocs_rules(path):
+    assert problems(path, {*EXEMPT, *MADE_ELSEWHERE.get(OBJECTS[path], ())}) == []
+
+
+@pytest.mark.parametrize("path", METHODS)
+def test_methods_keep_numpydocs_rules(path):
+    assert problems(path, {*EXEMPT, *EXEMPT_METHOD}) == []
+
+
+@pytest.mark.parametrize("path", PROPERTIES)
+def test_properties_keep_numpydocs_rules(path):
+    assert problems(path, {*EXEMPT, *EXEMPT_PROPERTY}) == []
+
+
+@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+def test_examples_run_something(path):
+    """That they print what they say is what doctest is for."""
+    examples = "\n".join(parsed(path)["Examples"])
+    assert ">>> " in examples
+    assert ("import " in examples) or path.startswith("skmixed.exceptions")
+
+
+def test_no_two_examples_are_alike():
+    seen = {}
+    for path in [*OBJECTS, *METHODS]:
+        seen.setdefault("\n".join(parsed(path)["Examples"]), []).append(OBJECTS.get(path, path))
+    assert [same for same in seen.values() if len(set(same)) > 1] == []
+
+
+@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+def test_links_lead_somewhere(path):
+    """Names in See Also as Sphinx finds them from the page; others with the package's name."""
+    module = path.rpartition(".")[0] if path in OBJECTS else path.rsplit(".", 2)[0]
+    class_path = path if path in OBJECTS else path.rpartition(".")[0]
+    for group, _ in parsed(path)["See Also"]:
+        for name, _ in group:
+            assert exists(f"{module}.{name}") or exists(f"{class_path}.{name}") or exists(name), (
+                name
+            )
+    for name in re.findall(r"`~?(skmixed\.[\w.]+)`", inspect.getdoc(resolved(path))):
+        assert exists(name), name
+
+
+def exists(path):
+    try:
+        resolved(path)
+    except AttributeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+def test_references_are_numbered_and_cited(path):
+    doc = parsed(path)
+    numbers = re.findall(r"^\.\. \[(\d+)\] \S", "\n".join(doc["References"]), re.MULTILINE)
+    assert numbers == [str(k + 1) for k in range(len(numbers))]
+    assert bool(numbers) == bool(doc["References"])
+    text = inspect.getdoc(resolved(path)).partition("References\n---")[0]
+    cited = set(re.findall(r"\[(\d+)\]_", text))
+    # A data set's references are where it comes from, as a whole.
+    assert cited == set(numbers) or (path.startswith("skmixed.datasets") and not cited)
+
+
+def documented_attributes(cls):
+    return [parameter.name for parameter in NumpyDocString(inspect.getdoc(cls))["Attributes"]]
+
+
+def fitted_regressor():
+    return MixedLinearRegressor("Subject").fit(*load_sleepstudy(return_X_y=True))
+
+
+def fitted_encoder():
+    return MixedEffectEncoder().fit(*load_penicillin(return_X_y=True))
+
+
+def fitted_formula():
+    return lmer("Reaction ~ Days + (1 | Subject)", load_sleepstudy().frame)
+
+
+@pytest.mark.parametrize("fitted", [fitted_regressor, fitted_encoder, fitted_formula])
+def test_attributes_of_an_estimator_are_those_it_has_after_fit(fitted):
+    model = fitted()
+    cls = type(model)
+    own = {*vars(model), *(n for n in dir(cls) if isinstance(getattr(cls, n), property))}
+    expected = {name for name in own if name.endswith("_") and not name.startswith("_")}
+    assert sorted(documented_attributes(cls)) == sorted(expected)
+
+
+@pytest.mark.parametrize("name", plotting.__all__)
+def test_attributes_of_a_display_are_those_it_has_after_plot(name):
+    import matplotlib.pyplot as plt
+
+    cls = getattr(plotting, name)
+    X, y = load_sleepstudy(return_X_y=True)
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    rows = (X, y) if "y" in inspect.signature(cls.from_estimator).parameters else ()
+    with plt.rc_context({"backend": "agg"}):
+        display = cls.from_estimator(model, *rows)
+    plt.close(display.figure_)
+    expected = [n for n in vars(display) if n.endswith("_")]
+    assert sorted(documented_attributes(cls)) == sorted(expected)
+    parameters = [n for n in vars(display) if not n.endswith("_")]
+    assert parameters == list(inspect.signature(cls).parameters)
