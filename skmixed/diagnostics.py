@@ -46,7 +46,7 @@ def residuals(
         Rows of the fit, or others with its columns.
     y : array-like of shape (n_samples,)
         Responses.
-    kind : {"conditional", "marginal", "pearson", "standardized"}
+    kind : {"conditional", "marginal", "pearson", "standardized"}, default="conditional"
         ``"conditional"``: e = y − Xβ̂ − Zb̂; ``"marginal"``: y − Xβ̂;
         ``"pearson"``: √w e, as in lme4; ``"standardized"``: √w e / (σ̂ √(1 − h))
         with the leverage h, of variance 1 over rows of the fit.
@@ -67,6 +67,11 @@ def residuals(
         If the rows do not match the model, or `kind` is not known.
     TypeError
         If `model` is no regressor of this package.
+
+    See Also
+    --------
+    leverage : The leverages that standardized residuals are divided by.
+    skmixed.plotting.ResidualsDisplay : A plot of them.
 
     Notes
     -----
@@ -131,14 +136,25 @@ def leverage(
     TypeError
         If `model` is no regressor of this package.
 
+    See Also
+    --------
+    residuals : Residuals, standardized by leverages.
+    influence : Leverages with what leaving out each row changes.
+
     Notes
     -----
-    Of rows that were not in the fit it is w z'TC⁻¹T'z (Bates et al., 2015,
-    equations 63 to 65): the variance of their fitted value in units of σ²/w,
+    Of rows that were not in the fit it is w z'TC⁻¹T'z ([1]_, equations 63 to 65):
+    the variance of their fitted value in units of σ²/w,
     without that of unknown levels, and may exceed 1.
 
     After a factorization, O(n·(r + p)) operations with one chain of nested factors
     of r coefficients; crossed factors multiply that by the order of the core.
+
+    References
+    ----------
+    .. [1] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01.
 
     Examples
     --------
@@ -192,10 +208,21 @@ def cooks_distance(
     TypeError
         If `model` is no regressor of this package.
 
+    See Also
+    --------
+    influence : Its parts, and the changes of the fixed effects.
+    skmixed.plotting.InfluenceDisplay : A plot of the largest.
+
     Notes
     -----
     h counts the random effects too, so that it is no measure of the fixed effects
-    alone, unlike Cook's (1977, Technometrics 19); for those see `influence`.
+    alone, unlike Cook's own [1]_; for those see `influence`. Costs what `leverage`
+    does.
+
+    References
+    ----------
+    .. [1] Cook, R. D. (1977). Detection of influential observation in linear
+       regression. Technometrics 19, 15–18, doi:10.1080/00401706.1977.10489493.
 
     Examples
     --------
@@ -220,7 +247,7 @@ def influence(
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
 ) -> pd.DataFrame:
-    """Influence of each row: residuals, leverage, and what leaving it out changes.
+    """Influence of each row: residual, leverage, what leaving it out changes.
 
     Parameters
     ----------
@@ -250,14 +277,24 @@ def influence(
     TypeError
         If `model` is no regressor of this package.
 
+    See Also
+    --------
+    cooks_distance : One of its columns.
+    skmixed.plotting.InfluenceDisplay : A plot of the largest.
+
     Notes
     -----
     The changes are exact with the variance parameters held: leaving a row out is
     to give it a mean of its own, e_i/(1 − h_i) off, so that β̂ moves by
     −(X'V⁻¹X)⁻¹X'V⁻¹ε_i e_i/(1 − h_i), ε_i the unit vector and V = Var(y)/σ² (the
-    mean-shift model; Cook and Weisberg, 1982, Residuals and Influence in
-    Regression, section 2.2.2). A row of weight 0 changes nothing. Where h = 1 the
-    data do not determine the fit without the row, and the result is NaN.
+    mean-shift model [1]_). A row of weight 0 changes nothing. Where h = 1 the
+    data do not determine the fit without the row, and the result is NaN. Costs what
+    `leverage` does.
+
+    References
+    ----------
+    .. [1] Cook, R. D. and Weisberg, S. (1982). Residuals and Influence in Regression.
+       Chapman and Hall, section 2.2.2.
 
     Examples
     --------

@@ -125,6 +125,27 @@ def test_properties_keep_numpydocs_rules(path):
 
 
 @pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+def test_defaults_are_those_of_the_signature(path):
+    found = OBJECTS[path] if path in OBJECTS else getattr(*_class_and_name(path))
+    if found in MADE_ELSEWHERE or (inspect.isclass(found) and issubclass(found, Exception)):
+        return
+    parameters = inspect.signature(found).parameters
+    for parameter in parsed(path)["Parameters"]:
+        for name in parameter.name.split(", "):
+            default = parameters[name.lstrip("*")].default
+            said = re.findall(r"default=(.+)$", parameter.type)
+            assert said == ([] if default is inspect.Parameter.empty else [_written(default)]), name
+
+
+def _class_and_name(path):
+    return MEMBERS[path][0], path.rpartition(".")[2]
+
+
+def _written(default):
+    return f'"{default}"' if isinstance(default, str) else repr(default)
+
+
+@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
 def test_examples_run_something(path):
     """That they print what they say is what doctest is for."""
     examples = "\n".join(parsed(path)["Examples"])

@@ -91,6 +91,11 @@ def make_mixed_regression(
     TypeError
         If a parameter is not a number of the right kind.
 
+    See Also
+    --------
+    load_schools : Simulated data small enough to follow by hand.
+    skmixed.MixedLinearRegressor.sample_y : Draws from a fitted model.
+
     Notes
     -----
     Each level gets one row (where there are rows enough); the others go to

@@ -25,6 +25,11 @@ def load_dyestuff(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         ``frame`` with both, or None; ``feature_names``, ``target_name``,
         ``DESCR`` and ``filename``.
 
+    See Also
+    --------
+    load_dyestuff2 : The same layout, without variation between batches.
+    load_rail : Another balanced one-way layout, with much of it.
+
     References
     ----------
     .. [1] Davies, O. L. and Goldsmith, P. L. (eds) (1972) Statistical Methods
@@ -68,6 +73,11 @@ def load_dyestuff2(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded
         frames); ``target`` of shape (30,), without a unit; ``frame`` with
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
+
+    See Also
+    --------
+    load_dyestuff : The same layout, with variation between batches.
+    skmixed.exceptions.SingularFitWarning : What a fit to these says.
 
     References
     ----------
@@ -113,6 +123,11 @@ def load_penicillin(*, return_X_y: bool = False, as_frame: bool = True) -> Loade
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
 
+    See Also
+    --------
+    load_pastes : Two nested factors.
+    load_machines : One factor whose effects differ between machines.
+
     References
     ----------
     .. [1] Davies, O. L. and Goldsmith, P. L. (eds) (1972) Statistical Methods
@@ -152,6 +167,10 @@ def load_pastes(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         state; ``frame`` with both, or None; ``feature_names``,
         ``target_name``, ``DESCR`` and ``filename``.
 
+    See Also
+    --------
+    load_penicillin : Two crossed factors.
+
     References
     ----------
     .. [1] Davies, O. L. and Goldsmith, P. L. (eds) (1972) Statistical Methods
@@ -190,6 +209,10 @@ def load_machines(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         frames); ``target`` of shape (54,), without a unit; ``frame`` with
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
+
+    See Also
+    --------
+    load_cake : Split plots, with an interaction of fixed effects.
 
     References
     ----------
@@ -236,6 +259,10 @@ def load_rail(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         frames); ``target`` of shape (18,), in nanoseconds less 36,100;
         ``frame`` with both, or None; ``feature_names``, ``target_name``,
         ``DESCR`` and ``filename``.
+
+    See Also
+    --------
+    load_dyestuff : Another balanced one-way layout.
 
     References
     ----------

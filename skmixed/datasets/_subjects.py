@@ -25,6 +25,10 @@ def load_sleepstudy(*, return_X_y: bool = False, as_frame: bool = True) -> Loade
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
 
+    See Also
+    --------
+    load_orthodont : Growth curves, with few times and two kinds of children.
+
     References
     ----------
     .. [1] Belenky, G., Wesensten, N. J., Thorne, D. R., Thomas, M. L., Sing,
@@ -66,6 +70,10 @@ def load_orthodont(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded
         frames); ``target`` of shape (108,), in millimeters; ``frame`` with
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
+
+    See Also
+    --------
+    load_sleepstudy : A line of ten days for each subject.
 
     References
     ----------
@@ -109,6 +117,10 @@ def load_schools(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         frames); ``target`` of shape (12,), without a unit; ``frame`` with
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
+
+    See Also
+    --------
+    make_mixed_regression : Simulated data of any size.
 
     Notes
     -----
@@ -162,6 +174,10 @@ def load_oats(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         both, or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
 
+    See Also
+    --------
+    load_cake : Split plots with more replicates.
+
     References
     ----------
     .. [1] Yates, F. (1935) Complex experiments. Supplement to the Journal of
@@ -209,6 +225,10 @@ def load_cake(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
         frames); ``target`` of shape (270,), in degrees; ``frame`` with both,
         or None; ``feature_names``, ``target_name``, ``DESCR`` and
         ``filename``.
+
+    See Also
+    --------
+    load_oats : Split plots in blocks.
 
     References
     ----------

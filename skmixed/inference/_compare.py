@@ -102,31 +102,32 @@ def likelihood_ratio_test(
     See Also
     --------
     compare : Information criteria, also for models that are not nested.
+    anova : F tests of fixed effects within one model.
 
     Notes
     -----
     With the same fixed effects and REML in both, the restricted likelihoods are
     compared. Fixed effects are the same if names and sums of the columns are.
 
-    Under a null hypothesis with one variance less, the alternative's parameters
-    form a half-space around it, and the statistic is distributed as ½χ²(d − 1) +
-    ½χ²(d), d the difference in parameters (Self and Liang, 1987, cases 5 and 6;
-    Stram and Lee, 1994, cases 1 to 3): ½χ²(0) + ½χ²(1) for a lone variance, ½χ²(s − 1)
-    + ½χ²(s) from s − 1 to s coefficients of a term under "full", both components
-    larger by f with f fixed effects more. Where no variance is 0 under the null
-    (further covariances or fixed effects, unequal variances for equal ones) it is
-    χ²(d). With several variances the mixture depends on the data; χ²(d) is then an
-    upper bound, and the reference says ``conservative``. These are limits for many
-    groups. With few, the mixture is somewhat conservative too, and tests of fixed
-    effects are too liberal.
+    Under a null hypothesis with one variance less, the alternative's parameters form a
+    half-space around it, and the statistic is distributed as ½χ²(d − 1) + ½χ²(d), d the
+    difference in parameters ([1]_, cases 5 and 6; [2]_, cases 1 to 3): ½χ²(0) + ½χ²(1)
+    for a lone variance, ½χ²(s − 1) + ½χ²(s) from s − 1 to s coefficients of a term
+    under "full", both components larger by f with f fixed effects more. Where no
+    variance is 0 under the null (further covariances or fixed effects, unequal
+    variances for equal ones) it is χ²(d). With several variances the mixture depends on
+    the data; χ²(d) is then an upper bound, and the reference says ``conservative``.
+    These are limits for many groups. With few, the mixture is somewhat conservative
+    too, and tests of fixed effects are too liberal.
 
     References
     ----------
-    Self, S. G. and Liang, K.-Y. (1987). J. Am. Stat. Assoc. 82, 605–610,
-    doi:10.1080/01621459.1987.10478472.
-
-    Stram, D. O. and Lee, J. W. (1994). Biometrics 50, 1171–1177,
-    doi:10.2307/2533455.
+    .. [1] Self, S. G. and Liang, K.-Y. (1987). Asymptotic properties of maximum
+       likelihood estimators and likelihood ratio tests under nonstandard conditions.
+       J. Am. Stat. Assoc. 82, 605–610, doi:10.1080/01621459.1987.10478472.
+    .. [2] Stram, D. O. and Lee, J. W. (1994). Variance components testing in the
+       longitudinal mixed effects model. Biometrics 50, 1171–1177,
+       doi:10.2307/2533455.
 
     Examples
     --------
@@ -207,11 +208,12 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     -----
     The AIC is the marginal one: it counts parameters, not random effects, and is
     about predictions for new groups. On the boundary it favors the smaller model.
+    Differences and weights are those of [1]_.
 
     References
     ----------
-    Burnham, K. P. and Anderson, D. R. (2002). Model Selection and Multimodel
-    Inference, 2nd ed., Springer, sections 2.6 and 2.9.
+    .. [1] Burnham, K. P. and Anderson, D. R. (2002). Model Selection and Multimodel
+       Inference, 2nd ed. Springer, sections 2.6 and 2.9.
 
     Examples
     --------

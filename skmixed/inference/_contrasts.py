@@ -31,9 +31,9 @@ def contrast(
     L : array-like, DataFrame, Series, mapping or list of mappings
         One combination, of shape (n_fixed_effects,), or several, one a row, of
         shape (n_combinations, n_fixed_effects), in the order of
-        `fixed_effects_`; by name as a DataFrame or Series, or as mappings from
+        ``fixed_effects_``; by name as a DataFrame or Series, or as mappings from
         fixed effects to weights, where what is not named is 0.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
         As in `coefficient_table`.
     joint : bool, default=None
         Whether to test all rows at once by F. None: where there are several.
@@ -53,13 +53,30 @@ def contrast(
     ValueError
         If L does not fit the model, is 0, or involves a dropped column.
 
+    See Also
+    --------
+    coefficient_table : A test of each fixed effect by itself.
+    anova : F tests of groups of columns, by name.
+
     Notes
     -----
-    The denominator's degrees of freedom of several combinations are those of Fai
-    and Cornelius (1996, J. Stat. Comput. Simul. 54) for Satterthwaite, as in
-    lmerTest, and those of Kenward and Roger (1997), with their scale of F. The
-    former depend somewhat on how a hypothesis is divided into rows, F and the
-    latter do not.
+    The denominator's degrees of freedom of several combinations are those of [1]_
+    for Satterthwaite, as in lmerTest [2]_, and those of [3]_ with their scale of F
+    for Kenward and Roger. The former depend somewhat on how a hypothesis is divided
+    into rows, F and the latter do not. Costs what `coefficient_table` does.
+
+    References
+    ----------
+    .. [1] Fai, A. H.-T. and Cornelius, P. L. (1996). Approximate F-tests of multiple
+       degree of freedom hypotheses in generalized least squares analyses of
+       unbalanced split-plot experiments. J. Stat. Comput. Simul. 54, 363–378,
+       doi:10.1080/00949659608811740.
+    .. [2] Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest
+       package: tests in linear mixed effects models. J. Stat. Softw. 82(13), 1–26,
+       doi:10.18637/jss.v082.i13.
+    .. [3] Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed
+       effects from restricted maximum likelihood. Biometrics 53, 983–997,
+       doi:10.2307/2533558.
 
     Examples
     --------
@@ -97,9 +114,9 @@ def anova(
     terms : mapping of str to list of str, default=None
         Term → its columns of X. None: the terms of the model's formula; without
         one, every column is a term.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
         As in `coefficient_table`.
-    type : {3}
+    type : {3}, default=3
         Type of hypothesis: each term is tested with all others in the model.
 
     Returns
@@ -111,7 +128,14 @@ def anova(
     Raises
     ------
     ValueError
-        If a term names a column without a fixed effect.
+        If a term names a column without a fixed effect, or `type` is not 3.
+    TypeError
+        If `terms` is no mapping, or a term does not name columns.
+
+    See Also
+    --------
+    contrast : Tests of any combinations of the fixed effects.
+    likelihood_ratio_test : Tests of nested models, also of random effects.
 
     Notes
     -----
@@ -120,16 +144,26 @@ def anova(
     with contrasts that sum to 0 over the categories; with indicator (treatment)
     coding, the test of a main effect is then that at the reference category.
 
+    The degrees of freedom are those of `contrast` [1]_.
+
+    References
+    ----------
+    .. [1] Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest
+       package: tests in linear mixed effects models. J. Stat. Softw. 82(13), 1–26,
+       doi:10.18637/jss.v082.i13.
+
     Examples
     --------
+    >>> import pandas as pd
     >>> from skmixed import MixedLinearRegressor
-    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.datasets import load_machines
     >>> from skmixed.inference import anova
-    >>> X, y = load_sleepstudy(return_X_y=True)
-    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-    >>> anova(model).round(4)
-               F  df_num  df_den  p_value
-    Days  45.853       1    17.0      0.0
+    >>> X, y = load_machines(return_X_y=True)
+    >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
+    >>> model = MixedLinearRegressor("Worker").fit(X, y)
+    >>> anova(model, {"Machine": ["Machine_B", "Machine_C"]}, "kenward-roger").round(2)
+                F  df_num  df_den  p_value
+    Machine  87.8       2    46.0      0.0
     """
     if type != 3:
         raise ValueError(

@@ -109,12 +109,18 @@ def convergence(model: Any) -> Convergence:
         Gradient, expected gain, conditions on the boundary, and eigenvalues of
         the information; `str` puts it in words.
 
+    See Also
+    --------
+    singularity : Which combinations of effects have no variance.
+    profile : How the likelihood falls as one parameter moves.
+
     Notes
     -----
     On the boundary, where a covariance Σ lacks rank, an optimum has a gradient G
     in Σ with GΣ = 0 and G positive semidefinite on the null space of Σ (for
     independent coefficients: no negative entry; for equal variances: no negative
-    trace).
+    trace). Costs one gradient and one observed information, which are computed
+    anew from the cross-products.
 
     Examples
     --------

@@ -54,7 +54,7 @@ def confidence_intervals(
     ----------
     model : MixedLinearRegressor or Pipeline
         Fitted.
-    method : {"wald", "profile", "bootstrap"}
+    method : {"wald", "profile", "bootstrap"}, default="wald"
         Wald: normal on the scales of log sd, Fisher's z and log σ, and t for
         the fixed effects. Profile: where the deviance rises by less than a
         quantile of χ²(1); of the likelihood, also after a REML fit, as in lme4.
@@ -63,7 +63,7 @@ def confidence_intervals(
         Confidence level.
     components : list of {"sd", "corr", "sigma", "fixed"}, default=None
         Which ones. None: all.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
         Degrees of freedom of the Wald intervals of the fixed effects.
     n_samples : int, default=1000
         Bootstrap samples.
@@ -95,8 +95,16 @@ def confidence_intervals(
         If a profile could not be followed to a limit, which is then NaN, or refits
         of the bootstrap did not converge.
 
+    See Also
+    --------
+    profile : The profiles, of which these are the ends.
+    coefficient_table : Wald intervals of the fixed effects, with tests.
+    likelihood_ratio_test : Whether a variance is 0.
+
     Notes
     -----
+    Wald intervals are those of [1]_, profiles those of lme4 [2]_.
+
     Wald intervals of a variance of 0 or a correlation of ±1 have no upper or no
     limits (NaN): the information there says nothing about the boundary. Profiles
     are right there: the interval is one-sided, and a limit of 0, −1 or 1 means
@@ -109,8 +117,11 @@ def confidence_intervals(
 
     References
     ----------
-    Pinheiro, J. C. and Bates, D. M. (2000). Mixed-Effects Models in S and S-PLUS,
-    section 2.4.3. Bates, D. et al. (2015). J. Stat. Softw. 67(1), section 5.1.
+    .. [1] Pinheiro, J. C. and Bates, D. M. (2000). Mixed-Effects Models in S and
+       S-PLUS. Springer, section 2.4.3.
+    .. [2] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01, section 5.1.
 
     Examples
     --------

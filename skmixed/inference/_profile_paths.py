@@ -79,16 +79,19 @@ def profile(
 
     Notes
     -----
-    Profiles are of the likelihood, also after a REML fit, so that ζ = 0 is at the
-    maximum-likelihood estimate. At a bound (an sd of 0, a correlation of ±1) a
-    profile ends, with the ζ that it has there. A side on which the searches end in
-    different optima, so that no end is found, is left out.
+    Such plots are those of [1]_, and of [2]_ for mixed models. Profiles are of the
+    likelihood, also after a REML fit, so that ζ = 0 is at the maximum-likelihood
+    estimate. At a bound (an sd of 0, a correlation of ±1) a profile ends, with the ζ
+    that it has there. A side on which the searches end in different optima, so that no
+    end is found, is left out.
 
     References
     ----------
-    Bates, D. M. and Watts, D. G. (1988). Nonlinear Regression Analysis and Its
-    Applications, section 6.1. Bates, D. et al. (2015). J. Stat. Softw. 67(1),
-    section 5.1.
+    .. [1] Bates, D. M. and Watts, D. G. (1988). Nonlinear Regression Analysis and Its
+       Applications. Wiley, section 6.1.
+    .. [2] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01, section 5.1.
 
     Examples
     --------

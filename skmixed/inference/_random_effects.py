@@ -48,16 +48,25 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     TypeError
         If `model` is no regressor of this package, or `level` no number.
 
+    See Also
+    --------
+    skmixed.plotting.RandomEffectsDisplay : A plot of them.
+
     Notes
     -----
     Conditional on θ, σ and β, as lme4's ``ranef(condVar=TRUE)``: the covariance is
-    σ²ΛM⁻¹Λ', M = Λ'Z'WZΛ + I (Bates et al., 2015, J. Stat. Softw. 67(1), equation
-    58). What the estimates of β and of the variances add is left out, so that the
-    intervals are somewhat short with few groups. An effect whose variance is
-    estimated as 0 has standard error 0. Rows given to ``update_groups`` count: M is
-    of all rows.
+    σ²ΛM⁻¹Λ', M = Λ'Z'WZΛ + I ([1]_, equation 58). What the estimates of β and of the
+    variances add is left out, so that the intervals are somewhat short with few groups.
+    An effect whose variance is estimated as 0 has standard error 0. Rows given to
+    ``update_groups`` count: M is of all rows.
 
     Costs about as much as one gradient of the fit.
+
+    References
+    ----------
+    .. [1] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01.
 
     Examples
     --------
@@ -127,6 +136,11 @@ def singularity(model: Any) -> pd.DataFrame:
     ------
     TypeError
         If `model` is no regressor of this package.
+
+    See Also
+    --------
+    convergence : Whether a singular fit is an optimum.
+    skmixed.exceptions.SingularFitWarning : What `fit` says of it.
 
     Notes
     -----

@@ -40,18 +40,21 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
 
     Notes
     -----
-    With random slopes the variance within a group depends on the row: the
-    factor's variance is its mean over the rows, tr(Σ_k·Z_k'Z_k)/n for the
-    covariance Σ_k of one group's coefficients (Johnson, 2014). Each row counts
-    once, whatever its weight. σ² is the residual variance of a row of weight 1.
+    Adjusted and unadjusted as in [1]_. With random slopes the variance within a
+    group depends on the row: the factor's variance is its mean over the rows,
+    tr(Σ_k·Z_k'Z_k)/n for the covariance Σ_k of one group's coefficients [2]_. Each
+    row counts once, whatever its weight. σ² is the residual variance of a row of
+    weight 1.
 
     References
     ----------
-    Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). J. R. Soc. Interface
-    14, 20170213, doi:10.1098/rsif.2017.0213.
-
-    Johnson, P. C. D. (2014). Methods Ecol. Evol. 5, 944–946,
-    doi:10.1111/2041-210X.12225.
+    .. [1] Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). The coefficient
+       of determination R² and intra-class correlation coefficient from generalized
+       linear mixed-effects models revisited and expanded. J. R. Soc. Interface 14,
+       20170213, doi:10.1098/rsif.2017.0213.
+    .. [2] Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to
+       random slopes models. Methods Ecol. Evol. 5, 944–946,
+       doi:10.1111/2041-210X.12225.
 
     Examples
     --------
@@ -94,13 +97,14 @@ def r2(model: Any) -> pd.Series:
 
     Notes
     -----
-    These are shares of variances that the model estimates. `score` is another
-    thing, 1 − Σ(y − ŷ)²/Σ(y − ȳ)² on given rows.
+    These are shares of variances that the model estimates [1]_. The regressor's
+    ``score`` is another thing, 1 − Σ(y − ŷ)²/Σ(y − ȳ)² on given rows.
 
     References
     ----------
-    Nakagawa, S. and Schielzeth, H. (2013). Methods Ecol. Evol. 4, 133–142,
-    doi:10.1111/j.2041-210x.2012.00261.x.
+    .. [1] Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for
+       obtaining R² from generalized linear mixed-effects models. Methods Ecol. Evol.
+       4, 133–142, doi:10.1111/j.2041-210x.2012.00261.x.
 
     Examples
     --------
@@ -140,22 +144,23 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     --------
     icc : Shares of the grouping factors.
     r2 : Shares of the fixed effects, and of fixed and random effects.
+    skmixed.plotting.VarianceDecompositionDisplay : A plot of the shares.
 
     Notes
     -----
-    ``fixed`` is the sample variance of Xβ̂ over the rows, with divisor n − 1
-    (Nakagawa and Schielzeth, 2013). A factor's variance is the mean over the rows
-    of z'Σ_k z, tr(Σ_k·Z_k'Z_k)/n, which is the variance itself for a random
-    intercept (Johnson, 2014). Both count each row once, whatever its weight;
-    ``residual`` is σ², the residual variance of a row of weight 1.
+    ``fixed`` is the sample variance of Xβ̂ over the rows, with divisor n − 1 [1]_. A
+    factor's variance is the mean over the rows of z'Σ_k z, tr(Σ_k·Z_k'Z_k)/n, which is
+    the variance itself for a random intercept [2]_. Both count each row once, whatever
+    its weight; ``residual`` is σ², the residual variance of a row of weight 1.
 
     References
     ----------
-    Nakagawa, S. and Schielzeth, H. (2013). Methods Ecol. Evol. 4, 133–142,
-    doi:10.1111/j.2041-210x.2012.00261.x.
-
-    Johnson, P. C. D. (2014). Methods Ecol. Evol. 5, 944–946,
-    doi:10.1111/2041-210X.12225.
+    .. [1] Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for
+       obtaining R² from generalized linear mixed-effects models. Methods Ecol. Evol.
+       4, 133–142, doi:10.1111/j.2041-210x.2012.00261.x.
+    .. [2] Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to
+       random slopes models. Methods Ecol. Evol. 5, 944–946,
+       doi:10.1111/2041-210X.12225.
 
     Examples
     --------

@@ -24,7 +24,9 @@ LABEL_POINTS = 8.0
 
 
 class InfluenceDisplay:
-    """Cook's distance of each row, or what leaving it out changes; the largest named.
+    """Cook's distance of each row, or what leaving it out changes.
+
+    The rows of the largest values are named.
 
     Parameters
     ----------
@@ -110,6 +112,25 @@ class InfluenceDisplay:
             If the rows do not match the model, or it has no such fixed effect.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        The rows that move the fixed slope of the days most:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import InfluenceDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = InfluenceDisplay.from_estimator(model, X, y, name="Days", n_labels=2)
+        >>> display.influence.loc[display.largest_, "change_Days"].round(2)
+        59    0.42
+        7     0.20
+        Name: change_Days, dtype: float64
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_number("n_labels", n_labels, integral=True)
@@ -137,6 +158,25 @@ class InfluenceDisplay:
         -------
         InfluenceDisplay
             The display itself.
+
+        Examples
+        --------
+        Again, with one name for the plot and a line of one's own:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import InfluenceDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = InfluenceDisplay.from_estimator(model, X, y)
+        >>> plt.close(display.figure_)
+        >>> line = display.plot(n_labels=1).ax_.axhline(1.0, linestyle=":")
+        >>> display.largest_.to_list()
+        [59]
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         check_number("n_labels", n_labels, integral=True)

@@ -52,6 +52,11 @@ class FittedLinesDisplay:
     figure_ : Figure
         Their figure.
 
+    See Also
+    --------
+    ResidualsDisplay : What the lines leave.
+    ShrinkageDisplay : The lines' coefficients, and those of each group's own fit.
+
     Notes
     -----
     A line holds predictions with the column at hand set to each value, averaged over
@@ -137,6 +142,23 @@ class FittedLinesDisplay:
             column.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        Three of the subjects, from the lowest to the highest mean:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import FittedLinesDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = FittedLinesDisplay.from_estimator(model, X, y, max_levels=3)
+        >>> display.x_name, display.y_name, display.lines["level"].unique().tolist()
+        ('Days', 'Reaction', ['309', '330', '337'])
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_number("max_levels", max_levels, integral=True)
@@ -179,6 +201,25 @@ class FittedLinesDisplay:
         -------
         FittedLinesDisplay
             The display itself.
+
+        Examples
+        --------
+        Into axes of one's own, one a group:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import FittedLinesDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = FittedLinesDisplay.from_estimator(model, X, y, levels=["308", "335"])
+        >>> plt.close(display.figure_)
+        >>> figure, axes = plt.subplots(1, 2, sharey=True)
+        >>> [ax.get_title() for ax in display.plot(axes).axes_]
+        ['308', '335']
+        >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         levels = list(dict.fromkeys(self.lines["level"]))

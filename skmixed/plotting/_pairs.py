@@ -42,6 +42,11 @@ class RandomEffectsPairsDisplay:
     figure_ : Figure
         Their figure.
 
+    See Also
+    --------
+    RandomEffectsQQDisplay : Each coefficient against normal quantiles.
+    ShrinkageDisplay : How far the groups were shrunken.
+
     Examples
     --------
     >>> import matplotlib
@@ -95,6 +100,24 @@ class RandomEffectsPairsDisplay:
             If the model has no such factor, or fewer than two such coefficients.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> import pandas as pd
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_machines
+        >>> from skmixed.plotting import RandomEffectsPairsDisplay
+        >>> X, y = load_machines(return_X_y=True)
+        >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
+        >>> slopes = ["Machine_B", "Machine_C"]
+        >>> model = MixedLinearRegressor("Worker", random_slopes=slopes).fit(X, y)
+        >>> display = RandomEffectsPairsDisplay.from_estimator(model)
+        >>> display.pairs_
+        [('(Intercept)', 'Machine_B'), ('(Intercept)', 'Machine_C'), ('Machine_B', 'Machine_C')]
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         opened = fitted(model)
@@ -121,6 +144,27 @@ class RandomEffectsPairsDisplay:
         -------
         RandomEffectsPairsDisplay
             The display itself.
+
+        Examples
+        --------
+        With a point for the largest slope:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import RandomEffectsPairsDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = RandomEffectsPairsDisplay.from_estimator(model)
+        >>> plt.close(display.figure_)
+        >>> steepest = display.effects["Days"].idxmax()
+        >>> (ax,) = display.plot().axes_
+        >>> points = ax.scatter(*display.effects.loc[steepest], color="black")
+        >>> print(steepest)
+        308
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         self.pairs_ = list(combinations(self.effects.columns, 2))

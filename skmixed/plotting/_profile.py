@@ -106,6 +106,28 @@ class ProfileDisplay:
             exactly.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        The standard deviation between six batches: the profile is far from straight, and
+        at 99 % ends at 0.
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_dyestuff
+        >>> from skmixed.plotting import ProfileDisplay
+        >>> X, y = load_dyestuff(return_X_y=True)
+        >>> model = MixedLinearRegressor("Batch").fit(X, y)
+        >>> display = ProfileDisplay.from_estimator(model, components="sd", n_points=4)
+        >>> display.intervals_[["level", "lower", "upper"]].round({"lower": 0, "upper": 0})
+           level  lower  upper
+        0   0.50   28.0   49.0
+        1   0.80   21.0   62.0
+        2   0.95   12.0   84.0
+        3   0.99    0.0  114.0
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         found = profile(model, level=LEVELS[-1], components=components, n_points=n_points)
@@ -127,6 +149,26 @@ class ProfileDisplay:
         -------
         ProfileDisplay
             The display itself.
+
+        Examples
+        --------
+        Below each other instead of side by side:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_dyestuff
+        >>> from skmixed.plotting import ProfileDisplay
+        >>> X, y = load_dyestuff(return_X_y=True)
+        >>> model = MixedLinearRegressor("Batch").fit(X, y)
+        >>> wanted = ["sd", "sigma"]
+        >>> display = ProfileDisplay.from_estimator(model, components=wanted, n_points=3)
+        >>> plt.close(display.figure_)
+        >>> figure, axes = plt.subplots(2, 1, layout="constrained")
+        >>> [ax.get_xlabel() for ax in display.plot(axes).axes_]
+        ['sd of (Intercept) | Batch', 'σ (residual)']
+        >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         parts = list(self.profile.groupby(PARAMETER, sort=False))

@@ -38,6 +38,11 @@ class RandomEffectsQQDisplay:
     figure_ : Figure
         Their figure.
 
+    See Also
+    --------
+    RandomEffectsDisplay : The random effects with intervals.
+    ResidualsDisplay : Residuals against normal quantiles.
+
     Notes
     -----
     Var(b̂) = Var(b) − Var(b | y), given the fixed effects and the variances
@@ -97,6 +102,23 @@ class RandomEffectsQQDisplay:
             If the model has no such factor or coefficient.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        The BLUPs of 24 plates, in units of their own standard deviations:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_penicillin
+        >>> from skmixed.plotting import RandomEffectsQQDisplay
+        >>> X, y = load_penicillin(return_X_y=True)
+        >>> model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
+        >>> display = RandomEffectsQQDisplay.from_estimator(model, group="plate")
+        >>> round(float(display.effects["standardized"].std()), 2)
+        1.02
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         opened = fitted(model)
@@ -123,6 +145,25 @@ class RandomEffectsQQDisplay:
         -------
         RandomEffectsQQDisplay
             The display itself.
+
+        Examples
+        --------
+        Intercepts and slopes below each other:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import RandomEffectsQQDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = RandomEffectsQQDisplay.from_estimator(model)
+        >>> plt.close(display.figure_)
+        >>> figure, axes = plt.subplots(2, 1, layout="constrained")
+        >>> [ax.get_title() for ax in display.plot(axes).axes_]
+        ['(Intercept) | Subject', 'Days | Subject']
+        >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         names = list(dict.fromkeys(self.effects["name"]))

@@ -103,6 +103,23 @@ class RandomEffectsDisplay:
             If the model has no such factor or coefficient.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        The second of two crossed factors, with intervals of 90 %:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_penicillin
+        >>> from skmixed.plotting import RandomEffectsDisplay
+        >>> X, y = load_penicillin(return_X_y=True)
+        >>> model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
+        >>> display = RandomEffectsDisplay.from_estimator(model, group="sample", level=0.9)
+        >>> display.order_
+        ['F', 'B', 'D', 'E', 'C', 'A']
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         encoder = fitted(model).encoder
@@ -125,6 +142,27 @@ class RandomEffectsDisplay:
         -------
         RandomEffectsDisplay
             The display itself.
+
+        Examples
+        --------
+        Two factors in one figure:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_penicillin
+        >>> from skmixed.plotting import RandomEffectsDisplay
+        >>> X, y = load_penicillin(return_X_y=True)
+        >>> model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
+        >>> figure, axes = plt.subplots(1, 2, layout="constrained")
+        >>> for name, ax in zip(("plate", "sample"), axes, strict=True):
+        ...     display = RandomEffectsDisplay.from_estimator(model, group=name)
+        ...     plt.close(display.figure_)
+        ...     display = display.plot(ax)
+        >>> [ax.get_ylabel() for ax in axes]
+        ['plate', 'sample']
+        >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         names = list(dict.fromkeys(self.effects["name"]))

@@ -130,7 +130,7 @@ class ResidualsDisplay:
             Rows of the fit.
         y : array-like of shape (n_samples,)
             Their responses.
-        kind : {"standardized", "pearson", "conditional", "marginal"}
+        kind : {"standardized", "pearson", "conditional", "marginal"}, default="standardized"
             Kind of the residuals, as in `skmixed.diagnostics.residuals`.
         sample_weight : array-like of shape (n_samples,), default=None
             Their weights; needed by the first two kinds if the fit had weights.
@@ -155,6 +155,24 @@ class ResidualsDisplay:
             parameter is not known.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        Pearson residuals against normal quantiles alone; the line has the slope σ:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import ResidualsDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> options = {"kind": "pearson", "panels": "qq"}
+        >>> display = ResidualsDisplay.from_estimator(model, X, y, **options)
+        >>> round(float(display.scale), 2)
+        25.59
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         encoder, solution = fitted(model).encoder, fitted(model).solution
@@ -186,6 +204,26 @@ class ResidualsDisplay:
         -------
         ResidualsDisplay
             The display itself.
+
+        Examples
+        --------
+        Panels below each other, and the rows of the largest residuals:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import ResidualsDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = ResidualsDisplay.from_estimator(model, X, y, panels=["fitted", "qq"])
+        >>> plt.close(display.figure_)
+        >>> figure, axes = plt.subplots(2, 1, layout="constrained")
+        >>> display = display.plot(axes)
+        >>> display.rows["residual"].abs().nlargest(3).index.to_list()
+        [56, 59, 7]
+        >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         n = len(self.panels)

@@ -52,6 +52,11 @@ class ShrinkageDisplay:
     figure_ : Figure
         Its figure.
 
+    See Also
+    --------
+    RandomEffectsDisplay : The random effects with intervals.
+    FittedLinesDisplay : Data and fitted line of each group.
+
     Notes
     -----
     A group's own fit is least squares of y less the fixed effects of other columns
@@ -129,6 +134,27 @@ class ShrinkageDisplay:
             named.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        Rails whose own means are known well keep them nearly as they are:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_rail
+        >>> from skmixed.plotting import ShrinkageDisplay
+        >>> X, y = load_rail(return_X_y=True)
+        >>> model = MixedLinearRegressor("Rail").fit(X, y)
+        >>> display = ShrinkageDisplay.from_estimator(model)
+        >>> (display.partial_pooling - display.no_pooling).round(2).head(3)
+              (Intercept)
+        Rail
+        1            0.11
+        2            0.30
+        3           -0.16
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         opened = fitted(model)
@@ -156,6 +182,25 @@ class ShrinkageDisplay:
         -------
         ShrinkageDisplay
             The display itself.
+
+        Examples
+        --------
+        The slopes alone, in axes of one's own:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import ShrinkageDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = ShrinkageDisplay.from_estimator(model, name="Days")
+        >>> plt.close(display.figure_)
+        >>> figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+        >>> display.plot(ax).ax_.get_xlabel()
+        'Days (units of y per unit)'
+        >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         self.ax_ = single_axes(ax)

@@ -80,6 +80,23 @@ class VarianceDecompositionDisplay:
             If `kind` is not known.
         ImportError
             If matplotlib is not installed.
+
+        Examples
+        --------
+        Penicillin differs by the sample, less by the plate:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_penicillin
+        >>> from skmixed.plotting import VarianceDecompositionDisplay
+        >>> X, y = load_penicillin(return_X_y=True)
+        >>> model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
+        >>> display = VarianceDecompositionDisplay.from_estimator(model)
+        >>> display.decomposition["share"].round(2).to_dict()
+        {'fixed': 0.0, 'plate': 0.15, 'sample': 0.79, 'residual': 0.06}
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_choice("kind", kind, KINDS)
@@ -99,6 +116,25 @@ class VarianceDecompositionDisplay:
         -------
         VarianceDecompositionDisplay
             The display itself.
+
+        Examples
+        --------
+        One bar of all parts:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_penicillin
+        >>> from skmixed.plotting import VarianceDecompositionDisplay
+        >>> X, y = load_penicillin(return_X_y=True)
+        >>> model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
+        >>> display = VarianceDecompositionDisplay.from_estimator(model)
+        >>> plt.close(display.figure_)
+        >>> display = display.plot(kind="stacked")
+        >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        ['fixed 0.0 %', 'plate 15.1 %', 'sample 78.5 %', 'residual 6.4 %']
+        >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         check_choice("kind", kind, KINDS)
