@@ -225,7 +225,7 @@ class Prediction(FittedAttributes):
         Notes
         -----
         The variance of a mean is σ²z'C⁻¹z, from the mixed-model equations C [1]_,
-        plus z_k'Σ_kz_k for each factor k of unknown level; of an observation, plus
+        plus zₖ'Σₖzₖ for each factor k of unknown level; of an observation, plus
         σ²/w. Its degrees of freedom are 2φ²/g'Ag, with g the derivatives of this
         variance φ by the variance parameters and A their covariance from the
         observed information, as for a fixed effect in lmerTest, and not below 1.

@@ -33,8 +33,8 @@ class MixedLinearRegressor(
 ):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
-    The model is y = Xβ + Zb + ε with b_j ~ N(0, σ²Λ_kΛ_k') for level j of
-    grouping factor k and ε_i ~ N(0, σ²/w_i). `predict` adds the best linear
+    The model is y = Xβ + Zb + ε with bⱼ ~ N(0, σ²ΛₖΛₖ') for level j of
+    grouping factor k and εᵢ ~ N(0, σ²/wᵢ). `predict` adds the best linear
     unbiased predictions (BLUPs) of known groups to the fixed effects, shrunken
     towards 0 by the estimated variances; a group not seen in `fit`, nor in
     `update_groups` since, gets the fixed effects alone.
@@ -96,7 +96,7 @@ class MixedLinearRegressor(
     sigma_ : float
         Residual standard deviation, on the scale of y.
     theta_ : ndarray of shape (n_theta,)
-        Entries of the relative covariance factors Λ_k, in lme4's order.
+        Entries of the relative covariance factors Λₖ, in lme4's order.
     criterion_ : float
         −2 log-likelihood (ML) or the REML criterion, with lme4's constants.
     log_likelihood_ : float
@@ -125,7 +125,7 @@ class MixedLinearRegressor(
         Monte Carlo standard error of the criterion; 0 by the exact solver.
     n_features_in_ : int
         Columns of X, grouping columns included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of X's columns, where all are strings.
 
     See Also
@@ -144,7 +144,7 @@ class MixedLinearRegressor(
     equations 34 and 41; the search uses its exact gradient and the average
     information of [2]_.
 
-    Weights are precisions, Var(ε_i) = σ²/w_i, as in lme4: doubling a weight is
+    Weights are precisions, Var(εᵢ) = σ²/wᵢ, as in lme4: doubling a weight is
     not repeating a row. A weight of 0 leaves the row out.
 
     References

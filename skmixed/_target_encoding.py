@@ -26,12 +26,12 @@ IntArray = NDArray[np.intp]
 class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Encode categories by their BLUPs of the target, with cross-fitting.
 
-    Each column is encoded on its own, by the model y = μ + b_j + ε with
-    b_j ~ N(0, σ_b²) for category j and ε ~ N(0, σ²). A category becomes
-    μ̂ + b̂_j, its expected target: the mean over its n_j rows, shrunken towards
+    Each column is encoded on its own, by the model y = μ + bⱼ + ε with
+    bⱼ ~ N(0, σ_b²) for category j and ε ~ N(0, σ²). A category becomes
+    μ̂ + b̂ⱼ, its expected target: the mean over its nⱼ rows, shrunken towards
     μ̂ as if m = σ̂²/σ̂_b² further rows had the target μ̂,
 
-        μ̂ + b̂_j = (n_j ȳ_j + m μ̂) / (n_j + m).
+        μ̂ + b̂ⱼ = (nⱼ ȳⱼ + m μ̂) / (nⱼ + m).
 
     This is target encoding [1]_ as in :class:`sklearn.preprocessing.TargetEncoder`,
     where m is the parameter `smooth`; here REML estimates it for each column
@@ -59,14 +59,14 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     encodings_ : list of ndarray of shape (n_categories,)
-        μ̂ + b̂_j of each column's categories, from all rows, on the scale of y.
+        μ̂ + b̂ⱼ of each column's categories, from all rows, on the scale of y.
     categories_ : list of ndarray of shape (n_categories,)
         The categories of each column: in the order of the categories of a pandas
         column, else sorted, else by first appearance; the missing one, NaN or
         NaT, comes last.
-    intercept_ : ndarray of shape (n_features_in_,)
+    intercept_ : ndarray of shape (`n_features_in_`,)
         μ̂ of each column, to which unknown categories are encoded.
-    smooth_ : ndarray of shape (n_features_in_,)
+    smooth_ : ndarray of shape (`n_features_in_`,)
         m of each column; inf where its categories do not differ beyond the
         residual variance and where the model cannot be fitted, 0 where the
         target is constant within each category.
@@ -74,7 +74,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Mean of the target over the rows.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of X's columns, where all are strings.
 
     See Also
@@ -87,7 +87,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     None, NaN, NaT and pandas.NA are one category, treated as any other. A
     category that `fit` has no rows of gets μ̂, in which every category counts, and
     not the mean of the target, in which large ones prevail (TargetEncoder): as
-    n_j goes to 0, so does the encoding of a known one. A column that the model
+    nⱼ goes to 0, so does the encoding of a known one. A column that the model
     cannot be fitted to, of a single category or with one row in each, is encoded
     to the mean of the target throughout; in `fit_transform`, to that over the
     training rows of the fold.

@@ -109,8 +109,8 @@ def leverage(
 ) -> FloatArray:
     """Leverage of each row: how much its fitted value follows its response.
 
-    h_i = ∂ŷ_i/∂y_i with the variance parameters held, the diagonal of the hat
-    matrix; Var(ŷ_i − Xβ − Zb) = σ²h_i/w_i. lme4's ``hatvalues``.
+    hᵢ = ∂ŷᵢ/∂yᵢ with the variance parameters held, the diagonal of the hat
+    matrix; Var(ŷᵢ − Xβ − Zb) = σ²hᵢ/wᵢ. lme4's ``hatvalues``.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def cooks_distance(
 ) -> FloatArray:
     """Cook's distance of each row, as lme4 defines it.
 
-    D_i = w_i e_i² h_i / (σ̂² p (1 − h_i)²) with the conditional residual e, the
+    Dᵢ = wᵢ eᵢ² hᵢ / (σ̂² p (1 − hᵢ)²) with the conditional residual e, the
     leverage h, and p the rank of X.
 
     Parameters
@@ -285,8 +285,8 @@ def influence(
     Notes
     -----
     The changes are exact with the variance parameters held: leaving a row out is
-    to give it a mean of its own, e_i/(1 − h_i) off, so that β̂ moves by
-    −(X'V⁻¹X)⁻¹X'V⁻¹ε_i e_i/(1 − h_i), ε_i the unit vector and V = Var(y)/σ² (the
+    to give it a mean of its own, eᵢ/(1 − hᵢ) off, so that β̂ moves by
+    −(X'V⁻¹X)⁻¹X'V⁻¹εᵢ eᵢ/(1 − hᵢ), εᵢ the unit vector and V = Var(y)/σ² (the
     mean-shift model [1]_). A row of weight 0 changes nothing. Where h = 1 the
     data do not determine the fit without the row, and the result is NaN. Costs what
     `leverage` does.

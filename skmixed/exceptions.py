@@ -17,7 +17,8 @@ __all__ = [
 class UndeterminedError(ValueError):
     """The rows do not determine the variances of the model.
 
-    Other rows may: `partial_fit` waits for them, with a warning.
+    Other rows may: `skmixed.MixedLinearRegressor.partial_fit` waits for them, with a
+    warning.
 
     See Also
     --------
@@ -37,8 +38,8 @@ class UndeterminedError(ValueError):
     ...     MixedLinearRegressor("Subject", fixed=[]).fit(X[first], y[first])
     ... except UndeterminedError as error:
     ...     print(error)
-    Grouping factor 'Subject' has 18 levels for 18 samples; its random intercept cannot be
-    told apart from the residual. Group by a coarser factor.
+    Grouping factor 'Subject' has 18 levels for 18 samples; its random intercept
+    cannot be told apart from the residual. Group by a coarser factor.
     """
 
 
@@ -73,8 +74,8 @@ class SingularFitWarning(UserWarning):
     ...     MixedLinearRegressor("Batch").fit(X, y)
     Traceback (most recent call last):
         ...
-    skmixed.exceptions.SingularFitWarning: The estimated variance of '(Intercept)' within
-    'Batch' is 0. The groups do not differ beyond the residual variance.
+    skmixed.exceptions.SingularFitWarning: The estimated variance of '(Intercept)'
+    within 'Batch' is 0. The groups do not differ beyond the residual variance.
     """
 
 
@@ -100,8 +101,8 @@ class RankDeficiencyWarning(UserWarning):
     ...     warnings.simplefilter("always", RankDeficiencyWarning)
     ...     model = MixedLinearRegressor("Subject").fit(both, y)
     >>> print(caught[0].message)
-    Fixed-effects columns 'hours' depend linearly on the columns before them; their
-    coefficients are set to 0. Leave them out of `fixed`.
+    Fixed-effects columns 'hours' depend linearly on the columns before them;
+    their coefficients are set to 0. Leave them out of `fixed`.
     >>> model.coef_.round(3)
     array([10.467,  0.   ])
     >>> MixedLinearRegressor("Subject", fixed=["hours"]).fit(both, y).coef_.round(3)
@@ -225,9 +226,9 @@ class UnknownLevelsWarning(UserWarning):
     ...     model.predict(read_anew)
     Traceback (most recent call last):
         ...
-    skmixed.exceptions.UnknownLevelsWarning: No label of grouping column 'Subject' is known:
-    they are numbers (such as 308), but in fit they were text (such as 308). Convert the
-    column to what it was.
+    skmixed.exceptions.UnknownLevelsWarning: No label of grouping column 'Subject'
+    is known: they are numbers (such as 308), but in fit they were text (such as
+    308). Convert the column to what it was.
     >>> model.predict(read_anew.astype({"Subject": str}))[:2].round(1)
     array([292.2, 302.7])
     """

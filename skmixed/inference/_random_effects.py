@@ -144,7 +144,7 @@ def singularity(model: Any) -> pd.DataFrame:
 
     Notes
     -----
-    Singular values of Λ_k, as lme4's ``rePCA``, but of the coefficients of scaled
+    Singular values of Λₖ, as lme4's ``rePCA``, but of the coefficients of scaled
     columns: each slope is per standard deviation of its column, and the intercept
     is at the columns' means where the covariance is full. In the columns' own units
     the smallest component of a slope over dates in seconds would be tiny beside the

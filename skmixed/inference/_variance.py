@@ -42,7 +42,7 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     -----
     Adjusted and unadjusted as in [1]_. With random slopes the variance within a
     group depends on the row: the factor's variance is its mean over the rows,
-    tr(Σ_k·Z_k'Z_k)/n for the covariance Σ_k of one group's coefficients [2]_. Each
+    tr(Σₖ·Zₖ'Zₖ)/n for the covariance Σₖ of one group's coefficients [2]_. Each
     row counts once, whatever its weight. σ² is the residual variance of a row of
     weight 1.
 
@@ -149,7 +149,7 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     Notes
     -----
     ``fixed`` is the sample variance of Xβ̂ over the rows, with divisor n − 1 [1]_. A
-    factor's variance is the mean over the rows of z'Σ_k z, tr(Σ_k·Z_k'Z_k)/n, which is
+    factor's variance is the mean over the rows of z'Σₖ z, tr(Σₖ·Zₖ'Zₖ)/n, which is
     the variance itself for a random intercept [2]_. Both count each row once, whatever
     its weight; ``residual`` is σ², the residual variance of a row of weight 1.
 

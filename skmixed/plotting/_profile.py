@@ -47,8 +47,14 @@ class ProfileDisplay:
 
     Notes
     -----
-    As lme4's ``xyplot`` of a profile (Bates, D. et al. (2015). J. Stat. Softw. 67(1),
-    section 5.1). Curves are monotone cubic interpolations.
+    As lme4's ``xyplot`` of a profile ([1]_, section 5.1). Curves are monotone cubic
+    interpolations.
+
+    References
+    ----------
+    .. [1] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01.
 
     Examples
     --------

@@ -45,9 +45,13 @@ class RandomEffectsQQDisplay:
 
     Notes
     -----
-    Var(b̂) = Var(b) − Var(b | y), given the fixed effects and the variances
-    (Lange, N. and Ryan, L. (1989). Ann. Statist. 17, 624–642). The band is that of
-    independent values, which BLUPs are only nearly.
+    Var(b̂) = Var(b) − Var(b | y), given the fixed effects and the variances [1]_.
+    The band is that of independent values, which BLUPs are only nearly.
+
+    References
+    ----------
+    .. [1] Lange, N. and Ryan, L. (1989). Assessing normality in random effects
+       models. Ann. Statist. 17, 624–642.
 
     Examples
     --------

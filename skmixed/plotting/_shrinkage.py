@@ -61,10 +61,14 @@ class ShrinkageDisplay:
     -----
     A group's own fit is least squares of y less the fixed effects of other columns
     and the random effects of other factors, read off the cross-products of the fit.
-    With A = Z_j'W_jZ_j, the products of its rows, the BLUP is the mean of own fit c
-    and fixed effects β, weighted by precisions: (A/σ² + Σ⁻¹)⁻¹(A c/σ² + Σ⁻¹β).
-    See Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and
-    Multilevel/Hierarchical Models, chapter 12.
+    With A = Zⱼ'WⱼZⱼ, the products of its rows, the BLUP is the mean of own fit c
+    and fixed effects β, weighted by precisions: (A/σ² + Σ⁻¹)⁻¹(A c/σ² + Σ⁻¹β);
+    see [1]_, chapter 12.
+
+    References
+    ----------
+    .. [1] Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and
+       Multilevel/Hierarchical Models. Cambridge University Press.
 
     Examples
     --------
