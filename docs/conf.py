@@ -39,6 +39,7 @@ numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 add_module_names = False
 toc_object_entries_show_parents = "hide"
+default_role = "py:obj"
 smartquotes = False
 highlight_options = {"python": {"stripnl": True}}
 
