@@ -77,7 +77,7 @@ def progress_bar(verbose: int) -> Iterator[Progress]:
     except ImportError as error:
         raise ImportError(
             f"verbose={verbose} shows the progress by tqdm, which is not installed. Install it by "
-            "pip install 'skmixed[progress]', or use verbose=0."
+            "`pip install tqdm`, or use verbose=0."
         ) from error
     with tqdm(unit=" rows", unit_scale=True) as bar:
 

@@ -1,4 +1,4 @@
-"""Mixed models by lme4's formulas, on formulaic (``pip install skmixed[formula]``)."""
+"""Mixed models by lme4's formulas, on formulaic (``pip install 'skmixed[formula]'``)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -305,5 +305,5 @@ def _check_formulaic() -> None:
     except ImportError as error:
         raise ImportError(
             "Formulas need formulaic, which is not installed. Install it with "
-            "`pip install skmixed[formula]`."
+            "`pip install formulaic`."
         ) from error

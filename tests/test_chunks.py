@@ -438,7 +438,7 @@ def test_progress(capsys, monkeypatch):
     assert "rows" in shown.err
     assert "[skmixed] step 1" in shown.out
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(ImportError, match=r"tqdm, which is not installed. .*skmixed\[progress\]"):
+    with pytest.raises(ImportError, match=r"tqdm, which is not installed. .*pip install tqdm"):
         model.fit_chunks([(X, y)])
 
 

@@ -107,7 +107,7 @@ def test_attributes_and_axes(kind, model, sleepstudy):
 def test_without_matplotlib(kind, model, sleepstudy, monkeypatch):
     display = shown(kind, model, *sleepstudy)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    message = rf"{kind.__name__}\.from_estimator needs matplotlib.*pip install skmixed\[plot\]"
+    message = rf"{kind.__name__}\.from_estimator needs matplotlib.*pip install matplotlib"
     with pytest.raises(ImportError, match=message):
         shown(kind, model, *sleepstudy)
     with pytest.raises(ImportError, match=rf"{kind.__name__}\.plot needs matplotlib"):

@@ -32,7 +32,7 @@ def require_matplotlib(caller: str) -> None:
     except ImportError as error:
         raise ImportError(
             f"{caller} needs matplotlib, which is not installed. Install it with "
-            "`pip install skmixed[plot]`."
+            "`pip install matplotlib`."
         ) from error
 
 
