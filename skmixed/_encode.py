@@ -324,8 +324,9 @@ def _check_not_missing(name: str, codes: IntArray, rows: NDArray[np.intp] | None
     missing = codes < 0
     if missing.any():
         first = int(np.argmax(missing))
+        count = int(missing.sum())
         raise ValueError(
-            f"Grouping factor {name!r} has {int(missing.sum())} missing values (first at row "
-            f"{first if rows is None else rows[first]}). Drop those rows or name the missing level "
-            "before fitting."
+            f"Grouping factor {name!r} has {count} missing value{'s' if count > 1 else ''} (first "
+            f"at row {first if rows is None else rows[first]}). Drop those rows or name the "
+            "missing level before fitting."
         )

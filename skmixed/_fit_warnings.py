@@ -64,11 +64,19 @@ def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
     kept = set(result.solution.kept)
     names = [n for k, n in enumerate(encoder.fixed_names) if k not in kept]
     if names:
-        yield (
-            f"Fixed-effects columns {', '.join(map(repr, names))} depend linearly on the columns "
-            "before them; their coefficients are set to 0. Leave them out of `fixed`.",
-            RankDeficiencyWarning,
-        )
+        before = "the intercept and the columns" if 0 in encoder.fixed else "the columns"
+        listed = ", ".join(map(repr, names))
+        if len(names) == 1:
+            message = (
+                f"Fixed-effects column {listed} depends linearly on {before} before it; its "
+                "coefficient is set to 0. Leave it out of `fixed`."
+            )
+        else:
+            message = (
+                f"Fixed-effects columns {listed} depend linearly on {before} before them; their "
+                "coefficients are set to 0. Leave them out of `fixed`."
+            )
+        yield message, RankDeficiencyWarning
 
 
 def _non_integral(encoder: Encoder) -> Iterator[Message]:

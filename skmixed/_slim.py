@@ -28,8 +28,9 @@ def check_has_statistics(estimator: Any) -> CrossProducts:
     """
     if isinstance(estimator._stats, Dropped):
         raise ValueError(
-            "The model is a slim copy, which predicts but keeps no statistics for inference or for "
-            "further rows. Use the estimator that slim() was called on, or fit again."
+            "The model is a slim copy, which predicts but keeps no statistics for intervals, for "
+            "inference or for further rows. Use the estimator that slim() was called on, or fit "
+            "again."
         )
     stats: CrossProducts = estimator._stats
     return stats

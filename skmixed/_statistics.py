@@ -96,6 +96,10 @@ class SufficientStatistics:
         moved = other.products.aligned(places, union.n_levels)
         return replace(self, encoder=union.joined(), products=self.products + moved)
 
+    def __radd__(self, other: object) -> "SufficientStatistics":
+        # sum() starts from 0.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def __repr__(self) -> str:
         levels = "".join(f", {name} {q}" for name, q in self.n_levels.items())
         return f"SufficientStatistics({self.n_rows} rows{levels})"

@@ -150,7 +150,12 @@ def float_column(column: Any, name: str, what: str = "Column") -> FloatArray:
         return np.asarray(column, dtype=np.float64)
     if pd.api.types.is_object_dtype(dtype):
         return _objects_to_float(np.asarray(column), name, what)
-    raise ValueError(f"{what} {name!r} (dtype {dtype}) is not numeric. {_advice(what)}")
+    is_time = str(dtype).startswith(("datetime", "timedelta"))
+    advice = _TIME_ADVICE if is_time and what == "Column" else _advice(what)
+    raise ValueError(f"{what} {name!r} (dtype {dtype}) is not numeric. {advice}")
+
+
+_TIME_ADVICE = "Turn it into numbers first, for example days since the first date."
 
 
 def _advice(what: str) -> str:

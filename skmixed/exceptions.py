@@ -101,8 +101,8 @@ class RankDeficiencyWarning(UserWarning):
     ...     warnings.simplefilter("always", RankDeficiencyWarning)
     ...     model = MixedLinearRegressor("Subject").fit(both, y)
     >>> print(caught[0].message)
-    Fixed-effects columns 'hours' depend linearly on the columns before them;
-    their coefficients are set to 0. Leave them out of `fixed`.
+    Fixed-effects column 'hours' depends linearly on the intercept and the columns
+    before it; its coefficient is set to 0. Leave it out of `fixed`.
     >>> model.coef_.round(3)
     array([10.467,  0.   ])
     >>> MixedLinearRegressor("Subject", fixed=["hours"]).fit(both, y).coef_.round(3)

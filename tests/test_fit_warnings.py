@@ -102,8 +102,8 @@ def test_dependent_columns_are_named():
     table = X.assign(twice=2 * X["Days"], one=1.0, z=RNG.normal(size=N))
     model = assert_warns_once(
         RankDeficiencyWarning,
-        "Fixed-effects columns 'twice', 'one' depend linearly on the columns before them; their "
-        "coefficients are set to 0. Leave them out of `fixed`.",
+        "Fixed-effects columns 'twice', 'one' depend linearly on the intercept and the columns "
+        "before them; their coefficients are set to 0. Leave them out of `fixed`.",
         fit,
         table,
     )
@@ -121,7 +121,7 @@ def test_dependent_columns_are_named():
 )
 def test_the_first_of_dependent_columns_stays(order, dropped):
     table = X.assign(twice=2 * X["Days"])[[*order, "Subject"]]
-    message = f"Fixed-effects columns {dropped!r} depend linearly"
+    message = f"Fixed-effects column {dropped!r} depends linearly on the intercept and the columns "
     model = assert_warns_once(RankDeficiencyWarning, message, fit, table)
     assert model.fixed_effects_[dropped] == 0.0
     assert model.intercept_ != 0.0

@@ -105,6 +105,15 @@ def test_partial_fit_continues_from_statistics():
     assert_same_statistics(clone(model).fit(X, y), model)
 
 
+def test_statistics_of_many_sites_sum():
+    X, y, _ = rows(8)
+    model = MixedLinearRegressor("g", fixed=["x", "z"])
+    parts = [model.statistics(X[i : i + 20], y[i : i + 20]) for i in range(0, len(X), 20)]
+    assert_same_statistics(clone(model).fit(X, y), model.fit_statistics(sum(parts)))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        1 + parts[0]
+
+
 def test_statistics_that_do_not_add():
     X, y, _ = rows(6)
     model = MixedLinearRegressor("g", fixed="x")

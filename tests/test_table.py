@@ -165,14 +165,25 @@ def test_finite_numbers_with_an_infinite_sum():
         (pd.Series(["m", "f"], dtype="string[pyarrow]"), "string"),
         (np.array(["m", "f"]), "<U1"),
         (pd.Series(pd.Categorical([1, 2])), "category"),
-        (pd.Series(pd.to_datetime(["2020-01-01"])), "datetime64"),
-        (pd.Series(pd.to_timedelta([1], unit="D")), "timedelta64"),
     ],
 )
 def test_columns_that_are_no_numbers(column, dtype):
     message = rf"Column 'sex' \(dtype {dtype}.*\) is not numeric\. Encode it first.* in `groups`"
     with pytest.raises(ValueError, match=message):
         numeric_column(column, "sex")
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        (pd.Series(pd.to_datetime(["2020-01-01"])), "datetime64"),
+        (pd.Series(pd.to_timedelta([1], unit="D")), "timedelta64"),
+    ],
+)
+def test_times_are_no_numbers(column, dtype):
+    message = rf"Column 'day' \(dtype {dtype}.*\) is not numeric\. Turn it into numbers.* days"
+    with pytest.raises(ValueError, match=message):
+        numeric_column(column, "day")
 
 
 @pytest.mark.parametrize("text", ["m", b"m", "1.5"])

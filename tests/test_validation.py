@@ -162,6 +162,11 @@ BAD_DATA = {
         "Grouping factor 'Subject' has 3 missing values (first at row 17). Drop those rows or name "
         "the missing level before fitting.",
     ),
+    "a missing label": (
+        {"X": with_labels(changed(SUBJECT, [17], None))},
+        ValueError,
+        "Grouping factor 'Subject' has 1 missing value (first at row 17).",
+    ),
     "unhashable labels": (
         {"X": with_labels(unhashable(4))},
         TypeError,
