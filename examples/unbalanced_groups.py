@@ -65,7 +65,7 @@ print(f"model      mean {model.intercept_:.4f}")
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     fits = [MixedLinearRegressor("group").fit(X, rng.permutation(y)) for _ in range(200)]
-print(f"In {len(caught)} of 200 fits: {caught[0].message}")
+print(f"In {len(caught)} of 200 fits:\n{caught[0].message}")
 fit = next(fit for fit in fits if fit.singular_)
 print(f"largest BLUP {abs(fit.random_effects_['group']).max(axis=None)}", end=", ")
 print(f"μ̂ {fit.intercept_:.4f}, mean of the rows {y.mean():.4f}")

@@ -7,6 +7,7 @@ ORDER = [
     "students_in_schools",
     "reml_against_ml",
     "longitudinal",
+    "displays",
     "multi_site_trial",
     "regions",
     "crossed",
