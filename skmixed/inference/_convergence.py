@@ -70,7 +70,8 @@ class Convergence:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.status} ({self.n_iter} steps, {self.n_factorizations} factorizations)",
+            f"{self.status} ({self.n_iter} step{'' if self.n_iter == 1 else 's'}, "
+            f"{self.n_factorizations} factorizations)",
             f"Gradient, in standard units: {self.gradient_norm:.1e}; a further step would gain "
             f"{self.expected_gain:.1e}.",
         ]
