@@ -88,9 +88,10 @@ def parse_formula(formula: object) -> ParsedFormula:
             "'y ~ x + (x | group)'."
         )
     text = re.sub(r"\s", " ", formula)
+    tilde = _tilde(text, _Scan(text))
+    _refuse_foreign_notation(text, _Scan(text))
+    text = _opened(text, tilde)
     scan = _Scan(text)
-    tilde = _tilde(text, scan)
-    _refuse_foreign_notation(text, scan)
     if not text[tilde + 1 :].strip():
         raise error_at(
             text, len(text), "The formula has nothing behind its ~. Write y ~ x + (x | g)."
@@ -171,6 +172,9 @@ def _refuse_foreign_notation(text: str, scan: _Scan) -> None:
             raise error_at(
                 text, at, "Inside a function ^ is Python's exclusive or. Write ** for a power."
             )
+    nested = text.find("%in%")
+    if nested >= 0 and not scan.is_quoted[nested]:
+        raise error_at(text, nested, "The formula has R's %in%. Write : for it.")
     offset = re.search(r"(?<![\w.])offset\(", text)
     if offset and not scan.is_quoted[offset.start()]:
         raise error_at(
@@ -179,6 +183,23 @@ def _refuse_foreign_notation(text: str, scan: _Scan) -> None:
             "The formula has an offset, which is not offered. Subtract it from the response: "
             "y - z ~ x + (x | g).",
         )
+
+
+def _opened(text: str, tilde: int) -> str:
+    """Blank parentheses around summands of which some are random-effects terms.
+
+    As lme4 writes a double bar: ((1 | g) + (0 + x | g)).
+    """
+    scan = _Scan(text)
+    for bar in scan.find(text, "|"):
+        if bar < tilde or scan.depth[bar] < 2:
+            continue
+        start, end = min((s, e) for s, e in scan.closed_at.items() if s < bar < e)
+        before, after = text[tilde + 1 : start].rstrip(), text[end + 1 :].lstrip()
+        if before[-1:] in ("", "+") and after[:1] in ("", "+", "-"):
+            inside = f"{text[:start]} {text[start + 1 : end]} {text[end + 1 :]}"
+            return _opened(inside, tilde)
+    return text
 
 
 def _bars(text: str, scan: _Scan, tilde: int) -> list[tuple[int, int, int]]:

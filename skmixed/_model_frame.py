@@ -1,8 +1,8 @@
 """What formulaic makes of the parts of a formula: columns, and how to make them again."""
 
-import ast
 import builtins
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skmixed._formula_factors import (
+    check_names,
+    check_no_dates,
+    has_labels,
+    names_of,
+    with_floats,
+    written,
+)
 from skmixed._formula_syntax import ParsedFormula, error_at, parse_formula, place_of, plain_name
 from skmixed._levels import ColumnLevels, learn_levels
 from skmixed._table import FloatArray, Table, numeric_column, open_table
@@ -79,14 +87,21 @@ class Source:
         for name in used:
             if not (name in self.context or name in TRANSFORMS or hasattr(builtins, name)):
                 self.check_column(name, table)
-        return [name for name in used if name in (table.names or ())]
+        columns = [name for name in used if name in (table.names or ())]
+        for name in columns:
+            check_no_dates(self.parsed.text, formula, name, column_of(table, name))
+        return columns
 
     def check_column(self, name: str, table: Table) -> None:
         known = table.names or ()
         if name in known:
             return
         at = place_of(self.parsed.text, name)
-        if self.parsed.text[at + len(name) : at + len(name) + 1] == "(":
+        behind = self.parsed.text[at + len(name) :]
+        dotted = next((k for k in known if k.startswith(f"{name}.") and k in name + behind), "")
+        if dotted:
+            message = f"Inside a function a name with a dot needs backticks: `{dotted}`."
+        elif behind.startswith("("):
             message = f"{name!r} is no function here. {FUNCTIONS}"
         else:
             message = (
@@ -97,14 +112,24 @@ class Source:
     def matrix(self, spec: Any, frame: pd.DataFrame) -> Any:
         """Evaluate a formula, or again the one that a spec is of."""
         from formulaic import model_matrix
-        from formulaic.errors import FormulaicError
+        from formulaic.errors import DataMismatchWarning, FormulaicError
 
+        frame = with_floats(frame, getattr(spec, "formula", spec))
         try:
             # What comes out missing or infinite is reported with its column's name.
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                # Else C(…) takes categories that it does not know for the first one.
+                warnings.simplefilter("error", DataMismatchWarning)
                 return model_matrix(
                     spec, frame, context=self.context, na_action="ignore", output="pandas"
                 )
+        except DataMismatchWarning as error:
+            found = re.search(r"\{(.*)\}", str(error))
+            listed = re.sub(r"np\.\w+\((.*?)\)", r"\1", found[1] if found else "")
+            raise ValueError(
+                f"A C(…) of the formula has no coefficient for the categories {listed}: they were "
+                "not there in fit, or its levels leave them out. Drop or recode those rows."
+            ) from None
         except (FormulaicError, SyntaxError) as error:
             raise self._evaluation_error(error) from error
 
@@ -199,7 +224,7 @@ class ModelFrame:
             if not columns.keys() >= set(part.names):
                 columns |= part.columns(frame, self.source)
         # Of a numeric grouping column that is in the sum too, the labels serve as both.
-        columns |= {name: _at(table, name) for name in self.grouping}
+        columns |= {name: column_of(table, name) for name in self.grouping}
         names = dict.fromkeys((*self.names, *self.grouping))
         frame = pd.DataFrame({name: columns[name] for name in names})
         return frame.set_axis(data.index) if isinstance(data, pd.DataFrame) else frame
@@ -232,15 +257,21 @@ def learn_frame(
     random = [(own, f) for own, term in groups for f in _coefficients(source, term)]
     every = [fixed, *(f for _, f in random)]
     variables = tuple(sorted({n for f in every for n in source.variables(f, table)}))
-    levels = {n: learn_levels(_at(table, n))[0] for n in variables if _has_labels(_at(table, n))}
+    levels = {
+        n: learn_levels(column_of(table, n))[0]
+        for n in variables
+        if has_labels(column_of(table, n))
+    }
     frame = _frame(table, variables, levels)
+    parts = [source.learn(f, frame) for f in every]
+    check_names(parsed.text, [part.spec for part in parts], grouping)
     return ModelFrame(
         source=source,
         levels=levels,
         variables=variables,
         grouping=grouping,
-        fixed=source.learn(fixed, frame),
-        slopes=tuple(source.learn(f, frame) for _, f in random),
+        fixed=parts[0],
+        slopes=tuple(parts[1:]),
         groups=tuple(own for own, _ in random),
     )
 
@@ -251,7 +282,7 @@ def evaluate(expression: str, data: Any, context: Mapping[str, Any] | None) -> A
     table, name = _named_table(data), plain_name(expression)
     if name is not None:
         source.check_column(name, table)
-        return _at(table, name)
+        return column_of(table, name)
     computed = source.formula(f"0 + {{{expression}}}")
     frame = _frame(table, source.variables(computed, table), {})
     matrix = source.matrix(computed, frame)
@@ -261,33 +292,6 @@ def evaluate(expression: str, data: Any, context: Mapping[str, Any] | None) -> A
             "column."
         )
     return matrix.iloc[:, 0].to_numpy()
-
-
-def names_of(formula: Any) -> list[str]:
-    """Return all names that a formula uses, sorted: columns, functions and others.
-
-    formulaic's own list leaves out the columns of stateful transformations.
-    """
-    names: set[str] = set()
-    for factor in {factor for term in formula for factor in term.factors}:
-        if factor.eval_method.value == "lookup":
-            names.add(factor.expr)
-        elif factor.eval_method.value == "python":
-            names |= _names_in_code(factor.expr)
-    return sorted(names)
-
-
-def _names_in_code(expression: str) -> set[str]:
-    quoted = re.findall(r"`([^`]+)`", expression)
-    for k, name in enumerate(quoted):
-        expression = expression.replace(f"`{name}`", f"_quoted_{k}_")
-    nodes = list(ast.walk(ast.parse(expression.strip(), mode="eval")))
-    bound = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    for node in nodes:
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Q":
-            names |= {str(own.value) for own in node.args if isinstance(own, ast.Constant)}
-    return {name for name in names - bound if not name.startswith("_quoted_")} | set(quoted)
 
 
 def _coefficients(source: Source, term: Any) -> list[Any]:
@@ -305,13 +309,7 @@ def _coefficients(source: Source, term: Any) -> list[Any]:
         )
     if not term.is_split:
         return [formula]
-    return [source.formula("1" if str(own) == "1" else f"0 + {_written(own)}") for own in formula]
-
-
-def _written(term: Any) -> str:
-    """Write a term so that formulaic reads it again, names with blanks and all."""
-    forms = {"lookup": "`{}`", "python": "{{{}}}"}
-    return ":".join(forms.get(f.eval_method.value, "{}").format(f.expr) for f in term.factors)
+    return [source.formula("1" if str(own) == "1" else f"0 + {written(own)}") for own in formula]
 
 
 def _variables_of(source: Source, expression: str) -> list[str]:
@@ -331,7 +329,7 @@ def _named_table(data: Any) -> Table:
     return table
 
 
-def _at(table: Table, name: str) -> Any:
+def column_of(table: Table, name: str) -> Any:
     names = table.names or ()
     if names.count(name) > 1:
         raise ValueError(f"{name!r} is the name of {names.count(name)} columns of the data.")
@@ -339,20 +337,9 @@ def _at(table: Table, name: str) -> Any:
     return column.reset_index(drop=True) if isinstance(column, pd.Series) else column
 
 
-def _has_labels(column: Any) -> bool:
-    """Whether a column holds categories: text or pandas categories, not numbers or dates."""
-    dtype: Any = getattr(column, "dtype", None)
-    if pd.api.types.is_object_dtype(dtype):
-        inferred = pd.api.types.infer_dtype(column, skipna=True)
-        return inferred not in ("integer", "floating", "mixed-integer-float", "boolean")
-    if isinstance(dtype, pd.CategoricalDtype):
-        return True
-    return not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_datetime64_any_dtype(dtype))
-
-
 def _frame(table: Table, variables: Iterable[str], levels: Levels) -> pd.DataFrame:
     """Return the columns to evaluate, none of them with missing values."""
-    columns = {name: _evaluable(name, _at(table, name), levels) for name in variables}
+    columns = {name: _evaluable(name, column_of(table, name), levels) for name in variables}
     return pd.DataFrame(columns, index=pd.RangeIndex(table.n_rows))
 
 

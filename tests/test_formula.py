@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skmixed
 from skmixed import MixedLinearRegressor, RandomEffect, lmer
+from skmixed._model_frame import evaluate
 from skmixed.diagnostics import influence, leverage, residuals
 from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 from skmixed.formula import FormulaRegressor
@@ -44,6 +45,7 @@ FRAME = read_frame("sleepstudy").assign(
     w=RNG.uniform(0.5, 2.0, 180),
     k=RNG.integers(0, 8, 180),
 )
+K = FRAME["k"]
 FRAME["a name"] = RNG.normal(size=180)
 ALL = references(single_factor=True) + references(single_factor=False)
 
@@ -208,6 +210,45 @@ def test_order_of_categories():
     assert_array_equal(model.predict(FRAME), model.predict(FRAME.assign(f=ordered)))
 
 
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "int64", "uint32", "Int8", "float32", "float64"]
+)
+@pytest.mark.parametrize("term", ["I(k**2)", "I(k - 5)", "k:k2", "I(k**20)", "poly(k, 2)"])
+def test_arithmetic_is_that_of_doubles(term, dtype):
+    expected = lmer(f"Reaction ~ {term} + (1 | Subject)", FRAME.assign(k=17.0 * K, k2=17.0 * K))
+    frame = FRAME.assign(k=(17 * K).astype(dtype), k2=(17 * K).astype(dtype))
+    model = lmer(f"Reaction ~ {term} + (1 | Subject)", frame)
+    assert model.criterion_ == expected.criterion_
+    assert_array_equal(model.predict(frame), expected.predict(frame))
+    assert evaluate("k * k", frame, None).max() == 119.0**2
+
+
+def test_numbers_as_categories():
+    model = lmer("Reaction ~ C(k) + (1 | Subject)", FRAME.assign(k=K.astype("int8")))
+    assert list(model.fixed_effects_.index)[1:] == [f"C(k)[T.{k}]" for k in range(1, 8)]
+    rows = FRAME.head(2).assign(k=[3.0, 11.0])
+    assert_array_equal(model.predict(rows[:1]), model.predict(FRAME.head(1).assign(k=3)))
+    # Not those of the first category.
+    with pytest.raises(ValueError, match=r"no coefficient for the categories 11.*: they were not"):
+        model.predict(rows)
+    with pytest.raises(ValueError, match="or its levels leave them out"):
+        lmer("Reaction ~ C(f, levels=['a', 'b']) + (1 | Subject)", FRAME)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "Reaction ~ Days + ((1 | Subject) + (0 + Days | Subject))",
+        "Reaction ~ (Days + (Days || Subject))",
+        "Reaction ~ (((1 | Subject)) + (Days + (0 + Days | Subject) + z)) - z",
+    ],
+)
+def test_sums_in_parentheses(formula):
+    model = lmer(formula, FRAME)
+    assert list(model.fixed_effects_.index) == [INTERCEPT, "Days"]
+    assert_allclose(model.criterion_, 1743.669293, atol=1e-6)  # lme4 1.1-31
+
+
 def test_response_and_weights_are_expressions():
     model = lmer("np.log(Reaction) ~ Days + (1 | Subject)", FRAME, weights="1 / w")
     y, weights = np.log(FRAME["Reaction"]), 1 / FRAME["w"]
@@ -341,7 +382,15 @@ PLACES = [
     ("Reaction ~ z | Subject", 13, "A bar belongs into a random-effects term"),
     ("Reaction ~ z * (1 | Subject)", 13, "is joined by +, and by nothing else"),
     ("Reaction ~ z + (1 | Subject) * z", 29, "is joined by +, and by nothing else"),
-    ("Reaction ~ (z + (1 | Subject))", 19, "A random-effects term is inside parentheses"),
+    ("Reaction ~ w:(z + (1 | Subject))", 21, "A random-effects term is inside parentheses"),
+    ("Reaction ~ (z + (1 | Subject)):w", 19, "A random-effects term is inside parentheses"),
+    ("Reaction ~ z %in% f + (1 | Subject)", 13, "has R's %in%. Write : for it"),
+    ("Reaction ~ Days:z + `Days:z` + (1 | Subject)", 11, "makes two columns of the name 'Days:z'"),
+    ("Reaction ~ Days:z + (`Days:z` | Subject)", 11, "makes two columns of the name 'Days:z'"),
+    ("Reaction ~ Intercept + (1 | Subject)", 11, "makes two columns of the name 'Intercept'"),
+    ("Reaction ~ day + (1 | Subject)", 11, "Column 'day' holds dates or times"),
+    ("Reaction ~ z + (lag | Subject)", 16, "Column 'lag' holds dates or times"),
+    ("Reaction ~ log(v.w) + (1 | Subject)", 15, "needs backticks: `v.w`"),
     ("Reaction ~ z + (1 | Subject | f)", 28, "has one bar: | or ||"),
     ("Reaction ~ z + ( | Subject)", 17, "has no coefficient"),
     ("Reaction ~ z + (0 | Subject)", 16, "has no coefficient"),
@@ -363,8 +412,11 @@ PLACES = [
 
 @pytest.mark.parametrize(("formula", "at", "words"), PLACES, ids=[p[0] for p in PLACES])
 def test_errors_point_at_the_place(formula, at, words):
+    names = {"Days:z": FRAME["w"], "Intercept": FRAME["w"], "v.w": FRAME["w"]}
+    days = pd.to_timedelta(FRAME["Days"], "D")
+    frame = FRAME.assign(day=pd.Timestamp(2020, 1, 1) + days, lag=days, **names)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        lmer(formula, FRAME)
+        lmer(formula, frame)
     message, _, place = str(caught.value).partition("\n\n")
     assert words in message
     assert place == f"    {formula}\n    {' ' * at}^"
