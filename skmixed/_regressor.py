@@ -112,7 +112,7 @@ class MixedLinearRegressor(
     status_ : str
         How the search ended, in a sentence of `skmixed.exceptions.FitStatus`.
     n_iter_ : int
-        Steps of the search; 1 for least squares.
+        Steps of the search, of the better one where it was repeated; 1 for least squares.
     n_factorizations_ : int
         Factorizations of the mixed-model equations, or iterative solutions.
     solver_ : str

@@ -42,7 +42,12 @@ class TermSolution:
     @property
     def is_singular(self) -> bool:
         """Whether the covariance lacks rank, judged on scaled columns."""
-        return bool((np.abs(self.search_lam).max(axis=0) == 0.0).any())
+        return not has_full_rank(self.search_lam)
+
+
+def has_full_rank(search_lam: FloatArray) -> bool:
+    """Whether no column of a canonical Λ is zero."""
+    return bool(search_lam.any(axis=0).all())
 
 
 @dataclass(frozen=True)

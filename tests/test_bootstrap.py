@@ -11,12 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skmixed import MixedLinearRegressor
+from skmixed._blocks import assemble
 from skmixed._fitted import fitted
 from skmixed._seeds import seed_sequence
 from skmixed._threads import single_threaded_blas
 from skmixed.datasets import load_dyestuff2, load_pastes, load_sleepstudy
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
-from skmixed.inference._bootstrap import bootstrap
+from skmixed.inference._bootstrap import _Task, bootstrap
 
 
 def sleepstudy(**parameters):
@@ -46,6 +47,19 @@ def test_shapes_and_scales():
     assert np.all(np.abs(samples.fixed.mean(axis=0) - model.fixed_effects_) < bound)
     assert_allclose(samples.covariances[0], samples.covariances[0].transpose(0, 2, 1), rtol=1e-12)
     assert samples.sigma.mean() == pytest.approx(model.sigma_, rel=0.1)
+
+
+def test_a_refit_ends_where_a_fit_does():
+    # The data have two optima, of which the search from the moments finds the worse one.
+    rng = np.random.default_rng(541)
+    g, x = np.repeat(np.arange(4), 6), rng.normal(size=24)
+    b = rng.standard_t(2, size=(4, 2))
+    y = b[g, 0] + b[g, 1] * x + rng.normal(size=24)
+    model = MixedLinearRegressor(1, random_slopes=0, method="ml").fit(np.column_stack([x, g]), y)
+    parts = fitted(model)
+    refit = _Task(None, parts.model, 1e-12, 200).refit(assemble(parts.stats, parts.model))
+    assert_allclose(refit.covariances[0], model.covariances_["x1"], rtol=1e-5)
+    assert refit.sigma == pytest.approx(model.sigma_, rel=1e-6)
 
 
 def test_the_distribution_is_that_of_refits_to_rows():

@@ -240,6 +240,38 @@ def test_the_estimates_at_a_variance_of_zero_outlive_the_second_search():
     assert_allclose(both.random_effects_["g"], alone.random_effects_["g"], atol=1e-6)
 
 
+@pytest.mark.parametrize(("covariance", "seed"), [("full", 541), ("diag", 728)])
+def test_a_better_optimum_than_a_singular_one_is_found(covariance, seed):
+    # A correlation of ±1, or one variance of 0 beside another: one search ends there.
+    rng = np.random.default_rng(seed)
+    g, x = np.repeat(np.arange(4), 6), rng.normal(size=24)
+    b = rng.standard_t(2, size=(4, 2))
+    y = b[g, 0] + b[g, 1] * x + rng.normal(size=24)
+    model = MixedLinearRegressor("g", random_slopes="x", covariance=covariance, method="ml")
+    model.fit(pd.DataFrame({"x": x, "g": g}), y)
+    design = np.column_stack([np.ones(24), x])
+    oracle = DenseModel(design, y, [(g, 4, design)], reml=False)
+
+    def deviance(theta):
+        entries = [theta[0], 0, *theta[1:]] if covariance == "full" else [theta[0], 0, 0, theta[1]]
+        return oracle.at([np.reshape(entries, (2, 2))])["criterion"]
+
+    starts = rng.exponential(size=(5, 3 if covariance == "full" else 2))
+    ends = [scipy.optimize.minimize(deviance, s, method="Nelder-Mead").fun for s in starts]
+    assert model.criterion_ <= min(ends) + 1e-6
+    assert not model.singular_
+
+
+def test_the_second_search_is_reported(capsys):
+    y = np.tile([1.0, -1.0, 3.0], 4)
+    X = pd.DataFrame({"g": np.repeat(np.arange(4), 3)})
+    with pytest.warns(SingularFitWarning):
+        MixedLinearRegressor("g", verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    (place,) = (k for k, line in enumerate(lines) if "repeated from another start" in line)
+    assert lines[place + 1].startswith("[skmixed] step 1: ")
+
+
 def two_optima(sizes, method):
     """Rows with two optima of the likelihood; one seed in hundreds gives such."""
     rng = np.random.default_rng({"ml": 1672, "reml": 37}[method])
