@@ -10,16 +10,22 @@ WIDTH = 80
 # Names are not cut below this.
 SHORTEST = 8
 SMALLEST_P = 2e-16
+# Powers of ten between the numbers of a column with common decimals.
+MOST_DECADES = 6
 
 
 def aligned(values: pd.Series) -> list[str]:
-    """Format a column with common decimals: five digits of the largest, two of the least."""
+    """Format a column with common decimals: five digits of the largest, two of the least.
+
+    Of numbers too far apart for that, each has five.
+    """
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
     if not len(sizes):
         return ["" if np.isnan(v) else f"{v:g}" for v in values]
     digits = np.floor(np.log10([sizes.max(), sizes.min()]))
     decimals = int(max(4 - digits[0], 1 - digits[1], 0))
-    form = f".{decimals}f" if decimals <= 8 and digits[0] < 12 else ".4e"
+    is_wide = decimals > 8 or digits[0] >= 12 or digits[0] - digits[1] > MOST_DECADES
+    form = ".4e" if is_wide else f".{decimals}f"
     return ["" if np.isnan(v) else format(v, form) for v in values]
 
 

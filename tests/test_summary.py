@@ -8,6 +8,7 @@ import pytest
 from reference_fits import read_frame
 
 from skmixed import MixedLinearRegressor, RandomEffect, lmer
+from skmixed._layout import aligned
 from skmixed.datasets import load_penicillin
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import coefficient_table, icc, r2
@@ -273,3 +274,17 @@ def test_html_escapes_labels():
     assert "script" not in page.tags
     assert {evil, f"g{evil}"} <= set(page.text)
     assert evil in str(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([251.4051, 10.4673], ["251.41", "10.47"]),
+        ([251.4051, 0.0104673], ["251.405", "0.010"]),
+        ([1000000251.4, 10.4673], ["1.0000e+09", "1.0467e+01"]),
+        ([-3692046.97, 4.3e-7], ["-3.6920e+06", "4.3000e-07"]),
+        ([612.09, 0.0], ["612.09", "0.00"]),
+    ],
+)
+def test_decimals_of_a_column(values, expected):
+    assert aligned(pd.Series(values)) == expected
