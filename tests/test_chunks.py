@@ -338,7 +338,7 @@ def with_nan(X, y):
         (
             lambda X, y: (X.assign(g=[None, *X["g"][1:]]), y),
             ValueError,
-            r"In chunk 37 .*: Grouping factor 'g' has 1 missing values \(first at row 0\)",
+            r"In chunk 37 .*: Grouping factor 'g' has 1 missing value \(first at row 0\)",
         ),
         (lambda X, y: X, TypeError, "In chunk 37 .*: the chunk is of type DataFrame"),
         (lambda X, y: (X,), ValueError, "In chunk 37 .*: the chunk has 1 parts"),

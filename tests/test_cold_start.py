@@ -256,7 +256,7 @@ def broken(A, a):
     holes = np.array(a, dtype=float)
     holes[4] = np.nan
     return {
-        "missing label": ((gap, a), "'g' has 1 missing values"),
+        "missing label": ((gap, a), "'g' has 1 missing value"),
         "response": ((A, holes), "'y' contains NaN"),
         "column": ((A.drop(columns="x2"), a), "feature names"),
         "kind": ((A.assign(g=A["g"].map(str)), a), "'g' are text"),

@@ -53,7 +53,7 @@ def test_runs(example, tmp_path, monkeypatch, capsys):
         names = runpy.run_path(str(example), run_name="__main__")
     assert plt.get_fignums() or example.stem == "quickstart"
     plt.close("all")
-    assert capsys.readouterr().out
+    assert capsys.readouterr().out or example.stem == "displays"
     assert not list(tmp_path.iterdir())
     AGREEMENTS.get(example.stem, lambda _: None)(names)
 
