@@ -28,10 +28,13 @@ def linear_predictor(
         codes = encoder.factors[k].codes(table, metadata)
         if raise_unknown:
             check_known(encoder, k, codes)
-        for term, estimate in zip(encoder.terms, solution.terms, strict=True):
-            if term.factor == k:
-                for effects, column in zip(estimate.effects, term.columns, strict=True):
-                    add_effects(out, effects, codes, _values(encoder, table, column))
+        parts = [
+            (effects, _values(encoder, table, column))
+            for term, estimate in zip(encoder.terms, solution.terms, strict=True)
+            if term.factor == k
+            for effects, column in zip(estimate.effects, term.columns, strict=True)
+        ]
+        _add_effects(out, parts, codes)
     return out
 
 
@@ -42,15 +45,24 @@ def _values(encoder: Encoder, table: Table, column: int) -> Any:
     return raw_column(table, encoder.numeric[column - 1], encoder.names[column - 1])
 
 
-def add_effects(out: FloatArray, effects: FloatArray, codes: NDArray[np.intp], column: Any) -> None:
-    """Add each row's own effect, times the column if there is one; code −1 has none."""
-    for start in range(0, len(out), SLAB_ROWS):  # temporaries that stay in the cache
-        rows = slice(start, start + SLAB_ROWS)
-        own = effects[codes[rows]]
-        own[codes[rows] < 0] = 0.0
-        if column is not None:
-            own *= column[rows]
-        out[rows] += own
+def _add_effects(
+    out: FloatArray, parts: list[tuple[FloatArray, Any]], codes: NDArray[np.intp]
+) -> None:
+    """Add each row's own effects, times the column if there is one; code −1 has none."""
+    has_unknown = len(codes) > 0 and codes.min() < 0
+    step = min(SLAB_ROWS, len(out))  # temporaries that stay in the cache
+    products = np.empty(step)
+    for start in range(0, len(out), max(step, 1)):
+        rows = slice(start, start + step)
+        own_codes, sums = codes[rows], out[rows]
+        own = products[: len(sums)]
+        for effects, column in parts:
+            np.take(effects, own_codes, out=own, mode="clip")  # the mode without a check
+            if has_unknown:
+                own[own_codes < 0] = 0.0
+            if column is not None:
+                own *= column[rows]
+            sums += own
 
 
 def _fixed_part(encoder: Encoder, fixed: FloatArray, table: Table) -> FloatArray:
