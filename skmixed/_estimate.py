@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,9 +91,7 @@ def estimate(
         return Estimate(
             solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo
         )
-    search = search_twice(
-        at_zero, start, partial(minimize, tol=tol, max_iter=max_iter, report=report), report
-    )
+    search = search_twice(at_zero, start, tol=tol, max_iter=max_iter, report=report)
     return Estimate(
         solution=solve(search.factorization, model),
         status=search.status,
@@ -107,7 +104,9 @@ def estimate(
 def search_twice(
     at_zero: Factorization,
     start: Lam,
-    minimize_from: Callable[[Factorization, Lam], Search],
+    *,
+    tol: float,
+    max_iter: int,
     report: Callable[[str], None] | None = None,
 ) -> Search:
     """Search, and once more from elsewhere where a better optimum may be missed.
@@ -119,7 +118,7 @@ def search_twice(
     from there. The result counts the steps of the search that is kept, and the
     factorizations of both.
     """
-    first = minimize_from(at_zero, start)
+    first = minimize(at_zero, start, tol=tol, max_iter=max_iter, report=report)
     if first.status is not FitStatus.CONVERGED:
         return first
     reached = criterion(first.factorization)
@@ -133,14 +132,14 @@ def search_twice(
         return first
     if report is not None:
         report(f"criterion {reached:.6f}; the search is repeated from another start")
-    # All in the arrays of the first search, of which there may be room for one set only.
-    blocks, again = at_zero.blocks, zero_lam(at_zero.blocks)
-    second = minimize_from(factorize(blocks, again, reuse=first.factorization), elsewhere)
-    n_factorizations = first.n_factorizations + second.n_factorizations
+    # In the arrays of the first search, of which there may be room for one set only. What
+    # is handed over is counted by both.
+    second = minimize(first.factorization, elsewhere, tol=tol, max_iter=max_iter, report=report)
+    n_factorizations = first.n_factorizations + second.n_factorizations - 1
     is_better = criterion(second.factorization) < reached - BETTER * max(1.0, abs(reached))
     if is_better and second.status is FitStatus.CONVERGED:
         return replace(second, n_factorizations=n_factorizations)
-    ended = factorize(blocks, end, reuse=second.factorization)
+    ended = factorize(at_zero.blocks, end, reuse=second.factorization)
     return replace(first, factorization=ended, n_factorizations=n_factorizations + 1)
 
 

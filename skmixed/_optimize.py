@@ -43,7 +43,7 @@ class Search:
 
 
 def minimize(
-    at_zero: Factorization,
+    initial: Factorization,
     start: Lam,
     *,
     tol: float,
@@ -55,8 +55,9 @@ def minimize(
 
     Parameters
     ----------
-    at_zero : Factorization
-        At Λ = 0: least squares.
+    initial : Factorization
+        At any Λ, mostly 0, where it is least squares; the search ends at once if it
+        is an exact fit. Its arrays are written over.
     start : tuple of (s, s) arrays
         Λ of each term to start from.
     tol : float
@@ -68,11 +69,11 @@ def minimize(
     model : LocalModel, optional
         The function to minimize; None for the criterion.
     """
-    if at_zero.is_exact_fit:
-        return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
-    if not at_zero.blocks.stages:
-        return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
-    descent = _Descent(at_zero, AverageInformation() if model is None else model, tol, max_iter)
+    if initial.is_exact_fit:
+        return Search(initial, FitStatus.EXACT_FIT, 1, 1)
+    if not initial.blocks.stages:
+        return Search(initial, FitStatus.LEAST_SQUARES, 1, 1)
+    descent = _Descent(initial, AverageInformation() if model is None else model, tol, max_iter)
     descent.report = report
     return descent.run(start)
 
@@ -85,13 +86,13 @@ class _Descent:
 
     def __init__(
         self,
-        at_zero: Factorization,
+        initial: Factorization,
         model: LocalModel,
         tol: float,
         max_iter: int,
     ) -> None:
-        self.blocks = at_zero.blocks
-        self.latest = at_zero
+        self.blocks = initial.blocks
+        self.latest = initial
         self.model = model
         self.tol = tol
         self.max_iter = max_iter

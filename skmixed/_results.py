@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._covariance import has_covariances
-from skmixed._design import Term
 from skmixed._encode import Encoder
 from skmixed._estimate import Estimate
 from skmixed._solution import Solution
@@ -77,7 +76,7 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     rows, widest = [], 0
     for term, estimate in zip(encoder.terms, solution.terms, strict=True):
         covariance = covariance_of(estimate.lam, solution.sigma)
-        correlations = _correlations(covariance, is_known=is_correlated(term))
+        correlations = _correlations(covariance, is_known=has_covariances(term.structure))
         widest = max(widest, len(correlations) - 1)
         group = encoder.factors[term.factor].name
         for k, name in enumerate(encoder.coefficient_names(term)):
@@ -104,11 +103,6 @@ def covariance_of(lam: FloatArray, sigma: float) -> FloatArray:
     """Return σ²λλ', on the scale of the data."""
     scaled = sigma * lam
     return np.asarray(scaled @ scaled.T)
-
-
-def is_correlated(term: Term) -> bool:
-    """Whether the covariance has correlations to estimate."""
-    return has_covariances(term.structure)
 
 
 def _correlations(covariance: FloatArray, *, is_known: bool) -> FloatArray:

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from skmixed._estimate import search_twice
 from skmixed._factorize import factorize, zero_lam
 from skmixed._fitted import fitted, regressor_of
 from skmixed._moments import moments
-from skmixed._optimize import minimize
 from skmixed._seeds import seed_sequence
 from skmixed._simulate import Simulator
 from skmixed._solution import solve
@@ -80,9 +78,7 @@ class _Task:
         """
         at_zero = factorize(blocks, zero_lam(blocks))
         start = moment_start(at_zero, moments(at_zero)) if self.model.terms else ()
-        search = search_twice(
-            at_zero, start, partial(minimize, tol=self.tol, max_iter=self.max_iter)
-        )
+        search = search_twice(at_zero, start, tol=self.tol, max_iter=self.max_iter)
         solution = solve(search.factorization, self.model)
         scaled = [solution.sigma * term.lam for term in solution.terms]
         return _Refit(

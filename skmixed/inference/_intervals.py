@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import _validation as validation
 from skmixed._components import components
-from skmixed._covariance import is_unrestricted
+from skmixed._covariance import has_covariances, is_unrestricted
 from skmixed._fitted import Fitted, fitted
 from skmixed._fixed_tests import DDF, open_tests
 from skmixed._interval_ends import interval
@@ -24,7 +24,7 @@ from skmixed._profile import (
     SdTarget,
     SigmaTarget,
 )
-from skmixed._results import covariance_of, is_correlated
+from skmixed._results import covariance_of
 from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import Resamples, bootstrap
@@ -229,7 +229,7 @@ def parameters(view: Fitted) -> Iterator[Parameter]:
         sd = np.sqrt(np.diagonal(covariance))
         for a, name in enumerate(names):
             yield Parameter("sd", group, name, float(sd[a]), k, a)
-        for a in range(len(names) if is_correlated(term) else 0):
+        for a in range(len(names) if has_covariances(term.structure) else 0):
             for b in range(a):
                 size = float(sd[a] * sd[b])
                 corr = float(np.clip(covariance[a, b] / size, -1, 1)) if size > 0 else np.nan
