@@ -10,6 +10,7 @@ from skmixed._design import Term
 from skmixed._encode import Encoder
 from skmixed._estimate import Estimate
 from skmixed._solution import TermSolution
+from skmixed._words import words
 from skmixed.exceptions import (
     ExactFitWarning,
     FitStatus,
@@ -46,7 +47,7 @@ def _unsolved(result: Estimate, encoder: Encoder) -> Iterator[Message]:
             f"Conjugate gradients for the crossed factors {names} stopped at max_iter with a "
             f"relative residual of {found.residual:.1e}; the equations' condition is about "
             f"{found.condition:.1e}, so that these factors are hardly connected, or nearly the "
-            "same. Raise max_iter, or use solver='exact'.",
+            f"same. {words().exact}",
             ConvergenceWarning,
         )
 
@@ -69,12 +70,12 @@ def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
         if len(names) == 1:
             message = (
                 f"Fixed-effects column {listed} depends linearly on {before} before it; its "
-                "coefficient is set to 0. Leave it out of `fixed`."
+                f"coefficient is set to 0. Leave it {words().from_fixed}."
             )
         else:
             message = (
                 f"Fixed-effects columns {listed} depend linearly on {before} before them; their "
-                "coefficients are set to 0. Leave them out of `fixed`."
+                f"coefficients are set to 0. Leave them {words().from_fixed}."
             )
         yield message, RankDeficiencyWarning
 
@@ -143,9 +144,9 @@ def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
 def _ending(result: Estimate) -> Iterator[Message]:
     if result.status is FitStatus.EXACT_FIT:
         yield (
-            "The model reproduces y: the residual variance is 0 to rounding, and criterion and "
-            "variance components are those where the search stopped. Check that no column of X "
-            "determines y.",
+            f"The model reproduces {words().response}: the residual variance is 0 to rounding, and "
+            "criterion and variance components are those where the search stopped. Check that "
+            f"{words().determines}.",
             ExactFitWarning,
         )
     if result.status is FitStatus.MAX_ITER:

@@ -149,13 +149,13 @@ def served(model: Any) -> Fitted:
     return Updated(now.encoder, cast(CrossProducts, now.stats), estimate, at_fit)
 
 
-def transformed(model: Any, X: Any) -> Any:
-    """Take X through what stands before the regressor: steps of Pipelines, a formula."""
+def before_model(model: Any, X: Any) -> tuple[Any, Any]:
+    """Take X through the steps of Pipelines; return also the estimator by a formula, or None."""
     while isinstance(model, Pipeline):
         if len(model.steps) > 1:
             X = model[:-1].transform(X)
         model = model.steps[-1][1]
-    return model.model_matrix(X) if _has_formula(model) else X
+    return X, model if _has_formula(model) else None
 
 
 def terms_of(model: Any) -> dict[str, list[str]] | None:

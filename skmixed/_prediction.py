@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as distributions
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed import _validation as validation
 from skmixed._attributes import FittedAttributes
 from skmixed._factorize import Factorization
 from skmixed._fitted import SOLVER_STEPS, Fitted, Updated, served
-from skmixed._given_rows import GivenRows, open_rows
+from skmixed._given_rows import GivenRows, open_features, open_rows
 from skmixed._krylov_rows import solved_variance
 from skmixed._krylov_search import FINAL_TOL
 from skmixed._predict import linear_predictor
@@ -25,7 +25,6 @@ from skmixed._prediction_variance import (
     with_new_levels,
 )
 from skmixed._serving import serving_of
-from skmixed._table import open_table
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
 
@@ -103,10 +102,9 @@ class Prediction(FittedAttributes):
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         if return_std is not False:
             return self._predict_with_std(X, groups, include, return_std)
-        table = open_table(X, self)
-        validate_data(self, X, reset=False, skip_check_array=True)
         serving = serving_of(self)
         included = validation.check_include(include, serving.encoder)
+        table = open_features(self, X, serving.encoder, included)
         metadata = validation.open_prediction_metadata(
             groups, table.n_rows, serving.encoder, included
         )

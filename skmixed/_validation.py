@@ -14,6 +14,7 @@ from skmixed._design import Model
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
 from skmixed._identify import Findings
 from skmixed._table import FloatArray, Table, foreign_column, numeric_column
+from skmixed._words import words
 from skmixed.exceptions import UndeterminedError
 
 METHODS = ("reml", "ml")
@@ -60,10 +61,12 @@ def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
     array = check_array(
         y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
     )
-    vector = numeric_column(column_or_1d(array, warn=True), "y", what="The response")
+    name = words().response_name
+    vector = numeric_column(column_or_1d(array, warn=True), name, what="The response")
     if len(vector) != n_rows:
         raise ValueError(
-            f"X and y have inconsistent numbers of samples: {n_rows} and {len(vector)}."
+            f"{words().rows} and y have inconsistent numbers of samples: {n_rows} and "
+            f"{len(vector)}."
         )
     return vector
 
@@ -79,16 +82,16 @@ def check_weights(
         return None
     if isinstance(sample_weight, numbers.Real):
         sample_weight = np.full(n_rows, float(sample_weight))
-    weights = np.asarray(sample_weight)
+    weights, name = np.asarray(sample_weight), words().weights
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weights.shape}.")
-    weights = numeric_column(weights, "sample_weight", what="The argument")
+    weights = numeric_column(weights, name, what="The argument")
     if len(weights) != n_rows:
-        raise ValueError(f"sample_weight has {len(weights)} entries, expected {n_rows}.")
+        raise ValueError(f"{name} has {len(weights)} entries, expected {n_rows}.")
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
         raise ValueError(
-            f"sample_weight is negative at row {row} ({weights[row]:g}). Weights are precisions, "
+            f"{name} is negative at row {row} ({weights[row]:g}). Weights are precisions, "
             "Var(ε_i) = σ²/w_i; use 0 to leave a row out."
         )
     if not weights.any() and not may_be_zero:
@@ -210,8 +213,7 @@ def check_terms(encoder: Encoder) -> None:
             if columns.count(column) > 1:
                 raise ValueError(
                     f"{encoder.column_name(column)!r} varies within {factor.name!r} in more than "
-                    "one term, whose variances cannot be told apart. Name it in one RandomEffect; "
-                    "for the others use intercept=False or leave the slope out."
+                    f"one term, whose variances cannot be told apart. {words().twice}"
                 )
 
 
@@ -223,7 +225,8 @@ def check_levels(encoder: Encoder, stats: CrossProducts) -> None:
         if factor.n_levels == 1:
             raise UndeterminedError(
                 f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
-                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it out of `groups`."
+                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it "
+                f"{words().from_groups}."
             )
         if factor.n_levels < n_rows or not any(t.has_intercept for t in own):
             continue
@@ -264,8 +267,8 @@ def check_memory(encoder: Encoder, stats: CrossProducts, model: Model) -> None:
         raise MemoryError(
             f"The random effects ({listed} coefficients) leave a dense matrix of order {core} "
             "after the largest chain of nested factors is eliminated, which takes "
-            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use "
-            "solver='iterative' for the fit, coarser factors or fewer random slopes."
+            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. "
+            f"{words().iterative}"
         )
 
 
@@ -279,7 +282,7 @@ def _physical_memory() -> float:
 def check_range(encoder: Encoder, stats: CrossProducts) -> None:
     """Refuse columns whose products leave the range of floating-point numbers."""
     squares = np.diagonal(stats.total)[1:]
-    for name, square in zip((*encoder.names, "y"), squares, strict=True):
+    for name, square in zip((*encoder.names, words().response_name), squares, strict=True):
         if not square < LARGEST_SQUARE:
             raise ValueError(
                 f"The values of {name!r} are so large that products of them overflow (their sum "
@@ -338,14 +341,14 @@ def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
     if encoder.terms and n_rows <= findings.rank:
         raise UndeterminedError(
             f"{n_rows} samples do not suffice for {findings.rank} linearly independent fixed "
-            "effects and variance components. Name fewer columns in `fixed`."
+            f"effects and variance components. {words().fewer_fixed}"
         )
     for position, column in findings.spanned:
         factor = encoder.factors[encoder.terms[position].factor]
         raise UndeterminedError(
             f"The columns of {encoder.column_name(column)!r} within {factor.name!r} lie in the "
             "span of the fixed effects: REML is flat in their variance. Take the group out of the "
-            "fixed effects or out of `groups`."
+            f"fixed effects or {words().from_random}."
         )
 
 

@@ -30,7 +30,7 @@ LEAST_REST = 1e-10
 def residuals(
     model: Any,
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     kind: str = "conditional",
     *,
     sample_weight: ArrayLike | None = None,
@@ -173,7 +173,7 @@ def leverage(
 def cooks_distance(
     model: Any,
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
@@ -242,7 +242,7 @@ def cooks_distance(
 def influence(
     model: Any,
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,

@@ -1,19 +1,32 @@
 """Mixed models by lme4's formulas, on formulaic (``pip install 'skmixed[formula]'``)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._formula_prediction import FormulaPrediction
-from skmixed._model_frame import evaluate, learn_frame
+from skmixed._formula_columns import NamedRows, missing_message
+from skmixed._formula_prediction import (
+    FormulaPrediction,
+    FrameRows,
+    check_given_response,
+    in_words_of,
+)
+from skmixed._model_frame import Reading
 from skmixed._regressor import MixedLinearRegressor
 from skmixed._summary import Summary, summarize
+from skmixed._validation import check_choice
+from skmixed._words import speaking
 
 __all__ = ["FormulaRegressor", "lmer"]
+
+NA_ACTIONS = ("error", "drop")
+DROP_ADVICE = "Impute those rows, or leave them out by na_action='drop'."
 
 
 def lmer(
@@ -21,6 +34,8 @@ def lmer(
     data: Any,
     REML: bool = True,
     weights: str | ArrayLike | None = None,
+    offset: str | None = None,
+    na_action: str = "error",
     **parameters: Any,
 ) -> "FormulaRegressor":
     """Fit a linear mixed model given by lme4's formula.
@@ -35,6 +50,12 @@ def lmer(
         Whether by restricted maximum likelihood, or by maximum likelihood.
     weights : str or array-like of shape (n_samples,), default=None
         Precision weights: a column, an expression of columns, or the numbers.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What to do with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
     **parameters : dict
         Further parameters of `skmixed.formula.FormulaRegressor`.
 
@@ -75,7 +96,14 @@ def lmer(
     if "method" in parameters:
         raise TypeError("lmer takes REML=True or REML=False in place of `method`.")
     named = weights if isinstance(weights, str) else None
-    model = FormulaRegressor(formula, method="reml" if REML else "ml", weights=named, **parameters)
+    model = FormulaRegressor(
+        formula,
+        method="reml" if REML else "ml",
+        weights=named,
+        offset=offset,
+        na_action=na_action,
+        **parameters,
+    )
     return model.fit(data, sample_weight=None if named is not None else weights)
 
 
@@ -92,7 +120,14 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     formula : str
         ``response ~ fixed + (coefficients | groups) + …``.
     weights : str, default=None
-        Precision weights: a column, or an expression of columns.
+        Precision weights: a column, or an expression of columns. A column of exactly
+        this name is meant first.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What `fit` does with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
     method : {"reml", "ml"}, default="reml"
         Restricted or ordinary maximum likelihood.
     handle_unknown : {"population", "error"}, default="population"
@@ -163,6 +198,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         formula: str,
         *,
         weights: str | None = None,
+        offset: str | None = None,
+        na_action: str = "error",
         method: str = "reml",
         handle_unknown: str = "population",
         context: Mapping[str, Any] | None = None,
@@ -172,6 +209,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     ) -> None:
         self.formula = formula
         self.weights = weights
+        self.offset = offset
+        self.na_action = na_action
         self.method = method
         self.handle_unknown = handle_unknown
         self.context = context
@@ -180,13 +219,13 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(
-        self, data: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> "FormulaRegressor":
         """Learn the columns of the formula, and fit the model to them.
 
         Parameters
         ----------
-        data : frame of shape (n_samples, n_columns)
+        X : frame of shape (n_samples, n_columns)
             Rows with the columns that the formula names.
         y : array-like of shape (n_samples,), default=None
             Response in place of the formula's, for scikit-learn's tools; the formula
@@ -222,9 +261,15 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
         """
         _check_formulaic()
-        beside = [self.weights] if self.weights else []
-        frame = learn_frame(self.formula, data, self.context, beside)
-        response, weights = self._response(data, y), self._weights(data, sample_weight)
+        check_choice("na_action", self.na_action, NA_ACTIONS)
+        self._check_named(sample_weight)
+        rows = NamedRows.of(X)
+        reading = Reading.of(self.formula, rows, self.context, self.weights, self.offset)
+        check_given_response(reading.response, y)
+        given = self._without_missing(reading, rows, y, sample_weight)
+        rows = given.rows
+        frame = reading.learn(rows, with_response=y is None)
+        given = replace(given, frame=frame)
         regressor = MixedLinearRegressor(
             frame.random_effects or None,
             fixed=list(range(len(frame.fixed.names))),
@@ -235,10 +280,17 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
             max_iter=self.max_iter,
             verbose=self.verbose,
         )
-        regressor.fit(frame.columns(data), response, weights)
+        response, offset = given.response(y), given.offset()
+        with speaking(in_words_of(frame.response)):
+            regressor.fit(
+                given.columns("all"),
+                response if offset is None else response - offset,
+                given.weights(sample_weight),
+            )
         self.regressor_, self._frame = regressor, frame
         self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
-        names = dict.fromkeys((*frame.variables, *frame.grouping))
+        self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
+        names = dict.fromkeys((*frame.variables, *frame.grouping.values()))
         self.feature_names_in_ = np.array(list(names), dtype=object)
         self.n_features_in_ = len(names)
         return self
@@ -272,7 +324,15 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         Machine[T.C]     13.92        1.05  46.00
         """
         check_is_fitted(self)
-        return summarize(self.regressor_, ddf, self._frame.source.parsed.text)
+        dropped, text = self.n_dropped_, self._frame.source.parsed.text
+        remarks = []
+        if dropped:
+            rows = (
+                "row with a missing value was" if dropped == 1 else "rows with missing values were"
+            )
+            remarks = [f"{dropped:,} {rows} left out (na_action='drop')."]
+        with speaking(in_words_of(self._frame.response)):
+            return summarize(self.regressor_, ddf, text, remarks)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "regressor_" in vars(self)
@@ -289,14 +349,44 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         own = [name for name in found if name.endswith("_") and not name.startswith("_")]
         return sorted({*super().__dir__(), *own})
 
-    def _weights(self, data: Any, sample_weight: Any) -> Any:
-        if self.weights is None:
-            return sample_weight
-        if sample_weight is not None:
+    def _check_named(self, sample_weight: Any) -> None:
+        for name, value in (("weights", self.weights), ("offset", self.offset)):
+            if not (value is None or isinstance(value, str)):
+                raise TypeError(
+                    f"{name} is of type {type(value).__name__}. Name a column of the data or an "
+                    "expression of columns, which predictions can be made with."
+                )
+        if self.weights is not None and sample_weight is not None:
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
-        return evaluate(self.weights, data, self.context)
+
+    def _without_missing(
+        self, reading: Reading, rows: NamedRows, y: Any, sample_weight: Any
+    ) -> FrameRows:
+        """Leave out the rows with missing values, or refuse them."""
+        missing = rows.missing(reading.needed(with_response=y is None))
+        beside = {"y": y, "sample_weight": sample_weight}
+        missing |= {name: _missing(values, rows.n_rows) for name, values in beside.items()}
+        missing = {name: own for name, own in missing.items() if own.any()}
+        frame: Any = None  # until it is learned
+        if not missing:
+            return FrameRows(frame, rows, None)
+        if self.na_action != "drop":
+            name, own = next(iter(missing.items()))
+            raise ValueError(missing_message(name, own, DROP_ADVICE))
+        keep = ~np.any(list(missing.values()), axis=0)
+        if not keep.any():
+            listed = ", ".join(f"{name!r} {int(own.sum())}" for name, own in missing.items())
+            raise ValueError(f"No row is without missing values: of {rows.n_rows}, {listed} are.")
+        return FrameRows(frame, rows.kept(keep), keep)
+
+
+def _missing(values: Any, n_rows: int) -> NDArray[np.bool_]:
+    """Return which entries of an array given beside the data are missing."""
+    if np.ndim(values) != 1 or len(values) != n_rows:
+        return np.zeros(n_rows, dtype=bool)
+    return np.asarray(pd.isna(pd.Series(values)))
 
 
 def _check_formulaic() -> None:

@@ -42,10 +42,12 @@ LAYERS = [
     *KERNEL_LAYERS,
     [
         *("_threads", "_terms", "_levels", "_cross_fitting", "_source", "_sparse"),
-        *("_slim", "_seeds", "_formula_syntax"),
+        *("_slim", "_seeds", "_formula_syntax", "_formula_code", "_words"),
     ],
     ["_table", "_formula_factors"],
-    ["_encode", "_categories", "_rowwise", "_model_frame"],
+    ["_encode", "_categories", "_rowwise", "_formula_columns"],
+    ["_formula_source"],
+    ["_model_frame"],
     ["_union", "_serving"],
     ["_state"],
     ["_persistence"],
@@ -95,6 +97,10 @@ ALLOWED = {
         "_union",
         "_categories",
         "_formula_factors",
+        "_formula_columns",
+        "_formula_source",
+        "_formula_prediction",
+        "formula",
         "_model_frame",
         "_validation",
         "_results",
@@ -115,7 +121,7 @@ ALLOWED = {
     "tqdm": {"_source", "inference"},
     "dask": {"distributed"},
     "matplotlib": {"plotting"},
-    "formulaic": {"_model_frame", "formula"},
+    "formulaic": {"_formula_factors", "_formula_source", "formula"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -20,7 +20,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skmixed
 from skmixed import MixedLinearRegressor, RandomEffect, lmer
-from skmixed._model_frame import evaluate
+from skmixed._formula_columns import NamedRows
+from skmixed._model_frame import Quantity
 from skmixed.diagnostics import influence, leverage, residuals
 from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 from skmixed.formula import FormulaRegressor
@@ -220,7 +221,8 @@ def test_arithmetic_is_that_of_doubles(term, dtype):
     model = lmer(f"Reaction ~ {term} + (1 | Subject)", frame)
     assert model.criterion_ == expected.criterion_
     assert_array_equal(model.predict(frame), expected.predict(frame))
-    assert evaluate("k * k", frame, None).max() == 119.0**2
+    rows = NamedRows.of(frame)
+    assert Quantity.beside("k * k", rows, None).learned(rows).values(rows).max() == 119.0**2
 
 
 def test_numbers_as_categories():
