@@ -296,8 +296,9 @@ def _position(table: Table, column: ColumnName, parameter: str) -> int:
         return column % table.n_columns
     if table.names is None:
         raise ValueError(
-            f"{role} {column!r} is named, but X has no column names. Pass a DataFrame, or the "
-            "column's position; behind a transformer, use set_output(transform='pandas')."
+            f"{role} {column!r} is named, but X has no column names. Pass a DataFrame whose "
+            "column names are all strings, or the column's position; behind a transformer, use "
+            "set_output(transform='pandas')."
         )
     found = [j for j, name in enumerate(table.names) if name == column]
     if not found:

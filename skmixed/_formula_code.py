@@ -82,10 +82,9 @@ class Quotes:
 
     def undone(self, text: str) -> str:
         """Write the names in backticks again."""
-        for identifier in sorted(self.names, key=len, reverse=True):
-            text = re.sub(
-                rf"{identifier}(?!\w)", lambda _, i=identifier: f"`{self.names[i]}`", text
-            )
+        for identifier, name in self.names.items():
+            # No identifier begins another: what stands behind one is no part of a word.
+            text = re.sub(rf"{identifier}(?!\w)", f"`{name}`".replace("\\", "\\\\"), text)
         return text.replace(AS_FACTOR, "as.factor")
 
 

@@ -65,7 +65,7 @@ def _kind_of_objects(values: NDArray[Any], column: Any, name: str) -> str:
     beside = "" if usual is None else f", beside values such as {usual!r}"
     raise ValueError(
         f"Column {name!r} is neither numbers nor labels: it holds {values[other]!r} (at row {row})"
-        f"{beside}. Make all of them numbers, for example by pandas.to_numeric, or all of them text."
+        f"{beside}. Make all of them numbers, for example by pandas.to_numeric, or all text."
     )
 
 
@@ -145,7 +145,7 @@ class ColumnKinds:
     def learn(rows: NamedRows, names: Iterable[str]) -> "ColumnKinds":
         columns = {name: rows.column(name) for name in dict.fromkeys(names)}
         kinds = {name: kind_of(column, name) for name, column in columns.items()}
-        levels = {n: learn_levels(columns[n])[0] for n, kind in kinds.items() if kind == "labels"}
+        levels = {n: _labels(columns[n], n) for n, kind in kinds.items() if kind == "labels"}
         booleans = frozenset(n for n, kind in kinds.items() if kind == "booleans")
         dates = frozenset(n for n, kind in kinds.items() if kind == "dates")
         return ColumnKinds(levels | dict.fromkeys(booleans, FALSE_TRUE), booleans, dates)
@@ -182,8 +182,19 @@ class ColumnKinds:
             return column if use == TERM else pd.Series(column.cat.codes == 1)
         if name in self.levels or name in self.dates:
             return column
-        whole = pd.Series(column.astype(np.int64)) if use == LABEL and _is_whole(column) else column
-        return whole
+        if use == LABEL and _is_whole(column):
+            return pd.Series(column.astype(np.int64))
+        return column
+
+
+def _labels(column: pd.Series, name: str) -> ColumnLevels:
+    try:
+        return learn_levels(column)[0]
+    except TypeError:
+        kind = type(column.iloc[0]).__name__
+        raise TypeError(
+            f"Column {name!r} holds values of type {kind}, which are neither numbers nor labels."
+        ) from None
 
 
 def _numbers(column: pd.Series, name: str) -> pd.Series:

@@ -1,94 +1,19 @@
 """What a model by a formula does with frames after its fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._formula_columns import NamedRows
-from skmixed._model_frame import ModelFrame, Quantity
-from skmixed._validation import check_response
-from skmixed._words import FORMULA, Words, speaking
+from skmixed._formula_rows import FrameRows
+from skmixed._model_frame import ModelFrame
+from skmixed._words import FORMULA, speaking
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FrameRows:
-    """Rows of a frame given to a model by a formula.
-
-    Attributes
-    ----------
-    frame : ModelFrame
-    rows : NamedRows
-    keep : (n_samples,) array of bool, or None
-        The rows of the frame given that these are; None for all.
-    """
-
-    frame: ModelFrame
-    rows: NamedRows
-    keep: NDArray[np.bool_] | None
-
-    @property
-    def response_name(self) -> str | None:
-        return None if self.frame.response is None else self.frame.response.text
-
-    def columns(self, include: Any) -> pd.DataFrame:
-        return self.frame.columns(self.rows, self.frame.needed(include))
-
-    def offset(self) -> FloatArray | None:
-        return self.frame.offset(self.rows)
-
-    def response(self, y: Any) -> FloatArray:
-        """Return y, or what the left-hand side of the formula is on the rows, (n,)."""
-        return response_of(self.frame.response, self.rows, self.kept(y))
-
-    def weights(self, sample_weight: Any) -> Any:
-        """Return the weights given, or those that the model names."""
-        if sample_weight is not None or self.frame.weights is None:
-            return self.kept(sample_weight)
-        return self.frame.weights.values(self.rows)
-
-    def kept(self, values: Any) -> Any:
-        """Leave the rows out that are not here."""
-        if values is None or self.keep is None or np.ndim(values) != 1:
-            return values
-        return np.asarray(values)[self.keep] if len(values) == len(self.keep) else values
-
-
-def response_of(named: Quantity | None, rows: NamedRows, y: Any) -> FloatArray:
-    """Return y, or the response that a formula names, (n,).
-
-    Raises
-    ------
-    ValueError
-        If y is given beside a response that the formula computes, or there is none.
-    """
-    check_given_response(named, y)
-    with speaking(in_words_of(named)):
-        if y is None and named is not None:
-            y = named.values(rows)
-        return check_response(y, rows.n_rows, None)
-
-
-def check_given_response(named: Quantity | None, y: Any) -> None:
-    if y is not None and named is not None and named.sum is not None:
-        raise ValueError(
-            f"y is given, but the formula computes its response, {named.text!r}. Leave y "
-            "out, or let the formula begin with ~ and transform y by scikit-learn's "
-            "TransformedTargetRegressor."
-        )
-    if y is None and named is None:
-        raise ValueError("y=None, and the formula names no response before its ~. Give one.")
-
-
-def in_words_of(named: Quantity | None) -> Words:
-    return FORMULA if named is None else replace(FORMULA, response_name=named.text)
 
 
 class FormulaPrediction:

@@ -188,9 +188,9 @@ class Source:
             found = re.search(r"\{(.*)\}", str(error))
             listed = re.sub(r"np\.\w+\((.*?)\)", r"\1", found[1] if found else "")
             raise ValueError(
-                f"A C(…) or factor(…) of the formula has no coefficient for the categories {listed}: "
-                "they were not there in fit, or its levels leave them out. Drop or recode those "
-                "rows."
+                "A C(…) or factor(…) of the formula has no coefficient for the categories "
+                f"{listed}: they were not there in fit, or its levels leave them out. Drop or "
+                "recode those rows."
             ) from None
         except (FormulaicError, SyntaxError) as error:
             raise self._evaluation_error(error, own) from error

@@ -176,20 +176,25 @@ class ModelFrame:
         return [name for name in self.grouping if name in used]
 
     def columns(self, rows: NamedRows, grouping: Iterable[str]) -> pd.DataFrame:
-        """Return the numeric columns and some grouping columns of rows."""
+        """Return the numeric columns and the grouping columns of rows.
+
+        Labels of grouping columns other than those asked for are missing.
+        """
         labels = {name: self.grouping[name] for name in grouping}
         for name in (*self.variables, *labels.values()):
             self.source.check_column(name, rows)
         uses = dict.fromkeys(use for part in self.parts for use in part.sum.uses)
         frame = self.kinds.frame(rows, uses)
-        columns: dict[str, Any] = {}
+        numeric: dict[str, FloatArray] = {}
         for part in self.parts:
-            if not columns.keys() >= set(part.names):
-                columns |= part.columns(frame, self.source)
+            if not numeric.keys() >= set(part.names):
+                numeric |= part.columns(frame, self.source)
         # Of a numeric grouping column that is in the sum too, the labels serve as both.
-        columns |= {name: rows.column(own) for name, own in labels.items()}
-        names = dict.fromkeys((*self.names, *labels))
-        return pd.DataFrame({name: columns[name] for name in names}).set_axis(rows.index)
+        given = {name: rows.column(own) for name, own in labels.items()}
+        columns: dict[str, Any] = dict.fromkeys(self.grouping) | numeric | given
+        index = pd.RangeIndex(rows.n_rows)
+        names = dict.fromkeys((*self.names, *self.grouping))
+        return pd.DataFrame({n: columns[n] for n in names}, index=index).set_axis(rows.index)
 
     def offset(self, rows: NamedRows) -> FloatArray | None:
         """Return the sum of the offsets, (n,), or None without any."""

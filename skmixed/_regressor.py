@@ -22,6 +22,7 @@ from skmixed._search import search
 from skmixed._summary import Summarizing
 from skmixed._table import Table, open_table
 from skmixed._terms import ColumnName, RandomEffect, parse_groups
+from skmixed._words import words
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -331,7 +332,7 @@ class MixedLinearRegressor(
         self._updated = None  # rows given to update_groups are not among these
         self._publish(result)
         for message, category in messages:
-            warnings.warn(message, category, stacklevel=4)
+            warnings.warn(message, category, stacklevel=4 + words().depth)
 
     def _publish(self, result: Estimate) -> None:
         solution = result.solution

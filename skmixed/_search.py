@@ -44,6 +44,7 @@ def search(
 def _search(
     parameters: Any, encoder: Encoder, stats: CrossProducts, before: Estimate | None
 ) -> Estimate:
+    validation.check_covariances(encoder, stats.n_rows)
     validation.check_levels(encoder, stats)
     validation.check_factors(encoder, stats)
     model = encoder.model(reml=parameters.method == "reml")

@@ -133,6 +133,11 @@ def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
         )
     for name, column in columns.items():
         if len(column) != n_rows:
+            if name == METADATA_NAME and not _is_frame(groups):
+                raise ValueError(
+                    f"groups has {len(column)} labels, but X has {n_rows} rows. Give one for each "
+                    "row; names of columns go into the constructor."
+                )
             raise ValueError(f"groups column {name!r} has {len(column)} rows, but X has {n_rows}.")
     return Metadata(columns)
 
@@ -215,6 +220,26 @@ def check_terms(encoder: Encoder) -> None:
                     f"{encoder.column_name(column)!r} varies within {factor.name!r} in more than "
                     f"one term, whose variances cannot be told apart. {words().twice}"
                 )
+
+
+def check_covariances(encoder: Encoder, n_rows: int) -> None:
+    """Refuse covariances with more parameters than rows or memory, before anything is summed."""
+    for term in encoder.terms:
+        size, group = len(term.columns), encoder.factors[term.factor].name
+        n_theta = term.structure.n_theta(size)
+        what = (
+            f"The covariance of {size:,} coefficients within {group!r} has {n_theta:,} parameters"
+        )
+        if size > 1 and n_theta >= n_rows:
+            raise UndeterminedError(
+                f"{what}, but there are {n_rows:,} samples. {words().smaller_covariance}"
+            )
+        needed = 8.0 * n_theta * size**2  # their directions
+        if needed > (available := _physical_memory()):
+            raise MemoryError(
+                f"{what}, whose search takes {needed / 2**30:,.0f} GiB of the machine's "
+                f"{available / 2**30:.0f}. {words().smaller_covariance}"
+            )
 
 
 def check_levels(encoder: Encoder, stats: CrossProducts) -> None:

@@ -27,8 +27,11 @@ class Words:
     )
     determines: str = "no column of X determines y"
     iterative: str = "Use solver='iterative' for the fit, coarser factors or fewer random slopes."
+    smaller_covariance: str = "Use covariance='diag' or 'spherical', or fewer random slopes."
     exact: str = "Raise max_iter, or use solver='exact'."
     least_squares: str = "groups=None: no random effects"
+    # Calls between the user's line and that of the plain estimator, for warnings.
+    depth: int = 0
 
 
 COLUMNS = Words()
@@ -44,8 +47,13 @@ FORMULA = Words(
     twice="Name it in one term; for the others write (0 + … | g), or leave it out.",
     determines="no term of the formula determines the response",
     iterative="Use coarser factors or fewer random slopes.",
+    smaller_covariance=(
+        "Use fewer coefficients; for the categories f of a group g, (1 | g) + (1 | g:f) has two "
+        "variances."
+    ),
     exact="Raise max_iter.",
     least_squares="no random-effects term",
+    depth=2,
 )
 
 _WORDS: ContextVar[Words] = ContextVar("skmixed_words", default=COLUMNS)

@@ -1,22 +1,16 @@
 """Mixed models by lme4's formulas, on formulaic (``pip install 'skmixed[formula]'``)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._formula_columns import NamedRows, missing_message
-from skmixed._formula_prediction import (
-    FormulaPrediction,
-    FrameRows,
-    check_given_response,
-    in_words_of,
-)
+from skmixed._formula_columns import NamedRows
+from skmixed._formula_prediction import FormulaPrediction
+from skmixed._formula_rows import FrameRows, check_given_response, complete_rows, in_words_of
 from skmixed._model_frame import Reading
 from skmixed._regressor import MixedLinearRegressor
 from skmixed._summary import Summary, summarize
@@ -26,7 +20,6 @@ from skmixed._words import speaking
 __all__ = ["FormulaRegressor", "lmer"]
 
 NA_ACTIONS = ("error", "drop")
-DROP_ADVICE = "Impute those rows, or leave them out by na_action='drop'."
 
 
 def lmer(
@@ -104,7 +97,7 @@ def lmer(
         na_action=na_action,
         **parameters,
     )
-    return model.fit(data, sample_weight=None if named is not None else weights)
+    return model._fit(data, None, None if named is not None else weights)
 
 
 class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
@@ -260,16 +253,20 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         >>> model.terms_
         {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
         """
+        return self._fit(X, y, sample_weight)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> "FormulaRegressor":
+        """Fit, called from a method or function that the user calls."""
         _check_formulaic()
         check_choice("na_action", self.na_action, NA_ACTIONS)
         self._check_named(sample_weight)
         rows = NamedRows.of(X)
         reading = Reading.of(self.formula, rows, self.context, self.weights, self.offset)
         check_given_response(reading.response, y)
-        given = self._without_missing(reading, rows, y, sample_weight)
-        rows = given.rows
+        keep = complete_rows(reading, y, sample_weight, may_drop=self.na_action == "drop")
+        rows = rows if keep is None else rows.kept(keep)
         frame = reading.learn(rows, with_response=y is None)
-        given = replace(given, frame=frame)
+        given = FrameRows(frame, rows, keep)
         regressor = MixedLinearRegressor(
             frame.random_effects or None,
             fixed=list(range(len(frame.fixed.names))),
@@ -360,33 +357,6 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
-
-    def _without_missing(
-        self, reading: Reading, rows: NamedRows, y: Any, sample_weight: Any
-    ) -> FrameRows:
-        """Leave out the rows with missing values, or refuse them."""
-        missing = rows.missing(reading.needed(with_response=y is None))
-        beside = {"y": y, "sample_weight": sample_weight}
-        missing |= {name: _missing(values, rows.n_rows) for name, values in beside.items()}
-        missing = {name: own for name, own in missing.items() if own.any()}
-        frame: Any = None  # until it is learned
-        if not missing:
-            return FrameRows(frame, rows, None)
-        if self.na_action != "drop":
-            name, own = next(iter(missing.items()))
-            raise ValueError(missing_message(name, own, DROP_ADVICE))
-        keep = ~np.any(list(missing.values()), axis=0)
-        if not keep.any():
-            listed = ", ".join(f"{name!r} {int(own.sum())}" for name, own in missing.items())
-            raise ValueError(f"No row is without missing values: of {rows.n_rows}, {listed} are.")
-        return FrameRows(frame, rows.kept(keep), keep)
-
-
-def _missing(values: Any, n_rows: int) -> NDArray[np.bool_]:
-    """Return which entries of an array given beside the data are missing."""
-    if np.ndim(values) != 1 or len(values) != n_rows:
-        return np.zeros(n_rows, dtype=bool)
-    return np.asarray(pd.isna(pd.Series(values)))
 
 
 def _check_formulaic() -> None:
