@@ -158,6 +158,12 @@ def before_model(model: Any, X: Any) -> tuple[Any, Any]:
     return X, model if _has_formula(model) else None
 
 
+def formula_of(model: Any) -> Any:
+    """Return the fitted estimator by a formula that a model is or ends in, or None."""
+    last = _last_step(model)
+    return last if _has_formula(last) else None
+
+
 def terms_of(model: Any) -> dict[str, list[str]] | None:
     """Return term → columns of the fixed effects where a formula says, else None."""
     last = _last_step(model)

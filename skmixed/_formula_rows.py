@@ -101,7 +101,7 @@ def complete_rows(
     """
     n_rows = reading.rows.n_rows
     missing = reading.rows.missing(reading.needed(with_response=y is None))
-    beside = {"y": y, "sample_weight": sample_weight}
+    beside = {"y=": y, "sample_weight=": sample_weight}  # other names than the columns'
     missing |= {name: _missing(values, n_rows) for name, values in beside.items()}
     missing = {name: own for name, own in missing.items() if own.any()}
     if not missing:

@@ -148,9 +148,11 @@ class ModelFrame:
         return list(dict.fromkeys(name for part in self.parts for name in part.names))
 
     @property
-    def sources(self) -> dict[str, tuple[str, ...]]:
-        """Numeric column → the columns of the data that it is made of."""
-        return {name: own for part in self.parts for name, own in part.sources.items()}
+    def numeric_sources(self) -> dict[str, list[str]]:
+        """Column that the formula makes → the numeric columns of the data in it."""
+        known = self.kinds.levels.keys() | self.kinds.dates
+        made = {name: own for part in self.parts for name, own in part.sources.items()}
+        return {name: [one for one in own if one not in known] for name, own in made.items()}
 
     @property
     def random_effects(self) -> list[RandomEffect]:
