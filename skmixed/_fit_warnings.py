@@ -26,14 +26,16 @@ Message = tuple[str, type[Warning]]
 NO_VARIANCE = 1e-12
 
 
-def fit_warnings(result: Estimate, encoder: Encoder, stats: CrossProducts) -> list[Message]:
+def fit_warnings(
+    result: Estimate, encoder: Encoder, stats: CrossProducts, max_iter: int
+) -> list[Message]:
     """List the warnings of a fit, each with its class."""
     return [
         *_dropped(result, encoder),
         *_non_integral(encoder),
         *_too_many_levels(encoder, stats),
         *_undetermined(result, encoder, stats),
-        *_ending(result),
+        *_ending(result, max_iter),
         *_unsolved(result, encoder),
         *_singular(result, encoder),
     ]
@@ -141,7 +143,7 @@ def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
     return sorted(found)
 
 
-def _ending(result: Estimate) -> Iterator[Message]:
+def _ending(result: Estimate, max_iter: int) -> Iterator[Message]:
     if result.status is FitStatus.EXACT_FIT:
         yield (
             f"The model reproduces {words().response}: the residual variance is 0 to rounding, and "
@@ -149,10 +151,17 @@ def _ending(result: Estimate) -> Iterator[Message]:
             f"{words().determines}.",
             ExactFitWarning,
         )
-    if result.status is FitStatus.MAX_ITER:
+    if result.status is FitStatus.MAX_ITER and result.n_iter >= max_iter:
         yield (
             f"The search for the variance components did not converge in {result.n_iter} "
             "steps. Raise max_iter, or simplify the random effects.",
+            ConvergenceWarning,
+        )
+    elif result.status is FitStatus.MAX_ITER:
+        yield (
+            f"The search for the variance components ended after {result.n_iter} of {max_iter} "
+            "steps without convergence: no further step can be computed from where it is. "
+            "Simplify the random effects, or rescale the columns.",
             ConvergenceWarning,
         )
 

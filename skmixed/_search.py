@@ -38,7 +38,7 @@ def search(
                 raise
             model = encoder.model(reml=parameters.method == "reml")
             return estimate_at_zero(stats, model), [waiting(error)]
-        return result, fit_warnings(result, encoder, stats)
+        return result, fit_warnings(result, encoder, stats, parameters.max_iter)
 
 
 def _search(

@@ -320,7 +320,9 @@ def _notes(model: Any, encoder: Encoder) -> list[str]:
         notes = ["The fit is singular: a variance is 0, or a correlation -1 or 1."]
         notes = notes if model.singular_ else []
     else:
-        notes = [text for text, _ in fit_warnings(model._estimate, encoder, model._stats)]
+        notes = [
+            text for text, _ in fit_warnings(model._estimate, encoder, model._stats, model.max_iter)
+        ]
         if status in (FitStatus.EXACT_FIT, FitStatus.MAX_ITER):
             return notes  # which say so
     return [*notes, model.status_] if encoder.factors else notes
