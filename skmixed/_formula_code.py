@@ -246,7 +246,12 @@ def as_written(text: str, codes: Mapping[str, str]) -> str:
 
     `codes`: code as evaluated → as written.
     """
-    for code in sorted(codes, key=len, reverse=True):
-        text = text.replace(code, codes[code])
-    text = text.replace(AS_FACTOR, "as.factor")
-    return ALIAS.sub(lambda found: named(found[1]), text)
+    longest_first = sorted(map(re.escape, codes), key=len, reverse=True)
+    known = re.compile("|".join([*longest_first, ALIAS.pattern, AS_FACTOR]))
+
+    def written(found: re.Match[str]) -> str:
+        if found[0] == AS_FACTOR:
+            return "as.factor"
+        return codes[found[0]] if found[1] is None else named(found[1])
+
+    return known.sub(written, text)

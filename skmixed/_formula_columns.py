@@ -2,8 +2,9 @@
 
 import datetime
 import numbers
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from skmixed._formula_code import LABEL, TERM, Use, alias
 from skmixed._levels import ColumnLevels, learn_levels
 from skmixed._table import Table, numeric_column, open_table
+from skmixed.exceptions import UnknownLevelsWarning
 
 DATE_ADVICE = "Make a number of them, such as days since the first."
 FALSE_TRUE = ColumnLevels(np.array([False, True], dtype=object))
@@ -88,11 +90,9 @@ class NamedRows:
         """Open a frame; names that are no strings are taken for the text they show as."""
         if isinstance(data, NamedRows):
             return data
-        names = None
         if isinstance(data, pd.DataFrame):
-            names = list(data.columns)
-            table = open_table(data.set_axis([str(name) for name in names], axis=1))
-            return NamedRows(table, data.index)
+            names = tuple(str(name) for name in data.columns)
+            return NamedRows(replace(open_table(data), names=names), data.index)
         if hasattr(data, "columns") or hasattr(data, "column_names"):
             table = open_table(data)
             if table.names is not None:
@@ -165,7 +165,9 @@ class ColumnKinds:
             return column
         if name not in self.levels:
             return _numbers(column, name)
-        codes = self.levels[name].codes(column, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnknownLevelsWarning)  # an error says more
+            codes = self.levels[name].codes(column, name)
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
             raise ValueError(
