@@ -141,6 +141,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         `feature_names_in_` and `n_features_in_`.
     terms_ : dict of str to list of str
         Term of the fixed part → its columns, without the intercept.
+    n_dropped_ : int
+        Rows that ``na_action="drop"`` has left out.
     feature_names_in_ : ndarray of str
         The columns of the data that `predict` needs.
     n_features_in_ : int
@@ -158,19 +160,24 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     bar makes the terms before it independent; the coefficients of one factor stay
     correlated, as in lme4. The rest is formulaic's: ``a * b``, ``a:b``, ``C(a,
     contr.sum)``, ``np.log(x)``, ``poly(x, 2)``, ``center(x)``, ``I(x ** 2)``;
-    backticks quote names. A dot stands for all columns but the response, the
-    weights and the grouping columns. There are no offsets.
+    backticks quote names of every kind. A name that is called is a function, any other
+    a column. A dot stands for all columns but the response, the weights, the offsets
+    and the grouping columns. What ``offset(z)`` holds is taken off the response and
+    added to predictions.
 
     Text and pandas categories are factors, with a column for each category in the
     data but the first in the order of the categories, else sorted: ``f[T.b]`` is
-    R's ``fb``. An ordered factor is coded alike, other than in R, whose coding is
-    ``C(f, contr.poly)``. Booleans are 0 and 1. Transformations keep what they
-    learned in `fit`, as the mean of ``center(x)``.
+    R's ``fb``. Numbers are factors as ``factor(k)`` or ``C(k)``. An ordered factor is
+    coded alike, other than in R, whose coding is ``C(f, contr.poly)``. Booleans are
+    factors of False and True, and 0 and 1 in arithmetic. A factor of one level is an
+    error. Transformations keep what they learned in `fit`, as the mean of
+    ``center(x)``.
 
     Making the columns costs a pass over the rows; they are kept in memory during
-    the fit. Missing values are errors. `predict` refuses new categories of fixed effects;
-    new groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are
-    of np.log(y).
+    the fit. `predict` refuses missing values and new categories of fixed effects; new
+    groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are of
+    np.log(y). The functions of `skmixed.diagnostics` and the displays read response
+    and weights from the frame.
 
     The formula's functions are Python: evaluate only formulas that you trust.
 

@@ -1,10 +1,13 @@
 """Rows given to a model by a formula: response, weights, offset, missing values, groups."""
 
+import re
+import warnings
+
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
+from matplotlib import pyplot as plt
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_fits import read_frame
 from sklearn.pipeline import make_pipeline
@@ -12,11 +15,18 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skmixed import MixedLinearRegressor, lmer
 from skmixed.diagnostics import cooks_distance, influence, leverage, residuals
-from skmixed.exceptions import RankDeficiencyWarning, UndeterminedError
+from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 from skmixed.formula import FormulaRegressor
 from skmixed.plotting import FittedLinesDisplay, InfluenceDisplay, ResidualsDisplay
 
 mpl.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
 
 RNG = np.random.default_rng(3)
 SLEEP = read_frame("sleepstudy")
@@ -48,7 +58,7 @@ def test_offset_as_an_argument(offset):
     frame = SLEEP.assign(**{"known part": 20 * SLEEP["Days"] + np.log(SLEEP["w"])})
     formula = "Reaction ~ Days + (1 | Subject)"
     model = lmer(formula, frame, offset=offset)
-    expected = lmer(formula.replace("(", "+ offset(20 * Days) + offset(log(w)) + (", 1), frame)
+    expected = lmer(f"{formula} + offset(20 * Days) + offset(log(w))", frame)
     assert_allclose(model.criterion_, expected.criterion_, rtol=1e-12)  # rounding
     for call in (
         lambda m: m.predict(frame),
@@ -57,13 +67,12 @@ def test_offset_as_an_argument(offset):
         lambda m: residuals(m, frame, kind="standardized"),
         lambda m: influence(m, frame).to_numpy(),
         lambda m: ResidualsDisplay.from_estimator(m, frame).rows["fitted"],
-        lambda m: FittedLinesDisplay.from_estimator(m, frame, x="Days").lines["fitted"],
     ):
         assert_allclose(call(model), call(expected), rtol=1e-8)
     assert model.score(frame) == pytest.approx(expected.score(frame))
     with pytest.raises(ValueError, match=r"'(Days|known part)' is not a column"):
         model.predict(frame.drop(columns=[offset if offset in frame else "Days"]))
-    with pytest.raises(TypeError, match="offset is of type Series. Name a column of the data"):
+    with pytest.raises(TypeError, match=r"offset is of type Series\. Name a column of the data"):
         lmer(formula, frame, offset=frame["w"])
 
 
@@ -124,10 +133,6 @@ def test_a_raw_response_is_refused_where_the_formula_computes_one():
             call(model, SLEEP, y)
     named = lmer("Reaction ~ Days + (1 | Subject)", SLEEP)
     assert_array_equal(residuals(named, SLEEP, y), residuals(named, SLEEP))
-    without = (
-        lmer("~ Days + (1 | Subject)", SLEEP.drop(columns="Reaction"), weights=None) if 0 else None
-    )
-    assert without is None
     nameless = FormulaRegressor("~ Days + (1 | Subject)").fit(SLEEP, y)
     assert_array_equal(residuals(nameless, SLEEP, y), residuals(named, SLEEP))
     with pytest.raises(ValueError, match="names no response before its ~"):
@@ -230,7 +235,8 @@ def test_fixed_predictions_need_no_groups():
         alone.predict(rows, include="fixed"), np.full(180, alone.fixed_effects_.iloc[0])
     )
     # A grouping column with a fixed effect is needed for that.
-    days = lmer("Reaction ~ Days + (1 | Days) + (1 | Subject)", SLEEP)
+    with pytest.warns(match="variance of '.Intercept.' within 'Days' is 0"):
+        days = lmer("Reaction ~ Days + (1 | Days) + (1 | Subject)", SLEEP)
     assert_array_equal(days.predict(rows, include="fixed"), days.predict(SLEEP, include="fixed"))
 
 
@@ -240,15 +246,13 @@ def test_messages_speak_of_the_formula():
         "Reaction ~ Days + (1 | one)": r"'one' has a single level .* Leave it out of the formula",
         "Reaction ~ . + (1 | Subject)": r"180 samples do not suffice .* fewer terms in the formula",
         "Reaction ~ Days + (1 | Subject) + (Days || Subject)": r"in one term; for the others write",
-        "Reaction ~ Subject + (1 | Subject)": "Take the group out of the fixed effects or out of the r",
+        "Reaction ~ Subject + (1 | Subject)": "fixed effects or out of the random effects",
     }
     frame = SLEEP.assign(x=SLEEP["Days"], one=1, id=[f"u{i}" for i in range(180)])
     for formula, words in cases.items():
-        with pytest.raises(
-            UndeterminedError if "UndeterminedError" in words else ValueError
-        ) as caught:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
             lmer(formula, frame)
-        assert pytest.importorskip("re").search(words, str(caught.value)), str(caught.value)
+        assert re.search(words, str(caught.value)), str(caught.value)
     for twice in (
         lambda data: lmer("Reaction ~ Days + x + (1 | Subject)", data),
         FormulaRegressor("Reaction ~ Days + x + (1 | Subject)").fit,
@@ -256,7 +260,7 @@ def test_messages_speak_of_the_formula():
         with pytest.warns(RankDeficiencyWarning, match="Leave it out of the formula") as caught:
             twice(frame)
         assert caught[0].filename == __file__
-    with pytest.raises(TypeError, match="^The data are of type dict, without names of columns"):
+    with pytest.raises(TypeError, match=r"^The data are of type dict, without names of columns"):
         lmer("y ~ x", {"y": list(range(10**5)), "x": [1.0] * 10**5})
     with pytest.raises(ValueError, match="weights has 2 entries, expected 180"):
         lmer("Reaction ~ Days", SLEEP, weights=[1, 2])
@@ -271,12 +275,9 @@ def test_lines_of_formulas():
         "Reaction ~ w + (0 + f + I(Days ** 2) | Subject)": "Days",
     }.items():
         model = FormulaRegressor(formula)
-        with pytest.MonkeyPatch.context():
-            import warnings
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model.fit(SLEEP)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SingularFitWarning)
+            model.fit(SLEEP)
         for frame in (SLEEP, pl.from_pandas(SLEEP)):
             shown = FittedLinesDisplay.from_estimator(model, frame, levels=["308"])
             assert shown.x_name == x
