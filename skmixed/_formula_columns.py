@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from skmixed._formula_code import LABEL, TERM, Use, alias
 from skmixed._levels import ColumnLevels, learn_levels
-from skmixed._table import Table, numeric_column, open_table
+from skmixed._table import Table, float_column, open_table
 from skmixed.exceptions import UnknownLevelsWarning
 
 DATE_ADVICE = "Make a number of them, such as days since the first."
@@ -206,7 +206,7 @@ def _numbers(column: pd.Series, name: str) -> pd.Series:
             f"Column {name!r} (dtype {column.dtype}) holds {kind_of(column, name)}, but in fit "
             "it held numbers. Convert it to what it was."
         )
-    return pd.Series(numeric_column(column, name))
+    return pd.Series(np.asarray(float_column(column, name)))
 
 
 def _is_whole(column: pd.Series) -> bool:

@@ -57,7 +57,8 @@ class Prediction(FittedAttributes):
             Grouping columns, where `fit` was given them beside X.
         include : "all", "fixed" or list of str, default="all"
             Whose effects to add: those of all grouping factors, of none, or of
-            those named, by the keys of `random_effects_`.
+            those named, by the keys of `random_effects_`. Grouping columns of
+            others need not be in X.
         return_std : bool, default=False
             Whether to return the standard deviation of a new observation of
             weight 1 too; needs ``include="all"``.

@@ -354,11 +354,16 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         return sorted({*super().__dir__(), *own})
 
     def _check_named(self, sample_weight: Any) -> None:
-        for name, value in (("weights", self.weights), ("offset", self.offset)):
+        advice = {
+            "weights": "numbers go into fit(sample_weight=)",
+            "offset": "predictions need it too",
+        }
+        for name, why in advice.items():
+            value = getattr(self, name)
             if not (value is None or isinstance(value, str)):
                 raise TypeError(
-                    f"{name} is of type {type(value).__name__}. Name a column of the data or an "
-                    "expression of columns, which predictions can be made with."
+                    f"{name} is of type {type(value).__name__}. Name a column of the data, or an "
+                    f"expression of columns; {why}."
                 )
         if self.weights is not None and sample_weight is not None:
             raise ValueError(

@@ -1,5 +1,6 @@
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ from reference_fits import read_frame
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import MixedLinearRegressor
+from skmixed._fit_warnings import fit_warnings
 from skmixed.exceptions import (
     ExactFitWarning,
+    FitStatus,
     IdentifiabilityWarning,
     RankDeficiencyWarning,
     SingularFitWarning,
@@ -192,6 +195,15 @@ def test_max_iter():
     assert not model.converged_
     assert model.n_iter_ == 1
     assert "max_iter" in model.status_
+
+
+def test_an_early_end_is_no_matter_of_max_iter():
+    model = fit(random_slopes="Days")
+    ended = replace(model._estimate, status=FitStatus.MAX_ITER, n_iter=19)
+    ((message, category),) = fit_warnings(ended, model._encoder, model._stats, 200)
+    assert category is ConvergenceWarning
+    assert "ended after 19 of 200 steps without convergence" in message
+    assert "max_iter" not in message
 
 
 def test_labels_that_are_no_whole_numbers():

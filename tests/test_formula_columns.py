@@ -149,6 +149,21 @@ def test_objects_that_are_numbers(kind):
     assert_array_equal(model.predict(frame), expected.predict(SLEEP))
 
 
+def test_values_that_a_function_mends():
+    frame = SLEEP.assign(x=np.where(SLEEP["Days"] == 3, np.inf, SLEEP["Days"]))
+    model = lmer("Reaction ~ np.minimum(x, 3) + (1 | Subject)", frame)
+    expected = lmer("Reaction ~ np.minimum(Days, 3) + (1 | Subject)", SLEEP)
+    assert model.criterion_ == expected.criterion_
+    with pytest.raises(ValueError, match="Column 'x' contains infinity"):
+        lmer("Reaction ~ x + (1 | Subject)", frame)
+    sparse = SLEEP.assign(late=SLEEP["late"].astype(pd.SparseDtype("float", 0.0)))
+    found = lmer("Reaction ~ late + I(late * Days) + (1 | Subject)", sparse)
+    dense = lmer("Reaction ~ late + I(late * Days) + (1 | Subject)", SLEEP.astype({"late": float}))
+    assert found.criterion_ == dense.criterion_
+    text = lmer("Reaction ~ np.where(Days > 4, 'b', 'a') + (1 | Subject)", SLEEP)
+    assert_allclose(text.criterion_, OF_LME4["Reaction ~ late + (1 | Subject)"][0], atol=2e-6)
+
+
 DAYS = pd.Timestamp(2020, 1, 1) + pd.to_timedelta(SLEEP["Days"], "D")
 
 
