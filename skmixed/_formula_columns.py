@@ -154,7 +154,7 @@ class ColumnKinds:
         """Return the columns of some uses, by their identifiers; none has missing values."""
         whole = {name: self._column(rows, name) for name in dict.fromkeys(n for n, _ in uses)}
         columns = {alias(name, use): self._used(whole[name], name, use) for name, use in uses}
-        return pd.DataFrame(columns, index=pd.RangeIndex(rows.n_rows))
+        return pd.DataFrame(columns, index=pd.RangeIndex(rows.n_rows), copy=False)
 
     def _column(self, rows: NamedRows, name: str) -> pd.Series:
         column = rows.column(name)

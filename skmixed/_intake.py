@@ -51,8 +51,6 @@ class Intake:
         if self._planned is None:
             self._planned = self._estimator._plan(table, metadata)
             validation.check_terms(self._planned)
-            if is_last:
-                validation.check_covariances(self._planned, table.n_rows)
             if self._known is not None:
                 check_same_columns(self._known, self._planned)
         if weights is not None and not weights.any():

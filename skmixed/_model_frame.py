@@ -155,6 +155,14 @@ class ModelFrame:
         return {name: [one for one in own if one not in known] for name, own in made.items()}
 
     @property
+    def sizes(self) -> list[tuple[str, int]]:
+        """Grouping factor and number of coefficients of each random-effects term."""
+        return [
+            (":".join(groups), int(part.has_intercept) + len(part.names))
+            for groups, part in zip(self.groups, self.slopes, strict=True)
+        ]
+
+    @property
     def random_effects(self) -> list[RandomEffect]:
         """The random-effects terms, by position in `columns`."""
         at = {name: k for k, name in enumerate(self.names)}
@@ -194,9 +202,10 @@ class ModelFrame:
         # Of a numeric grouping column that is in the sum too, the labels serve as both.
         given = {name: rows.column(own) for name, own in labels.items()}
         columns: dict[str, Any] = dict.fromkeys(self.grouping) | numeric | given
-        index = pd.RangeIndex(rows.n_rows)
         names = dict.fromkeys((*self.names, *self.grouping))
-        return pd.DataFrame({n: columns[n] for n in names}, index=index).set_axis(rows.index)
+        made = {name: columns[name] for name in names}
+        frame = pd.DataFrame(made, index=pd.RangeIndex(rows.n_rows), copy=False)
+        return frame.set_axis(rows.index)
 
     def offset(self, rows: NamedRows) -> FloatArray | None:
         """Return the sum of the offsets, (n,), or None without any."""

@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._blocks import elimination_order
+from skmixed._covariance import Structure
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._encode import METADATA_NAME, Encoder, Metadata
@@ -223,23 +224,25 @@ def check_terms(encoder: Encoder) -> None:
 
 
 def check_covariances(encoder: Encoder, n_rows: int) -> None:
-    """Refuse covariances with more parameters than rows or memory, before anything is summed."""
+    """Refuse covariances with more parameters than rows or memory."""
     for term in encoder.terms:
-        size, group = len(term.columns), encoder.factors[term.factor].name
-        n_theta = term.structure.n_theta(size)
-        what = (
-            f"The covariance of {size:,} coefficients within {group!r} has {n_theta:,} parameters"
+        name = encoder.factors[term.factor].name
+        check_covariance(name, len(term.columns), term.structure, n_rows)
+
+
+def check_covariance(group: str, size: int, structure: Structure, n_rows: int) -> None:
+    n_theta = structure.n_theta(size)
+    what = f"The covariance of {size:,} coefficients within {group!r} has {n_theta:,} parameters"
+    if size > 1 and n_theta >= n_rows:
+        raise UndeterminedError(
+            f"{what}, but there are {n_rows:,} samples. {words().smaller_covariance}"
         )
-        if size > 1 and n_theta >= n_rows:
-            raise UndeterminedError(
-                f"{what}, but there are {n_rows:,} samples. {words().smaller_covariance}"
-            )
-        needed = 8.0 * n_theta * size**2  # their directions
-        if needed > (available := _physical_memory()):
-            raise MemoryError(
-                f"{what}, whose search takes {needed / 2**30:,.0f} GiB of the machine's "
-                f"{available / 2**30:.0f}. {words().smaller_covariance}"
-            )
+    needed = 8.0 * n_theta * size**2  # their directions
+    if needed > (available := _physical_memory()):
+        raise MemoryError(
+            f"{what}, whose search takes {needed / 2**30:,.0f} GiB of the machine's "
+            f"{available / 2**30:.0f}. {words().smaller_covariance}"
+        )
 
 
 def check_levels(encoder: Encoder, stats: CrossProducts) -> None:

@@ -8,14 +8,15 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._covariance import STRUCTURES
 from skmixed._formula_columns import NamedRows
 from skmixed._formula_prediction import FormulaPrediction
 from skmixed._formula_rows import FrameRows, check_given_response, complete_rows, in_words_of
 from skmixed._model_frame import Reading
 from skmixed._regressor import MixedLinearRegressor
 from skmixed._summary import Summary, summarize
-from skmixed._validation import check_choice
-from skmixed._words import speaking
+from skmixed._validation import check_choice, check_covariance
+from skmixed._words import FORMULA, speaking
 
 __all__ = ["FormulaRegressor", "lmer"]
 
@@ -274,6 +275,9 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         rows = rows if keep is None else rows.kept(keep)
         frame = reading.learn(rows, with_response=y is None)
         given = FrameRows(frame, rows, keep)
+        with speaking(FORMULA):
+            for name, size in frame.sizes:
+                check_covariance(name, size, STRUCTURES["full"], rows.n_rows)
         regressor = MixedLinearRegressor(
             frame.random_effects or None,
             fixed=list(range(len(frame.fixed.names))),
