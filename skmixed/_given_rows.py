@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from skmixed._blocks import Blocks
 from skmixed._encode import Metadata
 from skmixed._fitted import Fitted, fitted, regressor_of, transformed
 from skmixed._levels import IntArray
-from skmixed._predict import check_known, linear_predictor
+from skmixed._predict import check_known, estimable_rows, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
 from skmixed._table import FloatArray, Table, open_table
@@ -34,6 +35,8 @@ class GivenRows:
         That of X, or the numbers of its rows.
     raise_unknown : bool
         Whether an unknown level is an error, as in predict.
+    is_estimable : (n,) array of bool
+        Whether the data of the fit determine Xβ; of other rows there was a warning.
     """
 
     fitted: Fitted
@@ -42,6 +45,7 @@ class GivenRows:
     included: tuple[int, ...]
     index: pd.Index
     raise_unknown: bool
+    is_estimable: NDArray[np.bool_]
 
     @property
     def n_rows(self) -> int:
@@ -142,4 +146,5 @@ def open_rows(
     if index is None or len(index) != table.n_rows:
         index = pd.RangeIndex(table.n_rows)
     raise_unknown = regressor.handle_unknown == "error"
-    return GivenRows(opened, table, metadata, included, index, raise_unknown)
+    is_estimable = estimable_rows(opened.encoder, opened.solution, table)
+    return GivenRows(opened, table, metadata, included, index, raise_unknown, is_estimable)

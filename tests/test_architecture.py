@@ -17,7 +17,7 @@ KERNEL_LAYERS = [
     ["_crossprod"],
     ["_accumulate"],
     ["_rank"],
-    ["_coordinates", "_core"],
+    ["_coordinates", "_core", "_estimable"],
     ["_blocks"],
     ["_factorize"],
     ["_effects", "_inverse", "_moments", "_simulate"],
