@@ -50,7 +50,8 @@ def dense_slabs(
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Yield some rows of the columns at a time, as arrays of (rows, columns)."""
     step = max(SLAB // max(len(positions), 1), SHORTEST)
-    matrix, columns = table.matrix, []
+    matrix: Any = table.matrix
+    columns: list[FloatArray] = []
     if matrix is None:
         columns = [raw_column(table, j, name) for j, name in zip(positions, names, strict=True)]
     else:
