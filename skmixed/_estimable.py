@@ -34,14 +34,17 @@ class Dependence:
         A, of columns around `center`.
     center : (n_fixed,) array
         Means of the columns, 1 for the intercept; without an intercept 0.
+    scale : (n_kept,) array
+        Standard deviations of the kept columns, or root mean squares around 0.
     floor : (n_dropped,) array
-        What rounding leaves of 0 for a row of X around `center`.
+        What rounding leaves of 0 for a row of that size.
     """
 
     kept: tuple[int, ...]
     dropped: tuple[int, ...]
     weights: FloatArray
     center: FloatArray
+    scale: FloatArray
     floor: FloatArray
 
     @staticmethod
@@ -63,9 +66,9 @@ class Dependence:
         own[columns == 0] = 1.0  # the ones, around which nothing is left
         rms = np.sqrt(raw_squares(stats)[columns] / stats.sum_weights)
         terms = rms[d] + rms[k] @ np.abs(weights)
-        sd = norms[d] / np.sqrt(stats.sum_weights)
-        floor = ROUNDING * sd + 10.0 * np.sqrt(CONSTANT_SHARE) * terms
-        return Dependence(kept, dropped, weights, own, floor)
+        sd = norms / np.sqrt(stats.sum_weights)
+        floor = ROUNDING * sd[d] + 10.0 * np.sqrt(CONSTANT_SHARE) * terms
+        return Dependence(kept, dropped, weights, own, sd[k], floor)
 
     @property
     def has_intercept(self) -> bool:
@@ -86,7 +89,10 @@ class Dependence:
         """For which dropped columns l_d ≠ A'l_k, (n, n_fixed) to (n, n_dropped)."""
         moved = functions - functions[:, :1] * self.center
         kept, dropped = moved[:, self.kept], moved[:, self.dropped]
+        sizes = np.abs(kept) / np.where(self.scale > 0, self.scale, 1.0)
+        if self.has_intercept:  # around whose center nothing is left of the ones
+            sizes[:, 0] = np.abs(functions[:, 0])
         rounding = np.abs(dropped) + np.abs(kept) @ np.abs(self.weights)
         rest = np.abs(dropped - kept @ self.weights)
-        centered = np.abs(functions[:, :1]) * float(self.has_intercept)
-        return np.asarray(rest > self.floor * centered + ROUNDING * rounding)
+        floor = self.floor * sizes.max(axis=1, initial=0.0)[:, None]
+        return np.asarray(rest > floor + ROUNDING * rounding)

@@ -50,21 +50,21 @@ def dense_slabs(
 ) -> Iterator[tuple[slice, FloatArray]]:
     """Yield some rows of the columns at a time, as arrays of (rows, columns)."""
     step = max(SLAB // max(len(positions), 1), SHORTEST)
-    matrix: Any = table.matrix
     columns: list[FloatArray] = []
-    if matrix is None:
+    matrix: Any = None if table.matrix is None else table.matrix[:, list(positions)]
+    is_sparse = sp.issparse(matrix)
+    if is_sparse:
+        matrix = matrix.tocsr()
+    elif matrix is None:
         columns = [raw_column(table, j, name) for j, name in zip(positions, names, strict=True)]
-    else:
-        matrix = matrix[:, list(positions)]
-        matrix = matrix.tocsr() if sp.issparse(matrix) else matrix
     for start in range(0, table.n_rows, step):
         rows = slice(start, min(start + step, table.n_rows))
         if matrix is None:
             out = np.zeros((rows.stop - start, len(columns)))
             for k, column in enumerate(columns):
-                out[:, k] = np.asarray(column)[rows]
+                out[:, k] = np.asarray(column[rows])
         else:
-            out = matrix[rows].toarray() if sp.issparse(matrix) else matrix[rows]
+            out = matrix[rows].toarray() if is_sparse else matrix[rows]
         yield rows, np.asarray(out, dtype=np.float64)
 
 

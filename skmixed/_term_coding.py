@@ -77,12 +77,8 @@ class ModelTerm:
 
     def numeric_places(self) -> list[tuple[int, ...]]:
         """Return the place of each indicator along its numeric axes, sorted by name."""
-        names = sorted(self.numeric)
-        return (
-            list(zip(*(self.places(name).tolist() for name in names), strict=True))
-            if names
-            else [()] * self.n_indicators
-        )
+        along = [self.places(name).tolist() for name in sorted(self.numeric)]
+        return list(zip(*along, strict=True)) if along else [()] * self.n_indicators
 
 
 def terms_of_spec(spec: Any) -> tuple[ModelTerm, ...]:
@@ -114,37 +110,31 @@ def _term(
 ) -> ModelTerm:
     if name == INTERCEPT:
         return ModelTerm(name, (), np.ones((1, 1)))
+    if not parts:  # the terms before it span it
+        return ModelTerm(name, (), np.empty((0, 0)))
     uses: dict[str, list[bool]] = {}
     for part in sorted(parts, key=lambda part: len(part.is_reduced), reverse=True):
         for factor, is_reduced in part.is_reduced.items():
             uses.setdefault(factor, []).append(is_reduced)
-    spanning = [f for f in uses if f in codings and (_spans(codings[f]) or not any(uses[f]))]
+    spanning = [f for f, own in uses.items() if f in codings and _spans(codings[f], set(own))]
     others = [f for f in uses if f not in spanning]
     if any(len(uses[f]) < len(parts) or len(set(uses[f])) > 1 for f in others):
         # Columns that are no product: tested as they are.
         return ModelTerm(name, (Axis(name, len(columns), False),), np.eye(len(columns)))
-    coded = {f: _matrix(codings[f], True).shape[1] for f in others if f in codings}
-    known = [
-        np.prod(
-            [
-                _matrix(codings[f], own).shape[1]
-                for f, own in part.is_reduced.items()
-                if f in codings
-            ]
-        )
-        for part in parts
-    ]
-    sizes = coded | _numeric_sizes([f for f in others if f not in coded], columns, sum(known))
-    axes = [
-        Axis(f, len(_matrix(codings[f], False)), True)
-        if f in spanning
-        else Axis(f, sizes[f], False)
-        for f in uses
-    ]
-    blocks = [_coding(part, axes, codings) for part in parts]
-    return ModelTerm(
-        name, tuple(axes), np.concatenate([np.empty((len(blocks[0]), 0)), *blocks], axis=1)
-    )
+    sizes = {f: _matrix(codings[f], uses[f][0]).shape[1] for f in others if f in codings}
+    n_coded = sum(_n_coded(part, codings) for part in parts)
+    sizes |= _numeric_sizes([f for f in others if f not in sizes], columns, n_coded)
+    sizes |= {f: len(_matrix(codings[f], True)) for f in spanning}
+    axes = tuple(Axis(f, sizes[f], f in spanning) for f in uses)
+    blocks = [np.empty((int(np.prod(list(sizes.values()))), 0))]
+    blocks += [_coding(part, axes, codings) for part in parts]
+    return ModelTerm(name, axes, np.concatenate(blocks, axis=1))
+
+
+def _n_coded(part: _Part, codings: Mapping[str, Any]) -> int:
+    """Count the columns of a part but for its numeric factors."""
+    own = [_matrix(codings[f], k).shape[1] for f, k in part.is_reduced.items() if f in codings]
+    return int(np.prod(own))
 
 
 def _coding(part: _Part, axes: Sequence[Axis], codings: Mapping[str, Any]) -> FloatArray:
@@ -166,23 +156,23 @@ def _matrix(state: Any, is_reduced: bool) -> FloatArray:
     return np.asarray(state.get_coding_matrix(reduced_rank=is_reduced), dtype=np.float64)
 
 
-def _spans(state: Any) -> bool:
-    """Whether a coding with the constant makes all functions of the categories."""
-    matrix = _matrix(state, True)
-    return int(np.linalg.matrix_rank(np.column_stack([np.ones(len(matrix)), matrix]))) == len(
-        matrix
-    )
+def _spans(state: Any, uses: set[bool]) -> bool:
+    """Whether a coding, with the constant where reduced, makes all functions of categories."""
+    for is_reduced in uses:
+        matrix = _matrix(state, is_reduced)
+        columns = np.column_stack([np.ones((len(matrix), int(is_reduced))), matrix])
+        if np.linalg.matrix_rank(columns) < len(matrix):
+            return False
+    return True
 
 
-def _numeric_sizes(
-    factors: Sequence[str], columns: Sequence[str], n_coded: float
-) -> dict[str, int]:
+def _numeric_sizes(factors: Sequence[str], columns: Sequence[str], n_coded: int) -> dict[str, int]:
     """Return the columns of each numeric factor of a term, of n_coded columns without them.
 
     Several are told apart by the names of columns: ``poly(x, 2)[1]:poly(z, 3)[2]``.
     """
     if len(factors) == 1:
-        return {factors[0]: round(len(columns) / n_coded)}
+        return {factors[0]: len(columns) // n_coded}
     out = {}
     for factor in factors:
         found = [re.findall(re.escape(factor) + r"\[[^\]]*\]", name) for name in columns]

@@ -52,7 +52,7 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
             zero = [own for t, own in others if t is not term and not t.contains(term)]
         if term.name != INTERCEPT:
             before = np.concatenate([np.empty(0, dtype=np.intp), *zero])
-            own = places[k][_order(k, terms)]
+            own = places[k][_order(term, terms)]
             is_orthogonal = kind == 3 or (kind == 2 and not behind)
             rows = _rows(swept, lengths, before, own, is_orthogonal=is_orthogonal)
             out[term.name] = rows @ coding
@@ -131,15 +131,14 @@ def _lengths(columns: FloatArray, terms: Sequence[ModelTerm]) -> FloatArray:
     return np.array([longest[key] for key in keys])
 
 
-def _order(k: int, terms: Sequence[ModelTerm]) -> IntArray:
+def _order(term: ModelTerm, terms: Sequence[ModelTerm]) -> IntArray:
     """Order a term's indicators as pivots: first those that R's default coding keeps.
 
     It leaves out a factor's first category where the term without the factor is in the
-    model, or nothing but the constant is left of it and a factor came before.
+    model, as the constant is in effect: the first factor makes up for it.
     """
-    term = terms[k]
-    present = {(t.categories, t.numeric) for t in terms}
-    present |= {(frozenset(), frozenset()) for t in terms[:k] if not t.numeric}
+    nothing: frozenset[str] = frozenset()
+    present = {(nothing, nothing), *((t.categories, t.numeric) for t in terms)}
     left_out = np.zeros(term.n_indicators, dtype=np.intp)
     for axis in term.axes:
         if axis.has_categories and (term.categories - {axis.name}, term.numeric) in present:
@@ -159,11 +158,11 @@ def _rows(
     span = _span(root[:, before], lengths[before])
     rest = root - _projected(root, span)
     basis, pivots = _pivots(rest, own, lengths)
-    rows = basis.T @ rest
+    rows: FloatArray = basis.T @ rest
     if not is_orthogonal:
         rows = rows / rows[np.arange(len(pivots)), pivots][:, None]
     else:
-        rows = np.linalg.solve(rows[:, pivots], rows)
+        rows = np.asarray(np.linalg.solve(rows[:, pivots], rows), dtype=np.float64)
         behind = rest - _projected(rest, basis)
         behind[:, [*before, *own]] = 0.0
         n_left = len(root) - span.shape[1] - len(pivots)
@@ -188,7 +187,8 @@ def _span(columns: FloatArray, lengths: FloatArray) -> FloatArray:
 
 def _pivots(rest: FloatArray, own: IntArray, lengths: FloatArray) -> tuple[FloatArray, IntArray]:
     """Return an orthonormal basis of some columns, and the first ones that span it."""
-    basis, pivots = np.empty((len(rest), 0)), []
+    basis: FloatArray = np.empty((len(rest), 0))
+    pivots: list[np.intp] = []
     for column in own:
         left = rest[:, column] - _projected(rest[:, column], basis)
         left -= _projected(left, basis)  # once more, for what rounding has left

@@ -96,15 +96,10 @@ def anova(
     >>> from skmixed.inference import anova
     >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
     >>> anova(model).round(2)
-                      F  df_num  df_den  p_value
-    recipe         0.60       2  254.02     0.55
-    temp         209.38       1  222.00     0.00
-    recipe:temp    0.81       2  222.00     0.45
-    >>> anova(model, type=2).round(2)
-                      F  df_num  df_den  p_value
-    recipe         0.30       2   42.00     0.74
-    temp         209.38       1  222.00     0.00
-    recipe:temp    0.81       2  222.00     0.45
+                     F  df_num  df_den  p_value
+    recipe        0.10       2  254.02     0.91
+    temp         94.16       1  222.00     0.00
+    recipe:temp   0.04       2  222.00     0.96
 
     Columns as they are:
 

@@ -104,7 +104,8 @@ def contrast(
         _warn_not_estimable(tests, undetermined, index)
     if joint:
         return tests.f_table({"joint": rows if is_determined.all() else rows[:0]})
-    return tests.t_table(rows, index, level).where(is_determined[:, None])
+    table = tests.t_table(rows, index, level)
+    return table.where(pd.Series(is_determined, index=index), axis=0)
 
 
 def _warn_not_estimable(tests: Tests, undetermined: NDArray[np.bool_], index: list[Any]) -> None:
