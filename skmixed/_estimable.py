@@ -16,6 +16,7 @@ from skmixed._design import Model
 from skmixed._rank import raw_squares, total_around
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 # Share of the terms of l_d − A'l_k below which their sum counts as 0. A column is dropped
 # for squared pivots of 1e-12: A reproduces it to 1e-6 of its size.
@@ -84,6 +85,19 @@ class Dependence:
             kept, dropped = list(self.kept[1:]), list(self.dropped)
             out[0, dropped] = self.center[dropped] - self.center[kept] @ self.weights[1:]
         return out
+
+    def suspects(self, values: FloatArray) -> IntArray:
+        """Return the rows of X, without the ones, that `deviates` may have something on.
+
+        One product finds that most rows of a model with an intercept do not deviate.
+        """
+        if not self.has_intercept:
+            return np.arange(len(values))
+        null = np.zeros((len(self.center), len(self.dropped)))
+        null[self.kept, :] = -self.rows[:, self.dropped]
+        null[self.dropped, :] = np.eye(len(self.dropped))
+        rest = values @ null[1:] + null[0]
+        return np.flatnonzero((np.abs(rest) > self.floor).any(axis=1))
 
     def deviates(self, functions: FloatArray) -> NDArray[np.bool_]:
         """For which dropped columns l_d ≠ A'l_k, (n, n_fixed) to (n, n_dropped)."""

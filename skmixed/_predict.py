@@ -10,6 +10,7 @@ from skmixed._encode import Encoder, Metadata
 from skmixed._rowwise import dense_slabs, raw_column, weighted_sum
 from skmixed._solution import Solution
 from skmixed._table import FloatArray, Table
+from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import NotEstimableWarning
 
 SLAB_ROWS = 2**14
@@ -105,10 +106,11 @@ def estimable_rows(encoder: Encoder, solution: Solution, table: Table) -> NDArra
     names = [encoder.names[column - 1] for column in used]
     deviating = np.zeros(len(dependence.dropped), dtype=bool)
     for rows, values in dense_slabs(table, positions, names):
-        if dependence.has_intercept:
-            values = np.column_stack([np.ones(len(values)), values])
-        deviates = dependence.deviates(values)
-        out[rows] = ~deviates.any(axis=1)
+        with single_threaded_blas():
+            suspects = dependence.suspects(values)
+            ones = np.ones((len(suspects), int(dependence.has_intercept)))
+            deviates = dependence.deviates(np.column_stack([ones, values[suspects]]))
+        out[rows.start + suspects] = ~deviates.any(axis=1)
         deviating |= deviates.any(axis=0)
     if not out.all():
         names = [encoder.fixed_names[k] for k in np.array(dependence.dropped)[deviating]]

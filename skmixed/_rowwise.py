@@ -51,7 +51,7 @@ def dense_slabs(
     """Yield some rows of the columns at a time, as arrays of (rows, columns)."""
     step = max(SLAB // max(len(positions), 1), SHORTEST)
     columns: list[FloatArray] = []
-    matrix: Any = None if table.matrix is None else table.matrix[:, list(positions)]
+    matrix: Any = None if table.matrix is None else table.matrix[:, _as_slice(positions)]
     is_sparse = sp.issparse(matrix)
     if is_sparse:
         matrix = matrix.tocsr()
