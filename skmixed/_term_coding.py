@@ -172,7 +172,7 @@ def _numeric_sizes(factors: Sequence[str], columns: Sequence[str], n_coded: int)
     Several are told apart by the names of columns: ``poly(x, 2)[1]:poly(z, 3)[2]``.
     """
     if len(factors) == 1:
-        return {factors[0]: len(columns) // n_coded}
+        return {factors[0]: len(columns) // max(n_coded, 1)}
     out = {}
     for factor in factors:
         found = [re.findall(re.escape(factor) + r"\[[^\]]*\]", name) for name in columns]

@@ -41,21 +41,21 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
     lengths = _lengths(swept, terms)
     stops = np.cumsum([term.n_indicators for term in terms])
     places = [np.arange(stop - t.n_indicators, stop) for t, stop in zip(terms, stops, strict=True)]
-    kind = kind if sum(term.name != INTERCEPT for term in terms) > 1 else 1
+    if sum(term.name != INTERCEPT for term in terms) == 1:
+        kind = 1  # one hypothesis by any type, which lmerTest divides into rows so
     out = {}
     for k, term in enumerate(terms):
-        behind = [own for t, own in zip(terms, places, strict=True) if t.contains(term)]
-        if kind == 1:
-            zero = places[:k]
-        else:
-            others = zip(terms, places, strict=True)
-            zero = [own for t, own in others if t is not term and not t.contains(term)]
-        if term.name != INTERCEPT:
-            before = np.concatenate([np.empty(0, dtype=np.intp), *zero])
-            own = places[k][_order(term, terms)]
-            is_orthogonal = kind == 3 or (kind == 2 and not behind)
-            rows = _rows(swept, lengths, before, own, is_orthogonal=is_orthogonal)
-            out[term.name] = rows @ coding
+        if term.name == INTERCEPT:
+            continue
+        is_behind = [other.contains(term) for other in terms]
+        others = [j for j in range(len(terms)) if j != k and not is_behind[j]]
+        zero = [places[j] for j in (range(k) if kind == 1 else others)]
+        before = np.concatenate([np.empty(0, dtype=np.intp), *zero])
+        own = places[k][_order(term, terms)]
+        # With nothing behind types II and III are one.
+        is_orthogonal = kind == 3 or (kind == 2 and not any(is_behind))
+        rows = _rows(swept, lengths, before, own, is_orthogonal=is_orthogonal)
+        out[term.name] = rows @ coding
     return out
 
 
