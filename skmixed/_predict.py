@@ -14,6 +14,8 @@ from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import NotEstimableWarning
 
 SLAB_ROWS = 2**14
+# Names of columns that a warning lists.
+MOST_NAMES = 5
 
 
 def linear_predictor(
@@ -120,12 +122,15 @@ def estimable_rows(encoder: Encoder, solution: Solution, table: Table) -> NDArra
 
 def _warn_not_estimable(estimable: NDArray[np.bool_], names: list[str]) -> None:
     n_rows = int((~estimable).sum())
+    listed = ", ".join(map(repr, names[:MOST_NAMES]))
+    if len(names) > MOST_NAMES:
+        listed += f" and {len(names) - MOST_NAMES} others"
     which = "row" if n_rows == 1 else f"{n_rows} rows, the first being row"
     warnings.warn(
         f"The data of fit do not determine the mean of {which} {int(np.argmin(estimable))}, such "
         "as that of a combination of categories that was not observed. Its prediction depends on "
         "how columns are coded, and it has no interval. Fit without the columns that were dropped "
-        f"but do not depend on the others there: {', '.join(map(repr, names))}.",
+        f"but do not depend on the others there: {listed}.",
         NotEstimableWarning,
         stacklevel=4,
     )

@@ -203,7 +203,7 @@ class NotEstimableWarning(UserWarning):
     ...     warnings.simplefilter("always", NotEstimableWarning)
     ...     intervals = model.predict_interval(cells, of="mean")
     >>> len(caught), intervals.round(1)
-    (1, array([[2.2, 4.7],
+    (1, array([[2.5, 4.5],
            [nan, nan]]))
     """
 

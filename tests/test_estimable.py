@@ -23,6 +23,7 @@ from skmixed.exceptions import NotEstimableWarning
 from skmixed.inference import contrast
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::skmixed.exceptions.ExactFitWarning"),
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.RankDeficiencyWarning"),
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning"),
 ]
@@ -193,6 +194,14 @@ def test_combinations_of_effects():
     other = lmer("y ~ 0 + f:h + x + (1 | g)", SEEN)
     again = contrast(other, {"f[b]:h[B]": 1, "f[c]:h[B]": -1})
     assert_allclose(table.iloc[[1]], again, rtol=1e-6)
+
+
+def test_of_many_columns_five_are_named():
+    X = np.random.default_rng(0).normal(size=(4, 12))
+    model = MixedLinearRegressor().fit(X, X[:, 0] ** 2, np.array([1.0, 1.0, 1.0, 0.0]))
+    words = "the mean of row 3, .*'x2', 'x3', 'x4', 'x5', 'x6' and 5 others"
+    with pytest.warns(NotEstimableWarning, match=words):
+        model.predict(X)
 
 
 def test_nothing_is_said_without_dropped_columns():
