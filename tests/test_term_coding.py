@@ -14,10 +14,9 @@ from skmixed._term_contrasts import indicators_by_columns
 
 RNG = np.random.default_rng(0)
 N = 80
-FRAME = pd.DataFrame(
-    {name: RNG.choice(list(v), N) for name, v in {"a": "pqr", "b": "uvwt"}.items()}
-)
-FRAME = FRAME.assign(c=RNG.choice(list("kl"), N), x=RNG.normal(size=N), z=RNG.normal(size=N))
+LEVELS = {"a": list("pqr"), "b": list("uvwt"), "c": list("kl")}
+FRAME = pd.DataFrame({name: pd.Categorical(RNG.choice(v, N), v) for name, v in LEVELS.items()})
+FRAME = FRAME.assign(x=RNG.normal(size=N), z=RNG.normal(size=N))
 OWN = np.array([[1.0, 0.3], [-2.0, 1.0], [0.5, 4.0]])
 
 
@@ -28,8 +27,8 @@ def indicators(terms, columns):
         own = np.ones((N, 1))
         for axis in term.axes:
             if axis.has_categories:
-                labels = FRAME[re.sub(r"C\((\w+).*", r"\1", axis.name)].to_numpy()
-                values = (labels[:, None] == np.unique(labels)) * 1.0
+                name = re.sub(r"C\((\w+).*", r"\1", axis.name)
+                values = (np.asarray(FRAME[name])[:, None] == LEVELS[name]) * 1.0
             else:
                 values = columns(axis.name)
             own = (values[:, :, None] * own[:, None]).reshape(N, -1)
