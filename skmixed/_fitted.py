@@ -20,6 +20,7 @@ from skmixed._krylov_search import FINAL_TOL
 from skmixed._serving import serving_of
 from skmixed._slim import check_has_statistics
 from skmixed._solution import Solution
+from skmixed._term_coding import ModelTerm, terms_of_spec
 from skmixed._validation import check_memory
 
 # Steps of conjugate gradients at most, where a fit has needed fewer.
@@ -164,10 +165,10 @@ def formula_of(model: Any) -> Any:
     return last if _has_formula(last) else None
 
 
-def terms_of(model: Any) -> dict[str, list[str]] | None:
-    """Return term → columns of the fixed effects where a formula says, else None."""
+def formula_terms(model: Any) -> tuple[ModelTerm, ...] | None:
+    """Return the terms of the fixed part where a formula says, else None."""
     last = _last_step(model)
-    return last.terms_ if _has_formula(last) else None
+    return terms_of_spec(last._frame.fixed.spec) if _has_formula(last) else None
 
 
 def _last_step(model: Any) -> Any:

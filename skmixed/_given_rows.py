@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from skmixed._blocks import Blocks
 from skmixed._encode import Encoder, Metadata
 from skmixed._fitted import Fitted, before_model, fitted, regressor_of
 from skmixed._levels import IntArray
-from skmixed._predict import check_known, linear_predictor
+from skmixed._predict import check_known, estimable_rows, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
 from skmixed._table import FloatArray, Table, open_table
@@ -34,6 +35,8 @@ class GivenRows:
         That of X, or the numbers of its rows.
     raise_unknown : bool
         Whether an unknown level is an error, as in predict.
+    is_estimable : (n,) array of bool
+        Whether the data of the fit determine Xβ; of other rows there was a warning.
     frame : FrameRows or None
         Rows of a frame that a formula has made those of X.
     """
@@ -44,6 +47,7 @@ class GivenRows:
     included: tuple[int, ...]
     index: pd.Index
     raise_unknown: bool
+    is_estimable: NDArray[np.bool_]
     frame: Any = None
 
     @property
@@ -163,7 +167,8 @@ def open_rows(
     if index is None or len(index) != table.n_rows:
         index = pd.RangeIndex(table.n_rows)
     raise_unknown = regressor.handle_unknown == "error"
-    return GivenRows(opened, table, metadata, included, index, raise_unknown, frame)
+    is_estimable = estimable_rows(opened.encoder, opened.solution, table)
+    return GivenRows(opened, table, metadata, included, index, raise_unknown, is_estimable, frame)
 
 
 def open_features(estimator: Any, X: Any, encoder: Encoder, included: tuple[int, ...]) -> Table:

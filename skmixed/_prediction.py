@@ -17,7 +17,7 @@ from skmixed._fitted import SOLVER_STEPS, Fitted, Updated, served
 from skmixed._given_rows import GivenRows, open_features, open_rows
 from skmixed._krylov_rows import solved_variance
 from skmixed._krylov_search import FINAL_TOL
-from skmixed._predict import linear_predictor
+from skmixed._predict import estimable_rows, linear_predictor
 from skmixed._prediction_variance import (
     PredictedRows,
     mean_variance,
@@ -70,7 +70,9 @@ class Prediction(FittedAttributes):
             alone.
         ndarray of shape (n_samples,)
             With `return_std`, standard deviations of y less its prediction, at
-            the estimated variances. See `predict_interval` for intervals.
+            the estimated variances. See `predict_interval` for intervals. NaN where
+            the data of `fit` do not determine the fixed part, with a
+            `skmixed.exceptions.NotEstimableWarning`, which `predict` alone gives too.
 
         Raises
         ------
@@ -109,7 +111,7 @@ class Prediction(FittedAttributes):
         metadata = validation.open_prediction_metadata(
             groups, table.n_rows, serving.encoder, included
         )
-        return linear_predictor(
+        predicted = linear_predictor(
             serving.encoder,
             serving.solution,
             table,
@@ -117,6 +119,8 @@ class Prediction(FittedAttributes):
             included,
             raise_unknown=self.handle_unknown == "error",
         )
+        estimable_rows(serving.encoder, serving.solution, table)
+        return predicted
 
     def score(
         self,
@@ -205,7 +209,8 @@ class Prediction(FittedAttributes):
         -------
         ndarray of shape (n_samples, 2)
             Lower and upper ends, on the scale of y. Each row's depend on that row
-            alone.
+            alone. NaN where the data of `fit` do not determine the fixed part, with a
+            `skmixed.exceptions.NotEstimableWarning`.
 
         Raises
         ------
@@ -268,7 +273,7 @@ class Prediction(FittedAttributes):
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
         center = rows.expected()
         errors = _Errors.of(rows, weights, needs_factor=ddf == "satterthwaite")
-        half = errors.half_width(level, ddf)
+        half = np.where(rows.is_estimable, errors.half_width(level, ddf), np.nan)
         return np.column_stack([center - half, center + half])
 
     def _predict_with_std(
@@ -284,7 +289,8 @@ class Prediction(FittedAttributes):
             )
         rows = open_rows(self, X, groups, opened=served(self))
         center = rows.expected()
-        return center, np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
+        sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
+        return center, np.where(rows.is_estimable, sd, np.nan)
 
 
 @dataclass(frozen=True)

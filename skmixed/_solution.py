@@ -12,6 +12,7 @@ from skmixed._covariance import lower_factor
 from skmixed._criterion import criterion
 from skmixed._design import Model
 from skmixed._effects import Effects, effects
+from skmixed._estimable import Dependence
 from skmixed._factorize import Factorization, solve_lower
 
 FloatArray = NDArray[np.float64]
@@ -68,6 +69,9 @@ class Solution:
     criterion : float
     reml : bool
         Which criterion it is.
+    dependence : Dependence or None
+        How the dropped columns depend on the kept ones; None where none was dropped,
+        and in models saved before it was kept.
     """
 
     fixed: FloatArray
@@ -77,6 +81,7 @@ class Solution:
     sigma: float
     criterion: float
     reml: bool
+    dependence: Dependence | None = None
 
     @property
     def theta(self) -> FloatArray:

@@ -16,6 +16,7 @@ from skmixed._covariance import STRUCTURES
 from skmixed._crossprod import CrossProducts, FactorProducts, PairProducts
 from skmixed._design import Term
 from skmixed._encode import Encoder, Factor, Source
+from skmixed._estimable import Dependence
 from skmixed._estimate import Estimate
 from skmixed._identify import Findings
 from skmixed._iterative import MonteCarlo
@@ -31,6 +32,7 @@ FORMAT = 1
 PARTS: dict[str, Any] = {
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,
+    "dependence": Dependence,
     "dropped statistics": Dropped,
     "encoder": Encoder,
     "estimate": Estimate,

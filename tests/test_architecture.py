@@ -12,12 +12,12 @@ PACKAGE = Path(skmixed.__file__).parent
 
 # From the bottom to the top; a module imports only from rows above its own.
 KERNEL_LAYERS = [
-    ["exceptions", "_covariance", "_slabs", "_interval_ends"],
+    ["exceptions", "_covariance", "_slabs", "_interval_ends", "_term_coding"],
     ["_design"],
     ["_crossprod"],
     ["_accumulate"],
     ["_rank"],
-    ["_coordinates", "_core"],
+    ["_coordinates", "_core", "_estimable"],
     ["_blocks"],
     ["_factorize"],
     ["_effects", "_inverse", "_moments", "_simulate"],
@@ -26,7 +26,7 @@ KERNEL_LAYERS = [
     ["_expected"],
     ["_criterion"],
     ["_information", "_krylov_derivatives", "_lanczos"],
-    ["_small_sample", "_components", "_row_slopes"],
+    ["_small_sample", "_components", "_row_slopes", "_term_contrasts"],
     ["_start", "_solution", "_trust_region", "_prediction_variance"],
     ["_given_fixed", "_posterior"],
     ["_updated_slopes"],

@@ -508,6 +508,7 @@ def test_partial_fit_waits_for_rows_that_determine_the_variances():
     assert model.converged_
 
 
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.NotEstimableWarning")
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_partial_fit_from_the_first_row_on(n):
     X, y, _ = rows(23, 120)
