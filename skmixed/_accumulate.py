@@ -13,9 +13,11 @@ from skmixed._crossprod import (
     FactorProducts,
     PairProducts,
     has_drifted,
+    is_resolving,
     sorted_rows,
 )
 from skmixed._design import Design, FactorDesign
+from skmixed._frame import Frame, factor_of_rows, orthogonalize
 
 FloatArray = NDArray[np.float64]
 
@@ -100,8 +102,8 @@ class Accumulator:
         # Squares that overflow are found in the result, where they can be named.
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, design.n_rows, step):
-                center = None if self._sums is None else self._sums.center
-                self._take(_block(design, slice(start, start + step), center, self._table))
+                frame = None if self._sums is None else self._sums.frame
+                self._take(_block(design, slice(start, start + step), frame, self._table))
                 self._is_own = True
 
     def _take(self, stats: CrossProducts) -> None:
@@ -205,16 +207,14 @@ def _rows(design: Design, rows: slice) -> Design:
     )
 
 
-def _block(
-    design: Design, rows: slice, center: FloatArray | None, table: FloatArray
-) -> CrossProducts:
-    """Reduce one block around `center`, or around its own mean if that is far.
+def _block(design: Design, rows: slice, frame: Frame | None, table: FloatArray) -> CrossProducts:
+    """Reduce one block in `frame`, or in one of its own where that loses digits.
 
     `table` is overwritten: first writes to fresh memory would cost as much as
     the arithmetic.
     """
     weights = None if design.weights is None else design.weights[rows]
-    around = _block_mean(design, rows, weights) if center is None else center
+    around = _block_mean(design, rows, weights) if frame is None else frame.center
     table = table[: len(design.y[rows])]
     total, unweighted = _gather(design, rows, weights, around, table)
     stats = CrossProducts(
@@ -225,9 +225,14 @@ def _block(
         factors=(),
         unweighted=unweighted,
     )
-    if center is not None and has_drifted(stats):
+    if frame is not None and has_drifted(stats):
         return _block(design, rows, None, table)
+    raw = stats.raw_squares
     z = [_indicators(f, rows, table) for f in design.factors]
+    transform = _own_transform(stats, raw, table) if frame is None else frame.transform
+    stats = _transformed(stats, transform, weights, table)
+    if frame is not None and not is_resolving(stats.total, frame, raw):
+        return _block(design, rows, None, table)
     return replace(
         stats,
         factors=tuple(
@@ -238,6 +243,37 @@ def _block(
             for f, g in combinations(range(len(z)), 2)
         ),
     )
+
+
+def _own_transform(stats: CrossProducts, raw: FloatArray, table: FloatArray) -> FloatArray | None:
+    """Return the transform that a block asks for, of squares `raw` of its columns."""
+    if is_resolving(stats.total, stats.frame, raw):
+        return None
+    factor = factor_of_rows(table)
+    spreads = np.sqrt(np.square(factor).sum(axis=0))
+    return orthogonalize(factor, spreads, np.sqrt(raw)).transform
+
+
+def _transformed(
+    stats: CrossProducts,
+    transform: FloatArray | None,
+    weights: FloatArray | None,
+    table: FloatArray,
+) -> CrossProducts:
+    """Transform the centered columns, row by row, and take their products."""
+    if transform is None:
+        return stats
+    total = np.zeros_like(stats.total)
+    unweighted = None if weights is None else np.zeros_like(total)
+    for start in range(0, len(table), STRIPE_ROWS):
+        part = slice(start, start + STRIPE_ROWS)
+        stripe = table[part] @ transform
+        table[part] = stripe
+        total += stripe.T @ stripe
+        if weights is not None and unweighted is not None:
+            stripe /= np.sqrt(weights[part])[:, None]
+            unweighted += stripe.T @ stripe
+    return replace(stats, total=total, unweighted=unweighted, transform=transform)
 
 
 def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:

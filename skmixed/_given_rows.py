@@ -107,6 +107,8 @@ class GivenRows:
         fixed = np.empty((self.n_rows, blocks.n_fixed))
         for j, kept in enumerate(blocks.kept):
             np.subtract(columns[model.fixed[kept]], blocks.center[j], out=fixed[:, j])
+        if blocks.transform is not None:
+            fixed = fixed @ blocks.transform[:-1, :-1]
         return PredictedRows(DesignRows(tuple(factors), fixed), tuple(new))
 
     def codes(self, k: int) -> IntArray:
