@@ -17,7 +17,7 @@ from skmixed._crossprod import (
     sorted_rows,
 )
 from skmixed._design import Design, FactorDesign
-from skmixed._frame import Frame, factor_of_rows, orthogonalize
+from skmixed._frame import Frame, factor_of_rows, orthogonalize, residuals
 
 FloatArray = NDArray[np.float64]
 
@@ -229,8 +229,8 @@ def _block(design: Design, rows: slice, frame: Frame | None, table: FloatArray) 
         return _block(design, rows, None, table)
     raw = stats.raw_squares
     z = [_indicators(f, rows, table) for f in design.factors]
-    transform = _own_transform(stats, raw, table) if frame is None else frame.transform
-    stats = _transformed(stats, transform, weights, table)
+    regression = _own_regression(stats, raw, table) if frame is None else frame.regression
+    stats = _in_frame(stats, regression, weights, table)
     if frame is not None and not is_resolving(stats.total, frame, raw):
         return _block(design, rows, None, table)
     return replace(
@@ -245,35 +245,35 @@ def _block(design: Design, rows: slice, frame: Frame | None, table: FloatArray) 
     )
 
 
-def _own_transform(stats: CrossProducts, raw: FloatArray, table: FloatArray) -> FloatArray | None:
-    """Return the transform that a block asks for, of squares `raw` of its columns."""
+def _own_regression(stats: CrossProducts, raw: FloatArray, table: FloatArray) -> FloatArray | None:
+    """Return the regression that a block asks for, of squares `raw` of its columns."""
     if is_resolving(stats.total, stats.frame, raw):
         return None
     factor = factor_of_rows(table)
     spreads = np.sqrt(np.square(factor).sum(axis=0))
-    return orthogonalize(factor, spreads, np.sqrt(raw)).transform
+    return orthogonalize(factor, spreads, np.sqrt(raw)).regression
 
 
-def _transformed(
+def _in_frame(
     stats: CrossProducts,
-    transform: FloatArray | None,
+    regression: FloatArray | None,
     weights: FloatArray | None,
     table: FloatArray,
 ) -> CrossProducts:
-    """Transform the centered columns, row by row, and take their products."""
-    if transform is None:
+    """Take off centered columns their regression, row by row; take their products."""
+    if regression is None:
         return stats
     total = np.zeros_like(stats.total)
     unweighted = None if weights is None else np.zeros_like(total)
     for start in range(0, len(table), STRIPE_ROWS):
         part = slice(start, start + STRIPE_ROWS)
-        stripe = table[part] @ transform
+        stripe = residuals(table[part], regression)
         table[part] = stripe
         total += stripe.T @ stripe
         if weights is not None and unweighted is not None:
             stripe /= np.sqrt(weights[part])[:, None]
             unweighted += stripe.T @ stripe
-    return replace(stats, total=total, unweighted=unweighted, transform=transform)
+    return replace(stats, total=total, unweighted=unweighted, regression=regression)
 
 
 def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:

@@ -102,9 +102,9 @@ class Blocks:
         Positions, among the model's fixed effects, of the independent ones.
     center : (p + 1,) array
         What was subtracted from these columns and from y.
-    transform : (p + 1, p + 1) array or None
-        T, unit upper triangular, by which they were multiplied then: X̃ = (X − c) T_X,
-        ỹ = y − c_y − (X − c) γ, with −γ the rest of the last column. None for the identity.
+    regression : (p + 1, p + 1) array or None
+        E, unit upper triangular, of what was taken off them then: X − c = X̃E_X and
+        y − c_y = ỹ + X̃γ, with γ above the last column's 1. None for the identity.
     stages : tuple of Stage
         The chain that is eliminated, inner factors first.
     factors : tuple of FactorTerms
@@ -133,7 +133,7 @@ class Blocks:
     reml: bool
     weight_unit: float = 1.0
     crossed: Crossed | None = None
-    transform: FloatArray | None = None
+    regression: FloatArray | None = None
 
     @property
     def n_fixed(self) -> int:
@@ -193,7 +193,7 @@ def assemble(
         core=total if is_sparse else dense_core(stats, core, total, columns),
         kept=columns.kept,
         center=columns.center,
-        transform=columns.transform,
+        regression=columns.regression,
         stages=tuple(
             _stage(stats, k, [*chain[i + 1 :], *core], factors, columns)
             for i, k in enumerate(chain)

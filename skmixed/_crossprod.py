@@ -1,9 +1,9 @@
 """Weighted cross-products of the columns: the statistics that a fit reads.
 
 Over rows i with weights w_i and columns d_0 = 1, d_1 … d_m, the last one y, a
-`CrossProducts` holds Σ w ee' in total, for rows e' = (d − c)'T, and for each grouping
-factor and level Σ w (d_a − c_a) e' for the factor's own columns a. The center c is
-near the mean, and the transform T takes off columns their regression on others that
+`CrossProducts` holds Σ w ee' in total, for rows e' with (d − c)' = e'E, and for each
+grouping factor and level Σ w (d_a − c_a) e' for the factor's own columns a. The
+center c is near the mean, and E takes off columns their regression on others that
 they nearly depend on, so that no digits are lost to either. Everything a fit
 computes is a function of these sums; their size does not depend on the number of
 rows (see docs/mathematics.md, "Cross-products, centers and scales").
@@ -142,8 +142,8 @@ class CrossProducts:
     unweighted : (m, m) array or None
         Σ ee' without the weights, which no fit uses, but averages over rows; None
         where all weights are 1, for `total`.
-    transform : (m, m) array or None
-        T, unit upper triangular; None for the identity, e = d − c.
+    regression : (m, m) array or None
+        E, unit upper triangular; None for the identity, e = d − c.
     """
 
     n_rows: int
@@ -153,11 +153,11 @@ class CrossProducts:
     factors: tuple[FactorProducts, ...]
     pairs: tuple[PairProducts, ...] = ()
     unweighted: FloatArray | None = None
-    transform: FloatArray | None = None
+    regression: FloatArray | None = None
 
     @property
     def frame(self) -> Frame:
-        return Frame(self.center, self.transform)
+        return Frame(self.center, self.regression)
 
     @property
     def sum_weights(self) -> float:
@@ -190,16 +190,15 @@ class CrossProducts:
 
     def untransformed(self, total: FloatArray) -> FloatArray:
         """Return products of rows e as those of rows d − c, (m, m)."""
-        inverse = self.frame.inverse
-        return total if inverse is None else inverse.T @ total @ inverse
+        own = self.regression
+        return total if own is None else own.T @ total @ own
 
     def own_products(self, k: int) -> FloatArray:
         """Σ w (d_a − c_a)(d_b − c_b) for the columns of factor k, per level, (q, r, r)."""
-        factor, inverse = self.factors[k], self.frame.inverse
-        own = list(factor.columns)
-        if inverse is None:
+        factor, own = self.factors[k], list(self.factors[k].columns)
+        if self.regression is None:
             return factor.sums[:, :, own]
-        products = factor.sums @ inverse[:, own]
+        products = factor.sums @ self.regression[:, own]
         return np.asarray((products + products.transpose(0, 2, 1)) / 2.0)
 
     def factor_around(self, center: FloatArray) -> FloatArray:
@@ -207,8 +206,8 @@ class CrossProducts:
 
         It has the digits of a QR of the rows.
         """
-        factor, inverse = semidefinite_factor(self.total), self.frame.inverse
-        factor = factor if inverse is None else factor @ inverse
+        factor = semidefinite_factor(self.total)
+        factor = factor if self.regression is None else factor @ self.regression
         return factor + np.outer(factor[:, 0], self.center - center)
 
     def reframed(self, frame: Frame) -> "CrossProducts":
@@ -221,7 +220,7 @@ class CrossProducts:
         return replace(
             self,
             center=frame.center,
-            transform=frame.transform,
+            regression=frame.regression,
             total=_moved(self.total, change, shift),
             factors=tuple(
                 f.moved(change, shift, c) for f, c in zip(self.factors, own, strict=True)
@@ -283,7 +282,7 @@ class CrossProducts:
             n_rows=a.n_rows + b.n_rows,
             sum_log_weights=a.sum_log_weights + b.sum_log_weights,
             center=frame.center,
-            transform=frame.transform,
+            regression=frame.regression,
             total=a.total + b.total,
             factors=tuple(
                 f.plus(g, overwrite=overwrite) for f, g in zip(a.factors, b.factors, strict=True)
@@ -355,22 +354,22 @@ def is_resolving(total: FloatArray, frame: Frame, raw: FloatArray) -> bool:
 def _common_frame(a: CrossProducts, b: CrossProducts) -> Frame:
     """Return a frame that serves the rows of both.
 
-    Without a transform where that keeps the digits, or with that of `a`; else with
+    Without a regression where that keeps the digits, or with that of `a`; else with
     one for all rows, from both sides' triangular factors.
     """
     center = _common_center(a, b)
-    of_columns = sum(total_around(side, center) for side in (a, b))
+    of_columns = total_around(a, center) + total_around(b, center)
     raw = _raw_squares(of_columns, center)
     if is_resolving(of_columns, Frame(center), raw):
         return Frame(center)
-    kept = Frame(center, a.transform)
-    if a.transform is not None:
+    kept = Frame(center, a.regression)
+    if a.regression is not None:
         together = _in_frame(a, kept) + _in_frame(b, kept)
         if is_resolving(together, kept, raw):
             return kept
     factor = added_factors(a.factor_around(center), b.factor_around(center))
     spreads = np.sqrt(np.square(factor).sum(axis=0))
-    return Frame(center, orthogonalize(factor, spreads, np.sqrt(raw)).transform)
+    return Frame(center, orthogonalize(factor, spreads, np.sqrt(raw)).regression)
 
 
 def total_around(stats: CrossProducts, center: FloatArray) -> FloatArray:
@@ -393,6 +392,6 @@ def _common_center(a: CrossProducts, b: CrossProducts) -> FloatArray:
     weights = np.array([a.sum_weights, b.sum_weights])
     pooled = (weights[0] * a.mean + weights[1] * b.mean) / weights.sum()
     pooled[0] = 0.0
-    total = sum(total_around(side, a.center) for side in (a, b))
-    together = replace(a, total=total, factors=(), pairs=(), transform=None)
+    total = total_around(a, a.center) + total_around(b, a.center)
+    together = replace(a, total=total, factors=(), pairs=(), regression=None)
     return pooled if has_drifted(together) else a.center

@@ -1,10 +1,10 @@
-"""The frame of cross-products: what rows are moved by before they are multiplied.
+"""The frame of cross-products: what rows are turned to before they are multiplied.
 
-A row d becomes (d − c) T. The center c takes the columns' means off them, and the
-unit upper triangular T takes off each column its regression on the columns before
-it, where these leave little of it. Both are affine, exactly known, and undone where
-the columns themselves are asked for (docs/mathematics.md, "Columns that are nearly
-dependent").
+A row d becomes the row e with d − c = eE. The center c takes the columns' means off
+them, and the unit upper triangular E takes off each column its regression on what is
+left of the columns before it, where it nearly depends on these. Both are exactly
+known, and undone where the columns themselves are asked for (docs/mathematics.md,
+"Columns that are nearly dependent").
 """
 
 from dataclasses import dataclass
@@ -15,77 +15,81 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-# Relative change of the columns by which one becomes a combination of those before
-# it, up to which it counts as one.
+# Singular values, as shares of the largest, up to which those of the columns of X at
+# unit length count as zero.
 RANK_TOLERANCE = 1e-9
-# The same for columns as far from zero as they are: the rounding of their values,
-# and of a few hundred operations with them.
+# Relative change of the columns by which one becomes a combination of those before
+# it, up to which that is the rounding of their values and of some hundred operations.
 ROUNDING = 1e-13
 # The same change above which products keep 12 of 16 digits of what is left of a
-# column, so that no transform is needed.
+# column, so that no regression has to be taken off.
 RESOLVED = 1e-2
-# A transform takes on the columns below this, so that it stays good for more rows.
-TRANSFORMED = 1e-1
+# Where one is, it is off all columns below this, so that it stays good for more rows.
+REGRESSED = 1e-1
 # Rows reduced at a time to their triangular factor.
 STRIPE_ROWS = 4_096
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A center and a transform.
+    """A center and a regression.
 
     Attributes
     ----------
     center : (m,) array
         c, 0 for the ones.
-    transform : (m, m) array or None
-        T, unit upper triangular; None for the identity.
+    regression : (m, m) array or None
+        E, unit upper triangular: the coefficients of column j on what is left of
+        the columns before it are above its diagonal. None for the identity.
     """
 
     center: FloatArray
-    transform: FloatArray | None = None
+    regression: FloatArray | None = None
 
     def is_same(self, other: "Frame") -> bool:
-        return np.array_equal(self.center, other.center) and self.has_transform_of(other)
+        return np.array_equal(self.center, other.center) and self.has_regression_of(other)
 
-    def has_transform_of(self, other: "Frame") -> bool:
-        mine, its = self.transform, other.transform
+    def has_regression_of(self, other: "Frame") -> bool:
+        mine, its = self.regression, other.regression
         if mine is None or its is None:
             return mine is its
         return mine is its or np.array_equal(mine, its)
 
-    @property
-    def inverse(self) -> FloatArray | None:
-        """T⁻¹: d − c is a row in the frame times it."""
-        if self.transform is None:
-            return None
-        identity = np.eye(len(self.center))
-        return np.asarray(
-            scipy.linalg.solve_triangular(self.transform, identity, unit_diagonal=True)
-        )
-
-    def lengths(self, raw: FloatArray) -> FloatArray:
-        """What each column in the frame is a difference of: ‖D T_j‖ for lengths D, (m,)."""
-        if self.transform is None:
-            return raw
-        return np.asarray(np.sqrt(np.square(raw[:, None] * self.transform).sum(axis=0)))
-
-    def applied(self, rows: FloatArray) -> FloatArray:
-        """Multiply rows by T."""
-        return rows if self.transform is None else rows @ self.transform
+    def in_frame(self, rows: FloatArray) -> FloatArray:
+        """Turn rows d − c to rows e."""
+        return rows if self.regression is None else residuals(rows, self.regression)
 
     def coefficients(self, of_columns: FloatArray) -> FloatArray:
-        """Turn coefficients of the columns d − c to those of the columns in the frame."""
-        inverse = self.inverse
-        return of_columns if inverse is None else inverse @ of_columns
+        """Turn coefficients of the columns d − c to those of the columns e."""
+        return of_columns if self.regression is None else self.regression @ of_columns
 
     def change_to(self, other: "Frame") -> tuple[FloatArray | None, FloatArray]:
         """Return M and s with which rows of this frame, times M, less s, are in the other."""
-        shift = other.applied(other.center - self.center)
-        if self.has_transform_of(other):
+        shift = other.in_frame(other.center - self.center)
+        if self.has_regression_of(other):
             return None, shift
-        inverse = self.inverse
-        return other.applied(np.eye(len(shift)) if inverse is None else inverse), shift
+        return other.in_frame(self.coefficients(np.eye(len(shift)))), shift
+
+    def lengths(self, raw: FloatArray) -> FloatArray:
+        """Return what each column e is a difference of, from lengths of the columns, (m,)."""
+        if self.regression is None:
+            return raw
+        combinations = residuals(np.eye(len(raw)), self.regression)
+        return np.asarray(np.linalg.norm(raw[:, None] * combinations, axis=0))
+
+
+def residuals(rows: FloatArray, regression: FloatArray) -> FloatArray:
+    """Return rows e of rows eE.
+
+    By substitution, column by column: eE differs from the rows by no more than the
+    rounding of their own values, however large the coefficients of the columns are.
+    """
+    if not rows.size:
+        return rows
+    solved = scipy.linalg.solve_triangular(
+        regression, rows.T, trans=1, unit_diagonal=True, check_finite=False
+    )
+    return np.asarray(solved.T)
 
 
 @dataclass(frozen=True)
@@ -96,55 +100,89 @@ class Orthogonalized:
     ----------
     kept : tuple of int
         Positions of the first linearly independent columns, in order.
-    transform : (m, m) array or None
-        T. Columns that are far from those before them stay as they are; None where
-        all do.
+    regression : (m, m) array or None
+        E. Nothing is taken off columns that are far from those before them; None
+        where all are.
     """
 
     kept: tuple[int, ...]
-    transform: FloatArray | None
+    regression: FloatArray | None
 
 
 def orthogonalize(factor: FloatArray, spreads: FloatArray, raw: FloatArray) -> Orthogonalized:
-    """Find the independent columns and T from a triangular factor of the rows.
+    """Find the independent columns and E from a triangular factor of the rows.
 
-    With e_j = Σ_i d_i T_ij what is left of column j, changes of the columns by
-    ‖e_j‖ / ‖D T_j‖ of their lengths D make it a combination of those before it: the
-    least singular value of the first j columns, to a factor below √j. It is one up
-    to `RANK_TOLERANCE` for D the `spreads`, and up to `ROUNDING` for D the `raw`
-    lengths. By Gram and Schmidt, twice.
+    A column is independent if it raises the rank of the columns up to it: the number
+    of singular values above `RANK_TOLERANCE`. It is not where changes of the columns
+    by `ROUNDING` make it a combination of those before it. With e_j = Σ_i d_i T_ij
+    what is left of column j, such a change is ‖e_j‖ / ‖D T_j‖ of their lengths D; its
+    inverses are the norms of the columns of R⁻¹, and so bound the singular values.
+    By Gram and Schmidt, twice.
 
     Parameters
     ----------
     factor : (k, m) array
-        Its columns have the products of those of the data.
+        Its columns have the products of those of the data; the first row is what
+        they have along the ones.
     spreads, raw : (m,) arrays
         Lengths of the columns around their means, and as they are.
     """
     m = factor.shape[1]
     norms = _norms(factor)
     unit = np.where(norms > 0, norms, 1.0)
-    scaled = factor / unit
-    limits = np.array([RANK_TOLERANCE * spreads, ROUNDING * raw]) / unit
-    basis, of_basis = np.zeros((m, len(factor))), np.zeros((m, m))
-    transform, is_near = np.eye(m), np.zeros(m, dtype=bool)
+    scaled, spreads = factor / unit, np.where(spreads > 0, spreads, unit) / unit
+    singular = _SingularValues(scaled / spreads)
+    basis, of_basis, of_left = (np.zeros((m, n)) for n in (len(factor), m, m))
+    regression, inverse_squares = np.eye(m), 0.0
     kept: list[int] = []
-    for j in range(m):
-        rest, of_rest = scaled[:, j].copy(), np.zeros(m)
-        of_rest[j] = 1.0
-        done, of_done = basis[: len(kept)], of_basis[: len(kept)]
-        for _ in range(2):
-            along = done @ rest
-            rest -= along @ done
-            of_rest -= along @ of_done
+    for j, identity in enumerate(np.eye(m)):
+        k = len(kept)
+        rest, along = _less_projection(scaled[:, j], basis[:k])
+        combination = identity - along @ of_basis[:k]
         left = float(np.linalg.norm(rest))
-        is_near[j] = norms[j] > 0 and left <= TRANSFORMED * np.linalg.norm(of_rest)
-        transform[:, j] = of_rest * (unit[j] / unit)
-        if left > np.linalg.norm(limits * of_rest, axis=1).max():
-            basis[len(kept)], of_basis[len(kept)] = rest / left, of_rest / left
+        of_others = np.zeros(m)
+        if norms[j] > 0 and left <= REGRESSED * np.linalg.norm(combination):
+            of_others = along @ of_left[:k]
+            regression[:, j] += of_others * (unit[j] / unit)
+            along = np.zeros(k)
+        if left <= ROUNDING * np.linalg.norm(raw / unit * combination):
+            continue
+        change = float(np.linalg.norm(spreads * combination)) / left
+        if singular.are_raised(j, k, inverse_squares + change**2):
+            basis[k], of_basis[k] = rest / left, combination / left
+            of_left[k] = (identity - along @ of_left[:k]) / left
+            inverse_squares += change**2
             kept.append(j)
-    transform[:, ~is_near] = np.eye(m)[:, ~is_near]
-    return Orthogonalized(tuple(kept), transform if is_near.any() else None)
+    is_identity = np.array_equal(regression, np.eye(m))
+    return Orthogonalized(tuple(kept), None if is_identity else regression)
+
+
+class _SingularValues:
+    """The singular values of columns that come one by one."""
+
+    def __init__(self, columns: FloatArray) -> None:
+        self._columns = columns
+        self._counted: list[int] = []
+        self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:], 2)), 1.0)
+
+    def are_raised(self, column: int, rank: int, inverse_squares: float) -> bool:
+        """Whether more than `rank` of them are not zero with a further column.
+
+        They are without a look where the squares of R⁻¹ add up to so little.
+        """
+        self._counted.append(column)
+        if inverse_squares * self._limit**2 < 1.0:
+            return True
+        values = np.linalg.svd(self._columns[:, self._counted], compute_uv=False)
+        return int((values > self._limit).sum()) > rank
+
+
+def _less_projection(column: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what is left of a column outside of a span, and its part along the basis."""
+    first = basis @ column
+    rest = column - first @ basis
+    second = basis @ rest
+    return rest - second @ basis, first + second
 
 
 def is_resolved(gram: FloatArray, nothing: FloatArray) -> bool:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skmixed._crossprod import CrossProducts, total_around
 from skmixed._design import Model
-from skmixed._frame import ROUNDING, Frame, is_resolved, orthogonalize
+from skmixed._frame import ROUNDING, Frame, is_resolved, orthogonalize, residuals
 
 FloatArray = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ EXACT_FIT_SHARE = 1e-13
 
 @dataclass(frozen=True)
 class WorkingColumns:
-    """The columns of X and y that a factorization works with: (d − center) T.
+    """The columns of X and y that a factorization works with: [X y] − center = [X̃ ỹ] E.
 
     Attributes
     ----------
@@ -26,27 +26,27 @@ class WorkingColumns:
     used : tuple of int
         These columns of the statistics, and that of y.
     center : (p + 1,) array
-    transform : (p + 1, p + 1) array or None
-        T, unit upper triangular; None for the identity.
+    regression : (p + 1, p + 1) array or None
+        E, unit upper triangular; None for the identity.
     """
 
     kept: tuple[int, ...]
     used: tuple[int, ...]
     center: FloatArray
-    transform: FloatArray | None
+    regression: FloatArray | None
 
     def change_from(self, frame: Frame) -> FloatArray | None:
         """Return M with which rows in a frame give these columns, (m, p + 1).
 
         None where M only selects columns.
         """
-        used, inverse = list(self.used), frame.inverse
+        used = list(self.used)
         shift = frame.center[used] - self.center
-        if inverse is None and self.transform is None and not shift.any():
+        if frame.regression is None and self.regression is None and not shift.any():
             return None
-        change = (np.eye(len(frame.center)) if inverse is None else inverse)[:, used]
+        change = frame.coefficients(np.eye(len(frame.center)))[:, used]
         change[0] += shift
-        return change if self.transform is None else change @ self.transform
+        return change if self.regression is None else residuals(change, self.regression)
 
     def total(self, stats: CrossProducts) -> FloatArray:
         """Return the products of these columns, (p + 1, p + 1)."""
@@ -64,13 +64,13 @@ class WorkingColumns:
     def floor(self, stats: CrossProducts, y_squares: float) -> float:
         """Return the residual sum of squares that rounding leaves of an exact fit.
 
-        `y_squares` are those of y as it is here. Each column that was taken off it
-        has left the rounding of its own values.
+        `y_squares` are those of ỹ. Each column that was taken off y has left the
+        rounding of its own values.
         """
         raw = stats.raw_squares[list(self.used)]
-        if self.transform is None:
+        if self.regression is None:
             return residual_floor(float(raw[-1]), y_squares)
-        off_y = self.transform[:, -1]
+        off_y = residuals(np.eye(len(raw)), self.regression)[:, -1]
         return residual_floor(float(np.count_nonzero(off_y) * (raw @ off_y**2)), y_squares)
 
 
@@ -81,32 +81,27 @@ def working_columns(stats: CrossProducts, model: Model) -> WorkingColumns:
     where one nearly depends on those before it, or y does, it is taken less its
     regression on them.
     """
-    y = len(stats.center) - 1
+    y, p = len(stats.center) - 1, len(model.fixed)
     columns = [*model.fixed, y]
-    center = stats.center if model.has_intercept else np.zeros_like(stats.center)
-    kept, transform = _independent(stats, columns, center)
-    used = (*(model.fixed[k] for k in kept), y)
-    return WorkingColumns(kept, used, center[list(used)], transform)
-
-
-def _independent(
-    stats: CrossProducts, columns: list[int], center: FloatArray
-) -> tuple[tuple[int, ...], FloatArray | None]:
-    """Return the positions of the independent columns before y, and T of these and y."""
-    factor, y = stats.factor_around(center), len(columns) - 1
+    nowhere = np.zeros_like(stats.center)
+    center = stats.center if model.has_intercept else nowhere
     raw = np.sqrt(stats.raw_squares[columns])
-    spreads = np.sqrt(np.square(factor[1:, columns]).sum(axis=0))
-    factor = factor[:, columns]
-    gram, nothing = factor.T @ factor, (ROUNDING * raw) ** 2
+    factor, nothing = stats.factor_around(center)[:, columns], (ROUNDING * raw) ** 2
+    gram = factor.T @ factor
     is_good = is_resolved(gram, nothing)
-    if is_good and (np.diagonal(gram) > nothing)[:-1].all():
-        return tuple(range(y)), None
-    found = orthogonalize(factor, spreads, raw)
-    kept = tuple(k for k in found.kept if k < y)
-    if is_good or found.transform is None:
-        return kept, None
-    used = [*kept, y]
-    return kept, found.transform[np.ix_(used, used)]
+    kept, regression = tuple(range(p)), None
+    if not is_good or (np.diagonal(gram) <= nothing)[:p].any():
+        mean = stats.center + stats.factor_around(stats.center)[0] / np.sqrt(stats.sum_weights)
+        mean[0] = 0.0
+        exact = mean if model.has_intercept else nowhere
+        factor = stats.factor_around(exact)[:, columns]
+        found = orthogonalize(factor, np.linalg.norm(factor[1:], axis=0), raw)
+        kept = tuple(k for k in found.kept if k < p)
+        if not is_good and found.regression is not None:
+            used = [*kept, p]
+            center, regression = exact, found.regression[np.ix_(used, used)]
+    used_columns = [*(model.fixed[k] for k in kept), y]
+    return WorkingColumns(kept, tuple(used_columns), center[used_columns], regression)
 
 
 def raw_total(stats: CrossProducts) -> FloatArray:

@@ -13,6 +13,7 @@ from skmixed._criterion import criterion
 from skmixed._design import Model
 from skmixed._effects import Effects, effects
 from skmixed._factorize import Factorization, solve_lower
+from skmixed._frame import residuals
 
 FloatArray = NDArray[np.float64]
 
@@ -123,15 +124,15 @@ def solve(factorization: Factorization, model: Model, found: Effects | None = No
 
 
 def centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
-    """Undo the centering and the transform of X and y: user's β = T β + offset."""
+    """Undo the centering and the regression of X and y: user's β = T β + offset."""
     p = blocks.n_fixed
     to_user, offset = np.eye(p), np.zeros(p)
     if model.has_intercept:
         to_user[0, 1:] = -blocks.center[1:p]
         offset[0] = blocks.center[p]
-    if blocks.transform is not None:  # from y = c_y + (X − c) γ + ỹ and X̃β = (X − c) T_X β
-        offset -= to_user @ blocks.transform[:p, p]
-        to_user = to_user @ blocks.transform[:p, :p]
+    if blocks.regression is not None:
+        to_user = residuals(to_user, blocks.regression[:p, :p])
+        offset += to_user @ blocks.regression[:p, p]
     return to_user, offset
 
 
