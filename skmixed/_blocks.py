@@ -287,7 +287,7 @@ def _stage(
 ) -> Stage:
     factor = stats.factors[k]
     own, used = list(factor.columns), list(columns.used)
-    if columns.change_from(stats.frame) is None:
+    if columns.change_from(stats) is None:
         needed = list(dict.fromkeys([*own, *used]))
         products = _in_slabs(factor.sums, needed)
         random, fixed = ([needed.index(c) for c in part] for part in (own, used))

@@ -188,6 +188,13 @@ class CrossProducts:
         squares[0] = 0.0
         return squares
 
+    @property
+    def vanished(self) -> NDArray[np.bool_]:
+        """Which columns have nothing left but rounding, (m,); y never counts as such."""
+        found = np.diagonal(self.total) <= _rounding_squares(self.frame, self.raw_squares)
+        found[-1] = False
+        return np.asarray(found)
+
     def untransformed(self, total: FloatArray) -> FloatArray:
         """Return products of rows e as those of rows d − c, (m, m)."""
         own = self.regression
@@ -347,8 +354,12 @@ def has_drifted(stats: CrossProducts) -> bool:
 
 def is_resolving(total: FloatArray, frame: Frame, raw: FloatArray) -> bool:
     """Whether products in a frame keep the digits of columns of squares `raw`, (m,)."""
-    nothing = (ROUNDING * frame.lengths(np.sqrt(raw))) ** 2
-    return is_resolved(total, nothing)
+    return is_resolved(total, _rounding_squares(frame, raw))
+
+
+def _rounding_squares(frame: Frame, raw: FloatArray) -> FloatArray:
+    """Return the squares that rounding leaves of each column in a frame, (m,)."""
+    return np.asarray((ROUNDING * frame.lengths(np.sqrt(raw))) ** 2)
 
 
 def _common_frame(a: CrossProducts, b: CrossProducts) -> Frame:

@@ -158,12 +158,12 @@ def orthogonalize(factor: FloatArray, spreads: FloatArray, raw: FloatArray) -> O
 
 
 class _SingularValues:
-    """The singular values of columns that come one by one."""
+    """The singular values of columns that come one by one, y the last."""
 
     def __init__(self, columns: FloatArray) -> None:
         self._columns = columns
         self._counted: list[int] = []
-        self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:], 2)), 1.0)
+        self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:, :-1], 2)), 1.0)
 
     def are_raised(self, column: int, rank: int, inverse_squares: float) -> bool:
         """Whether more than `rank` of them are not zero with a further column.

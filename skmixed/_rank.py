@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from skmixed._crossprod import CrossProducts, total_around
 from skmixed._design import Model
-from skmixed._frame import ROUNDING, Frame, is_resolved, orthogonalize, residuals
+from skmixed._frame import ROUNDING, is_resolved, orthogonalize, residuals
 
 FloatArray = NDArray[np.float64]
 
@@ -35,22 +35,24 @@ class WorkingColumns:
     center: FloatArray
     regression: FloatArray | None
 
-    def change_from(self, frame: Frame) -> FloatArray | None:
-        """Return M with which rows in a frame give these columns, (m, p + 1).
+    def change_from(self, stats: CrossProducts) -> FloatArray | None:
+        """Return M with which rows of the statistics give these columns, (m, p + 1).
 
-        None where M only selects columns.
+        None where M only selects columns. Of what is left of a column to rounding
+        nothing is taken, since large coefficients may go with it.
         """
         used = list(self.used)
-        shift = frame.center[used] - self.center
-        if frame.regression is None and self.regression is None and not shift.any():
+        shift = stats.center[used] - self.center
+        if stats.regression is None and self.regression is None and not shift.any():
             return None
-        change = frame.coefficients(np.eye(len(frame.center)))[:, used]
+        change = stats.frame.coefficients(np.eye(len(stats.center)))[:, used]
+        change[stats.vanished] = 0.0
         change[0] += shift
         return change if self.regression is None else residuals(change, self.regression)
 
     def total(self, stats: CrossProducts) -> FloatArray:
         """Return the products of these columns, (p + 1, p + 1)."""
-        change = self.change_from(stats.frame)
+        change = self.change_from(stats)
         if change is None:
             return stats.total[np.ix_(self.used, self.used)]
         total = change.T @ stats.total @ change
@@ -58,7 +60,7 @@ class WorkingColumns:
 
     def with_columns_of(self, stats: CrossProducts, k: int) -> FloatArray:
         """Return the products of factor k's columns with these, per level, (q, r, p + 1)."""
-        change, sums = self.change_from(stats.frame), stats.factors[k].sums
+        change, sums = self.change_from(stats), stats.factors[k].sums
         return sums[:, :, list(self.used)] if change is None else sums @ change
 
     def floor(self, stats: CrossProducts, y_squares: float) -> float:
