@@ -66,14 +66,14 @@ class WorkingColumns:
     def floor(self, stats: CrossProducts, y_squares: float) -> float:
         """Return the residual sum of squares that rounding leaves of an exact fit.
 
-        `y_squares` are those of ỹ. Each column that was taken off y has left the
-        rounding of its own values.
+        `y_squares` are those of ỹ. Each of the columns that were taken off y has left
+        the rounding of its own values, and of one sum.
         """
         raw = stats.raw_squares[list(self.used)]
         if self.regression is None:
             return residual_floor(float(raw[-1]), y_squares)
         off_y = residuals(np.eye(len(raw)), self.regression)[:, -1]
-        return residual_floor(float(np.count_nonzero(off_y) * (raw @ off_y**2)), y_squares)
+        return residual_floor(float(np.count_nonzero(off_y) ** 2 * (raw @ off_y**2)), y_squares)
 
 
 def working_columns(stats: CrossProducts, model: Model) -> WorkingColumns:
