@@ -140,10 +140,8 @@ def orthogonalize(factor: FloatArray, spreads: FloatArray, raw: FloatArray) -> O
         rest, along = _less_projection(scaled[:, j], basis[:k])
         combination = identity - along @ of_basis[:k]
         left = float(np.linalg.norm(rest))
-        of_others = np.zeros(m)
         if norms[j] > 0 and left <= REGRESSED * np.linalg.norm(combination):
-            of_others = along @ of_left[:k]
-            regression[:, j] += of_others * (unit[j] / unit)
+            regression[:, j] += along @ of_left[:k] * (unit[j] / unit)
             along = np.zeros(k)
         if left <= ROUNDING * np.linalg.norm(raw / unit * combination):
             continue

@@ -93,9 +93,9 @@ def working_columns(stats: CrossProducts, model: Model) -> WorkingColumns:
     is_good = is_resolved(gram, nothing)
     kept, regression = tuple(range(p)), None
     if not is_good or (np.diagonal(gram) <= nothing)[:p].any():
-        mean = stats.center + stats.factor_around(stats.center)[0] / np.sqrt(stats.sum_weights)
-        mean[0] = 0.0
-        exact = mean if model.has_intercept else nowhere
+        exact = nowhere
+        if model.has_intercept:  # the exact mean: the center may be a deviation off it
+            exact = np.append(0.0, stats.mean[1:])
         factor = stats.factor_around(exact)[:, columns]
         found = orthogonalize(factor, np.linalg.norm(factor[1:], axis=0), raw)
         kept = tuple(k for k in found.kept if k < p)
