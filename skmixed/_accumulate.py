@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from skmixed._crossprod import (
     CrossProducts,
     FactorProducts,
-    PairProducts,
     has_drifted,
     is_resolving,
-    sorted_rows,
 )
 from skmixed._design import Design, FactorDesign
-from skmixed._frame import Frame, factor_of_rows, orthogonalize, residuals
+from skmixed._frame import factor_of_rows, orthogonalize, residuals
+from skmixed._pair_products import PairProducts, sorted_rows
 
 FloatArray = NDArray[np.float64]
 
@@ -102,8 +101,7 @@ class Accumulator:
         # Squares that overflow are found in the result, where they can be named.
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, design.n_rows, step):
-                frame = None if self._sums is None else self._sums.frame
-                self._take(_block(design, slice(start, start + step), frame, self._table))
+                self._take(_block(design, slice(start, start + step), self._sums, self._table))
                 self._is_own = True
 
     def _take(self, stats: CrossProducts) -> None:
@@ -207,14 +205,16 @@ def _rows(design: Design, rows: slice) -> Design:
     )
 
 
-def _block(design: Design, rows: slice, frame: Frame | None, table: FloatArray) -> CrossProducts:
-    """Reduce one block in `frame`, or in one of its own where that loses digits.
+def _block(
+    design: Design, rows: slice, known: CrossProducts | None, table: FloatArray
+) -> CrossProducts:
+    """Reduce one block in the frame of the sums so far, or in one of its own.
 
-    `table` is overwritten: first writes to fresh memory would cost as much as
-    the arithmetic.
+    That is where the known frame loses digits of all rows together. `table` is
+    overwritten: first writes to fresh memory would cost as much as the arithmetic.
     """
     weights = None if design.weights is None else design.weights[rows]
-    around = _block_mean(design, rows, weights) if frame is None else frame.center
+    around = _block_mean(design, rows, weights) if known is None else known.center
     table = table[: len(design.y[rows])]
     total, unweighted = _gather(design, rows, weights, around, table)
     stats = CrossProducts(
@@ -225,13 +225,15 @@ def _block(design: Design, rows: slice, frame: Frame | None, table: FloatArray) 
         factors=(),
         unweighted=unweighted,
     )
-    if frame is not None and has_drifted(stats):
+    if known is not None and has_drifted(stats):
         return _block(design, rows, None, table)
     raw = stats.raw_squares
     z = [_indicators(f, rows, table) for f in design.factors]
-    regression = _own_regression(stats, raw, table) if frame is None else frame.regression
+    regression = _own_regression(stats, raw, table) if known is None else known.regression
     stats = _in_frame(stats, regression, weights, table)
-    if frame is not None and not is_resolving(stats.total, frame, raw):
+    if known is not None and not is_resolving(
+        known.total + stats.total, known.frame, known.raw_squares + raw
+    ):
         return _block(design, rows, None, table)
     return replace(
         stats,

@@ -24,6 +24,7 @@ from skmixed._frame import (
     orthogonalize,
     semidefinite_factor,
 )
+from skmixed._pair_products import PairProducts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -75,53 +76,6 @@ class FactorProducts:
         sums[: len(few.counts)] += few.sums
         counts[: len(few.counts)] += few.counts
         return replace(self, sums=sums, counts=counts)
-
-
-@dataclass(frozen=True)
-class PairProducts:
-    """Cross-products of two grouping factors, over the cells that occur.
-
-    Attributes
-    ----------
-    first, second : int
-        Positions of the factors.
-    matrix : sparse (q₁·r₁, q₂·r₂) array
-        Σ w (d_a − c_a)(d_b − c_b) over the rows of each pair of levels; every
-        pair that occurs has all its r₁ × r₂ entries, level by level.
-    """
-
-    first: int
-    second: int
-    matrix: sp.csr_array
-
-    def shifted(self, own: tuple[FloatArray, FloatArray], sizes: tuple[int, int]) -> "PairProducts":
-        """Move the center of both factors' columns."""
-        if sizes == (1, 1):  # only the ones, which have no center
-            return self
-        blocks = self.matrix.tobsr(sizes)
-        values = blocks.data - own[0][:, None] * blocks.data[:, :1, :]
-        values -= values[:, :, :1] * own[1]
-        parts = (values, blocks.indices, blocks.indptr)
-        return replace(self, matrix=sp.bsr_array(parts, shape=self.matrix.shape).tocsr())
-
-    def aligned(
-        self, places: tuple[IntArray, IntArray], n_levels: tuple[int, int], sizes: tuple[int, int]
-    ) -> "PairProducts":
-        """Return the same cells with other numbers of the levels.
-
-        `sizes` are the columns of the factors.
-        """
-        entries = self.matrix.tocoo()
-        at = [
-            place[index // size] * size + index % size
-            for place, index, size in zip(places, (entries.row, entries.col), sizes, strict=True)
-        ]
-        shape = (n_levels[0] * sizes[0], n_levels[1] * sizes[1])
-        matrix = sp.coo_array((entries.data, (at[0], at[1])), shape=shape).tocsr()
-        return replace(self, matrix=sorted_rows(matrix))
-
-    def __add__(self, other: "PairProducts") -> "PairProducts":
-        return replace(self, matrix=_add_keeping_zeros(self.matrix, other.matrix))
 
 
 @dataclass(frozen=True)
@@ -299,11 +253,6 @@ class CrossProducts:
         )
 
 
-def sorted_rows(matrix: sp.csr_array) -> sp.csr_array:
-    matrix.sort_indices()
-    return matrix
-
-
 def _moved(total: FloatArray, change: FloatArray | None, shift: FloatArray) -> FloatArray:
     """Move the sums over all rows e to e'M − s."""
     if change is not None:
@@ -329,19 +278,6 @@ def _added(a: CrossProducts, b: CrossProducts) -> FloatArray | None:
 def sum_of_rows(stats: CrossProducts) -> FloatArray:
     """Σ ee' over the rows, each counted once, (m, m)."""
     return stats.total if stats.unweighted is None else stats.unweighted
-
-
-def _add_keeping_zeros(a: sp.csr_array, b: sp.csr_array) -> sp.csr_array:
-    """Add sparse matrices without dropping entries that happen to be zero.
-
-    The smaller one is filled up with empty rows and columns.
-    """
-    parts = [m.tocoo() for m in (a, b)]
-    data, rows, columns = (
-        np.concatenate([getattr(m, name) for m in parts]) for name in ("data", "row", "col")
-    )
-    shape = (max(a.shape[0], b.shape[0]), max(a.shape[1], b.shape[1]))
-    return sorted_rows(sp.coo_array((data, (rows, columns)), shape=shape).tocsr())
 
 
 def has_drifted(stats: CrossProducts) -> bool:
