@@ -128,15 +128,11 @@ def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> I
 
 def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
     """Find the slopes without variation inside the levels."""
-    factor = stats.factors[term.factor]
+    products, columns = stats.own_products(term.factor), stats.factors[term.factor].columns
     found = []
     for column in set(term.columns) - {0}:
-        a = factor.columns.index(column)
-        squares, sums, weights = (
-            factor.sums[:, a, column],
-            factor.sums[:, a, 0],
-            factor.sums[:, 0, 0],
-        )
+        a = columns.index(column)
+        squares, sums, weights = products[:, a, a], products[:, a, 0], products[:, 0, 0]
         total = float(squares.sum())
         if total - float((sums**2 / weights).sum()) <= 1e-10 * total:
             found.append(column)

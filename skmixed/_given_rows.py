@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from skmixed._blocks import Blocks
 from skmixed._encode import Encoder, Metadata
 from skmixed._fitted import Fitted, before_model, fitted, regressor_of
+from skmixed._frame import residuals
 from skmixed._levels import IntArray
 from skmixed._predict import check_known, estimable_rows, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
@@ -128,6 +129,8 @@ class GivenRows:
         fixed = np.empty((self.n_rows, blocks.n_fixed))
         for j, kept in enumerate(blocks.kept):
             np.subtract(columns[model.fixed[kept]], blocks.center[j], out=fixed[:, j])
+        if blocks.regression is not None:
+            fixed = residuals(fixed, blocks.regression[:-1, :-1])
         return PredictedRows(DesignRows(tuple(factors), fixed), tuple(new))
 
     def codes(self, k: int) -> IntArray:

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._covariance import STRUCTURES
-from skmixed._crossprod import CrossProducts, FactorProducts, PairProducts
+from skmixed._crossprod import CrossProducts, FactorProducts
 from skmixed._design import Term
 from skmixed._encode import Encoder, Factor, Source
 from skmixed._estimable import Dependence
@@ -21,6 +21,7 @@ from skmixed._estimate import Estimate
 from skmixed._identify import Findings
 from skmixed._iterative import MonteCarlo
 from skmixed._levels import ColumnLevels
+from skmixed._pair_products import PairProducts
 from skmixed._serving import Serving
 from skmixed._slim import Dropped
 from skmixed._solution import Solution, TermSolution

@@ -309,7 +309,7 @@ def _physical_memory() -> float:
 
 def check_range(encoder: Encoder, stats: CrossProducts) -> None:
     """Refuse columns whose products leave the range of floating-point numbers."""
-    squares = np.diagonal(stats.total)[1:]
+    squares = np.diagonal(stats.of_columns)[1:]
     for name, square in zip((*encoder.names, words().response_name), squares, strict=True):
         if not square < LARGEST_SQUARE:
             raise ValueError(

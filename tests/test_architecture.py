@@ -13,7 +13,7 @@ PACKAGE = Path(skmixed.__file__).parent
 # From the bottom to the top; a module imports only from rows above its own.
 KERNEL_LAYERS = [
     ["exceptions", "_covariance", "_slabs", "_interval_ends", "_term_coding"],
-    ["_design"],
+    ["_design", "_frame", "_pair_products"],
     ["_crossprod"],
     ["_accumulate"],
     ["_rank"],

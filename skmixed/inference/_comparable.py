@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmixed._crossprod import CrossProducts, sum_of_rows
 from skmixed._estimate import estimate
 from skmixed._fitted import Fitted, fitted, regressor_of
-from skmixed._rank import total_around
+from skmixed._rank import raw_total
 from skmixed._solution import Solution
 from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import FitStatus, RefitWarning
@@ -168,8 +168,9 @@ def _row_sums(stats: CrossProducts) -> Iterator[tuple[str, float, float]]:
     yield "the number of samples", n, n
     yield "the sum of the logarithms of the weights", stats.sum_log_weights, n
     yield "the sum of the weights", stats.sum_weights, stats.sum_weights
-    yield from _response_sums("", sum_of_rows(stats), stats.center[-1])
-    yield from _response_sums("weighted ", stats.total, stats.center[-1])
+    plain = stats.untransformed(sum_of_rows(stats))
+    yield from _response_sums("", plain, stats.center[-1])
+    yield from _response_sums("weighted ", stats.of_columns, stats.center[-1])
 
 
 def _response_sums(
@@ -188,7 +189,7 @@ def _response_sums(
 
 def _column_sums(parts: Fitted) -> dict[str, FloatArray]:
     """Products of each column with the ones, itself and y, in units of their lengths."""
-    raw = total_around(parts.stats, np.zeros_like(parts.stats.center))
+    raw = raw_total(parts.stats)
     lengths = np.sqrt(np.diagonal(raw))
     lengths = np.where(lengths > 0, lengths, 1.0)
     out = {}
