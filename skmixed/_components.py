@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skmixed._factorize import Factorization
 from skmixed._information import Chart, TermChart, information, pseudo_inverse
+from skmixed._relative import in_own_units
 
 FloatArray = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Components:
 
 def components(factorization: Factorization) -> Components:
     """Return the components at the optimum and their standard errors."""
-    info = information(factorization)
+    info = information(in_own_units(factorization))
     chart = Chart.of(info)
     covariance = 2.0 * pseudo_inverse(chart.hessian(info))
     sigma = float(np.sqrt(factorization.sigma_squared))

@@ -92,13 +92,26 @@ def _core_trace(
     q, r = factor.n_levels, factor.n_columns
     schur = factorization.schur[:-1, factor.core]
     lam, own = factor.lam(factorization.lam), _level_sum(schur[factor.core], q)
+    span = factorization.span_of(factor)
+    if span is not None:
+        solved = inverse[factor.core].reshape(q, r, -1)
+        taken = np.einsum("qan,nqb->ab", solved, schur.reshape(-1, q, r), optimize=True)
+        out = span.precision @ taken
+        if span.null is not None:
+            out += span.null @ (own - _taken(schur, inverse, q, r))
+        return np.asarray(out)
     if lam.shape[0] == lam.shape[1] and _resolves(lam, own / q):
         # Λ'Z'PZΛ = I − (RR')⁻¹ at the factor's effects
         root = np.linalg.inv(lam)
         shrunken = root @ _level_sum(inverse[factor.core, factor.core], q) @ root.T
         return root.T @ (q * np.eye(r) - shrunken) @ root
+    return np.asarray(own - _taken(schur, inverse, q, r))
+
+
+def _taken(schur: FloatArray, inverse: FloatArray, q: int, r: int) -> FloatArray:
+    """Sum S_j'GS_j over the levels of a factor in the core, (r, r)."""
     parts = (m.reshape(-1, q, r) for m in (schur, inverse @ schur))
-    return np.asarray(own - np.einsum("nqa,nqb->ab", *parts, optimize=True))
+    return np.asarray(np.einsum("nqa,nqb->ab", *parts, optimize=True))
 
 
 def _level_sum(matrix: FloatArray, q: int) -> FloatArray:

@@ -131,8 +131,7 @@ def _of_core(
     if not blocks.core_factors:
         return out
     schur = factorization.schur[:-1, :-1]
-    b = -(inverse @ schur[:, : blocks.n_core])
-    b[np.arange(blocks.n_core), np.arange(blocks.n_core)] += 1.0
+    b = _core_residual(factorization, schur, inverse)
     places = [(f, d) for f, d in zip(blocks.factors, directions, strict=True) if f.core is not None]
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
@@ -147,6 +146,29 @@ def _of_core(
             own = _of_factor(q_matrix[f.core], f2).reshape(f.n_levels, f.n_columns, f2.n_levels, -1)
             both = np.einsum("jamd,jbmc->adbc", own, own, optimize=True)
             out[at, at2] = np.einsum("eab,fcd,adbc->ef", d, d2, both, optimize=True)
+    return out
+
+
+def _core_residual(
+    factorization: Factorization, schur: FloatArray, inverse: FloatArray
+) -> FloatArray:
+    """Return I − GS at the random effects of the core, (q_core + p, q_core).
+
+    In the span of Λ that is G(ΛΛ')⁺ (`_span`).
+    """
+    n = len(inverse)
+    out = np.empty((n, factorization.blocks.n_core))
+    for factor in factorization.blocks.core_factors:
+        span, own = factorization.span_of(factor), factor.core
+        if span is None or span.null is not None:
+            np.negative(inverse @ schur[:, own], out=out[:, own])
+            np.einsum("ii->i", out[own, own])[:] += 1.0
+        if span is not None:
+            shape = (n, factor.n_levels, factor.n_columns)
+            solved = np.matmul(inverse[:, own].reshape(shape), span.precision)
+            if span.null is not None:
+                solved += np.matmul(out[:, own].reshape(shape), span.null)
+            out[:, own] = solved.reshape(n, -1)
     return out
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, FactorTerms, Stage
 from skmixed._slabs import cholesky_levels, levels_first, solve_levels, to_slabs
+from skmixed._span import Span
 
 FloatArray = NDArray[np.float64]
 Lam = tuple[FloatArray, ...]
@@ -57,6 +58,8 @@ class Factorization:
         Whether r² reached the floor.
     logdet_z, logdet_x : float
         log|M| and log|X'V⁻¹X|.
+    spans : tuple of Span
+        Of the factors, where the columns are in units of Λ (`_relative`); else empty.
     """
 
     blocks: Blocks
@@ -69,6 +72,7 @@ class Factorization:
     is_exact_fit: bool
     logdet_z: float
     logdet_x: float
+    spans: tuple[Span, ...] = ()
 
     @property
     def sigma_squared(self) -> float:
@@ -88,6 +92,9 @@ class Factorization:
     def chol_x(self) -> FloatArray:
         """Factor of X'V⁻¹X, lower triangular, (p, p)."""
         return self.chol_core[self.n_spherical :, self.n_spherical :]
+
+    def span_of(self, factor: FactorTerms) -> Span | None:
+        return next((s for f, s in zip(self.blocks.factors, self.spans) if f is factor), None)
 
     def from_spherical(self, rows: FloatArray) -> FloatArray:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""

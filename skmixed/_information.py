@@ -80,15 +80,22 @@ def entries_of(blocks: Blocks) -> FloatArray:
     return block_diagonal(parts)
 
 
-def information(factorization: Factorization, sigma_squared: float | None = None) -> Information:
-    """Differentiate twice, at σ̂² or another σ²; costs one factorization for each τ."""
+def information(
+    factorization: Factorization,
+    sigma_squared: float | None = None,
+    inverse: FloatArray | None = None,
+) -> Information:
+    """Differentiate twice, at σ̂² or another σ²; costs one factorization for each τ.
+
+    `inverse` is that of `core_inverse`, where it is at hand.
+    """
     blocks = factorization.blocks
     sigma2 = factorization.sigma_squared if sigma_squared is None else sigma_squared
     squares = factorization.residual_squares / sigma2
     if not blocks.factors:
         slope = np.array([blocks.dof - squares])
         return Information(factorization, slope, np.array([[squares]]), np.array([[blocks.dof]]))
-    inverse = core_inverse(factorization)
+    inverse = core_inverse(factorization) if inverse is None else inverse
     trace_inverse = inverse if blocks.reml else without_fixed(inverse, blocks.n_core)
     found = project(
         factorization,

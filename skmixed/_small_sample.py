@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from skmixed._columns import project
 from skmixed._factorize import Factorization, solve_lower
-from skmixed._information import Chart, Information, entries_of, information, pseudo_inverse
+from skmixed._information import Chart, entries_of, information, pseudo_inverse
 from skmixed._inverse import Inverse, core_inverse
 from skmixed._project import Responses
+from skmixed._relative import in_own_units
 
 FloatArray = NDArray[np.float64]
 
@@ -73,17 +74,22 @@ def satterthwaite(factorization: Factorization) -> SmallSample:
     As in lmerTest (Kuznetsova, Brockhoff and Christensen, 2017, J. Stat. Softw.
     82(13)).
     """
-    covariance = unscaled_covariance(factorization)
-    slopes = _slopes(covariance, _fixed_responses(factorization)[0])
-    return SmallSample(covariance, covariance, slopes, parameter_covariance(factorization))
+    at = in_own_units(factorization)
+    inverse = core_inverse(at)
+    covariance = unscaled_covariance(at)
+    slopes = _slopes(covariance, _fixed_responses(at, inverse)[0])
+    return SmallSample(covariance, covariance, slopes, parameter_covariance(at, inverse))
 
 
-def parameter_covariance(factorization: Factorization) -> FloatArray:
+def parameter_covariance(
+    factorization: Factorization, inverse: FloatArray | None = None
+) -> FloatArray:
     """Return A of (τ, log σ²) from the observed information, (d + 1, d + 1).
 
-    In the coordinates of Λ: at the boundary the parameter drops out.
+    In the coordinates of Λ: at the boundary the parameter drops out. `inverse` is
+    that of `core_inverse`, where it is at hand.
     """
-    info = information(factorization)
+    info = information(factorization, inverse=inverse)
     chart = Chart.of(info)
     of_chart = 2.0 * pseudo_inverse(chart.hessian(info))
     return np.asarray(chart.with_sigma.T @ of_chart @ chart.with_sigma)
@@ -102,16 +108,17 @@ def satterthwaite_df(
         return np.asarray(2.0 * variance**2 / spread)
 
 
-def kenward_roger(factorization: Factorization, info: Information | None = None) -> SmallSample:
+def kenward_roger(factorization: Factorization) -> SmallSample:
     """Kenward and Roger's approximation (1997), from REML's expected information.
 
     Costs, beside the information, a factorization with p right-hand sides for each
     entry of Σ.
     """
-    info = information(factorization) if info is None else info
-    of_parameters = 2.0 * pseudo_inverse(info.expected)
-    covariance = unscaled_covariance(factorization)
-    outer, products = _fixed_responses(factorization)
+    at = in_own_units(factorization)
+    inverse = core_inverse(at)
+    of_parameters = 2.0 * pseudo_inverse(information(at, inverse=inverse).expected)
+    covariance = unscaled_covariance(at)
+    outer, products = _fixed_responses(at, inverse)
     d, p = len(outer), len(covariance)
     # Σ_ij A_ij (Q_ij − P_iΦP_j): the direction of V adds nothing, since PX = 0.
     pairs = products.reshape(d, p, d, p)
@@ -126,13 +133,14 @@ def unscaled_covariance(factorization: Factorization) -> FloatArray:
     return root.T @ root
 
 
-def _fixed_responses(factorization: Factorization) -> tuple[FloatArray, FloatArray]:
+def _fixed_responses(
+    factorization: Factorization, inverse: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Return X'V⁻¹V_iV⁻¹X, (d, p, p), and X'V⁻¹V_iPV_jV⁻¹X, (d·p, d·p)."""
     blocks, p = factorization.blocks, factorization.blocks.n_fixed
     if not blocks.factors or not p:
         d = len(entries_of(blocks))
         return np.zeros((d, p, p)), np.zeros((d * p, d * p))
-    inverse = core_inverse(factorization)
     selected = Inverse.of(factorization, inverse)
     found = project(factorization, selected, Responses.fixed(factorization, selected), inverse)
     entries = entries_of(blocks)
