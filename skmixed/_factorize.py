@@ -58,8 +58,7 @@ class Factorization:
         Whether r² reached the floor.
     logdet_z, logdet_x : float
         log|M| and log|X'V⁻¹X|.
-    spans : tuple of Span
-        Of the factors, where the columns are in units of Λ (`_relative`); else empty.
+    spans : tuple of Span, of the factors in units of Λ (`_relative`); else empty
     """
 
     blocks: Blocks
