@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from skmixed._factorize import Factorization
 from skmixed._information import Chart, TermChart, information, pseudo_inverse
-from skmixed._relative import in_own_units
+from skmixed._relative import Units
 
 FloatArray = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Components:
 
 def components(factorization: Factorization) -> Components:
     """Return the components at the optimum and their standard errors."""
-    info = information(in_own_units(factorization))
+    info = information(Units.of(factorization).factorize(factorization.blocks))
     chart = Chart.of(info)
     covariance = 2.0 * pseudo_inverse(chart.hessian(info))
     sigma = float(np.sqrt(factorization.sigma_squared))

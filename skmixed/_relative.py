@@ -6,7 +6,7 @@ deviation is some thousand times the residual one. In the columns of the data a 
 over levels of products of these has lost the small ones before they are told apart.
 So the columns of each term become ZT with TT' = S̄⁻¹ + Σ, S̄ the mean over levels of
 what Z'Z is where the term is eliminated, in which T'Z'V⁻¹ZT is about the identity,
-and Λ becomes E = T⁻¹Λ. All that does not depend on the parametrization of Σ is the
+and Λ becomes E = T⁻¹Λ; those of X become XF with F'X'V⁻¹XF = I. All that does not depend on the parametrization of Σ is the
 same: degrees of freedom, adjusted covariances, errors of components.
 
 T keeps the structure: any matrix where every covariance is allowed, a diagonal one
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from skmixed._blocks import Blocks, FactorTerms, Stage
 from skmixed._coordinates import TermBlock
 from skmixed._covariance import is_unrestricted
-from skmixed._factorize import Factorization, Lam, congruent, factorize
-from skmixed._row_variance import DesignRows
+from skmixed._factorize import Factorization, Lam, congruent, factorize, solve_lower
+from skmixed._row_variance import DesignRows, as_sparse
 from skmixed._slabs import to_slabs
 from skmixed._span import Span
 
@@ -35,10 +35,19 @@ COLLINEAR = 1e-12
 
 @dataclass(frozen=True)
 class Units:
-    """T and E of each term, by its index: Λ = TE."""
+    """The units of the columns of Z and X.
+
+    Attributes
+    ----------
+    bases, lam : tuples of (s, s) arrays
+        T and E of each term, by its index: Λ = TE.
+    fixed : (p, p) array
+        F, the columns of X becoming XF: β = Fβ_F.
+    """
 
     bases: Lam
     lam: Lam
+    fixed: FloatArray
 
     @staticmethod
     def of(factorization: Factorization) -> "Units":
@@ -50,13 +59,12 @@ class Units:
                 own = term.to_block.T @ products @ term.to_block
                 found[term.index] = _unit(term, own, factorization.lam[term.index])
         parts = [found[term.index] for _, term in blocks.terms]
-        return Units(tuple(t for t, _ in parts), tuple(e for _, e in parts))
+        fixed = solve_lower(factorization.chol_x, np.eye(blocks.n_fixed)).T
+        return Units(tuple(t for t, _ in parts), tuple(e for _, e in parts), fixed)
 
     def factorize(self, blocks: Blocks) -> Factorization:
         """Factorize blocks, of the same terms, in these units."""
-        if not blocks.factors:
-            return factorize(blocks, ())
-        done = factorize(in_units(blocks, self.bases), self.lam)
+        done = factorize(_in_units(blocks, self), self.lam)
         spans = tuple(Span.of(f.lam(self.lam)) for f in done.blocks.factors)
         return replace(done, spans=spans)
 
@@ -66,12 +74,7 @@ class Units:
         for factor, own in zip(blocks.factors, rows.factors, strict=True):
             base = factor.lam(self.bases)
             factors.append(sp.csr_array(own @ sp.kron(sp.eye_array(factor.n_levels), base)))
-        return DesignRows(tuple(factors), rows.fixed)
-
-
-def in_own_units(factorization: Factorization) -> Factorization:
-    """Return the factorization in units of its own Λ; costs one of its kind."""
-    return Units.of(factorization).factorize(factorization.blocks)
+        return DesignRows(tuple(factors), as_sparse(rows.fixed) @ self.fixed)
 
 
 def _mean_products(factorization: Factorization, k: int) -> FloatArray:
@@ -116,16 +119,26 @@ def _rotated(products: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatAr
     return base, np.diag(sizes / unit)
 
 
-def in_units(blocks: Blocks, bases: Lam) -> Blocks:
-    """Return the blocks with columns ZT."""
-    factors = _factors(blocks, bases)
-    n, unit = len(blocks.stages), [f.lam(bases) for f in blocks.factors]
+def _in_units(blocks: Blocks, units: Units) -> Blocks:
+    """Return the blocks with columns ZT and XF."""
+    factors = _factors(blocks, units.bases)
+    n, base = len(blocks.stages), [f.lam(units.bases) for f in blocks.factors]
     return replace(
         blocks,
-        core=congruent(blocks, bases, blocks.core, transposed=True),
-        stages=tuple(_stage(blocks, factors, unit, k) for k in range(n)),
+        core=_core(blocks, units),
+        stages=tuple(_stage(blocks, factors, base, units.fixed, k) for k in range(n)),
         factors=factors,
     )
+
+
+def _core(blocks: Blocks, units: Units) -> FloatArray:
+    out = blocks.core.copy()
+    if blocks.n_core:
+        out = congruent(blocks, units.bases, out, transposed=True)
+    fixed = slice(len(out) - 1 - blocks.n_fixed, len(out) - 1)
+    out[:, fixed] = out[:, fixed] @ units.fixed
+    out[fixed] = units.fixed.T @ out[fixed]
+    return out
 
 
 def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorTerms, ...]:
@@ -150,14 +163,20 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorTerms, ...]:
 
 
 def _stage(
-    blocks: Blocks, factors: tuple[FactorTerms, ...], unit: list[FloatArray], k: int
+    blocks: Blocks,
+    factors: tuple[FactorTerms, ...],
+    unit: list[FloatArray],
+    fixed: FloatArray,
+    k: int,
 ) -> Stage:
     stage, base = blocks.stages[k], unit[k]
     n, r, _, b = stage.products.shape
     s = base.shape[1]
     left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, -1, b)
-    random = np.einsum("karb,rs->kasb", left[:, :, stage.random], base)
-    products = np.concatenate([random, left[:, :, stage.fixed]], axis=2)
+    random = np.einsum("karb,rs->kasb", left[:, :, stage.random], base, optimize=True)
+    of_fixed = left[:, :, stage.fixed]
+    of_fixed[:, :, :-1] = np.einsum("kaxb,xz->kazb", of_fixed[:, :, :-1], fixed, optimize=True)
+    products = np.concatenate([random, of_fixed], axis=2)
     places = np.arange(products.shape[2])
     cells, values = _cells(blocks, factors, unit, k)
     rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))

@@ -20,7 +20,7 @@ from skmixed._factorize import Factorization, solve_lower
 from skmixed._information import Chart, entries_of, information, pseudo_inverse
 from skmixed._inverse import Inverse, core_inverse
 from skmixed._project import Responses
-from skmixed._relative import in_own_units
+from skmixed._relative import Units
 
 FloatArray = NDArray[np.float64]
 
@@ -74,11 +74,13 @@ def satterthwaite(factorization: Factorization) -> SmallSample:
     As in lmerTest (Kuznetsova, Brockhoff and Christensen, 2017, J. Stat. Softw.
     82(13)).
     """
-    at = in_own_units(factorization)
+    units = Units.of(factorization)
+    at = units.factorize(factorization.blocks)
     inverse = core_inverse(at)
     covariance = unscaled_covariance(at)
     slopes = _slopes(covariance, _fixed_responses(at, inverse)[0])
-    return SmallSample(covariance, covariance, slopes, parameter_covariance(at, inverse))
+    sample = SmallSample(covariance, covariance, slopes, parameter_covariance(at, inverse))
+    return sample.in_columns(units.fixed, 1.0)
 
 
 def parameter_covariance(
@@ -114,7 +116,8 @@ def kenward_roger(factorization: Factorization) -> SmallSample:
     Costs, beside the information, a factorization with p right-hand sides for each
     entry of Σ.
     """
-    at = in_own_units(factorization)
+    units = Units.of(factorization)
+    at = units.factorize(factorization.blocks)
     inverse = core_inverse(at)
     of_parameters = 2.0 * pseudo_inverse(information(at, inverse=inverse).expected)
     covariance = unscaled_covariance(at)
@@ -124,7 +127,8 @@ def kenward_roger(factorization: Factorization) -> SmallSample:
     pairs = products.reshape(d, p, d, p)
     inner = np.einsum("de,dpeq->pq", of_parameters[:-1, :-1], pairs)
     adjusted = covariance + 2.0 * covariance @ inner @ covariance
-    return SmallSample(covariance, adjusted, _slopes(covariance, outer), of_parameters)
+    sample = SmallSample(covariance, adjusted, _slopes(covariance, outer), of_parameters)
+    return sample.in_columns(units.fixed, 1.0)
 
 
 def unscaled_covariance(factorization: Factorization) -> FloatArray:
@@ -190,8 +194,11 @@ def kenward_roger_f(sample: SmallSample, rows: FloatArray) -> tuple[float, float
     g = ((q + 1.0) * a1 - (q + 4.0) * a2) / ((q + 2.0) * a2)
     scale = 3.0 * q + 2.0 * (1.0 - g)
     c1, c2, c3 = g / scale, (q - g) / scale, (q + 2.0 - g) / scale
-    expectation = 1.0 / (1.0 - a2 / q)
-    variance = 2.0 / q * (1.0 + c1 * b) / ((1.0 - c2 * b) ** 2 * (1.0 - c3 * b))
-    rho = variance / (2.0 * expectation**2)
-    df = 4.0 + (q + 2.0) / (q * rho - 1.0)
-    return float(df), float(df / (expectation * (df - 2.0)))
+    a = a2 / q
+    # E = 1 / (1 − a) and V = 2(1 + c₁b) / (q (1 − c₂b)²(1 − c₃b)): qV / 2E² − 1 is above / below,
+    # without the ones that cancel, since df is large where it is near 0.
+    below = (1.0 - c2 * b) ** 2 * (1.0 - c3 * b)
+    above = c1 * b + (a * a - 2.0 * a) * (1.0 + c1 * b)
+    above += c3 * b + (2.0 * c2 * b - (c2 * b) ** 2) * (1.0 - c3 * b)
+    df = 4.0 + (q + 2.0) * below / above
+    return float(df), float((1.0 - a) * df / (df - 2.0))
