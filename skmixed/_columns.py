@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms
 from skmixed._factorize import Factorization
-from skmixed._inverse import Inverse
+from skmixed._inverse import Inverse, core_residual
 from skmixed._project import Projected, Responses, in_span, project_stage
 from skmixed._slabs import levels_first, solve_levels
 from skmixed._span import Span
@@ -154,7 +154,9 @@ class _Columns:
         for factor, rho in self.core:
             span, own = self.factorization.span_of(factor), self._of(factor)
             if span is not None:
-                left = _left(self.factorization, factor, rhs, solved, span)
+                left = None
+                if span.null is not None:
+                    left = core_residual(self.factorization, inverse, factor.core).T @ rhs
                 projected = in_core_span(span, solved[factor.core], left)
                 rows = np.einsum("qbx,qan->abxn", rho, projected).reshape(-1, len(out))
                 out[own], out[:, own] = rows, rows.T
@@ -172,12 +174,6 @@ def _core_residual(
         left = factorization.schur[factor.core] @ combine
         left = left.reshape(factor.n_levels, factor.n_columns, -1)
     return left if span is None else in_core_span(span, -combine[factor.core], left)
-
-
-def _left(factorization, factor, rhs, solved, span):
-    if span.null is None:
-        return None
-    return rhs[factor.core] - factorization.schur[factor.core, :-1] @ solved
 
 
 def in_core_span(span: Span, solved: FloatArray, left: FloatArray | None) -> FloatArray:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from skmixed._blocks import FactorTerms
 from skmixed._columns import project
 from skmixed._factorize import Factorization
-from skmixed._inverse import Inverse, core_inverse, without_fixed
+from skmixed._inverse import Inverse, core_inverse, core_residual, without_fixed
 from skmixed._project import Responses
 
 FloatArray = NDArray[np.float64]
@@ -98,20 +98,17 @@ def _core_trace(
         taken = np.einsum("qan,nqb->ab", solved, schur.reshape(-1, q, r), optimize=True)
         out = span.precision @ taken
         if span.null is not None:
-            out += span.null @ (own - _taken(schur, inverse, q, r))
+            left = core_residual(factorization, inverse, factor.core)
+            parts = (m.reshape(-1, q, r) for m in (left, schur))
+            out += span.null @ np.einsum("nqa,nqb->ab", *parts, optimize=True)
         return np.asarray(out)
     if lam.shape[0] == lam.shape[1] and _resolves(lam, own / q):
         # Λ'Z'PZΛ = I − (RR')⁻¹ at the factor's effects
         root = np.linalg.inv(lam)
         shrunken = root @ _level_sum(inverse[factor.core, factor.core], q) @ root.T
         return root.T @ (q * np.eye(r) - shrunken) @ root
-    return np.asarray(own - _taken(schur, inverse, q, r))
-
-
-def _taken(schur: FloatArray, inverse: FloatArray, q: int, r: int) -> FloatArray:
-    """Sum S_j'GS_j over the levels of a factor in the core, (r, r)."""
     parts = (m.reshape(-1, q, r) for m in (schur, inverse @ schur))
-    return np.asarray(np.einsum("nqa,nqb->ab", *parts, optimize=True))
+    return np.asarray(own - np.einsum("nqa,nqb->ab", *parts, optimize=True))
 
 
 def _level_sum(matrix: FloatArray, q: int) -> FloatArray:

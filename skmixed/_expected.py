@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms
 from skmixed._factorize import Factorization
-from skmixed._inverse import Inverse
+from skmixed._inverse import Inverse, core_residual
 from skmixed._rows import Remainder, Rows
 from skmixed._stage_sums import StageSums
 
@@ -131,7 +131,7 @@ def _of_core(
     if not blocks.core_factors:
         return out
     schur = factorization.schur[:-1, :-1]
-    b = _core_residual(factorization, schur, inverse)
+    b = _core_residual(factorization, inverse)
     places = [(f, d) for f, d in zip(blocks.factors, directions, strict=True) if f.core is not None]
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
@@ -149,9 +149,7 @@ def _of_core(
     return out
 
 
-def _core_residual(
-    factorization: Factorization, schur: FloatArray, inverse: FloatArray
-) -> FloatArray:
+def _core_residual(factorization: Factorization, inverse: FloatArray) -> FloatArray:
     """Return I − GS at the random effects of the core, (q_core + p, q_core).
 
     In the span of Λ that is G(ΛΛ')⁺ (`_span`).
@@ -161,8 +159,7 @@ def _core_residual(
     for factor in factorization.blocks.core_factors:
         span, own = factorization.span_of(factor), factor.core
         if span is None or span.null is not None:
-            np.negative(inverse @ schur[:, own], out=out[:, own])
-            np.einsum("ii->i", out[own, own])[:] += 1.0
+            out[:, own] = core_residual(factorization, inverse, own)
         if span is not None:
             shape = (n, factor.n_levels, factor.n_columns)
             solved = np.matmul(inverse[:, own].reshape(shape), span.precision)

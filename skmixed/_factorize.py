@@ -59,6 +59,7 @@ class Factorization:
     logdet_z, logdet_x : float
         log|M| and log|X'V⁻¹X|.
     spans : tuple of Span, of the factors in units of Λ (`_relative`); else empty
+    random_inverse : (q_core,) * 2 array, G of the core without X there; else None
     """
 
     blocks: Blocks
@@ -72,6 +73,7 @@ class Factorization:
     logdet_z: float
     logdet_x: float
     spans: tuple[Span, ...] = ()
+    random_inverse: FloatArray | None = None
 
     @property
     def sigma_squared(self) -> float:
@@ -170,7 +172,6 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
         beyond the data's resolution.
     """
     old = [None] * len(blocks.stages) if reuse is None else reuse.stages
-
     def one(k: int, products: FloatArray, values: FloatArray) -> Elimination:
         return eliminate(blocks.stages[k], products, values, blocks.factors[k].lam(lam), old[k])
 
@@ -383,9 +384,8 @@ def _cholesky(system: FloatArray) -> FloatArray:
 
 def _cholesky_of_fixed(system: FloatArray, p: int) -> FloatArray:
     """Factor the core at Λ = 0, where it is the identity beside X'X."""
-    random = len(system) - p
-    chol = np.eye(len(system))
-    chol[random:, random:] = _cholesky(system[random:, random:])
+    chol, fixed = np.eye(len(system)), slice(len(system) - p, None)
+    chol[fixed, fixed] = _cholesky(system[fixed, fixed])
     return chol
 
 

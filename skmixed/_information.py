@@ -96,7 +96,9 @@ def information(
         slope = np.array([blocks.dof - squares])
         return Information(factorization, slope, np.array([[squares]]), np.array([[blocks.dof]]))
     inverse = core_inverse(factorization) if inverse is None else inverse
-    trace_inverse = inverse if blocks.reml else without_fixed(inverse, blocks.n_core)
+    trace_inverse = inverse if blocks.reml else without_fixed(
+        inverse, blocks.n_core, factorization.random_inverse
+    )
     found = project(
         factorization,
         Inverse.of(factorization, trace_inverse),

@@ -23,6 +23,7 @@ from skmixed._blocks import Blocks, FactorTerms, Stage
 from skmixed._coordinates import TermBlock
 from skmixed._covariance import is_unrestricted
 from skmixed._factorize import Factorization, Lam, congruent, factorize, solve_lower
+from skmixed._inverse import random_inverse
 from skmixed._row_variance import DesignRows, as_sparse
 from skmixed._slabs import to_slabs
 from skmixed._span import Span
@@ -66,7 +67,12 @@ class Units:
         """Factorize blocks, of the same terms, in these units."""
         done = factorize(_in_units(blocks, self), self.lam)
         spans = tuple(Span.of(f.lam(self.lam)) for f in done.blocks.factors)
-        return replace(done, spans=spans)
+        done = replace(done, spans=spans)
+        # Where Λ lacks rank, and for ML.
+        of_core = spans[len(blocks.stages) :]
+        if of_core and not (blocks.reml and all(s.null is None for s in of_core)):
+            done = replace(done, random_inverse=random_inverse(done))
+        return done
 
     def rows(self, blocks: Blocks, rows: DesignRows) -> DesignRows:
         """Return rows of [Z X] in these units, from rows in the coordinates of the blocks."""
