@@ -32,6 +32,7 @@ def fit_warnings(result: Estimate, encoder: Encoder, stats: CrossProducts) -> li
         *_non_integral(encoder),
         *_too_many_levels(encoder, stats),
         *_undetermined(result, encoder, stats),
+        *_apart(result, encoder),
         *_ending(result),
         *_unsolved(result, encoder),
         *_singular(result, encoder),
@@ -119,6 +120,22 @@ def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> I
         yield (
             f"The variances within {name!r} are not determined by the data, since {reason}: other "
             "values fit as well. Leave that slope out.",
+            IdentifiabilityWarning,
+        )
+
+
+def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    pairs = result.findings.apart
+    for position in sorted({index for index, _, _ in pairs}):
+        term = encoder.terms[position]
+        names = dict(zip(term.columns, encoder.coefficient_names(term), strict=True))
+        own = [f"{names[a]!r} and {names[b]!r}" for k, a, b in pairs if k == position]
+        name = encoder.factors[term.factor].name
+        start, both = ("The correlation", "both") if len(own) == 1 else ("Correlations", "both of a pair")
+        yield (
+            f"{start} within {name!r} of {', '.join(own)} {'is' if len(own) == 1 else 'are'} not "
+            f"determined by the data, since no group has {both}: other values fit as well. Take the "
+            "coefficients for independent, with covariance='diag'.",
             IdentifiabilityWarning,
         )
 
