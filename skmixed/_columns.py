@@ -63,7 +63,8 @@ def project(
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
     for factor in blocks.core_factors:
-        rho = _core_residual(factorization, factor, responses)
+        effects = responses.outer[blocks.n_chain :]
+        rho = of_core_factor(factorization, factor, effects, responses.weights)
         columns.add_core(factor, rho)
         outers.append(_by_entry(np.tensordot(rho, rho, ((0,), (0,)))))
     return Projection(np.concatenate(traces), np.concatenate(outers), columns.projected(inverse))
@@ -119,7 +120,7 @@ class _Columns:
         self.products[:n, :n] -= flat @ flat.T
         of_columns = levels_first(done.half, q)  # s, q, m
         to_own = of_columns[:, :, stage.random]
-        span = self.factorization.span_of(place)
+        span = self.factorization.spans.get(place.entries.start)
         if span is None:
             whitened = here - np.einsum("sqa,snq->anq", to_own, half)
         else:
@@ -152,28 +153,31 @@ class _Columns:
         solved = inverse @ rhs
         out = self.products - rhs.T @ solved
         for factor, rho in self.core:
-            span, own = self.factorization.span_of(factor), self._of(factor)
+            span, own = self.factorization.spans.get(factor.entries.start), self._of(factor)
             if span is not None:
                 left = None
                 if span.null is not None:
-                    left = core_residual(self.factorization, inverse, factor.core).T @ rhs
+                    left = core_residual(self.factorization, inverse, factor).T @ rhs
                 projected = in_core_span(span, solved[factor.core], left)
                 rows = np.einsum("qbx,qan->abxn", rho, projected).reshape(-1, len(out))
                 out[own], out[:, own] = rows, rows.T
         return out
 
 
-def _core_residual(
-    factorization: Factorization, factor: FactorTerms, responses: Responses
+def of_core_factor(
+    factorization: Factorization, factor: FactorTerms, effects: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Return ρ of a factor in the core, (q, r, c)."""
-    blocks = factorization.blocks
-    combine = np.concatenate([-responses.outer[blocks.n_chain :], responses.weights.T])
-    span, left = factorization.span_of(factor), None
-    if span is None or span.null is not None:
-        left = factorization.schur[factor.core] @ combine
-        left = left.reshape(factor.n_levels, factor.n_columns, -1)
-    return left if span is None else in_core_span(span, -combine[factor.core], left)
+    """Return ρ = Z'V⁻¹ of a factor in the core, (q, r, c).
+
+    Of c responses with weights as in `Responses`, (c, p + 1), and effects in the
+    core, (q_core, c).
+    """
+    span = factorization.spans.get(factor.entries.start)
+    if span is not None and span.null is None:
+        return in_core_span(span, effects[factor.core], None)
+    left = factorization.schur[factor.core] @ np.concatenate([-effects, weights.T])
+    left = left.reshape(factor.n_levels, factor.n_columns, -1)
+    return left if span is None else in_core_span(span, effects[factor.core], left)
 
 
 def in_core_span(span: Span, solved: FloatArray, left: FloatArray | None) -> FloatArray:

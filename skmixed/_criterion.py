@@ -92,13 +92,13 @@ def _core_trace(
     q, r = factor.n_levels, factor.n_columns
     schur = factorization.schur[:-1, factor.core]
     lam, own = factor.lam(factorization.lam), _level_sum(schur[factor.core], q)
-    span = factorization.span_of(factor)
+    span = factorization.spans.get(factor.entries.start)
     if span is not None:
         solved = inverse[factor.core].reshape(q, r, -1)
         taken = np.einsum("qan,nqb->ab", solved, schur.reshape(-1, q, r), optimize=True)
         out = span.precision @ taken
         if span.null is not None:
-            left = core_residual(factorization, inverse, factor.core)
+            left = core_residual(factorization, inverse, factor)
             parts = (m.reshape(-1, q, r) for m in (left, schur))
             out += span.null @ np.einsum("nqa,nqb->ab", *parts, optimize=True)
         return np.asarray(out)

@@ -15,7 +15,7 @@ changes when another Λ is tried.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -58,7 +58,8 @@ class Factorization:
         Whether r² reached the floor.
     logdet_z, logdet_x : float
         log|M| and log|X'V⁻¹X|.
-    spans : tuple of Span, of the factors in units of Λ (`_relative`); else empty
+    spans : dict of Span
+        By the place of a factor's first entry, in units of Λ (`_relative`); else empty.
     random_inverse : (q_core,) * 2 array, G of the core without X there; else None
     """
 
@@ -72,7 +73,7 @@ class Factorization:
     is_exact_fit: bool
     logdet_z: float
     logdet_x: float
-    spans: tuple[Span, ...] = ()
+    spans: dict[int, Span] = field(default_factory=dict)
     random_inverse: FloatArray | None = None
 
     @property
@@ -93,9 +94,6 @@ class Factorization:
     def chol_x(self) -> FloatArray:
         """Factor of X'V⁻¹X, lower triangular, (p, p)."""
         return self.chol_core[self.n_spherical :, self.n_spherical :]
-
-    def span_of(self, factor: FactorTerms) -> Span | None:
-        return next((s for f, s in zip(self.blocks.factors, self.spans) if f is factor), None)
 
     def from_spherical(self, rows: FloatArray) -> FloatArray:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
@@ -172,6 +170,7 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
         beyond the data's resolution.
     """
     old = [None] * len(blocks.stages) if reuse is None else reuse.stages
+
     def one(k: int, products: FloatArray, values: FloatArray) -> Elimination:
         return eliminate(blocks.stages[k], products, values, blocks.factors[k].lam(lam), old[k])
 

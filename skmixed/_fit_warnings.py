@@ -131,11 +131,10 @@ def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
         names = dict(zip(term.columns, encoder.coefficient_names(term), strict=True))
         own = [f"{names[a]!r} and {names[b]!r}" for k, a, b in pairs if k == position]
         name = encoder.factors[term.factor].name
-        start, both = ("The correlation", "both") if len(own) == 1 else ("Correlations", "both of a pair")
         yield (
-            f"{start} within {name!r} of {', '.join(own)} {'is' if len(own) == 1 else 'are'} not "
-            f"determined by the data, since no group has {both}: other values fit as well. Take the "
-            "coefficients for independent, with covariance='diag'.",
+            f"The data do not determine correlations within {name!r}, since no group has both "
+            f"{', nor both '.join(own)}: other values fit as well. Make the coefficients "
+            "independent, covariance='diag'.",
             IdentifiabilityWarning,
         )
 

@@ -36,14 +36,16 @@ def random_inverse(factorization: Factorization) -> FloatArray:
     return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
 
 
-def core_residual(factorization: Factorization, inverse: FloatArray, own: slice) -> FloatArray:
-    """Return I − GS at some random effects of the core, (q_core + p, n).
+def core_residual(
+    factorization: Factorization, inverse: FloatArray, factor: FactorTerms
+) -> FloatArray:
+    """Return I − GS at the random effects of a factor in the core, (q_core + p, q·r).
 
     Its transpose is what takes [Z_c X]'V_1⁻¹ to Z'P. With G_0, G without X, at hand
     as V⁻¹ first and then X: in G itself the two cancel where Σ is large.
     """
     schur, random = factorization.schur[:-1, :-1], factorization.random_inverse
-    n = len(inverse) if random is None else len(random)
+    n, own = len(inverse) if random is None else len(random), factor.core
     out = -((inverse if random is None else random) @ schur[:n, own])
     np.einsum("ii->i", out[own])[:] += 1.0
     if random is None:

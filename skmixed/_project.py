@@ -86,7 +86,7 @@ def project_stage(
     root = np.zeros((p, p))
     if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
         root = solve_lower(factorization.chol_x, np.eye(p))
-    span = factorization.span_of(blocks.factors[k])
+    span = factorization.spans.get(blocks.factors[k].entries.start)
     cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain, span)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
@@ -116,9 +116,7 @@ def project_stage(
     )
 
 
-def whitened(
-    stage: Stage, done: Elimination, span: Span | None = None
-) -> Iterator[FloatArray]:
+def whitened(stage: Stage, done: Elimination, span: Span | None = None) -> Iterator[FloatArray]:
     """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b).
 
     With the span of Λ without a difference there.

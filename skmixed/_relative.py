@@ -6,8 +6,9 @@ deviation is some thousand times the residual one. In the columns of the data a 
 over levels of products of these has lost the small ones before they are told apart.
 So the columns of each term become ZT with TT' = S̄⁻¹ + Σ, S̄ the mean over levels of
 what Z'Z is where the term is eliminated, in which T'Z'V⁻¹ZT is about the identity,
-and Λ becomes E = T⁻¹Λ; those of X become XF with F'X'V⁻¹XF = I. All that does not depend on the parametrization of Σ is the
-same: degrees of freedom, adjusted covariances, errors of components.
+and Λ becomes E = T⁻¹Λ; those of X become XF with F'X'V⁻¹XF = I. All that does not
+depend on the parametrization of Σ is the same: degrees of freedom, adjusted
+covariances, errors of components.
 
 T keeps the structure: any matrix where every covariance is allowed, a diagonal one
 where the scale of each column is free, else a multiple of the identity.
@@ -25,7 +26,6 @@ from skmixed._covariance import is_unrestricted
 from skmixed._factorize import Factorization, Lam, congruent, factorize, solve_lower
 from skmixed._inverse import random_inverse
 from skmixed._row_variance import DesignRows, as_sparse
-from skmixed._slabs import to_slabs
 from skmixed._span import Span
 
 FloatArray = NDArray[np.float64]
@@ -66,10 +66,10 @@ class Units:
     def factorize(self, blocks: Blocks) -> Factorization:
         """Factorize blocks, of the same terms, in these units."""
         done = factorize(_in_units(blocks, self), self.lam)
-        spans = tuple(Span.of(f.lam(self.lam)) for f in done.blocks.factors)
+        spans = {f.entries.start: Span.of(f.lam(self.lam)) for f in done.blocks.factors}
         done = replace(done, spans=spans)
+        of_core = [spans[f.entries.start] for f in done.blocks.core_factors]
         # Where Λ lacks rank, and for ML.
-        of_core = spans[len(blocks.stages) :]
         if of_core and not (blocks.reml and all(s.null is None for s in of_core)):
             done = replace(done, random_inverse=random_inverse(done))
         return done
@@ -195,7 +195,9 @@ def _cells(
     """Return the cells of a stage, level pair by level pair, and their values."""
     stage, s = blocks.stages[k], unit[k].shape[1]
     rows, columns, values = [np.empty(0, int)], [np.empty(0, int)], [np.empty((s, 0))]
-    for old, new, base in zip(blocks.factors[k + 1 :], factors[k + 1 :], unit[k + 1 :], strict=True):
+    for old, new, base in zip(
+        blocks.factors[k + 1 :], factors[k + 1 :], unit[k + 1 :], strict=True
+    ):
         # A pair of levels that meet has all their columns, one after the other.
         at = (stage.cells.indices >= old.outer.start) & (stage.cells.indices < old.outer.stop)
         r, t = base.shape

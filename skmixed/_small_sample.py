@@ -16,8 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._columns import project
+from skmixed._criterion import core_traces
+from skmixed._expected import expected_information
 from skmixed._factorize import Factorization, solve_lower
-from skmixed._information import Chart, entries_of, information, pseudo_inverse
+from skmixed._information import (
+    Chart,
+    Information,
+    bordered,
+    entries_of,
+    factor_directions,
+    information,
+    pseudo_inverse,
+)
 from skmixed._inverse import Inverse, core_inverse
 from skmixed._project import Responses
 from skmixed._relative import Units
@@ -76,22 +86,21 @@ def satterthwaite(factorization: Factorization) -> SmallSample:
     """
     units = Units.of(factorization)
     at = units.factorize(factorization.blocks)
-    inverse = core_inverse(at)
-    covariance = unscaled_covariance(at)
-    slopes = _slopes(covariance, _fixed_responses(at, inverse)[0])
-    sample = SmallSample(covariance, covariance, slopes, parameter_covariance(at, inverse))
+    info, covariance = information(at), unscaled_covariance(at)
+    slopes = _slopes(covariance, info.fixed)
+    sample = SmallSample(covariance, covariance, slopes, _observed_covariance(info))
     return sample.in_columns(units.fixed, 1.0)
 
 
-def parameter_covariance(
-    factorization: Factorization, inverse: FloatArray | None = None
-) -> FloatArray:
+def parameter_covariance(factorization: Factorization) -> FloatArray:
     """Return A of (τ, log σ²) from the observed information, (d + 1, d + 1).
 
-    In the coordinates of Λ: at the boundary the parameter drops out. `inverse` is
-    that of `core_inverse`, where it is at hand.
+    In the coordinates of Λ: at the boundary the parameter drops out.
     """
-    info = information(factorization, inverse=inverse)
+    return _observed_covariance(information(factorization))
+
+
+def _observed_covariance(info: Information) -> FloatArray:
     chart = Chart.of(info)
     of_chart = 2.0 * pseudo_inverse(chart.hessian(info))
     return np.asarray(chart.with_sigma.T @ of_chart @ chart.with_sigma)
@@ -118,10 +127,8 @@ def kenward_roger(factorization: Factorization) -> SmallSample:
     """
     units = Units.of(factorization)
     at = units.factorize(factorization.blocks)
-    inverse = core_inverse(at)
-    of_parameters = 2.0 * pseudo_inverse(information(at, inverse=inverse).expected)
-    covariance = unscaled_covariance(at)
-    outer, products = _fixed_responses(at, inverse)
+    expected, outer, products = _expected(at)
+    of_parameters, covariance = 2.0 * pseudo_inverse(expected), unscaled_covariance(at)
     d, p = len(outer), len(covariance)
     # Σ_ij A_ij (Q_ij − P_iΦP_j): the direction of V adds nothing, since PX = 0.
     pairs = products.reshape(d, p, d, p)
@@ -137,21 +144,24 @@ def unscaled_covariance(factorization: Factorization) -> FloatArray:
     return root.T @ root
 
 
-def _fixed_responses(
-    factorization: Factorization, inverse: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return X'V⁻¹V_iV⁻¹X, (d, p, p), and X'V⁻¹V_iPV_jV⁻¹X, (d·p, d·p)."""
-    blocks, p = factorization.blocks, factorization.blocks.n_fixed
-    if not blocks.factors or not p:
-        d = len(entries_of(blocks))
-        return np.zeros((d, p, p)), np.zeros((d * p, d * p))
-    selected = Inverse.of(factorization, inverse)
-    found = project(factorization, selected, Responses.fixed(factorization, selected), inverse)
-    entries = entries_of(blocks)
+def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return twice REML's expected information in (τ, log σ²), (d + 1, d + 1).
+
+    And X'V⁻¹V_iV⁻¹X, (d, p, p), and X'V⁻¹V_iPV_jV⁻¹X, (d·p, d·p).
+    """
+    blocks, p = at.blocks, at.blocks.n_fixed
+    dof = blocks.n_rows - p
+    if not blocks.factors:
+        return np.array([[dof]]), np.zeros((0, p, p)), np.zeros((0, 0))
+    inverse = core_inverse(at)
+    selected, entries = Inverse.of(at, inverse), entries_of(blocks)
+    found = project(at, selected, Responses.fixed(at, selected), inverse)
+    trace = entries @ np.concatenate([found.trace, core_traces(at, inverse)])
+    expected = expected_information(at, factor_directions(blocks), inverse, inverse)
     d, n = entries.shape
     half = np.tensordot(entries, found.products.reshape(n, p, n * p), 1).reshape(d * p, n, p)
     products = np.einsum("en,inq->ieq", entries, half).reshape(d * p, d * p)
-    return np.tensordot(entries, found.outer, 1), products
+    return bordered(expected.information, trace, dof), expected.fixed, products
 
 
 def _slopes(covariance: FloatArray, outer: FloatArray) -> FloatArray:

@@ -40,9 +40,9 @@ class StageSums:
     def of(factorization: Factorization, k: int) -> "StageSums":
         blocks = factorization.blocks
         stage, done, place = blocks.stages[k], factorization.stages[k], blocks.factors[k]
-        q, r = place.n_levels, place.n_columns
+        q = place.n_levels
         products = levels_last(done.products, q)
-        span = factorization.span_of(place)
+        span = factorization.spans.get(place.entries.start)
         left = levels_last(np.stack(list(whitened(stage, done, span))), q)
         root = whitening_root(done, place.lam(factorization.lam))[:, :, :q]
         t = np.einsum("saq,sbq->abq", root, root)

@@ -5,6 +5,7 @@ keeps none of the small ones in V⁻¹. Matrices are arrays of `Decimal`.
 """
 
 from decimal import Context, Decimal, localcontext
+from itertools import pairwise
 
 import numpy as np
 from oracle import design_of_term
@@ -68,7 +69,7 @@ class PreciseModel:
                 for codes, q, columns, lam, basis, d in terms
             ]
             stops = np.cumsum([0, *(z.shape[1] for z, *_ in self.terms)])
-            self.places = [slice(*pair) for pair in zip(stops[:-1], stops[1:], strict=True)]
+            self.places = [slice(*pair) for pair in pairwise(stops)]
             n_z, p = stops[-1], self.X.shape[1]
             columns = np.concatenate([*(z for z, *_ in self.terms), self.X, self.y], axis=1)
             v = np.diag(1 / exact(weights)) + Decimal(0)
@@ -90,7 +91,7 @@ class PreciseModel:
 
     def _wide(self, k, matrix, direction):
         """Multiply the columns of term k of a matrix by I ⊗ D."""
-        _, q, lam, *_ = self.terms[k]
+        q = self.terms[k][1]
         own = matrix[:, self.places[k]]
         return (own.reshape(len(own), q, -1) @ direction).reshape(len(own), -1)
 
@@ -102,9 +103,7 @@ class PreciseModel:
 
     def _pairs(self, directions, left, middle):
         """Return left' V_i·middle·V_j left as blocks, for (k, D) directions."""
-        halves = [
-            (k, self._wide(k, left.T, d), self._wide(k, middle, d)) for k, d in directions
-        ]
+        halves = [(k, self._wide(k, left.T, d), self._wide(k, middle, d)) for k, d in directions]
         return [
             [product(a[1], middle[self.places[a[0]], self.places[b[0]]], b[1].T) for b in halves]
             for a in halves
