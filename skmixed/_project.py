@@ -145,7 +145,7 @@ def in_span(
     """Return the same by `_span`, from L too, (s, s, b)."""
     effect = half.copy()
     solve_levels_transposed(chol, effect)
-    out = np.tensordot(span.inverse, effect, 1)
+    out = _product(span.inverse, effect)
     if span.null is not None:
         out += np.tensordot(span.null, _less(products, half, own), 1)
     return out
@@ -198,6 +198,16 @@ class _Cells:
             return np.zeros((width, r * r * c))
         flat = rho.reshape(r * c, q).T
         return np.stack([m.T @ flat for m in self.matrices], axis=1).reshape(width, r * r * c)
+
+
+def _product(small: FloatArray, rows: FloatArray) -> FloatArray:
+    """Multiply (s, …) rows by a small matrix; by a diagonal one, the usual, in place."""
+    diagonal = np.diagonal(small)
+    if np.count_nonzero(small) > np.count_nonzero(diagonal):
+        return np.tensordot(small, rows, 1)
+    for row, own in zip(rows, diagonal, strict=True):
+        row *= own
+    return rows
 
 
 def whitened_cells(stage: Stage, done: Elimination, span: Span | None = None) -> FloatArray:
