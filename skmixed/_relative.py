@@ -11,7 +11,8 @@ depend on the parametrization of Σ is the same: degrees of freedom, adjusted
 covariances, errors of components.
 
 T keeps the structure: any matrix where every covariance is allowed, a diagonal one
-where the scale of each column is free, else a multiple of the identity.
+where the scale of each column is free, else a multiple of the identity. Derived in
+docs/mathematics.md, "Units in which these are computed".
 """
 
 from dataclasses import dataclass, replace
