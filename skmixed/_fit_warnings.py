@@ -35,6 +35,7 @@ def fit_warnings(
         *_non_integral(encoder),
         *_too_many_levels(encoder, stats),
         *_undetermined(result, encoder, stats),
+        *_apart(result, encoder),
         *_ending(result, max_iter),
         *_unsolved(result, encoder),
         *_singular(result, encoder),
@@ -122,6 +123,21 @@ def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> I
         yield (
             f"The variances within {name!r} are not determined by the data, since {reason}: other "
             "values fit as well. Leave that slope out.",
+            IdentifiabilityWarning,
+        )
+
+
+def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    pairs = result.findings.apart
+    for position in sorted({index for index, _, _ in pairs}):
+        term = encoder.terms[position]
+        names = dict(zip(term.columns, encoder.coefficient_names(term), strict=True))
+        own = [f"{names[a]!r} and {names[b]!r}" for k, a, b in pairs if k == position]
+        name = encoder.factors[term.factor].name
+        yield (
+            f"The data do not determine correlations within {name!r}, since no group has both "
+            f"{', nor both '.join(own)}: other values fit as well. Make the coefficients "
+            "independent, covariance='diag'.",
             IdentifiabilityWarning,
         )
 

@@ -24,6 +24,7 @@ from skmixed._prediction_variance import (
     prediction_df,
     with_new_levels,
 )
+from skmixed._relative import Units
 from skmixed._serving import serving_of
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
@@ -348,7 +349,11 @@ class _Errors:
         if ddf == "residual":
             return float(self.view.at_fit.stats.n_rows - len(self.view.solution.kept))
         with single_threaded_blas():
-            fit, slopes = self.view.at_fit.factorization, None
-            if isinstance(self.view, Updated):
-                slopes = updated_slopes(fit, self.view.of_all_rows, self.rows.design)
-            return prediction_df(self.view.factorization, self.rows, self.relative, fit, slopes)
+            fit, blocks = self.view.at_fit.factorization, self.view.factorization.blocks
+            units = Units.of(fit)
+            at_fit, rows = units.factorize(fit.blocks), self.rows.in_units(units, blocks)
+            if not isinstance(self.view, Updated):
+                return prediction_df(at_fit, rows, self.relative)
+            all_rows = units.factorize(blocks)
+            slopes = updated_slopes(at_fit, all_rows, rows.design)
+            return prediction_df(all_rows, rows, self.relative, at_fit, slopes)

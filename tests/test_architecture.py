@@ -12,7 +12,7 @@ PACKAGE = Path(skmixed.__file__).parent
 
 # From the bottom to the top; a module imports only from rows above its own.
 KERNEL_LAYERS = [
-    ["exceptions", "_covariance", "_slabs", "_interval_ends", "_term_coding"],
+    ["exceptions", "_covariance", "_slabs", "_span", "_interval_ends", "_term_coding"],
     ["_design", "_frame", "_pair_products"],
     ["_crossprod"],
     ["_accumulate"],
@@ -22,7 +22,7 @@ KERNEL_LAYERS = [
     ["_factorize"],
     ["_effects", "_inverse", "_moments", "_simulate"],
     ["_project", "_rows", "_row_variance", "_level_covariance", "_krylov"],
-    ["_columns", "_stage_sums"],
+    ["_columns", "_stage_sums", "_relative"],
     ["_expected"],
     ["_criterion"],
     ["_information", "_krylov_derivatives", "_lanczos"],
