@@ -13,10 +13,10 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._blocks import Blocks
 from skmixed._design import Model
-from skmixed._estimate import search_twice
 from skmixed._factorize import factorize, zero_lam
 from skmixed._fitted import fitted, regressor_of
 from skmixed._moments import moments
+from skmixed._multistart import multistart
 from skmixed._seeds import seed_sequence
 from skmixed._simulate import Simulator
 from skmixed._solution import solve
@@ -78,7 +78,7 @@ class _Task:
         """
         at_zero = factorize(blocks, zero_lam(blocks))
         start = moment_start(at_zero, moments(at_zero)) if self.model.terms else ()
-        search = search_twice(at_zero, start, tol=self.tol, max_iter=self.max_iter)
+        search = multistart(at_zero, start, tol=self.tol, max_iter=self.max_iter)
         solution = solve(search.factorization, self.model)
         scaled = [solution.sigma * term.lam for term in solution.terms]
         return _Refit(
