@@ -17,7 +17,7 @@ from skmixed import MixedLinearRegressor, lmer
 from skmixed._accumulate import accumulate
 from skmixed._design import Design, Model
 from skmixed._estimable import Dependence
-from skmixed._rank import independent_columns, raw_squares, total_around
+from skmixed._rank import working_columns
 from skmixed.diagnostics import residuals
 from skmixed.exceptions import NotEstimableWarning
 from skmixed.inference import contrast
@@ -34,9 +34,7 @@ def dependence_of(X, *, fit_intercept, weights=None):
     stats = accumulate(Design(columns, np.zeros(len(X)), weights, ()))
     fixed = list(range(int(not fit_intercept), X.shape[1] + 1))
     model = Model(tuple(fixed), (), True)
-    center = stats.center if fit_intercept else np.zeros_like(stats.center)
-    kept = independent_columns(total_around(stats, center), fixed, raw_squares(stats))
-    return Dependence.of(stats, model, kept)
+    return Dependence.of(stats, model, working_columns(stats, model).kept)
 
 
 @settings(max_examples=60, deadline=None)
