@@ -19,7 +19,7 @@ from skmixed._crossprod import CrossProducts, sum_of_rows
 from skmixed._design import Model
 from skmixed._estimable import Dependence
 from skmixed._frame import RANK_TOLERANCE
-from skmixed._term_coding import INTERCEPT, ModelTerm
+from skmixed._term_coding import ModelTerm
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -41,11 +41,11 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
     lengths = _lengths(swept, terms)
     stops = np.cumsum([term.n_indicators for term in terms])
     places = [np.arange(stop - t.n_indicators, stop) for t, stop in zip(terms, stops, strict=True)]
-    if sum(term.name != INTERCEPT for term in terms) == 1:
+    if sum(not term.is_intercept for term in terms) == 1:
         kind = 1  # one hypothesis by any type, which lmerTest divides into rows so
     out = {}
     for k, term in enumerate(terms):
-        if term.name == INTERCEPT:
+        if term.is_intercept:
             continue
         is_behind = [other.contains(term) for other in terms]
         others = [j for j in range(len(terms)) if j != k and not is_behind[j]]

@@ -83,6 +83,27 @@ def test_constant_columns_of_numbers_that_round():
     assert found.deviates(rows[:1]).tolist() == [[True, False]]
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_kept_columns_that_nearly_depend_on_each_other(fit_intercept):
+    """The third column is a combination of two that agree to 7 digits."""
+    rng = np.random.default_rng(3)
+    x, rest, other = rng.normal(size=(3, 400))
+    near = x + 1e-7 * rest
+    X = np.column_stack([x, near, other, near - x, other + x])
+    found = dependence_of(X, fit_intercept=fit_intercept)
+    first = int(fit_intercept)
+    assert found.dropped == (first + 3, first + 4)
+    rows = np.column_stack([np.ones((400, first)), X])
+    assert not found.deviates(rows).any()
+    # To the rounding of the values, whatever the coefficients.
+    assert_allclose(rows[:, found.kept] @ found.rows, rows, atol=1e-13)
+    rows[0, -1] += 0.01
+    rows[1, -2] += 1e-6
+    assert found.deviates(rows).nonzero()[0].tolist() == [0, 1]
+    expected = [0, 1] if fit_intercept else list(range(400))
+    assert found.suspects(rows[:, first:]).tolist() == expected
+
+
 def cells():
     rng = np.random.default_rng(1)
     frame = pd.MultiIndex.from_product([list("abc"), list("ABC"), range(12)], names=["f", "h", "i"])
