@@ -69,8 +69,8 @@ class Dependence:
         norms = np.linalg.norm(factor, axis=0)
         safe = np.where(norms > 0, norms, 1.0)
         scaled = factor / safe
-        weights = np.linalg.lstsq(scaled[:, k], scaled[:, d], rcond=None)[0]
-        weights *= safe[d] / safe[k][:, None]
+        solved = np.linalg.lstsq(scaled[:, k], scaled[:, d], rcond=None)[0]
+        weights = np.asarray(solved * (safe[d] / safe[k][:, None]), dtype=np.float64)
         own = center[columns]
         own[columns == 0] = 1.0  # the ones, around which nothing is left
         rms = np.sqrt(stats.raw_squares[columns] / stats.sum_weights)
