@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 
 from skmixed._crossprod import CONSTANT_SHARE, CrossProducts
 from skmixed._design import Model
-from skmixed._rank import raw_squares, total_around
+from skmixed._frame import RANK_TOLERANCE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
-# Share of the terms of l_d − A'l_k below which their sum counts as 0. A column is dropped
-# for squared pivots of 1e-12: A reproduces it to 1e-6 of its size.
+# Share of the spread of a dropped column up to which l_d − A'l_k counts as 0: rows may
+# come in single precision.
 ROUNDING = 1e-5
+# The same share of the terms of l_d − A'l_k. A column is dropped for changes of the
+# columns by `RANK_TOLERANCE` on average over the rows, of which single ones are off more.
+DEPENDENT = 100 * RANK_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -50,25 +53,30 @@ class Dependence:
 
     @staticmethod
     def of(stats: CrossProducts, model: Model, kept: tuple[int, ...]) -> "Dependence | None":
-        """Read it off the cross-products; None where no column was dropped."""
+        """Read it off the cross-products; None where no column was dropped.
+
+        From a triangular factor of the rows, since kept columns may nearly depend on
+        each other. Its first row is what the columns have along the ones.
+        """
         dropped = tuple(k for k in range(len(model.fixed)) if k not in kept)
         if not dropped:
             return None
-        columns = np.array(model.fixed, dtype=np.intp)
-        center = stats.mean if model.has_intercept else np.zeros_like(stats.center)
-        gram = total_around(stats, center)[np.ix_(columns, columns)]
-        norms = np.sqrt(np.maximum(np.diagonal(gram), 0.0))
+        columns, k, d = np.array(model.fixed, dtype=np.intp), list(kept), list(dropped)
+        center = np.zeros_like(stats.center)
+        factor = stats.factor_around(center)[:, columns]
+        if model.has_intercept:
+            center, factor = stats.mean, factor[1:]
+        norms = np.linalg.norm(factor, axis=0)
         safe = np.where(norms > 0, norms, 1.0)
-        scaled = gram / np.outer(safe, safe)
-        k, d = list(kept), list(dropped)
-        weights = np.linalg.lstsq(scaled[np.ix_(k, k)], scaled[np.ix_(k, d)], rcond=None)[0]
-        weights *= safe[d] / safe[k][:, None]
+        scaled = factor / safe
+        solved = np.linalg.lstsq(scaled[:, k], scaled[:, d], rcond=None)[0]
+        weights = np.asarray(solved * (safe[d] / safe[k][:, None]), dtype=np.float64)
         own = center[columns]
         own[columns == 0] = 1.0  # the ones, around which nothing is left
-        rms = np.sqrt(raw_squares(stats)[columns] / stats.sum_weights)
-        terms = rms[d] + rms[k] @ np.abs(weights)
+        rms = np.sqrt(stats.raw_squares[columns] / stats.sum_weights)
         sd = norms / np.sqrt(stats.sum_weights)
-        floor = ROUNDING * sd[d] + 10.0 * np.sqrt(CONSTANT_SHARE) * terms
+        floor = ROUNDING * sd[d] + DEPENDENT * (sd[d] + sd[k] @ np.abs(weights))
+        floor += 10.0 * np.sqrt(CONSTANT_SHARE) * (rms[d] + rms[k] @ np.abs(weights))
         return Dependence(kept, dropped, weights, own, sd[k], floor)
 
     @property
@@ -106,7 +114,5 @@ class Dependence:
         sizes = np.abs(kept) / np.where(self.scale > 0, self.scale, 1.0)
         if self.has_intercept:  # around whose center nothing is left of the ones
             sizes[:, 0] = np.abs(functions[:, 0])
-        rounding = np.abs(dropped) + np.abs(kept) @ np.abs(self.weights)
         rest = np.abs(dropped - kept @ self.weights)
-        floor = self.floor * sizes.max(axis=1, initial=0.0)[:, None]
-        return np.asarray(rest > floor + ROUNDING * rounding)
+        return np.asarray(rest > self.floor * sizes.max(axis=1, initial=0.0)[:, None])

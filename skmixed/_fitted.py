@@ -168,7 +168,10 @@ def formula_of(model: Any) -> Any:
 def formula_terms(model: Any) -> tuple[ModelTerm, ...] | None:
     """Return the terms of the fixed part where a formula says, else None."""
     last = _last_step(model)
-    return terms_of_spec(last._frame.fixed.spec) if _has_formula(last) else None
+    if not _has_formula(last):
+        return None
+    fixed = last._frame.fixed
+    return terms_of_spec(fixed.spec, fixed.sum.written)
 
 
 def _last_step(model: Any) -> Any:

@@ -6,7 +6,7 @@ columns of the model are made of them, X = DB, block by block.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,9 @@ class ModelTerm:
     Attributes
     ----------
     name : str
-        `INTERCEPT` for the intercept, which has no axes.
+        As the formula has it.
     axes : tuple of Axis
-        The first varies fastest among the indicators.
+        The first varies fastest among the indicators. The intercept has none.
     coding : (n_indicators, n_columns) array
         The term's block of B: its columns of the model as sums of its indicators.
     """
@@ -52,6 +52,10 @@ class ModelTerm:
     name: str
     axes: tuple[Axis, ...]
     coding: FloatArray
+
+    @property
+    def is_intercept(self) -> bool:
+        return not self.axes and self.n_indicators == 1
 
     @property
     def categories(self) -> frozenset[str]:
@@ -81,11 +85,16 @@ class ModelTerm:
         return list(zip(*along, strict=True)) if along else [()] * self.n_indicators
 
 
-def terms_of_spec(spec: Any) -> tuple[ModelTerm, ...]:
-    """Read the terms off what formulaic has learned, a `formulaic.ModelSpec`."""
+def terms_of_spec(spec: Any, written: Callable[[Any], str] = str) -> tuple[ModelTerm, ...]:
+    """Read the terms off what formulaic has learned, a `formulaic.ModelSpec`.
+
+    `written` gives the name of one of its terms.
+    """
     codings = {factor.expr: state for factor, state in spec.factor_contrasts.items()}
     return tuple(
-        _term(str(term), [_Part.of(own) for own in scoped], list(columns), codings)
+        ModelTerm(INTERCEPT, (), np.ones((1, 1)))
+        if str(term) == INTERCEPT
+        else _term(written(term), [_Part.of(own) for own in scoped], list(columns), codings)
         for term, scoped, columns in spec.structure
     )
 
@@ -108,8 +117,6 @@ class _Part:
 def _term(
     name: str, parts: Sequence[_Part], columns: Sequence[str], codings: Mapping[str, Any]
 ) -> ModelTerm:
-    if name == INTERCEPT:
-        return ModelTerm(name, (), np.ones((1, 1)))
     if not parts:  # the terms before it span it
         return ModelTerm(name, (), np.empty((0, 0)))
     uses: dict[str, list[bool]] = {}

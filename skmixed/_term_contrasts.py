@@ -18,15 +18,15 @@ from scipy.linalg import block_diag, qr
 from skmixed._crossprod import CrossProducts, sum_of_rows
 from skmixed._design import Model
 from skmixed._estimable import Dependence
-from skmixed._rank import total_around
-from skmixed._term_coding import INTERCEPT, ModelTerm
+from skmixed._frame import RANK_TOLERANCE
+from skmixed._term_coding import ModelTerm
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
-# Share of a column's length that rounding leaves of it, where it depends on others. X's
-# columns are independent by more than 1e-6.
-DEPENDENT = 1e-8
+# Share of a column's length up to which what is left of it is rounding, since it depends
+# on others. The kept columns of X are independent by more than `RANK_TOLERANCE`.
+DEPENDENT = RANK_TOLERANCE / 10
 
 
 def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[str, FloatArray]:
@@ -41,11 +41,11 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
     lengths = _lengths(swept, terms)
     stops = np.cumsum([term.n_indicators for term in terms])
     places = [np.arange(stop - t.n_indicators, stop) for t, stop in zip(terms, stops, strict=True)]
-    if sum(term.name != INTERCEPT for term in terms) == 1:
+    if sum(not term.is_intercept for term in terms) == 1:
         kind = 1  # one hypothesis by any type, which lmerTest divides into rows so
     out = {}
     for k, term in enumerate(terms):
-        if term.name == INTERCEPT:
+        if term.is_intercept:
             continue
         is_behind = [other.contains(term) for other in terms]
         others = [j for j in range(len(terms)) if j != k and not is_behind[j]]
@@ -62,19 +62,13 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
 def root_of_rows(stats: CrossProducts, model: Model, kept: tuple[int, ...]) -> FloatArray:
     """Return R with R'R = X'X over the rows, each counted once, (n_kept, n_fixed).
 
-    From the centered products: large means cost no digits.
+    From the triangular factor of the rows, which has the means in its first row alone:
+    they cost no digits.
     """
     plain = replace(stats, total=sum_of_rows(stats), unweighted=None)
-    center = plain.mean if model.has_intercept else np.zeros_like(plain.center)
-    center[0] = 0.0  # of the ones
     used = [model.fixed[k] for k in kept]
-    gram = total_around(plain, center)[np.ix_(used, used)]
-    if model.has_intercept:
-        gram[0, 1:] = gram[1:, 0] = 0.0
-    norms = np.sqrt(np.diagonal(gram))
-    root: FloatArray = np.linalg.cholesky(gram / np.outer(norms, norms)).T * norms
-    if model.has_intercept:
-        root[:, 1:] += np.outer(root[:, 0], center[used[1:]])
+    rows = plain.factor_around(np.zeros_like(plain.center))[:, used]
+    root = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
     dependence = Dependence.of(stats, model, kept)
     return root if dependence is None else root @ dependence.rows
 

@@ -220,6 +220,17 @@ def test_numbers_far_from_zero():
     assert_allclose(found.loc["x"], near.loc["x"], rtol=1e-4)
 
 
+def test_terms_have_the_names_of_the_formula():
+    frame = design(np.random.default_rng(8)).assign(flag=lambda d: d["x"] > 0.3)
+    expected = anova(lmer("y ~ a * x + log(x + 9) + flag:x + (1 | g)", frame))
+    names = {"a": "a:1", "x": "1", "flag": "the flag"}
+    other = "y ~ `a:1` * `1` + log(`1` + 9) + `the flag`:`1` + (1 | g)"
+    found = anova(lmer(other, frame.rename(columns=names)))
+    assert list(expected.index) == ["a", "x", "log(x + 9)", "a:x", "flag:x"]
+    assert list(found.index) == ["`a:1`", "1", "log(`1` + 9)", "`a:1`:1", "the flag:1"]
+    assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_several_numeric_columns_in_a_term():
     frame = design(np.random.default_rng(6)).assign(z=lambda d: d["x"] ** 2 - d["x"].mean())
     by_columns = anova(lmer("y ~ a * (poly(x, 2) + poly(z, 2):b) + (1 | g)", frame))

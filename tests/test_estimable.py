@@ -17,7 +17,7 @@ from skmixed import MixedLinearRegressor, lmer
 from skmixed._accumulate import accumulate
 from skmixed._design import Design, Model
 from skmixed._estimable import Dependence
-from skmixed._rank import independent_columns, raw_squares, total_around
+from skmixed._rank import working_columns
 from skmixed.diagnostics import residuals
 from skmixed.exceptions import NotEstimableWarning
 from skmixed.inference import contrast
@@ -34,9 +34,7 @@ def dependence_of(X, *, fit_intercept, weights=None):
     stats = accumulate(Design(columns, np.zeros(len(X)), weights, ()))
     fixed = list(range(int(not fit_intercept), X.shape[1] + 1))
     model = Model(tuple(fixed), (), True)
-    center = stats.center if fit_intercept else np.zeros_like(stats.center)
-    kept = independent_columns(total_around(stats, center), fixed, raw_squares(stats))
-    return Dependence.of(stats, model, kept)
+    return Dependence.of(stats, model, working_columns(stats, model).kept)
 
 
 @settings(max_examples=60, deadline=None)
@@ -83,6 +81,27 @@ def test_constant_columns_of_numbers_that_round():
     assert not found.deviates(rows).any()
     rows[0, 2] += 0.01
     assert found.deviates(rows[:1]).tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_kept_columns_that_nearly_depend_on_each_other(fit_intercept):
+    """The third column is a combination of two that agree to 7 digits."""
+    rng = np.random.default_rng(3)
+    x, rest, other = rng.normal(size=(3, 400))
+    near = x + 1e-7 * rest
+    X = np.column_stack([x, near, other, near - x, other + x])
+    found = dependence_of(X, fit_intercept=fit_intercept)
+    first = int(fit_intercept)
+    assert found.dropped == (first + 3, first + 4)
+    rows = np.column_stack([np.ones((400, first)), X])
+    assert not found.deviates(rows).any()
+    # To the rounding of the values, whatever the coefficients.
+    assert_allclose(rows[:, found.kept] @ found.rows, rows, atol=1e-13)
+    rows[0, -1] += 0.01
+    rows[1, -2] += 1e-6
+    assert found.deviates(rows).nonzero()[0].tolist() == [0, 1]
+    expected = [0, 1] if fit_intercept else list(range(400))
+    assert found.suspects(rows[:, first:]).tolist() == expected
 
 
 def cells():
