@@ -152,12 +152,14 @@ class _Small:
         """Return the lower end."""
         return other if _is_lower(other.value, best.value) else best
 
-    def _run(
-        self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True
-    ) -> Ending:
+    def _run(self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True) -> Ending:
+        if known is not None:
+            self.runs.tell(
+                f"criterion {known.value:.6f}; the search is repeated from another start"
+            )
         if is_scanned and np.isfinite(self.objective.evaluate(start)):
             start = self._scanned_start(start)
-        ending = minimize(
+        return minimize(
             self.objective,
             start,
             tol=self.runs.tol,
@@ -165,8 +167,6 @@ class _Small:
             report=self.runs.report,
             known=np.inf if known is None else known.value,
         )
-        self.runs.tell(f"ended at criterion {ending.value:.6f}")
-        return ending
 
     def _scanned_start(self, start: Lam) -> Lam:
         for _ in range(MOST_ROUNDS):
@@ -246,8 +246,7 @@ class _Small:
         if best.status is not FitStatus.CONVERGED:
             return True
         return any(
-            has_covariances(term.term.term.structure)
-            and term.size > 1
+            term.size > 1
             and not lam.any(axis=0).all()
             and self._effective_levels(term) <= FEW_LEVELS
             for term, lam in zip(self.objective.system.terms, best.lam, strict=True)

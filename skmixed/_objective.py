@@ -14,11 +14,17 @@ from skmixed._dense_factor import (
 from skmixed._dense_system import DenseSystem
 from skmixed._factorize import Factorization, factorize
 from skmixed._local_model import LocalModel
+from skmixed._pinned import Profiled
 from skmixed._trust_region import Lam, Point
 
 # Differences of the criterion below this share of it are rounding, and what of a
 # predicted gain can matter: an estimate is off by the root of it, in standard errors.
 ROUNDING, RESOLUTION = 1e-13, 2e-15
+
+
+# Parameters up to which the observed second derivatives, a factorization's cost each,
+# are taken where average information does badly; beyond, what the steps teach of them.
+FEW_PARAMETERS = 20
 
 
 class Objective(Protocol):
@@ -69,7 +75,15 @@ class BlockedObjective:
         return value if np.isfinite(value) else np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:
-        return self.model.point(self.latest, value, is_slow=is_slow)
+        model: LocalModel = self.model
+        if is_slow and self.n_parameters <= FEW_PARAMETERS:
+            model = Profiled()
+        return model.point(self.latest, value, is_slow=is_slow)
+
+    @property
+    def n_parameters(self) -> int:
+        """Count θ."""
+        return sum(t.term.structure.n_theta(t.size) for _, t in self.blocks.terms)
 
     def noise(self, value: float) -> float:
         squares = float(self.blocks.core[-1, -1]) / self.latest.residual_squares

@@ -26,6 +26,9 @@ SLOW, FALLING = 0.02, 0.98
 # A step that fails although its predicted gain is no more than a few times the rounding
 # of the criterion fails by that rounding.
 FEW_NOISES = 4.0
+# Steps that together have to gain more than this, or the search has ended: in nearly flat
+# valleys a model hardly predicts anything.
+STALL_STEPS, STALLED = 10, 1e-7
 # A failed step is shortened by no less and no more than these factors.
 SHRINK = 0.02, 0.5
 # Share of a predicted gain that is no difference.
@@ -33,6 +36,8 @@ ALIKE = 0.01
 # Times the predicted gain of an unrestricted step that may remain, and the least gain
 # for which another optimum is looked for.
 REMAINS, MATTERS = 5.0, 1e-5
+# Steps by which a repeated search is lower, or is given up.
+PATIENCE = 8
 # Radius, in units of the metric, below which no step changes the criterion.
 SHORTEST = 1e-12
 
@@ -101,6 +106,7 @@ class _Descent:
         self.known = known
         self.is_slow = False
         self.n_iter = 0
+        self.milestone = np.inf
 
     def run(self, start: Lam) -> Ending:
         value = self.objective.evaluate(start)
@@ -113,6 +119,8 @@ class _Descent:
         while not self.objective.is_exact_fit:
             if self.n_iter == self.max_iter or not point.is_usable:
                 return self._end_at(point, FitStatus.MAX_ITER)
+            if self._has_stalled(point.value):
+                return self._end_at(point, FitStatus.CONVERGED)
             self.n_iter += 1
             step, length, is_interior = point.step(radius)
             radius = max(1.0, length) if np.isinf(radius) else radius
@@ -122,7 +130,7 @@ class _Descent:
             self.is_slow = self.is_slow or SLOW < rate < FALLING
             if is_interior and self._is_last(point, expected, rate):
                 return self._last_step(point, lam)
-            if is_interior and point.value - REMAINS * expected > self.known - MATTERS:
+            if self._is_beaten(point.value, expected, is_interior=is_interior):
                 return self._end_at(point, FitStatus.CONVERGED)
             trial = vanish(point.lam, lam) if may_vanish else lam
             actual = point.value - self.objective.evaluate(trial)
@@ -155,6 +163,20 @@ class _Descent:
         """
         rate = 1.0 if self.is_slow else min(1.0, rate)
         return expected * rate <= max(self.tol, self.objective.resolution(point.value))
+
+    def _is_beaten(self, value: float, expected: float, *, is_interior: bool) -> bool:
+        """Whether the run will not end lower than another one."""
+        if value < self.known - MATTERS:
+            return False
+        is_near = is_interior and value - REMAINS * expected > self.known - MATTERS
+        return is_near or self.n_iter > PATIENCE
+
+    def _has_stalled(self, value: float) -> bool:
+        """Whether the last steps together gained nothing that matters."""
+        if self.n_iter % STALL_STEPS:
+            return False
+        gained, self.milestone = self.milestone - value, value
+        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
 
     def _is_like(self, point: Point, trial: Lam, expected: float) -> bool:
         """Whether the model sees no difference between a step and what vanishes after it."""

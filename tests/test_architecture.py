@@ -30,12 +30,14 @@ KERNEL_LAYERS = [
     ["_start", "_solution", "_trust_region", "_prediction_variance"],
     ["_given_fixed", "_posterior"],
     ["_updated_slopes"],
-    ["_local_model"],
-    ["_identify"],
+    ["_dense_system"],
+    ["_local_model", "_dense_factor", "_pinned"],
+    ["_identify", "_objective", "_scale_scan"],
     ["_optimize"],
+    ["_multistart"],
     ["_krylov_search", "_krylov_rows"],
     ["_iterative"],
-    ["_estimate", "_pinned"],
+    ["_estimate"],
     ["_profile", "_one_way"],
 ]
 LAYERS = [
