@@ -3,7 +3,7 @@
 A linear function l'β is estimable if l is in the row space of X: then it is the same
 for all solutions of the normal equations (Searle, 1971, Linear Models, section 5.4).
 With the kept columns X_k and the dropped ones X_d = X_k A, that is l_d = A'l_k. The
-test needs cross-products alone, and for a row of l the size of A in operations.
+test needs a triangular factor of the rows, and for a row of l the size of A in operations.
 """
 
 from dataclasses import dataclass

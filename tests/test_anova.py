@@ -220,6 +220,18 @@ def test_numbers_far_from_zero():
     assert_allclose(found.loc["x"], near.loc["x"], rtol=1e-4)
 
 
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_columns_that_nearly_depend_on_each_other(kind, ddf):
+    """Less x and in units of its own, a column that agrees with x to 8 digits is any other."""
+    frame = design(np.random.default_rng(11)).assign(z=lambda d: d["x"] + 5e-9 * d["y"] ** 2)
+    frame["rest"] = (frame["z"] - frame["x"]) / 5e-9
+    expected = anova(lmer("y ~ x + rest + a + (1 | g)", frame), None, ddf, type=kind)
+    found = anova(lmer("y ~ x + z + a + (1 | g)", frame), None, ddf, type=kind)
+    # 8 of 16 digits of what is left of the column are its rounding.
+    assert_allclose(found.loc[["z", "a"]], expected.loc[["rest", "a"]], rtol=1e-5)
+
+
 def test_terms_have_the_names_of_the_formula():
     frame = design(np.random.default_rng(8)).assign(flag=lambda d: d["x"] > 0.3)
     expected = anova(lmer("y ~ a * x + log(x + 9) + flag:x + (1 | g)", frame))
