@@ -109,6 +109,24 @@ def multistart(
     return _Large(at_zero, runs).search(start)
 
 
+def lowest(at_zero: Factorization, start: Lam, *, tol: float, max_iter: int) -> float:
+    """Return the lowest criterion that a search from any of the starts ends at.
+
+    From the moments at Λ = 0, from 0 and I themselves, and from the moments within
+    groups: several searches' cost. The parameters are those of `multistart`.
+    """
+    runs = _Runs(tol, max_iter, None)
+    if is_small(at_zero.blocks):
+        small = _Small(at_zero, runs)
+        starts = [start, zero_lam(small.blocks), _identity(small.blocks)]
+        ends = [small.run(own).value for own in starts]
+        return min([*ends, small.run(small.within_start(), is_scanned=False).value])
+    large = _Large(at_zero, runs)
+    within = large.within_start()
+    starts = [start, zero_lam(large.blocks), *([] if within is None else [within])]
+    return min(large.run(own).value for own in starts)
+
+
 @dataclass(frozen=True)
 class _Runs:
     """How each run is made."""
@@ -133,14 +151,19 @@ class _Small:
 
     def search(self, start: Lam) -> Search:
         """Search from the moments, and from where a lower optimum may be."""
-        best = self._run(start)
+        best = self.run(start)
         best = self._without_gain_along_scales(best)
+        if _n_theta(self.blocks) == 1:  # the scan has been over all there is
+            return self._found(best)
         if _is_lower(self.at_zero_value, best.value):
-            best = self._better(best, self._run(zero_lam(self.blocks), best))
+            best = _better(best, self.run(zero_lam(self.blocks), best))
         if self.has_other_valley and not _is_identity(start):
-            best = self._better(best, self._run(_identity(self.blocks), best))
+            best = _better(best, self.run(_identity(self.blocks), best))
         if self.has_other_valley or self._is_doubtful(best):
-            best = self._better(best, self._run(self._within_start(), best, is_scanned=False))
+            best = _better(best, self.run(self.within_start(), best, is_scanned=False))
+        return self._found(best)
+
+    def _found(self, best: Ending) -> Search:
         return Search(
             factorize(self.blocks, best.lam, reuse=self.at_zero),
             best.status,
@@ -148,11 +171,7 @@ class _Small:
             self.objective.n_factorizations + 2,
         )
 
-    def _better(self, best: Ending, other: Ending) -> Ending:
-        """Return the lower end."""
-        return other if _is_lower(other.value, best.value) else best
-
-    def _run(self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True) -> Ending:
+    def run(self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True) -> Ending:
         if known is not None:
             self.runs.tell(
                 f"criterion {known.value:.6f}; the search is repeated from another start"
@@ -186,7 +205,7 @@ class _Small:
             moved = self._scanned(best.lam, gain=LEFT * max(1.0, abs(best.value)), by_column=True)
             if moved is best.lam:
                 return best
-            ending = self._better(best, self._run(moved, is_scanned=False))
+            ending = _better(best, self.run(moved, is_scanned=False))
             if ending is best:
                 return best
             best = ending
@@ -226,7 +245,7 @@ class _Small:
         self.objective.evaluate(factor.lam)
         return None
 
-    def _within_start(self) -> Lam:
+    def within_start(self) -> Lam:
         """Return the moments of the effects where they are taken as fixed."""
         system = self.objective.system
         value = self.objective.evaluate(tuple(WITHIN * term.white for term in system.terms))
@@ -274,11 +293,11 @@ class _Large:
         """Search from the best of the starts."""
         is_one = len(self.blocks.terms) == 1 and _n_theta(self.blocks) == 1
         starts = self._valleys() if is_one else [self._best_start(start)]
-        best = self._run(starts[0])
+        best = self.run(starts[0])
         for other in starts[1:]:
-            best = self._better(best, self._run(other))
+            best = _better(best, self.run(other))
         if best.status is FitStatus.CONVERGED and _is_lower(self.at_zero_value, best.value):
-            best = self._better(best, self._run(zero_lam(self.blocks)))
+            best = _better(best, self.run(zero_lam(self.blocks)))
         if self.objective.latest.lam is not best.lam:
             self.objective.evaluate(best.lam)
         return Search(
@@ -297,14 +316,14 @@ class _Large:
     def _best_start(self, start: Lam) -> Lam:
         """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
         value = self.objective.evaluate(start)
-        within = self._within_start()
+        within = self.within_start()
         if within is None:
             return start
         other = self.objective.evaluate(within)
         self.runs.tell(f"starts: criterion {value:.6f} from the moments, {other:.6f} within groups")
         return within if other < value else start
 
-    def _within_start(self) -> Lam | None:
+    def within_start(self) -> Lam | None:
         blocks = self.blocks
         if not np.isfinite(self.objective.evaluate(_free(blocks))):
             return None
@@ -318,7 +337,7 @@ class _Large:
                 out[term.index] = nearest_factor(term.term.structure, mean)
         return tuple(out[k] for k in sorted(out))
 
-    def _run(self, start: Lam) -> Ending:
+    def run(self, start: Lam) -> Ending:
         self.objective.model = AverageInformation()
         return minimize(
             self.objective,
@@ -328,9 +347,13 @@ class _Large:
             report=self.runs.report,
         )
 
-    def _better(self, best: Ending, other: Ending) -> Ending:
-        is_lower = _is_lower(other.value, best.value)
-        return other if is_lower and other.status is FitStatus.CONVERGED else best
+
+def _better(best: Ending, other: Ending) -> Ending:
+    """Return the lower end; one that has not converged only for another such."""
+    open_end = FitStatus.MAX_ITER
+    if not _is_lower(other.value, best.value):
+        return best
+    return best if other.status is open_end and best.status is not open_end else other
 
 
 def _is_lower(value: float, other: float) -> bool:

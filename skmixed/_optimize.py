@@ -86,7 +86,7 @@ def minimize(
     report : callable, optional
         Called with one line per step.
     known : float
-        Value of another end: the run is left where it cannot become lower.
+        Value of another end: the run is left, not converged, where it will not end lower.
     """
     return _Descent(objective, tol, max_iter, report, known).run(start)
 
@@ -117,10 +117,8 @@ class _Descent:
         radius = np.inf
         may_vanish, before, trial = True, np.inf, start
         while not self.objective.is_exact_fit:
-            if self.n_iter == self.max_iter or not point.is_usable:
-                return self._end_at(point, FitStatus.MAX_ITER)
-            if self._has_stalled(point.value):
-                return self._end_at(point, FitStatus.CONVERGED)
+            if (over := self._over(point)) is not None:
+                return self._end_at(point, over)
             self.n_iter += 1
             step, length, is_interior = point.step(radius)
             radius = max(1.0, length) if np.isinf(radius) else radius
@@ -130,8 +128,8 @@ class _Descent:
             self.is_slow = self.is_slow or SLOW < rate < FALLING
             if is_interior and self._is_last(point, expected, rate):
                 return self._last_step(point, lam)
-            if self._is_beaten(point.value, expected, is_interior=is_interior):
-                return self._end_at(point, FitStatus.CONVERGED)
+            if self._is_beaten(point.value, expected if is_interior else np.inf):
+                return self._end_at(point, FitStatus.MAX_ITER)
             trial = vanish(point.lam, lam) if may_vanish else lam
             actual = point.value - self.objective.evaluate(trial)
             self._tell(point, radius, expected, actual)
@@ -164,12 +162,17 @@ class _Descent:
         rate = 1.0 if self.is_slow else min(1.0, rate)
         return expected * rate <= max(self.tol, self.objective.resolution(point.value))
 
-    def _is_beaten(self, value: float, expected: float, *, is_interior: bool) -> bool:
+    def _is_beaten(self, value: float, expected: float) -> bool:
         """Whether the run will not end lower than another one."""
         if value < self.known - MATTERS:
             return False
-        is_near = is_interior and value - REMAINS * expected > self.known - MATTERS
-        return is_near or self.n_iter > PATIENCE
+        return value - REMAINS * expected > self.known - MATTERS or self.n_iter > PATIENCE
+
+    def _over(self, point: Point) -> FitStatus | None:
+        """Return how the run ends without another step, if it does."""
+        if self.n_iter == self.max_iter or not point.is_usable:
+            return FitStatus.MAX_ITER
+        return FitStatus.CONVERGED if self._has_stalled(point.value) else None
 
     def _has_stalled(self, value: float) -> bool:
         """Whether the last steps together gained nothing that matters."""

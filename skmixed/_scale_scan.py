@@ -30,6 +30,8 @@ REFINEMENTS = 3
 NOTHING = 1e-13
 # Two valleys are one where no point between them is higher by this.
 RIDGE = 1e-3
+# Difference of the criterion that is none, where it is flat to the upper end.
+FLAT = 1e-6
 # Groups of like D whose products are summed, at most; D differs by a tenth of its range's
 # log at 100 groups over 10 powers of ten, and is exact where there are no more values.
 MOST_POOLS = 100
@@ -59,7 +61,7 @@ class Profile(Protocol):
         """Return D: effects are free from c of 1/D on; at least one, all positive."""
 
     def values(self, ratios: FloatArray) -> FloatArray:
-        """Return the criterion at each c; inf where rounding leaves nothing of r²."""
+        """Return the criterion at each c; inf where rounding leaves too little of r²."""
 
 
 def valleys(profile: Profile) -> list[Valley]:
@@ -68,8 +70,14 @@ def valleys(profile: Profile) -> list[Valley]:
     values = profile.values(np.concatenate([[0.0], np.exp(grid)]))
     around = np.concatenate([[np.inf], values, [np.inf]])
     lowest = np.flatnonzero((values < around[2:]) & (values <= around[:-2]) & (values < np.inf))
-    apart = _apart(values, lowest)
+    apart = [_before_plateau(values, k) for k in _apart(values, lowest)]
     return sorted((_refined(profile, grid, values, k) for k in apart), key=lambda v: v.value)
+
+
+def _least_squares(blocks: Blocks, total: float) -> float:
+    """Return the r² from which on rounding, of a difference from y'y, hides no ridge."""
+    rounding = 4.0 * float(np.finfo(float).eps) * max(blocks.dof, 1) * total
+    return max(blocks.floor, rounding / RIDGE)
 
 
 def _grid(eigenvalues: FloatArray) -> FloatArray:
@@ -89,6 +97,13 @@ def _apart(values: FloatArray, lowest: IntArray) -> list[int]:
         else:
             kept.append(k)
     return kept
+
+
+def _before_plateau(values: FloatArray, k: int) -> int:
+    """Return the first point from which on the criterion is as low as at the upper end."""
+    if k < len(values) - 1:
+        return k
+    return int(np.flatnonzero(values > values[k] + FLAT)[-1]) + 1
 
 
 def _refined(profile: Profile, grid: FloatArray, values: FloatArray, k: int) -> Valley:
@@ -164,7 +179,7 @@ class EffectsProfile:
         squares = factor.residual_squares - taken
         logs = np.log1p(np.multiply.outer(self.of_logdet, ratios)).sum(axis=0)
         logs -= float(np.log1p(now * self.of_logdet).sum())
-        is_defined = squares > blocks.floor
+        is_defined = squares > _least_squares(blocks, float(factor.products[-1, -1]))
         ratio = np.where(is_defined, squares, 1.0) / factor.residual_squares
         out = factor.value + logs + max(blocks.dof, 1) * np.log(ratio)
         return np.where(is_defined, out, np.inf)
@@ -247,7 +262,7 @@ class VarianceProfile:
             logdet_x += np.log(pivot)
             left[j + 1 :, j + 1 :] -= (left[j + 1 :, j] / pivot)[:, None] * left[j, j + 1 :]
         squares = left[p, p] * self.lengths[p] ** 2
-        is_defined &= squares > blocks.floor
+        is_defined &= squares > _least_squares(blocks, float(blocks.core[-1, -1]))
         dof = max(blocks.dof, 1)
         out = self.counts @ np.log1p(grown) - blocks.sum_log_weights
         out += dof * (1.0 + np.log(2.0 * np.pi * np.where(is_defined, squares, 1.0) / dof))

@@ -36,6 +36,7 @@ def test_the_boundary_is_an_optimum_with_a_slope_inwards():
     assert "has rank 0 of 1" in str(found)
 
 
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
 def test_a_search_that_stops_early_is_told():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"x": rng.normal(size=80), "g": rng.integers(0, 9, 80)})
@@ -51,11 +52,10 @@ def test_a_search_that_stops_early_is_told():
 def test_a_combination_that_is_hardly_determined_is_told():
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({"g": np.arange(60)})
-    # One row a group: the two variances are told apart by the weights alone. The criterion
-    # is flat to rounding further on, so that the search is stopped before.
+    # One row a group: the two variances are told apart by the weights alone.
     weights = 1.0 + 1e-2 * rng.normal(size=60)
-    model = MixedLinearRegressor("g", max_iter=12)
-    with pytest.warns(IdentifiabilityWarning), pytest.warns(ConvergenceWarning):
+    model = MixedLinearRegressor("g")
+    with pytest.warns(IdentifiabilityWarning):
         model.fit(frame, rng.normal(size=60), sample_weight=weights)
     found = convergence(model)
     assert not found.is_determined

@@ -263,10 +263,12 @@ def test_a_better_optimum_than_a_singular_one_is_found(covariance, seed):
 
 
 def test_the_second_search_is_reported(capsys):
-    y = np.tile([1.0, -1.0, 3.0], 4)
-    X = pd.DataFrame({"g": np.repeat(np.arange(4), 3)})
+    # Slopes without variance in four groups: the covariance ends without full rank.
+    x = np.tile([1.0, 2.0, 4.0], 4)
+    y = x + np.repeat([1.0, -1.0, 3.0, 0.0], 3) + np.tile([0.1, -0.2, 0.1], 4)
+    X = pd.DataFrame({"x": x, "g": np.repeat(np.arange(4), 3)})
     with pytest.warns(SingularFitWarning):
-        MixedLinearRegressor("g", verbose=1).fit(X, y)
+        MixedLinearRegressor("g", random_slopes="x", verbose=1).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     (place,) = (k for k, line in enumerate(lines) if "repeated from another start" in line)
     assert lines[place + 1].startswith("[skmixed] step 1: ")

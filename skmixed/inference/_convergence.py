@@ -8,9 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._covariance import gradient_matrix
+from skmixed._criterion import criterion
 from skmixed._encode import Encoder
-from skmixed._fitted import fitted
+from skmixed._factorize import factorize, zero_lam
+from skmixed._fitted import Fitted, fitted
 from skmixed._information import Chart, Information, TermChart, information
+from skmixed._moments import moments
+from skmixed._multistart import lowest
+from skmixed._start import moment_start
 from skmixed._threads import single_threaded_blas
 
 FloatArray = NDArray[np.float64]
@@ -18,6 +23,10 @@ FloatArray = NDArray[np.float64]
 # The expected gain of a further step below which a point is an optimum: an
 # estimate is then off by at most the root of it, in standard errors.
 NEGLIGIBLE = 1e-6
+# Of the searches from other starts.
+TOLERANCE, MAX_ITER = 1e-10, 200
+# Difference of the criterion for which another end is a better one.
+LOWER = 1e-5
 # Eigenvalues of the information in standard units below which a combination of
 # parameters is practically undetermined.
 FLAT = 1e-6
@@ -43,6 +52,9 @@ class Convergence:
         covariance of ``size``, and ``slope``, the least slope of the criterion
         into the directions in which the covariance is 0 (NaN: full rank). At an
         optimum no slope is negative.
+    elsewhere : float
+        How much lower the best end of searches from other starts is; NaN after an
+        iterative fit, and where there is nothing to search for.
     eigenvalues : ndarray
         Of the observed information on the variance parameters, scaled to a unit
         diagonal, ascending: near 0 where a combination of them is hardly
@@ -55,13 +67,24 @@ class Convergence:
     gradient_norm: float
     expected_gain: float
     boundary: pd.DataFrame
+    elsewhere: float
     eigenvalues: FloatArray
 
     @property
     def is_optimum(self) -> bool:
+        """Whether no step promises a gain, and no other start ends lower."""
+        return self.is_stationary and not self.has_lower_end
+
+    @property
+    def is_stationary(self) -> bool:
         """Whether no step promises a gain, inside or off the boundary."""
         slopes = self.boundary["slope"].dropna()
         return bool(self.expected_gain < NEGLIGIBLE and (slopes > -NEGLIGIBLE).all())
+
+    @property
+    def has_lower_end(self) -> bool:
+        """Whether a search from another start ends lower."""
+        return bool(self.elsewhere > LOWER)
 
     @property
     def is_determined(self) -> bool:
@@ -84,16 +107,22 @@ class Convergence:
         if len(self.eigenvalues):
             low, high = self.eigenvalues[[0, -1]]
             lines.append(f"Information, eigenvalues: {low:.2g} to {high:.2g}.")
-        lines.append(
-            "This is an optimum."
-            if self.is_optimum
-            else "This is not an optimum: fit again with a larger max_iter or a smaller tol."
-        )
+        lines.append(self._verdict())
         if not self.is_determined:
             lines.append("Some combination of the variance parameters is hardly determined.")
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _verdict(self) -> str:
+        if not self.is_stationary:
+            return "This is not an optimum: fit again with a larger max_iter or a smaller tol."
+        if self.has_lower_end:
+            return (
+                "This is an optimum, but not the best one: from another start the criterion "
+                f"ends lower by {self.elsewhere:.3g}."
+            )
+        return "This is an optimum."
 
 
 def convergence(model: Any) -> Convergence:
@@ -120,8 +149,8 @@ def convergence(model: Any) -> Convergence:
     On the boundary, where a covariance Σ lacks rank, an optimum has a gradient G
     in Σ with GΣ = 0 and G positive semidefinite on the null space of Σ (for
     independent coefficients: no negative entry; for equal variances: no negative
-    trace). Costs one gradient and one observed information, which are computed
-    anew from the cross-products.
+    trace). Costs one gradient, one observed information and some four searches from
+    other starts, all anew from the cross-products.
 
     Examples
     --------
@@ -138,6 +167,7 @@ def convergence(model: Any) -> Convergence:
         info = information(view.factorization)
         chart = Chart.of(info)
         hessian = chart.hessian(info)
+        elsewhere = _elsewhere(view)
     gradient = chart.with_sigma @ info.gradient
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
@@ -150,8 +180,20 @@ def convergence(model: Any) -> Convergence:
         gradient_norm=float(np.linalg.norm(standard)),
         expected_gain=float(0.5 * (standard[keep] ** 2 / values[keep]).sum()),
         boundary=_boundary(view.encoder, chart, info),
+        elsewhere=elsewhere,
         eigenvalues=values if chart.terms else np.empty(0),
     )
+
+
+def _elsewhere(view: Fitted) -> float:
+    """Return by how much a search from another start ends lower."""
+    blocks = view.factorization.blocks
+    if not blocks.stages or view.factorization.is_exact_fit or view.estimate.solver != "exact":
+        return np.nan
+    at_zero = factorize(blocks, zero_lam(blocks))
+    start = moment_start(at_zero, moments(at_zero))
+    found = lowest(at_zero, start, tol=TOLERANCE, max_iter=MAX_ITER)
+    return max(criterion(view.factorization) - found, 0.0)
 
 
 def _boundary(encoder: Encoder, chart: Chart, info: Information) -> pd.DataFrame:
