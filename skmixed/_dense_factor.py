@@ -143,17 +143,18 @@ class Projections:
     effects: FloatArray
 
 
-def second_order_dense(factor: DenseFactor, projections: Projections) -> Point:
-    """Model the criterion to second order in steps of the terms' Λ, exactly.
+def second_order_dense(factor: DenseFactor, projections: Projections, *, is_exact: bool) -> Point:
+    """Model the criterion to second order in steps of the terms' Λ.
 
     With V_i = ZΣ_iZ' for the directions Σ_i of Σ that go with the steps,
 
         ∂d = tr(PV_i) − y'PV_iPy/σ²
         ∂²d = −tr(PV_iPV_j) + 2 y'PV_iPV_jPy/σ² − (y'PV_iPy)(y'PV_jPy)/(νσ⁴)
 
-    and the curvature of Λ → ΛΛ'; for ML V⁻¹ takes the place of P in the traces. The
-    metric is the expected information at a given σ², tr(PV_iPV_j), positive
-    semidefinite to rounding.
+    and the curvature of Λ → ΛΛ'; for ML V⁻¹ takes the place of P in the traces. Unless
+    `is_exact`, the average information takes their place, y'PV_iPV_jPy/σ² for the first
+    two: from afar the better guide, nearly convex. The metric is the expected information
+    at a given σ², tr(PV_iPV_j), positive semidefinite to rounding.
     """
     system, rho, q_trace = factor.system, projections.effects, projections.traces
     sigma2 = factor.residual_squares / max(system.blocks.dof, 1)
@@ -176,7 +177,8 @@ def second_order_dense(factor: DenseFactor, projections: Projections) -> Point:
     traces, variates = _information(factor, directions, q_trace, rho)
     quadratic = variates @ (projections.products @ variates.T) / sigma2
     first = variates @ rho / sigma2
-    quadratic -= 0.5 * np.outer(first, first) / max(system.blocks.dof, 1)
+    profiled = 0.5 * np.outer(first, first) / max(system.blocks.dof, 1)
+    quadratic -= profiled
     bend = scipy.linalg.block_diag(*bends)
     size_of_bend = scipy.linalg.block_diag(*(absolute(own) for own in bends))
     return Point(
@@ -184,7 +186,7 @@ def second_order_dense(factor: DenseFactor, projections: Projections) -> Point:
         value=factor.value,
         basis=tuple(charts),
         gradient=np.concatenate(gradients),
-        hessian=2.0 * quadratic - traces + bend,
+        hessian=(2.0 * quadratic - traces if is_exact else quadratic - profiled) + bend,
         metric=traces + size_of_bend,
     )
 

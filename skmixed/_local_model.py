@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 from skmixed._coordinates import TermBlock
 from skmixed._criterion import Derivatives, criterion, derivatives
 from skmixed._factorize import Factorization
+from skmixed._pinned import Profiled
 from skmixed._trust_region import Point, absolute
 
 FloatArray = NDArray[np.float64]
 
+# Parameters up to which the observed second derivatives, a factorization's cost each,
+# are taken where average information does badly; beyond, what the steps teach of them.
+FEW_PARAMETERS = 20
 # A secant update whose denominator is a smaller share is left out.
 SKIP = 1e-8
 
@@ -38,7 +42,11 @@ class LocalModel(Protocol):
 
 
 class AverageInformation:
-    """The criterion, with what the steps have taught of its second derivatives."""
+    """The criterion, by average information as long as that does well.
+
+    Then by the observed second derivatives, or, of many parameters, by what the steps
+    have taught of them.
+    """
 
     def __init__(self) -> None:
         self.secant: Secant | None = None
@@ -47,6 +55,9 @@ class AverageInformation:
         return criterion(factorization)
 
     def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
+        n_parameters = sum(t.term.structure.n_theta(t.size) for _, t in factorization.blocks.terms)
+        if is_slow and n_parameters <= FEW_PARAMETERS:
+            return Profiled().point(factorization, value, is_slow=True)
         with np.errstate(all="ignore"):
             d = derivatives(factorization)
         sigma = all_entries(factorization)

@@ -14,17 +14,11 @@ from skmixed._dense_factor import (
 from skmixed._dense_system import DenseSystem
 from skmixed._factorize import Factorization, factorize
 from skmixed._local_model import LocalModel
-from skmixed._pinned import Profiled
 from skmixed._trust_region import Lam, Point
 
 # Differences of the criterion below this share of it are rounding, and what of a
 # predicted gain can matter: an estimate is off by the root of it, in standard errors.
 ROUNDING, RESOLUTION = 1e-13, 2e-15
-
-
-# Parameters up to which the observed second derivatives, a factorization's cost each,
-# are taken where average information does badly; beyond, what the steps teach of them.
-FEW_PARAMETERS = 20
 
 
 class Objective(Protocol):
@@ -38,7 +32,10 @@ class Objective(Protocol):
     n_factorizations: int
 
     def evaluate(self, lam: Lam) -> float:
-        """Factor at Λ and return the function; inf beyond the data's resolution."""
+        """Factor at Λ and return the function; inf beyond the data's resolution.
+
+        Nothing is done anew where Λ is the one that the latest factor was made from.
+        """
 
     def point(self, value: float, *, is_slow: bool) -> Point:
         """Model the function around the latest Λ; `is_slow` where that has done badly."""
@@ -65,25 +62,18 @@ class BlockedObjective:
         self.n_factorizations = 0
 
     def evaluate(self, lam: Lam) -> float:
-        self.n_factorizations += 1
-        try:
-            with np.errstate(all="ignore"):  # what overflows is inf, and refused
-                self.latest = factorize(self.blocks, lam, reuse=self.latest)
-        except np.linalg.LinAlgError:
-            return np.inf
+        if lam is not self.latest.lam:
+            self.n_factorizations += 1
+            try:
+                with np.errstate(all="ignore"):  # what overflows is inf, and refused
+                    self.latest = factorize(self.blocks, lam, reuse=self.latest)
+            except np.linalg.LinAlgError:
+                return np.inf
         value = self.model.value(self.latest)
         return value if np.isfinite(value) else np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:
-        model: LocalModel = self.model
-        if is_slow and self.n_parameters <= FEW_PARAMETERS:
-            model = Profiled()
-        return model.point(self.latest, value, is_slow=is_slow)
-
-    @property
-    def n_parameters(self) -> int:
-        """Count θ."""
-        return sum(t.term.structure.n_theta(t.size) for _, t in self.blocks.terms)
+        return self.model.point(self.latest, value, is_slow=is_slow)
 
     def noise(self, value: float) -> float:
         squares = float(self.blocks.core[-1, -1]) / self.latest.residual_squares
@@ -122,6 +112,8 @@ class DenseObjective:
         return self._projections
 
     def evaluate(self, lam: Lam) -> float:
+        if self.latest is not None and lam is self.latest.lam:
+            return self._value()
         self.n_factorizations += 1
         self._projections = None
         try:
@@ -129,11 +121,14 @@ class DenseObjective:
                 self.latest = factorize_dense(self.system, lam)
         except np.linalg.LinAlgError:
             return np.inf
-        return self.latest.value if np.isfinite(self.latest.value) else np.inf
+        return self._value()
+
+    def _value(self) -> float:
+        return self.factor.value if np.isfinite(self.factor.value) else np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
         with np.errstate(all="ignore"):
-            return second_order_dense(self.factor, self.projections)
+            return second_order_dense(self.factor, self.projections, is_exact=is_slow)
 
     def noise(self, value: float) -> float:  # noqa: ARG002
         return self.factor.noise

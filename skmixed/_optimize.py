@@ -20,7 +20,9 @@ ACCEPT, GROW = 0.1, 0.75
 VANISHING = 0.5
 # Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
 NOTHING = 1e-8
-# The model is given up for a better one where it gains less than this per step.
+# The model is given up for a better one where a step achieves less than this share of what
+# it predicts, and where it gains less than this per step.
+FAIR = 0.5
 # No less than that where the criterion falls without bound: nothing to learn there.
 SLOW, FALLING = 0.02, 0.98
 # A step that fails although its predicted gain is no more than a few times the rounding
@@ -38,6 +40,8 @@ ALIKE = 0.01
 REMAINS, MATTERS = 5.0, 1e-5
 # Steps by which a repeated search is lower, or is given up.
 PATIENCE = 8
+# Length of a step, in units of the metric, of which a gain that is nothing is the last.
+LONG = 1.0
 # Radius, in units of the metric, below which no step changes the criterion.
 SHORTEST = 1e-12
 
@@ -126,7 +130,7 @@ class _Descent:
             lam = point.moved(step)
             rate = expected / before if 0 < before < np.inf else 1.0
             self.is_slow = self.is_slow or SLOW < rate < FALLING
-            if is_interior and self._is_last(point, expected, rate):
+            if (is_interior or length >= LONG) and self._is_last(point, expected, rate):
                 return self._last_step(point, lam)
             if self._is_beaten(point.value, expected if is_interior else np.inf):
                 return self._end_at(point, FitStatus.MAX_ITER)
@@ -135,6 +139,7 @@ class _Descent:
             self._tell(point, radius, expected, actual)
             noise = self.objective.noise(point.value)
             ratio = (actual + noise) / (expected + noise)
+            self.is_slow = self.is_slow or ratio < FAIR
             if ratio >= ACCEPT:
                 before = expected if is_interior else np.inf
                 point, may_vanish = self._model(point.value - actual), True

@@ -161,9 +161,10 @@ class IdentifiabilityWarning(UserWarning):
     >>> for day in range(3):
     ...     rows = X["Days"] == day
     ...     with warnings.catch_warnings(record=True) as caught:
-    ...         warnings.simplefilter("always", IdentifiabilityWarning)
+    ...         warnings.simplefilter("always")
     ...         model = model.partial_fit(X[rows], y[rows])
-    ...     print(day, "waits for rows" if caught else model.status_)
+    ...     waits = any(w.category is IdentifiabilityWarning for w in caught)
+    ...     print(day, "waits for rows" if waits else model.status_)
     0 waits for rows
     1 waits for rows
     2 The search for the variance components converged.
