@@ -19,6 +19,8 @@ from skmixed._trust_region import Lam, Point
 # Differences of the criterion below this share of it are rounding, and what of a
 # predicted gain can matter: an estimate is off by the root of it, in standard errors.
 ROUNDING, RESOLUTION = 1e-13, 2e-15
+# A gain of no more than a few times the rounding of the criterion may be that.
+FEW_NOISES = 4.0
 
 
 class Objective(Protocol):
@@ -134,7 +136,7 @@ class DenseObjective:
         return self.factor.noise
 
     def resolution(self, value: float) -> float:
-        return self.noise(value)
+        return FEW_NOISES * self.noise(value)
 
     @property
     def is_exact_fit(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._objective import Objective
+from skmixed._objective import FEW_NOISES, Objective
 from skmixed._trust_region import Lam, Point
 from skmixed.exceptions import FitStatus
 
@@ -25,9 +25,6 @@ NOTHING = 1e-8
 FAIR = 0.5
 # No less than that where the criterion falls without bound: nothing to learn there.
 SLOW, FALLING = 0.02, 0.98
-# A step that fails although its predicted gain is no more than a few times the rounding
-# of the criterion fails by that rounding.
-FEW_NOISES = 4.0
 # Steps that together have to gain more than this, or the search has ended: in nearly flat
 # valleys a model hardly predicts anything.
 STALL_STEPS, STALLED = 10, 1e-7
@@ -119,8 +116,8 @@ class _Descent:
             value = self.objective.evaluate(start)
         point = self._model(value)
         radius = np.inf
-        may_vanish, before, trial = True, np.inf, start
-        while not self.objective.is_exact_fit:
+        may_vanish, before, is_exact_fit = True, np.inf, self.objective.is_exact_fit
+        while not is_exact_fit:
             if (over := self._over(point)) is not None:
                 return self._end_at(point, over)
             self.n_iter += 1
@@ -134,14 +131,15 @@ class _Descent:
                 return self._last_step(point, lam)
             if self._is_beaten(point.value, expected if is_interior else np.inf):
                 return self._end_at(point, FitStatus.MAX_ITER)
+            noise = self.objective.noise(point.value)
             trial = vanish(point.lam, lam) if may_vanish else lam
             actual = point.value - self.objective.evaluate(trial)
             self._tell(point, radius, expected, actual)
-            noise = self.objective.noise(point.value)
             ratio = (actual + noise) / (expected + noise)
             self.is_slow = self.is_slow or ratio < FAIR
             if ratio >= ACCEPT:
                 before = expected if is_interior else np.inf
+                is_exact_fit = self.objective.is_exact_fit
                 point, may_vanish = self._model(point.value - actual), True
                 if ratio >= GROW:
                     radius = max(radius, 3.0 * length)
@@ -151,7 +149,7 @@ class _Descent:
                 return self._end_at(point, FitStatus.CONVERGED)
             else:
                 radius = length * _shrinkage(float(point.gradient @ step), actual)
-        return self._end(trial, self.objective.evaluate(trial), FitStatus.EXACT_FIT)
+        return self._end(point.lam, self.objective.evaluate(point.lam), FitStatus.EXACT_FIT)
 
     def _model(self, value: float) -> Point:
         """Model the objective around the latest Λ."""
