@@ -309,6 +309,8 @@ def _join_cells(
     parts: list[sp.csr_array], q: int, r: int, width: int
 ) -> tuple[sp.csr_array, FloatArray]:
     """Join (q·r, …) matrices, the last ending at `width`: cells and (r, n_cells) values."""
+    if not parts:
+        return sp.csr_array((q, width)), np.empty((r, 0))
     n = sum(part.shape[1] for part in parts)
     joined = sp.hstack([sp.csr_array((q * r, width - n)), *parts], format="csr")
     joined.sort_indices()

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from skmixed._blocks import Blocks
 from skmixed._coordinates import TermBlock
 from skmixed._criterion import Derivatives, criterion, derivatives
 from skmixed._factorize import Factorization
@@ -24,9 +25,10 @@ from skmixed._trust_region import Point, absolute
 
 FloatArray = NDArray[np.float64]
 
-# Parameters up to which the observed second derivatives, a factorization's cost each,
-# are taken where average information does badly; beyond, what the steps teach of them.
-FEW_PARAMETERS = 20
+# Parameters, and columns of the core, up to which the observed second derivatives, a
+# factorization's cost each, are taken where average information does badly; beyond, what
+# the steps teach of them.
+FEW_PARAMETERS, SMALL_CORE = 20, 300
 # A secant update whose denominator is a smaller share is left out.
 SKIP = 1e-8
 
@@ -55,8 +57,7 @@ class AverageInformation:
         return criterion(factorization)
 
     def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
-        n_parameters = sum(t.term.structure.n_theta(t.size) for _, t in factorization.blocks.terms)
-        if is_slow and n_parameters <= FEW_PARAMETERS:
+        if is_slow and _is_cheap_to_observe(factorization.blocks):
             return Profiled().point(factorization, value, is_slow=True)
         with np.errstate(all="ignore"):
             d = derivatives(factorization)
@@ -66,6 +67,11 @@ class AverageInformation:
         else:
             self.secant = self.secant.after(sigma, d, learns=is_slow)
         return second_order(factorization, value, d, self.secant.correction)
+
+
+def _is_cheap_to_observe(blocks: Blocks) -> bool:
+    n_parameters = sum(t.term.structure.n_theta(t.size) for _, t in blocks.terms)
+    return n_parameters <= FEW_PARAMETERS and blocks.n_core <= SMALL_CORE
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from skmixed._local_model import AverageInformation
 from skmixed._objective import BlockedObjective, DenseObjective
 from skmixed._optimize import Ending, minimize
 from skmixed._scale_scan import (
-    RIDGE,
     EffectsProfile,
     Valley,
     VarianceProfile,
+    refined,
     valleys,
 )
 from skmixed._start import nearest_factor
@@ -40,9 +40,11 @@ IntArray = NDArray[np.intp]
 
 # Share of the criterion by which an optimum must be lower to be another one.
 BETTER = 1e-10
-# Gain for which a scan's lowest point is worth a factorization before a search, whose
+# Gain for which a scan, and its lowest point, are worth their cost before a search, whose
 # first step gains as much; and after it, where nothing should be left.
 WORTH, LEFT = 0.5, 1e-6
+# What a step of a scan's grid may hide of a valley's depth.
+NEAR = 1.0
 # Gain of a round of scans for which another one is worth it.
 FAR = 10.0
 # Rounds of scans before a search, and of scans and searches after it, at most.
@@ -51,6 +53,10 @@ MOST_ROUNDS = 3
 # searched for twice. Of simulated such fits with 3 to 5 rows a level another optimum was
 # better in one of a hundred with 4 to 8 levels, and in one of a thousand with 10 to 20.
 FEW_LEVELS = 20.0
+# Ratio of variances up to which two starts are taken for the same.
+ALIKE = 4.0
+# Difference of the criterion that pools of like levels may hide.
+POOLED = 0.1
 # Strength at which levels are taken as fixed: their effects keep six digits.
 WITHIN = 1e3
 
@@ -188,6 +194,11 @@ class _Small:
         )
 
     def _scanned_start(self, start: Lam) -> Lam:
+        """Scan the scales before a run, but where a step would gain little."""
+        point = self.objective.point(self.objective.factor.value, is_slow=False)
+        step, _, is_interior = point.step(np.inf) if point.is_usable else (None, 0.0, False)
+        if step is not None and is_interior and point.decrease(step) < WORTH:
+            return start
         for _ in range(MOST_ROUNDS):
             before = self.objective.factor.value
             start = self._scanned(start, gain=WORTH, by_column=False)
@@ -231,12 +242,11 @@ class _Small:
         profile = EffectsProfile.of(
             factor, self.objective.projections, own, np.repeat(shape, term.n_levels)
         )
-        found = [] if profile is None else valleys(profile)
-        self.has_other_valley = self.has_other_valley or len(found) > 1
-        if not found or not found[0].value < factor.value - gain:
+        lowest = None if profile is None else self._lowest(profile)
+        if lowest is None or not lowest.value < factor.value - gain:
             return None
         strengths = strengths.copy()
-        strengths[columns] = np.sqrt(found[0].ratio) * shape
+        strengths[columns] = np.sqrt(lowest.ratio) * shape
         vectors = term.to_white @ factor.bases[k]
         out = list(factor.lam)
         out[k] = term.white @ (vectors * strengths) @ vectors.T
@@ -244,6 +254,17 @@ class _Small:
             return tuple(out)
         self.objective.evaluate(factor.lam)
         return None
+
+    def _lowest(self, profile: EffectsProfile) -> Valley | None:
+        """Return the lowest point, but for the valley that the factor is in by itself."""
+        found = valleys(profile)
+        self.has_other_valley = self.has_other_valley or len(found) > 1
+        elsewhere = [
+            refined(profile, valley)
+            for valley in found
+            if valley.value < profile.factor.value + NEAR and not profile.is_at(valley)
+        ]
+        return min(elsewhere, key=lambda valley: valley.value, default=None)
 
     def within_start(self) -> Lam:
         """Return the moments of the effects where they are taken as fixed."""
@@ -307,19 +328,23 @@ class _Large:
     def _valleys(self) -> list[Lam]:
         """Return the starts of the one variance: the lowest valley, and those as low as it."""
         profile = VarianceProfile.of(self.blocks)
-        found = [Valley(np.inf, 0.0)] if profile is None else valleys(profile)
-        as_low = [v for v in found if v.value <= found[0].value + RIDGE] if found else []
+        found = [] if profile is None else [refined(profile, v) for v in valleys(profile)]
+        least = min((valley.value for valley in found), default=np.inf)
+        as_low = sorted(
+            (valley for valley in found if valley.value <= least + POOLED),
+            key=lambda valley: valley.value,
+        )
         ((_, term),) = self.blocks.terms
         starts: list[Lam] = [(np.sqrt(v.ratio) * np.eye(term.size),) for v in as_low]
         return starts or [_identity(self.blocks)]
 
     def _best_start(self, start: Lam) -> Lam:
         """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
-        value = self.objective.evaluate(start)
         within = self.within_start()
-        if within is None:
+        if within is None or _are_alike(start, within):
             return start
         other = self.objective.evaluate(within)
+        value = self.objective.evaluate(start)
         self.runs.tell(f"starts: criterion {value:.6f} from the moments, {other:.6f} within groups")
         return within if other < value else start
 
@@ -378,8 +403,8 @@ def _free(blocks: Blocks) -> Lam:
 def _scales(term: DenseTerm, *, by_column: bool) -> list[list[int]]:
     """Return the groups of singular columns of Λ to scan.
 
-    All at once, and with `by_column` each by itself, too, where their variances are free;
-    each by itself where they are independent.
+    All at once, and with `by_column` each by itself where their variances are free; each by
+    itself always where they are independent.
     """
     whole, single = [list(range(term.size))], [[a] for a in range(term.size)]
     structure = term.term.term.structure
@@ -387,7 +412,16 @@ def _scales(term: DenseTerm, *, by_column: bool) -> list[list[int]]:
         return whole
     if not has_covariances(structure):
         return single
-    return [*whole, *single] if by_column else whole
+    return single if by_column else whole
+
+
+def _are_alike(first: Lam, second: Lam) -> bool:
+    """Whether the variances of two starts agree within a factor: the same valley's."""
+    for one, other in zip(first, second, strict=True):
+        variances = np.stack([(one**2).sum(axis=1), (other**2).sum(axis=1)])
+        if not (variances.max(axis=0) < ALIKE * variances.min(axis=0)).all():
+            return False
+    return True
 
 
 def _is_identity(lam: Lam) -> bool:

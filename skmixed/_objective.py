@@ -98,6 +98,7 @@ class DenseObjective:
         self.latest: DenseFactor | None = None
         self.n_factorizations = 0
         self._projections: Projections | None = None
+        self._points: dict[bool, Point] = {}
 
     @property
     def factor(self) -> DenseFactor:
@@ -117,7 +118,7 @@ class DenseObjective:
         if self.latest is not None and lam is self.latest.lam:
             return self._value()
         self.n_factorizations += 1
-        self._projections = None
+        self._projections, self._points = None, {}
         try:
             with np.errstate(all="ignore"):
                 self.latest = factorize_dense(self.system, lam)
@@ -129,8 +130,11 @@ class DenseObjective:
         return self.factor.value if np.isfinite(self.factor.value) else np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
-        with np.errstate(all="ignore"):
-            return second_order_dense(self.factor, self.projections, is_exact=is_slow)
+        if is_slow not in self._points:
+            with np.errstate(all="ignore"):
+                point = second_order_dense(self.factor, self.projections, is_exact=is_slow)
+            self._points[is_slow] = point
+        return self._points[is_slow]
 
     def noise(self, value: float) -> float:  # noqa: ARG002
         return self.factor.noise

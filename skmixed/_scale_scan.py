@@ -32,8 +32,8 @@ NOTHING = 1e-13
 RIDGE = 1e-3
 # Difference of the criterion that is none, where it is flat to the upper end.
 FLAT = 1e-6
-# Groups of like D whose products are summed, at most; D differs by a tenth of its range's
-# log at 100 groups over 10 powers of ten, and is exact where there are no more values.
+# Pools of like D whose products are summed. Over two powers of ten D differs by 5 % within
+# one, and the criterion by a square of that.
 MOST_POOLS = 100
 
 
@@ -47,10 +47,13 @@ class Valley:
         The criterion there.
     ratio : float
         c, the factor of the effects' covariance; 0 at the lower end.
+    width : float
+        How far off in log c the lowest point may be.
     """
 
     value: float
     ratio: float
+    width: float
 
 
 class Profile(Protocol):
@@ -65,13 +68,37 @@ class Profile(Protocol):
 
 
 def valleys(profile: Profile) -> list[Valley]:
-    """Find the local minima along c, the lowest first."""
+    """Find the local minima along c, the lowest first, to a step of the grid."""
     grid = _grid(profile.eigenvalues)
     values = profile.values(np.concatenate([[0.0], np.exp(grid)]))
     around = np.concatenate([[np.inf], values, [np.inf]])
     lowest = np.flatnonzero((values < around[2:]) & (values <= around[:-2]) & (values < np.inf))
-    apart = [_before_plateau(values, k) for k in _apart(values, lowest)]
-    return sorted((_refined(profile, grid, values, k) for k in apart), key=lambda v: v.value)
+    found = [_valley(grid, values, _before_plateau(values, k)) for k in _apart(values, lowest)]
+    return sorted(found, key=lambda valley: valley.value)
+
+
+def _valley(grid: FloatArray, values: FloatArray, k: int) -> Valley:
+    """Return the valley at point k, the first of which is 0."""
+    if k == 0:
+        return Valley(float(values[0]), 0.0, 0.0)
+    is_wide = 1 < k < len(values) - 1 and grid[k] - grid[k - 1] > STEP
+    width = WIDE_STEP if is_wide else STEP
+    return Valley(float(values[k]), float(np.exp(grid[k - 1])), width)
+
+
+def refined(profile: Profile, valley: Valley) -> Valley:
+    """Close in on the lowest point of a valley, between its neighbors in the grid."""
+    if not valley.ratio:
+        return valley
+    middle, value, width = float(np.log(valley.ratio)), valley.value, valley.width
+    for _ in range(REFINEMENTS):
+        finer = middle + np.linspace(-width, width, 9)
+        along = profile.values(np.exp(finer))
+        best = int(np.argmin(along))
+        if along[best] < value:
+            middle, value = float(finer[best]), float(along[best])
+        width /= 4.0
+    return Valley(value, float(np.exp(middle)), width)
 
 
 def _least_squares(blocks: Blocks, total: float) -> float:
@@ -104,22 +131,6 @@ def _before_plateau(values: FloatArray, k: int) -> int:
     if k < len(values) - 1:
         return k
     return int(np.flatnonzero(values > values[k] + FLAT)[-1]) + 1
-
-
-def _refined(profile: Profile, grid: FloatArray, values: FloatArray, k: int) -> Valley:
-    """Close in on the lowest point between the neighbors of point k, the first of which is 0."""
-    if k in (0, len(values) - 1):
-        return Valley(float(values[k]), float(np.exp(grid[k - 1])) if k else 0.0)
-    middle, value = float(grid[k - 1]), float(values[k])
-    half_width = STEP if k < 2 else float(grid[k - 1] - grid[k - 2])
-    for _ in range(REFINEMENTS):
-        finer = middle + np.linspace(-half_width, half_width, 9)
-        along = profile.values(np.exp(finer))
-        best = int(np.argmin(along))
-        if along[best] < value:
-            middle, value = float(finer[best]), float(along[best])
-        half_width /= 4.0
-    return Valley(value, float(np.exp(middle)))
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,12 @@ class EffectsProfile:
         if not is_reml:
             of_logdet, _ = _eigen(projections.traces[at], shape, now)
         return EffectsProfile(values, np.maximum(of_logdet, 0.0), h**2, now, factor)
+
+    def is_at(self, valley: Valley) -> bool:
+        """Whether the factor is in a valley, as far as the grid tells."""
+        if not self.now:
+            return valley.ratio == 0.0
+        return bool(valley.ratio) and abs(np.log(valley.ratio)) <= valley.width
 
     def values(self, ratios: FloatArray) -> FloatArray:
         factor, now = self.factor, self.now
@@ -233,20 +250,25 @@ class VarianceProfile:
         """Profile the variance of blocks with one term of one variance."""
         ((factor, term),) = blocks.terms
         stage, q = blocks.stages[0], factor.n_levels
-        both = levels_last(stage.products, q)
-        own = np.einsum("ra,rsq,sb->qab", term.to_block, both[:, stage.random], term.to_block)
-        beside = np.einsum("ra,rmq->qam", term.to_block, both[:, stage.fixed])
-        if term.size > 1:
-            values, vectors = np.linalg.eigh(own)
-            beside = vectors.transpose(0, 2, 1) @ beside
+        own = levels_last(stage.products[:, :, stage.random], q)
+        beside = levels_last(stage.products[:, :, stage.fixed], q)
+        if own.shape[:2] == (1, 1):
+            values, beside = own[0] * term.to_block[0, 0] ** 2, beside * term.to_block[0, 0]
         else:
-            values = own[:, 0]
-        values, beside = values.ravel(), beside.reshape(values.size, -1)
+            own = np.einsum("ra,rsq,sb->qab", term.to_block, own, term.to_block)
+            values, vectors = np.linalg.eigh(own)
+            to_own = np.einsum("ra,qab->brq", term.to_block, vectors)
+            beside = np.einsum("brq,rmq->bmq", to_own, beside)
+            values = values.T
+        rows = np.ascontiguousarray(beside.transpose(1, 0, 2)).reshape(beside.shape[1], -1)
+        values = values.ravel()
         is_free = values > NOTHING * max(float(values.max()), 0.0)
         if not is_free.any():
             return None
+        if not is_free.all():
+            values, rows = values[is_free], rows[:, is_free]
         lengths = np.sqrt(np.maximum(np.diagonal(blocks.core), np.finfo(float).tiny))
-        pools = _pooled(values[is_free], beside[is_free] / lengths)
+        pools = _pooled(values, rows / lengths[:, None])
         return VarianceProfile(*pools, blocks.core / np.outer(lengths, lengths), lengths, blocks)
 
     def values(self, ratios: FloatArray) -> FloatArray:
@@ -269,14 +291,17 @@ class VarianceProfile:
         return np.where(is_defined, out + logdet_x if blocks.reml else out, np.inf)
 
 
-def _pooled(values: FloatArray, rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Sum the outer products of rows of like values: values, counts, sums."""
-    distinct, inverse = np.unique(values, return_inverse=True)
-    if len(distinct) > MOST_POOLS:
-        edges = np.linspace(np.log(distinct[0]), np.log(distinct[-1]), MOST_POOLS + 1)[1:-1]
-        _, inverse = np.unique(np.searchsorted(edges, np.log(values)), return_inverse=True)
-    counts = np.bincount(inverse)
-    order = np.argsort(inverse, kind="stable")
-    parts = np.split(rows[order], np.cumsum(counts)[:-1])
-    sums = np.stack([(part.T @ part).ravel() for part in parts])
-    return np.bincount(inverse, values) / counts, counts.astype(float), sums
+def _pooled(values: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum the outer products of columns of like values: values, counts, sums."""
+    logs = np.log(values)
+    edges = np.linspace(logs.min(), logs.max(), MOST_POOLS + 1)[1:-1]
+    pools = np.searchsorted(edges, logs).astype(np.uint8)  # of which a stable sort is linear
+    order = np.argsort(pools, kind="stable")
+    counts = np.bincount(pools)
+    stops = np.cumsum(counts)
+    used = np.flatnonzero(counts)
+    columns = columns[:, order]
+    parts = (columns[:, stops[k] - counts[k] : stops[k]] for k in used)
+    sums = np.stack([(part @ part.T).ravel() for part in parts])
+    means = np.bincount(pools, values)[used] / counts[used]
+    return means, counts[used].astype(float), sums
