@@ -45,9 +45,9 @@ class Categories:
         return codes
 
 
-def learn_categories(column: Any) -> tuple[Categories, IntArray]:
+def learn_categories(column: Any, name: str = "X") -> tuple[Categories, IntArray]:
     """Learn the categories of a column; return them with the code of each row."""
-    levels, codes = learn_levels(column)
+    levels, codes = learn_levels(column, name)
     missing = codes < 0
     has_missing = bool(missing.any())
     return Categories(levels, has_missing), np.where(missing, len(levels), codes)
@@ -83,7 +83,7 @@ def given_categories(labels: ArrayLike, name: str) -> Categories:
             "Give a list of labels for each column."
         )
     column = _as_column(labels)
-    codes, uniques = factorize(column)
+    codes, uniques = factorize(column, name)
     is_missing = codes < 0
     if len(uniques) + int(is_missing.sum() > 0) < len(codes):
         codes = np.where(is_missing, len(uniques), codes)

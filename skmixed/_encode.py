@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from skmixed._covariance import STRUCTURES
 from skmixed._design import Design, FactorDesign, Model, Term
-from skmixed._levels import ColumnLevels, IntArray, learn_levels
+from skmixed._levels import ColumnLevels, IntArray, learn_levels, shown_index
 from skmixed._sparse import SparseColumn
 from skmixed._table import FloatArray, Table, numeric_column
 from skmixed._terms import ColumnName, RandomEffect, as_columns
@@ -75,8 +75,11 @@ class Factor:
     def index(self) -> pd.Index:
         """The levels' labels, in order."""
         if self.cells is None:
-            return pd.Index(self.levels[0].labels, name=self.name)
-        labels = [level.labels[c] for level, c in zip(self.levels, self.column_codes, strict=True)]
+            return shown_index(self.levels[0].labels, self.name)
+        labels = [
+            shown_index(level.labels)[c]
+            for level, c in zip(self.levels, self.column_codes, strict=True)
+        ]
         return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
 
     @property
@@ -93,7 +96,7 @@ class Factor:
 
         `rows` are the numbers of the rows for messages, where some were left out.
         """
-        learned = [learn_levels(source.column(table, metadata)) for source in self.sources]
+        learned = [learn_levels(s.column(table, metadata), s.name) for s in self.sources]
         levels = tuple(level for level, _ in learned)
         codes = [c for _, c in learned]
         for source, code in zip(self.sources, codes, strict=True):

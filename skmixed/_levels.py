@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ class ColumnLevels:
     def codes(self, column: Any, name: str) -> IntArray:
         """Return the level of each row, −1 where unknown or missing.
 
+        Raises
+        ------
+        ValueError
+            If a label is infinite, or a float too large to be told from the next.
+
         Warns
         -----
         UnknownLevelsWarning
@@ -59,7 +65,7 @@ class ColumnLevels:
         if self.labels.dtype == np.int64 and (integers := _as_integers(column)) is not None:
             # Without a table of what occurs: one look-up a row is all there is to do.
             return self.index.get_indexer(pd.Index(integers))
-        codes, uniques = factorize(column)
+        codes, uniques = factorize(column, name)
         if not len(uniques):
             return codes
         own, wanted = self.index, _index(uniques)
@@ -79,13 +85,13 @@ class ColumnLevels:
         return np.append(known, -1)[codes]
 
 
-def learn_levels(column: Any) -> tuple[ColumnLevels, IntArray]:
+def learn_levels(column: Any, name: str = "groups") -> tuple[ColumnLevels, IntArray]:
     """Learn the labels of a column; return them with the code of each row.
 
     Order: that of the categories, else sorted, else of first appearance.
     A missing label has code −1.
     """
-    codes, labels = factorize(column)
+    codes, labels = factorize(column, name)
     order = None if _is_categorical(column) else _sorting(labels)
     if order is None or np.all(order[1:] > order[:-1]):
         return ColumnLevels(labels), codes
@@ -95,10 +101,25 @@ def learn_levels(column: Any) -> tuple[ColumnLevels, IntArray]:
     return ColumnLevels(labels[order]), rank[codes]
 
 
-def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
-    """Return codes and distinct labels, of one type for equal numbers."""
+def factorize(column: Any, name: str = "groups") -> tuple[IntArray, NDArray[Any]]:
+    """Return codes and distinct labels, of one type for equal numbers.
+
+    Raises
+    ------
+    ValueError
+        If a label is infinite, or a float too large to be told from the next.
+    TypeError
+        If a label cannot be hashed.
+    """
+    codes, labels = _factorize(column)
+    _check_told_apart(labels, name)
+    return codes, labels
+
+
+def _factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
     if _is_categorical(column):
         return _factorize_categories(column)
+    column = _in_native_order(column)
     values = np.asarray(column) if getattr(column, "dtype", None) in (np.int64, np.int32) else None
     if values is not None and (span := narrow_span(values)):
         return _factorize_narrow(values, *span)
@@ -110,6 +131,43 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
             "number, or another hashable label."
         ) from error
     return codes.astype(np.intp, copy=False), _canonical(uniques)
+
+
+def _in_native_order(column: Any) -> Any:
+    """Return numbers in the byte order of this machine, which alone pandas hashes."""
+    dtype = getattr(column, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.isnative:
+        return column
+    return np.asarray(column).astype(dtype.newbyteorder("="))
+
+
+def _check_told_apart(labels: NDArray[Any], name: str) -> None:
+    """Refuse floats that stand for more than one whole number, and infinity."""
+    floats = labels
+    if labels.dtype.kind == "O" and kind_of(labels) == "objects":
+        is_float = map(isinstance, labels, repeat(float | np.floating))
+        floats = labels[np.fromiter(is_float, bool, len(labels))].astype(np.float64)
+    if floats.dtype.kind != "f" or not (np.abs(floats) >= EXACT_INTEGERS).any():
+        return
+    if np.isinf(floats).any():
+        raise ValueError(
+            f"Grouping column {name!r} contains infinity, which is no label. Drop those rows, or "
+            "make the label missing (NaN)."
+        )
+    raise ValueError(
+        f"The labels of grouping column {name!r} are floats of 2**53 and more (such as "
+        f"{floats[np.argmax(np.abs(floats))]:.17g}), which do not hold every whole number: "
+        "different ids may have become one. Keep the column whole numbers (in pandas 'Int64' "
+        "where some are missing) or text from where it is read."
+    )
+
+
+def shown_index(labels: NDArray[Any], name: Any = None) -> pd.Index:
+    """Return labels as the index of a frame that users see."""
+    try:
+        return pd.Index(labels, name=name)
+    except UnicodeEncodeError:  # a lone surrogate, which the text type of pandas cannot hold
+        return pd.Index(labels, dtype=object, name=name)
 
 
 def _index(labels: NDArray[Any]) -> pd.Index:

@@ -258,7 +258,7 @@ def learn_frame(
     every = [fixed, *(f for _, f in random)]
     variables = tuple(sorted({n for f in every for n in source.variables(f, table)}))
     levels = {
-        n: learn_levels(column_of(table, n))[0]
+        n: learn_levels(column_of(table, n), n)[0]
         for n in variables
         if has_labels(column_of(table, n))
     }

@@ -240,7 +240,7 @@ def _by_appearance(factor: Factor, rows: GivenRows, which: NDArray[np.bool_]) ->
     if not which.any():
         return np.empty(0, dtype=np.intp)
     table, metadata = rows.table.rows(which), rows.metadata.rows(which)
-    learned = [learn_levels(source.column(table, metadata)) for source in factor.sources]
+    learned = [learn_levels(s.column(table, metadata), s.name) for s in factor.sources]
     codes = combine([own for _, own in learned], [levels for levels, _ in learned])
     missing = codes < 0
     codes[missing] = -1 - np.arange(np.count_nonzero(missing))

@@ -341,7 +341,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if isinstance(self.categories, str):
             validation.check_choice("categories", self.categories, ("auto",))
             for j in range(table.n_columns):
-                yield learn_categories(table.get(j))
+                yield learn_categories(table.get(j), table.label(j))
             return
         check_lists(self.categories, table.n_columns)
         for j, labels in enumerate(self.categories):
