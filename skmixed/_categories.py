@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skmixed._levels import EXACT_INTEGERS, ColumnLevels, IntArray, factorize, learn_levels
+from skmixed._table import check_unmasked
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def _fits_float(labels: NDArray[Any]) -> bool:
 def _as_column(labels: Any) -> NDArray[Any]:
     """Return listed labels with their types, which NumPy would make one."""
     if isinstance(labels, np.ndarray):
-        return labels
+        check_unmasked(labels, "The list of categories")
+        return np.asarray(labels)
     items = list(labels)
     return np.fromiter(items, dtype=object, count=len(items))

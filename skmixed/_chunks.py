@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
 
 from skmixed._attributes import FittedAttributes
 from skmixed._encode import Encoder, Metadata
@@ -14,7 +13,7 @@ from skmixed._intake import Intake
 from skmixed._slim import check_has_statistics
 from skmixed._source import has_rows, named, numbered, opened, progress_bar
 from skmixed._statistics import SufficientStatistics, check_same_columns
-from skmixed._table import Table, open_table
+from skmixed._table import Table, open_features, open_table
 from skmixed._validation import check_terms
 
 
@@ -268,9 +267,8 @@ class PartwiseFitting(FittedAttributes):
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        table = open_table(X, self)
         is_first = "_estimate" not in vars(self)
-        validate_data(self, X, y, reset=is_first, skip_check_array=True)
+        table = open_features(X, self, y, reset=is_first)
         intake = Intake(self, None if is_first else self._known(table))
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()

@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
 
 from skmixed import _validation as validation
 from skmixed._accumulate import accumulate
@@ -14,8 +13,9 @@ from skmixed._crossprod import CrossProducts
 from skmixed._encode import Encoder, Metadata
 from skmixed._fitted import Fitted, fitted, served
 from skmixed._given_fixed import updated
+from skmixed._metadata import open_prediction_metadata
 from skmixed._serving import Serving
-from skmixed._table import open_table
+from skmixed._table import open_features
 from skmixed._threads import single_threaded_blas
 from skmixed._union import EncoderUnion
 
@@ -122,8 +122,7 @@ def _with_rows(
     estimator: Any, before: Fitted, X: Any, y: Any, sample_weight: Any, groups: Any
 ) -> tuple[Encoder, CrossProducts]:
     """Return the labels and sums of all rows, the further ones included."""
-    table = open_table(X, estimator)
-    validate_data(estimator, X, reset=False, skip_check_array=True)
+    table = open_features(X, estimator, reset=False)
     response = validation.check_response(y, table.n_rows, estimator)
     weights = validation.check_weights(sample_weight, table.n_rows)
     metadata = _open_metadata(before.encoder, groups, table.n_rows)
@@ -146,4 +145,4 @@ def _open_metadata(encoder: Encoder, groups: Any, n_rows: int) -> Metadata:
             "groups= with the new rows too."
         )
     included = tuple(range(len(encoder.factors)))
-    return validation.open_prediction_metadata(groups, n_rows, encoder, included)
+    return open_prediction_metadata(groups, n_rows, encoder, included)

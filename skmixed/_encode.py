@@ -213,12 +213,14 @@ def plan(
             "to fit(X, y, groups=labels), or name their column in the constructor."
         )
     sources = [_sources(table, metadata, effect) for effect in random_effects]
+    _check_used(metadata, sources)
     factors = list(dict.fromkeys(Factor(s) for s in sources))
     _check_keys([factor.name for factor in factors])
     grouping = {s.position for group in sources for s in group}
     fixed_at = _fixed_positions(table, fixed, grouping)
     slopes = [_slope_positions(table, effect) for effect in random_effects]
     numeric = tuple(sorted({*fixed_at, *(j for s in slopes for j in s)}))
+    _check_names(table, numeric)
     at = {position: k for k, position in enumerate(numeric, start=1)}
     terms = tuple(
         Term(
@@ -235,6 +237,21 @@ def plan(
         factors=tuple(factors),
         terms=terms,
     )
+
+
+def _check_used(metadata: Metadata, sources: list[tuple[Source, ...]]) -> None:
+    if metadata.columns and all(s.position is not None for own in sources for s in own):
+        raise ValueError(
+            f"groups= has {', '.join(map(repr, metadata.columns))}, but the constructor names "
+            "grouping columns of X alone. Name them in the constructor too, or leave `groups` out."
+        )
+
+
+def _check_names(table: Table, numeric: tuple[int, ...]) -> None:
+    if any(table.label(j) == INTERCEPT for j in numeric):
+        raise ValueError(
+            f"Column {INTERCEPT!r} of X has the name of the intercept in the results. Rename it."
+        )
 
 
 def _check_keys(names: list[str]) -> None:

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import validate_data
 
 from skmixed._blocks import Blocks
 from skmixed._encode import Metadata
 from skmixed._fitted import Fitted, fitted, regressor_of, transformed
 from skmixed._levels import IntArray
+from skmixed._metadata import open_prediction_metadata
 from skmixed._predict import check_known, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
-from skmixed._table import FloatArray, Table, open_table
-from skmixed._validation import check_response, check_weights, open_prediction_metadata
+from skmixed._table import FloatArray, Table, open_features
+from skmixed._validation import check_response, check_weights
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ def open_rows(
     regressor, opened = regressor_of(model), opened or fitted(model)
     index = X.index if isinstance(X, pd.DataFrame) else None
     X = transformed(model, X)
-    table = open_table(X, regressor)
-    validate_data(regressor, X, reset=False, skip_check_array=True)
+    table = open_features(X, regressor, reset=False)
     included = tuple(range(len(opened.encoder.factors))) if with_effects else ()
     metadata = open_prediction_metadata(groups, table.n_rows, opened.encoder, included)
     if index is None or len(index) != table.n_rows:

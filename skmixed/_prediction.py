@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as distributions
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed import _validation as validation
 from skmixed._attributes import FittedAttributes
@@ -17,6 +17,7 @@ from skmixed._fitted import SOLVER_STEPS, Fitted, Updated, served
 from skmixed._given_rows import GivenRows, open_rows
 from skmixed._krylov_rows import solved_variance
 from skmixed._krylov_search import FINAL_TOL
+from skmixed._metadata import open_prediction_metadata
 from skmixed._predict import linear_predictor
 from skmixed._prediction_variance import (
     PredictedRows,
@@ -25,7 +26,7 @@ from skmixed._prediction_variance import (
     with_new_levels,
 )
 from skmixed._serving import serving_of
-from skmixed._table import open_table
+from skmixed._table import check_unmasked, open_features
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
 
@@ -103,13 +104,10 @@ class Prediction(FittedAttributes):
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         if return_std is not False:
             return self._predict_with_std(X, groups, include, return_std)
-        table = open_table(X, self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        table = open_features(X, self, reset=False)
         serving = serving_of(self)
         included = validation.check_include(include, serving.encoder)
-        metadata = validation.open_prediction_metadata(
-            groups, table.n_rows, serving.encoder, included
-        )
+        metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)
         return linear_predictor(
             serving.encoder,
             serving.solution,
@@ -165,6 +163,8 @@ class Prediction(FittedAttributes):
         >>> round(model.score(X[last].assign(Subject="unknown"), y[last]), 2)
         -0.01
         """
+        check_unmasked(y, "y")
+        check_unmasked(sample_weight, "sample_weight")
         return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
     def predict_interval(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import validate_data
 
 from skmixed import _validation as validation
 from skmixed._chunks import PartwiseFitting
@@ -20,7 +19,7 @@ from skmixed._prediction import Prediction
 from skmixed._sample import Sampling
 from skmixed._search import search
 from skmixed._summary import Summarizing
-from skmixed._table import Table, open_table
+from skmixed._table import Table, open_features
 from skmixed._terms import ColumnName, RandomEffect, parse_groups
 from skmixed.exceptions import FitStatus
 
@@ -302,8 +301,7 @@ class MixedLinearRegressor(
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        table = open_table(X, self)
-        validate_data(self, X, y, skip_check_array=True)
+        table = open_features(X, self, y, reset=True)
         intake = Intake(self)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()

@@ -10,13 +10,13 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed import _validation as validation
 from skmixed._categories import Categories, check_lists, given_categories, learn_categories
 from skmixed._cross_fitting import checked_folds, splitter_of
 from skmixed._one_way import OneWay, one_way
-from skmixed._table import FloatArray, Table, open_table
+from skmixed._table import FloatArray, Table, open_features
 from skmixed._target import numeric_target
 from skmixed._threads import single_threaded_blas
 
@@ -268,8 +268,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                [66.5 ]])
         """
         check_is_fitted(self)
-        table = _open(X, self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        table = open_features(X, self, reset=False, accept_sparse=False)
         out = np.empty((table.n_rows, table.n_columns))
         for j, categories in enumerate(self._categories):
             codes = categories.codes(table.get(j), table.label(j))
@@ -323,8 +322,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> tuple[list[IntArray], FloatArray]:
         """Fit all rows; return each column's codes, and the target as numbers."""
         validation.check_choice("method", self.method, validation.METHODS)
-        table = _open(X, self)
-        validate_data(self, X, y, skip_check_array=True)
+        table = open_features(X, self, y, reset=True, accept_sparse=False)
         target = numeric_target(y, table.n_rows, self)
         found = list(self._categories_of(table))
         self._categories = [categories for categories, _ in found]
@@ -365,14 +363,6 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 )
             results.append(result or OneWay(mean, np.full(size, mean), np.inf))
         return results
-
-
-def _open(X: Any, estimator: object) -> Table:
-    """Open X; a list whose columns are of different kinds keeps them."""
-    if isinstance(X, list | tuple):
-        is_text = check_array(X, dtype=None, ensure_all_finite=False).dtype.kind in "US"
-        X = np.array(X, dtype=object) if is_text else X
-    return open_table(X, estimator, accept_sparse=False)
 
 
 def _encoded(codes: IntArray, encodings: FloatArray, mean: float) -> FloatArray:

@@ -5,15 +5,14 @@ import os
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._blocks import elimination_order
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
-from skmixed._encode import METADATA_NAME, Encoder, Metadata
+from skmixed._encode import Encoder
 from skmixed._identify import Findings
-from skmixed._table import FloatArray, Table, foreign_column, numeric_column
+from skmixed._table import FloatArray, Table, check_unmasked, numeric_column
 from skmixed.exceptions import UndeterminedError
 
 METHODS = ("reml", "ml")
@@ -57,6 +56,7 @@ def check_number(name: str, value: Any, *, integral: bool = False) -> None:
 
 def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
     """Return y as a float64 vector."""
+    check_unmasked(y, "y")
     array = check_array(
         y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
     )
@@ -79,6 +79,7 @@ def check_weights(
         return None
     if isinstance(sample_weight, numbers.Real):
         sample_weight = np.full(n_rows, float(sample_weight))
+    check_unmasked(sample_weight, "sample_weight")
     weights = np.asarray(sample_weight)
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weights.shape}.")
@@ -107,76 +108,6 @@ def check_positive_weights(sample_weight: Any, n_rows: int) -> FloatArray:
             "precision has no finite variance. Give positive weights, or of='mean'."
         )
     return weights
-
-
-def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
-    """Return the columns of `groups=` by name.
-
-    `is_named`: whether the constructor names grouping columns, so that labels
-    without a name could belong to none of them.
-    """
-    if groups is None:
-        return Metadata({})
-    if isinstance(groups, str):
-        raise ValueError(
-            f"groups={groups!r} is a name, where labels are due. Name grouping columns in the "
-            f"constructor: MixedLinearRegressor(groups={groups!r})."
-        )
-    columns = _metadata_columns(groups)
-    if is_named and not _is_frame(groups):
-        raise ValueError(
-            "The constructor names the grouping columns, so that labels given to `groups` have no "
-            "place. Pass a DataFrame whose columns it names, or leave `groups` out."
-        )
-    for name, column in columns.items():
-        if len(column) != n_rows:
-            raise ValueError(f"groups column {name!r} has {len(column)} rows, but X has {n_rows}.")
-    return Metadata(columns)
-
-
-def _is_frame(groups: Any) -> bool:
-    return hasattr(groups, "columns") or hasattr(groups, "column_names")
-
-
-def _metadata_columns(groups: Any) -> dict[str, Any]:
-    if isinstance(groups, pd.Index | pd.api.extensions.ExtensionArray):
-        groups = pd.Series(
-            groups, name=getattr(groups, "name", None)
-        )  # categories keep their order
-    if isinstance(groups, pd.DataFrame):
-        _check_distinct([str(name) for name in groups.columns])
-        return {str(name): groups.iloc[:, j] for j, name in enumerate(groups.columns)}
-    if _is_frame(groups):
-        names = getattr(groups, "column_names", None) or groups.columns
-        return {name: foreign_column(groups[name]) for name in names}
-    if isinstance(groups, pd.Series):
-        return {METADATA_NAME if groups.name is None else str(groups.name): groups}
-    if hasattr(groups, "null_count"):  # polars, whose unnamed columns are called ""
-        return {getattr(groups, "name", "") or METADATA_NAME: foreign_column(groups)}
-    labels = _labels_array(groups)
-    if labels.ndim != 1:
-        raise ValueError(
-            f"groups has shape {labels.shape}. Pass one label a row, or a DataFrame with a column "
-            "for each grouping factor."
-        )
-    return {METADATA_NAME: labels}
-
-
-def _check_distinct(names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f"{name!r} is the name of {names.count(name)} columns of groups. Rename them."
-            )
-
-
-def _labels_array(groups: Any) -> np.ndarray:
-    """Keep a list of mixed labels mixed, where NumPy would turn all to text."""
-    if isinstance(groups, list | tuple):
-        out = np.empty(len(groups), dtype=object)
-        out[:] = groups
-        return out
-    return np.asarray(groups)
 
 
 def check_unnamed(table: Table, names: tuple[str, ...] | None, n_features: int) -> None:
@@ -305,32 +236,6 @@ def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
                 f"model. It has {', '.join(map(repr, names)) or 'none'}."
             )
     return tuple(names.index(name) for name in dict.fromkeys(include))
-
-
-def open_prediction_metadata(
-    groups: Any, n_rows: int, encoder: Encoder, included: tuple[int, ...]
-) -> Metadata:
-    """Return the metadata columns that the included factors need."""
-    needed = {s.name for k in included for s in encoder.factors[k].sources if s.position is None}
-    if groups is None and needed:
-        raise ValueError(
-            f"The model was fitted with groups beside X ({', '.join(map(repr, sorted(needed)))}), "
-            "and predicts with them: pass groups=, or include='fixed'. scikit-learn does not hand "
-            "them on from cross_val_predict and named scorers; there, put the grouping columns "
-            "into X and name them in the constructor."
-        )
-    # As it was in fit, whatever the parameters are by now.
-    is_named = bool(encoder.factors) and not encoder.uses_metadata
-    metadata = open_metadata(groups, n_rows, is_named=is_named)
-    if len(needed) == 1 == len(metadata.columns):
-        # One unnamed column of labels stands for the only factor.
-        return Metadata(dict.fromkeys(needed, next(iter(metadata.columns.values()))))
-    for name in sorted(needed - set(metadata.columns)):
-        raise ValueError(
-            f"Grouping column {name!r} is not a column of groups, which has "
-            f"{', '.join(map(repr, metadata.columns))}."
-        )
-    return metadata
 
 
 def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:

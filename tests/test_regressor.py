@@ -518,9 +518,34 @@ def test_mixed_labels_in_a_list_stay_mixed():
     assert {type(label) for label in model.random_effects_["groups"].index} == {int, str}
 
 
-def test_groups_are_not_needed_by_least_squares():
-    model = MixedLinearRegressor().fit(DAYS, Y)
-    assert_array_equal(model.predict(DAYS, groups=SUBJECT), model.predict(DAYS))
+def test_groups_that_the_model_has_no_place_for():
+    least_squares = MixedLinearRegressor().fit(DAYS, Y)
+    with pytest.raises(ValueError, match="'Subject', but the model has no grouping factor"):
+        least_squares.predict(DAYS, groups=SUBJECT)
+    named = MixedLinearRegressor("Subject").fit(X, Y)
+    table = SUBJECT.to_frame("class")
+    with pytest.raises(ValueError, match="'class', but the model takes its grouping columns from"):
+        named.predict(X, groups=table)
+    with pytest.raises(ValueError, match="'class', but the constructor names grouping columns of"):
+        MixedLinearRegressor("Subject").fit(X, Y, groups=table)
+
+
+def test_named_labels_are_matched_by_name():
+    model = MixedLinearRegressor().fit(DAYS, Y, groups=SUBJECT)
+    expected = model.predict(DAYS, groups=SUBJECT)
+    for other in (SUBJECT.rename("class"), SUBJECT.to_frame("class")):
+        with pytest.raises(ValueError, match="'Subject' is not a column of groups, which has 'cla"):
+            model.predict(DAYS, groups=other)
+    for unnamed in (SUBJECT.rename(None), SUBJECT.to_numpy(), list(SUBJECT)):
+        assert_array_equal(model.predict(DAYS, groups=unnamed), expected)
+    unnamed = MixedLinearRegressor().fit(DAYS, Y, groups=SUBJECT.to_numpy())
+    assert_array_equal(unnamed.predict(DAYS, groups=SUBJECT), expected)
+
+
+def test_a_column_with_the_name_of_the_intercept():
+    renamed = X.rename(columns={"Days": "(Intercept)"})
+    with pytest.raises(ValueError, match="Column '\\(Intercept\\)' of X has the name of the in"):
+        MixedLinearRegressor("Subject").fit(renamed, Y)
 
 
 @pytest.mark.parametrize("groups", ["Subject", None])
