@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skmixed._levels import EXACT_INTEGERS, ColumnLevels, IntArray, factorize, learn_levels
+from skmixed._sequences import items_of
 from skmixed._table import check_unmasked
 
 
@@ -83,7 +84,7 @@ def given_categories(labels: ArrayLike, name: str) -> Categories:
             f"The categories of column {name!r} are {labels!r}, of type {type(labels).__name__}. "
             "Give a list of labels for each column."
         )
-    column = _as_column(labels)
+    column = _as_column(labels, name)
     codes, uniques = factorize(column, name)
     is_missing = codes < 0
     if len(uniques) + int(is_missing.sum() > 0) < len(codes):
@@ -103,10 +104,10 @@ def _fits_float(labels: NDArray[Any]) -> bool:
     )
 
 
-def _as_column(labels: Any) -> NDArray[Any]:
+def _as_column(labels: Any, name: str) -> NDArray[Any]:
     """Return listed labels with their types, which NumPy would make one."""
     if isinstance(labels, np.ndarray):
         check_unmasked(labels, "The list of categories")
         return np.asarray(labels)
-    items = list(labels)
+    items = items_of(labels, f"categories of column {name!r}", is_kept=True)
     return np.fromiter(items, dtype=object, count=len(items))

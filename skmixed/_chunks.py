@@ -15,6 +15,7 @@ from skmixed._source import has_rows, named, numbered, opened, progress_bar
 from skmixed._statistics import SufficientStatistics, check_same_columns
 from skmixed._table import Table, open_features, open_table
 from skmixed._validation import check_terms
+from skmixed._weights import weights_not_labels
 
 
 class PartwiseFitting(FittedAttributes):
@@ -22,7 +23,9 @@ class PartwiseFitting(FittedAttributes):
 
     verbose: int
     _check_parameters: Callable[[], None]
-    _plan: Callable[[Table, Metadata], Encoder]
+    fixed: Any
+    n_features_in_: int
+    _plan: Callable[..., Encoder]
     _estimate_from: Callable[..., None]
     _unfitted_copy: Callable[[], Any]
 
@@ -80,6 +83,7 @@ class PartwiseFitting(FittedAttributes):
         self.__dict__ = fitted.__dict__
         return self
 
+    @weights_not_labels
     def partial_fit(
         self,
         X: Any,
@@ -147,6 +151,7 @@ class PartwiseFitting(FittedAttributes):
         self.__dict__ = fitted.__dict__
         return self
 
+    @weights_not_labels
     def statistics(
         self,
         X: Any,
@@ -285,7 +290,9 @@ class PartwiseFitting(FittedAttributes):
         self._check_parameters()
         table = Table(_no_column, stats.feature_names, stats.n_rows, stats.n_features)
         sources = [s for factor in stats.encoder.factors for s in factor.sources]
-        planned = self._plan(table, Metadata({s.name: () for s in sources if s.position is None}))
+        metadata = Metadata({s.name: () for s in sources if s.position is None})
+        # A selector has chosen when the rows were there.
+        planned = self._plan(table, metadata, _chosen(stats) if callable(self.fixed) else None)
         check_terms(planned)
         check_same_columns(stats.encoder, planned)
         return replace(stats, encoder=replace(planned, factors=stats.encoder.factors))
@@ -294,6 +301,12 @@ class PartwiseFitting(FittedAttributes):
         """Open what was fitted; that `table` has its columns is checked."""
         stats = check_has_statistics(self)
         return SufficientStatistics(self._encoder, stats, table.names, table.n_columns)
+
+
+def _chosen(stats: SufficientStatistics) -> list[int]:
+    """Return the positions of the columns with a fixed effect."""
+    encoder = stats.encoder
+    return [encoder.numeric[c - 1] for c in encoder.fixed if c]
 
 
 def _no_column(_position: int) -> Any:

@@ -18,11 +18,13 @@ from skmixed._serving import Serving
 from skmixed._table import open_features
 from skmixed._threads import single_threaded_blas
 from skmixed._union import EncoderUnion
+from skmixed._weights import weights_not_labels
 
 
 class ColdStart(FittedAttributes):
     """The method of `MixedLinearRegressor` that learns groups after the fit."""
 
+    @weights_not_labels
     def update_groups(
         self,
         X: Any,

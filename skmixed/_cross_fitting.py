@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 
+from skmixed._sequences import items_of
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
@@ -15,6 +17,8 @@ IntArray = NDArray[np.intp]
 def splitter_of(cv: Any, y: Any, target: FloatArray) -> tuple[Any, Any]:
     """Return the splitter, and the target as it wants it."""
     if cv is not None and not isinstance(cv, numbers.Integral):
+        if not hasattr(cv, "split"):
+            cv = items_of(cv, "cv", is_kept=True)
         return check_cv(cv), y
     is_upper = target > target.min()
     has_two = bool(is_upper.any()) and np.ptp(target[is_upper]) == 0

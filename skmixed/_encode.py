@@ -17,7 +17,7 @@ from skmixed._design import Design, FactorDesign, Model, Term
 from skmixed._levels import ColumnLevels, IntArray, learn_levels, shown_index
 from skmixed._sparse import SparseColumn
 from skmixed._table import FloatArray, Table, numeric_column
-from skmixed._terms import ColumnName, RandomEffect, as_columns
+from skmixed._terms import AllExcept, ColumnName, RandomEffect, as_columns
 
 INTERCEPT = "(Intercept)"
 METADATA_NAME = "groups"
@@ -280,10 +280,19 @@ def _source(table: Table, metadata: Metadata, name: ColumnName) -> Source:
 
 
 def _fixed_positions(table: Table, fixed: Any, grouping: set[int | None]) -> list[int]:
+    """Find the columns with a fixed effect; a rule, unlike a list, leaves out the grouping ones."""
     if fixed is None:
-        return [j for j in range(table.n_columns) if j not in grouping]
-    positions = [_position(table, c, "fixed") for c in as_columns(fixed, "fixed")]
-    return sorted(set(positions))
+        chosen = set(range(table.n_columns)) - grouping
+    elif isinstance(fixed, AllExcept):
+        excluded = {_position(table, c, "columns") for c in fixed.columns}
+        chosen = set(range(table.n_columns)) - grouping - excluded
+    elif callable(fixed):
+        selected = as_columns(fixed(table.source), "fixed")
+        chosen = {_position(table, c, "fixed") for c in selected} - grouping
+    else:
+        named = as_columns(fixed, "fixed", is_kept=True)
+        chosen = {_position(table, c, "fixed") for c in named}
+    return sorted(chosen)
 
 
 def _slope_positions(table: Table, effect: RandomEffect) -> list[int]:
@@ -296,7 +305,12 @@ def _slope_positions(table: Table, effect: RandomEffect) -> list[int]:
     return positions
 
 
-_ROLES = {"groups": "Grouping column", "fixed": "Fixed-effects column", "slopes": "Slope column"}
+_ROLES = {
+    "groups": "Grouping column",
+    "fixed": "Fixed-effects column",
+    "slopes": "Slope column",
+    "columns": "Excluded column",
+}
 
 
 def _position(table: Table, column: ColumnName, parameter: str) -> int:

@@ -1,6 +1,5 @@
 """Labels of grouping columns: learned in fit, looked up in predict."""
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -10,12 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skmixed._warn import warn
 from skmixed.exceptions import UnknownLevelsWarning
 
 IntArray = NDArray[np.intp]
 
 # Above this a float no longer holds every integer.
 EXACT_INTEGERS = 2.0**53
+# Floats of as many steps between them may have been integers next to each other.
+NEIGHBORS = 4
 # Rows from which looking at the range of integer labels pays.
 SMALL = 1_000
 
@@ -43,6 +45,10 @@ class ColumnLevels:
     def index(self) -> pd.Index:
         return _index(self.labels)
 
+    @cached_property
+    def large(self) -> "Large":
+        return Large.of(self.labels)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"labels": self.labels}
 
@@ -55,7 +61,7 @@ class ColumnLevels:
         Raises
         ------
         ValueError
-            If a label is infinite, or a float too large to be told from the next.
+            If a label is infinite, or a float that may have been several integers.
 
         Warns
         -----
@@ -68,6 +74,7 @@ class ColumnLevels:
         codes, uniques = factorize(column, name)
         if not len(uniques):
             return codes
+        check_told_apart(Large.of(uniques), name, self.large)
         own, wanted = self.index, _index(uniques)
         if own.dtype != wanted.dtype:
             # By dtype, pandas would match numbers as floats, where large integers merge, and dates
@@ -75,12 +82,11 @@ class ColumnLevels:
             own, wanted = (pd.Index(a, dtype=object, tupleize_cols=False) for a in (own, wanted))
         known = own.get_indexer(wanted)
         if len(uniques) and (known < 0).all() and kind_of(uniques) != kind_of(self.labels):
-            warnings.warn(
+            warn(
                 f"No label of grouping column {name!r} is known: they are {kind_of(uniques)} (such "
                 f"as {uniques[0]}), but in fit they were {kind_of(self.labels)} (such as "
                 f"{self.labels[0]}). Convert the column to what it was.",
                 UnknownLevelsWarning,
-                stacklevel=5,
             )
         return np.append(known, -1)[codes]
 
@@ -107,12 +113,12 @@ def factorize(column: Any, name: str = "groups") -> tuple[IntArray, NDArray[Any]
     Raises
     ------
     ValueError
-        If a label is infinite, or a float too large to be told from the next.
+        If a label is infinite, or a float that may have been several integers.
     TypeError
         If a label cannot be hashed.
     """
     codes, labels = _factorize(column)
-    _check_told_apart(labels, name)
+    check_told_apart(Large.of(labels), name)
     return codes, labels
 
 
@@ -141,25 +147,73 @@ def _in_native_order(column: Any) -> Any:
     return np.asarray(column).astype(dtype.newbyteorder("="))
 
 
-def _check_told_apart(labels: NDArray[Any], name: str) -> None:
-    """Refuse floats that stand for more than one whole number, and infinity."""
-    floats = labels
-    if labels.dtype.kind == "O" and kind_of(labels) == "objects":
-        is_float = map(isinstance, labels, repeat(float | np.floating))
-        floats = labels[np.fromiter(is_float, bool, len(labels))].astype(np.float64)
-    if floats.dtype.kind != "f" or not (np.abs(floats) >= EXACT_INTEGERS).any():
-        return
+@dataclass(frozen=True)
+class Large:
+    """The labels that a conversion to float may merge, beyond `EXACT_INTEGERS`.
+
+    Attributes
+    ----------
+    integers, floats : (n,) array
+        Those of whole types, and those that are floats already.
+    """
+
+    integers: NDArray[Any]
+    floats: NDArray[np.float64]
+
+    @staticmethod
+    def of(labels: NDArray[Any]) -> "Large":
+        whole, floats = labels[:0], labels[:0]
+        if labels.dtype.kind in "iu":
+            whole = labels
+        elif labels.dtype.kind == "f":
+            floats = labels
+        elif labels.dtype.kind == "O" and kind_of(labels) != "text":
+            whole = labels[_instances(labels, int | np.integer)]
+            floats = labels[_instances(labels, float | np.floating)]
+        floats = floats.astype(np.float64)
+        return Large(
+            whole[np.abs(whole.astype(np.float64)) >= EXACT_INTEGERS],
+            floats[np.abs(floats) >= EXACT_INTEGERS],
+        )
+
+
+def _instances(labels: NDArray[Any], kind: Any) -> NDArray[np.bool_]:
+    return np.fromiter(map(isinstance, labels, repeat(kind)), bool, len(labels))
+
+
+def check_told_apart(large: Large, name: str, known: Large | None = None) -> None:
+    """Refuse labels that are infinite, or floats where integers may have been.
+
+    A float of 2**53 stands for two integers, larger ones for more. Floats among
+    themselves are labels, unless they lie as close as floats can.
+    """
+    floats = np.sort(large.floats)
     if np.isinf(floats).any():
         raise ValueError(
             f"Grouping column {name!r} contains infinity, which is no label. Drop those rows, or "
             "make the label missing (NaN)."
         )
-    raise ValueError(
-        f"The labels of grouping column {name!r} are floats of 2**53 and more (such as "
-        f"{floats[np.argmax(np.abs(floats))]:.17g}), which do not hold every whole number: "
-        "different ids may have become one. Keep the column whole numbers (in pandas 'Int64' "
-        "where some are missing) or text from where it is read."
-    )
+    integers = len(large.integers) or (known is not None and len(known.integers))
+    others = len(floats) or (known is not None and len(known.floats))
+    if integers and others:
+        some = floats if len(floats) or known is None else known.floats
+        raise ValueError(
+            f"The labels of grouping column {name!r} are floats of 2**53 and more (such as "
+            f"{some[0]:.17g}) beside integers. A float does not hold every such integer: an id may "
+            f"have become another. {_KEEP_IDS}"
+        )
+    if (np.diff(floats) <= NEIGHBORS * np.spacing(np.abs(floats[:-1]))).any():
+        raise ValueError(
+            f"The labels of grouping column {name!r} are floats of 2**53 and more (such as "
+            f"{floats[0]:.17g}), as close to each other as floats can be: ids between them have "
+            f"become one. {_KEEP_IDS}"
+        )
+
+
+_KEEP_IDS = (
+    "Keep the column whole numbers (in pandas 'Int64' where some are missing), or text, from where "
+    "it is read."
+)
 
 
 def shown_index(labels: NDArray[Any], name: Any = None) -> pd.Index:

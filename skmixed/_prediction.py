@@ -29,6 +29,7 @@ from skmixed._serving import serving_of
 from skmixed._table import check_unmasked, open_features
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
+from skmixed._weights import weights_not_labels
 
 FloatArray = NDArray[np.float64]
 
@@ -117,6 +118,7 @@ class Prediction(FittedAttributes):
             raise_unknown=self.handle_unknown == "error",
         )
 
+    @weights_not_labels
     def score(
         self,
         X: Any,
@@ -259,7 +261,7 @@ class Prediction(FittedAttributes):
                [232.2, 375.3]])
         """
         check_is_fitted(self)
-        validation.check_level(level)
+        level = validation.check_level(level)
         validation.check_choice("of", of, OF)
         validation.check_choice("ddf", ddf, DDF)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
@@ -277,7 +279,7 @@ class Prediction(FittedAttributes):
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict, with the standard deviation of an observation of weight 1."""
         validation.check_flag("return_std", return_std)
-        if include != "all":
+        if not (isinstance(include, str) and include == "all"):
             raise ValueError(
                 f"return_std=True needs include='all', not include={include!r}: an observation "
                 "has the effects of all its groups. Where a row's group is not to count as known, "

@@ -28,6 +28,8 @@ class Table:
     n_rows, n_columns : int
     matrix : ndarray, csc_array or None
         All columns at once, where the source holds them as one array of numbers.
+    source : object
+        What was opened, for selectors of columns.
     """
 
     get: Callable[[int], Any]
@@ -35,6 +37,7 @@ class Table:
     n_rows: int
     n_columns: int
     matrix: Any = None
+    source: Any = None
 
     def label(self, position: int) -> str:
         """Name of a column, or x and its position."""
@@ -47,6 +50,10 @@ class Table:
 
 def open_table(X: Any, estimator: object = None, accept_sparse: bool = True) -> Table:
     """Return the columns of a frame (pandas, polars, pyarrow …), array or sparse matrix."""
+    return replace(_opened(X, estimator, accept_sparse), source=X)
+
+
+def _opened(X: Any, estimator: object, accept_sparse: bool) -> Table:
     if isinstance(X, pd.DataFrame):
         names = tuple(X.columns) if all(isinstance(c, str) for c in X.columns) else None
         return _checked(Table(lambda j: X.iloc[:, j], names, *X.shape), estimator)

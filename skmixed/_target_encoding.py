@@ -1,6 +1,5 @@
 """MixedEffectEncoder: categorical columns as BLUPs of the target."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from skmixed._one_way import OneWay, one_way
 from skmixed._table import FloatArray, Table, open_features
 from skmixed._target import numeric_target
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 
 IntArray = NDArray[np.intp]
 
@@ -355,11 +355,10 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 result = one_way(codes[known], size, target[known], reml=self.method == "reml")
             if result is not None and not result.has_converged:
                 name = self.get_feature_names_out()[j]
-                warnings.warn(
+                warn(
                     f"The search for the variances of column {name!r} did not converge; "
                     "its encoding is that of the last step.",
                     ConvergenceWarning,
-                    stacklevel=4,
                 )
             results.append(result or OneWay(mean, np.full(size, mean), np.inf))
         return results

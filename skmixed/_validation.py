@@ -12,6 +12,7 @@ from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._encode import Encoder
 from skmixed._identify import Findings
+from skmixed._sequences import items_of
 from skmixed._table import FloatArray, Table, check_unmasked, numeric_column
 from skmixed.exceptions import UndeterminedError
 
@@ -35,7 +36,7 @@ def check_parameters(estimator: Any) -> None:
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not (isinstance(value, str) and value in choices):
         known = ", ".join(map(repr, choices))
         raise ValueError(f"{name}={value!r} is not known. Choose one of {known}.")
 
@@ -229,13 +230,14 @@ def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
             f"include={include!r} is of type {type(include).__name__}. Give 'all', 'fixed' or a "
             "list of grouping factors."
         )
-    for name in include:
-        if name not in names:
+    wanted = items_of(include, "include")
+    for name in wanted:
+        if not (isinstance(name, str) and name in names):
             raise ValueError(
-                f"include={list(include)!r} names {name!r}, which is not a grouping factor of the "
+                f"include={list(wanted)!r} names {name!r}, which is not a grouping factor of the "
                 f"model. It has {', '.join(map(repr, names)) or 'none'}."
             )
-    return tuple(names.index(name) for name in dict.fromkeys(include))
+    return tuple(names.index(name) for name in dict.fromkeys(wanted))
 
 
 def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
@@ -254,8 +256,9 @@ def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
         )
 
 
-def check_level(level: Any) -> None:
-    """Refuse a confidence level that is not a share."""
+def check_level(level: Any) -> float:
+    """Return a confidence level; refuse one that is not a share."""
     check_number("level", level)
     if not level < 1:
         raise ValueError(f"level={level!r} is not between 0 and 1. For 95 % give 0.95.")
+    return float(level)

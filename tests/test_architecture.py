@@ -40,6 +40,7 @@ KERNEL_LAYERS = [
 ]
 LAYERS = [
     *KERNEL_LAYERS,
+    ["_sequences", "_nested", "_weights", "_warn"],
     [
         *("_threads", "_terms", "_levels", "_cross_fitting", "_source", "_sparse"),
         *("_slim", "_seeds", "_formula_syntax"),
@@ -86,6 +87,7 @@ ALLOWED = {
         "_persistence",
     },
     "pandas": {
+        "_weights",
         "_sample",
         "_levels",
         "_table",

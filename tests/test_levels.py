@@ -1,5 +1,6 @@
 import datetime
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -193,19 +194,36 @@ def test_large_integers_stay_apart(column):
         np.array([2.0**60], dtype=np.float32),
         objects(1.0, float(ODD)),
         objects("text", float(ODD)),
-        objects(ODD, np.float64(ODD)),
         pd.Series([1.0, float(ODD)], dtype="Float64"),
         pd.Series(pd.Categorical([1.0, float(ODD)])),
     ],
 )
 def test_floats_that_stand_for_several_integers(floats):
-    message = r"labels of grouping column 'g' are floats of 2\*\*53 and more"
-    with pytest.raises(ValueError, match=message):
-        learn_levels(floats, "g")
-    for known in (np.array([ODD, EVEN]), objects(ODD, "text"), np.array([1, 2])):
-        learned, _ = learn_levels(known, "g")
+    message = r"'g' are floats of 2\*\*53 and more \(such as -?[\d.e+]+\) beside integers"
+    own, _ = learn_levels(floats, "g")
+    for column in (np.array([ODD, EVEN]), objects(ODD, "text")):
+        learned, _ = learn_levels(column, "g")
         with pytest.raises(ValueError, match=message):
             learned.codes(floats, "g")
+        with pytest.raises(ValueError, match=message):
+            own.codes(column, "g")
+    both = objects(*floats, ODD)
+    with pytest.raises(ValueError, match=message):
+        learn_levels(both, "g")
+    # Beside integers that a float holds they are others, and among themselves what they are.
+    small, _ = learn_levels(objects(1, 2, "text"), "g")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownLevelsWarning)
+        assert small.codes(floats, "g")[-1] == -1
+    assert_array_equal(np.sort(own.codes(floats, "g")), np.arange(len(floats)))
+
+
+def test_floats_next_to_each_other():
+    ids = 2**60 + np.arange(1_000)
+    with pytest.raises(ValueError, match="as close to each other as floats can be: ids between"):
+        learn_levels(ids.astype(float), "g")
+    learned, _ = learn_levels(2.0**60 + 1e16 * np.arange(10), "g")
+    assert len(learned) == 10
 
 
 @pytest.mark.parametrize("column", [np.array([1.0, -np.inf]), objects("a", np.inf)])

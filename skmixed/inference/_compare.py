@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from skmixed._sequences import items_of
 from skmixed._validation import check_flag
 from skmixed.inference._comparable import (
     Contender,
@@ -255,7 +256,8 @@ def _named(models: tuple[Any, ...], names: Sequence[str] | None) -> Mapping[str,
             raise ValueError(f"names={names!r} has no use beside a mapping of names to models.")
         named = dict(models[0])
     else:
-        given = [f"model{k}" for k in range(1, len(models) + 1)] if names is None else list(names)
+        default = [f"model{k}" for k in range(1, len(models) + 1)]
+        given = default if names is None else items_of(names, "names")
         if len(given) != len(models):
             raise ValueError(f"names={names!r} has {len(given)} names for {len(models)} models.")
         named = dict(zip(given, models, strict=True))

@@ -89,7 +89,7 @@ def contrast(
        estimate   lower   upper
     0    303.74  283.53  323.96
     """
-    validation.check_level(level)
+    level = validation.check_level(level)
     tests = open_tests(model, ddf)
     rows, index = _combinations(L, tests)
     if joint is None:
