@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from inspect import getattr_static
 from itertools import repeat
 from typing import Any, cast
 
@@ -132,10 +133,10 @@ def _is_list(values: Any) -> bool:
 def _names_of_frame(X: Any) -> tuple[str, ...] | None:
     """Names of a frame that is not pandas': pyarrow's and polars' attributes."""
     names = getattr(X, "column_names", None)
-    if names is None and hasattr(X, "columns"):
-        names = X.columns
+    if names is None and getattr_static(X, "columns", None) is not None:
         if not (hasattr(X, "__arrow_c_stream__") and hasattr(X, "shape")):
             _refuse_frame(X)
+        names = X.columns
     return None if names is None else tuple(names)
 
 
