@@ -130,7 +130,7 @@ class AllExcept:
     >>> from skmixed import AllExcept, MixedLinearRegressor
     >>> from skmixed.datasets import load_pastes
     >>> X, y = load_pastes(return_X_y=True)
-    >>> model = MixedLinearRegressor(fixed=AllExcept(["batch", "sample"]))
+    >>> model = MixedLinearRegressor(fixed=AllExcept(["batch", "cask", "sample"]))
     >>> search = GridSearchCV(model, {"groups": ["batch", "sample"]}).fit(X, y)
     >>> search.best_params_
     {'groups': 'sample'}
