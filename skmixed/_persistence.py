@@ -1,11 +1,14 @@
 """How a fitted estimator is saved, and a copy of it that predicts and no more."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimate import Estimate
+from skmixed._saved import check_saved, damaged
 from skmixed._slim import Dropped
 from skmixed._state import FORMAT, pack, unpack
 
@@ -14,6 +17,9 @@ _PARTS = ("_encoder", "_stats", "_estimate", "_updated")
 
 class Persistence:
     """`slim`, and what `pickle`, `joblib`, `skops` and `copy` see of an estimator."""
+
+    _estimate: Estimate
+    _publish: Callable[[Estimate], None]
 
     def slim(self) -> Self:
         """Return a copy without the statistics of the fit, for serving.
@@ -77,9 +83,27 @@ class Persistence:
                     f"The model was saved in format {fit['format']}, by a later version of "
                     f"skmixed; this one reads formats up to {FORMAT}. Update skmixed."
                 )
-            state.update({name: unpack(fit.get(name.strip("_"))) for name in _PARTS})
+            state.update(_unpacked(fit, state.get("n_features_in_")))
         # Parameters that the version which saved it did not have.
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if parameter.default is not parameter.empty:
                 state.setdefault(name, parameter.default)
         super().__setstate__(state)  # type: ignore[misc]
+        if fit is not None:
+            self._publish(self._estimate)  # in the form of this version
+
+
+def _unpacked(fit: dict[str, Any], n_features: Any) -> dict[str, Any]:
+    """Return the parts of a saved fit, once they are known to be those of one model."""
+    malformed = (KeyError, TypeError, AttributeError, IndexError)
+    try:
+        parts = {name: unpack(fit.get(name.strip("_"))) for name in _PARTS}
+    except (*malformed, ValueError) as error:
+        raise damaged(f"{type(error).__name__}: {error}") from error
+    try:
+        check_saved(
+            parts["_encoder"], parts["_stats"], parts["_estimate"], parts["_updated"], n_features
+        )
+    except malformed as error:
+        raise damaged(f"{type(error).__name__}: {error}") from error
+    return parts

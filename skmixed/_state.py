@@ -111,5 +111,7 @@ def unpack(state: Any) -> Any:
         return STRUCTURES[own["name"]]
     if kind == "matrix":
         parts = tuple(own[name] for name in ("data", "indices", "indptr"))
-        return sp.csr_array(parts, shape=tuple(own["shape"]))
+        matrix = sp.csr_array(parts, shape=tuple(own["shape"]))
+        matrix.check_format(full_check=True)  # compiled code follows the indices unchecked
+        return matrix
     return PARTS[kind](**{name: unpack(item) for name, item in own.items()})

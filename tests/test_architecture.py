@@ -49,6 +49,7 @@ LAYERS = [
     ["_encode", "_categories", "_rowwise", "_model_frame"],
     ["_union", "_serving"],
     ["_state"],
+    ["_saved"],
     ["_persistence"],
     ["_metadata", "_validation", "_predict", "_results", "_fit_warnings", "_layout"],
     ["_statistics", "_target"],
