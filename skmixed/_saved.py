@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from skmixed._categories import Categories
 from skmixed._covariance import STRUCTURES
 from skmixed._crossprod import CrossProducts, FactorProducts, PairProducts
 from skmixed._encode import Encoder, Factor
@@ -36,6 +37,15 @@ def check_saved(encoder: Any, stats: Any, estimate: Any, updated: Any, n_feature
         _check_encoder(updated.encoder, n_features)
         _check_statistics(updated.encoder, updated.stats)
         _check_solution(updated.encoder, updated.solution)
+
+
+def check_categories(categories: Any, n_features: Any) -> None:
+    """Refuse what are no categories of each column."""
+    _require(isinstance(categories, tuple) and len(categories) == n_features, "categories")
+    for own in categories:
+        _is("categories", own, Categories)
+        _check_array("labels", own.levels.labels, (len(own.levels),), "iufMmO")
+        _require(isinstance(own.has_missing, bool), "categories")
 
 
 def damaged(what: str) -> ValueError:

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmixed._categories import Categories
 from skmixed._covariance import STRUCTURES
 from skmixed._crossprod import CrossProducts, FactorProducts, PairProducts
 from skmixed._design import Term
@@ -29,6 +30,7 @@ from skmixed.exceptions import FitStatus
 FORMAT = 1
 # The names that parts have in a saved state: to be kept when a class is renamed.
 PARTS: dict[str, Any] = {
+    "categories": Categories,
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,
     "dropped statistics": Dropped,

@@ -15,6 +15,8 @@ from skmixed import _validation as validation
 from skmixed._categories import Categories, check_lists, given_categories, learn_categories
 from skmixed._cross_fitting import checked_folds, splitter_of
 from skmixed._one_way import OneWay, one_way
+from skmixed._persistence import PlainState
+from skmixed._saved import check_categories
 from skmixed._table import FloatArray, Table, open_features
 from skmixed._target import numeric_target
 from skmixed._threads import single_threaded_blas
@@ -23,7 +25,7 @@ from skmixed._warn import warn
 IntArray = NDArray[np.intp]
 
 
-class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Encode categories by their BLUPs of the target, with cross-fitting.
 
     Each column is encoded on its own, by the model y = μ + bⱼ + ε with
@@ -122,6 +124,8 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> encoder.smooth_.round(2)
     array([42.42,  0.28])
     """
+
+    _parts = ("_categories",)
 
     def __init__(
         self,
@@ -301,6 +305,9 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.target_tags.required = True
         return tags
 
+    def _check_parts(self, parts: dict[str, Any], n_features: Any) -> None:
+        check_categories(parts["_categories"], n_features)
+
     def _unfitted_copy(self) -> "MixedEffectEncoder":
         """Return an encoder with this one's parameters and output setting alone."""
         copy = type(self).__new__(type(self))
@@ -325,7 +332,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         table = open_features(X, self, y, reset=True, accept_sparse=False)
         target = numeric_target(y, table.n_rows, self)
         found = list(self._categories_of(table))
-        self._categories = [categories for categories, _ in found]
+        self._categories = tuple(categories for categories, _ in found)
         columns = [codes for _, codes in found]
         self.categories_ = [categories.labels for categories in self._categories]
         self.target_mean_ = float(np.mean(target))
