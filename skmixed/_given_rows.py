@@ -15,7 +15,7 @@ from skmixed._predict import check_known, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
 from skmixed._table import FloatArray, Table, open_features
-from skmixed._validation import check_response, check_weights
+from skmixed._validation import check_response, check_squares, check_weights
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,10 @@ class GivenRows:
         encoder, model = self.fitted.encoder, self.fitted.model
         blocks = self.fitted.factorization.blocks if blocks is None else blocks
         center = self.fitted.stats.center
-        columns = (np.ones(self.n_rows), *encoder.numeric_columns(self.table))
+        numeric = encoder.numeric_columns(self.table)
+        for column, name in zip(numeric, encoder.names, strict=True):
+            check_squares(np.asarray(column), name)
+        columns = (np.ones(self.n_rows), *numeric)
         factors, new = [], []
         for factor in blocks.factors:
             k = factor.terms[0].term.factor

@@ -108,6 +108,11 @@ def check_positive_weights(sample_weight: Any, n_rows: int) -> FloatArray:
             f"sample_weight is 0 at row {int(np.argmin(weights))}, and an observation of no "
             "precision has no finite variance. Give positive weights, or of='mean'."
         )
+    if not (is_in_range(weights.min()) and is_in_range(weights.max())):
+        raise ValueError(
+            f"sample_weight is from {weights.min():.1e} to {weights.max():.1e}, beyond the range "
+            "in which variances can be divided by it. Rescale the weights, those of `fit` too."
+        )
     return weights
 
 
@@ -210,13 +215,40 @@ def _physical_memory() -> float:
 
 def check_range(encoder: Encoder, stats: CrossProducts) -> None:
     """Refuse columns whose products leave the range of floating-point numbers."""
+    has_weights = stats.unweighted is not None
+    if has_weights and not is_in_range(stats.sum_weights):
+        raise ValueError(
+            f"The sample weights are beyond the range in which they can be multiplied: their sum "
+            f"is {stats.sum_weights:.1e}. Rescale them; a common factor changes sigma_ alone."
+        )
     squares = np.diagonal(stats.total)[1:]
-    for name, square in zip((*encoder.names, "y"), squares, strict=True):
-        if not square < LARGEST_SQUARE:
-            raise ValueError(
-                f"The values of {name!r} are so large that products of them overflow (their sum "
-                f"of squares is {square:.1e}). Rescale the column."
-            )
+    # Around 0, and not squared again: the square of a small center is 0.
+    norms = np.sqrt(squares) + np.abs(stats.center[1:]) * np.sqrt(stats.sum_weights)
+    for name, square, norm in zip((*encoder.names, "y"), squares, norms, strict=True):
+        is_small = 0 < norm < LARGEST_SQUARE**-0.5
+        if square < LARGEST_SQUARE and not is_small:
+            continue
+        size, result = ("small", "vanish") if is_small else ("large", "overflow")
+        together = " and the sample weights" * has_weights
+        advice = "Rescale the column" + " or the weights" * has_weights
+        raise ValueError(
+            f"The values of {name!r}{together} are so {size} that products of them {result} "
+            f"(their sum of squares is {square:.1e}). {advice}."
+        )
+
+
+def is_in_range(number: float) -> bool:
+    return 1 / LARGEST_SQUARE < number < LARGEST_SQUARE
+
+
+def check_squares(column: FloatArray, name: str) -> None:
+    """Refuse values of rows to predict whose squares overflow."""
+    size = np.abs(column).max(initial=0.0)
+    if size >= LARGEST_SQUARE**0.5:
+        raise ValueError(
+            f"The values of {name!r} are so large that products of them overflow (the largest is "
+            f"{size:.1e}). Variances cannot be computed for such rows."
+        )
 
 
 def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:

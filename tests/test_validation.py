@@ -472,3 +472,44 @@ def test_a_list_of_labels_to_the_constructor(kind):
     message = r"a list as long as X, of 180\. .* give labels to fit\(X, y, groups=labels\)"
     with pytest.raises(ValueError, match=message):
         MixedLinearRegressor(labels).fit(X[["Days"]], Y)
+
+
+@pytest.mark.parametrize("scale", [1e-80, 1e-165, 1e-300, 5e-324])
+@pytest.mark.parametrize("name", ["Days", "y"])
+def test_values_whose_squares_vanish(scale, name):
+    table = X.assign(Days=(X["Days"] + 1) * (scale if name == "Days" else 1.0))
+    y = Y * (scale if name == "y" else 1.0)
+    for slopes in (None, "Days"):
+        with pytest.raises(ValueError, match=f"The values of '{name}' are so small that products"):
+            MixedLinearRegressor("Subject", random_slopes=slopes).fit(table, y)
+
+
+def test_values_of_0_are_no_small_ones():
+    model = MixedLinearRegressor("Subject", fixed="Days").fit(X.assign(zero=0.0, five=5.0), Y)
+    assert model.criterion_ == MixedLinearRegressor("Subject").fit(X, Y).criterion_
+
+
+@pytest.mark.parametrize("weight", [1e152, 1e-160, 2.0**-1060, 5e-324])
+def test_weights_beyond_the_range(weight):
+    with pytest.raises(ValueError, match="sample weights are beyond the range"):
+        MixedLinearRegressor("Subject").fit(X, Y, sample_weight=weight * ONES)
+
+
+def test_weights_and_values_that_are_large_together():
+    message = "The values of 'Days' and the sample weights are so large that products of them"
+    with pytest.raises(ValueError, match=message):
+        MixedLinearRegressor("Subject").fit(
+            X.assign(Days=1e30 * X["Days"]), Y, sample_weight=1e100 * ONES
+        )
+
+
+def test_rows_to_predict_beyond_the_range():
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    for weight in (1e-310, 1e200):
+        with pytest.raises(ValueError, match="beyond the range in which variances can be divided"):
+            model.predict_interval(X[:1], sample_weight=[weight])
+    far = X[:1].assign(Days=1e160)
+    for call in (model.predict_interval, lambda rows: model.predict(rows, return_std=True)):
+        with pytest.raises(ValueError, match="The values of 'Days' are so large that products of"):
+            call(far)
+    assert np.isfinite(model.predict(far)).all()
