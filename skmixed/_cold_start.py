@@ -16,9 +16,12 @@ from skmixed._given_fixed import updated
 from skmixed._metadata import open_prediction_metadata
 from skmixed._serving import Serving
 from skmixed._table import open_features
-from skmixed._threads import single_threaded_blas
+from skmixed._threads import ForkedLock, single_threaded_blas
 from skmixed._union import EncoderUnion
 from skmixed._weights import weights_not_labels
+
+# An update builds on the one before. A child process forked meanwhile has no other thread.
+_one_at_a_time = ForkedLock()
 
 
 class ColdStart(FittedAttributes):
@@ -79,7 +82,8 @@ class ColdStart(FittedAttributes):
         `partial_fit` forget them. Nothing here notices a population that has
         changed: refit when the new rows are many.
 
-        Costs the new rows, and a pass over the groups.
+        Costs the new rows, and a pass over the groups. Calls from several threads
+        take turns, so that none is lost.
 
         References
         ----------
@@ -103,12 +107,13 @@ class ColdStart(FittedAttributes):
         """
         at_fit = fitted(self)
         _check_random_effects(at_fit.encoder)
-        encoder, stats = _with_rows(self, served(self), X, y, sample_weight, groups)
-        validation.check_range(encoder, stats)
-        validation.check_memory(encoder, stats, at_fit.model)
-        with single_threaded_blas():
-            solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
-        self._updated = Serving(encoder, stats, solution)
+        with _one_at_a_time:
+            encoder, stats = _with_rows(self, served(self), X, y, sample_weight, groups)
+            validation.check_range(encoder, stats)
+            validation.check_memory(encoder, stats, at_fit.model)
+            with single_threaded_blas():
+                solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
+            self._updated = Serving(encoder, stats, solution)
         return self
 
 

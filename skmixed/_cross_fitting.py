@@ -31,7 +31,7 @@ def checked_folds(
 ) -> Iterator[tuple[IntArray, IntArray]]:
     """Check the folds one by one: each row in one test fold, and not in its training rows."""
     rows, times = np.arange(n_rows), np.zeros(n_rows, dtype=np.intp)
-    for train, test in ((rows[a], rows[b]) for a, b in splits):
+    for train, test in (_fold(split, rows) for split in splits):
         np.add.at(times, test, 1)
         is_test = np.zeros(n_rows, dtype=bool)
         is_test[test] = True
@@ -48,3 +48,14 @@ def checked_folds(
             f"{times[row]} times. Pass a splitter whose test folds partition the rows, such as "
             "KFold, as `cv`."
         )
+
+
+def _fold(split: Any, rows: IntArray) -> tuple[IntArray, IntArray]:
+    try:
+        train, test = split
+        return rows[train], rows[test]
+    except (IndexError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"cv has the fold {split!r}, which is no pair of arrays of training and test rows "
+            f"({error}). Pass a splitter, or such pairs, as `cv`."
+        ) from error

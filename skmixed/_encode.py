@@ -265,7 +265,13 @@ def _check_keys(names: list[str]) -> None:
 
 def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[Source, ...]:
     names = effect.groups if isinstance(effect.groups, tuple) else (effect.groups,)
-    return tuple(_source(table, metadata, name) for name in names)
+    sources = tuple(_source(table, metadata, name) for name in names)
+    if len(set(sources)) < len(sources):
+        raise ValueError(
+            f"The interaction {effect.groups!r} has the column {sources[0].name!r} more than once, "
+            "by its name and by its position. Name each column once."
+        )
+    return sources
 
 
 def _source(table: Table, metadata: Metadata, name: ColumnName) -> Source:

@@ -15,6 +15,9 @@ from skmixed._sparse import SparseColumn, by_columns, sparse_column
 
 FloatArray = NDArray[np.float64]
 
+# Characters of a value in a message.
+LONGEST = 40
+
 
 @dataclass(frozen=True)
 class Table:
@@ -266,12 +269,45 @@ def _is_number(value: Any) -> bool:
 def _objects_to_float(values: NDArray[Any], name: str, what: str) -> FloatArray:
     """Cast the numbers of an object column, as a ColumnTransformer passes them on."""
     if pd.api.types.infer_dtype(values, skipna=False) in _NUMBERS:
-        return values.astype(np.float64)
-    clean = np.where(pd.isna(values), np.nan, values)
+        return _cast(values, name, what)
+    try:
+        clean = np.where(pd.isna(values), np.nan, values)
+    except ArithmeticError:  # a signaling NaN, which cannot be compared
+        return _cast(values, name, what)
     value = next((v for v in clean if not _is_number(v)), None)
     if value is None:
-        return clean.astype(np.float64)
-    message = f"{what} {name!r} (dtype object) is not numeric: it holds {value!r}. {_advice(what)}"
+        return _cast(clean, name, what)
+    message = (
+        f"{what} {name!r} (dtype object) is not numeric: it holds {shown(value)}. {_advice(what)}"
+    )
     if isinstance(value, str | bytes):
         raise ValueError(message)
     raise TypeError(f"{message} Each argument must be a string or a number to be read as one.")
+
+
+def _cast(values: NDArray[Any], name: str, what: str) -> FloatArray:
+    """Cast objects to float64; name the first that is none, or beyond the range."""
+    try:
+        return values.astype(np.float64)
+    except (ArithmeticError, ValueError, TypeError) as error:
+        row = next(row for row, value in enumerate(values) if not _has_float(value))
+        raise ValueError(
+            f"{what} {name!r} holds {shown(values[row])} at row {row}, which is no number in the "
+            "range of floats. Drop the row or mend the value."
+        ) from error
+
+
+def _has_float(value: Any) -> bool:
+    try:
+        return np.ndim(np.asarray(value, dtype=np.float64)) == 0
+    except (ArithmeticError, ValueError, TypeError):
+        return False
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: no more than a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        text = f"an object of type {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -181,7 +181,7 @@ def as_columns(columns: Any, parameter: str, *, is_kept: bool = False) -> tuple[
     `is_kept`: whether an estimator keeps them as they were given.
     """
     items = (columns,)
-    if isinstance(columns, Iterable) and not isinstance(columns, str):
+    if isinstance(columns, Iterable) and not isinstance(columns, str | bytes | bytearray):
         items = items_of(columns, parameter, is_kept=is_kept)
     try:
         out = tuple(_column(c, parameter) for c in items)

@@ -27,6 +27,25 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+class ForkedLock:
+    """A lock that no thread holds in a forked child but the one that came along."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self.__enter__,
+                after_in_parent=self.__exit__,
+                after_in_child=self.__exit__,
+            )
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+
 class _User:
     """A caller that is inside, for as long as it lives."""
 

@@ -12,6 +12,7 @@ from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._encode import Encoder
 from skmixed._identify import Findings
+from skmixed._seeds import check_seed
 from skmixed._sequences import items_of
 from skmixed._table import FloatArray, Table, check_unmasked, numeric_column
 from skmixed.exceptions import UndeterminedError
@@ -32,6 +33,10 @@ def check_parameters(estimator: Any) -> None:
     check_choice("solver", estimator.solver, SOLVERS)
     check_flag("fit_intercept", estimator.fit_intercept)
     check_number("tol", estimator.tol)
+    if not np.isfinite(estimator.tol):
+        raise ValueError(f"tol={estimator.tol!r} is not finite. Give a small number.")
+    check_verbose(estimator.verbose)
+    check_seed(estimator.random_state)
     check_number("max_iter", estimator.max_iter, integral=True)
 
 
@@ -48,11 +53,38 @@ def check_flag(name: str, value: object) -> None:
 
 def check_number(name: str, value: Any, *, integral: bool = False) -> None:
     kind: Any = numbers.Integral if integral else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, kind):
         wanted = "an integer" if integral else "a number"
         raise TypeError(f"{name}={value!r} is of type {type(value).__name__}. Give {wanted}.")
     if not value > 0:
         raise ValueError(f"{name}={value!r} is not positive.")
+
+
+def check_jobs(n_jobs: Any) -> None:
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, numbers.Integral):
+        raise TypeError(
+            f"n_jobs={n_jobs!r} is of type {type(n_jobs).__name__}. Give an integer, or None."
+        )
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 runs nothing. Give 1, or -1 for all cores.")
+
+
+def check_verbose(verbose: Any) -> None:
+    if not isinstance(verbose, numbers.Integral | bool | np.bool_):
+        raise TypeError(
+            f"verbose={verbose!r} is of type {type(verbose).__name__}. Give an integer."
+        )
+
+
+def check_draws(n_samples: Any, n_numbers: int, name: str = "n_samples") -> None:
+    """Refuse more draws, of so many numbers each, than the memory holds."""
+    check_number(name, n_samples, integral=True)
+    needed, available = 8 * int(n_samples) * n_numbers, _physical_memory()
+    if needed > available:
+        raise MemoryError(
+            f"{name}={n_samples} draws of {n_numbers} numbers each take {needed / 2**30:.0f} GiB "
+            f"of the machine's {available / 2**30:.0f}. Draw fewer."
+        )
 
 
 def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:

@@ -507,3 +507,18 @@ class TestSaved:
         state["_fit"] = {**state["_fit"], "categories": change(state["_fit"]["categories"])}
         with pytest.raises(ValueError, match="The saved model is damaged"):
             MixedEffectEncoder().__setstate__(state)
+
+
+@pytest.mark.parametrize("cv", [["ab"], [1], [(np.array([0.5]), np.array([1]))]])
+def test_folds_that_are_no_rows(data, cv):
+    with pytest.raises(ValueError, match=r"cv has the fold .*, which is no pair of arrays"):
+        MixedEffectEncoder(cv=cv).fit_transform(*data)
+
+
+def test_parameters_that_a_fit_would_use_up(data):
+    X, y = data
+    with pytest.raises(TypeError, match="cv is of type generator, which the first fit would"):
+        MixedEffectEncoder(cv=KFold(3).split(X)).fit_transform(X, y)
+    for labels, message in (({"a", "b"}, "no list in an order"), (iter("ab"), "would use up")):
+        with pytest.raises(TypeError, match=message):
+            MixedEffectEncoder([labels] * X.shape[1]).fit(X, y)

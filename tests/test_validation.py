@@ -513,3 +513,70 @@ def test_rows_to_predict_beyond_the_range():
         with pytest.raises(ValueError, match="The values of 'Days' are so large that products of"):
             call(far)
     assert np.isfinite(model.predict(far)).all()
+
+
+AMBIGUOUS = [np.array(["ml", "reml"]), pd.NA, pd.Series(["mean"]), pd.Index(["normal"]), None, 1]
+
+
+@pytest.mark.parametrize("value", AMBIGUOUS, ids=repr)
+def test_choices_are_text(value):
+    for name in ("method", "solver", "handle_unknown"):
+        with pytest.raises(ValueError, match=f"{name}=.* is not known"):
+            MixedLinearRegressor("Subject", **{name: value}).fit(X, Y)
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    for name in ("of", "ddf"):
+        with pytest.raises(ValueError, match=f"{name}=.* is not known"):
+            model.predict_interval(X, **{name: value})
+    if value is not None:
+        with pytest.raises(ValueError, match="ddf=.* is not known"):
+            model.summary(ddf=value)
+    with pytest.raises(ValueError, match="which is not a grouping factor of the model"):
+        model.predict(X, include=[value])
+    with pytest.raises(ValueError, match="return_std=True needs include='all'"):
+        model.predict(X, include=[value], return_std=True)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "message"),
+    [
+        ({"tol": np.inf}, ValueError, "tol=inf is not finite"),
+        ({"verbose": ""}, TypeError, "verbose='' is of type str"),
+        ({"random_state": "abc"}, TypeError, "random_state='abc' is no seed"),
+        ({"max_iter": np.timedelta64(3, "D")}, TypeError, "max_iter=.* is of type timedelta64"),
+        ({"random_slopes": b"\0"}, TypeError, "random_slopes=.* must name columns of X"),
+        ({"groups": [("Subject", 1)]}, ValueError, "has the column 'Subject' more than once"),
+    ],
+)
+def test_parameters_of_a_wrong_kind(parameters, kind, message):
+    with pytest.raises(kind, match=message):
+        MixedLinearRegressor(**{"groups": "Subject", **parameters}).fit(X, Y)
+
+
+def test_levels_of_confidence_of_any_type_of_number():
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    expected = model.predict_interval(X, level=0.5)
+    assert_array_equal(model.predict_interval(X, level=np.longdouble(0.5)), expected)
+
+
+@pytest.mark.parametrize("n_samples", [10**12, 2**70])
+def test_more_draws_than_the_memory_holds(n_samples):
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    message = f"n_samples={n_samples} draws of .* numbers each take"
+    with pytest.raises(MemoryError, match=message):
+        model.sample_y(X, n_samples)
+    with pytest.raises(MemoryError, match=message):
+        confidence_intervals(model, "bootstrap", n_samples=n_samples)
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "kind"), [("ml", TypeError), (True, TypeError), (0, ValueError)]
+)
+def test_numbers_of_jobs(n_jobs, kind):
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    with pytest.raises(kind, match=f"n_jobs={n_jobs!r}"):
+        confidence_intervals(model, "bootstrap", n_samples=4, n_jobs=n_jobs)
+
+
+def test_a_chunk_without_dimensions():
+    with pytest.raises(ValueError, match=r"In chunk 0 .* Expected 2D array, got scalar array"):
+        MixedLinearRegressor("Subject").fit_chunks([(np.array(1.0), Y)])

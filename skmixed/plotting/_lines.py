@@ -229,7 +229,10 @@ class FittedLinesDisplay:
         size = (max(4.8, 0.8 + 1.3 * n_columns), max(3.6, 0.9 + 1.4 * n_rows))
         self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
         self.figure_ = self.axes_[0].figure
-        data, lines = self.data.groupby("level"), self.lines.groupby("level")
+        data, lines = (
+            self.data.groupby("level", sort=False),
+            self.lines.groupby("level", sort=False),
+        )
         limits = _limits(self.data["y"], self.lines[["fitted", "population"]])
         titles = labels_of(levels, TITLE_LENGTH)
         for j, (panel, level) in enumerate(zip(self.axes_, levels, strict=True)):
