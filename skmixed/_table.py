@@ -307,7 +307,7 @@ def _has_float(value: Any) -> bool:
 def shown(value: Any) -> str:
     """Return a value as a message shows it: no more than a line."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except ValueError:  # an integer of more digits than Python writes
         text = f"an object of type {type(value).__name__}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -14,7 +14,7 @@ from skmixed._encode import Encoder
 from skmixed._identify import Findings
 from skmixed._seeds import check_seed
 from skmixed._sequences import items_of
-from skmixed._table import FloatArray, Table, check_unmasked, numeric_column
+from skmixed._table import FloatArray, Table, check_unmasked, numeric_column, shown
 from skmixed.exceptions import UndeterminedError
 
 METHODS = ("reml", "ml")
@@ -43,7 +43,7 @@ def check_parameters(estimator: Any) -> None:
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if not (isinstance(value, str) and value in choices):
         known = ", ".join(map(repr, choices))
-        raise ValueError(f"{name}={value!r} is not known. Choose one of {known}.")
+        raise ValueError(f"{name}={shown(value)} is not known. Choose one of {known}.")
 
 
 def check_flag(name: str, value: object) -> None:

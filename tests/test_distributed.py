@@ -163,7 +163,9 @@ def test_statistics_of_a_cluster_add_to_others(client):
     assert isinstance(rows, pd.DataFrame)
 
 
-def test_targets_that_are_no_columns(ddf):
+def test_targets_that_are_no_columns():
+    X, y, _ = rows(0)
+    ddf = dd.from_pandas(X.assign(y=y), npartitions=2)
     model = MixedLinearRegressor("g")
     with pytest.raises(TypeError, match="target=None is of type NoneType"):
         fit_dask(model, ddf, target=None)

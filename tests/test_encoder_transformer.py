@@ -509,7 +509,7 @@ class TestSaved:
             MixedEffectEncoder().__setstate__(state)
 
 
-@pytest.mark.parametrize("cv", [["ab"], [1], [(np.array([0.5]), np.array([1]))]])
+@pytest.mark.parametrize("cv", [["ab"], [(np.array([0.5]), np.array([1]))]])
 def test_folds_that_are_no_rows(data, cv):
     with pytest.raises(ValueError, match=r"cv has the fold .*, which is no pair of arrays"):
         MixedEffectEncoder(cv=cv).fit_transform(*data)

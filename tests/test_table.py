@@ -367,15 +367,15 @@ def test_frames_that_are_not_in_memory():
 
 
 @pytest.mark.parametrize(
-    "value", [10**400, 10**5000, Fraction(10**400), Decimal("sNaN"), np.array([1.0, 2.0])]
+    "value",
+    [10**400, 10**5000, Fraction(10**400), Decimal("sNaN"), np.array([1.0, 2.0])],
+    ids=["integer", "long", "fraction", "signaling", "array"],
 )
 @pytest.mark.parametrize("others", [1.0, 1, Decimal(1)])
 def test_objects_beyond_the_range_of_floats(value, others):
     column = np.empty(5, dtype=object)
     column[:] = others
     column[3] = value
-    with pytest.raises(
-        ValueError, match=r"Column 'x' holds .* at row 3, which is no number in"
-    ) as e:
+    with pytest.raises(ValueError, match=r"Column 'x' holds .* at row 3, which is no number") as e:
         numeric_column(column, "x")
     assert len(str(e.value)) < 200

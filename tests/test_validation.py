@@ -12,6 +12,7 @@ from reference_fits import read_frame
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed.inference import confidence_intervals
 
 FRAME = read_frame("sleepstudy")
 X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
@@ -528,7 +529,7 @@ def test_choices_are_text(value):
         with pytest.raises(ValueError, match=f"{name}=.* is not known"):
             model.predict_interval(X, **{name: value})
     if value is not None:
-        with pytest.raises(ValueError, match="ddf=.* is not known"):
+        with pytest.raises(ValueError, match=r"ddf=.* is not known"):
             model.summary(ddf=value)
     with pytest.raises(ValueError, match="which is not a grouping factor of the model"):
         model.predict(X, include=[value])
