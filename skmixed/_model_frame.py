@@ -352,7 +352,8 @@ def _evaluable(name: str, column: Any, levels: Levels) -> Any:
             f"{int(np.argmax(missing))}). Impute or drop those rows first."
         )
     if name not in levels:
-        return numeric_column(column, name) if column.dtype == object else column
+        is_number = pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind in "mM"
+        return column if is_number else numeric_column(column, name)
     codes = levels[name].codes(column, name)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
