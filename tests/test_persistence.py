@@ -89,6 +89,11 @@ class TestGolden:
         expected = json.loads((GOLDEN / version / "expected.json").read_text())["text"]
         assert_allclose(model.predict(CASES["text"][1]), expected["predictions"], rtol=1e-14)
 
+    @pytest.mark.parametrize("version", VERSIONS)
+    def test_coefficients_are_in_the_form_of_this_version(self, version):
+        model = pickle.loads((GOLDEN / version / "text.pickle").read_bytes())
+        assert model.coef_.shape == (model.n_features_in_,)
+
 
 def saved_classes(data):
     """Modules and names of the classes that a pickle names."""
