@@ -220,7 +220,6 @@ def plan(
     fixed_at = _fixed_positions(table, fixed, grouping)
     slopes = [_slope_positions(table, effect) for effect in random_effects]
     numeric = tuple(sorted({*fixed_at, *(j for s in slopes for j in s)}))
-    _check_names(table, numeric)
     at = {position: k for k, position in enumerate(numeric, start=1)}
     terms = tuple(
         Term(
@@ -244,13 +243,6 @@ def _check_used(metadata: Metadata, sources: list[tuple[Source, ...]]) -> None:
         raise ValueError(
             f"groups= has {', '.join(map(repr, metadata.columns))}, but the constructor names "
             "grouping columns of X alone. Name them in the constructor too, or leave `groups` out."
-        )
-
-
-def _check_names(table: Table, numeric: tuple[int, ...]) -> None:
-    if any(table.label(j) == INTERCEPT for j in numeric):
-        raise ValueError(
-            f"Column {INTERCEPT!r} of X has the name of the intercept in the results. Rename it."
         )
 
 

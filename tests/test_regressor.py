@@ -549,12 +549,6 @@ def test_named_labels_are_matched_by_name():
     assert_array_equal(unnamed.predict(DAYS, groups=SUBJECT), expected)
 
 
-def test_a_column_with_the_name_of_the_intercept():
-    renamed = X.rename(columns={"Days": "(Intercept)"})
-    with pytest.raises(ValueError, match="Column '\\(Intercept\\)' of X has the name of the in"):
-        MixedLinearRegressor("Subject").fit(renamed, Y)
-
-
 @pytest.mark.parametrize("groups", ["Subject", None])
 def test_tag_for_labels_in_the_table(groups):
     tags = MixedLinearRegressor(groups).__sklearn_tags__()

@@ -260,6 +260,8 @@ def _by_name(row: Mapping[str, float], tests: Tests) -> FloatArray:
                 f"L names {name!r}, which is not a fixed effect. The model has "
                 f"{', '.join(map(repr, tests.names))}."
             )
+        if tests.names.count(name) > 1:  # a column of X has the name of the intercept
+            raise ValueError(f"L names {name!r}, which is a column and the intercept. Rename it.")
         try:
             out[tests.names.index(name)] = float(weight)
         except (TypeError, ValueError) as error:
