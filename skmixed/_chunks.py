@@ -13,7 +13,7 @@ from skmixed._intake import Intake
 from skmixed._slim import check_has_statistics
 from skmixed._source import has_rows, named, numbered, opened, progress_bar
 from skmixed._statistics import SufficientStatistics, check_same_columns
-from skmixed._table import Table, open_features, open_table
+from skmixed._table import Table, open_checked, open_table
 from skmixed._validation import check_terms
 from skmixed._weights import weights_not_labels
 
@@ -273,7 +273,7 @@ class PartwiseFitting(FittedAttributes):
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
         is_first = "_estimate" not in vars(self)
-        table = open_features(X, self, y, reset=is_first)
+        table = open_checked(X, self, y, reset=is_first)
         intake = Intake(self, None if is_first else self._known(table))
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()

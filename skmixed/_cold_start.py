@@ -15,7 +15,7 @@ from skmixed._fitted import Fitted, fitted, served
 from skmixed._given_fixed import updated
 from skmixed._metadata import open_prediction_metadata
 from skmixed._serving import Serving
-from skmixed._table import open_features
+from skmixed._table import open_checked
 from skmixed._threads import ForkedLock, single_threaded_blas
 from skmixed._union import EncoderUnion
 from skmixed._weights import weights_not_labels
@@ -129,7 +129,7 @@ def _with_rows(
     estimator: Any, before: Fitted, X: Any, y: Any, sample_weight: Any, groups: Any
 ) -> tuple[Encoder, CrossProducts]:
     """Return the labels and sums of all rows, the further ones included."""
-    table = open_features(X, estimator, reset=False)
+    table = open_checked(X, estimator, reset=False)
     response = validation.check_response(y, table.n_rows, estimator)
     weights = validation.check_weights(sample_weight, table.n_rows)
     metadata = _open_metadata(before.encoder, groups, table.n_rows)

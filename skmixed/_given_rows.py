@@ -14,7 +14,7 @@ from skmixed._metadata import open_prediction_metadata
 from skmixed._predict import check_known, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
-from skmixed._table import FloatArray, Table, open_features
+from skmixed._table import FloatArray, Table, open_checked
 from skmixed._validation import check_response, check_squares, check_weights
 
 
@@ -138,7 +138,7 @@ def open_rows(
     regressor, opened = regressor_of(model), opened or fitted(model)
     index = X.index if isinstance(X, pd.DataFrame) else None
     X = transformed(model, X)
-    table = open_features(X, regressor, reset=False)
+    table = open_checked(X, regressor, reset=False)
     included = tuple(range(len(opened.encoder.factors))) if with_effects else ()
     metadata = open_prediction_metadata(groups, table.n_rows, opened.encoder, included)
     if index is None or len(index) != table.n_rows:

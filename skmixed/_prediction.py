@@ -26,7 +26,7 @@ from skmixed._prediction_variance import (
     with_new_levels,
 )
 from skmixed._serving import serving_of
-from skmixed._table import check_unmasked, open_features
+from skmixed._table import check_unmasked, open_checked
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
 from skmixed._weights import weights_not_labels
@@ -105,7 +105,7 @@ class Prediction(FittedAttributes):
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         if return_std is not False:
             return self._predict_with_std(X, groups, include, return_std)
-        table = open_features(X, self, reset=False)
+        table = open_checked(X, self, reset=False)
         serving = serving_of(self)
         included = validation.check_include(include, serving.encoder)
         metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)

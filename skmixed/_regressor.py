@@ -19,7 +19,7 @@ from skmixed._prediction import Prediction
 from skmixed._sample import Sampling
 from skmixed._search import search
 from skmixed._summary import Summarizing
-from skmixed._table import Table, open_features
+from skmixed._table import Table, open_checked
 from skmixed._terms import AllExcept, ColumnName, RandomEffect, parse_groups
 from skmixed._warn import warn
 from skmixed._weights import weights_not_labels
@@ -316,7 +316,7 @@ class MixedLinearRegressor(
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        table = open_features(X, self, y, reset=True)
+        table = open_checked(X, self, y, reset=True)
         intake = Intake(self)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()

@@ -81,7 +81,7 @@ def _opened(X: Any, estimator: object, accept_sparse: bool) -> Table:
     return Table(lambda j: array[:, j], None, n_rows, n_columns, matrix)
 
 
-def open_features(
+def open_checked(
     X: Any, estimator: Any, *target: Any, reset: bool, accept_sparse: bool = True
 ) -> Table:
     """Open X as the features of an estimator: set their names and number, or compare them.

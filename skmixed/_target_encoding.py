@@ -17,7 +17,7 @@ from skmixed._cross_fitting import checked_folds, splitter_of
 from skmixed._one_way import OneWay, one_way
 from skmixed._persistence import PlainState
 from skmixed._saved import check_categories
-from skmixed._table import FloatArray, Table, open_features
+from skmixed._table import FloatArray, Table, open_checked
 from skmixed._target import numeric_target
 from skmixed._threads import single_threaded_blas
 from skmixed._warn import warn
@@ -272,7 +272,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
                [66.5 ]])
         """
         check_is_fitted(self)
-        table = open_features(X, self, reset=False, accept_sparse=False)
+        table = open_checked(X, self, reset=False, accept_sparse=False)
         out = np.empty((table.n_rows, table.n_columns))
         for j, categories in enumerate(self._categories):
             codes = categories.codes(table.get(j), table.label(j))
@@ -329,7 +329,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     def _fit(self, X: Any, y: Any) -> tuple[list[IntArray], FloatArray]:
         """Fit all rows; return each column's codes, and the target as numbers."""
         validation.check_choice("method", self.method, validation.METHODS)
-        table = open_features(X, self, y, reset=True, accept_sparse=False)
+        table = open_checked(X, self, y, reset=True, accept_sparse=False)
         target = numeric_target(y, table.n_rows, self)
         found = list(self._categories_of(table))
         self._categories = tuple(categories for categories, _ in found)
