@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from skmixed._crossprod import (
     CrossProducts,
     FactorProducts,
-    PairProducts,
     has_drifted,
-    sorted_rows,
+    is_resolving,
 )
 from skmixed._design import Design, FactorDesign
+from skmixed._frame import factor_of_rows, orthogonalize, residuals
+from skmixed._pair_products import PairProducts, sorted_rows
 
 FloatArray = NDArray[np.float64]
 
@@ -100,8 +101,7 @@ class Accumulator:
         # Squares that overflow are found in the result, where they can be named.
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, design.n_rows, step):
-                center = None if self._sums is None else self._sums.center
-                self._take(_block(design, slice(start, start + step), center, self._table))
+                self._take(_block(design, slice(start, start + step), self._sums, self._table))
                 self._is_own = True
 
     def _take(self, stats: CrossProducts) -> None:
@@ -206,15 +206,15 @@ def _rows(design: Design, rows: slice) -> Design:
 
 
 def _block(
-    design: Design, rows: slice, center: FloatArray | None, table: FloatArray
+    design: Design, rows: slice, known: CrossProducts | None, table: FloatArray
 ) -> CrossProducts:
-    """Reduce one block around `center`, or around its own mean if that is far.
+    """Reduce one block in the frame of the sums so far, or in one of its own.
 
-    `table` is overwritten: first writes to fresh memory would cost as much as
-    the arithmetic.
+    That is where the known frame loses digits of all rows together. `table` is
+    overwritten: first writes to fresh memory would cost as much as the arithmetic.
     """
     weights = None if design.weights is None else design.weights[rows]
-    around = _block_mean(design, rows, weights) if center is None else center
+    around = _block_mean(design, rows, weights) if known is None else known.center
     table = table[: len(design.y[rows])]
     total, unweighted = _gather(design, rows, weights, around, table)
     stats = CrossProducts(
@@ -225,9 +225,16 @@ def _block(
         factors=(),
         unweighted=unweighted,
     )
-    if center is not None and has_drifted(stats):
+    if known is not None and has_drifted(stats):
         return _block(design, rows, None, table)
+    raw = stats.raw_squares
     z = [_indicators(f, rows, table) for f in design.factors]
+    regression = _own_regression(stats, raw, table) if known is None else known.regression
+    stats = _in_frame(stats, regression, weights, table)
+    if known is not None and not is_resolving(
+        known.total + stats.total, known.frame, known.raw_squares + raw
+    ):
+        return _block(design, rows, None, table)
     return replace(
         stats,
         factors=tuple(
@@ -238,6 +245,37 @@ def _block(
             for f, g in combinations(range(len(z)), 2)
         ),
     )
+
+
+def _own_regression(stats: CrossProducts, raw: FloatArray, table: FloatArray) -> FloatArray | None:
+    """Return the regression that a block asks for, of squares `raw` of its columns."""
+    if is_resolving(stats.total, stats.frame, raw):
+        return None
+    factor = factor_of_rows(table)
+    spreads = np.sqrt(np.square(factor).sum(axis=0))
+    return orthogonalize(factor, spreads, np.sqrt(raw)).regression
+
+
+def _in_frame(
+    stats: CrossProducts,
+    regression: FloatArray | None,
+    weights: FloatArray | None,
+    table: FloatArray,
+) -> CrossProducts:
+    """Take off centered columns their regression, row by row; take their products."""
+    if regression is None:
+        return stats
+    total = np.zeros_like(stats.total)
+    unweighted = None if weights is None else np.zeros_like(total)
+    for start in range(0, len(table), STRIPE_ROWS):
+        part = slice(start, start + STRIPE_ROWS)
+        stripe = residuals(table[part], regression)
+        table[part] = stripe
+        total += stripe.T @ stripe
+        if weights is not None and unweighted is not None:
+            stripe /= np.sqrt(weights[part])[:, None]
+            unweighted += stripe.T @ stripe
+    return replace(stats, total=total, unweighted=unweighted, regression=regression)
 
 
 def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:

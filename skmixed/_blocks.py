@@ -17,10 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._coordinates import TermBlock, term_blocks
-from skmixed._core import Crossed, around, dense_core, pair_matrix, sparse_core
+from skmixed._core import Crossed, dense_core, pair_matrix, sparse_core
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
-from skmixed._rank import independent_columns, raw_squares, residual_floor, total_around
+from skmixed._rank import WorkingColumns, working_columns
 
 FloatArray = NDArray[np.float64]
 
@@ -102,6 +102,9 @@ class Blocks:
         Positions, among the model's fixed effects, of the independent ones.
     center : (p + 1,) array
         What was subtracted from these columns and from y.
+    regression : (p + 1, p + 1) array or None
+        E, unit upper triangular, of what was taken off them then: X − c = X̃E_X and
+        y − c_y = ỹ + X̃γ, with γ above the last column's 1. None for the identity.
     stages : tuple of Stage
         The chain that is eliminated, inner factors first.
     factors : tuple of FactorTerms
@@ -130,6 +133,7 @@ class Blocks:
     reml: bool
     weight_unit: float = 1.0
     crossed: Crossed | None = None
+    regression: FloatArray | None = None
 
     @property
     def n_fixed(self) -> int:
@@ -172,40 +176,36 @@ def assemble(
 ) -> Blocks:
     """Lay out what `model` uses of the statistics; decide the rank of X.
 
-    `like` are statistics around the same center, from which to take the unit of
-    the weights, the columns of X and the terms' coordinates. With `is_sparse` the
-    largest factor alone is eliminated, and the core stays sparse, for the
+    `like` are statistics in the same frame, from which to take the unit of the
+    weights, the columns of X and y, and the terms' coordinates. With `is_sparse`
+    the largest factor alone is eliminated, and the core stays sparse, for the
     iterative engine.
     """
     unit = weight_unit(stats if like is None else like)
     stats = stats.in_units(unit)
     like = stats if like is None else like
-    y = len(stats.center) - 1
-    center = stats.center if model.has_intercept else np.zeros_like(stats.center)
-    total = total_around(stats, center)
-    raw = raw_squares(stats)
-    kept = independent_columns(total_around(like, center), list(model.fixed), raw_squares(like))
-    used = [*(model.fixed[k] for k in kept), y]
+    columns = working_columns(like, model)
+    total = columns.total(stats)
     order = sparse_order if is_sparse else elimination_order
     chain, core = order(stats, model)
     factors = _factor_terms(stats, like, model, chain, core)
-    of_fixed = total[np.ix_(used, used)]
     return Blocks(
-        core=of_fixed if is_sparse else dense_core(stats, core, of_fixed, center, used),
-        kept=kept,
-        center=center[used],
+        core=total if is_sparse else dense_core(stats, core, total, columns),
+        kept=columns.kept,
+        center=columns.center,
+        regression=columns.regression,
         stages=tuple(
-            _stage(stats, k, [*chain[i + 1 :], *core], factors, center, used)
+            _stage(stats, k, [*chain[i + 1 :], *core], factors, columns)
             for i, k in enumerate(chain)
         ),
         factors=factors,
         n_rows=stats.n_rows,
-        dof=stats.n_rows - len(kept) if model.reml else stats.n_rows,
+        dof=stats.n_rows - len(columns.kept) if model.reml else stats.n_rows,
         sum_log_weights=stats.sum_log_weights,
-        floor=residual_floor(float(raw[y]), float(total[y, y])),
+        floor=columns.floor(stats, float(total[-1, -1])),
         reml=model.reml,
         weight_unit=unit,
-        crossed=sparse_core(stats, core, center, used) if is_sparse else None,
+        crossed=sparse_core(stats, core, columns) if is_sparse else None,
     )
 
 
@@ -283,19 +283,18 @@ def _stage(
     k: int,
     later: list[int],
     places: tuple[FactorTerms, ...],
-    center: FloatArray,
-    used: list[int],
+    columns: WorkingColumns,
 ) -> Stage:
     factor = stats.factors[k]
-    own = list(factor.columns)
-    if np.array_equal(center, stats.center):
-        columns = list(dict.fromkeys([*own, *used]))
-        products = _in_slabs(factor.sums, columns)
-        random, fixed = ([columns.index(c) for c in part] for part in (own, used))
+    own, used = list(factor.columns), list(columns.used)
+    if columns.change_from(stats) is None:
+        needed = list(dict.fromkeys([*own, *used]))
+        products = _in_slabs(factor.sums, needed)
+        random, fixed = ([needed.index(c) for c in part] for part in (own, used))
     else:
-        # X and y are not centered here, the factor's own columns still are.
-        moved = around(factor, stats, center)
-        both = np.concatenate([factor.sums[:, :, own], moved[:, :, used]], axis=2)
+        # X and y are not as in the statistics, the factor's own columns still are.
+        parts = [stats.own_products(k), columns.with_columns_of(stats, k)]
+        both = np.concatenate(parts, axis=2)
         products = _in_slabs(both, list(range(both.shape[2])))
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
     width = places[-1].outer.stop

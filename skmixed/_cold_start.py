@@ -136,11 +136,11 @@ def _with_rows(
     part, design = before.encoder.learn(table, metadata, response, weights)
     union = EncoderUnion.of(before.encoder)
     places = union.take(part)
-    center = before.stats.center  # the fit's
+    frame = before.stats.frame  # the fit's
     # Squares that overflow are found in the result, where they can be named.
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
-        further = accumulate(design).recentered(center).aligned(places, union.n_levels)
-        stats = (before.stats + further).recentered(center)
+        further = accumulate(design).reframed(frame).aligned(places, union.n_levels)
+        stats = (before.stats + further).reframed(frame)
     return replace(before.encoder, factors=union.joined().factors), stats
 
 

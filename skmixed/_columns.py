@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms
 from skmixed._factorize import Factorization
-from skmixed._inverse import Inverse
-from skmixed._project import Projected, Responses, project_stage
+from skmixed._inverse import Inverse, core_residual
+from skmixed._project import Projected, Responses, in_span, project_stage
 from skmixed._slabs import levels_first, solve_levels
+from skmixed._span import Span
 
 FloatArray = NDArray[np.float64]
 
@@ -62,7 +63,8 @@ def project(
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
     for factor in blocks.core_factors:
-        rho = _core_residual(factorization, factor, responses)
+        effects = responses.outer[blocks.n_chain :]
+        rho = of_core_factor(factorization, factor, effects, responses.weights)
         columns.add_core(factor, rho)
         outers.append(_by_entry(np.tensordot(rho, rho, ((0,), (0,)))))
     return Projection(np.concatenate(traces), np.concatenate(outers), columns.projected(inverse))
@@ -89,6 +91,7 @@ class _Columns:
         self.products = np.zeros((size, size))
         self.outer = np.zeros((blocks.factors[-1].outer.stop, size))
         self.fixed = np.zeros((blocks.n_fixed, size))
+        self.core: list[tuple[FactorTerms, FloatArray]] = []
 
     def _of(self, factor: FactorTerms) -> slice:
         own = factor.entries
@@ -116,7 +119,12 @@ class _Columns:
         flat = half.transpose(1, 0, 2).reshape(n, -1)
         self.products[:n, :n] -= flat @ flat.T
         of_columns = levels_first(done.half, q)  # s, q, m
-        whitened = here - np.einsum("sqa,snq->anq", of_columns[:, :, stage.random], half)
+        to_own = of_columns[:, :, stage.random]
+        span = self.factorization.spans.get(place.entries.start)
+        if span is None:
+            whitened = here - np.einsum("sqa,snq->anq", to_own, half)
+        else:
+            whitened = in_span(span, here, half, to_own.transpose(0, 2, 1), chol)
         crossed = np.einsum("bxq,anq->abxn", part.rho, whitened).reshape(-1, n)
         self.products[own, :n] = crossed
         self.products[:n, own] = crossed.T
@@ -126,6 +134,7 @@ class _Columns:
 
     def add_core(self, factor: FactorTerms, rho: FloatArray) -> None:
         """Add the columns of a factor in the core, (q, r, c) residuals ρ."""
+        self.core.append((factor, rho))
         schur, n = self.factorization.schur[:-1, factor.core], self.factorization.blocks.n_core
         own, (q, r, _) = self._of(factor), rho.shape
         by_level = schur.reshape(len(schur), q, r)
@@ -141,14 +150,43 @@ class _Columns:
         """Return F'PF, with the inverse of the core and X."""
         chain = self.factorization.blocks.n_chain
         rhs = np.concatenate([self.outer[chain:], self.fixed])
-        return self.products - rhs.T @ (inverse @ rhs)
+        solved = inverse @ rhs
+        out = self.products - rhs.T @ solved
+        for factor, rho in self.core:
+            span, own = self.factorization.spans.get(factor.entries.start), self._of(factor)
+            if span is not None:
+                left = None
+                if span.null is not None:
+                    left = core_residual(self.factorization, inverse, factor).T @ rhs
+                projected = in_core_span(span, solved[factor.core], left)
+                rows = np.einsum("qbx,qan->abxn", rho, projected).reshape(-1, len(out))
+                out[own], out[:, own] = rows, rows.T
+        return out
 
 
-def _core_residual(
-    factorization: Factorization, factor: FactorTerms, responses: Responses
+def of_core_factor(
+    factorization: Factorization, factor: FactorTerms, effects: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Return ρ of a factor in the core, (q, r, c)."""
-    blocks = factorization.blocks
-    combine = np.concatenate([-responses.outer[blocks.n_chain :], responses.weights.T])
-    rho = factorization.schur[factor.core] @ combine
-    return rho.reshape(factor.n_levels, factor.n_columns, -1)
+    """Return ρ = Z'V⁻¹ of a factor in the core, (q, r, c).
+
+    Of c responses with weights as in `Responses`, (c, p + 1), and effects in the
+    core, (q_core, c).
+    """
+    span = factorization.spans.get(factor.entries.start)
+    if span is not None and span.null is None:
+        return in_core_span(span, effects[factor.core], None)
+    left = factorization.schur[factor.core] @ np.concatenate([-effects, weights.T])
+    left = left.reshape(factor.n_levels, factor.n_columns, -1)
+    return left if span is None else in_core_span(span, effects[factor.core], left)
+
+
+def in_core_span(span: Span, solved: FloatArray, left: FloatArray | None) -> FloatArray:
+    """Return Z'P of a factor in the core applied to something, (q, r, n), by `_span`.
+
+    `solved` are its effects, and `left` the difference Z'V_1⁻¹ less what they take.
+    """
+    r = len(span.precision)
+    out = np.matmul(span.precision, solved.reshape(len(solved) // r, r, -1))
+    if span.null is not None and left is not None:
+        out += np.matmul(span.null, left.reshape(out.shape))
+    return out

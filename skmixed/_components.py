@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from skmixed._factorize import Factorization
 from skmixed._information import Chart, TermChart, information, pseudo_inverse
+from skmixed._relative import Units
 
 FloatArray = NDArray[np.float64]
 
@@ -47,7 +48,7 @@ class Components:
 
 def components(factorization: Factorization) -> Components:
     """Return the components at the optimum and their standard errors."""
-    info = information(factorization)
+    info = information(Units.of(factorization).factorize(factorization.blocks))
     chart = Chart.of(info)
     covariance = 2.0 * pseudo_inverse(chart.hessian(info))
     sigma = float(np.sqrt(factorization.sigma_squared))
@@ -62,19 +63,14 @@ def components(factorization: Factorization) -> Components:
 def _term(chart: TermChart, covariance: FloatArray, sigma: float) -> TermErrors:
     to_user = chart.term.to_user
     factor = to_user @ chart.lam
-    sigma_matrix = factor @ factor.T
-    half = np.einsum("ab,ibc,dc->iad", to_user, chart.basis, factor, optimize=True)
-    change = half + half.transpose(0, 2, 1)
+    moved = to_user @ chart.basis
     own = [*range(chart.delta.start, chart.delta.stop), len(covariance) - 1]
     joint = covariance[np.ix_(own, own)]
-    variance = np.diagonal(sigma_matrix)
+    variance = np.einsum("ab,ab->a", factor, factor)
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.einsum("iaa->ia", change) / variance
+        relative = 2.0 * np.einsum("iab,ab->ia", moved, factor) / variance
         log_sd = np.concatenate([0.5 * relative, np.full((1, len(variance)), 0.5)])
-        root = np.sqrt(np.outer(variance, variance))
-        corr = sigma_matrix / root
-        of_corr = change / root - 0.5 * corr * (relative[:, :, None] + relative[:, None])
-        z = of_corr / (1.0 - corr**2)
+        corr, z = _correlations(factor, moved)
         z_error = np.sqrt(np.einsum("iab,ij,jab->ab", z, joint[:-1, :-1], z))
         log_sd_error = np.sqrt(np.einsum("ia,ij,ja->a", log_sd, joint, log_sd))
     at_bound = np.isclose(np.abs(corr), 1.0, rtol=0.0, atol=1e-12)
@@ -84,3 +80,18 @@ def _term(chart: TermChart, covariance: FloatArray, sigma: float) -> TermErrors:
         log_sd_error=np.where(variance > 0, log_sd_error, np.nan),
         z_error=np.where(at_bound, np.nan, z_error),
     )
+
+
+def _correlations(factor: FloatArray, moved: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the correlations, (s, s), and the derivatives of their artanh, (d, s, s).
+
+    With unit rows e_a of Λ, corr = e_a'e_b, and r_ba = e_b − corr e_a has the length
+    √(1 − corr²): d corr = r_ba'de_a + r_ab'de_b, where near ±1 nothing cancels.
+    """
+    length = np.sqrt(np.einsum("ab,ab->a", factor, factor))[:, None]
+    unit, turned = factor / length, moved / length
+    corr = unit @ unit.T
+    # r[a, b] is what e_b has beside e_a.
+    rest = unit[None] - corr[:, :, None] * unit[:, None]
+    half = np.einsum("iac,abc->iab", turned, rest)
+    return corr, (half + half.transpose(0, 2, 1)) / np.einsum("abc,abc->ab", rest, rest)

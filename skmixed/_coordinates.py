@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from skmixed._crossprod import CrossProducts, FactorProducts
 from skmixed._design import Term
-from skmixed._rank import raw_squares
 
 FloatArray = NDArray[np.float64]
 
@@ -80,7 +79,7 @@ def column_lengths(stats: CrossProducts, term: Term) -> FloatArray:
     One length for all where the scale of the columns is part of the model.
     """
     columns = list(term.columns)
-    squares = (stats.centered_squares if term.is_centered else raw_squares(stats))[columns]
+    squares = (stats.centered_squares if term.is_centered else stats.raw_squares)[columns]
     if term.has_intercept:
         squares[columns.index(0)] = stats.sum_weights
     if not term.structure.is_scale_invariant:

@@ -6,7 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._crossprod import CrossProducts, FactorProducts
+from skmixed._crossprod import CrossProducts
+from skmixed._rank import WorkingColumns
 
 FloatArray = NDArray[np.float64]
 
@@ -42,38 +43,32 @@ def dense_core(
     stats: CrossProducts,
     factors: list[int],
     total: FloatArray,
-    center: FloatArray,
-    used: list[int],
+    columns: WorkingColumns,
 ) -> FloatArray:
-    """Lay out the dense matrix of what is not eliminated."""
+    """Lay out the dense matrix of what is not eliminated; `total` are X's and y's products."""
     if not factors:
         return total
     sizes = [stats.factors[k].sums[:, :, 0].size for k in factors]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     n = int(starts[-1])
-    core = np.zeros((n + len(used),) * 2)
+    core = np.zeros((n + len(total),) * 2)
     core[n:, n:] = total
     for i, k in enumerate(factors):
         rows = slice(starts[i], starts[i + 1])
-        factor = stats.factors[k]
-        core[rows, rows] = _block_diagonal(factor.sums[:, :, list(factor.columns)])
-        core[rows, n:] = around(factor, stats, center)[:, :, used].reshape(sizes[i], -1)
+        core[rows, rows] = _block_diagonal(stats.own_products(k))
+        core[rows, n:] = columns.with_columns_of(stats, k).reshape(sizes[i], -1)
         core[n:, rows] = core[rows, n:].T
         for j in range(i):
-            columns = slice(starts[j], starts[j + 1])
-            core[rows, columns] = pair_matrix(stats, k, factors[j]).toarray()
-            core[columns, rows] = core[rows, columns].T
+            others = slice(starts[j], starts[j + 1])
+            core[rows, others] = pair_matrix(stats, k, factors[j]).toarray()
+            core[others, rows] = core[rows, others].T
     return core
 
 
-def sparse_core(
-    stats: CrossProducts, factors: list[int], center: FloatArray, used: list[int]
-) -> Crossed:
+def sparse_core(stats: CrossProducts, factors: list[int], columns: WorkingColumns) -> Crossed:
     """Lay out what is not eliminated, sparse."""
-    own = tuple(stats.factors[k].sums[:, :, list(stats.factors[k].columns)] for k in factors)
-    fixed = [
-        around(stats.factors[k], stats, center)[:, :, used].reshape(-1, len(used)) for k in factors
-    ]
+    own, p = tuple(map(stats.own_products, factors)), len(columns.used)
+    fixed = [columns.with_columns_of(stats, k).reshape(-1, p) for k in factors]
     rows = [
         [
             sparse_diagonal(own[i]) if i == j else pair_matrix(stats, k, factors[j])
@@ -82,7 +77,7 @@ def sparse_core(
         for i, k in enumerate(factors)
     ]
     matrix = sp.csr_array(sp.block_array(rows, format="csr")) if rows else sp.csr_array((0, 0))
-    return Crossed(own, matrix, np.concatenate([np.empty((0, len(used))), *fixed]))
+    return Crossed(own, matrix, np.concatenate([np.empty((0, p)), *fixed]))
 
 
 def sparse_diagonal(blocks: FloatArray) -> sp.csr_array:
@@ -97,9 +92,3 @@ def _block_diagonal(blocks: FloatArray) -> FloatArray:
     out = np.zeros((q, r, q, r))
     out[np.arange(q), :, np.arange(q)] = blocks
     return out.reshape(q * r, q * r)
-
-
-def around(factor: FactorProducts, stats: CrossProducts, center: FloatArray) -> FloatArray:
-    """Move the center of the other columns, not of the factor's own."""
-    shift = center - stats.center
-    return factor.sums - factor.sums[:, :, :1] * shift if shift.any() else factor.sums

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from skmixed._blocks import FactorTerms
 from skmixed._columns import project
 from skmixed._factorize import Factorization
-from skmixed._inverse import Inverse, core_inverse, without_fixed
+from skmixed._inverse import Inverse, core_inverse, core_residual, without_fixed
 from skmixed._project import Responses
 
 FloatArray = NDArray[np.float64]
@@ -92,6 +92,16 @@ def _core_trace(
     q, r = factor.n_levels, factor.n_columns
     schur = factorization.schur[:-1, factor.core]
     lam, own = factor.lam(factorization.lam), _level_sum(schur[factor.core], q)
+    span = factorization.spans.get(factor.entries.start)
+    if span is not None:
+        solved = inverse[factor.core].reshape(q, r, -1)
+        taken = np.einsum("qan,nqb->ab", solved, schur.reshape(-1, q, r), optimize=True)
+        out = span.precision @ taken
+        if span.null is not None:
+            left = core_residual(factorization, inverse, factor)
+            parts = (m.reshape(-1, q, r) for m in (left, schur))
+            out += span.null @ np.einsum("nqa,nqb->ab", *parts, optimize=True)
+        return np.asarray(out)
     if lam.shape[0] == lam.shape[1] and _resolves(lam, own / q):
         # Λ'Z'PZΛ = I − (RR')⁻¹ at the factor's effects
         root = np.linalg.inv(lam)

@@ -163,6 +163,12 @@ class Encoder:
     def uses_metadata(self) -> bool:
         return any(s.position is None for f in self.factors for s in f.sources)
 
+    def idle_positions(self, included: tuple[int, ...]) -> set[int]:
+        """Return the positions in X of columns that only group, by factors that do not count."""
+        sources = [{s.position for s in factor.sources} for factor in self.factors]
+        used = {j for k in included for j in sources[k]} | set(self.numeric)
+        return {j for own in sources for j in own if j is not None and j not in used}
+
     def model(self, *, reml: bool) -> Model:
         return Model(self.fixed, self.terms, reml)
 
@@ -322,8 +328,9 @@ def _position(table: Table, column: ColumnName, parameter: str) -> int:
         return column % table.n_columns
     if table.names is None:
         raise ValueError(
-            f"{role} {column!r} is named, but X has no column names. Pass a DataFrame, or the "
-            "column's position; behind a transformer, use set_output(transform='pandas')."
+            f"{role} {column!r} is named, but X has no column names. Pass a DataFrame whose "
+            "column names are all strings, or the column's position; behind a transformer, use "
+            "set_output(transform='pandas')."
         )
     found = [j for j, name in enumerate(table.names) if name == column]
     if not found:

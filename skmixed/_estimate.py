@@ -1,36 +1,26 @@
 """From cross-products to estimates: the kernel's one entry."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._blocks import Blocks, FactorTerms, assemble
+from skmixed._blocks import Blocks, assemble
 from skmixed._coordinates import TermBlock
-from skmixed._covariance import has_covariances
-from skmixed._criterion import criterion
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._effects import no_effects
-from skmixed._factorize import Factorization, factorize, zero_lam
+from skmixed._factorize import factorize, zero_lam
 from skmixed._identify import Findings, examine
 from skmixed._iterative import MonteCarlo, iterate
 from skmixed._moments import moments
-from skmixed._optimize import Search, minimize
-from skmixed._solution import Solution, has_full_rank, solve
+from skmixed._multistart import multistart
+from skmixed._solution import Solution, solve
 from skmixed._start import moment_start
-from skmixed._trust_region import Lam
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
-
-# Share of the criterion by which an optimum must be lower to be another one.
-BETTER = 1e-10
-# Levels up to which a covariance that is singular without being 0 is searched twice. Of
-# simulated such fits with 3 to 5 rows a level another optimum was better in one of a
-# hundred with 4 to 8 levels, and in one of a thousand with 10 to 20.
-FEW_LEVELS = 20
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ def estimate(
         return Estimate(
             solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo
         )
-    search = search_twice(at_zero, start, tol=tol, max_iter=max_iter, report=report)
+    search = multistart(at_zero, start, tol=tol, max_iter=max_iter, report=report)
     return Estimate(
         solution=solve(search.factorization, model),
         status=search.status,
@@ -99,56 +89,6 @@ def estimate(
         n_factorizations=search.n_factorizations,
         findings=findings,
     )
-
-
-def search_twice(
-    at_zero: Factorization,
-    start: Lam,
-    *,
-    tol: float,
-    max_iter: int,
-    report: Callable[[str], None] | None = None,
-) -> Search:
-    """Search, and once more from elsewhere where a better optimum may be missed.
-
-    With few groups the likelihood can have an optimum at a variance of 0 and another
-    one inside (Gross, Drton and Petrović, 2012, arXiv:1111.3308). A search that ends
-    at a variance of 0, or with few levels at any singular Λ, is repeated from Λ = I for
-    the term, lme4's start; one that ends inside, but higher than Λ = 0 for all terms,
-    from there. The result counts the steps of the search that is kept, and the
-    factorizations of both.
-    """
-    first = minimize(at_zero, start, tol=tol, max_iter=max_iter, report=report)
-    if first.status is not FitStatus.CONVERGED:
-        return first
-    reached = criterion(first.factorization)
-    end = first.factorization.lam
-    doubtful = {t.index for factor, t in at_zero.blocks.terms if _is_doubtful(factor, t, end)}
-    if doubtful:
-        elsewhere = tuple(np.eye(len(lam)) if k in doubtful else lam for k, lam in enumerate(end))
-    elif criterion(at_zero) < reached:
-        elsewhere = tuple(np.zeros_like(lam) for lam in start)
-    else:
-        return first
-    if report is not None:
-        report(f"criterion {reached:.6f}; the search is repeated from another start")
-    # In the arrays of the first search, of which there may be room for one set only. What
-    # is handed over is counted by both.
-    second = minimize(first.factorization, elsewhere, tol=tol, max_iter=max_iter, report=report)
-    n_factorizations = first.n_factorizations + second.n_factorizations - 1
-    is_better = criterion(second.factorization) < reached - BETTER * max(1.0, abs(reached))
-    if is_better and second.status is FitStatus.CONVERGED:
-        return replace(second, n_factorizations=n_factorizations)
-    ended = factorize(at_zero.blocks, end, reuse=second.factorization)
-    return replace(first, factorization=ended, n_factorizations=n_factorizations + 1)
-
-
-def _is_doubtful(factor: FactorTerms, term: TermBlock, end: Lam) -> bool:
-    """Whether a term's end is singular in a way that another optimum goes with."""
-    lam = end[term.index]
-    may_correlate = has_covariances(term.term.structure)
-    is_enough = lam.any() and may_correlate and factor.n_levels > FEW_LEVELS
-    return not (has_full_rank(lam) or is_enough)
 
 
 def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:

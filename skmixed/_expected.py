@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._blocks import FactorTerms
+from skmixed._columns import of_core_factor
 from skmixed._factorize import Factorization
-from skmixed._inverse import Inverse
+from skmixed._inverse import Inverse, core_residual
 from skmixed._rows import Remainder, Rows
 from skmixed._stage_sums import StageSums
 
@@ -29,10 +30,29 @@ FloatArray = NDArray[np.float64]
 Directions = tuple[FloatArray, ...]
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Expected information, and derivatives of the information on β.
+
+    Attributes
+    ----------
+    information : (d, d) array
+        tr(P V_i P V_j).
+    fixed : (d, p, p) array
+        X'V⁻¹V_iV⁻¹X.
+    """
+
+    information: FloatArray
+    fixed: FloatArray
+
+
 def expected_information(
-    factorization: Factorization, directions: Directions, inverse: FloatArray
-) -> FloatArray:
-    """Return tr(P V_i P V_j), factor by factor.
+    factorization: Factorization,
+    directions: Directions,
+    inverse: FloatArray,
+    trace_inverse: FloatArray,
+) -> Expected:
+    """Return tr(P V_i P V_j) and X'V⁻¹V_iV⁻¹X, factor by factor.
 
     Parameters
     ----------
@@ -40,7 +60,9 @@ def expected_information(
     directions : tuple of (d, r, r) arrays
         Symmetric directions of each factor's Σ, in the order of the blocks.
     inverse : (q_core + p,) * 2 array
-        That of `core_inverse`; with ``without_fixed`` V⁻¹ takes the place of P.
+        That of `core_inverse`.
+    trace_inverse : (q_core + p,) * 2 array
+        The same for P; with ``without_fixed`` V⁻¹ takes its place.
 
     Notes
     -----
@@ -50,7 +72,7 @@ def expected_information(
     blocks = factorization.blocks
     total = sum(len(d) for d in directions)
     information = np.zeros((total, total))
-    remaining = Inverse.along(factorization, inverse)
+    remaining = Inverse.along(factorization, trace_inverse)
     tangents: list[Remainder] = []
     for k, own in enumerate(directions[: len(blocks.stages)]):
         stage = StageSums.of(factorization, k)
@@ -63,7 +85,29 @@ def expected_information(
             information[:n, here] = information[here, :n].T
             information[:n, :n] += inverted.among_themselves()
         tangents = stage.beyond(tangents, own)
-    return information + _of_core(factorization, directions, inverse, tangents)
+    information += _of_core(factorization, directions, trace_inverse, tangents)
+    return Expected(information, _of_fixed(factorization, directions, inverse, tangents))
+
+
+def _of_fixed(
+    factorization: Factorization,
+    directions: Directions,
+    inverse: FloatArray,
+    tangents: list[Remainder],
+) -> FloatArray:
+    """Return X'V⁻¹V_iV⁻¹X, (d, p, p): what the tangents come to at X.
+
+    With U' = [−S_XcG_0  I], which takes [Z_c X]'V_1⁻¹ to X'V⁻¹, G_0 the inverse
+    without X.
+    """
+    p, chol = factorization.blocks.n_fixed, factorization.chol_x
+    u = inverse[:, len(inverse) - p :] @ (chol @ chol.T)
+    out = [-(u.T @ tangent.core @ u) for tangent in tangents]
+    n = len(factorization.stages)
+    for factor, own in zip(factorization.blocks.core_factors, directions[n:], strict=True):
+        zvx = of_core_factor(factorization, factor, -u[: len(inverse) - p], np.eye(p, p + 1))
+        out += list(np.einsum("qax,eab,qby->exy", zvx, own, zvx, optimize=True))
+    return np.array(out).reshape(len(out), p, p)
 
 
 @dataclass(frozen=True)
@@ -131,8 +175,7 @@ def _of_core(
     if not blocks.core_factors:
         return out
     schur = factorization.schur[:-1, :-1]
-    b = -(inverse @ schur[:, : blocks.n_core])
-    b[np.arange(blocks.n_core), np.arange(blocks.n_core)] += 1.0
+    b = _core_residual(factorization, inverse)
     places = [(f, d) for f, d in zip(blocks.factors, directions, strict=True) if f.core is not None]
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
@@ -147,6 +190,26 @@ def _of_core(
             own = _of_factor(q_matrix[f.core], f2).reshape(f.n_levels, f.n_columns, f2.n_levels, -1)
             both = np.einsum("jamd,jbmc->adbc", own, own, optimize=True)
             out[at, at2] = np.einsum("eab,fcd,adbc->ef", d, d2, both, optimize=True)
+    return out
+
+
+def _core_residual(factorization: Factorization, inverse: FloatArray) -> FloatArray:
+    """Return I − GS at the random effects of the core, (q_core + p, q_core).
+
+    In the span of Λ that is G(ΛΛ')⁺ (`_span`).
+    """
+    n = len(inverse)
+    out = np.empty((n, factorization.blocks.n_core))
+    for factor in factorization.blocks.core_factors:
+        span, own = factorization.spans.get(factor.entries.start), factor.core
+        if span is None or span.null is not None:
+            out[:, own] = core_residual(factorization, inverse, factor)
+        if span is not None:
+            shape = (n, factor.n_levels, factor.n_columns)
+            solved = np.matmul(inverse[:, own].reshape(shape), span.precision)
+            if span.null is not None:
+                solved += np.matmul(out[:, own].reshape(shape), span.null)
+            out[:, own] = solved.reshape(n, -1)
     return out
 
 

@@ -15,7 +15,7 @@ changes when another Λ is tried.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, FactorTerms, Stage
 from skmixed._slabs import cholesky_levels, levels_first, solve_levels, to_slabs
+from skmixed._span import Span
 
 FloatArray = NDArray[np.float64]
 Lam = tuple[FloatArray, ...]
@@ -57,6 +58,9 @@ class Factorization:
         Whether r² reached the floor.
     logdet_z, logdet_x : float
         log|M| and log|X'V⁻¹X|.
+    spans : dict of Span
+        By the place of a factor's first entry, in units of Λ (`_relative`); else empty.
+    random_inverse : (q_core,) * 2 array, G of the core without X there; else None
     """
 
     blocks: Blocks
@@ -69,6 +73,8 @@ class Factorization:
     is_exact_fit: bool
     logdet_z: float
     logdet_x: float
+    spans: dict[int, Span] = field(default_factory=dict)
+    random_inverse: FloatArray | None = None
 
     @property
     def sigma_squared(self) -> float:
@@ -377,9 +383,8 @@ def _cholesky(system: FloatArray) -> FloatArray:
 
 def _cholesky_of_fixed(system: FloatArray, p: int) -> FloatArray:
     """Factor the core at Λ = 0, where it is the identity beside X'X."""
-    random = len(system) - p
-    chol = np.eye(len(system))
-    chol[random:, random:] = _cholesky(system[random:, random:])
+    chol, fixed = np.eye(len(system)), slice(len(system) - p, None)
+    chol[fixed, fixed] = _cholesky(system[fixed, fixed])
     return chol
 
 

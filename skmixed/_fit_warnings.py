@@ -12,6 +12,7 @@ from skmixed._design import Term
 from skmixed._encode import Encoder
 from skmixed._estimate import Estimate
 from skmixed._solution import TermSolution
+from skmixed._words import words
 from skmixed.exceptions import (
     ExactFitWarning,
     FitStatus,
@@ -29,14 +30,17 @@ NO_VARIANCE = 1e-12
 WRITTEN_DECIMALS = 1
 
 
-def fit_warnings(result: Estimate, encoder: Encoder, stats: CrossProducts) -> list[Message]:
+def fit_warnings(
+    result: Estimate, encoder: Encoder, stats: CrossProducts, max_iter: int
+) -> list[Message]:
     """List the warnings of a fit, each with its class."""
     return [
         *_dropped(result, encoder),
         *_non_integral(encoder),
         *_too_many_levels(encoder, stats),
         *_undetermined(result, encoder, stats),
-        *_ending(result),
+        *_apart(result, encoder),
+        *_ending(result, max_iter),
         *_unsolved(result, encoder),
         *_singular(result, encoder),
     ]
@@ -50,7 +54,7 @@ def _unsolved(result: Estimate, encoder: Encoder) -> Iterator[Message]:
             f"Conjugate gradients for the crossed factors {names} stopped at max_iter with a "
             f"relative residual of {found.residual:.1e}; the equations' condition is about "
             f"{found.condition:.1e}, so that these factors are hardly connected, or nearly the "
-            "same. Raise max_iter, or use solver='exact'.",
+            f"same. {words().exact}",
             ConvergenceWarning,
         )
 
@@ -73,12 +77,12 @@ def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
         if len(names) == 1:
             message = (
                 f"Fixed-effects column {listed} depends linearly on {before} before it; its "
-                "coefficient is set to 0. Leave it out of `fixed`."
+                f"coefficient is set to 0. Leave it {words().from_fixed}."
             )
         else:
             message = (
                 f"Fixed-effects columns {listed} depend linearly on {before} before them; their "
-                "coefficients are set to 0. Leave them out of `fixed`."
+                f"coefficients are set to 0. Leave them {words().from_fixed}."
             )
         yield message, RankDeficiencyWarning
 
@@ -139,35 +143,53 @@ def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> I
         )
 
 
+def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    pairs = result.findings.apart
+    for position in sorted({index for index, _, _ in pairs}):
+        term = encoder.terms[position]
+        names = dict(zip(term.columns, encoder.coefficient_names(term), strict=True))
+        own = [f"{names[a]!r} and {names[b]!r}" for k, a, b in pairs if k == position]
+        name = encoder.factors[term.factor].name
+        yield (
+            f"The data do not determine correlations within {name!r}, since no group has both "
+            f"{', nor both '.join(own)}: other values fit as well. Make the coefficients "
+            "independent, covariance='diag'.",
+            IdentifiabilityWarning,
+        )
+
+
 def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
     """Find the slopes without variation inside the levels."""
-    factor = stats.factors[term.factor]
+    products, columns = stats.own_products(term.factor), stats.factors[term.factor].columns
     found = []
     for column in set(term.columns) - {0}:
-        a = factor.columns.index(column)
-        squares, sums, weights = (
-            factor.sums[:, a, column],
-            factor.sums[:, a, 0],
-            factor.sums[:, 0, 0],
-        )
+        a = columns.index(column)
+        squares, sums, weights = products[:, a, a], products[:, a, 0], products[:, 0, 0]
         total = float(squares.sum())
         if total - float((sums**2 / weights).sum()) <= 1e-10 * total:
             found.append(column)
     return sorted(found)
 
 
-def _ending(result: Estimate) -> Iterator[Message]:
+def _ending(result: Estimate, max_iter: int) -> Iterator[Message]:
     if result.status is FitStatus.EXACT_FIT:
         yield (
-            "The model reproduces y: the residual variance is 0 to rounding, and criterion and "
-            "variance components are those where the search stopped. Check that no column of X "
-            "determines y.",
+            f"The model reproduces {words().response}: the residual variance is 0 to rounding, and "
+            "criterion and variance components are those where the search stopped. Check that "
+            f"{words().determines}.",
             ExactFitWarning,
         )
-    if result.status is FitStatus.MAX_ITER:
+    if result.status is FitStatus.MAX_ITER and result.n_iter >= max_iter:
         yield (
             f"The search for the variance components did not converge in {result.n_iter} "
             "steps. Raise max_iter, or simplify the random effects.",
+            ConvergenceWarning,
+        )
+    elif result.status is FitStatus.MAX_ITER:
+        yield (
+            f"The search for the variance components ended after {result.n_iter} of {max_iter} "
+            "steps without convergence: no further step can be computed from where it is. "
+            "Simplify the random effects, or rescale the columns.",
             ConvergenceWarning,
         )
 

@@ -20,6 +20,7 @@ from skmixed._krylov_search import FINAL_TOL
 from skmixed._serving import serving_of
 from skmixed._slim import check_has_statistics
 from skmixed._solution import Solution
+from skmixed._term_coding import ModelTerm, terms_of_spec
 from skmixed._validation import check_memory
 
 # Steps of conjugate gradients at most, where a fit has needed fewer.
@@ -149,19 +150,28 @@ def served(model: Any) -> Fitted:
     return Updated(now.encoder, cast(CrossProducts, now.stats), estimate, at_fit)
 
 
-def transformed(model: Any, X: Any) -> Any:
-    """Take X through what stands before the regressor: steps of Pipelines, a formula."""
+def before_model(model: Any, X: Any) -> tuple[Any, Any]:
+    """Take X through the steps of Pipelines; return also the estimator by a formula, or None."""
     while isinstance(model, Pipeline):
         if len(model.steps) > 1:
             X = model[:-1].transform(X)
         model = model.steps[-1][1]
-    return model.model_matrix(X) if _has_formula(model) else X
+    return X, model if _has_formula(model) else None
 
 
-def terms_of(model: Any) -> dict[str, list[str]] | None:
-    """Return term → columns of the fixed effects where a formula says, else None."""
+def formula_of(model: Any) -> Any:
+    """Return the fitted estimator by a formula that a model is or ends in, or None."""
     last = _last_step(model)
-    return last.terms_ if _has_formula(last) else None
+    return last if _has_formula(last) else None
+
+
+def formula_terms(model: Any) -> tuple[ModelTerm, ...] | None:
+    """Return the terms of the fixed part where a formula says, else None."""
+    last = _last_step(model)
+    if not _has_formula(last):
+        return None
+    fixed = last._frame.fixed
+    return terms_of_spec(fixed.spec, fixed.sum.written)
 
 
 def _last_step(model: Any) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats as distributions
 
 from skmixed import _validation as validation
+from skmixed._estimable import Dependence
 from skmixed._fitted import Fitted, fitted
 from skmixed._small_sample import (
     SmallSample,
@@ -44,6 +45,8 @@ class Tests:
     sample : SmallSample or None
         In the user's columns.
     has_intercept : bool
+    dependence : Dependence or None
+        How the dropped ones depend on the kept ones.
     """
 
     names: tuple[str, ...]
@@ -54,6 +57,13 @@ class Tests:
     residual_df: float
     sample: SmallSample | None
     has_intercept: bool
+    dependence: Dependence | None = None
+
+    def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
+        """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""
+        if self.dependence is None:
+            return np.zeros((len(rows), 0), dtype=bool)
+        return self.dependence.deviates(rows)
 
     def df(self, rows: FloatArray) -> FloatArray:
         """Degrees of freedom of the t test of each row, (k, p) to (k,)."""
@@ -147,6 +157,7 @@ def open_tests(model: Any, ddf: str) -> Tests:
         residual_df=float(view.stats.n_rows - len(solution.kept)),
         sample=sample,
         has_intercept=view.model.has_intercept,
+        dependence=solution.dependence,
     )
 
 

@@ -1,6 +1,6 @@
 """What a model by a formula does with frames after its fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._formula_syntax import parse_formula, plain_name
-from skmixed._model_frame import ModelFrame, evaluate
+from skmixed._formula_columns import NamedRows
+from skmixed._formula_rows import FrameRows
+from skmixed._model_frame import ModelFrame
+from skmixed._words import FORMULA, speaking
 
 FloatArray = NDArray[np.float64]
 
@@ -17,19 +19,18 @@ FloatArray = NDArray[np.float64]
 class FormulaPrediction:
     """The methods of `FormulaRegressor` that take frames of further rows."""
 
-    formula: str
-    context: Mapping[str, Any] | None
+    na_action: str
     regressor_: Any
     _frame: ModelFrame
 
     def predict(
-        self, data: Any, *, include: str | Sequence[str] = "all", return_std: bool = False
+        self, X: Any, *, include: str | Sequence[str] = "all", return_std: bool = False
     ) -> Any:
         """Predict the response of rows of a frame.
 
         Parameters
         ----------
-        data : frame of shape (n_samples, n_columns)
+        X : frame of shape (n_samples, n_columns)
             With the columns `feature_names_in_`.
         include : "all", "fixed" or list of str, default="all"
             Whose effects to add: those of all grouping factors, of none, or of
@@ -63,12 +64,18 @@ class FormulaPrediction:
         >>> model.predict(rows).round(3)
         array([6.073, 5.833])
         """
-        columns = self.model_matrix(data)
-        return self.regressor_.predict(columns, include=include, return_std=return_std)
+        given = self._given(X)
+        with speaking(FORMULA):
+            include = include if isinstance(include, str) else list(include)
+            columns, offset = given.columns(include), given.offset()
+            found = self.regressor_.predict(columns, include=include, return_std=return_std)
+        if offset is None:
+            return found
+        return (found[0] + offset, found[1]) if return_std else found + offset
 
     def predict_interval(
         self,
-        data: Any,
+        X: Any,
         *,
         level: float = 0.95,
         of: str = "observation",
@@ -79,7 +86,7 @@ class FormulaPrediction:
 
         Parameters
         ----------
-        data : frame of shape (n_samples, n_columns)
+        X : frame of shape (n_samples, n_columns)
             With the columns `feature_names_in_`.
         level : float, default=0.95
             Confidence level.
@@ -121,19 +128,22 @@ class FormulaPrediction:
         array([[361.7, 521.1],
                [220.1, 529.5]])
         """
-        columns = self.model_matrix(data)
-        return self.regressor_.predict_interval(
-            columns, level=level, of=of, ddf=ddf, sample_weight=sample_weight
-        )
+        given = self._given(X)
+        with speaking(FORMULA):
+            columns, offset = given.columns("all"), given.offset()
+            found = self.regressor_.predict_interval(
+                columns, level=level, of=of, ddf=ddf, sample_weight=sample_weight
+            )
+        return found if offset is None else found + offset[:, None]
 
     def score(
-        self, data: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:
         """Return R² of the predictions.
 
         Parameters
         ----------
-        data : frame of shape (n_samples, n_columns)
+        X : frame of shape (n_samples, n_columns)
             Test samples, with the response unless `y` is given.
         y : array-like of shape (n_samples,), default=None
             True responses, as in `fit`.
@@ -154,15 +164,16 @@ class FormulaPrediction:
         >>> round(model.score(data), 3)
         0.84
         """
-        prediction = self.predict(data)
-        return float(r2_score(self._response(data, y), prediction, sample_weight=sample_weight))
+        given = self._complete(X)
+        prediction, response = self.predict(given.rows), given.response(y)
+        return float(r2_score(response, prediction, sample_weight=given.kept(sample_weight)))
 
-    def model_matrix(self, data: Any) -> Any:
+    def model_matrix(self, X: Any) -> Any:
         """Return the columns that the formula makes of a frame.
 
         Parameters
         ----------
-        data : frame of shape (n_samples, n_columns)
+        X : frame of shape (n_samples, n_columns)
             With the columns `feature_names_in_`.
 
         Returns
@@ -182,20 +193,20 @@ class FormulaPrediction:
         0            -0.117             0.123   0.0     308
         1            -0.091             0.041   1.0     308
         """
-        check_is_fitted(self)
-        return self._frame.columns(data)
+        return self._given(X).columns("all")
 
-    def _response(self, data: Any, y: Any) -> Any:
-        """Return y, or what the left-hand side of the formula is on the data."""
-        expression = parse_formula(self.formula).response
-        if y is not None:
-            if expression and plain_name(expression) is None:
-                raise ValueError(
-                    f"y is given, but the formula computes its response, {expression!r}. Leave y "
-                    "out, or let the formula begin with ~ and transform y by scikit-learn's "
-                    "TransformedTargetRegressor."
-                )
-            return y
-        if not expression:
-            raise ValueError("y=None, and the formula names no response before its ~. Give one.")
-        return evaluate(expression, data, self.context)
+    def _given(self, X: Any) -> FrameRows:
+        check_is_fitted(self)
+        return FrameRows(self._frame, NamedRows.of(X), None)
+
+    def _complete(self, X: Any) -> FrameRows:
+        """Open rows like those of the fit, without those that it would have left out."""
+        given = self._given(X)
+        if self.na_action != "drop":
+            return given
+        known = [name for name in self._frame.named if name in given.rows.names]
+        missing = given.rows.missing(known)
+        if not missing:
+            return given
+        keep = ~np.any(list(missing.values()), axis=0)
+        return FrameRows(self._frame, given.rows.kept(keep), keep)

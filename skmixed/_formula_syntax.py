@@ -7,9 +7,22 @@ reads the rest. Every part keeps its place in the formula, for messages.
 import re
 from dataclasses import dataclass
 
-GROUPING = re.compile(r"\s*(`[^`]+`|[^\W\d][\w.]*)\s*")
 NAME = re.compile(r"\s*(?:`([^`]+)`|([^\W\d][\w.]*))\s*")
+GROUPING = re.compile(rf"\s*(?:(factor|as\.factor|C)\s*\({NAME.pattern}\)|{NAME.pattern})\s*")
+BLANK = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")|\s")
+OFFSET = re.compile(r"(?<![\w.])offset\s*\(")
+STRUCTURE = re.compile(
+    r"(?<![\w.])(cs|hetcs|homcs|us|diag|homdiag|ar1|hetar1|toep|exp|gau|mat|rr)\s*\("
+)
 CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class GroupingColumn:
+    """A grouping column, as its formula writes it: ``k`` or ``factor(k)``."""
+
+    name: str
+    column: str
 
 
 @dataclass(frozen=True)
@@ -20,14 +33,14 @@ class RandomTerm:
     ----------
     coefficients : str
         What stands before the bar, at its place in the formula.
-    groups : tuple of tuple of str
+    groups : tuple of tuple of GroupingColumn
         The columns of each grouping factor: several for ``a/b``.
     is_split : bool
         Whether the bar is double.
     """
 
     coefficients: str
-    groups: tuple[tuple[str, ...], ...]
+    groups: tuple[tuple[GroupingColumn, ...], ...]
     is_split: bool
 
 
@@ -41,19 +54,23 @@ class ParsedFormula:
     response : str
         Empty where there is none.
     fixed : str
-        The right-hand side without its random-effects terms.
+        The right-hand side without its random-effects terms and offsets.
     random : tuple of RandomTerm
+    offsets : tuple of str
+        What stands in each ``offset(…)``.
     """
 
     text: str
     response: str
     fixed: str
     random: tuple[RandomTerm, ...]
+    offsets: tuple[str, ...] = ()
 
 
 def error_at(text: str, at: int, message: str) -> ValueError:
     """Return an error that shows the place in the formula."""
-    return ValueError(f"{message}\n\n    {text}\n    {' ' * at}^")
+    shown = re.sub(r"\s", " ", text)
+    return ValueError(f"{message}\n\n    {shown}\n    {' ' * at}^")
 
 
 def plain_name(expression: str) -> str | None:
@@ -87,7 +104,7 @@ def parse_formula(formula: object) -> ParsedFormula:
             f"formula is of type {type(formula).__name__}. Give a string, such as "
             "'y ~ x + (x | group)'."
         )
-    text = re.sub(r"\s", " ", formula)
+    text = BLANK.sub(lambda found: found[1] or " ", formula)
     tilde = _tilde(text, _Scan(text))
     _refuse_foreign_notation(text, _Scan(text))
     text = _opened(text, tilde)
@@ -96,13 +113,21 @@ def parse_formula(formula: object) -> ParsedFormula:
         raise error_at(
             text, len(text), "The formula has nothing behind its ~. Write y ~ x + (x | g)."
         )
-    fixed, random = list(" " * (tilde + 1) + text[tilde + 1 :]), []
-    for start, bar, end in _bars(text, scan, tilde):
-        random.append(_random_term(text, start, bar, end))
-        plus = _joined_by_plus(text, tilde, start, end)
+    fixed = list(" " * (tilde + 1) + text[tilde + 1 :])
+    bars, offsets = _bars(text, scan, tilde), _offsets(text, scan, tilde)
+    random = tuple(_random_term(text, start, bar, end) for start, bar, end in bars)
+    taken = [(start, end, "A random-effects term") for start, _, end in bars]
+    taken += [(start, end, "An offset") for start, _, end in offsets]
+    for start, end, what in taken:
+        plus = _joined_by_plus(text, tilde, start, end, what)
         fixed[plus : end + 1] = " " * (end + 1 - plus)
-    sum_of_terms = "".join(fixed) if "".join(fixed).strip() else "1"
-    return ParsedFormula(text, text[:tilde].strip(), sum_of_terms, tuple(random))
+    return ParsedFormula(
+        text,
+        text[:tilde].strip(),
+        "".join(fixed) if "".join(fixed).strip() else "1",
+        random,
+        tuple(text[inside:end].strip() for _, inside, end in offsets),
+    )
 
 
 class _Scan:
@@ -175,14 +200,33 @@ def _refuse_foreign_notation(text: str, scan: _Scan) -> None:
     nested = text.find("%in%")
     if nested >= 0 and not scan.is_quoted[nested]:
         raise error_at(text, nested, "The formula has R's %in%. Write : for it.")
-    offset = re.search(r"(?<![\w.])offset\(", text)
-    if offset and not scan.is_quoted[offset.start()]:
-        raise error_at(
-            text,
-            offset.start(),
-            "The formula has an offset, which is not offered. Subtract it from the response: "
-            "y - z ~ x + (x | g).",
-        )
+    for found in STRUCTURE.finditer(text):
+        start = found.end() - 1
+        if "|" in text[start : scan.closed_at[start]] and not scan.is_quoted[start]:
+            raise error_at(
+                text,
+                found.start(),
+                f"{found[1]}(… | g) is a covariance structure, which formulas here do not have. "
+                "Write (x | g), or (x || g) for independent coefficients; MixedLinearRegressor "
+                "has `covariance`.",
+            )
+
+
+def _offsets(text: str, scan: "_Scan", tilde: int) -> list[tuple[int, int, int]]:
+    """Find the offsets: their start, what is inside, and their end."""
+    out = []
+    for found in OFFSET.finditer(text):
+        at, start = found.start(), found.end() - 1
+        if scan.is_quoted[at] or scan.is_quoted[start]:
+            continue
+        if at < tilde or scan.depth[at]:
+            raise error_at(
+                text, at, "An offset is a summand of the right-hand side, outside parentheses."
+            )
+        if not text[start + 1 : scan.closed_at[start]].strip():
+            raise error_at(text, at, "The offset is empty. Write offset(z).")
+        out.append((at, start + 1, scan.closed_at[start]))
+    return out
 
 
 def _opened(text: str, tilde: int) -> str:
@@ -233,20 +277,20 @@ def _random_term(text: str, start: int, bar: int, end: int) -> RandomTerm:
     return RandomTerm(coefficients, _groups(text, bar + 1 + is_split, end), is_split)
 
 
-def _groups(text: str, at: int, end: int) -> tuple[tuple[str, ...], ...]:
+def _groups(text: str, at: int, end: int) -> tuple[tuple[GroupingColumn, ...], ...]:
     """Read ``a``, ``a:b``, ``a/b`` (a and a:b) and so on."""
-    nested: list[tuple[str, ...]] = []
-    own: tuple[str, ...] = ()
+    nested: list[tuple[GroupingColumn, ...]] = []
+    own: tuple[GroupingColumn, ...] = ()
     while True:
         found = GROUPING.match(text, at, end)
         if not found:
             raise error_at(
                 text,
                 at + len(text[at:end]) - len(text[at:end].lstrip()),
-                "A grouping factor is a column: a name, or names joined by : or /. Compute other "
-                "groups as a column of the data.",
+                "A grouping factor is a column: a name, factor(name), or these joined by : or /. "
+                "Compute other groups as a column of the data.",
             )
-        own, at = (*own, found[1].strip("`")), found.end()
+        own, at = (*own, _grouping_column(text, found, own)), found.end()
         if at == end:
             return (*nested, own)
         if text[at] == "/":
@@ -256,14 +300,22 @@ def _groups(text: str, at: int, end: int) -> tuple[tuple[str, ...], ...]:
         at += 1
 
 
-def _joined_by_plus(text: str, tilde: int, start: int, end: int) -> int:
+def _grouping_column(
+    text: str, found: re.Match[str], before: tuple[GroupingColumn, ...]
+) -> GroupingColumn:
+    column = next(name for name in found.groups()[1:] if name)
+    if column in (other.column for other in before):
+        at = found.start() + len(found[0]) - len(found[0].lstrip())
+        raise error_at(text, at, f"The grouping factor has {column!r} twice. Leave one out.")
+    return GroupingColumn(f"{found[1]}({column})" if found[1] else column, column)
+
+
+def _joined_by_plus(text: str, tilde: int, start: int, end: int, what: str) -> int:
     """Return where the term begins with its plus; any other operator is an error."""
     before, after = text[tilde + 1 : start].rstrip(), text[end + 1 :].lstrip()
     if before and before[-1] != "+":
-        raise error_at(
-            text, tilde + len(before), "A random-effects term is joined by +, and by nothing else."
-        )
+        raise error_at(text, tilde + len(before), f"{what} is joined by +, and by nothing else.")
     if after and after[0] not in "+-":
         at = len(text) - len(after)
-        raise error_at(text, at, "A random-effects term is joined by +, and by nothing else.")
+        raise error_at(text, at, f"{what} is joined by +, and by nothing else.")
     return tilde + len(before) if before else start

@@ -11,6 +11,7 @@ to the random effects are those of all rows, and R_x, R_xR_x' = X'V⁻¹X, is th
 from dataclasses import replace
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, assemble
@@ -18,7 +19,7 @@ from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._effects import effects
 from skmixed._factorize import Factorization, factorize, solve_lower
-from skmixed._solution import Solution, user_effects
+from skmixed._solution import Solution, centered_to_user, user_effects
 
 FloatArray = NDArray[np.float64]
 
@@ -28,8 +29,8 @@ def updated(
 ) -> Solution:
     """Return a fit's solution with the effects that all rows give.
 
-    `at_fit` are the statistics of the fit, `stats` those of all rows, around the
-    same center and with the fit's levels first. Costs a factorization of the latter.
+    `at_fit` are the statistics of the fit, `stats` those of all rows, in the same
+    frame and with the fit's levels first. Costs a factorization of the latter.
     """
     if not model.terms:
         return solution
@@ -69,7 +70,6 @@ def _solution(done: Factorization, beta: FloatArray) -> FloatArray:
 
 def _centered(solution: Solution, blocks: Blocks, model: Model) -> FloatArray:
     """Return β̂ of the kept columns in the coordinates of the blocks."""
-    beta = solution.fixed[list(blocks.kept)]
-    if model.has_intercept:
-        beta[0] += blocks.center[1:-1] @ beta[1:] - blocks.center[-1]
-    return beta
+    to_user, offset = centered_to_user(blocks, model)
+    beta = solution.fixed[list(blocks.kept)] - offset
+    return np.asarray(scipy.linalg.solve_triangular(to_user, beta, unit_diagonal=True))

@@ -1,20 +1,22 @@
 """Rows of X given to a fitted model: opened as in predict, and laid out for the kernel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks
-from skmixed._encode import Metadata
-from skmixed._fitted import Fitted, fitted, regressor_of, transformed
+from skmixed._encode import Encoder, Metadata
+from skmixed._fitted import Fitted, before_model, fitted, regressor_of
+from skmixed._frame import residuals
 from skmixed._levels import IntArray
 from skmixed._metadata import open_prediction_metadata
-from skmixed._predict import check_known, linear_predictor
+from skmixed._predict import check_known, estimable_rows, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
-from skmixed._table import FloatArray, Table, open_checked
+from skmixed._table import FloatArray, Table, open_checked, open_table
 from skmixed._validation import check_response, check_squares, check_weights
 
 
@@ -34,6 +36,10 @@ class GivenRows:
         That of X, or the numbers of its rows.
     raise_unknown : bool
         Whether an unknown level is an error, as in predict.
+    is_estimable : (n,) array of bool
+        Whether the data of the fit determine Xβ; of other rows there was a warning.
+    frame : FrameRows or None
+        Rows of a frame that a formula has made those of X.
     """
 
     fitted: Fitted
@@ -42,6 +48,8 @@ class GivenRows:
     included: tuple[int, ...]
     index: pd.Index
     raise_unknown: bool
+    is_estimable: NDArray[np.bool_]
+    frame: Any = None
 
     @property
     def n_rows(self) -> int:
@@ -49,7 +57,7 @@ class GivenRows:
 
     def expected(self) -> FloatArray:
         """Return what predict does, (n,)."""
-        return linear_predictor(
+        found = linear_predictor(
             self.fitted.encoder,
             self.fitted.solution,
             self.table,
@@ -57,9 +65,21 @@ class GivenRows:
             self.included,
             raise_unknown=self.raise_unknown,
         )
+        offset = None if self.frame is None else self.frame.offset()
+        return found if offset is None else found + offset
 
     def response(self, y: Any) -> FloatArray:
+        """Return y, or the response that the model's formula names, (n,)."""
+        if self.frame is not None:
+            return self.frame.response(y)
+        if y is None:
+            raise ValueError("y=None, but only the formula of a model names a response. Give it.")
         return check_response(y, self.n_rows, None)
+
+    @property
+    def response_name(self) -> str | None:
+        """What a formula calls the response; None without one."""
+        return None if self.frame is None else self.frame.response_name
 
     def weights(self, sample_weight: Any) -> FloatArray:
         """Return the rows' weights, (n,).
@@ -69,6 +89,8 @@ class GivenRows:
         ValueError
             If there are none, but the model was fitted with weights.
         """
+        if self.frame is not None:
+            sample_weight = self.frame.weights(sample_weight)
         weights = check_weights(sample_weight, self.n_rows)
         if weights is not None:
             return weights
@@ -110,6 +132,8 @@ class GivenRows:
         fixed = np.empty((self.n_rows, blocks.n_fixed))
         for j, kept in enumerate(blocks.kept):
             np.subtract(columns[model.fixed[kept]], blocks.center[j], out=fixed[:, j])
+        if blocks.regression is not None:
+            fixed = residuals(fixed, blocks.regression[:-1, :-1])
         return PredictedRows(DesignRows(tuple(factors), fixed), tuple(new))
 
     def codes(self, k: int) -> IntArray:
@@ -136,12 +160,39 @@ def open_rows(
     the model as `fitted`, the default, or `served` opens it.
     """
     regressor, opened = regressor_of(model), opened or fitted(model)
-    index = X.index if isinstance(X, pd.DataFrame) else None
-    X = transformed(model, X)
-    table = open_checked(X, regressor, reset=False)
     included = tuple(range(len(opened.encoder.factors))) if with_effects else ()
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    X, by_formula = before_model(model, X)
+    frame = None
+    if by_formula is not None:
+        frame = by_formula._complete(X)
+        X = frame.columns("all" if with_effects else "fixed")
+        index = X.index if frame.keep is not None else index
+    table = open_features(regressor, X, opened.encoder, included)
     metadata = open_prediction_metadata(groups, table.n_rows, opened.encoder, included)
     if index is None or len(index) != table.n_rows:
         index = pd.RangeIndex(table.n_rows)
     raise_unknown = regressor.handle_unknown == "error"
-    return GivenRows(opened, table, metadata, included, index, raise_unknown)
+    is_estimable = estimable_rows(opened.encoder, opened.solution, table)
+    return GivenRows(opened, table, metadata, included, index, raise_unknown, is_estimable, frame)
+
+
+def open_features(estimator: Any, X: Any, encoder: Encoder, included: tuple[int, ...]) -> Table:
+    """Open X as a fitted estimator knows it; grouping columns without effect may be missing."""
+    table = open_table(X, estimator)
+    known = getattr(estimator, "feature_names_in_", None)
+    if table.names is not None and known is not None:
+        idle = encoder.idle_positions(included)
+        missing = [j for j, name in enumerate(known) if name not in table.names]
+        present = [name for j, name in enumerate(known) if j not in missing]
+        if missing and idle.issuperset(missing) and list(table.names) == present:
+            return _widened(table, known, present)
+    return open_checked(X, estimator, reset=False)
+
+
+def _widened(table: Table, known: Any, present: list[str]) -> Table:
+    """Give columns the places that they had in fit."""
+    at = {j: present.index(name) for j, name in enumerate(known) if name in present}
+    return replace(
+        table, get=lambda j: table.get(at[j]), names=tuple(known), n_columns=len(known), matrix=None
+    )

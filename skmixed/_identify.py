@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._blocks import Blocks
+from skmixed._blocks import Blocks, FactorTerms
+from skmixed._coordinates import TermBlock
 from skmixed._factorize import Factorization
 from skmixed._moments import Moments
 from skmixed._start import symmetric_directions
 
 FloatArray = NDArray[np.float64]
+Pair = tuple[int, int, int]
 
 # Share of a column's squares outside the span of X, and of the largest
 # eigenvalue of an information matrix scaled to a unit diagonal, below which
@@ -32,11 +34,15 @@ class Findings:
     undetermined : tuple of int
         Terms whose covariance and the residual variance the second moments of
         the data do not tell apart.
+    apart : tuple of (term, column, column)
+        Coefficients whose covariance nothing in the data informs, since no level
+        has both.
     """
 
     rank: int
     spanned: tuple[tuple[int, int], ...] = ()
     undetermined: tuple[int, ...] = ()
+    apart: tuple[Pair, ...] = ()
 
 
 def examine(at_zero: Factorization, moments: Moments | None) -> Findings:
@@ -46,10 +52,12 @@ def examine(at_zero: Factorization, moments: Moments | None) -> Findings:
         return Findings(rank=blocks.n_fixed)
     # Where X alone reproduces y there is nothing left to be flat in.
     may_be_flat = blocks.reml and not at_zero.is_exact_fit
+    undetermined, apart = _undetermined(blocks, moments)
     return Findings(
         rank=blocks.n_fixed,
         spanned=_spanned(blocks, moments) if may_be_flat else (),
-        undetermined=_undetermined(blocks, moments),
+        undetermined=undetermined,
+        apart=apart,
     )
 
 
@@ -66,19 +74,42 @@ def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _undetermined(blocks: Blocks, moments: Moments) -> tuple[int, ...]:
-    """Find terms without a unique covariance, from tr(V_a V_b) at V = I."""
-    found, start = [], 0
+def _undetermined(blocks: Blocks, moments: Moments) -> tuple[tuple[int, ...], tuple[Pair, ...]]:
+    """Find terms without unique variances, and covariances, from tr(V_a V_b) at V = I."""
+    terms, pairs, start = [], [], 0
     directions = symmetric_directions(blocks)
-    for _, term in blocks.terms:
-        own = directions[start : start + term.term.structure.n_theta(term.size)]
+    for factor, term in blocks.terms:
+        structure = term.term.structure
+        own = directions[start : start + structure.n_theta(term.size)]
         start += len(own)
         full = np.empty((len(own) + 1,) * 2)
         full[0, 0] = blocks.n_rows
         full[0, 1:] = full[1:, 0] = own @ moments.zz
         full[1:, 1:] = own @ moments.raw @ own.T
-        scale = np.sqrt(np.diagonal(full))
-        scaled = full / np.outer(scale, scale) if (scale > 0).all() else np.zeros_like(full)
-        if np.linalg.eigvalsh(scaled)[0] <= ROUNDING_SHARE:
-            found.append(term.index)
-    return tuple(found)
+        d = structure.directions(term.size)
+        size = np.einsum("iab,a,b->i", d**2, *[_variance_sizes(factor, term, moments)] * 2)
+        informed = np.diagonal(full)[1:] > ROUNDING_SHARE * size
+        # Two coefficients that no level has both of: their covariance is in no row.
+        apart = ~informed & ~np.diagonal(d, axis1=1, axis2=2).any(axis=1)
+        pairs += [_pair(term, direction) for direction in d[apart]]
+        if not informed[~apart].all() or _is_singular(full[np.ix_(*[np.r_[True, ~apart]] * 2)]):
+            terms.append(term.index)
+    return tuple(terms), tuple(pairs)
+
+
+def _variance_sizes(factor: FactorTerms, term: TermBlock, moments: Moments) -> FloatArray:
+    """Return √tr(V_aa V_aa) of each coefficient, (s,): no covariance has more."""
+    raw = moments.raw[factor.entries, factor.entries]
+    columns = term.to_block.T
+    squares = np.einsum("sa,sb->sab", columns, columns).reshape(len(columns), -1)
+    return np.sqrt(np.maximum(np.einsum("si,ij,sj->s", squares, raw, squares), 0.0))
+
+
+def _pair(term: TermBlock, direction: FloatArray) -> Pair:
+    first, second = np.argwhere(np.triu(direction))[0]
+    return term.index, term.term.columns[first], term.term.columns[second]
+
+
+def _is_singular(matrix: FloatArray) -> bool:
+    scale = np.sqrt(np.diagonal(matrix))
+    return bool(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0] <= ROUNDING_SHARE)

@@ -44,12 +44,15 @@ class Information:
     gradient : (d + 1,) array
     observed, expected : (d + 1, d + 1) arrays
         Second derivatives of −2 log-likelihood: twice the information.
+    fixed : (d, p, p) array
+        X'V⁻¹V_iV⁻¹X.
     """
 
     factorization: Factorization
     gradient: FloatArray
     observed: FloatArray
     expected: FloatArray
+    fixed: FloatArray
 
 
 def placed_terms(blocks: Blocks) -> list[tuple[TermBlock, slice]]:
@@ -80,16 +83,25 @@ def entries_of(blocks: Blocks) -> FloatArray:
     return block_diagonal(parts)
 
 
-def information(factorization: Factorization, sigma_squared: float | None = None) -> Information:
+def information(
+    factorization: Factorization,
+    sigma_squared: float | None = None,
+) -> Information:
     """Differentiate twice, at σ̂² or another σ²; costs one factorization for each τ."""
     blocks = factorization.blocks
     sigma2 = factorization.sigma_squared if sigma_squared is None else sigma_squared
     squares = factorization.residual_squares / sigma2
     if not blocks.factors:
         slope = np.array([blocks.dof - squares])
-        return Information(factorization, slope, np.array([[squares]]), np.array([[blocks.dof]]))
+        none = np.empty((0, blocks.n_fixed, blocks.n_fixed))
+        both = np.array([[squares]]), np.array([[blocks.dof]])
+        return Information(factorization, slope, *both, none)
     inverse = core_inverse(factorization)
-    trace_inverse = inverse if blocks.reml else without_fixed(inverse, blocks.n_core)
+    trace_inverse = (
+        inverse
+        if blocks.reml
+        else without_fixed(inverse, blocks.n_core, factorization.random_inverse)
+    )
     found = project(
         factorization,
         Inverse.of(factorization, trace_inverse),
@@ -100,16 +112,17 @@ def information(factorization: Factorization, sigma_squared: float | None = None
     trace = entries @ np.concatenate([found.trace, core_traces(factorization, trace_inverse)])
     slope = entries @ found.outer[:, 0, 0] / sigma2
     average = entries @ found.products @ entries.T / sigma2
-    expected = expected_information(factorization, directions, trace_inverse)
+    expected = expected_information(factorization, directions, inverse, trace_inverse)
     return Information(
         factorization=factorization,
         gradient=np.append(trace - slope, blocks.dof - squares),
-        observed=_bordered(2.0 * average - expected, slope, squares),
-        expected=_bordered(expected, trace, blocks.dof),
+        observed=bordered(2.0 * average - expected.information, slope, squares),
+        expected=bordered(expected.information, trace, blocks.dof),
+        fixed=expected.fixed,
     )
 
 
-def _bordered(matrix: FloatArray, border: FloatArray, corner: float) -> FloatArray:
+def bordered(matrix: FloatArray, border: FloatArray, corner: float) -> FloatArray:
     return np.block([[matrix, border[:, None]], [border, np.array([[corner]])]])
 
 

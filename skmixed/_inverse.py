@@ -29,6 +29,31 @@ def core_inverse(factorization: Factorization) -> FloatArray:
     return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
 
 
+def random_inverse(factorization: Factorization) -> FloatArray:
+    """Return G of the core's random effects alone, with β given, (q_core,) * 2."""
+    n = factorization.n_spherical
+    inverse = inverse_of_cholesky(factorization.chol_core[:n, :n])
+    return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+
+
+def core_residual(
+    factorization: Factorization, inverse: FloatArray, factor: FactorTerms
+) -> FloatArray:
+    """Return I − GS at the random effects of a factor in the core, (q_core + p, q·r).
+
+    Its transpose is what takes [Z_c X]'V_1⁻¹ to Z'P. With G_0, G without X, at hand
+    as V⁻¹ first and then X: in G itself the two cancel where Σ is large.
+    """
+    schur, random = factorization.schur[:-1, :-1], factorization.random_inverse
+    n, own = len(inverse) if random is None else len(random), factor.core
+    out = -((inverse if random is None else random) @ schur[:n, own])
+    np.einsum("ii->i", out[own])[:] += 1.0
+    if random is None:
+        return out
+    to_fixed = inverse[n:, n:] @ (schur[n:, :n] @ out)
+    return np.concatenate([out + random @ (schur[:n, n:] @ to_fixed), -to_fixed])
+
+
 def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
     """Return (RR')⁻¹ from R, lower triangular."""
     if not len(chol):
@@ -40,10 +65,15 @@ def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
     return np.asarray(inverse)
 
 
-def without_fixed(inverse: FloatArray, n: int) -> FloatArray:
-    """Return the inverse of the core's random effects alone, 0 for X: ML's G."""
+def without_fixed(inverse: FloatArray, n: int, random: FloatArray | None = None) -> FloatArray:
+    """Return the inverse of the core's random effects alone, 0 for X: ML's G.
+
+    `random` is that of `random_inverse`, where it is at hand.
+    """
     out = np.zeros_like(inverse)
-    if n:
+    if random is not None:
+        out[:n, :n] = random
+    elif n:
         to_fixed = inverse[:n, n:]
         out[:n, :n] = inverse[:n, :n] - to_fixed @ np.linalg.solve(inverse[n:, n:], to_fixed.T)
     return out

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
@@ -46,19 +47,34 @@ def _p_value(p: float) -> str:
 def lines(rows: list[list[str]], names: int) -> str:
     """Align: the first `names` columns, of words, to the left, and numbers to the right.
 
-    Names are cut where a line would be longer than WIDTH.
+    Names are cut where a line would be longer than WIDTH; those that would look alike
+    stand whole on lines of their own, above their numbers.
     """
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     while sum(widths) + 2 * len(widths) - 1 > WIDTH and max(widths[:names]) > SHORTEST:
         widths[int(np.argmax(widths[:names]))] -= 1
-    return "\n".join(
-        " "
-        + "  ".join(
+    alike = [_alike([row[k] for row in rows], widths[k]) for k in range(names)]
+    out = []
+    for row in rows:
+        cells = row
+        if any(cell in own for cell, own in zip(row, alike, strict=False)):
+            whole = "  ".join(cell for cell in row[:names] if cell)
+            out += [f" {part}" for part in wrap(whole, WIDTH - 1)]
+            cells = [*(names * [""]), *row[names:]]
+        shown = (
             shortened(cell, width).ljust(width) if k < names else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        out.append(f" {'  '.join(shown)}".rstrip())
+    return "\n".join(out)
+
+
+def _alike(names: Iterable[str], width: int) -> set[str]:
+    """Return the names that are cut to the same as another one."""
+    known: dict[str, set[str]] = {}
+    for name in names:
+        known.setdefault(shortened(name, width), set()).add(name)
+    return {name for own in known.values() if len(own) > 1 for name in own}
 
 
 def shortened(name: str, width: int) -> str:

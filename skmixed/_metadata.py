@@ -30,6 +30,11 @@ def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
         )
     for name, column in columns.items():
         if len(column) != n_rows:
+            if name == METADATA_NAME and not _is_frame(groups):
+                raise ValueError(
+                    f"groups has {len(column)} labels, but X has {n_rows} rows. Give one for each "
+                    "row; names of columns go into the constructor."
+                )
             raise ValueError(f"groups column {name!r} has {len(column)} rows, but X has {n_rows}.")
     return Metadata(columns)
 

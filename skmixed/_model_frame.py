@@ -1,167 +1,99 @@
-"""What formulaic makes of the parts of a formula: columns, and how to make them again."""
+"""What a formula makes of frames: columns, response, weights and offset, as learned in fit."""
 
-import builtins
-import re
-import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skmixed._formula_factors import (
-    check_names,
-    check_no_dates,
-    has_labels,
-    names_of,
-    with_floats,
-    written,
+from skmixed._formula_code import AS_NUMBER, Use
+from skmixed._formula_columns import ColumnKinds, NamedRows
+from skmixed._formula_factors import check_names
+from skmixed._formula_source import Part, Source, Sum
+from skmixed._formula_syntax import (
+    GroupingColumn,
+    ParsedFormula,
+    RandomTerm,
+    error_at,
+    parse_formula,
+    plain_name,
 )
-from skmixed._formula_syntax import ParsedFormula, error_at, parse_formula, place_of, plain_name
-from skmixed._levels import ColumnLevels, learn_levels
-from skmixed._table import FloatArray, Table, numeric_column, open_table
+from skmixed._table import FloatArray, numeric_column
 from skmixed._terms import RandomEffect
-
-Levels = Mapping[str, ColumnLevels]
-FUNCTIONS = (
-    "Functions are formulaic's (poly, center, C, …), NumPy's as np.sqrt, and those that `context` "
-    "names."
-)
 
 
 @dataclass(frozen=True)
-class Part:
-    """A sum of terms of the formula, and its columns but for the intercept.
+class Quantity:
+    """A column of numbers that is named or computed: the response, weights, an offset.
 
     Attributes
     ----------
-    spec : formulaic.ModelSpec
-        With the state of its transformations.
-    terms : dict of str to tuple of str
-        Term → its columns, the intercept left out.
-    has_intercept : bool
+    text : str
+    source : Source
+    sum : Sum or None
+        None of a column as it is.
+    column : str
+        That column.
+    kinds : ColumnKinds or None
+    part : Part or None
+        Of a sum, as learned from data.
     """
 
-    spec: Any
-    terms: dict[str, tuple[str, ...]]
-    has_intercept: bool
+    text: str
+    source: Source
+    sum: Sum | None = None
+    column: str = ""
+    kinds: ColumnKinds | None = None
+    part: Part | None = None
+
+    @staticmethod
+    def beside(text: str, rows: NamedRows, context: Mapping[str, Any] | None) -> "Quantity":
+        """Read a column or an expression of columns that is given beside a formula.
+
+        A column of exactly this name is meant first.
+        """
+        source = Source(ParsedFormula(text, "", "", ()), dict(context or {}))
+        if text in rows.names:
+            return Quantity(text, source, column=text)
+        return Quantity.within(text, rows, source)
+
+    @staticmethod
+    def within(text: str, rows: NamedRows, source: Source) -> "Quantity":
+        """Read a column or an expression of columns of a formula."""
+        name = plain_name(text)
+        if name is not None:
+            return Quantity(text, source, column=name)
+        return Quantity(text, source, source.sum(f"0 + {{{text}}}", rows, wrapper=AS_NUMBER))
 
     @property
-    def names(self) -> list[str]:
-        return [name for columns in self.terms.values() for name in columns]
+    def columns(self) -> list[str]:
+        """The columns of the data that it needs."""
+        return [self.column] if self.sum is None else self.sum.columns
 
-    def columns(self, frame: pd.DataFrame, source: "Source") -> dict[str, FloatArray]:
-        """Evaluate the columns on a frame, by name."""
-        matrix = source.matrix(self.spec, frame).iloc[:, int(self.has_intercept) :]
-        return {name: np.asarray(matrix.iloc[:, k], float) for k, name in enumerate(self.names)}
-
-
-@dataclass(frozen=True)
-class Source:
-    """The formula, and the names that it may use beside columns."""
-
-    parsed: ParsedFormula
-    context: Mapping[str, Any]
-
-    def formula(self, text: str, available: Iterable[str] = ()) -> Any:
-        """Have formulaic read a sum of terms."""
-        from formulaic import Formula
-        from formulaic.errors import FormulaicError
-
-        known = {
-            "__formulaic_variables_available__": list(available),
-            "__formulaic_variables_used_lhs__": [],
-        }
-        try:
-            formula = Formula(text, _context=known)
-        except (FormulaicError, SyntaxError) as error:
-            raise self._syntax_error(error) from None
-        return formula
-
-    def variables(self, formula: Any, table: Table) -> list[str]:
-        """Return the columns that a formula uses, all of which are there."""
-        from formulaic.transforms import TRANSFORMS
-
-        used = names_of(formula)
-        for name in used:
-            if not (name in self.context or name in TRANSFORMS or hasattr(builtins, name)):
-                self.check_column(name, table)
-        columns = [name for name in used if name in (table.names or ())]
-        for name in columns:
-            check_no_dates(self.parsed.text, formula, name, column_of(table, name))
-        return columns
-
-    def check_column(self, name: str, table: Table) -> None:
-        known = table.names or ()
-        if name in known:
-            return
-        at = place_of(self.parsed.text, name)
-        behind = self.parsed.text[at + len(name) :]
-        dotted = next((k for k in known if k.startswith(f"{name}.") and k in name + behind), "")
-        if dotted:
-            message = f"Inside a function a name with a dot needs backticks: `{dotted}`."
-        elif behind.startswith("("):
-            message = f"{name!r} is no function here. {FUNCTIONS}"
-        else:
-            message = (
-                f"{name!r} is not a column of the data. They are {', '.join(map(repr, known))}."
-            )
-        raise error_at(self.parsed.text, at, message)
-
-    def matrix(self, spec: Any, frame: pd.DataFrame) -> Any:
-        """Evaluate a formula, or again the one that a spec is of."""
-        from formulaic import model_matrix
-        from formulaic.errors import DataMismatchWarning, FormulaicError
-
-        frame = with_floats(frame, getattr(spec, "formula", spec))
-        try:
-            # What comes out missing or infinite is reported with its column's name.
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                # Else C(…) takes categories that it does not know for the first one.
-                warnings.simplefilter("error", DataMismatchWarning)
-                return model_matrix(
-                    spec, frame, context=self.context, na_action="ignore", output="pandas"
-                )
-        except DataMismatchWarning as error:
-            found = re.search(r"\{(.*)\}", str(error))
-            listed = re.sub(r"np\.\w+\((.*?)\)", r"\1", found[1] if found else "")
+    def learned(self, rows: NamedRows) -> "Quantity":
+        if self.sum is None:
+            return self
+        kinds = ColumnKinds.learn(rows, self.columns)
+        part = self.source.learn(self.sum, kinds, kinds.frame(rows, self.sum.uses))
+        if len(part.names) != 1:
             raise ValueError(
-                f"A C(…) of the formula has no coefficient for the categories {listed}: they were "
-                "not there in fit, or its levels leave them out. Drop or recode those rows."
-            ) from None
-        except (FormulaicError, SyntaxError) as error:
-            raise self._evaluation_error(error) from error
-
-    def learn(self, formula: Any, frame: pd.DataFrame) -> Part:
-        spec = self.matrix(formula, frame).model_spec
-        terms = {
-            str(term): tuple(spec.column_names[k] for k in columns)
-            for term, columns in spec.term_indices.items()
-        }
-        has_intercept = terms.pop("1", None) is not None
-        return Part(spec, terms, has_intercept)
-
-    def _syntax_error(self, error: Exception) -> ValueError:
-        """Say where, without the colors of a terminal."""
-        if isinstance(error, SyntaxError):
-            at = place_of(self.parsed.text, str(error.text or "").strip())
-            return error_at(
-                self.parsed.text, at, f"The formula has Python that is none: {error.msg}."
+                f"{self.text!r} gives {len(part.names)} columns. Write an expression of one "
+                "numeric column."
             )
-        message, _, context = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("\n\n")
-        at = max(context.find("⧛"), 0)
-        return error_at(self.parsed.text, at, f"The formula cannot be read: {message}")
+        return replace(self, kinds=kinds, part=part)
 
-    def _evaluation_error(self, error: Exception) -> ValueError:
-        message = str(error)
-        part = re.search(r"`(.*?)`", message)
-        at = place_of(self.parsed.text, part[1]) if part else 0
-        return error_at(
-            self.parsed.text,
-            at,
-            f"The formula cannot be evaluated: {message} {FUNCTIONS}",
-        )
+    def check(self, rows: NamedRows) -> None:
+        for name in self.columns:
+            self.source.check_column(name, rows)
+
+    def values(self, rows: NamedRows) -> Any:
+        """Evaluate it on rows, (n,)."""
+        self.check(rows)
+        if self.part is None or self.kinds is None:
+            return rows.column(self.column)
+        frame = self.kinds.frame(rows, self.part.sum.uses)
+        return self.part.columns(frame, self.source)[self.part.names[0]]
 
 
 @dataclass(frozen=True)
@@ -171,32 +103,64 @@ class ModelFrame:
     Attributes
     ----------
     source : Source
-    levels : dict of str to ColumnLevels
-        Categories of the columns that are not numeric.
-    variables : tuple of str
-        The columns that the right-hand side evaluates.
-    grouping : tuple of str
-        The grouping columns.
+    kinds : ColumnKinds
+        Of the columns that the right-hand side evaluates.
+    grouping : dict of str to str
+        Grouping column → the column of the data.
     fixed : Part
     slopes : tuple of Part
         Of each random-effects term.
     groups : tuple of tuple of str
-        Columns of the grouping factor of each.
+        Grouping columns of the factor of each.
+    offsets : tuple of Quantity
+    response, weights : Quantity or None
     """
 
     source: Source
-    levels: Levels
-    variables: tuple[str, ...]
-    grouping: tuple[str, ...]
+    kinds: ColumnKinds
+    grouping: dict[str, str]
     fixed: Part
     slopes: tuple[Part, ...]
     groups: tuple[tuple[str, ...], ...]
+    offsets: tuple[Quantity, ...]
+    response: Quantity | None
+    weights: Quantity | None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.fixed, *self.slopes)
+
+    @property
+    def variables(self) -> list[str]:
+        """The columns of the data that the right-hand side evaluates."""
+        names = {name for part in self.parts for name in part.sum.columns}
+        return sorted(names | {name for offset in self.offsets for name in offset.columns})
+
+    @property
+    def named(self) -> list[str]:
+        """All columns of the data that the model names."""
+        beside = [own.columns for own in (self.response, self.weights) if own]
+        return [*self.variables, *self.grouping.values(), *(n for own in beside for n in own)]
 
     @property
     def names(self) -> list[str]:
         """The numeric columns, those with a fixed effect first."""
-        parts = (self.fixed, *self.slopes)
-        return list(dict.fromkeys(name for part in parts for name in part.names))
+        return list(dict.fromkeys(name for part in self.parts for name in part.names))
+
+    @property
+    def numeric_sources(self) -> dict[str, list[str]]:
+        """Column that the formula makes → the numeric columns of the data in it."""
+        known = self.kinds.levels.keys() | self.kinds.dates
+        made = {name: own for part in self.parts for name, own in part.sources.items()}
+        return {name: [one for one in own if one not in known] for name, own in made.items()}
+
+    @property
+    def sizes(self) -> list[tuple[str, int]]:
+        """Grouping factor and number of coefficients of each random-effects term."""
+        return [
+            (":".join(groups), int(part.has_intercept) + len(part.names))
+            for groups, part in zip(self.groups, self.slopes, strict=True)
+        ]
 
     @property
     def random_effects(self) -> list[RandomEffect]:
@@ -213,152 +177,157 @@ class ModelFrame:
             for groups, part in zip(self.groups, self.slopes, strict=True)
         ]
 
-    def columns(self, data: Any) -> pd.DataFrame:
-        """Return the numeric columns and the grouping columns of rows."""
-        table = _named_table(data)
-        for name in (*self.variables, *self.grouping):
-            self.source.check_column(name, table)
-        frame = _frame(table, self.variables, self.levels)
-        columns: dict[str, Any] = {}
-        for part in (self.fixed, *self.slopes):
-            if not columns.keys() >= set(part.names):
-                columns |= part.columns(frame, self.source)
+    def needed(self, include: Any) -> list[str]:
+        """Return the grouping columns of the factors whose effects count."""
+        if isinstance(include, str):
+            return [] if include == "fixed" else list(self.grouping)
+        wanted = set(include)
+        used = {name for own in self.groups if ":".join(own) in wanted for name in own}
+        return [name for name in self.grouping if name in used]
+
+    def columns(self, rows: NamedRows, grouping: Iterable[str]) -> pd.DataFrame:
+        """Return the numeric columns and the grouping columns of rows.
+
+        Labels of grouping columns other than those asked for are missing.
+        """
+        labels = {name: self.grouping[name] for name in grouping}
+        for name in (*self.variables, *labels.values()):
+            self.source.check_column(name, rows)
+        uses = dict.fromkeys(use for part in self.parts for use in part.sum.uses)
+        frame = self.kinds.frame(rows, uses)
+        numeric: dict[str, FloatArray] = {}
+        for part in self.parts:
+            if not numeric.keys() >= set(part.names):
+                numeric |= part.columns(frame, self.source)
         # Of a numeric grouping column that is in the sum too, the labels serve as both.
-        columns |= {name: column_of(table, name) for name in self.grouping}
+        given = {name: rows.column(own) for name, own in labels.items()}
+        columns: dict[str, Any] = dict.fromkeys(self.grouping) | numeric | given
         names = dict.fromkeys((*self.names, *self.grouping))
-        frame = pd.DataFrame({name: columns[name] for name in names})
-        return frame.set_axis(data.index) if isinstance(data, pd.DataFrame) else frame
+        made = {name: columns[name] for name in names}
+        frame = pd.DataFrame(made, index=pd.RangeIndex(rows.n_rows), copy=False)
+        return frame.set_axis(rows.index)
+
+    def offset(self, rows: NamedRows) -> FloatArray | None:
+        """Return the sum of the offsets, (n,), or None without any."""
+        if not self.offsets:
+            return None
+        found = [
+            numeric_column(np.asarray(own.values(rows)), own.text, "The offset")
+            for own in self.offsets
+        ]
+        return np.sum(found, axis=0)
 
 
-def learn_frame(
-    formula: str, data: Any, context: Mapping[str, Any] | None, beside: Iterable[str] = ()
-) -> ModelFrame:
-    """Learn a formula's categories and transformations from data.
+@dataclass(frozen=True)
+class Reading:
+    """A formula and the columns of a frame that it names, before anything is learned.
 
-    `beside`: columns that the dot does not stand for.
+    Attributes
+    ----------
+    source : Source
+    rows : NamedRows
+        Those that it was read for.
+    fixed : Sum
+    random : tuple of (tuple of GroupingColumn, Sum)
+        Each random-effects term.
+    offsets : tuple of Quantity
+    response, weights : Quantity or None
     """
-    source = Source(parse_formula(formula), dict(context or {}))
-    parsed, table = source.parsed, _named_table(data)
-    groups = [(own, term) for term in parsed.random for own in term.groups]
-    grouping = tuple(dict.fromkeys(name for own, _ in groups for name in own))
-    for name in grouping:
-        source.check_column(name, table)
-    used = {*grouping, *_variables_of(source, parsed.response), *beside}
-    fixed = source.formula(
-        parsed.fixed,
-        [n for n in table.names or () if n not in used],
-    )
-    if not (names_of(fixed) or groups):
-        raise error_at(
-            parsed.text,
-            len(parsed.text),
-            "The formula has neither a column nor a group on its right.",
+
+    source: Source
+    rows: NamedRows
+    fixed: Sum
+    random: tuple[tuple[tuple[GroupingColumn, ...], Sum], ...]
+    offsets: tuple[Quantity, ...]
+    response: Quantity | None
+    weights: Quantity | None
+
+    @staticmethod
+    def of(
+        formula: str,
+        rows: NamedRows,
+        context: Mapping[str, Any] | None,
+        weights: str | None = None,
+        offset: str | None = None,
+    ) -> "Reading":
+        """Read a formula, and what is named beside it."""
+        source = Source(parse_formula(formula), dict(context or {}))
+        parsed = source.parsed
+        offsets = [Quantity.within(own, rows, source) for own in parsed.offsets]
+        offsets += [Quantity.beside(offset, rows, context)] if offset is not None else []
+        response = Quantity.within(parsed.response, rows, source) if parsed.response else None
+        weighing = None if weights is None else Quantity.beside(weights, rows, context)
+        groups = [(own, term) for term in parsed.random for own in term.groups]
+        grouping = [column.column for own, _ in groups for column in own]
+        for name in grouping:
+            source.check_column(name, rows)
+        beside = (*offsets, *(own for own in (response, weighing) if own))
+        used = {*grouping, *(name for own in beside for name in own.columns)}
+        fixed = source.sum(parsed.fixed, rows, [n for n in rows.names if n not in used])
+        if not (fixed.columns or groups):
+            raise error_at(
+                parsed.text,
+                len(parsed.text),
+                "The formula has neither a column nor a group on its right.",
+            )
+        random = [(own, part) for own, term in groups for part in _coefficients(source, term, rows)]
+        for own in (*offsets, *([weighing] if weighing else [])):
+            own.check(rows)
+        return Reading(source, rows, fixed, tuple(random), tuple(offsets), response, weighing)
+
+    @property
+    def variables(self) -> list[str]:
+        sums = (self.fixed, *(part for _, part in self.random))
+        return sorted({name for part in sums for name in part.columns})
+
+    def needed(self, *, with_response: bool) -> list[str]:
+        """Return all columns of the data that the model names."""
+        beside = [*self.offsets, *([self.weights] if self.weights else [])]
+        if self.response and with_response:
+            self.response.check(self.rows)
+            beside.insert(0, self.response)
+        own = [*self.variables, *self.grouping.values()]
+        return [*own, *(name for quantity in beside for name in quantity.columns)]
+
+    @property
+    def grouping(self) -> dict[str, str]:
+        return {column.name: column.column for own, _ in self.random for column in own}
+
+    def learn(self, rows: NamedRows, *, with_response: bool) -> ModelFrame:
+        """Learn categories and transformations from rows."""
+        kinds = ColumnKinds.learn(rows, self.variables)
+        sums = [self.fixed, *(part for _, part in self.random)]
+        uses: dict[Use, None] = dict.fromkeys(use for part in sums for use in part.uses)
+        for part in sums:
+            self.source.check_kinds(part, kinds)
+        frame = kinds.frame(rows, uses)
+        parts = [self.source.learn(part, kinds, frame) for part in sums]
+        check_names(self.source.parsed.text, parts, self.grouping)
+        response, weights = self.response, self.weights
+        return ModelFrame(
+            source=self.source,
+            kinds=kinds,
+            grouping=self.grouping,
+            fixed=parts[0],
+            slopes=tuple(parts[1:]),
+            groups=tuple(tuple(column.name for column in own) for own, _ in self.random),
+            offsets=tuple(own.learned(rows) for own in self.offsets),
+            response=response.learned(rows) if response and with_response else response,
+            weights=weights and weights.learned(rows),
         )
-    random = [(own, f) for own, term in groups for f in _coefficients(source, term)]
-    every = [fixed, *(f for _, f in random)]
-    variables = tuple(sorted({n for f in every for n in source.variables(f, table)}))
-    levels = {
-        n: learn_levels(column_of(table, n), n)[0]
-        for n in variables
-        if has_labels(column_of(table, n))
-    }
-    frame = _frame(table, variables, levels)
-    parts = [source.learn(f, frame) for f in every]
-    check_names(parsed.text, [part.spec for part in parts], grouping)
-    return ModelFrame(
-        source=source,
-        levels=levels,
-        variables=variables,
-        grouping=grouping,
-        fixed=parts[0],
-        slopes=tuple(parts[1:]),
-        groups=tuple(own for own, _ in random),
-    )
 
 
-def evaluate(expression: str, data: Any, context: Mapping[str, Any] | None) -> Any:
-    """Return the column that an expression names, or computes from columns."""
-    source = Source(ParsedFormula(expression, "", "", ()), dict(context or {}))
-    table, name = _named_table(data), plain_name(expression)
-    if name is not None:
-        source.check_column(name, table)
-        return column_of(table, name)
-    computed = source.formula(f"0 + {{{expression}}}")
-    frame = _frame(table, source.variables(computed, table), {})
-    matrix = source.matrix(computed, frame)
-    if matrix.shape[1] != 1:
-        raise ValueError(
-            f"{expression!r} gives {matrix.shape[1]} columns. Write an expression of one numeric "
-            "column."
-        )
-    return matrix.iloc[:, 0].to_numpy()
-
-
-def _coefficients(source: Source, term: Any) -> list[Any]:
-    """Return a formula for each independent part of a random-effects term.
+def _coefficients(source: Source, term: RandomTerm, rows: NamedRows) -> list[Sum]:
+    """Return a sum for each independent part of a random-effects term.
 
     As lme4's double bar: each term of the sum is on its own, a factor with a coefficient
     for each of its categories, which correlate.
     """
-    formula = source.formula(term.coefficients)
-    if not len(formula):
+    coefficients = source.sum(term.coefficients, rows)
+    if not len(coefficients.formula):
         raise error_at(
             source.parsed.text,
             len(term.coefficients) - len(term.coefficients.lstrip()),
             "A random-effects term has no coefficient. Write (1 | g) or (x | g).",
         )
-    if not term.is_split:
-        return [formula]
-    return [source.formula("1" if str(own) == "1" else f"0 + {written(own)}") for own in formula]
-
-
-def _variables_of(source: Source, expression: str) -> list[str]:
-    name = plain_name(expression)
-    if name is not None or not expression:
-        return [name] if name else []
-    return names_of(source.formula(f"0 + {{{expression}}}"))
-
-
-def _named_table(data: Any) -> Table:
-    table = open_table(data)
-    if table.names is None:
-        raise TypeError(
-            f"data is of type {type(data).__name__}, without names of columns. Give a frame whose "
-            "columns the formula names."
-        )
-    return table
-
-
-def column_of(table: Table, name: str) -> Any:
-    names = table.names or ()
-    if names.count(name) > 1:
-        raise ValueError(f"{name!r} is the name of {names.count(name)} columns of the data.")
-    column = table.get(names.index(name))
-    return column.reset_index(drop=True) if isinstance(column, pd.Series) else column
-
-
-def _frame(table: Table, variables: Iterable[str], levels: Levels) -> pd.DataFrame:
-    """Return the columns to evaluate, none of them with missing values."""
-    columns = {name: _evaluable(name, column_of(table, name), levels) for name in variables}
-    return pd.DataFrame(columns, index=pd.RangeIndex(table.n_rows))
-
-
-def _evaluable(name: str, column: Any, levels: Levels) -> Any:
-    column = pd.Series(column)
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise ValueError(
-            f"Column {name!r} contains missing values ({int(missing.sum())}, first at row "
-            f"{int(np.argmax(missing))}). Impute or drop those rows first."
-        )
-    if name not in levels:
-        is_number = pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind in "mM"
-        return column if is_number else numeric_column(column, name)
-    codes = levels[name].codes(column, name)
-    if (codes < 0).any():
-        row = int(np.argmax(codes < 0))
-        raise ValueError(
-            f"Column {name!r} has the category {column.iloc[row]!r} (first at row {row}), which "
-            "was not there in fit: its fixed effect is unknown. Drop or recode those rows."
-        )
-    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(levels[name].labels)))
+    return coefficients.one_by_one() if term.is_split else [coefficients]

@@ -1,4 +1,4 @@
-"""The search for Λ: a trust-region Newton method with average information.
+"""The search for Λ: a trust-region Newton method.
 
 See docs/mathematics.md, "The search".
 """
@@ -7,14 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from skmixed._factorize import Factorization, factorize
-from skmixed._local_model import AverageInformation, LocalModel
+from skmixed._objective import Objective
 from skmixed._trust_region import Lam, Point
 from skmixed.exceptions import FitStatus
-
-FloatArray = NDArray[np.float64]
 
 # Share of the predicted decrease that a step must achieve, and the one from
 # which the trust region grows (Nocedal and Wright, 2006, algorithm 4.1).
@@ -24,121 +20,131 @@ ACCEPT, GROW = 0.1, 0.75
 VANISHING = 0.5
 # Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
 NOTHING = 1e-8
-# Differences of the criterion below this share of it are rounding, and what of a
-# predicted gain can matter: an estimate is off by the root of it, in standard errors.
-ROUNDING, RESOLUTION = 1e-13, 2e-15
-# Average information alone is given up where it gains less than this per step.
+# The model is given up for a better one where it gains less than this per step.
 # No less than that where the criterion falls without bound: nothing to learn there.
 SLOW, FALLING = 0.02, 0.98
+# A step that fails although its predicted gain is no more than a few times the rounding
+# of the criterion fails by that rounding.
+FEW_NOISES = 4.0
+# A failed step is shortened by no less and no more than these factors.
+SHRINK = 0.02, 0.5
+# Share of a predicted gain that is no difference.
+ALIKE = 0.01
+# Times the predicted gain of an unrestricted step that may remain, and the least gain
+# for which another optimum is looked for.
+REMAINS, MATTERS = 5.0, 1e-5
+# Radius, in units of the metric, below which no step changes the criterion.
+SHORTEST = 1e-12
 
 
 @dataclass(frozen=True)
-class Search:
-    """Where a search ended, and what it took."""
+class Ending:
+    """Where one run of the search ended.
 
-    factorization: Factorization
+    Attributes
+    ----------
+    lam : tuple of (s, s) arrays
+        The latest Λ of the objective.
+    value : float
+        The criterion there.
+    status : FitStatus
+    n_iter : int
+        Steps tried.
+    """
+
+    lam: Lam
+    value: float
     status: FitStatus
     n_iter: int
-    n_factorizations: int
 
 
 def minimize(
-    initial: Factorization,
+    objective: Objective,
     start: Lam,
     *,
     tol: float,
     max_iter: int,
     report: Callable[[str], None] | None = None,
-    model: LocalModel | None = None,
-) -> Search:
-    """Minimize the criterion over Λ.
+    known: float = np.inf,
+) -> Ending:
+    """Minimize an objective over Λ; its latest factor is that of the end.
 
     Parameters
     ----------
-    initial : Factorization
-        At any Λ, mostly 0, where it is least squares; the search ends at once if it
-        is an exact fit. Its arrays are written over.
+    objective : Objective
     start : tuple of (s, s) arrays
         Λ of each term to start from.
     tol : float
-        Stop when the model predicts a decrease of the criterion of at most this.
+        Stop when the model predicts a decrease of at most this.
     max_iter : int
         Steps tried at most.
     report : callable, optional
         Called with one line per step.
-    model : LocalModel, optional
-        The function to minimize; None for the criterion.
+    known : float
+        Value of another end: the run is left where it cannot become lower.
     """
-    if initial.is_exact_fit:
-        return Search(initial, FitStatus.EXACT_FIT, 1, 1)
-    if not initial.blocks.stages:
-        return Search(initial, FitStatus.LEAST_SQUARES, 1, 1)
-    descent = _Descent(initial, AverageInformation() if model is None else model, tol, max_iter)
-    descent.report = report
-    return descent.run(start)
+    return _Descent(objective, tol, max_iter, report, known).run(start)
 
 
 class _Descent:
-    """One run of the trust-region iteration.
-
-    It keeps the arrays of one factorization and overwrites them by the next.
-    """
+    """One run of the trust-region iteration."""
 
     def __init__(
         self,
-        initial: Factorization,
-        model: LocalModel,
+        objective: Objective,
         tol: float,
         max_iter: int,
+        report: Callable[[str], None] | None,
+        known: float,
     ) -> None:
-        self.blocks = initial.blocks
-        self.latest = initial
-        self.model = model
-        self.tol = tol
-        self.max_iter = max_iter
-        self.report: Callable[[str], None] | None = None
+        self.objective, self.tol, self.max_iter, self.report = objective, tol, max_iter, report
+        self.known = known
         self.is_slow = False
-        self.n_factorizations = 1
         self.n_iter = 0
 
-    def run(self, start: Lam) -> Search:
-        value = self._evaluate(start)
+    def run(self, start: Lam) -> Ending:
+        value = self.objective.evaluate(start)
         if not np.isfinite(value):
             start = tuple(np.eye(len(lam)) for lam in start)
-            value = self._evaluate(start)
+            value = self.objective.evaluate(start)
         point = self._model(value)
         radius = np.inf
-        may_vanish, before = True, np.inf
-        while not self.latest.is_exact_fit:
+        may_vanish, before, trial = True, np.inf, start
+        while not self.objective.is_exact_fit:
             if self.n_iter == self.max_iter or not point.is_usable:
                 return self._end_at(point, FitStatus.MAX_ITER)
             self.n_iter += 1
             step, length, is_interior = point.step(radius)
+            radius = max(1.0, length) if np.isinf(radius) else radius
             expected = point.decrease(step)
             lam = point.moved(step)
             rate = expected / before if 0 < before < np.inf else 1.0
             self.is_slow = self.is_slow or SLOW < rate < FALLING
             if is_interior and self._is_last(point, expected, rate):
                 return self._last_step(point, lam)
+            if is_interior and point.value - REMAINS * expected > self.known - MATTERS:
+                return self._end_at(point, FitStatus.CONVERGED)
             trial = vanish(point.lam, lam) if may_vanish else lam
-            actual = point.value - self._evaluate(trial)
+            actual = point.value - self.objective.evaluate(trial)
             self._tell(point, radius, expected, actual)
-            noise = self._noise(point.value)
+            noise = self.objective.noise(point.value)
             ratio = (actual + noise) / (expected + noise)
             if ratio >= ACCEPT:
                 before = expected if is_interior else np.inf
                 point, may_vanish = self._model(point.value - actual), True
                 if ratio >= GROW:
                     radius = max(radius, 3.0 * length)
-            elif trial is not lam:
+            elif trial is not lam and not self._is_like(point, trial, expected):
                 may_vanish = False
+            elif expected <= FEW_NOISES * noise or length < SHORTEST:
+                return self._end_at(point, FitStatus.CONVERGED)
             else:
-                radius = 0.25 * length
-        return self._end(FitStatus.EXACT_FIT)
+                radius = length * _shrinkage(float(point.gradient @ step), actual)
+        return self._end(trial, self.objective.evaluate(trial), FitStatus.EXACT_FIT)
 
     def _model(self, value: float) -> Point:
-        """Model the criterion around the latest Λ."""
-        return self.model.point(self.latest, value, is_slow=self.is_slow)
+        """Model the objective around the latest Λ."""
+        return self.objective.point(value, is_slow=self.is_slow)
 
     def _is_last(self, point: Point, expected: float, rate: float) -> bool:
         """Whether what a step leaves to gain is below the tolerance.
@@ -148,40 +154,28 @@ class _Descent:
         criterion's own rounding hides is nothing.
         """
         rate = 1.0 if self.is_slow else min(1.0, rate)
-        return expected * rate <= max(self.tol, RESOLUTION * abs(point.value))
+        return expected * rate <= max(self.tol, self.objective.resolution(point.value))
 
-    def _last_step(self, point: Point, lam: Lam) -> Search:
+    def _is_like(self, point: Point, trial: Lam, expected: float) -> bool:
+        """Whether the model sees no difference between a step and what vanishes after it."""
+        without = point.decrease(point.step_to(trial))
+        return abs(without - expected) <= ALIKE * abs(expected)
+
+    def _last_step(self, point: Point, lam: Lam) -> Ending:
         """Take the last step, to an exact zero where it leads to zero."""
-        noise = self._noise(point.value)
+        noise = self.objective.noise(point.value)
         vanished = vanish(point.lam, lam)
         for trial in (vanished, lam) if vanished is not lam else (lam,):
-            if self._evaluate(trial) <= point.value + noise:
-                return self._end(FitStatus.CONVERGED)
+            value = self.objective.evaluate(trial)
+            if value <= point.value + noise:
+                return self._end(trial, value, FitStatus.CONVERGED)
         return self._end_at(point, FitStatus.CONVERGED)
 
-    def _end_at(self, point: Point, status: FitStatus) -> Search:
-        self._evaluate(point.lam)
-        return self._end(status)
+    def _end_at(self, point: Point, status: FitStatus) -> Ending:
+        return self._end(point.lam, self.objective.evaluate(point.lam), status)
 
-    def _end(self, status: FitStatus) -> Search:
-        return Search(self.latest, status, self.n_iter, self.n_factorizations)
-
-    def _evaluate(self, lam: Lam) -> float:
-        """Factor at Λ and return the criterion; inf beyond the data's resolution."""
-        self.n_factorizations += 1
-        try:
-            with np.errstate(all="ignore"):  # what overflows is inf, and refused
-                self.latest = factorize(self.blocks, lam, reuse=self.latest)
-        except np.linalg.LinAlgError:
-            return np.inf
-        value = self.model.value(self.latest)
-        return value if np.isfinite(value) else np.inf
-
-    def _noise(self, value: float) -> float:
-        """Return the rounding of the criterion, that of r² as a difference included."""
-        squares = float(self.blocks.core[-1, -1]) / self.latest.residual_squares
-        of_residual = 4.0 * np.finfo(float).eps * max(self.blocks.dof, 1) * squares
-        return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
+    def _end(self, lam: Lam, value: float, status: FitStatus) -> Ending:
+        return Ending(lam, value, status, self.n_iter)
 
     def _tell(self, point: Point, radius: float, expected: float, actual: float) -> None:
         if self.report is not None:
@@ -189,6 +183,13 @@ class _Descent:
                 f"step {self.n_iter}: criterion {point.value:.6f}, trust radius {radius:.3g}, "
                 f"decrease {actual:.3g} of {expected:.3g} expected"
             )
+
+
+def _shrinkage(slope: float, actual: float) -> float:
+    """Return the share of a failed step at which the parabola through both ends is lowest."""
+    rise = -actual - slope
+    share = -slope / (2.0 * rise) if 0 < rise < np.inf else 0.0
+    return float(np.clip(share, *SHRINK))
 
 
 def vanish(before: Lam, after: Lam) -> Lam:

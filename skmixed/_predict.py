@@ -6,11 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._encode import Encoder, Metadata
-from skmixed._rowwise import raw_column, weighted_sum
+from skmixed._rowwise import dense_slabs, raw_column, weighted_sum
 from skmixed._solution import Solution
 from skmixed._table import FloatArray, Table
+from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
+from skmixed.exceptions import NotEstimableWarning
 
 SLAB_ROWS = 2**14
+# Names of columns that a warning lists.
+MOST_NAMES = 5
 
 
 def linear_predictor(
@@ -87,3 +92,44 @@ def check_known(encoder: Encoder, k: int, codes: NDArray[np.intp]) -> None:
             f"{int(np.argmax(unknown))}). Use handle_unknown='population' to predict them without "
             "its effect."
         )
+
+
+def estimable_rows(encoder: Encoder, solution: Solution, table: Table) -> NDArray[np.bool_]:
+    """Return for which rows the data of the fit determine Xβ, (n,), and warn of others.
+
+    Costs nothing unless columns were dropped, then O(kept · dropped columns) a row.
+    """
+    out = np.ones(table.n_rows, dtype=bool)
+    dependence = solution.dependence
+    if dependence is None:
+        return out
+    used = [column for column in encoder.fixed if column]
+    positions = [encoder.numeric[column - 1] for column in used]
+    names = [encoder.names[column - 1] for column in used]
+    deviating = np.zeros(len(dependence.dropped), dtype=bool)
+    for rows, values in dense_slabs(table, positions, names):
+        with single_threaded_blas():
+            suspects = dependence.suspects(values)
+            ones = np.ones((len(suspects), int(dependence.has_intercept)))
+            deviates = dependence.deviates(np.column_stack([ones, values[suspects]]))
+        out[rows.start + suspects] = ~deviates.any(axis=1)
+        deviating |= deviates.any(axis=0)
+    if not out.all():
+        names = [encoder.fixed_names[k] for k in np.array(dependence.dropped)[deviating]]
+        _warn_not_estimable(out, names)
+    return out
+
+
+def _warn_not_estimable(estimable: NDArray[np.bool_], names: list[str]) -> None:
+    n_rows = int((~estimable).sum())
+    listed = ", ".join(map(repr, names[:MOST_NAMES]))
+    if len(names) > MOST_NAMES:
+        listed += f" and {len(names) - MOST_NAMES} others"
+    which = "row" if n_rows == 1 else f"{n_rows} rows, the first being row"
+    warn(
+        f"The data of fit do not determine the mean of {which} {int(np.argmin(estimable))}, such "
+        "as that of a combination of categories that was not observed. Its prediction depends on "
+        "how columns are coded, and it has no interval. Fit without the columns that were dropped "
+        f"but do not depend on the others there: {listed}.",
+        NotEstimableWarning,
+    )

@@ -14,19 +14,20 @@ from skmixed import _validation as validation
 from skmixed._attributes import FittedAttributes
 from skmixed._factorize import Factorization
 from skmixed._fitted import SOLVER_STEPS, Fitted, Updated, served
-from skmixed._given_rows import GivenRows, open_rows
+from skmixed._given_rows import GivenRows, open_features, open_rows
 from skmixed._krylov_rows import solved_variance
 from skmixed._krylov_search import FINAL_TOL
 from skmixed._metadata import open_prediction_metadata
-from skmixed._predict import linear_predictor
+from skmixed._predict import estimable_rows, linear_predictor
 from skmixed._prediction_variance import (
     PredictedRows,
     mean_variance,
     prediction_df,
     with_new_levels,
 )
+from skmixed._relative import Units
 from skmixed._serving import serving_of
-from skmixed._table import check_unmasked, open_checked
+from skmixed._table import check_unmasked
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
 from skmixed._weights import weights_not_labels
@@ -60,7 +61,8 @@ class Prediction(FittedAttributes):
             Grouping columns, where `fit` was given them beside X.
         include : "all", "fixed" or list of str, default="all"
             Whose effects to add: those of all grouping factors, of none, or of
-            those named, by the keys of `random_effects_`.
+            those named, by the keys of `random_effects_`. Grouping columns of
+            others need not be in X.
         return_std : bool, default=False
             Whether to return the standard deviation of a new observation of
             weight 1 too; needs ``include="all"``.
@@ -72,7 +74,9 @@ class Prediction(FittedAttributes):
             alone.
         ndarray of shape (n_samples,)
             With `return_std`, standard deviations of y less its prediction, at
-            the estimated variances. See `predict_interval` for intervals.
+            the estimated variances. See `predict_interval` for intervals. NaN where
+            the data of `fit` do not determine the fixed part, with a
+            `skmixed.exceptions.NotEstimableWarning`, which `predict` alone gives too.
 
         Raises
         ------
@@ -105,11 +109,11 @@ class Prediction(FittedAttributes):
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         if return_std is not False:
             return self._predict_with_std(X, groups, include, return_std)
-        table = open_checked(X, self, reset=False)
         serving = serving_of(self)
         included = validation.check_include(include, serving.encoder)
+        table = open_features(self, X, serving.encoder, included)
         metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)
-        return linear_predictor(
+        predicted = linear_predictor(
             serving.encoder,
             serving.solution,
             table,
@@ -117,6 +121,8 @@ class Prediction(FittedAttributes):
             included,
             raise_unknown=self.handle_unknown == "error",
         )
+        estimable_rows(serving.encoder, serving.solution, table)
+        return predicted
 
     @weights_not_labels
     def score(
@@ -208,7 +214,8 @@ class Prediction(FittedAttributes):
         -------
         ndarray of shape (n_samples, 2)
             Lower and upper ends, on the scale of y. Each row's depend on that row
-            alone.
+            alone. NaN where the data of `fit` do not determine the fixed part, with a
+            `skmixed.exceptions.NotEstimableWarning`.
 
         Raises
         ------
@@ -271,7 +278,7 @@ class Prediction(FittedAttributes):
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
         center = rows.expected()
         errors = _Errors.of(rows, weights, needs_factor=ddf == "satterthwaite")
-        half = errors.half_width(level, ddf)
+        half = np.where(rows.is_estimable, errors.half_width(level, ddf), np.nan)
         return np.column_stack([center - half, center + half])
 
     def _predict_with_std(
@@ -287,7 +294,8 @@ class Prediction(FittedAttributes):
             )
         rows = open_rows(self, X, groups, opened=served(self))
         center = rows.expected()
-        return center, np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
+        sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
+        return center, np.where(rows.is_estimable, sd, np.nan)
 
 
 @dataclass(frozen=True)
@@ -345,7 +353,11 @@ class _Errors:
         if ddf == "residual":
             return float(self.view.at_fit.stats.n_rows - len(self.view.solution.kept))
         with single_threaded_blas():
-            fit, slopes = self.view.at_fit.factorization, None
-            if isinstance(self.view, Updated):
-                slopes = updated_slopes(fit, self.view.of_all_rows, self.rows.design)
-            return prediction_df(self.view.factorization, self.rows, self.relative, fit, slopes)
+            fit, blocks = self.view.at_fit.factorization, self.view.factorization.blocks
+            units = Units.of(fit)
+            at_fit, rows = units.factorize(fit.blocks), self.rows.in_units(units, blocks)
+            if not isinstance(self.view, Updated):
+                return prediction_df(at_fit, rows, self.relative)
+            all_rows = units.factorize(blocks)
+            slopes = updated_slopes(at_fit, all_rows, rows.design)
+            return prediction_df(all_rows, rows, self.relative, at_fit, slopes)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skmixed._blocks import Blocks
 from skmixed._factorize import Factorization
 from skmixed._information import factor_directions, placed_terms
+from skmixed._relative import Units
 from skmixed._row_slopes import RowSlopes
 from skmixed._row_variance import DesignRows, RowSolver
 from skmixed._small_sample import parameter_covariance, satterthwaite_df
@@ -49,9 +50,17 @@ class NewLevels:
     def squares(self, factor: FloatArray) -> FloatArray:
         """z'ΛΛ'z, (m,), which has no cancellation."""
         out = np.zeros(len(self.rows))
-        for column in factor.T:
-            out += sum((v * e for v, e in zip(self.values.T, column, strict=True)), start=0.0) ** 2
+        for column in self.times(factor).values.T:
+            out += column**2
         return out
+
+    def times(self, matrix: FloatArray) -> "NewLevels":
+        """Multiply the values by an (r, s) matrix, term by term."""
+        out = np.zeros((len(self.rows), matrix.shape[1]))
+        for own, column in zip(out.T, matrix.T, strict=True):
+            for value, entry in zip(self.values.T, column, strict=True):
+                own += value * entry
+        return NewLevels(self.rows, out)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,12 @@ class PredictedRows:
 
     design: DesignRows
     new: tuple[NewLevels, ...]
+
+    def in_units(self, units: Units, blocks: Blocks) -> "PredictedRows":
+        """Return them in the units of `_relative`, from the layout of the blocks."""
+        bases = (factor.lam(units.bases) for factor in blocks.factors)
+        new = tuple(n.times(base) for n, base in zip(self.new, bases, strict=True))
+        return PredictedRows(units.rows(blocks, self.design), new)
 
 
 def mean_variance(factorization: Factorization, rows: PredictedRows) -> FloatArray:

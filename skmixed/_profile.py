@@ -18,6 +18,7 @@ from skmixed._estimate import estimate
 from skmixed._factorize import Factorization, factorize, zero_lam
 from skmixed._information import information, placed_terms
 from skmixed._local_model import LocalModel
+from skmixed._objective import BlockedObjective
 from skmixed._optimize import minimize
 from skmixed._pinned import (
     PinnedCorrelation,
@@ -109,8 +110,9 @@ def search(blocks: Blocks, user_lams: list[Lam], model: LocalModel) -> Factoriza
     starts = [_in_search_columns(blocks, lams) for lams in user_lams]
     if len(starts) > 1:
         starts.sort(key=lambda lam: model.value(factorize(blocks, lam)))
-    found = minimize(at_zero, starts[0], tol=TOLERANCE, max_iter=MAX_ITER, model=model)
-    return found.factorization
+    objective = BlockedObjective(at_zero, model)
+    minimize(objective, starts[0], tol=TOLERANCE, max_iter=MAX_ITER)
+    return objective.latest
 
 
 def _in_search_columns(blocks: Blocks, user_lam: Lam) -> Lam:

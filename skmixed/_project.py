@@ -11,7 +11,8 @@ from skmixed._blocks import Stage
 from skmixed._effects import effects
 from skmixed._factorize import Elimination, Factorization, prefers_sparse, row_ranges, solve_lower
 from skmixed._inverse import Inverse
-from skmixed._slabs import to_slabs
+from skmixed._slabs import solve_levels_transposed, to_slabs
+from skmixed._span import Span
 
 FloatArray = NDArray[np.float64]
 
@@ -85,11 +86,12 @@ def project_stage(
     root = np.zeros((p, p))
     if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
         root = solve_lower(factorization.chol_x, np.eye(p))
-    cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain)
+    span = factorization.spans.get(blocks.factors[k].entries.start)
+    cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain, span)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
-    for i, part in enumerate(whitened(stage, done)):
+    for i, part in enumerate(whitened(stage, done, span)):
         zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
             rho = rho - cells.residual[i]
@@ -114,17 +116,39 @@ def project_stage(
     )
 
 
-def whitened(stage: Stage, done: Elimination) -> Iterator[FloatArray]:
-    """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""
-    for products, half in zip(done.products, done.half, strict=True):
+def whitened(stage: Stage, done: Elimination, span: Span | None = None) -> Iterator[FloatArray]:
+    """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b).
+
+    With the span of Λ without a difference there.
+    """
+    for products, half, chol in zip(done.products, done.half, done.chol, strict=True):
         if done.is_zero:  # Λ = 0: nothing to take
             yield products
-            continue
-        out = products.copy()
-        for effect in half:
-            for row, own in zip(out, stage.random, strict=True):
-                row -= effect[own] * effect
-        yield out
+        elif span is None:
+            yield _less(products, half, half[:, stage.random])
+        else:
+            yield in_span(span, products, half, half[:, stage.random], chol)
+
+
+def _less(products: FloatArray, half: FloatArray, own: FloatArray) -> FloatArray:
+    """Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]); `own` is L⁻¹Λ'Z'Z, (s, r, b)."""
+    out = products.copy()
+    for effect, to_own in zip(half, own, strict=True):
+        for row, column in zip(out, to_own, strict=True):
+            row -= column * effect
+    return out
+
+
+def in_span(
+    span: Span, products: FloatArray, half: FloatArray, own: FloatArray, chol: FloatArray
+) -> FloatArray:
+    """Return the same by `_span`, from L too, (s, s, b)."""
+    effect = half.copy()
+    solve_levels_transposed(chol, effect)
+    out = _product(span.inverse, effect)
+    if span.null is not None:
+        out += np.tensordot(span.null, _less(products, half, own), 1)
+    return out
 
 
 @dataclass(frozen=True)
@@ -147,11 +171,12 @@ class _Cells:
         inverse: Inverse,
         outer_effects: FloatArray,
         n_chain: int,
+        span: Span | None,
     ) -> "_Cells":
         k, r, _, b = stage.products.shape
         if not len(stage.rows):
             return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
-        matrices = tuple(stage.with_values(v) for v in whitened_cells(stage, done))
+        matrices = tuple(stage.with_values(v) for v in whitened_cells(stage, done, span))
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
         trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
         if inverse.chain is not None:
@@ -175,15 +200,30 @@ class _Cells:
         return np.stack([m.T @ flat for m in self.matrices], axis=1).reshape(width, r * r * c)
 
 
-def whitened_cells(stage: Stage, done: Elimination) -> FloatArray:
+def _product(small: FloatArray, rows: FloatArray) -> FloatArray:
+    """Multiply (s, …) rows by a small matrix; by a diagonal one, the usual, in place."""
+    diagonal = np.diagonal(small)
+    if np.count_nonzero(small) > np.count_nonzero(diagonal):
+        return np.tensordot(small, rows, 1)
+    for row, own in zip(rows, diagonal, strict=True):
+        row *= own
+    return rows
+
+
+def whitened_cells(stage: Stage, done: Elimination, span: Span | None = None) -> FloatArray:
     """Return Z'V_1⁻¹Z_c in the order of the cells, (r, n_cells)."""
-    out = done.values.copy()
-    if not done.is_zero:
-        half = done.half[:, :, stage.random].transpose(1, 2, 0, 3)
-        for effect, own in zip(done.cell_half, half, strict=True):
-            for row, column in zip(out, own, strict=True):
-                row -= column.ravel()[stage.rows] * effect
-    return out
+    if done.is_zero:
+        return done.values.copy()
+    own = _at_cells(done.half[:, :, stage.random], stage)
+    if span is None:
+        return _less(done.values, done.cell_half, own)
+    return in_span(span, done.values, done.cell_half, own, _at_cells(done.chol, stage))
+
+
+def _at_cells(slabs: FloatArray, stage: Stage) -> FloatArray:
+    """Repeat small matrices of the levels, (k, s, r, b), at their cells: (s, r, n_cells)."""
+    k, s, r, b = slabs.shape
+    return slabs.transpose(1, 2, 0, 3).reshape(s, r, k * b)[:, :, stage.rows]
 
 
 def _weighted_products(matrices: list[sp.csr_array], weights: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ place and on how many others there are. Here the order is that of the columns fo
 every row, so that a row's sum is the same to the bit whatever the other rows are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,29 @@ def raw_column(table: Table, position: int, name: str) -> Any:
     """Return a column of numbers, of any type where the table is one array of it."""
     column = table.get(position)
     return float_column(column, name) if table.matrix is None else column
+
+
+def dense_slabs(
+    table: Table, positions: Sequence[int], names: Sequence[str]
+) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield some rows of the columns at a time, as arrays of (rows, columns)."""
+    step = max(SLAB // max(len(positions), 1), SHORTEST)
+    columns: list[FloatArray] = []
+    matrix: Any = None if table.matrix is None else table.matrix[:, _as_slice(positions)]
+    is_sparse = sp.issparse(matrix)
+    if is_sparse:
+        matrix = matrix.tocsr()
+    elif matrix is None:
+        columns = [raw_column(table, j, name) for j, name in zip(positions, names, strict=True)]
+    for start in range(0, table.n_rows, step):
+        rows = slice(start, min(start + step, table.n_rows))
+        if matrix is None:
+            out = np.zeros((rows.stop - start, len(columns)))
+            for k, column in enumerate(columns):
+                out[:, k] = np.asarray(column[rows])
+        else:
+            out = matrix[rows].toarray() if is_sparse else matrix[rows]
+        yield rows, np.asarray(out, dtype=np.float64)
 
 
 def _sum_of_columns(columns: list[FloatArray], weights: FloatArray, n_rows: int) -> FloatArray:

@@ -11,9 +11,11 @@ import numpy as np
 
 from skmixed._categories import Categories
 from skmixed._covariance import STRUCTURES
-from skmixed._crossprod import CrossProducts, FactorProducts, PairProducts
+from skmixed._crossprod import CrossProducts, FactorProducts
 from skmixed._encode import Encoder, Factor
+from skmixed._estimable import Dependence
 from skmixed._estimate import Estimate
+from skmixed._pair_products import PairProducts
 from skmixed._serving import Serving
 from skmixed._slim import Dropped
 from skmixed._solution import Solution
@@ -114,6 +116,7 @@ def _check_statistics(encoder: Encoder, stats: Any) -> None:
     m = len(encoder.numeric) + 2
     _check_array("sums of products", stats.total, (m, m))
     _check_array("centers", stats.center, (m,))
+    _check_regression(stats.regression, m)
     _require(len(stats.factors) == len(encoder.factors), "sums of groups")
     for k, (own, factor) in enumerate(zip(stats.factors, encoder.factors, strict=True)):
         _is("sums of groups", own, FactorProducts)
@@ -133,12 +136,38 @@ def _check_statistics(encoder: Encoder, stats: Any) -> None:
         _require(pair.matrix.dtype == np.float64, "sums of pairs")
 
 
+def _check_regression(regression: Any, m: int) -> None:
+    """Check a unit upper triangular matrix, which is solved with and never inverted."""
+    if regression is None:
+        return
+    _check_array("regressions of columns", regression, (m, m))
+    is_unit = (np.diagonal(regression) == 1.0).all() and not np.tril(regression, -1).any()
+    _require(is_unit and np.isfinite(regression).all(), "regressions of columns")
+
+
+def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:
+    """Check which columns of X were dropped, and what they are combinations of."""
+    if dependence is None:
+        return
+    _is("dropped columns", dependence, Dependence)
+    _check_positions("dropped columns", dependence.dropped, p)
+    _require(dependence.kept == kept, "kept columns")
+    _require({*kept, *dependence.dropped} == set(range(p)), "dropped columns")
+    n_kept, n_dropped = len(kept), p - len(kept)
+    _require(len(dependence.dropped) == n_dropped, "dropped columns")
+    _check_array("combinations of columns", dependence.weights, (n_kept, n_dropped))
+    _check_array("centers of columns", dependence.center, (p,))
+    _check_array("scales of columns", dependence.scale, (n_kept,))
+    _check_array("scales of columns", dependence.floor, (n_dropped,))
+
+
 def _check_solution(encoder: Encoder, solution: Any) -> None:
     _is("estimates", solution, Solution)
     p = len(encoder.fixed)
     _check_array("fixed effects", solution.fixed, (p,))
     _check_positions("fixed effects", solution.kept, p)
     _check_array("covariances", solution.fixed_covariance, (len(solution.kept),) * 2)
+    _check_dependence(solution.dependence, solution.kept, p)
     _require(len(solution.terms) == len(encoder.terms), "random effects")
     for own, term in zip(solution.terms, encoder.terms, strict=True):
         s, q = len(term.columns), encoder.factors[term.factor].n_levels

@@ -1,6 +1,7 @@
 """From an estimator's parameters and statistics to estimates, or a reason to wait."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sklearn.utils import check_random_state
@@ -9,6 +10,7 @@ from skmixed import _validation as validation
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._encode import Encoder
+from skmixed._estimable import Dependence
 from skmixed._estimate import Estimate, estimate, estimate_at_zero
 from skmixed._fit_warnings import Message, fit_warnings, waiting
 from skmixed._iterative import prefers_iterative
@@ -30,20 +32,29 @@ def search(
     variances raise an `UndeterminedError`, or, if the caller may wait for more
     of them, give the estimates at variances of 0.
     """
+    model = encoder.model(reml=parameters.method == "reml")
     with single_threaded_blas():
         try:
             result = _search(parameters, encoder, stats, before)
         except UndeterminedError as error:
             if not may_wait:
                 raise
-            model = encoder.model(reml=parameters.method == "reml")
-            return estimate_at_zero(stats, model), [waiting(error)]
-        return result, fit_warnings(result, encoder, stats)
+            result, messages = estimate_at_zero(stats, model), [waiting(error)]
+        else:
+            messages = fit_warnings(result, encoder, stats, parameters.max_iter)
+        return _with_dependence(result, stats, model), messages
+
+
+def _with_dependence(result: Estimate, stats: CrossProducts, model: Model) -> Estimate:
+    """Return estimates that know how the dropped columns depend on the others."""
+    dependence = Dependence.of(stats, model, result.solution.kept)
+    return replace(result, solution=replace(result.solution, dependence=dependence))
 
 
 def _search(
     parameters: Any, encoder: Encoder, stats: CrossProducts, before: Estimate | None
 ) -> Estimate:
+    validation.check_covariances(encoder, stats.n_rows)
     validation.check_levels(encoder, stats)
     validation.check_factors(encoder, stats)
     model = encoder.model(reml=parameters.method == "reml")

@@ -22,10 +22,14 @@ from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks, FactorTerms, Stage
 from skmixed._factorize import Factorization, Halves, Lam, eliminate_chain
-from skmixed._rank import RANK_TOLERANCE, residual_floor
+from skmixed._rank import residual_floor
 from skmixed._slabs import to_slabs
 
 FloatArray = NDArray[np.float64]
+
+# Share of its own products that is left of a column where nothing is, in semidefinite
+# factorizations of products.
+PIVOT_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -230,8 +234,8 @@ def eliminate_semidefinite(stage: Stage, products: FloatArray, values: FloatArra
 
     The pivot of a level is its column with the largest share of its own products
     left, as in LAPACK's dpstrf: without that order, a pivot that should be zero
-    has the rounding of all small ones before it. From a share of `RANK_TOLERANCE`
-    on, as for the columns of X, nothing is left.
+    has the rounding of all small ones before it. From a share of `PIVOT_SHARE`
+    on nothing is left.
     """
     r, random, rows = len(stage.random), stage.random, stage.rows
     squares = _diagonal(stage.products, random)
@@ -240,7 +244,7 @@ def eliminate_semidefinite(stage: Stage, products: FloatArray, values: FloatArra
     for j in range(r):
         share = _diagonal(left, random) / np.where(squares > 0, squares, 1.0)
         best = share.argmax(axis=1)[:, None]
-        is_pivot = np.take_along_axis(share, best, axis=1) > RANK_TOLERANCE
+        is_pivot = np.take_along_axis(share, best, axis=1) > PIVOT_SHARE
         row = np.take_along_axis(left, best[:, :, None], axis=1)[:, 0]
         pivot = np.take_along_axis(_diagonal(left, random), best, axis=1)
         scale = np.where(is_pivot, 1.0 / np.sqrt(np.where(is_pivot, pivot, 1.0)), 0.0)
@@ -268,11 +272,9 @@ def semidefinite_root(matrix: FloatArray, squares: FloatArray) -> FloatArray:
     scaled = matrix / lengths
     scaled /= lengths[:, None]
     # LAPACK compares all pivots to the tolerance but the first.
-    if not n or np.diagonal(scaled).max() <= RANK_TOLERANCE:
+    if not n or np.diagonal(scaled).max() <= PIVOT_SHARE:
         return np.empty((0, n))
-    factor, order, rank, _ = scipy.linalg.lapack.dpstrf(
-        scaled.T, tol=RANK_TOLERANCE, overwrite_a=True
-    )
+    factor, order, rank, _ = scipy.linalg.lapack.dpstrf(scaled.T, tol=PIVOT_SHARE, overwrite_a=True)
     out = np.empty((rank, n))
     out[:, order - 1] = np.triu(factor[:rank])
     return out * lengths

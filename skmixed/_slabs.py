@@ -45,3 +45,11 @@ def solve_levels(chol: FloatArray, rhs: FloatArray) -> None:
         for k in range(j):
             rhs[j] -= chol[j, k] * rhs[k]
         rhs[j] /= chol[j, j]
+
+
+def solve_levels_transposed(chol: FloatArray, rhs: FloatArray) -> None:
+    """Overwrite rhs, (s, m, b), by L⁻ᵀ rhs."""
+    for j in reversed(range(len(chol))):
+        for k in range(j + 1, len(chol)):
+            rhs[j] -= chol[k, j] * rhs[k]
+        rhs[j] /= chol[j, j]

@@ -16,10 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._columns import project
+from skmixed._criterion import core_traces
+from skmixed._expected import expected_information
 from skmixed._factorize import Factorization, solve_lower
-from skmixed._information import Chart, Information, entries_of, information, pseudo_inverse
+from skmixed._information import (
+    Chart,
+    Information,
+    bordered,
+    entries_of,
+    factor_directions,
+    information,
+    pseudo_inverse,
+)
 from skmixed._inverse import Inverse, core_inverse
 from skmixed._project import Responses
+from skmixed._relative import Units
 
 FloatArray = NDArray[np.float64]
 
@@ -73,9 +84,12 @@ def satterthwaite(factorization: Factorization) -> SmallSample:
     As in lmerTest (Kuznetsova, Brockhoff and Christensen, 2017, J. Stat. Softw.
     82(13)).
     """
-    covariance = unscaled_covariance(factorization)
-    slopes = _slopes(covariance, _fixed_responses(factorization)[0])
-    return SmallSample(covariance, covariance, slopes, parameter_covariance(factorization))
+    units = Units.of(factorization)
+    at = units.factorize(factorization.blocks)
+    info, covariance = information(at), unscaled_covariance(at)
+    slopes = _slopes(covariance, info.fixed)
+    sample = SmallSample(covariance, covariance, slopes, _observed_covariance(info))
+    return sample.in_columns(units.fixed, 1.0)
 
 
 def parameter_covariance(factorization: Factorization) -> FloatArray:
@@ -83,7 +97,10 @@ def parameter_covariance(factorization: Factorization) -> FloatArray:
 
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
-    info = information(factorization)
+    return _observed_covariance(information(factorization))
+
+
+def _observed_covariance(info: Information) -> FloatArray:
     chart = Chart.of(info)
     of_chart = 2.0 * pseudo_inverse(chart.hessian(info))
     return np.asarray(chart.with_sigma.T @ of_chart @ chart.with_sigma)
@@ -102,22 +119,23 @@ def satterthwaite_df(
         return np.asarray(2.0 * variance**2 / spread)
 
 
-def kenward_roger(factorization: Factorization, info: Information | None = None) -> SmallSample:
+def kenward_roger(factorization: Factorization) -> SmallSample:
     """Kenward and Roger's approximation (1997), from REML's expected information.
 
     Costs, beside the information, a factorization with p right-hand sides for each
     entry of Σ.
     """
-    info = information(factorization) if info is None else info
-    of_parameters = 2.0 * pseudo_inverse(info.expected)
-    covariance = unscaled_covariance(factorization)
-    outer, products = _fixed_responses(factorization)
+    units = Units.of(factorization)
+    at = units.factorize(factorization.blocks)
+    expected, outer, products = _expected(at)
+    of_parameters, covariance = 2.0 * pseudo_inverse(expected), unscaled_covariance(at)
     d, p = len(outer), len(covariance)
     # Σ_ij A_ij (Q_ij − P_iΦP_j): the direction of V adds nothing, since PX = 0.
     pairs = products.reshape(d, p, d, p)
     inner = np.einsum("de,dpeq->pq", of_parameters[:-1, :-1], pairs)
     adjusted = covariance + 2.0 * covariance @ inner @ covariance
-    return SmallSample(covariance, adjusted, _slopes(covariance, outer), of_parameters)
+    sample = SmallSample(covariance, adjusted, _slopes(covariance, outer), of_parameters)
+    return sample.in_columns(units.fixed, 1.0)
 
 
 def unscaled_covariance(factorization: Factorization) -> FloatArray:
@@ -126,20 +144,24 @@ def unscaled_covariance(factorization: Factorization) -> FloatArray:
     return root.T @ root
 
 
-def _fixed_responses(factorization: Factorization) -> tuple[FloatArray, FloatArray]:
-    """Return X'V⁻¹V_iV⁻¹X, (d, p, p), and X'V⁻¹V_iPV_jV⁻¹X, (d·p, d·p)."""
-    blocks, p = factorization.blocks, factorization.blocks.n_fixed
-    if not blocks.factors or not p:
-        d = len(entries_of(blocks))
-        return np.zeros((d, p, p)), np.zeros((d * p, d * p))
-    inverse = core_inverse(factorization)
-    selected = Inverse.of(factorization, inverse)
-    found = project(factorization, selected, Responses.fixed(factorization, selected), inverse)
-    entries = entries_of(blocks)
+def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return twice REML's expected information in (τ, log σ²), (d + 1, d + 1).
+
+    And X'V⁻¹V_iV⁻¹X, (d, p, p), and X'V⁻¹V_iPV_jV⁻¹X, (d·p, d·p).
+    """
+    blocks, p = at.blocks, at.blocks.n_fixed
+    dof = blocks.n_rows - p
+    if not blocks.factors:
+        return np.array([[dof]]), np.zeros((0, p, p)), np.zeros((0, 0))
+    inverse = core_inverse(at)
+    selected, entries = Inverse.of(at, inverse), entries_of(blocks)
+    found = project(at, selected, Responses.fixed(at, selected), inverse)
+    trace = entries @ np.concatenate([found.trace, core_traces(at, inverse)])
+    expected = expected_information(at, factor_directions(blocks), inverse, inverse)
     d, n = entries.shape
     half = np.tensordot(entries, found.products.reshape(n, p, n * p), 1).reshape(d * p, n, p)
     products = np.einsum("en,inq->ieq", entries, half).reshape(d * p, d * p)
-    return np.tensordot(entries, found.outer, 1), products
+    return bordered(expected.information, trace, dof), expected.fixed, products
 
 
 def _slopes(covariance: FloatArray, outer: FloatArray) -> FloatArray:
@@ -182,8 +204,11 @@ def kenward_roger_f(sample: SmallSample, rows: FloatArray) -> tuple[float, float
     g = ((q + 1.0) * a1 - (q + 4.0) * a2) / ((q + 2.0) * a2)
     scale = 3.0 * q + 2.0 * (1.0 - g)
     c1, c2, c3 = g / scale, (q - g) / scale, (q + 2.0 - g) / scale
-    expectation = 1.0 / (1.0 - a2 / q)
-    variance = 2.0 / q * (1.0 + c1 * b) / ((1.0 - c2 * b) ** 2 * (1.0 - c3 * b))
-    rho = variance / (2.0 * expectation**2)
-    df = 4.0 + (q + 2.0) / (q * rho - 1.0)
-    return float(df), float(df / (expectation * (df - 2.0)))
+    a = a2 / q
+    # E = 1 / (1 − a) and V = 2(1 + c₁b) / (q (1 − c₂b)²(1 − c₃b)): qV / 2E² − 1 is above / below,
+    # without the ones that cancel, since df is large where it is near 0.
+    below = (1.0 - c2 * b) ** 2 * (1.0 - c3 * b)
+    above = c1 * b + (a * a - 2.0 * a) * (1.0 + c1 * b)
+    above += c3 * b + (2.0 * c2 * b - (c2 * b) ** 2) * (1.0 - c3 * b)
+    df = 4.0 + (q + 2.0) * below / above
+    return float(df), float((1.0 - a) * df / (df - 2.0))

@@ -12,7 +12,9 @@ from skmixed._covariance import lower_factor
 from skmixed._criterion import criterion
 from skmixed._design import Model
 from skmixed._effects import Effects, effects
+from skmixed._estimable import Dependence
 from skmixed._factorize import Factorization, solve_lower
+from skmixed._frame import residuals
 
 FloatArray = NDArray[np.float64]
 
@@ -68,6 +70,9 @@ class Solution:
     criterion : float
     reml : bool
         Which criterion it is.
+    dependence : Dependence or None
+        How the dropped columns depend on the kept ones; None where none was dropped,
+        and in models saved before it was kept.
     """
 
     fixed: FloatArray
@@ -77,6 +82,7 @@ class Solution:
     sigma: float
     criterion: float
     reml: bool
+    dependence: Dependence | None = None
 
     @property
     def theta(self) -> FloatArray:
@@ -123,12 +129,15 @@ def solve(factorization: Factorization, model: Model, found: Effects | None = No
 
 
 def centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
-    """Undo the centering of X and y: user's β = T β + offset."""
+    """Undo the centering and the regression of X and y: user's β = T β + offset."""
     p = blocks.n_fixed
     to_user, offset = np.eye(p), np.zeros(p)
     if model.has_intercept:
         to_user[0, 1:] = -blocks.center[1:p]
         offset[0] = blocks.center[p]
+    if blocks.regression is not None:
+        to_user = residuals(to_user, blocks.regression[:p, :p])
+        offset += to_user @ blocks.regression[:p, p]
     return to_user, offset
 
 

@@ -19,6 +19,7 @@ from skmixed._inverse import whitening_root
 from skmixed._project import whitened, whitened_cells
 from skmixed._rows import Remainder, Rows, symmetric_product
 from skmixed._slabs import levels_last
+from skmixed._span import Span
 
 FloatArray = NDArray[np.float64]
 
@@ -39,16 +40,16 @@ class StageSums:
     def of(factorization: Factorization, k: int) -> "StageSums":
         blocks = factorization.blocks
         stage, done, place = blocks.stages[k], factorization.stages[k], blocks.factors[k]
-        q, r = place.n_levels, place.n_columns
+        q = place.n_levels
         products = levels_last(done.products, q)
-        left = levels_last(np.stack(list(whitened(stage, done))), q)
+        span = factorization.spans.get(place.entries.start)
+        left = levels_last(np.stack(list(whitened(stage, done, span))), q)
         root = whitening_root(done, place.lam(factorization.lam))[:, :, :q]
         t = np.einsum("saq,sbq->abq", root, root)
         fixed = stage.fixed[:-1]
-        c = Rows(stage, whitened_cells(stage, done), left[:, fixed].transpose(0, 2, 1))
+        c = Rows(stage, whitened_cells(stage, done, span), left[:, fixed].transpose(0, 2, 1))
         rows = Rows(stage, done.values, products[:, fixed].transpose(0, 2, 1))
-        b = -np.einsum("abq,bcq->acq", t, products[:, stage.random])
-        b[np.arange(r), np.arange(r)] += 1.0
+        b = _residual(t, products[:, stage.random], span)
         return StageSums(factorization, k, t, b, left[:, stage.random], rows.times(t), c)
 
     def met_by(self, tangents: list[Remainder]) -> list[tuple[FloatArray, Rows]]:
@@ -72,3 +73,14 @@ class StageSums:
         """Return the tangent of an own direction."""
         scaled = self.c.times(-0.5 * direction)
         return symmetric_product(self.factorization.blocks, self.k, scaled, self.c)
+
+
+def _residual(t: FloatArray, own: FloatArray, span: Span | None) -> FloatArray:
+    """Return B = I − TS, (r, r, q); in the span of Λ that is T(ΛΛ')⁺."""
+    if span is not None and span.null is None:
+        return np.einsum("abq,bc->acq", t, span.precision)
+    out = -np.einsum("abq,bcq->acq", t, own)
+    out[np.arange(len(t)), np.arange(len(t))] += 1.0
+    if span is None or span.null is None:
+        return out
+    return np.einsum("abq,bc->acq", out, span.null) + np.einsum("abq,bc->acq", t, span.precision)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._blocks import Blocks
+from skmixed._covariance import Structure
 from skmixed._factorize import Factorization
 from skmixed._moments import Moments
 
@@ -52,8 +53,20 @@ def _factors(blocks: Blocks, coefficients: FloatArray) -> tuple[FloatArray, ...]
     out, start = [], 0
     for _, term in blocks.terms:
         own = term.term.structure.directions(term.size)
-        sigma = np.tensordot(coefficients[start : start + len(own)], own, 1)
-        values, vectors = np.linalg.eigh(sigma)
-        out.append((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+        out.append(_root(np.tensordot(coefficients[start : start + len(own)], own, 1)))
         start += len(own)
     return tuple(out)
+
+
+def nearest_factor(structure: Structure, covariance: FloatArray) -> FloatArray:
+    """Return the symmetric root of the nearest covariance that a structure admits."""
+    directions = structure.directions(len(covariance))
+    squares = np.einsum("iab,iab->i", directions, directions)
+    coefficients = np.einsum("iab,ab->i", directions, covariance) / squares
+    return _root(np.tensordot(coefficients, directions, 1))
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """Return the symmetric root of the nearest semidefinite matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from skmixed._categories import Categories
 from skmixed._covariance import STRUCTURES
-from skmixed._crossprod import CrossProducts, FactorProducts, PairProducts
+from skmixed._crossprod import CrossProducts, FactorProducts
 from skmixed._design import Term
 from skmixed._encode import Encoder, Factor, Source
+from skmixed._estimable import Dependence
 from skmixed._estimate import Estimate
 from skmixed._identify import Findings
 from skmixed._iterative import MonteCarlo
 from skmixed._levels import ColumnLevels
+from skmixed._pair_products import PairProducts
 from skmixed._serving import Serving
 from skmixed._slim import Dropped
 from skmixed._solution import Solution, TermSolution
@@ -33,6 +35,7 @@ PARTS: dict[str, Any] = {
     "categories": Categories,
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,
+    "dependence": Dependence,
     "dropped statistics": Dropped,
     "encoder": Encoder,
     "estimate": Estimate,

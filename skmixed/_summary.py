@@ -31,6 +31,7 @@ from skmixed._results import RESIDUAL
 from skmixed._slim import Dropped
 from skmixed._solution import Solution
 from skmixed._variance_shares import icc_of, r2_of, variances
+from skmixed._words import words
 from skmixed.exceptions import FitStatus
 
 METHODS = {
@@ -237,14 +238,16 @@ class Summarizing(FittedAttributes):
         return summarize(self, ddf)
 
 
-def summarize(model: Any, ddf: str | None = None, formula: str = "") -> Summary:
+def summarize(
+    model: Any, ddf: str | None = None, formula: str = "", remarks: Sequence[str] = ()
+) -> Summary:
     """Collect what `summary()` shows of a fitted estimator."""
     encoder, solution = model._encoder, model._estimate.solution
     method = "REML" if solution.reml else "maximum likelihood"
     if encoder.factors:
         title = f"Linear mixed model fitted by {method}"
     else:
-        title = f"Ordinary least squares (groups=None: no random effects), {method}"
+        title = f"Ordinary least squares ({words().least_squares}), {method}"
     name = "REML criterion" if solution.reml else "deviance"
     fixed, tests, why = _fixed_table(model, ddf)
     parts = None if isinstance(model._stats, Dropped) else variances(fitted(model))
@@ -264,7 +267,7 @@ def summarize(model: Any, ddf: str | None = None, formula: str = "") -> Summary:
         tests=tests,
         icc=empty if parts is None or not encoder.factors else icc_of(parts, adjusted=True),
         r2=empty if parts is None else r2_of(parts),
-        notes=(*why, *_notes(model, encoder)),
+        notes=(*remarks, *why, *_notes(model, encoder)),
         formula=formula,
     )
 
@@ -317,7 +320,9 @@ def _notes(model: Any, encoder: Encoder) -> list[str]:
         notes = ["The fit is singular: a variance is 0, or a correlation -1 or 1."]
         notes = notes if model.singular_ else []
     else:
-        notes = [text for text, _ in fit_warnings(model._estimate, encoder, model._stats)]
+        notes = [
+            text for text, _ in fit_warnings(model._estimate, encoder, model._stats, model.max_iter)
+        ]
         if status in (FitStatus.EXACT_FIT, FitStatus.MAX_ITER):
             return notes  # which say so
     return [*notes, model.status_] if encoder.factors else notes

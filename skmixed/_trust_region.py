@@ -38,6 +38,14 @@ class Point:
             start += len(basis)
         return tuple(out)
 
+    def step_to(self, lam: Lam) -> FloatArray:
+        """Return the step that leads to Λ, of those that its basis allows the nearest."""
+        parts = []
+        for own, basis, end in zip(self.lam, self.basis, lam, strict=True):
+            squares = np.einsum("iab,iab->i", basis, basis)
+            parts.append(np.einsum("iab,ab->i", basis, end - own) / squares)
+        return np.concatenate(parts)
+
     def step(self, radius: float) -> tuple[FloatArray, float, bool]:
         """Return the best step within the radius, its length, and if it is inside."""
         values, vectors = np.linalg.eigh(self.metric)

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._blocks import elimination_order
+from skmixed._covariance import Structure
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
 from skmixed._encode import Encoder
@@ -15,6 +16,7 @@ from skmixed._identify import Findings
 from skmixed._seeds import check_seed
 from skmixed._sequences import items_of
 from skmixed._table import FloatArray, Table, check_unmasked, numeric_column, shown
+from skmixed._words import words
 from skmixed.exceptions import UndeterminedError
 
 METHODS = ("reml", "ml")
@@ -93,10 +95,12 @@ def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
     array = check_array(
         y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
     )
-    vector = numeric_column(column_or_1d(array, warn=True), "y", what="The response")
+    name = words().response_name
+    vector = numeric_column(column_or_1d(array, warn=True), name, what="The response")
     if len(vector) != n_rows:
         raise ValueError(
-            f"X and y have inconsistent numbers of samples: {n_rows} and {len(vector)}."
+            f"{words().rows} and y have inconsistent numbers of samples: {n_rows} and "
+            f"{len(vector)}."
         )
     return vector
 
@@ -112,17 +116,18 @@ def check_weights(
         return None
     if isinstance(sample_weight, numbers.Real):
         sample_weight = np.full(n_rows, float(sample_weight))
-    check_unmasked(sample_weight, "sample_weight")
+    name = words().weights
+    check_unmasked(sample_weight, name)
     weights = np.asarray(sample_weight)
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weights.shape}.")
-    weights = numeric_column(weights, "sample_weight", what="The argument")
+    weights = numeric_column(weights, name, what="The argument")
     if len(weights) != n_rows:
-        raise ValueError(f"sample_weight has {len(weights)} entries, expected {n_rows}.")
+        raise ValueError(f"{name} has {len(weights)} entries, expected {n_rows}.")
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
         raise ValueError(
-            f"sample_weight is negative at row {row} ({weights[row]:g}). Weights are precisions, "
+            f"{name} is negative at row {row} ({weights[row]:g}). Weights are precisions, "
             "Var(ε_i) = σ²/w_i; use 0 to leave a row out."
         )
     if not weights.any() and not may_be_zero:
@@ -179,9 +184,30 @@ def check_terms(encoder: Encoder) -> None:
             if columns.count(column) > 1:
                 raise ValueError(
                     f"{encoder.column_name(column)!r} varies within {factor.name!r} in more than "
-                    "one term, whose variances cannot be told apart. Name it in one RandomEffect; "
-                    "for the others use intercept=False or leave the slope out."
+                    f"one term, whose variances cannot be told apart. {words().twice}"
                 )
+
+
+def check_covariances(encoder: Encoder, n_rows: int) -> None:
+    """Refuse covariances with more parameters than rows or memory."""
+    for term in encoder.terms:
+        name = encoder.factors[term.factor].name
+        check_covariance(name, len(term.columns), term.structure, n_rows)
+
+
+def check_covariance(group: str, size: int, structure: Structure, n_rows: int) -> None:
+    n_theta = structure.n_theta(size)
+    what = f"The covariance of {size:,} coefficients within {group!r} has {n_theta:,} parameters"
+    if size > 1 and n_theta >= n_rows:
+        raise UndeterminedError(
+            f"{what}, but there are {n_rows:,} samples. {words().smaller_covariance}"
+        )
+    needed = 8.0 * n_theta * size**2  # their directions
+    if needed > (available := _physical_memory()):
+        raise MemoryError(
+            f"{what}, whose search takes {needed / 2**30:,.0f} GiB of the machine's "
+            f"{available / 2**30:.0f}. {words().smaller_covariance}"
+        )
 
 
 def check_levels(encoder: Encoder, stats: CrossProducts) -> None:
@@ -192,7 +218,8 @@ def check_levels(encoder: Encoder, stats: CrossProducts) -> None:
         if factor.n_levels == 1:
             raise UndeterminedError(
                 f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
-                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it out of `groups`."
+                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it "
+                f"{words().from_groups}."
             )
         if factor.n_levels < n_rows or not any(t.has_intercept for t in own):
             continue
@@ -233,8 +260,8 @@ def check_memory(encoder: Encoder, stats: CrossProducts, model: Model) -> None:
         raise MemoryError(
             f"The random effects ({listed} coefficients) leave a dense matrix of order {core} "
             "after the largest chain of nested factors is eliminated, which takes "
-            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. Use "
-            "solver='iterative' for the fit, coarser factors or fewer random slopes."
+            f"{needed / 2**30:.0f} GiB of the machine's {available / 2**30:.0f}. "
+            f"{words().iterative}"
         )
 
 
@@ -253,10 +280,11 @@ def check_range(encoder: Encoder, stats: CrossProducts) -> None:
             f"The sample weights are beyond the range in which they can be multiplied: their sum "
             f"is {stats.sum_weights:.1e}. Rescale them; a common factor changes sigma_ alone."
         )
-    squares = np.diagonal(stats.total)[1:]
+    squares = np.diagonal(stats.of_columns)[1:]
     # Around 0, and not squared again: the square of a small center is 0.
     norms = np.sqrt(squares) + np.abs(stats.center[1:]) * np.sqrt(stats.sum_weights)
-    for name, square, norm in zip((*encoder.names, "y"), squares, norms, strict=True):
+    names = (*encoder.names, words().response_name)
+    for name, square, norm in zip(names, squares, norms, strict=True):
         is_small = 0 < norm < LARGEST_SQUARE**-0.5
         if square < LARGEST_SQUARE and not is_small:
             continue
@@ -309,14 +337,14 @@ def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
     if encoder.terms and n_rows <= findings.rank:
         raise UndeterminedError(
             f"{n_rows} samples do not suffice for {findings.rank} linearly independent fixed "
-            "effects and variance components. Name fewer columns in `fixed`."
+            f"effects and variance components. {words().fewer_fixed}"
         )
     for position, column in findings.spanned:
         factor = encoder.factors[encoder.terms[position].factor]
         raise UndeterminedError(
             f"The columns of {encoder.column_name(column)!r} within {factor.name!r} lie in the "
             "span of the fixed effects: REML is flat in their variance. Take the group out of the "
-            "fixed effects or out of `groups`."
+            f"fixed effects or {words().from_random}."
         )
 
 

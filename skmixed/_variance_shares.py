@@ -18,9 +18,11 @@ def _of_fixed(parts: Fitted) -> float:
     """Sample variance of Xβ̂ over the rows."""
     n, sums = parts.stats.n_rows, sum_of_rows(parts.stats)
     slopes = [k for k, column in enumerate(parts.model.fixed) if column]
-    columns, beta = [parts.model.fixed[k] for k in slopes], parts.solution.fixed[slopes]
-    around_mean = sums[np.ix_(columns, columns)] - np.outer(sums[0, columns], sums[0, columns]) / n
-    return max(float(beta @ around_mean @ beta), 0.0) / max(n - 1, 1)
+    beta = np.zeros(len(sums))
+    beta[[parts.model.fixed[k] for k in slopes]] = parts.solution.fixed[slopes]
+    beta = parts.stats.frame.coefficients(beta)
+    squares = float(beta @ sums @ beta) - float(sums[0] @ beta) ** 2 / n
+    return max(squares, 0.0) / max(n - 1, 1)
 
 
 def _of_factors(parts: Fitted) -> list[float]:
@@ -34,6 +36,7 @@ def _of_factors(parts: Fitted) -> list[float]:
         centered = np.zeros((len(center), len(columns)))
         centered[columns] = factor
         centered[0] += center[columns] @ factor
+        centered = parts.stats.frame.coefficients(centered)
         squares = float(np.sum(centered * (sums @ centered)))
         found[term.factor] += max(squares, 0.0) / parts.stats.n_rows
     return found

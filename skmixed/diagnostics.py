@@ -1,7 +1,8 @@
 """Residuals, leverages and influence of single rows.
 
 Functions of a fitted model and of rows: a model keeps no rows, so that X and y are
-given again. They are meant for the rows of the fit, with the same weights.
+given again. They are meant for the rows of the fit, with the same weights. Of a model
+by a formula the frame suffices: it holds the response and the weights that are named.
 """
 
 from typing import Any
@@ -30,7 +31,7 @@ LEAST_REST = 1e-10
 def residuals(
     model: Any,
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     kind: str = "conditional",
     *,
     sample_weight: ArrayLike | None = None,
@@ -40,12 +41,12 @@ def residuals(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
         Rows of the fit, or others with its columns.
-    y : array-like of shape (n_samples,)
-        Responses.
+    y : array-like of shape (n_samples,), default=None
+        Responses. None: what the formula of the model names, in X.
     kind : {"conditional", "marginal", "pearson", "standardized"}, default="conditional"
         ``"conditional"``: e = y − Xβ̂ − Zb̂; ``"marginal"``: y − Xβ̂;
         ``"pearson"``: √w e, as in lme4; ``"standardized"``: √w e / (σ̂ √(1 − h))
@@ -114,7 +115,7 @@ def leverage(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
         Rows of the fit.
@@ -173,7 +174,7 @@ def leverage(
 def cooks_distance(
     model: Any,
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
@@ -185,12 +186,12 @@ def cooks_distance(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
         Rows of the fit.
-    y : array-like of shape (n_samples,)
-        Their responses.
+    y : array-like of shape (n_samples,), default=None
+        Their responses. None: what the formula of the model names, in X.
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights; needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
@@ -242,7 +243,7 @@ def cooks_distance(
 def influence(
     model: Any,
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
@@ -251,12 +252,12 @@ def influence(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
         Rows of the fit.
-    y : array-like of shape (n_samples,)
-        Their responses.
+    y : array-like of shape (n_samples,), default=None
+        Their responses. None: what the formula of the model names, in X.
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights; needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None

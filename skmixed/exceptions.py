@@ -6,6 +6,7 @@ __all__ = [
     "ExactFitWarning",
     "FitStatus",
     "IdentifiabilityWarning",
+    "NotEstimableWarning",
     "RankDeficiencyWarning",
     "RefitWarning",
     "SingularFitWarning",
@@ -168,6 +169,44 @@ class IdentifiabilityWarning(UserWarning):
     0 waits for rows
     1 waits for rows
     2 The search for the variance components converged.
+    """
+
+
+class NotEstimableWarning(UserWarning):
+    """The data do not determine what is predicted or tested.
+
+    Columns were dropped in ``fit`` as linearly dependent, and the combination of
+    fixed effects that is asked for is none of the rows of X, nor a combination of
+    them, such as the mean of a cell that was never observed. Its estimate depends on
+    which columns were dropped; its standard error, interval and test are NaN.
+
+    See Also
+    --------
+    RankDeficiencyWarning : The warning of the fit that drops columns.
+    skmixed.inference.anova : Tests of what can be tested, also with empty cells.
+
+    Examples
+    --------
+    No plot of this field trial has the second variety with the second dose:
+
+    >>> import warnings
+    >>> import pandas as pd
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.exceptions import NotEstimableWarning, RankDeficiencyWarning
+    >>> plots = pd.DataFrame({"block": list("aabbccdd"), "variety": [0, 0, 1, 0] * 2,
+    ...                       "dose": [0, 1, 0, 0, 0, 1, 0, 1]})
+    >>> plots["both"] = plots["variety"] * plots["dose"]
+    >>> tons = [4.1, 5.0, 3.7, 4.4, 4.3, 5.4, 3.2, 4.7]
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", RankDeficiencyWarning)
+    ...     model = MixedLinearRegressor("block").fit(plots, tons)
+    >>> cells = pd.DataFrame({"block": "new", "variety": 1, "dose": [0, 1], "both": [0, 1]})
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", NotEstimableWarning)
+    ...     intervals = model.predict_interval(cells, of="mean")
+    >>> len(caught), intervals.round(1)
+    (1, array([[2.5, 4.5],
+           [nan, nan]]))
     """
 
 

@@ -8,12 +8,19 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._covariance import STRUCTURES
+from skmixed._formula_columns import NamedRows
 from skmixed._formula_prediction import FormulaPrediction
-from skmixed._model_frame import evaluate, learn_frame
+from skmixed._formula_rows import FrameRows, check_given_response, complete_rows, in_words_of
+from skmixed._model_frame import Reading
 from skmixed._regressor import MixedLinearRegressor
 from skmixed._summary import Summary, summarize
+from skmixed._validation import check_choice, check_covariance
+from skmixed._words import FORMULA, speaking
 
 __all__ = ["FormulaRegressor", "lmer"]
+
+NA_ACTIONS = ("error", "drop")
 
 
 def lmer(
@@ -21,6 +28,8 @@ def lmer(
     data: Any,
     REML: bool = True,
     weights: str | ArrayLike | None = None,
+    offset: str | None = None,
+    na_action: str = "error",
     **parameters: Any,
 ) -> "FormulaRegressor":
     """Fit a linear mixed model given by lme4's formula.
@@ -35,6 +44,12 @@ def lmer(
         Whether by restricted maximum likelihood, or by maximum likelihood.
     weights : str or array-like of shape (n_samples,), default=None
         Precision weights: a column, an expression of columns, or the numbers.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What to do with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
     **parameters : dict
         Further parameters of `skmixed.formula.FormulaRegressor`.
 
@@ -75,8 +90,15 @@ def lmer(
     if "method" in parameters:
         raise TypeError("lmer takes REML=True or REML=False in place of `method`.")
     named = weights if isinstance(weights, str) else None
-    model = FormulaRegressor(formula, method="reml" if REML else "ml", weights=named, **parameters)
-    return model.fit(data, sample_weight=None if named is not None else weights)
+    model = FormulaRegressor(
+        formula,
+        method="reml" if REML else "ml",
+        weights=named,
+        offset=offset,
+        na_action=na_action,
+        **parameters,
+    )
+    return model._fit(data, None, None if named is not None else weights)
 
 
 class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
@@ -92,7 +114,14 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     formula : str
         ``response ~ fixed + (coefficients | groups) + …``.
     weights : str, default=None
-        Precision weights: a column, or an expression of columns.
+        Precision weights: a column, or an expression of columns. A column of exactly
+        this name is meant first.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What `fit` does with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
     method : {"reml", "ml"}, default="reml"
         Restricted or ordinary maximum likelihood.
     handle_unknown : {"population", "error"}, default="population"
@@ -113,6 +142,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         `feature_names_in_` and `n_features_in_`.
     terms_ : dict of str to list of str
         Term of the fixed part → its columns, without the intercept.
+    n_dropped_ : int
+        Rows that ``na_action="drop"`` has left out.
     feature_names_in_ : ndarray of str
         The columns of the data that `predict` needs.
     n_features_in_ : int
@@ -130,19 +161,24 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     bar makes the terms before it independent; the coefficients of one factor stay
     correlated, as in lme4. The rest is formulaic's: ``a * b``, ``a:b``, ``C(a,
     contr.sum)``, ``np.log(x)``, ``poly(x, 2)``, ``center(x)``, ``I(x ** 2)``;
-    backticks quote names. A dot stands for all columns but the response, the
-    weights and the grouping columns. There are no offsets.
+    backticks quote names of every kind. A name that is called is a function, any other
+    a column. A dot stands for all columns but the response, the weights, the offsets
+    and the grouping columns. What ``offset(z)`` holds is taken off the response and
+    added to predictions.
 
     Text and pandas categories are factors, with a column for each category in the
     data but the first in the order of the categories, else sorted: ``f[T.b]`` is
-    R's ``fb``. An ordered factor is coded alike, other than in R, whose coding is
-    ``C(f, contr.poly)``. Booleans are 0 and 1. Transformations keep what they
-    learned in `fit`, as the mean of ``center(x)``.
+    R's ``fb``. Numbers are factors as ``factor(k)`` or ``C(k)``. An ordered factor is
+    coded alike, other than in R, whose coding is ``C(f, contr.poly)``. Booleans are
+    factors of False and True, and 0 and 1 in arithmetic. A factor of one level is an
+    error. Transformations keep what they learned in `fit`, as the mean of
+    ``center(x)``.
 
     Making the columns costs a pass over the rows; they are kept in memory during
-    the fit. Missing values are errors. `predict` refuses new categories of fixed effects;
-    new groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are
-    of np.log(y).
+    the fit. `predict` refuses missing values and new categories of fixed effects; new
+    groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are of
+    np.log(y). The functions of `skmixed.diagnostics` and the displays read response
+    and weights from the frame.
 
     The formula's functions are Python: evaluate only formulas that you trust.
 
@@ -163,6 +199,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         formula: str,
         *,
         weights: str | None = None,
+        offset: str | None = None,
+        na_action: str = "error",
         method: str = "reml",
         handle_unknown: str = "population",
         context: Mapping[str, Any] | None = None,
@@ -172,6 +210,8 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     ) -> None:
         self.formula = formula
         self.weights = weights
+        self.offset = offset
+        self.na_action = na_action
         self.method = method
         self.handle_unknown = handle_unknown
         self.context = context
@@ -180,13 +220,13 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(
-        self, data: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> "FormulaRegressor":
         """Learn the columns of the formula, and fit the model to them.
 
         Parameters
         ----------
-        data : frame of shape (n_samples, n_columns)
+        X : frame of shape (n_samples, n_columns)
             Rows with the columns that the formula names.
         y : array-like of shape (n_samples,), default=None
             Response in place of the formula's, for scikit-learn's tools; the formula
@@ -221,10 +261,23 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         >>> model.terms_
         {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
         """
+        return self._fit(X, y, sample_weight)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> "FormulaRegressor":
+        """Fit, called from a method or function that the user calls."""
         _check_formulaic()
-        beside = [self.weights] if self.weights else []
-        frame = learn_frame(self.formula, data, self.context, beside)
-        response, weights = self._response(data, y), self._weights(data, sample_weight)
+        check_choice("na_action", self.na_action, NA_ACTIONS)
+        self._check_named(sample_weight)
+        rows = NamedRows.of(X)
+        reading = Reading.of(self.formula, rows, self.context, self.weights, self.offset)
+        check_given_response(reading.response, y)
+        keep = complete_rows(reading, y, sample_weight, may_drop=self.na_action == "drop")
+        rows = rows if keep is None else rows.kept(keep)
+        frame = reading.learn(rows, with_response=y is None)
+        given = FrameRows(frame, rows, keep)
+        with speaking(FORMULA):
+            for name, size in frame.sizes:
+                check_covariance(name, size, STRUCTURES["full"], rows.n_rows)
         regressor = MixedLinearRegressor(
             frame.random_effects or None,
             fixed=list(range(len(frame.fixed.names))),
@@ -235,10 +288,17 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
             max_iter=self.max_iter,
             verbose=self.verbose,
         )
-        regressor.fit(frame.columns(data), response, weights)
+        response, offset = given.response(y), given.offset()
+        with speaking(in_words_of(frame.response)):
+            regressor.fit(
+                given.columns("all"),
+                response if offset is None else response - offset,
+                sample_weight=given.weights(sample_weight),
+            )
         self.regressor_, self._frame = regressor, frame
         self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
-        names = dict.fromkeys((*frame.variables, *frame.grouping))
+        self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
+        names = dict.fromkeys((*frame.variables, *frame.grouping.values()))
         self.feature_names_in_ = np.array(list(names), dtype=object)
         self.n_features_in_ = len(names)
         return self
@@ -272,7 +332,15 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         Machine[T.C]     13.92        1.05  46.00
         """
         check_is_fitted(self)
-        return summarize(self.regressor_, ddf, self._frame.source.parsed.text)
+        dropped, text = self.n_dropped_, self._frame.source.parsed.text
+        remarks = []
+        if dropped:
+            rows = (
+                "row with a missing value was" if dropped == 1 else "rows with missing values were"
+            )
+            remarks = [f"{dropped:,} {rows} left out (na_action='drop')."]
+        with speaking(in_words_of(self._frame.response)):
+            return summarize(self.regressor_, ddf, text, remarks)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "regressor_" in vars(self)
@@ -289,14 +357,22 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         own = [name for name in found if name.endswith("_") and not name.startswith("_")]
         return sorted({*super().__dir__(), *own})
 
-    def _weights(self, data: Any, sample_weight: Any) -> Any:
-        if self.weights is None:
-            return sample_weight
-        if sample_weight is not None:
+    def _check_named(self, sample_weight: Any) -> None:
+        advice = {
+            "weights": "numbers go into fit(sample_weight=)",
+            "offset": "predictions need it too",
+        }
+        for name, why in advice.items():
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, str)):
+                raise TypeError(
+                    f"{name} is of type {type(value).__name__}. Name a column of the data, or an "
+                    f"expression of columns; {why}."
+                )
+        if self.weights is not None and sample_weight is not None:
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
-        return evaluate(self.weights, data, self.context)
 
 
 def _check_formulaic() -> None:

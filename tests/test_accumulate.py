@@ -13,6 +13,7 @@ from skmixed import _accumulate
 from skmixed._accumulate import Accumulator, accumulate
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Design, FactorDesign
+from skmixed._frame import Frame
 
 
 def part(design, rows, *, grows=False):
@@ -38,7 +39,7 @@ def in_order_of_appearance(design):
 
 
 def assert_same(found, expected):
-    found = found.recentered(expected.center)
+    found = found.reframed(expected.frame)
     scale = np.abs(expected.total).max()
     assert found.n_rows == expected.n_rows
     # Rounding of some hundred terms of the size of the squares.
@@ -109,15 +110,15 @@ def test_what_costs_as_much_as_the_levels_is_shared_by_as_many_rows(monkeypatch)
 
 def test_the_center_moves_a_logarithmic_number_of_times(monkeypatch):
     monkeypatch.setattr(_accumulate, "BLOCK_ROWS", 10)
-    moves, seen = [], CrossProducts.recentered
+    moves, seen = [], CrossProducts.reframed
 
-    def counted(self, center):
+    def counted(self, frame):
         # Moves of the sum, which is what holds all levels, not of one block of it.
-        if self.n_rows > 20 and not np.array_equal(center, self.center):
-            moves.append(center)
-        return seen(self, center)
+        if self.n_rows > 20 and not np.array_equal(frame.center, self.center):
+            moves.append(frame)
+        return seen(self, frame)
 
-    monkeypatch.setattr(CrossProducts, "recentered", counted)
+    monkeypatch.setattr(CrossProducts, "reframed", counted)
     accumulator, n_parts = Accumulator(), 3_000
     time = 1.7e9 + np.arange(10.0 * n_parts)  # each part lies beyond all before
     for start in range(0, len(time), 10):
@@ -167,7 +168,7 @@ def test_ten_thousand_parts_far_from_zero(monkeypatch):
         squares = weights[:n] * (x[:n] - mean) ** 2
         assert_allclose(stats.mean[1], mean, rtol=1e-15)
         assert_allclose(stats.centered_squares[1], squares.sum(), rtol=1e-8)
-        own = stats.recentered(np.array([0.0, mean, 0.0])).factors[0].sums[:, 1, 1]
+        own = stats.reframed(Frame(np.array([0.0, mean, 0.0]))).factors[0].sums[:, 1, 1]
         assert_allclose(own, [squares[:, ::2].sum(), squares[:, 1::2].sum()], rtol=1e-8)
 
 

@@ -136,9 +136,11 @@ def test_expected_information_is_the_oracle_s(seed, n_terms, singular):
         order += [t.index for t in f.terms]
         by_factor.append(np.stack([moved[t.index, f.entries].reshape(r, r) for t in f.terms]))
     inverse = core_inverse(factorization)
-    if not case.model.reml:
-        inverse = without_fixed(inverse, blocks.n_core)
-    found = expected_information(factorization, tuple(by_factor), inverse)
+    of_trace = inverse if case.model.reml else without_fixed(inverse, blocks.n_core)
+    found = expected_information(factorization, tuple(by_factor), inverse, of_trace)
     # Both sides are exact; what remains is rounding in the inverse of V.
     expected = expected[np.ix_(order, order)]
-    assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+    assert_allclose(found.information, expected, atol=1e-7 * np.abs(expected).max())
+    solved = dense["V_inv"] @ (case.oracle.X - blocks.center[:-1])
+    fixed = np.array([solved.T @ v[k] @ solved for k in order])
+    assert_allclose(found.fixed, fixed, atol=1e-7 * np.abs(fixed).max())

@@ -55,7 +55,7 @@ def test_any_partition_adds_up(seed, cut, second):
     rows = np.array_split(np.random.default_rng(seed).permutation(d.n_rows), [cut, cut + second])
     parts = [accumulate(part(d, r)) for r in rows]
     whole, added = accumulate(d), parts[0] + parts[1] + parts[2]
-    moved = added.recentered(whole.center)
+    moved = added.reframed(whole.frame)
     scale = np.abs(whole.total).max()
     assert_allclose(moved.total, whole.total, atol=1e-11 * scale)
     plain = sum_of_rows(whole)
@@ -70,7 +70,7 @@ def test_blocks_and_sorting_leave_the_sums_alone(monkeypatch):
     whole = case.stats
     monkeypatch.setattr(_accumulate, "BLOCK_ROWS", 8)
     monkeypatch.setattr(_accumulate, "STRIPE_ROWS", 3)
-    small = case.stats.recentered(whole.center)
+    small = case.stats.reframed(whole.frame)
     assert_allclose(small.total, whole.total, atol=1e-12 * np.abs(whole.total).max())
     assert_allclose(small.factors[0].sums, whole.factors[0].sums, atol=1e-11)
 

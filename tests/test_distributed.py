@@ -16,6 +16,7 @@ from test_chunks import SAME, assert_same_fit, assert_same_statistics, rows
 
 from skmixed import MixedLinearRegressor
 from skmixed.distributed import dask_statistics, fit_dask
+from skmixed.exceptions import RankDeficiencyWarning
 
 # Third parties' own: sockets and event loops closed late, and a nanny's farewell.
 pytestmark = [
@@ -55,6 +56,21 @@ def test_partitions_add_up(client, weight, n_partitions):
     whole = clone(MODEL).fit(X, rows["y"], rows[weight] if weight else None)
     assert_same_statistics(whole, model)
     assert_same_fit(whole, model)
+
+
+def test_near_and_dependent_columns(client):
+    rows = frame(0).drop(columns="w")
+    rows["near"] = rows["x"] + 1e-6 * np.random.default_rng(99).normal(size=len(rows))
+    rows["sum"] = rows["near"] - rows["x"]
+    model = MixedLinearRegressor("g", fixed=["x", "near", "z", "sum"])
+    with pytest.warns(RankDeficiencyWarning, match="column 'sum' depends linearly"):
+        whole = clone(model).fit(rows.drop(columns="y"), rows["y"])
+    for n_partitions in (3, 40):
+        ddf = dd.from_pandas(rows, npartitions=n_partitions, sort=False)
+        with pytest.warns(RankDeficiencyWarning, match="column 'sum' depends linearly"):
+            fit_dask(model, ddf, target="y")
+        # The columns' rounding over what they differ by.
+        assert model.criterion_ == pytest.approx(whole.criterion_, rel=1e-10)
 
 
 def slow_part(bounds, folder):

@@ -26,6 +26,7 @@ pytestmark = [
     for warning in (
         # 15 rows of 30 columns, and constant columns.
         "skmixed.exceptions.RankDeficiencyWarning",
+        "skmixed.exceptions.NotEstimableWarning",
         # The same, and a y that is a function of X.
         "skmixed.exceptions.ExactFitWarning",
         # Groups drawn at random, so that they do not differ.

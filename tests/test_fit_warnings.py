@@ -1,15 +1,19 @@
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from reference_fits import read_frame
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._fit_warnings import fit_warnings
 from skmixed.exceptions import (
     ExactFitWarning,
+    FitStatus,
     IdentifiabilityWarning,
     RankDeficiencyWarning,
     SingularFitWarning,
@@ -194,6 +198,15 @@ def test_max_iter():
     assert "max_iter" in model.status_
 
 
+def test_an_early_end_is_no_matter_of_max_iter():
+    model = fit(random_slopes="Days")
+    ended = replace(model._estimate, status=FitStatus.MAX_ITER, n_iter=19)
+    ((message, category),) = fit_warnings(ended, model._encoder, model._stats, 200)
+    assert category is ConvergenceWarning
+    assert "ended after 19 of 200 steps without convergence" in message
+    assert "max_iter" not in message
+
+
 def test_labels_that_are_no_whole_numbers():
     table = X.assign(Subject=CODES / 4)  # 308 / 4 is whole, 309 / 4 is not
     assert_warns_once(
@@ -302,3 +315,31 @@ def test_labels_that_changed_their_kind():
         X.assign(Subject=CODES),
     )
     np.testing.assert_array_equal(found, model.predict(X, include="fixed"))
+
+
+def test_coefficients_that_no_group_has_both_of():
+    # Variances of three kinds of groups: determined, as without correlations.
+    rng = np.random.default_rng(0)
+    codes, kinds = rng.integers(40, size=400), rng.integers(3, size=40)
+    table = pd.DataFrame({c: 1.0 * (kinds[codes] == k) for k, c in enumerate("abc")})
+    table["g"] = codes
+    response = rng.normal(size=40)[codes] * (1 + kinds[codes]) + rng.normal(size=400)
+    fits = {
+        covariance: MixedLinearRegressor(
+            RandomEffect("g", slopes=list("abc"), intercept=False, covariance=covariance), fixed=[]
+        )
+        for covariance in ("diag", "full")
+    }
+    fits["diag"].fit(table, response)
+    assert_warns_once(
+        IdentifiabilityWarning,
+        "The data do not determine correlations within 'g', since no group has both 'a' and 'b', "
+        "nor both 'a' and 'c', nor both 'b' and 'c': other values fit as well. Make the "
+        "coefficients independent, covariance='diag'.",
+        fits["full"].fit,
+        table,
+        response,
+    )
+    # Equal optima of two searches, each to 1e-12 of the criterion.
+    sd = {k: model.variance_components_["sd"].to_numpy()[:3] for k, model in fits.items()}
+    np.testing.assert_allclose(sd["full"], sd["diag"], rtol=1e-5)

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmixed import MixedLinearRegressor
 from skmixed._rowwise import NARROWEST, weighted_sum
 from skmixed._table import open_table
+from skmixed.diagnostics import residuals
 
 N, P = 3_000, 7
 RNG = np.random.default_rng(0)
@@ -177,3 +178,28 @@ def test_a_prediction_that_overflows_is_one():
     model = MixedLinearRegressor("g").fit(FRAME, Y * 1e3)
     assert not np.isfinite(model.predict(X)[3])
     assert np.isfinite(np.delete(model.predict(X), 3)).all()
+
+
+def test_grouping_columns_without_effect_need_not_be_there(fits):
+    model = MixedLinearRegressor(["g", ("g", "h")], fixed=["x0", "h"])
+    frame = FRAME[["x0", "g"]].assign(h=RNG.integers(0, 3, N))[["g", "x0", "h"]]
+    model.fit(frame, Y)
+    fixed, own = model.predict(frame, include="fixed"), model.predict(frame, include=["g"])
+    assert_array_equal(model.predict(frame[["x0", "h"]], include="fixed"), fixed)
+    assert_array_equal(model.predict(frame[["x0", "h"]], include=[]), fixed)
+    assert_array_equal(model.predict(pl.from_pandas(frame[["x0", "h"]]), include="fixed"), fixed)
+    marginal = residuals(model, frame[["x0", "h"]], Y, kind="marginal")
+    assert_array_equal(marginal, Y - fixed)
+    assert_array_equal(model.predict(frame, include=["g"]), own)
+    # What has an effect is needed, and what is there is in the order of fit.
+    for X, include in (
+        (frame[["x0", "h"]], "all"),
+        (frame[["x0", "h"]], ["g"]),
+        (frame[["g", "x0"]], "fixed"),
+        (frame[["h", "x0"]], "fixed"),
+        (frame[["x0", "h"]].assign(new=1.0), "fixed"),
+    ):
+        with pytest.raises(ValueError, match="The feature names should match"):
+            model.predict(X, include=include)
+    with pytest.raises(ValueError, match="X has 7 features, but MixedLinearRegressor is expect"):
+        fits["array"].predict(ARRAY[:, :7], include="fixed")

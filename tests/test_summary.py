@@ -8,7 +8,7 @@ import pytest
 from reference_fits import read_frame
 
 from skmixed import MixedLinearRegressor, RandomEffect, lmer
-from skmixed._layout import aligned
+from skmixed._layout import aligned, lines
 from skmixed.datasets import load_penicillin
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import coefficient_table, icc, r2
@@ -288,3 +288,29 @@ def test_html_escapes_labels():
 )
 def test_decimals_of_a_column(values, expected):
     assert aligned(pd.Series(values)) == expected
+
+
+def test_names_that_would_be_cut_alike_stand_whole():
+    rng = np.random.default_rng(0)
+    long = ["a very long category indeed old", "a very long category indeed new", "another"]
+    frame = FRAME.assign(cond=rng.choice(long, 180), f=rng.choice(list("abc"), 180))
+    model = lmer("Reaction ~ C(cond, contr.sum) * C(f, contr.sum) + (1 | Subject)", frame)
+    shown = str(model.summary())
+    assert max(map(len, shown.splitlines())) <= 80
+    unbroken = " ".join(shown.split())
+    # A name that is cut is like no other; the rest is there in full.
+    for name in model.fixed_effects_.index:
+        if ":" in name:
+            assert name in unbroken, name
+    labels = [line.split("  ")[0] for line in shown.splitlines() if "…" in line]
+    assert len(set(labels)) == len(labels)
+
+
+def test_rows_of_names_without_room():
+    rows = [["Group", "Name", "SD"], ["g", f"{'a' * 90}1{'b' * 90}", "1.0"]]
+    assert "…" in lines(rows, names=2)
+    rows.append(["", f"{'a' * 90}2{'b' * 90}", "2.0"])
+    found = lines(rows, names=2)
+    assert "…" not in found
+    assert f"g{'a' * 90}1{'b' * 90}1.0{'a' * 90}2{'b' * 90}2.0" in "".join(found.split())
+    assert max(map(len, found.splitlines())) <= 80

@@ -12,6 +12,9 @@ from reference_fits import read_frame
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._covariance import STRUCTURES
+from skmixed._validation import check_covariance
+from skmixed.exceptions import UndeterminedError
 from skmixed.inference import confidence_intervals
 
 FRAME = read_frame("sleepstudy")
@@ -581,3 +584,25 @@ def test_numbers_of_jobs(n_jobs, kind):
 def test_a_chunk_without_dimensions():
     with pytest.raises(ValueError, match=r"In chunk 0 .* Expected 2D array, got scalar array"):
         MixedLinearRegressor("Subject").fit_chunks([(np.array(1.0), Y)])
+
+
+def test_covariances_beyond_the_rows_or_the_memory():
+    full, diag = STRUCTURES["full"], STRUCTURES["diag"]
+    check_covariance("g", 1, full, 1)
+    check_covariance("g", 3, full, 7)
+    with pytest.raises(UndeterminedError, match="of 3 coefficients within 'g' has 6 parameters, "):
+        check_covariance("g", 3, full, 6)
+    check_covariance("g", 3, diag, 6)
+    with pytest.raises(MemoryError, match=r"2,001,000 parameters, whose search takes 59,634 GiB"):
+        check_covariance("g", 2000, full, 10**9)
+    rng = np.random.default_rng(0)
+    table = np.column_stack([rng.normal(size=(30, 8)), np.arange(30) % 5])
+    with pytest.raises(
+        UndeterminedError, match=r"has 45 parameters, but there are 30 samples\. Use"
+    ):
+        MixedLinearRegressor(-1, random_slopes=list(range(8))).fit(table, rng.normal(size=30))
+
+
+def test_names_where_labels_are_due():
+    with pytest.raises(ValueError, match=r"groups has 1 labels, but X has 180 rows\. Give"):
+        MixedLinearRegressor().fit(X[["Days"]], Y, groups=["Subject"])

@@ -1,6 +1,5 @@
 """The parametric bootstrap: refits to responses drawn from the fitted model."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,16 +12,17 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._blocks import Blocks
 from skmixed._design import Model
-from skmixed._estimate import search_twice
 from skmixed._factorize import factorize, zero_lam
 from skmixed._fitted import fitted, regressor_of
 from skmixed._moments import moments
+from skmixed._multistart import multistart
 from skmixed._seeds import seed_sequence
 from skmixed._simulate import Simulator
 from skmixed._solution import solve
 from skmixed._start import moment_start
 from skmixed._threads import single_threaded_blas
 from skmixed._validation import check_draws, check_jobs
+from skmixed._warn import warn
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -80,7 +80,7 @@ class _Task:
         """
         at_zero = factorize(blocks, zero_lam(blocks))
         start = moment_start(at_zero, moments(at_zero)) if self.model.terms else ()
-        search = search_twice(at_zero, start, tol=self.tol, max_iter=self.max_iter)
+        search = multistart(at_zero, start, tol=self.tol, max_iter=self.max_iter)
         solution = solve(search.factorization, self.model)
         scaled = [solution.sigma * term.lam for term in solution.terms]
         return _Refit(
@@ -182,11 +182,10 @@ def _stacked(refits: list[_Refit]) -> Resamples:
 def _warn_unless_converged(refits: list[_Refit], max_iter: int) -> None:
     n = sum(not refit.converged for refit in refits)
     if n:
-        warnings.warn(
+        warn(
             f"{n} of {len(refits)} refits of the bootstrap stopped at max_iter={max_iter} before "
             "they converged. Increase max_iter in the estimator and fit it again.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 

@@ -1,6 +1,5 @@
 """Fitted models whose likelihoods may be compared: same rows, same kind."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from skmixed._crossprod import CrossProducts, sum_of_rows
 from skmixed._estimate import estimate
 from skmixed._fitted import Fitted, fitted, regressor_of
-from skmixed._rank import total_around
+from skmixed._rank import raw_total
 from skmixed._solution import Solution
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 from skmixed.exceptions import FitStatus, RefitWarning
 
 FloatArray = NDArray[np.float64]
@@ -65,18 +65,15 @@ def open_models(models: Mapping[str, Any]) -> list[Contender]:
     return contenders
 
 
-def comparable(contenders: Sequence[Contender], *, stacklevel: int) -> list[Contender]:
-    """Return the models by one method, refitted by ML where REML compares nothing.
-
-    `stacklevel` is that of the user's line as the caller would count it.
-    """
+def comparable(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return the models by one method, refitted by ML where REML compares nothing."""
     by_reml = [c for c in contenders if c.method == "reml"]
     has_one_x = all(have_same_fixed(contenders[0], c) for c in contenders[1:])
     if not by_reml or (len(by_reml) == len(contenders) and has_one_x):
         return list(contenders)
     result = [_by_maximum_likelihood(c) if c in by_reml else c for c in contenders]
     for message, category in _refit_messages(by_reml, result):
-        warnings.warn(message, category, stacklevel=stacklevel + 1)
+        warn(message, category)
     return result
 
 
@@ -168,8 +165,9 @@ def _row_sums(stats: CrossProducts) -> Iterator[tuple[str, float, float]]:
     yield "the number of samples", n, n
     yield "the sum of the logarithms of the weights", stats.sum_log_weights, n
     yield "the sum of the weights", stats.sum_weights, stats.sum_weights
-    yield from _response_sums("", sum_of_rows(stats), stats.center[-1])
-    yield from _response_sums("weighted ", stats.total, stats.center[-1])
+    plain = stats.untransformed(sum_of_rows(stats))
+    yield from _response_sums("", plain, stats.center[-1])
+    yield from _response_sums("weighted ", stats.of_columns, stats.center[-1])
 
 
 def _response_sums(
@@ -188,7 +186,7 @@ def _response_sums(
 
 def _column_sums(parts: Fitted) -> dict[str, FloatArray]:
     """Products of each column with the ones, itself and y, in units of their lengths."""
-    raw = total_around(parts.stats, np.zeros_like(parts.stats.center))
+    raw = raw_total(parts.stats)
     lengths = np.sqrt(np.diagonal(raw))
     lengths = np.where(lengths > 0, lengths, 1.0)
     out = {}

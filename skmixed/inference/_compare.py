@@ -153,7 +153,7 @@ def likelihood_ratio_test(
     null, alternative = _in_order(open_models({"model0": model0, "model1": model1}))
     if check_nested:
         _check_nested(null, alternative)
-    null, alternative = comparable([null, alternative], stacklevel=2)
+    null, alternative = comparable([null, alternative])
     return _table(null, alternative, _reference(null, alternative, boundary=boundary))
 
 
@@ -231,7 +231,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     slope                 6  1763.94  1783.10       0.00
     intercept             4  1802.08  1814.85      38.14
     """
-    contenders = comparable(open_models(_named(models, names)), stacklevel=2)
+    contenders = comparable(open_models(_named(models, names)))
     solutions = [c.solution for c in contenders]
     criterion = np.array([s.criterion for s in solutions])
     n_parameters = np.array([s.n_parameters for s in solutions])

@@ -1,6 +1,6 @@
 """Tests of linear combinations of the fixed effects."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed import _validation as validation
-from skmixed._fitted import terms_of
 from skmixed._fixed_tests import Tests, open_tests
+from skmixed._warn import warn
+from skmixed.exceptions import NotEstimableWarning
 
 FloatArray = NDArray[np.float64]
 
@@ -46,12 +47,14 @@ def contrast(
         For t tests a row for each combination with the columns of
         `coefficient_table`; for the F test one row with ``F``, ``df_num``,
         ``df_den``, ``p_value``. F has as many degrees of freedom in the numerator
-        as L has independent rows.
+        as L has independent rows. NaN, with a
+        `skmixed.exceptions.NotEstimableWarning`, for what the data do not determine
+        because of dropped columns: combinations that are none of the rows of X.
 
     Raises
     ------
     ValueError
-        If L does not fit the model, is 0, or involves a dropped column.
+        If L does not fit the model, or is 0.
 
     See Also
     --------
@@ -95,118 +98,30 @@ def contrast(
     if joint is None:
         joint = len(rows) > 1
     validation.check_flag("joint", joint)
-    return tests.f_table({"joint": rows}) if joint else tests.t_table(rows, index, level)
+    undetermined = tests.undetermined(rows)
+    is_determined: NDArray[np.bool_] = np.asarray(~undetermined.any(axis=1))
+    if not is_determined.all():
+        _warn_not_estimable(tests, undetermined, index)
+    if joint:
+        return tests.f_table({"joint": rows if is_determined.all() else rows[:0]})
+    table = tests.t_table(rows, index, level)
+    return table.where(pd.Series(is_determined, index=index), axis=0)
 
 
-def anova(
-    model: Any,
-    terms: Mapping[str, str | Sequence[str]] | None = None,
-    ddf: str = "satterthwaite",
-    *,
-    type: int = 3,  # noqa: A002
-) -> pd.DataFrame:
-    """Test groups of columns by F: whether all their fixed effects are 0.
-
-    Parameters
-    ----------
-    model : MixedLinearRegressor or Pipeline
-        Fitted.
-    terms : mapping of str to list of str, default=None
-        Term → its columns of X. None: the terms of the model's formula; without
-        one, every column is a term.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
-        As in `coefficient_table`.
-    type : {3}, default=3
-        Type of hypothesis: each term is tested with all others in the model.
-
-    Returns
-    -------
-    DataFrame
-        A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``. Dropped
-        columns do not count; a term of dropped columns alone is NaN.
-
-    Raises
-    ------
-    ValueError
-        If a term names a column without a fixed effect, or `type` is not 3.
-    TypeError
-        If `terms` is no mapping, or a term does not name columns.
-
-    See Also
-    --------
-    contrast : Tests of any combinations of the fixed effects.
-    likelihood_ratio_test : Tests of nested models, also of random effects.
-
-    Notes
-    -----
-    The hypotheses are about the columns as they are. With interactions they are
-    those of SAS's and lmerTest's type III only if categorical columns are coded
-    with contrasts that sum to 0 over the categories; with indicator (treatment)
-    coding, the test of a main effect is then that at the reference category.
-
-    The degrees of freedom are those of `contrast` [1]_.
-
-    References
-    ----------
-    .. [1] Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest
-       package: tests in linear mixed effects models. J. Stat. Softw. 82(13), 1–26,
-       doi:10.18637/jss.v082.i13.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skmixed import MixedLinearRegressor
-    >>> from skmixed.datasets import load_machines
-    >>> from skmixed.inference import anova
-    >>> X, y = load_machines(return_X_y=True)
-    >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
-    >>> model = MixedLinearRegressor("Worker").fit(X, y)
-    >>> anova(model, {"Machine": ["Machine_B", "Machine_C"]}, "kenward-roger").round(2)
-                F  df_num  df_den  p_value
-    Machine  87.8       2    46.0      0.0
-    """
-    if type != 3:
-        raise ValueError(
-            f"type={type!r} is not known. Only type 3 is offered; for sequential tests compare "
-            "nested models with likelihood_ratio_test."
-        )
-    tests = open_tests(model, ddf)
-    identity = np.eye(len(tests.names))
-    kept = [name for k, name in enumerate(tests.names) if k in tests.kept]
-    rows = {}
-    for term, columns in _terms(terms_of(model) if terms is None else terms, tests).items():
-        for name in columns:
-            if name not in tests.names:
-                raise ValueError(
-                    f"terms[{term!r}] names {name!r}, which has no fixed effect. The model has "
-                    f"{', '.join(map(repr, tests.names))}."
-                )
-        rows[term] = identity[[tests.names.index(name) for name in columns if name in kept]]
-    return tests.f_table(rows)
-
-
-def _terms(terms: Mapping[str, str | Sequence[str]] | None, tests: Tests) -> dict[str, list[str]]:
-    if terms is None:
-        slopes = tests.names[1:] if tests.has_intercept else tests.names
-        return {name: [name] for name in slopes}
-    if not isinstance(terms, Mapping):
-        raise TypeError(
-            f"terms={terms!r} is of type {terms.__class__.__name__}. Give a mapping from terms to "
-            "columns; degrees of freedom are chosen by `ddf`."
-        )
-    return {term: _columns(term, columns) for term, columns in terms.items()}
-
-
-def _columns(term: str, columns: Any) -> list[str]:
-    """Return the columns of a term, one or several."""
-    is_list = isinstance(columns, Iterable) and not isinstance(columns, str)
-    listed = list(columns) if is_list else [columns]
-    if not all(isinstance(name, str) for name in listed):
-        raise TypeError(
-            f"terms[{term!r}]={columns!r} does not name columns. Give the name of one, or a list "
-            "of names."
-        )
-    return listed
+def _warn_not_estimable(tests: Tests, undetermined: NDArray[np.bool_], index: list[Any]) -> None:
+    """Say which rows of L the data do not determine, and because of which columns."""
+    assert tests.dependence is not None
+    rows = [index[k] for k in np.flatnonzero(undetermined.any(axis=1))]
+    dropped = np.array(tests.dependence.dropped)[undetermined.any(axis=0)]
+    names = ", ".join(repr(tests.names[k]) for k in dropped)
+    warn(
+        f"The data do not determine {'row' if len(rows) == 1 else 'rows'} "
+        f"{', '.join(map(repr, rows))} of L, which are combinations of no rows of X. They depend "
+        f"on which columns were dropped in fit as linearly dependent, here {names}; their tests "
+        "are NaN. Give L the weights of means or of differences of means, or fit without those "
+        "columns.",
+        NotEstimableWarning,
+    )
 
 
 def _combinations(L: Any, tests: Tests) -> tuple[FloatArray, list[Any]]:
@@ -234,12 +149,6 @@ def _combinations(L: Any, tests: Tests) -> tuple[FloatArray, list[Any]]:
         raise ValueError("L has weights that are NaN or infinite. Give finite ones.")
     if not rows.any(axis=1).all():
         raise ValueError("L has a row of zeros, which tests nothing. Leave it out.")
-    for k, name in enumerate(tests.names):
-        if k not in tests.kept and rows[:, k].any():
-            raise ValueError(
-                f"L involves {name!r}, which was dropped as linearly dependent on the columns "
-                "before it. Take it out of L or out of the model."
-            )
     return rows, list(range(len(rows))) if index is None else index
 
 

@@ -1,6 +1,5 @@
 """Confidence intervals of all parameters."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from skmixed._profile import (
 from skmixed._results import covariance_of
 from skmixed._sequences import items_of
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import Resamples, bootstrap
 
@@ -178,12 +178,11 @@ def _warn_unless_found(rows: "list[Parameter]", table: pd.DataFrame) -> None:
         if missing and not row.is_dropped
     ]
     if names:
-        warnings.warn(
+        warn(
             f"A limit is NaN where the profile could not be followed to it: {'; '.join(names)}. "
             "The likelihood has several maxima there; simplify the random effects, or use "
             "method='bootstrap'.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 

@@ -72,7 +72,8 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     if not parts.encoder.factors:
         raise ValueError(
             "The model has no grouping factor (groups=None is ordinary least squares), so that "
-            "there is no intraclass correlation. Name the grouping columns in `groups`."
+            "there is no intraclass correlation. Name grouping columns in `groups`, "
+            "or write (1 | g) in the formula."
         )
     return icc_of(variances(parts), adjusted=adjusted)
 

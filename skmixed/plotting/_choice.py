@@ -19,7 +19,8 @@ def choose_group(encoder: Encoder, group: str | None) -> int:
     if not names:
         raise ValueError(
             "The model has no grouping factor (groups=None is ordinary least squares), so that "
-            "there is nothing to show. Name the grouping columns in `groups`."
+            "there is nothing to show. Name grouping columns in `groups`, "
+            "or write (1 | g) in the formula."
         )
     if group is None:
         return 0

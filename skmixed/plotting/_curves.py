@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skmixed._encode import Encoder
-from skmixed._fitted import regressor_of
+from skmixed._fitted import before_model, formula_of, regressor_of
 from skmixed._given_rows import open_rows
 from skmixed._levels import IntArray
 from skmixed._metadata import open_metadata
@@ -36,6 +36,11 @@ class Rows:
             columns = [table.get(j) for j in range(table.n_columns)]
             named = None if table.names is None else dict(zip(table.names, columns, strict=True))
             X = np.asarray(X) if named is None else pd.DataFrame(named)
+        by_formula = formula_of(model)
+        if by_formula is not None:
+            X = X.set_axis([str(name) for name in X.columns], axis=1)
+            keep = by_formula._complete(before_model(model, X)[0]).keep
+            X = X if keep is None else X[keep]
         is_named = regressor_of(model).groups is not None
         metadata = open_metadata(groups, table.n_rows, is_named=is_named).columns
         beside = {name: np.asarray(column) for name, column in metadata.items()}
@@ -82,18 +87,28 @@ def choose_column(model: Any, encoder: Encoder, k: int, rows: Rows, x: ColumnNam
     if x not in known:
         listed = ", ".join(map(repr, known)) or "columns without names"
         raise ValueError(f"x={x!r} is not a column of X. X has {listed}.")
-    return known.index(x)
+    position, by_formula = known.index(x), formula_of(model)
+    if by_formula is not None and (table.names or ())[position] in by_formula._frame.kinds.levels:
+        raise ValueError(f"x={x!r} is a factor of the formula. Name a column of numbers.")
+    return position
 
 
 def _first_column(model: Any, encoder: Encoder, k: int, names: tuple[str, ...] | None) -> int:
     slopes = [c for t in encoder.terms if t.factor == k for c in t.columns if c]
     used = [*slopes, *(c for c in encoder.fixed if c)]
-    if isinstance(model, Pipeline) and len(model.steps) > 1:
+    by_formula = formula_of(model)
+    if by_formula is not None:
+        numeric = by_formula._frame.numeric_sources
+        found = [own for c in used for own in numeric.get(encoder.column_name(c), ())]
+        found = [name for name in found if name in (names or ())]
+        if found:
+            return (names or ()).index(found[0])
+    elif isinstance(model, Pipeline) and len(model.steps) > 1:
         # Behind the steps columns have other places, and may have other names.
         candidates = [encoder.column_name(c).rpartition("__")[2] for c in used]
-        found = [name for name in candidates if name in (names or ())]
-        if found and names is not None:
-            return names.index(found[0])
+        known = [name for name in candidates if name in (names or ())]
+        if known and names is not None:
+            return names.index(known[0])
     elif used:
         return encoder.numeric[used[0] - 1]
     raise ValueError(

@@ -72,7 +72,7 @@ class InfluenceDisplay:
         cls,
         model: Any,
         X: Any,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         groups: Any = None,
@@ -84,12 +84,12 @@ class InfluenceDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor or Pipeline
+        model : MixedLinearRegressor, FormulaRegressor or Pipeline
             Fitted.
         X : frame or array-like of shape (n_samples, n_features)
             Rows of the fit.
-        y : array-like of shape (n_samples,)
-            Their responses.
+        y : array-like of shape (n_samples,), default=None
+            Their responses. None: what the formula of the model names, in X.
         sample_weight : array-like of shape (n_samples,), default=None
             Their weights; needed if the fit had weights.
         groups : array-like of shape (n_samples,) or frame, default=None

@@ -97,7 +97,7 @@ class FittedLinesDisplay:
         cls,
         model: Any,
         X: Any,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         *,
         groups: Any = None,
         group: str | None = None,
@@ -110,12 +110,12 @@ class FittedLinesDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor or Pipeline
+        model : MixedLinearRegressor, FormulaRegressor or Pipeline
             Fitted.
         X : frame or array-like of shape (n_samples, n_features)
             Rows of the fit, or others with its columns.
-        y : array-like of shape (n_samples,)
-            Responses.
+        y : array-like of shape (n_samples,), default=None
+            Responses. None: what the formula of the model names, in X.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
         group : str, default=None
@@ -186,7 +186,7 @@ class FittedLinesDisplay:
             data=pd.DataFrame({"level": index[codes[inside]], **data}),
             lines=pd.DataFrame(lines),
             x_name=open_table(rows.X).label(position),
-            y_name=name_of(y),
+            y_name=given.response_name or name_of(y),
             group=encoder.factors[k].name,
         ).plot(ax)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from skmixed._crossprod import CrossProducts
 from skmixed._fitted import Fitted
+from skmixed._frame import Frame
 from skmixed.plotting._choice import coefficients
 
 FloatArray = NDArray[np.float64]
@@ -49,9 +50,8 @@ def pooling(opened: Fitted, k: int) -> Pooling:
 def _own_fits(opened: Fitted, k: int, columns: list[int]) -> FloatArray:
     """Return the least-squares coefficients of each level, NaN where not determined."""
     # With an intercept of its own a level's columns can be centered.
-    stats = opened.stats
-    if 0 not in columns:
-        stats = stats.recentered(np.zeros_like(stats.center))
+    center = opened.stats.center
+    stats = opened.stats.reframed(Frame(center if 0 in columns else np.zeros_like(center)))
     rows = [stats.factors[k].columns.index(c) for c in columns]
     sums = stats.factors[k].sums[:, rows]
     rhs = sums @ _partial_residual(opened, stats, set(columns))

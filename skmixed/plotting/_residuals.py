@@ -112,7 +112,7 @@ class ResidualsDisplay:
         cls,
         model: Any,
         X: Any,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         *,
         kind: str = "standardized",
         sample_weight: ArrayLike | None = None,
@@ -125,12 +125,12 @@ class ResidualsDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor or Pipeline
+        model : MixedLinearRegressor, FormulaRegressor or Pipeline
             Fitted.
         X : frame or array-like of shape (n_samples, n_features)
             Rows of the fit.
-        y : array-like of shape (n_samples,)
-            Their responses.
+        y : array-like of shape (n_samples,), default=None
+            Their responses. None: what the formula of the model names, in X.
         kind : {"standardized", "pearson", "conditional", "marginal"}, default="standardized"
             Kind of the residuals, as in `skmixed.diagnostics.residuals`.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -1,0 +1,267 @@
+"""The criterion along the scale of some random effects, all else held: every valley.
+
+It is computed at every scale from one decomposition, and changes by terms in the log of
+the scale that are as wide as the logistic curve, so that a grid meets every valley
+(docs/mathematics.md, "Other optima").
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._blocks import Blocks
+from skmixed._dense_factor import DenseFactor, Projections
+from skmixed._slabs import levels_last
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+# Steps of the grid in log c while effects become fixed ones, each over about four units,
+# and beyond, where only r² changes, as a + b/c.
+STEP, WIDE_STEP = 0.5, 1.5
+# How far the grid goes beyond the range of 1/D. Below, c D is a thousandth; above, 1/c
+# is lost beside the residual variance, from which it may differ by 12 digits.
+BELOW, ABOVE, WIDE_ABOVE = 7.0, 7.0, 28.0
+# Times the grid is made finer around the lowest point of a valley, each by 4.
+REFINEMENTS = 3
+# Share of the largest D below which an eigenvalue is rounding.
+NOTHING = 1e-13
+# Two valleys are one where no point between them is higher by this.
+RIDGE = 1e-3
+# Groups of like D whose products are summed, at most; D differs by a tenth of its range's
+# log at 100 groups over 10 powers of ten, and is exact where there are no more values.
+MOST_POOLS = 100
+
+
+@dataclass(frozen=True)
+class Valley:
+    """A local minimum along the scale.
+
+    Attributes
+    ----------
+    value : float
+        The criterion there.
+    ratio : float
+        c, the factor of the effects' covariance; 0 at the lower end.
+    """
+
+    value: float
+    ratio: float
+
+
+class Profile(Protocol):
+    """The criterion as a function of c."""
+
+    @property
+    def eigenvalues(self) -> FloatArray:
+        """Return D: effects are free from c of 1/D on; at least one, all positive."""
+
+    def values(self, ratios: FloatArray) -> FloatArray:
+        """Return the criterion at each c; inf where rounding leaves nothing of r²."""
+
+
+def valleys(profile: Profile) -> list[Valley]:
+    """Find the local minima along c, the lowest first."""
+    grid = _grid(profile.eigenvalues)
+    values = profile.values(np.concatenate([[0.0], np.exp(grid)]))
+    around = np.concatenate([[np.inf], values, [np.inf]])
+    lowest = np.flatnonzero((values < around[2:]) & (values <= around[:-2]) & (values < np.inf))
+    apart = _apart(values, lowest)
+    return sorted((_refined(profile, grid, values, k) for k in apart), key=lambda v: v.value)
+
+
+def _grid(eigenvalues: FloatArray) -> FloatArray:
+    low = -np.log(eigenvalues.max()) - BELOW
+    high = -np.log(eigenvalues.min()) + ABOVE
+    fine = np.arange(low, high, STEP)
+    return np.concatenate([fine, np.arange(fine[-1] + WIDE_STEP, high + WIDE_ABOVE, WIDE_STEP)])
+
+
+def _apart(values: FloatArray, lowest: IntArray) -> list[int]:
+    """Keep the lower of two minima without a ridge between them."""
+    kept: list[int] = []
+    for k in lowest.tolist():
+        if kept and values[kept[-1] : k + 1].max() < max(values[k], values[kept[-1]]) + RIDGE:
+            if values[k] < values[kept[-1]]:
+                kept[-1] = k
+        else:
+            kept.append(k)
+    return kept
+
+
+def _refined(profile: Profile, grid: FloatArray, values: FloatArray, k: int) -> Valley:
+    """Close in on the lowest point between the neighbors of point k, the first of which is 0."""
+    if k in (0, len(values) - 1):
+        return Valley(float(values[k]), float(np.exp(grid[k - 1])) if k else 0.0)
+    middle, value = float(grid[k - 1]), float(values[k])
+    half_width = STEP if k < 2 else float(grid[k - 1] - grid[k - 2])
+    for _ in range(REFINEMENTS):
+        finer = middle + np.linspace(-half_width, half_width, 9)
+        along = profile.values(np.exp(finer))
+        best = int(np.argmin(along))
+        if along[best] < value:
+            middle, value = float(finer[best]), float(along[best])
+        half_width /= 4.0
+    return Valley(value, float(np.exp(middle)))
+
+
+@dataclass(frozen=True)
+class EffectsProfile:
+    """The scale of some columns of a dense system, around a factor.
+
+    With P_0 that without these effects, S their strengths at c = 1, S(Z'P_0Z)S = UDU'
+    and h = U'SZ'P_0y,
+
+        d(c) = Σ log(1 + cD_i) + ν log r²(c) + …,    r²(c) = y'P_0y − Σ c h_i² / (1 + cD_i)
+
+    by ML with D of Z'V_0⁻¹Z in the first sum. Where the factor has them at c = 1,
+    S(Z'PZ)S = UD(I + D)⁻¹U' and U'SZ'Py = (I + D)⁻¹h.
+
+    Attributes
+    ----------
+    eigenvalues, of_logdet : (m,) arrays
+        D for the residual, and for the log-determinant.
+    squares : (m,) array
+        h_i².
+    now : float
+        c of the factor, 0 or 1.
+    factor : DenseFactor
+    """
+
+    eigenvalues: FloatArray
+    of_logdet: FloatArray
+    squares: FloatArray
+    now: float
+    factor: DenseFactor
+
+    @staticmethod
+    def of(
+        factor: DenseFactor, projections: Projections, own: IntArray, shape: FloatArray
+    ) -> "EffectsProfile | None":
+        """Profile the columns `own` with strengths S at c = 1: those of the factor, or at 0."""
+        now = 1.0 if factor.strengths[own].any() else 0.0
+        is_reml = factor.system.blocks.reml
+        at = np.ix_(own, own)
+        values, vectors = _eigen(projections.products[at], shape, now)
+        is_free = values > NOTHING * max(float(values[-1]), 0.0)
+        if not is_free.any():
+            return None
+        values = values[is_free]
+        h = (vectors.T @ (shape * projections.effects[own]))[is_free] * (1.0 + now * values)
+        of_logdet = values
+        if not is_reml:
+            of_logdet, _ = _eigen(projections.traces[at], shape, now)
+        return EffectsProfile(values, np.maximum(of_logdet, 0.0), h**2, now, factor)
+
+    def values(self, ratios: FloatArray) -> FloatArray:
+        factor, now = self.factor, self.now
+        blocks = factor.system.blocks
+        grown = 1.0 + np.multiply.outer(self.eigenvalues, ratios)
+        # c h²/(1 + cD) less that of now, as one fraction: nothing cancels near now.
+        taken = self.squares / (1.0 + now * self.eigenvalues) @ ((ratios - now) / grown)
+        squares = factor.residual_squares - taken
+        logs = np.log1p(np.multiply.outer(self.of_logdet, ratios)).sum(axis=0)
+        logs -= float(np.log1p(now * self.of_logdet).sum())
+        is_defined = squares > blocks.floor
+        ratio = np.where(is_defined, squares, 1.0) / factor.residual_squares
+        out = factor.value + logs + max(blocks.dof, 1) * np.log(ratio)
+        return np.where(is_defined, out, np.inf)
+
+
+def _eigen(products: FloatArray, shape: FloatArray, now: float) -> tuple[FloatArray, FloatArray]:
+    """Return D and U from S(Z'PZ)S, at c = now."""
+    shrunken = products * np.outer(shape, shape)
+    values, vectors = np.linalg.eigh(shrunken)
+    if not now:
+        return values, vectors
+    if values[-1] > 0.5:  # the digits are those of I − S(Z'PZ)S
+        kept, vectors = np.linalg.eigh(np.eye(len(shape)) - shrunken)
+        kept = np.maximum(kept, np.finfo(float).eps)[::-1]
+        return (1.0 - kept) / kept, vectors[:, ::-1]
+    return values / (1.0 - values), vectors
+
+
+@dataclass(frozen=True)
+class VarianceProfile:
+    """The one variance of a model, from 0: all of the criterion.
+
+    With Z_j'WZ_j = UDU' over levels j, H = U'Z_j'W[X y], and T = [X y]'W[X y],
+
+        log|M| = Σ log(1 + cD_i),     [X y]'V⁻¹[X y] = T − Σ c / (1 + cD_i) H_i'H_i
+
+    The sums go over pools of like D.
+
+    Attributes
+    ----------
+    eigenvalues, counts : (m,) arrays
+        D of each pool, and how many it stands for.
+    squares : (m, (p + 1)²) array
+        Σ H_i'H_i of each pool, for columns of unit length.
+    rest : (p + 1,) * 2 array
+        T, likewise.
+    lengths : (p + 1,) array
+        Of the columns.
+    blocks : Blocks
+    """
+
+    eigenvalues: FloatArray
+    counts: FloatArray
+    squares: FloatArray
+    rest: FloatArray
+    lengths: FloatArray
+    blocks: Blocks
+
+    @staticmethod
+    def of(blocks: Blocks) -> "VarianceProfile | None":
+        """Profile the variance of blocks with one term of one variance."""
+        ((factor, term),) = blocks.terms
+        stage, q = blocks.stages[0], factor.n_levels
+        both = levels_last(stage.products, q)
+        own = np.einsum("ra,rsq,sb->qab", term.to_block, both[:, stage.random], term.to_block)
+        beside = np.einsum("ra,rmq->qam", term.to_block, both[:, stage.fixed])
+        if term.size > 1:
+            values, vectors = np.linalg.eigh(own)
+            beside = vectors.transpose(0, 2, 1) @ beside
+        else:
+            values = own[:, 0]
+        values, beside = values.ravel(), beside.reshape(values.size, -1)
+        is_free = values > NOTHING * max(float(values.max()), 0.0)
+        if not is_free.any():
+            return None
+        lengths = np.sqrt(np.maximum(np.diagonal(blocks.core), np.finfo(float).tiny))
+        pools = _pooled(values[is_free], beside[is_free] / lengths)
+        return VarianceProfile(*pools, blocks.core / np.outer(lengths, lengths), lengths, blocks)
+
+    def values(self, ratios: FloatArray) -> FloatArray:
+        blocks, p = self.blocks, len(self.rest) - 1
+        grown = np.multiply.outer(self.eigenvalues, ratios)
+        left = self.rest.ravel()[:, None] - self.squares.T @ (ratios / (1.0 + grown))
+        left = left.reshape(p + 1, p + 1, -1)
+        logdet_x = np.full(len(ratios), 2.0 * float(np.log(self.lengths[:p]).sum()))
+        is_defined = np.ones(len(ratios), dtype=bool)
+        for j in range(p):  # elimination of X at all c at once
+            is_defined &= left[j, j] > 0
+            pivot = np.where(is_defined, left[j, j], 1.0)
+            logdet_x += np.log(pivot)
+            left[j + 1 :, j + 1 :] -= (left[j + 1 :, j] / pivot)[:, None] * left[j, j + 1 :]
+        squares = left[p, p] * self.lengths[p] ** 2
+        is_defined &= squares > blocks.floor
+        dof = max(blocks.dof, 1)
+        out = self.counts @ np.log1p(grown) - blocks.sum_log_weights
+        out += dof * (1.0 + np.log(2.0 * np.pi * np.where(is_defined, squares, 1.0) / dof))
+        return np.where(is_defined, out + logdet_x if blocks.reml else out, np.inf)
+
+
+def _pooled(values: FloatArray, rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum the outer products of rows of like values: values, counts, sums."""
+    distinct, inverse = np.unique(values, return_inverse=True)
+    if len(distinct) > MOST_POOLS:
+        edges = np.linspace(np.log(distinct[0]), np.log(distinct[-1]), MOST_POOLS + 1)[1:-1]
+        _, inverse = np.unique(np.searchsorted(edges, np.log(values)), return_inverse=True)
+    counts = np.bincount(inverse)
+    order = np.argsort(inverse, kind="stable")
+    parts = np.split(rows[order], np.cumsum(counts)[:-1])
+    sums = np.stack([(part.T @ part).ravel() for part in parts])
+    return np.bincount(inverse, values) / counts, counts.astype(float), sums

@@ -1,0 +1,172 @@
+"""Tests of the terms of a model."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skmixed._fitted import fitted, formula_terms
+from skmixed._fixed_tests import Tests, open_tests
+from skmixed._term_contrasts import hypotheses, root_of_rows
+from skmixed._threads import single_threaded_blas
+
+FloatArray = NDArray[np.float64]
+TYPES = (1, 2, 3)
+
+
+def anova(
+    model: Any,
+    terms: Mapping[str, str | Sequence[str]] | None = None,
+    ddf: str = "satterthwaite",
+    *,
+    type: int = 3,  # noqa: A002
+) -> pd.DataFrame:
+    """Test the terms of a model by F.
+
+    The terms of a formula are tested by hypotheses of type I, II or III, which do not
+    depend on how its factors are coded; groups of columns by whether all their fixed
+    effects are 0.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor, FormulaRegressor or Pipeline
+        Fitted.
+    terms : mapping of str to list of str, default=None
+        Term → its columns, to be tested as they are. None: the terms of the model's
+        formula; without one, every column is a term.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
+        As in `coefficient_table`.
+    type : {1, 2, 3}, default=3
+        Type of hypothesis: 1, each term after those before it; 2, after all that do
+        not contain it; 3, with categories counted alike whatever their numbers of
+        rows. Columns that are tested as they are have type 3 alone: each term with
+        all others in the model.
+
+    Returns
+    -------
+    DataFrame
+        A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``. Of a term
+        some of whose effects the data do not determine, the others are tested, with
+        fewer ``df_num``; where none is determined, the row is NaN.
+
+    Raises
+    ------
+    ValueError
+        If a term names a column without a fixed effect, or `type` is not among its
+        choices.
+    TypeError
+        If `terms` is no mapping, or a term does not name columns.
+
+    See Also
+    --------
+    contrast : Tests of any combinations of the fixed effects.
+    likelihood_ratio_test : Tests of nested models, also of random effects.
+
+    Notes
+    -----
+    The hypotheses of a formula's terms are estimable functions of the model with an
+    indicator for each category and combination [1]_: with any coding, also without an
+    intercept, and with combinations that were not observed, they are those of SAS,
+    and with lmerTest's exceptions those of lmerTest [2]_ (see the user guide). A
+    term contains another if it has all its factors, further categorical ones, and the
+    same numeric ones. Types I and II count each row once, also with weights. The rows
+    of a hypothesis are those that lmerTest has with R's default coding: the degrees
+    of freedom of `contrast` depend on them a little.
+
+    Columns without a formula, and those of `terms`, are tested as they are. With
+    interactions that is the type III of SAS only if categorical columns are coded with
+    contrasts that sum to 0 and all combinations were observed; with indicator
+    (treatment) coding it is the test at the reference category. Dropped columns do not
+    count.
+
+    References
+    ----------
+    .. [1] Goodnight, J. H. (1978). Tests of hypotheses in fixed effects linear models.
+       SAS Technical Report R-101, SAS Institute, Cary.
+    .. [2] Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest
+       package: tests in linear mixed effects models. J. Stat. Softw. 82(13), 1–26,
+       doi:10.18637/jss.v082.i13.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor, lmer
+    >>> from skmixed.datasets import load_cake
+    >>> from skmixed.inference import anova
+    >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
+    >>> anova(model).round(2)
+                     F  df_num  df_den  p_value
+    recipe        0.10       2  254.02     0.91
+    temp         94.16       1  222.00     0.00
+    recipe:temp   0.04       2  222.00     0.96
+
+    Columns as they are:
+
+    >>> import pandas as pd
+    >>> from skmixed.datasets import load_machines
+    >>> X, y = load_machines(return_X_y=True)
+    >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
+    >>> plain = MixedLinearRegressor("Worker").fit(X, y)
+    >>> anova(plain, {"Machine": ["Machine_B", "Machine_C"]}, "kenward-roger").round(2)
+                F  df_num  df_den  p_value
+    Machine  87.8       2    46.0      0.0
+    """
+    if isinstance(type, bool) or type not in TYPES:
+        raise ValueError(f"type={type!r} is not known. Choose one of 1, 2, 3.")
+    coded = formula_terms(model) if terms is None else None
+    if coded is None and type != 3:
+        raise ValueError(
+            f"type={type} needs the terms of a formula, and columns are tested as they are, each "
+            "term with all others in the model. Fit the model by lmer, or compare nested models "
+            "with likelihood_ratio_test."
+        )
+    tests = open_tests(model, ddf)
+    if coded is None:
+        return tests.f_table(_of_columns(terms, tests))
+    view = fitted(model)
+    with single_threaded_blas():
+        root = root_of_rows(view.stats, view.model, tests.kept)
+        return tests.f_table(hypotheses(coded, root, type))
+
+
+def _of_columns(
+    terms: Mapping[str, str | Sequence[str]] | None, tests: Tests
+) -> dict[str, FloatArray]:
+    """Return L of each term of columns, without those that were dropped."""
+    identity = np.eye(len(tests.names))
+    kept = [name for k, name in enumerate(tests.names) if k in tests.kept]
+    rows = {}
+    for term, columns in _terms(terms, tests).items():
+        for name in columns:
+            if name not in tests.names:
+                raise ValueError(
+                    f"terms[{term!r}] names {name!r}, which has no fixed effect. The model has "
+                    f"{', '.join(map(repr, tests.names))}."
+                )
+        rows[term] = identity[[tests.names.index(name) for name in columns if name in kept]]
+    return rows
+
+
+def _terms(terms: Mapping[str, str | Sequence[str]] | None, tests: Tests) -> dict[str, list[str]]:
+    if terms is None:
+        slopes = tests.names[1:] if tests.has_intercept else tests.names
+        return {name: [name] for name in slopes}
+    if not isinstance(terms, Mapping):
+        raise TypeError(
+            f"terms={terms!r} is of type {terms.__class__.__name__}. Give a mapping from terms to "
+            "columns; degrees of freedom are chosen by `ddf`."
+        )
+    return {term: _columns(term, columns) for term, columns in terms.items()}
+
+
+def _columns(term: str, columns: Any) -> list[str]:
+    """Return the columns of a term, one or several."""
+    is_list = isinstance(columns, Iterable) and not isinstance(columns, str)
+    listed = list(columns) if is_list else [columns]
+    if not all(isinstance(name, str) for name in listed):
+        raise TypeError(
+            f"terms[{term!r}]={columns!r} does not name columns. Give the name of one, or a list "
+            "of names."
+        )
+    return listed
