@@ -48,7 +48,7 @@ M = np.eye(300) - fixed @ np.linalg.pinv(fixed)
 ridge = Ridge(alpha=penalty(model), fit_intercept=False).fit(M @ indicators, M @ y)
 print(f"α = {penalty(model):.2f}, largest difference {difference(model, ridge):.0e}")
 slope = LinearRegression().fit(X[["x"]], y - indicators @ ridge.coef_).coef_
-print(f"slope of x: {slope[0]:.6f} and {model.coef_[0]:.6f}")
+print(f"slope of x: {slope[0]:.6f} and {model.fixed_effects_['x']:.6f}")
 
 # %%
 # Cross-validation chooses α by the error of rows left out. On the left its curve for one data set,

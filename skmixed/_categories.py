@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from skmixed._levels import EXACT_INTEGERS, ColumnLevels, IntArray, factorize, learn_levels
+from skmixed._sequences import items_of
+from skmixed._table import check_unmasked
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Categories:
         return codes
 
 
-def learn_categories(column: Any) -> tuple[Categories, IntArray]:
+def learn_categories(column: Any, name: str = "X") -> tuple[Categories, IntArray]:
     """Learn the categories of a column; return them with the code of each row."""
-    levels, codes = learn_levels(column)
+    levels, codes = learn_levels(column, name)
     missing = codes < 0
     has_missing = bool(missing.any())
     return Categories(levels, has_missing), np.where(missing, len(levels), codes)
@@ -82,8 +84,8 @@ def given_categories(labels: ArrayLike, name: str) -> Categories:
             f"The categories of column {name!r} are {labels!r}, of type {type(labels).__name__}. "
             "Give a list of labels for each column."
         )
-    column = _as_column(labels)
-    codes, uniques = factorize(column)
+    column = _as_column(labels, name)
+    codes, uniques = factorize(column, name)
     is_missing = codes < 0
     if len(uniques) + int(is_missing.sum() > 0) < len(codes):
         codes = np.where(is_missing, len(uniques), codes)
@@ -102,9 +104,10 @@ def _fits_float(labels: NDArray[Any]) -> bool:
     )
 
 
-def _as_column(labels: Any) -> NDArray[Any]:
+def _as_column(labels: Any, name: str) -> NDArray[Any]:
     """Return listed labels with their types, which NumPy would make one."""
     if isinstance(labels, np.ndarray):
-        return labels
-    items = list(labels)
+        check_unmasked(labels, "The list of categories")
+        return np.asarray(labels)
+    items = items_of(labels, f"categories of column {name!r}", is_kept=True)
     return np.fromiter(items, dtype=object, count=len(items))

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
 
 from skmixed._attributes import FittedAttributes
 from skmixed._encode import Encoder, Metadata
@@ -14,8 +13,9 @@ from skmixed._intake import Intake
 from skmixed._slim import check_has_statistics
 from skmixed._source import has_rows, named, numbered, opened, progress_bar
 from skmixed._statistics import SufficientStatistics, check_same_columns
-from skmixed._table import Table, open_table
+from skmixed._table import Table, open_checked, open_table
 from skmixed._validation import check_terms
+from skmixed._weights import weights_not_labels
 
 
 class PartwiseFitting(FittedAttributes):
@@ -23,7 +23,9 @@ class PartwiseFitting(FittedAttributes):
 
     verbose: int
     _check_parameters: Callable[[], None]
-    _plan: Callable[[Table, Metadata], Encoder]
+    fixed: Any
+    n_features_in_: int
+    _plan: Callable[..., Encoder]
     _estimate_from: Callable[..., None]
     _unfitted_copy: Callable[[], Any]
 
@@ -81,6 +83,7 @@ class PartwiseFitting(FittedAttributes):
         self.__dict__ = fitted.__dict__
         return self
 
+    @weights_not_labels
     def partial_fit(
         self,
         X: Any,
@@ -148,6 +151,7 @@ class PartwiseFitting(FittedAttributes):
         self.__dict__ = fitted.__dict__
         return self
 
+    @weights_not_labels
     def statistics(
         self,
         X: Any,
@@ -268,9 +272,8 @@ class PartwiseFitting(FittedAttributes):
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        table = open_table(X, self)
         is_first = "_estimate" not in vars(self)
-        validate_data(self, X, y, reset=is_first, skip_check_array=True)
+        table = open_checked(X, self, y, reset=is_first)
         intake = Intake(self, None if is_first else self._known(table))
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
@@ -287,7 +290,9 @@ class PartwiseFitting(FittedAttributes):
         self._check_parameters()
         table = Table(_no_column, stats.feature_names, stats.n_rows, stats.n_features)
         sources = [s for factor in stats.encoder.factors for s in factor.sources]
-        planned = self._plan(table, Metadata({s.name: () for s in sources if s.position is None}))
+        metadata = Metadata({s.name: () for s in sources if s.position is None})
+        # A selector has chosen when the rows were there.
+        planned = self._plan(table, metadata, _chosen(stats) if callable(self.fixed) else None)
         check_terms(planned)
         check_same_columns(stats.encoder, planned)
         return replace(stats, encoder=replace(planned, factors=stats.encoder.factors))
@@ -296,6 +301,12 @@ class PartwiseFitting(FittedAttributes):
         """Open what was fitted; that `table` has its columns is checked."""
         stats = check_has_statistics(self)
         return SufficientStatistics(self._encoder, stats, table.names, table.n_columns)
+
+
+def _chosen(stats: SufficientStatistics) -> list[int]:
+    """Return the positions of the columns with a fixed effect."""
+    encoder = stats.encoder
+    return [encoder.numeric[c - 1] for c in encoder.fixed if c]
 
 
 def _no_column(_position: int) -> Any:

@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
 
 from skmixed import _validation as validation
 from skmixed._accumulate import accumulate
@@ -14,15 +13,21 @@ from skmixed._crossprod import CrossProducts
 from skmixed._encode import Encoder, Metadata
 from skmixed._fitted import Fitted, fitted, served
 from skmixed._given_fixed import updated
+from skmixed._metadata import open_prediction_metadata
 from skmixed._serving import Serving
-from skmixed._table import open_table
-from skmixed._threads import single_threaded_blas
+from skmixed._table import open_checked
+from skmixed._threads import ForkedLock, single_threaded_blas
 from skmixed._union import EncoderUnion
+from skmixed._weights import weights_not_labels
+
+# An update builds on the one before. A child process forked meanwhile has no other thread.
+_one_at_a_time = ForkedLock()
 
 
 class ColdStart(FittedAttributes):
     """The method of `MixedLinearRegressor` that learns groups after the fit."""
 
+    @weights_not_labels
     def update_groups(
         self,
         X: Any,
@@ -77,7 +82,8 @@ class ColdStart(FittedAttributes):
         `partial_fit` forget them. Nothing here notices a population that has
         changed: refit when the new rows are many.
 
-        Costs the new rows, and a pass over the groups.
+        Costs the new rows, and a pass over the groups. Calls from several threads
+        take turns, so that none is lost.
 
         References
         ----------
@@ -101,12 +107,13 @@ class ColdStart(FittedAttributes):
         """
         at_fit = fitted(self)
         _check_random_effects(at_fit.encoder)
-        encoder, stats = _with_rows(self, served(self), X, y, sample_weight, groups)
-        validation.check_range(encoder, stats)
-        validation.check_memory(encoder, stats, at_fit.model)
-        with single_threaded_blas():
-            solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
-        self._updated = Serving(encoder, stats, solution)
+        with _one_at_a_time:
+            encoder, stats = _with_rows(self, served(self), X, y, sample_weight, groups)
+            validation.check_range(encoder, stats)
+            validation.check_memory(encoder, stats, at_fit.model)
+            with single_threaded_blas():
+                solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
+            self._updated = Serving(encoder, stats, solution)
         return self
 
 
@@ -122,8 +129,7 @@ def _with_rows(
     estimator: Any, before: Fitted, X: Any, y: Any, sample_weight: Any, groups: Any
 ) -> tuple[Encoder, CrossProducts]:
     """Return the labels and sums of all rows, the further ones included."""
-    table = open_table(X, estimator)
-    validate_data(estimator, X, reset=False, skip_check_array=True)
+    table = open_checked(X, estimator, reset=False)
     response = validation.check_response(y, table.n_rows, estimator)
     weights = validation.check_weights(sample_weight, table.n_rows)
     metadata = _open_metadata(before.encoder, groups, table.n_rows)
@@ -146,4 +152,4 @@ def _open_metadata(encoder: Encoder, groups: Any, n_rows: int) -> Metadata:
             "groups= with the new rows too."
         )
     included = tuple(range(len(encoder.factors)))
-    return validation.open_prediction_metadata(groups, n_rows, encoder, included)
+    return open_prediction_metadata(groups, n_rows, encoder, included)

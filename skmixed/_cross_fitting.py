@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 
+from skmixed._sequences import items_of
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
@@ -15,6 +17,8 @@ IntArray = NDArray[np.intp]
 def splitter_of(cv: Any, y: Any, target: FloatArray) -> tuple[Any, Any]:
     """Return the splitter, and the target as it wants it."""
     if cv is not None and not isinstance(cv, numbers.Integral):
+        if not hasattr(cv, "split"):
+            cv = items_of(cv, "cv", is_kept=True)
         return check_cv(cv), y
     is_upper = target > target.min()
     has_two = bool(is_upper.any()) and np.ptp(target[is_upper]) == 0
@@ -27,7 +31,7 @@ def checked_folds(
 ) -> Iterator[tuple[IntArray, IntArray]]:
     """Check the folds one by one: each row in one test fold, and not in its training rows."""
     rows, times = np.arange(n_rows), np.zeros(n_rows, dtype=np.intp)
-    for train, test in ((rows[a], rows[b]) for a, b in splits):
+    for train, test in (_fold(split, rows) for split in splits):
         np.add.at(times, test, 1)
         is_test = np.zeros(n_rows, dtype=bool)
         is_test[test] = True
@@ -44,3 +48,14 @@ def checked_folds(
             f"{times[row]} times. Pass a splitter whose test folds partition the rows, such as "
             "KFold, as `cv`."
         )
+
+
+def _fold(split: Any, rows: IntArray) -> tuple[IntArray, IntArray]:
+    try:
+        train, test = split
+        return rows[train], rows[test]
+    except (IndexError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"cv has the fold {split!r}, which is no pair of arrays of training and test rows "
+            f"({error}). Pass a splitter, or such pairs, as `cv`."
+        ) from error

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from skmixed._covariance import STRUCTURES
 from skmixed._design import Design, FactorDesign, Model, Term
-from skmixed._levels import ColumnLevels, IntArray, learn_levels
+from skmixed._levels import ColumnLevels, IntArray, learn_levels, shown_index
 from skmixed._sparse import SparseColumn
 from skmixed._table import FloatArray, Table, numeric_column
-from skmixed._terms import ColumnName, RandomEffect, as_columns
+from skmixed._terms import AllExcept, ColumnName, RandomEffect, as_columns
 
 INTERCEPT = "(Intercept)"
 METADATA_NAME = "groups"
@@ -75,8 +75,11 @@ class Factor:
     def index(self) -> pd.Index:
         """The levels' labels, in order."""
         if self.cells is None:
-            return pd.Index(self.levels[0].labels, name=self.name)
-        labels = [level.labels[c] for level, c in zip(self.levels, self.column_codes, strict=True)]
+            return shown_index(self.levels[0].labels, self.name)
+        labels = [
+            shown_index(level.labels)[c]
+            for level, c in zip(self.levels, self.column_codes, strict=True)
+        ]
         return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
 
     @property
@@ -93,7 +96,7 @@ class Factor:
 
         `rows` are the numbers of the rows for messages, where some were left out.
         """
-        learned = [learn_levels(source.column(table, metadata)) for source in self.sources]
+        learned = [learn_levels(s.column(table, metadata), s.name) for s in self.sources]
         levels = tuple(level for level, _ in learned)
         codes = [c for _, c in learned]
         for source, code in zip(self.sources, codes, strict=True):
@@ -216,6 +219,7 @@ def plan(
             "to fit(X, y, groups=labels), or name their column in the constructor."
         )
     sources = [_sources(table, metadata, effect) for effect in random_effects]
+    _check_used(metadata, sources)
     factors = list(dict.fromkeys(Factor(s) for s in sources))
     _check_keys([factor.name for factor in factors])
     grouping = {s.position for group in sources for s in group}
@@ -240,6 +244,14 @@ def plan(
     )
 
 
+def _check_used(metadata: Metadata, sources: list[tuple[Source, ...]]) -> None:
+    if metadata.columns and all(s.position is not None for own in sources for s in own):
+        raise ValueError(
+            f"groups= has {', '.join(map(repr, metadata.columns))}, but the constructor names "
+            "grouping columns of X alone. Name them in the constructor too, or leave `groups` out."
+        )
+
+
 def _check_keys(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
@@ -251,7 +263,13 @@ def _check_keys(names: list[str]) -> None:
 
 def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[Source, ...]:
     names = effect.groups if isinstance(effect.groups, tuple) else (effect.groups,)
-    return tuple(_source(table, metadata, name) for name in names)
+    sources = tuple(_source(table, metadata, name) for name in names)
+    if len(set(sources)) < len(sources):
+        raise ValueError(
+            f"The interaction {effect.groups!r} has the column {sources[0].name!r} more than once, "
+            "by its name and by its position. Name each column once."
+        )
+    return sources
 
 
 def _source(table: Table, metadata: Metadata, name: ColumnName) -> Source:
@@ -266,10 +284,19 @@ def _source(table: Table, metadata: Metadata, name: ColumnName) -> Source:
 
 
 def _fixed_positions(table: Table, fixed: Any, grouping: set[int | None]) -> list[int]:
+    """Find the columns with a fixed effect; a rule, unlike a list, leaves out the grouping ones."""
     if fixed is None:
-        return [j for j in range(table.n_columns) if j not in grouping]
-    positions = [_position(table, c, "fixed") for c in as_columns(fixed, "fixed")]
-    return sorted(set(positions))
+        chosen = set(range(table.n_columns)) - grouping
+    elif isinstance(fixed, AllExcept):
+        excluded = {_position(table, c, "columns") for c in fixed.columns}
+        chosen = set(range(table.n_columns)) - grouping - excluded
+    elif callable(fixed):
+        selected = as_columns(fixed(table.source), "fixed")
+        chosen = {_position(table, c, "fixed") for c in selected} - grouping
+    else:
+        named = as_columns(fixed, "fixed", is_kept=True)
+        chosen = {_position(table, c, "fixed") for c in named}
+    return sorted(chosen)
 
 
 def _slope_positions(table: Table, effect: RandomEffect) -> list[int]:
@@ -282,7 +309,12 @@ def _slope_positions(table: Table, effect: RandomEffect) -> list[int]:
     return positions
 
 
-_ROLES = {"groups": "Grouping column", "fixed": "Fixed-effects column", "slopes": "Slope column"}
+_ROLES = {
+    "groups": "Grouping column",
+    "fixed": "Fixed-effects column",
+    "slopes": "Slope column",
+    "columns": "Excluded column",
+}
 
 
 def _position(table: Table, column: ColumnName, parameter: str) -> int:

@@ -1,8 +1,10 @@
 """What a finished fit has to say about itself."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._crossprod import CrossProducts
@@ -24,6 +26,8 @@ Message = tuple[str, type[Warning]]
 # Below this a conditional standard deviation counts as zero beside the marginal
 # one; singular terms have an exact zero, or the rounding of one.
 NO_VARIANCE = 1e-12
+# Decimals of ids that are written down as a number of two parts, such as 2.1.
+WRITTEN_DECIMALS = 1
 
 
 def fit_warnings(
@@ -86,9 +90,7 @@ def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
 def _non_integral(encoder: Encoder) -> Iterator[Message]:
     for factor in encoder.factors:
         for source, levels in zip(factor.sources, factor.levels, strict=True):
-            if levels.labels.dtype.kind != "f":
-                continue
-            broken = levels.labels[levels.labels != np.round(levels.labels)]
+            broken = _scaled(levels.labels)
             if len(broken):
                 yield (
                     f"The labels of grouping column {source.name!r} are not whole numbers (such as "
@@ -96,6 +98,20 @@ def _non_integral(encoder: Encoder) -> Iterator[Message]:
                     "instead; if it is a measurement, it is no grouping column.",
                     UserWarning,
                 )
+
+
+def _scaled(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the fractions among labels that a scaler may have made.
+
+    A standardized id has all the digits of a float, which one that was written down,
+    such as 2.1, has not; the ends of a range that was scaled are 0 and 1.
+    """
+    if labels.dtype.kind != "f":
+        return labels[:0]
+    broken = labels[labels != np.round(labels)]
+    is_written = bool((np.round(broken, WRITTEN_DECIMALS) == broken).all())
+    is_range = labels.min() in (0.0, -1.0) and labels.max() == 1.0
+    return broken[:0] if is_written and not is_range else broken
 
 
 def _too_many_levels(encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:

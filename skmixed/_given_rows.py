@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import validate_data
 
 from skmixed._blocks import Blocks
 from skmixed._encode import Encoder, Metadata
 from skmixed._fitted import Fitted, before_model, fitted, regressor_of
 from skmixed._frame import residuals
 from skmixed._levels import IntArray
+from skmixed._metadata import open_prediction_metadata
 from skmixed._predict import check_known, estimable_rows, linear_predictor
 from skmixed._prediction_variance import NewLevels, PredictedRows
 from skmixed._row_variance import DesignRows, factor_rows
-from skmixed._table import FloatArray, Table, open_table
-from skmixed._validation import check_response, check_weights, open_prediction_metadata
+from skmixed._table import FloatArray, Table, open_checked, open_table
+from skmixed._validation import check_response, check_squares, check_weights
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,10 @@ class GivenRows:
         encoder, model = self.fitted.encoder, self.fitted.model
         blocks = self.fitted.factorization.blocks if blocks is None else blocks
         center = self.fitted.stats.center
-        columns = (np.ones(self.n_rows), *encoder.numeric_columns(self.table))
+        numeric = encoder.numeric_columns(self.table)
+        for column, name in zip(numeric, encoder.names, strict=True):
+            check_squares(np.asarray(column), name)
+        columns = (np.ones(self.n_rows), *numeric)
         factors, new = [], []
         for factor in blocks.factors:
             k = factor.terms[0].term.factor
@@ -184,8 +187,7 @@ def open_features(estimator: Any, X: Any, encoder: Encoder, included: tuple[int,
         present = [name for j, name in enumerate(known) if j not in missing]
         if missing and idle.issuperset(missing) and list(table.names) == present:
             return _widened(table, known, present)
-    validate_data(estimator, X, reset=False, skip_check_array=True)
-    return table
+    return open_checked(X, estimator, reset=False)
 
 
 def _widened(table: Table, known: Any, present: list[str]) -> Table:

@@ -7,8 +7,9 @@ from skmixed import _validation as validation
 from skmixed._accumulate import Accumulator
 from skmixed._design import Design
 from skmixed._encode import Encoder
+from skmixed._metadata import open_metadata
 from skmixed._statistics import SufficientStatistics, check_same_columns
-from skmixed._table import Table
+from skmixed._table import Table, check_distinct
 from skmixed._threads import single_threaded_blas
 from skmixed._union import EncoderUnion
 
@@ -47,7 +48,7 @@ class Intake:
         response = validation.check_response(y, table.n_rows, self._estimator)
         weights = validation.check_weights(sample_weight, table.n_rows, may_be_zero=not is_last)
         is_named = self._estimator.groups is not None
-        metadata = validation.open_metadata(groups, table.n_rows, is_named=is_named)
+        metadata = open_metadata(groups, table.n_rows, is_named=is_named)
         if self._planned is None:
             self._planned = self._estimator._plan(table, metadata)
             validation.check_terms(self._planned)
@@ -89,6 +90,7 @@ class Intake:
     def _ordered(self, table: Table) -> Table:
         """Bring columns into the order of the first part, by name."""
         if self._n_features == 0:
+            check_distinct(table.names or (), "X")
             self._names, self._n_features = table.names, table.n_columns
             return table
         if table.names is None or self._names is None:

@@ -1,20 +1,23 @@
 """Labels of grouping columns: learned in fit, looked up in predict."""
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skmixed._warn import warn
 from skmixed.exceptions import UnknownLevelsWarning
 
 IntArray = NDArray[np.intp]
 
 # Above this a float no longer holds every integer.
 EXACT_INTEGERS = 2.0**53
+# Floats of as many steps between them may have been integers next to each other.
+NEIGHBORS = 4
 # Rows from which looking at the range of integer labels pays.
 SMALL = 1_000
 
@@ -42,6 +45,10 @@ class ColumnLevels:
     def index(self) -> pd.Index:
         return _index(self.labels)
 
+    @cached_property
+    def large(self) -> "Large":
+        return Large.of(self.labels)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"labels": self.labels}
 
@@ -51,6 +58,11 @@ class ColumnLevels:
     def codes(self, column: Any, name: str) -> IntArray:
         """Return the level of each row, −1 where unknown or missing.
 
+        Raises
+        ------
+        ValueError
+            If a label is infinite, or a float that may have been several integers.
+
         Warns
         -----
         UnknownLevelsWarning
@@ -59,9 +71,10 @@ class ColumnLevels:
         if self.labels.dtype == np.int64 and (integers := _as_integers(column)) is not None:
             # Without a table of what occurs: one look-up a row is all there is to do.
             return self.index.get_indexer(pd.Index(integers))
-        codes, uniques = factorize(column)
+        codes, uniques = factorize(column, name)
         if not len(uniques):
             return codes
+        check_told_apart(Large.of(uniques), name, self.large)
         own, wanted = self.index, _index(uniques)
         if own.dtype != wanted.dtype:
             # By dtype, pandas would match numbers as floats, where large integers merge, and dates
@@ -69,23 +82,22 @@ class ColumnLevels:
             own, wanted = (pd.Index(a, dtype=object, tupleize_cols=False) for a in (own, wanted))
         known = own.get_indexer(wanted)
         if len(uniques) and (known < 0).all() and kind_of(uniques) != kind_of(self.labels):
-            warnings.warn(
+            warn(
                 f"No label of grouping column {name!r} is known: they are {kind_of(uniques)} (such "
                 f"as {uniques[0]}), but in fit they were {kind_of(self.labels)} (such as "
                 f"{self.labels[0]}). Convert the column to what it was.",
                 UnknownLevelsWarning,
-                stacklevel=5,
             )
         return np.append(known, -1)[codes]
 
 
-def learn_levels(column: Any) -> tuple[ColumnLevels, IntArray]:
+def learn_levels(column: Any, name: str = "groups") -> tuple[ColumnLevels, IntArray]:
     """Learn the labels of a column; return them with the code of each row.
 
     Order: that of the categories, else sorted, else of first appearance.
     A missing label has code −1.
     """
-    codes, labels = factorize(column)
+    codes, labels = factorize(column, name)
     order = None if _is_categorical(column) else _sorting(labels)
     if order is None or np.all(order[1:] > order[:-1]):
         return ColumnLevels(labels), codes
@@ -95,10 +107,25 @@ def learn_levels(column: Any) -> tuple[ColumnLevels, IntArray]:
     return ColumnLevels(labels[order]), rank[codes]
 
 
-def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
-    """Return codes and distinct labels, of one type for equal numbers."""
+def factorize(column: Any, name: str = "groups") -> tuple[IntArray, NDArray[Any]]:
+    """Return codes and distinct labels, of one type for equal numbers.
+
+    Raises
+    ------
+    ValueError
+        If a label is infinite, or a float that may have been several integers.
+    TypeError
+        If a label cannot be hashed.
+    """
+    codes, labels = _factorize(column)
+    check_told_apart(Large.of(labels), name)
+    return codes, labels
+
+
+def _factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
     if _is_categorical(column):
         return _factorize_categories(column)
+    column = _in_native_order(column)
     values = np.asarray(column) if getattr(column, "dtype", None) in (np.int64, np.int32) else None
     if values is not None and (span := narrow_span(values)):
         return _factorize_narrow(values, *span)
@@ -110,6 +137,91 @@ def factorize(column: Any) -> tuple[IntArray, NDArray[Any]]:
             "number, or another hashable label."
         ) from error
     return codes.astype(np.intp, copy=False), _canonical(uniques)
+
+
+def _in_native_order(column: Any) -> Any:
+    """Return numbers in the byte order of this machine, which alone pandas hashes."""
+    dtype = getattr(column, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.isnative:
+        return column
+    return np.asarray(column).astype(dtype.newbyteorder("="))
+
+
+@dataclass(frozen=True)
+class Large:
+    """The labels that a conversion to float may merge, beyond `EXACT_INTEGERS`.
+
+    Attributes
+    ----------
+    integers, floats : (n,) array
+        Those of whole types, and those that are floats already.
+    """
+
+    integers: NDArray[Any]
+    floats: NDArray[np.float64]
+
+    @staticmethod
+    def of(labels: NDArray[Any]) -> "Large":
+        whole, floats = labels[:0], labels[:0]
+        if labels.dtype.kind in "iu":
+            whole = labels
+        elif labels.dtype.kind == "f":
+            floats = labels
+        elif labels.dtype.kind == "O" and kind_of(labels) != "text":
+            whole = labels[_instances(labels, int | np.integer)]
+            floats = labels[_instances(labels, float | np.floating)]
+        floats = floats.astype(np.float64)
+        return Large(
+            whole[np.abs(whole.astype(np.float64)) >= EXACT_INTEGERS],
+            floats[np.abs(floats) >= EXACT_INTEGERS],
+        )
+
+
+def _instances(labels: NDArray[Any], kind: Any) -> NDArray[np.bool_]:
+    return np.fromiter(map(isinstance, labels, repeat(kind)), bool, len(labels))
+
+
+def check_told_apart(large: Large, name: str, known: Large | None = None) -> None:
+    """Refuse labels that are infinite, or floats where integers may have been.
+
+    A float of 2**53 stands for two integers, larger ones for more. Floats among
+    themselves are labels, unless they lie as close as floats can.
+    """
+    floats = np.sort(large.floats)
+    if np.isinf(floats).any():
+        raise ValueError(
+            f"Grouping column {name!r} contains infinity, which is no label. Drop those rows, or "
+            "make the label missing (NaN)."
+        )
+    integers = len(large.integers) or (known is not None and len(known.integers))
+    others = len(floats) or (known is not None and len(known.floats))
+    if integers and others:
+        some = floats if len(floats) or known is None else known.floats
+        raise ValueError(
+            f"The labels of grouping column {name!r} are floats of 2**53 and more (such as "
+            f"{some[0]:.17g}) beside integers. A float does not hold every such integer: an id may "
+            f"have become another. {_KEEP_IDS}"
+        )
+    if (np.diff(floats) <= NEIGHBORS * np.spacing(np.abs(floats[:-1]))).any():
+        raise ValueError(
+            f"The labels of grouping column {name!r} are floats of 2**53 and more (such as "
+            f"{floats[0]:.17g}), as close to each other as floats can be: ids between them have "
+            f"become one. {_KEEP_IDS}"
+        )
+
+
+_KEEP_IDS = (
+    "Keep the column whole numbers (in pandas 'Int64' where some are missing), or text, from where "
+    "it is read."
+)
+
+
+def shown_index(labels: NDArray[Any], name: Any = None) -> pd.Index:
+    """Return labels as the index of a frame that users see."""
+    try:
+        return pd.Index(labels, name=name)
+    except UnicodeEncodeError:  # a lone surrogate, which the text type of pandas cannot hold
+        return pd.Index(labels, dtype=object, name=name)
 
 
 def _index(labels: NDArray[Any]) -> pd.Index:

@@ -1,6 +1,5 @@
 """Predictions: fixed effects and BLUPs, the same to the bit for a row in any company."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from skmixed._rowwise import dense_slabs, raw_column, weighted_sum
 from skmixed._solution import Solution
 from skmixed._table import FloatArray, Table
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 from skmixed.exceptions import NotEstimableWarning
 
 SLAB_ROWS = 2**14
@@ -126,11 +126,10 @@ def _warn_not_estimable(estimable: NDArray[np.bool_], names: list[str]) -> None:
     if len(names) > MOST_NAMES:
         listed += f" and {len(names) - MOST_NAMES} others"
     which = "row" if n_rows == 1 else f"{n_rows} rows, the first being row"
-    warnings.warn(
+    warn(
         f"The data of fit do not determine the mean of {which} {int(np.argmin(estimable))}, such "
         "as that of a combination of categories that was not observed. Its prediction depends on "
         "how columns are coded, and it has no interval. Fit without the columns that were dropped "
         f"but do not depend on the others there: {listed}.",
         NotEstimableWarning,
-        stacklevel=4,
     )

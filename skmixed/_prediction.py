@@ -17,6 +17,7 @@ from skmixed._fitted import SOLVER_STEPS, Fitted, Updated, served
 from skmixed._given_rows import GivenRows, open_features, open_rows
 from skmixed._krylov_rows import solved_variance
 from skmixed._krylov_search import FINAL_TOL
+from skmixed._metadata import open_prediction_metadata
 from skmixed._predict import estimable_rows, linear_predictor
 from skmixed._prediction_variance import (
     PredictedRows,
@@ -26,8 +27,10 @@ from skmixed._prediction_variance import (
 )
 from skmixed._relative import Units
 from skmixed._serving import serving_of
+from skmixed._table import check_unmasked
 from skmixed._threads import single_threaded_blas
 from skmixed._updated_slopes import updated_slopes
+from skmixed._weights import weights_not_labels
 
 FloatArray = NDArray[np.float64]
 
@@ -109,9 +112,7 @@ class Prediction(FittedAttributes):
         serving = serving_of(self)
         included = validation.check_include(include, serving.encoder)
         table = open_features(self, X, serving.encoder, included)
-        metadata = validation.open_prediction_metadata(
-            groups, table.n_rows, serving.encoder, included
-        )
+        metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)
         predicted = linear_predictor(
             serving.encoder,
             serving.solution,
@@ -123,6 +124,7 @@ class Prediction(FittedAttributes):
         estimable_rows(serving.encoder, serving.solution, table)
         return predicted
 
+    @weights_not_labels
     def score(
         self,
         X: Any,
@@ -169,6 +171,8 @@ class Prediction(FittedAttributes):
         >>> round(model.score(X[last].assign(Subject="unknown"), y[last]), 2)
         -0.01
         """
+        check_unmasked(y, "y")
+        check_unmasked(sample_weight, "sample_weight")
         return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
     def predict_interval(
@@ -264,7 +268,7 @@ class Prediction(FittedAttributes):
                [232.2, 375.3]])
         """
         check_is_fitted(self)
-        validation.check_level(level)
+        level = validation.check_level(level)
         validation.check_choice("of", of, OF)
         validation.check_choice("ddf", ddf, DDF)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
@@ -282,7 +286,7 @@ class Prediction(FittedAttributes):
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict, with the standard deviation of an observation of weight 1."""
         validation.check_flag("return_std", return_std)
-        if include != "all":
+        if not (isinstance(include, str) and include == "all"):
             raise ValueError(
                 f"return_std=True needs include='all', not include={include!r}: an observation "
                 "has the effects of all its groups. Where a row's group is not to count as known, "

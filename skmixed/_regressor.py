@@ -1,13 +1,11 @@
 """MixedLinearRegressor: scikit-learn's contract around the kernel."""
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import validate_data
 
 from skmixed import _validation as validation
 from skmixed._chunks import PartwiseFitting
@@ -16,13 +14,15 @@ from skmixed._crossprod import CrossProducts
 from skmixed._encode import Encoder, Metadata, plan
 from skmixed._estimate import Estimate
 from skmixed._intake import Intake
+from skmixed._nested import NestedParameters
 from skmixed._prediction import Prediction
 from skmixed._sample import Sampling
 from skmixed._search import search
 from skmixed._summary import Summarizing
-from skmixed._table import Table, open_table
-from skmixed._terms import ColumnName, RandomEffect, parse_groups
-from skmixed._words import words
+from skmixed._table import Table, open_checked
+from skmixed._terms import AllExcept, ColumnName, RandomEffect, parse_groups
+from skmixed._warn import warn
+from skmixed._weights import weights_not_labels
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -30,7 +30,14 @@ Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...
 
 
 class MixedLinearRegressor(
-    PartwiseFitting, ColdStart, Sampling, Prediction, Summarizing, RegressorMixin, BaseEstimator
+    NestedParameters,
+    PartwiseFitting,
+    ColdStart,
+    Sampling,
+    Prediction,
+    Summarizing,
+    RegressorMixin,
+    BaseEstimator,
 ):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
@@ -50,8 +57,12 @@ class MixedLinearRegressor(
     random_slopes : str, int or list of these, default=None
         Columns whose effect varies between groups; shorthand for
         ``RandomEffect(groups, slopes=...)``.
-    fixed : list of str or int, default=None
-        Columns with a fixed effect. None: all that are not grouping columns.
+    fixed : list of str or int, AllExcept or callable, default=None
+        Columns with a fixed effect. None: all that are not grouping columns;
+        ``AllExcept(columns)``: neither those, such as identifiers that are no
+        numbers. A callable is called with X and returns the columns, of which
+        grouping columns are left out, as
+        :func:`sklearn.compose.make_column_selector` makes it.
     covariance : {"full", "diag", "spherical"}, default="full"
         Covariance of one group's coefficients.
     method : {"reml", "ml"}, default="reml"
@@ -78,8 +89,9 @@ class MixedLinearRegressor(
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_fixed_columns,)
-        Fixed slopes in the order of X's columns, grouping columns left out.
+    coef_ : ndarray of shape (`n_features_in_`,)
+        Fixed slopes, one for each column of X; 0 for a column without a fixed effect,
+        such as a grouping column.
     intercept_ : float
         Fixed intercept; 0.0 without one.
     fixed_effects_ : Series
@@ -181,7 +193,7 @@ class MixedLinearRegressor(
         groups: Groups | None = None,
         *,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
-        fixed: ColumnName | Sequence[ColumnName] | None = None,
+        fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
         covariance: str = "full",
         method: str = "reml",
         fit_intercept: bool = True,
@@ -205,6 +217,7 @@ class MixedLinearRegressor(
         self.verbose = verbose
         self.random_state = random_state
 
+    @weights_not_labels
     def fit(
         self,
         X: Any,
@@ -303,8 +316,7 @@ class MixedLinearRegressor(
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        table = open_table(X, self)
-        validate_data(self, X, y, skip_check_array=True)
+        table = open_checked(X, self, y, reset=True)
         intake = Intake(self)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
@@ -313,11 +325,13 @@ class MixedLinearRegressor(
     def _check_parameters(self) -> None:
         validation.check_parameters(self)
 
-    def _plan(self, table: Table, metadata: Metadata) -> Encoder:
+    def _plan(self, table: Table, metadata: Metadata, fixed: Any = None) -> Encoder:
+        """Find the columns of the model; `fixed` stands for what a selector has chosen."""
+        fixed = self.fixed if fixed is None else fixed
         effects = parse_groups(
             self.groups, self.random_slopes, self.covariance, list(metadata.columns)
         )
-        return plan(table, metadata, effects, self.fixed, fit_intercept=self.fit_intercept)
+        return plan(table, metadata, effects, fixed, fit_intercept=self.fit_intercept)
 
     def _estimate_from(
         self, encoder: Encoder, stats: CrossProducts, *, may_wait: bool = False
@@ -332,12 +346,15 @@ class MixedLinearRegressor(
         self._updated = None  # rows given to update_groups are not among these
         self._publish(result)
         for message, category in messages:
-            warnings.warn(message, category, stacklevel=4 + words().depth)
+            warn(message, category)
 
     def _publish(self, result: Estimate) -> None:
         solution = result.solution
         first = int(self._encoder.fixed[:1] == (0,))
-        self.coef_ = solution.fixed[first:].copy()
+        self.coef_ = np.zeros(self.n_features_in_)
+        self.coef_[[self._encoder.numeric[c - 1] for c in self._encoder.fixed[first:]]] = (
+            solution.fixed[first:]
+        )
         self.intercept_ = float(solution.fixed[0]) if first else 0.0
         self.sigma_ = solution.sigma
         self.theta_ = solution.theta

@@ -15,7 +15,7 @@ from skmixed._fitted import Fitted, served
 from skmixed._given_rows import GivenRows, open_rows
 from skmixed._levels import IntArray, learn_levels
 from skmixed._posterior import draw_deviation
-from skmixed._seeds import seed_sequence
+from skmixed._seeds import seed_sequence, spawned
 from skmixed._threads import single_threaded_blas
 
 FloatArray = NDArray[np.float64]
@@ -110,8 +110,9 @@ class Sampling(FittedAttributes):
         opened = served(self)
         validation.check_choice("effects", effects, EFFECTS)
         validation.check_number("n_samples", n_samples, integral=True)
-        seeds = seed_sequence(random_state).spawn(n_samples)
+        seeds = spawned(seed_sequence(random_state), n_samples)
         rows = open_rows(self, X, groups, opened=opened)
+        validation.check_draws(n_samples, rows.n_rows)
         sampler = _Sampler.of(rows, sample_weight, is_conditional=effects == "conditional")
         out = np.empty((n_samples, rows.n_rows))
         with single_threaded_blas():
@@ -240,7 +241,7 @@ def _by_appearance(factor: Factor, rows: GivenRows, which: NDArray[np.bool_]) ->
     if not which.any():
         return np.empty(0, dtype=np.intp)
     table, metadata = rows.table.rows(which), rows.metadata.rows(which)
-    learned = [learn_levels(source.column(table, metadata)) for source in factor.sources]
+    learned = [learn_levels(s.column(table, metadata), s.name) for s in factor.sources]
     codes = combine([own for _, own in learned], [levels for levels, _ in learned])
     missing = codes < 0
     codes[missing] = -1 - np.arange(np.count_nonzero(missing))

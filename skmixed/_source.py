@@ -63,7 +63,9 @@ def opened(chunk: Any) -> tuple[Any, Any, Any]:
 def has_rows(X: Any) -> bool:
     """Whether a table or array has a row; other things are judged when opened."""
     shape = getattr(X, "shape", None)
-    return bool(shape[0] if shape else not hasattr(X, "__len__") or len(X))
+    if shape is not None:
+        return len(shape) == 0 or bool(shape[0])
+    return not hasattr(X, "__len__") or len(X) > 0
 
 
 @contextmanager

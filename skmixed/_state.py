@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmixed._categories import Categories
 from skmixed._covariance import STRUCTURES
 from skmixed._crossprod import CrossProducts, FactorProducts
 from skmixed._design import Term
@@ -31,6 +32,7 @@ from skmixed.exceptions import FitStatus
 FORMAT = 1
 # The names that parts have in a saved state: to be kept when a class is renamed.
 PARTS: dict[str, Any] = {
+    "categories": Categories,
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,
     "dependence": Dependence,
@@ -114,5 +116,7 @@ def unpack(state: Any) -> Any:
         return STRUCTURES[own["name"]]
     if kind == "matrix":
         parts = tuple(own[name] for name in ("data", "indices", "indptr"))
-        return sp.csr_array(parts, shape=tuple(own["shape"]))
+        matrix = sp.csr_array(parts, shape=tuple(own["shape"]))
+        matrix.check_format(full_check=True)  # compiled code follows the indices unchecked
+        return matrix
     return PARTS[kind](**{name: unpack(item) for name, item in own.items()})

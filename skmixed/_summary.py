@@ -278,7 +278,7 @@ def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[s
     if not why:
         try:
             usual = "satterthwaite" if model._encoder.factors else "residual"
-            tests = open_tests(model, ddf or usual)
+            tests = open_tests(model, usual if ddf is None else ddf)
         except MemoryError:
             if ddf is not None:
                 raise

@@ -1,17 +1,22 @@
 """Columns of X, whatever kind of table it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from inspect import getattr_static
+from itertools import repeat
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, validate_data
 
 from skmixed._sparse import SparseColumn, by_columns, sparse_column
 
 FloatArray = NDArray[np.float64]
+
+# Characters of a value in a message.
+LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Table:
     n_rows, n_columns : int
     matrix : ndarray, csc_array or None
         All columns at once, where the source holds them as one array of numbers.
+    source : object
+        What was opened, for selectors of columns.
     """
 
     get: Callable[[int], Any]
@@ -34,6 +41,7 @@ class Table:
     n_rows: int
     n_columns: int
     matrix: Any = None
+    source: Any = None
 
     def label(self, position: int) -> str:
         """Name of a column, or x and its position."""
@@ -46,13 +54,18 @@ class Table:
 
 def open_table(X: Any, estimator: object = None, accept_sparse: bool = True) -> Table:
     """Return the columns of a frame (pandas, polars, pyarrow …), array or sparse matrix."""
+    return replace(_opened(X, estimator, accept_sparse), source=X)
+
+
+def _opened(X: Any, estimator: object, accept_sparse: bool) -> Table:
     if isinstance(X, pd.DataFrame):
         names = tuple(X.columns) if all(isinstance(c, str) for c in X.columns) else None
         return _checked(Table(lambda j: X.iloc[:, j], names, *X.shape), estimator)
     names = _names_of_frame(X)
     if names is not None:
-        table = Table(lambda j: foreign_column(X[names[j]]), names, *X.shape)
+        table = Table(lambda j: foreign_column(X[names[j]], names[j]), names, *X.shape)
         return _checked(table, estimator)
+    check_unmasked(X, "X")
     array: Any = check_array(
         _keeping_types(X),
         accept_sparse=accept_sparse,
@@ -68,34 +81,111 @@ def open_table(X: Any, estimator: object = None, accept_sparse: bool = True) -> 
     return Table(lambda j: array[:, j], None, n_rows, n_columns, matrix)
 
 
+def open_checked(
+    X: Any, estimator: Any, *target: Any, reset: bool, accept_sparse: bool = True
+) -> Table:
+    """Open X as the features of an estimator: set their names and number, or compare them.
+
+    Raises
+    ------
+    ValueError
+        If a name is that of several columns, or unless `reset` the columns are not
+        those of the fit.
+    """
+    table = open_table(X, estimator, accept_sparse)
+    if table.names is not None:
+        check_distinct(table.names, "X")
+        if not isinstance(X, pd.DataFrame):
+            # Of some frames, such as pyarrow's RecordBatch, scikit-learn reads no names.
+            X = pd.DataFrame(columns=list(table.names))
+    validate_data(estimator, X, *target, reset=reset, skip_check_array=True)
+    return table
+
+
+def check_distinct(names: Sequence[str], of: str) -> None:
+    """Refuse columns of one name."""
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        count = names.count(name)
+        raise ValueError(f"{name!r} is the name of {count} columns of {of}. Rename them.")
+
+
+def check_unmasked(values: Any, what: str) -> None:
+    """Refuse a masked array with a masked value, which NumPy would read as data."""
+    is_masked = map(isinstance, values, repeat(np.ma.MaskedArray)) if _is_list(values) else ()
+    if any(is_masked):
+        values = np.ma.array(values)
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        masked = np.ma.getmaskarray(values)
+        row = int(np.argmax(masked.reshape(len(masked), -1).any(axis=1)))
+        raise ValueError(
+            f"{what} has {int(masked.sum())} masked values (first at row {row}). Drop those rows, "
+            "or fill them by filled()."
+        )
+
+
 def _keeping_types(X: Any) -> Any:
-    """Keep rows of numbers and text what they are, where NumPy would turn all to text."""
-    first = X[0] if isinstance(X, list | tuple) and len(X) else None
-    has_text = isinstance(first, list | tuple) and any(isinstance(v, str) for v in first)
-    return np.array(X, dtype=object) if has_text else X
+    """Keep the values of rows what they are, where NumPy would make them one type."""
+    return np.array(X, dtype=object) if _is_list(X) else X
+
+
+def _is_list(values: Any) -> bool:
+    return isinstance(values, list | tuple)
 
 
 def _names_of_frame(X: Any) -> tuple[str, ...] | None:
     """Names of a frame that is not pandas': pyarrow's and polars' attributes."""
     names = getattr(X, "column_names", None)
-    if names is None and hasattr(X, "__arrow_c_stream__"):
-        names = getattr(X, "columns", None)
+    if names is None and getattr_static(X, "columns", None) is not None:
+        if not (hasattr(X, "__arrow_c_stream__") and hasattr(X, "shape")):
+            _refuse_frame(X)
+        names = X.columns
     return None if names is None else tuple(names)
 
 
-def foreign_column(column: Any) -> pd.Series:
+def _refuse_frame(X: Any) -> None:
+    """Say how a table that is not in memory, or of another library, can be read."""
+    kind = f"{type(X).__module__}.{type(X).__name__}"
+    if hasattr(X, "to_delayed"):
+        advice = (
+            "Call .compute() where it fits into memory, or fit by skmixed.distributed.fit_dask."
+        )
+    elif hasattr(X, "collect"):
+        advice = "Call .collect() first."
+    else:
+        advice = "Convert it to a frame of pandas, polars or pyarrow."
+    raise TypeError(f"X is a {kind}, whose columns cannot be read here. {advice}")
+
+
+def foreign_column(column: Any, name: str) -> pd.Series:
     """Turn a column of polars or pyarrow to a Series, keeping labels what they are."""
-    kind = str(getattr(column, "dtype", None) or getattr(column, "type", "")).lower()
+    dtype = getattr(column, "dtype", None) or getattr(column, "type", "")
+    kind = str(dtype).lower()
     if kind.startswith("dictionary"):
         # As an array a null would be the last of the labels.
-        return foreign_column(column.cast(column.type.value_type))
-    if kind.startswith(("int", "uint")) and column.null_count:
+        return foreign_column(column.cast(column.type.value_type), name)
+    if kind.startswith(("int", "uint")) and _null_count(column):
         # As an array integers with nulls would be floats, where large ones merge.
         items = column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
         return pd.Series(items, dtype=object)
+    values = np.asarray(column)
+    if values.ndim != 1:
+        raise TypeError(
+            f"Column {name!r} is of type {dtype}, whose values are neither numbers nor labels. "
+            "Take its fields apart into columns."
+        )
     if kind.startswith("enum"):
-        return pd.Series(pd.Categorical(np.asarray(column), list(column.dtype.categories)))
-    return pd.Series(np.asarray(column))
+        return pd.Series(pd.Categorical(values, list(column.dtype.categories)))
+    zone = getattr(dtype, "time_zone", None) or getattr(dtype, "tz", None)
+    if zone is not None:  # as an array the times are UTC, without a word of it
+        return pd.Series(values).dt.tz_localize("UTC").dt.tz_convert(zone)
+    return pd.Series(values)
+
+
+def _null_count(column: Any) -> int:
+    """Return the number of nulls: an attribute in pyarrow, a method in polars."""
+    count = column.null_count
+    return int(count() if callable(count) else count)
 
 
 def _checked(table: Table, estimator: object) -> Table:
@@ -179,12 +269,45 @@ def _is_number(value: Any) -> bool:
 def _objects_to_float(values: NDArray[Any], name: str, what: str) -> FloatArray:
     """Cast the numbers of an object column, as a ColumnTransformer passes them on."""
     if pd.api.types.infer_dtype(values, skipna=False) in _NUMBERS:
-        return values.astype(np.float64)
-    clean = np.where(pd.isna(values), np.nan, values)
+        return _cast(values, name, what)
+    try:
+        clean = np.where(pd.isna(values), np.nan, values)
+    except ArithmeticError:  # a signaling NaN, which cannot be compared
+        return _cast(values, name, what)
     value = next((v for v in clean if not _is_number(v)), None)
     if value is None:
-        return clean.astype(np.float64)
-    message = f"{what} {name!r} (dtype object) is not numeric: it holds {value!r}. {_advice(what)}"
+        return _cast(clean, name, what)
+    message = (
+        f"{what} {name!r} (dtype object) is not numeric: it holds {shown(value)}. {_advice(what)}"
+    )
     if isinstance(value, str | bytes):
         raise ValueError(message)
     raise TypeError(f"{message} Each argument must be a string or a number to be read as one.")
+
+
+def _cast(values: NDArray[Any], name: str, what: str) -> FloatArray:
+    """Cast objects to float64; name the first that is none, or beyond the range."""
+    try:
+        return values.astype(np.float64)
+    except (ArithmeticError, ValueError, TypeError) as error:
+        row = next(row for row, value in enumerate(values) if not _has_float(value))
+        raise ValueError(
+            f"{what} {name!r} holds {shown(values[row])} at row {row}, which is no number in the "
+            "range of floats. Drop the row or mend the value."
+        ) from error
+
+
+def _has_float(value: Any) -> bool:
+    try:
+        return np.ndim(np.asarray(value, dtype=np.float64)) == 0
+    except (ArithmeticError, ValueError, TypeError):
+        return False
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: no more than a line."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        text = f"an object of type {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

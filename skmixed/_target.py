@@ -7,13 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed import _validation as validation
-from skmixed._table import FloatArray
+from skmixed._table import FloatArray, check_unmasked
 
 IntArray = NDArray[np.intp]
 
 
 def numeric_target(y: Any, n_rows: int, estimator: object) -> FloatArray:
     """Return y as numbers; two text labels as 0 and 1."""
+    check_unmasked(y, "y")
     labels = np.asarray(y)
     if labels.ndim == 1 and pd.api.types.infer_dtype(labels, skipna=True) == "string":
         y = _two_classes(labels)

@@ -1,6 +1,5 @@
 """MixedEffectEncoder: categorical columns as BLUPs of the target."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,20 +9,23 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed import _validation as validation
 from skmixed._categories import Categories, check_lists, given_categories, learn_categories
 from skmixed._cross_fitting import checked_folds, splitter_of
 from skmixed._one_way import OneWay, one_way
-from skmixed._table import FloatArray, Table, open_table
+from skmixed._persistence import PlainState
+from skmixed._saved import check_categories
+from skmixed._table import FloatArray, Table, open_checked
 from skmixed._target import numeric_target
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 
 IntArray = NDArray[np.intp]
 
 
-class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Encode categories by their BLUPs of the target, with cross-fitting.
 
     Each column is encoded on its own, by the model y = μ + bⱼ + ε with
@@ -122,6 +124,8 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     >>> encoder.smooth_.round(2)
     array([42.42,  0.28])
     """
+
+    _parts = ("_categories",)
 
     def __init__(
         self,
@@ -268,8 +272,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                [66.5 ]])
         """
         check_is_fitted(self)
-        table = _open(X, self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        table = open_checked(X, self, reset=False, accept_sparse=False)
         out = np.empty((table.n_rows, table.n_columns))
         for j, categories in enumerate(self._categories):
             codes = categories.codes(table.get(j), table.label(j))
@@ -302,6 +305,9 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.target_tags.required = True
         return tags
 
+    def _check_parts(self, parts: dict[str, Any], n_features: Any) -> None:
+        check_categories(parts["_categories"], n_features)
+
     def _unfitted_copy(self) -> "MixedEffectEncoder":
         """Return an encoder with this one's parameters and output setting alone."""
         copy = type(self).__new__(type(self))
@@ -323,11 +329,10 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> tuple[list[IntArray], FloatArray]:
         """Fit all rows; return each column's codes, and the target as numbers."""
         validation.check_choice("method", self.method, validation.METHODS)
-        table = _open(X, self)
-        validate_data(self, X, y, skip_check_array=True)
+        table = open_checked(X, self, y, reset=True, accept_sparse=False)
         target = numeric_target(y, table.n_rows, self)
         found = list(self._categories_of(table))
-        self._categories = [categories for categories, _ in found]
+        self._categories = tuple(categories for categories, _ in found)
         columns = [codes for _, codes in found]
         self.categories_ = [categories.labels for categories in self._categories]
         self.target_mean_ = float(np.mean(target))
@@ -341,7 +346,7 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if isinstance(self.categories, str):
             validation.check_choice("categories", self.categories, ("auto",))
             for j in range(table.n_columns):
-                yield learn_categories(table.get(j))
+                yield learn_categories(table.get(j), table.label(j))
             return
         check_lists(self.categories, table.n_columns)
         for j, labels in enumerate(self.categories):
@@ -357,22 +362,13 @@ class MixedEffectEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 result = one_way(codes[known], size, target[known], reml=self.method == "reml")
             if result is not None and not result.has_converged:
                 name = self.get_feature_names_out()[j]
-                warnings.warn(
+                warn(
                     f"The search for the variances of column {name!r} did not converge; "
                     "its encoding is that of the last step.",
                     ConvergenceWarning,
-                    stacklevel=4,
                 )
             results.append(result or OneWay(mean, np.full(size, mean), np.inf))
         return results
-
-
-def _open(X: Any, estimator: object) -> Table:
-    """Open X; a list whose columns are of different kinds keeps them."""
-    if isinstance(X, list | tuple):
-        is_text = check_array(X, dtype=None, ensure_all_finite=False).dtype.kind in "US"
-        X = np.array(X, dtype=object) if is_text else X
-    return open_table(X, estimator, accept_sparse=False)
 
 
 def _encoded(codes: IntArray, encodings: FloatArray, mean: float) -> FloatArray:

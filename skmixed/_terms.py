@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from skmixed._covariance import STRUCTURES
+from skmixed._nested import FrozenParameters
+from skmixed._sequences import items_of
 
 ColumnName = str | int
 GroupName = ColumnName | tuple[ColumnName, ...]
 
 
 @dataclass(frozen=True, init=False)
-class RandomEffect:
+class RandomEffect(FrozenParameters):
     """One random-effects term: lme4's ``(1 + slopes | groups)``.
 
     Parameters
@@ -43,6 +45,9 @@ class RandomEffect:
     Two terms on one factor are independent of each other: lme4's ``(1 | g) +
     (0 + x | g)`` is ``[RandomEffect("g"), RandomEffect("g", "x", intercept=False)]``,
     the same model as one term with covariance "diag".
+
+    It never changes; where it is the parameter `groups` of an estimator, `set_params`
+    and searches replace it: ``groups__slopes``, ``groups__covariance``.
 
     Examples
     --------
@@ -95,6 +100,51 @@ class RandomEffect:
         return f"RandomEffect({', '.join(parts)})"
 
 
+@dataclass(frozen=True, init=False)
+class AllExcept:
+    """All columns but some: a value of the parameter `fixed`.
+
+    Parameters
+    ----------
+    columns : str, int or list of these
+        Columns of X that have no fixed effect, by name or position. Grouping columns
+        need not be among them: they have none either.
+
+    Raises
+    ------
+    TypeError
+        If a column is neither a name nor a position.
+    ValueError
+        If a column is named twice.
+
+    See Also
+    --------
+    MixedLinearRegressor : Its parameter `fixed`.
+
+    Examples
+    --------
+    In a search over grouping factors, an identifier that a candidate does not group by
+    is no number of it:
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skmixed import AllExcept, MixedLinearRegressor
+    >>> from skmixed.datasets import load_pastes
+    >>> X, y = load_pastes(return_X_y=True)
+    >>> model = MixedLinearRegressor(fixed=AllExcept(["batch", "cask", "sample"]))
+    >>> search = GridSearchCV(model, {"groups": ["batch", "sample"]}).fit(X, y)
+    >>> search.best_params_
+    {'groups': 'sample'}
+    """
+
+    columns: tuple[ColumnName, ...]
+
+    def __init__(self, columns: ColumnName | Iterable[ColumnName]) -> None:
+        object.__setattr__(self, "columns", as_columns(columns, "columns"))
+
+    def __repr__(self) -> str:
+        return f"AllExcept({list(self.columns)!r})"
+
+
 def check_covariance(covariance: object) -> None:
     if not (isinstance(covariance, str) and covariance in STRUCTURES):
         known = ", ".join(map(repr, STRUCTURES))
@@ -125,12 +175,16 @@ def replace_covariance(term: RandomEffect, covariance: str) -> RandomEffect:
     return RandomEffect(term.groups, term.slopes, intercept=term.intercept, covariance=covariance)
 
 
-def as_columns(columns: Any, parameter: str) -> tuple[ColumnName, ...]:
-    """Coerce one column or several to a tuple of names and positions."""
-    if _is_column(columns):
-        columns = (columns,)
+def as_columns(columns: Any, parameter: str, *, is_kept: bool = False) -> tuple[ColumnName, ...]:
+    """Coerce one column or several to a tuple of names and positions.
+
+    `is_kept`: whether an estimator keeps them as they were given.
+    """
+    items = (columns,)
+    if isinstance(columns, Iterable) and not isinstance(columns, str | bytes | bytearray):
+        items = items_of(columns, parameter, is_kept=is_kept)
     try:
-        out = tuple(_column(c, parameter) for c in columns)
+        out = tuple(_column(c, parameter) for c in items)
     except TypeError as error:
         raise TypeError(
             f"{parameter}={columns!r} must name columns of X, by name or position."
@@ -142,7 +196,7 @@ def as_columns(columns: Any, parameter: str) -> tuple[ColumnName, ...]:
 
 
 def _with_slopes(terms: list[RandomEffect], groups: Any, random_slopes: Any) -> RandomEffect:
-    slopes = as_columns(random_slopes, "random_slopes")
+    slopes = as_columns(random_slopes, "random_slopes", is_kept=True)
     if not terms:
         raise ValueError(
             f"random_slopes={list(slopes)!r} needs a grouping factor. Name it in `groups`."

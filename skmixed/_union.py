@@ -13,7 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._encode import Encoder, Factor, combine
-from skmixed._levels import EXACT_INTEGERS, ColumnLevels, IntArray, kind_of, narrow_span
+from skmixed._levels import (
+    EXACT_INTEGERS,
+    ColumnLevels,
+    IntArray,
+    Large,
+    check_told_apart,
+    kind_of,
+    narrow_span,
+)
 
 Labels = NDArray[Any]
 
@@ -44,6 +52,10 @@ class _Run:
     @cached_property
     def index(self) -> pd.Index:
         return _index(self.labels)
+
+    @cached_property
+    def large(self) -> Large:
+        return Large.of(self.labels)
 
     def find(self, labels: Labels) -> IntArray:
         """Return the position of each label, −1 where it is not there."""
@@ -178,6 +190,8 @@ class FactorUnion:
     def _check_kinds(self, part: Factor) -> None:
         """Refuse numbers where text was, which no label could ever match."""
         for k, (source, levels) in enumerate(zip(part.sources, part.levels, strict=True)):
+            for run in self.columns[k].runs:
+                check_told_apart(levels.large, source.name, run.large)
             kind, before = kind_of(levels.labels), self.kinds[k]
             is_mixed = "objects" in (before, kind) and "dates" not in (before, kind)
             if before not in (None, kind) and not is_mixed:

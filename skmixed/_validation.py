@@ -5,16 +5,17 @@ import os
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._blocks import elimination_order
 from skmixed._covariance import Structure
 from skmixed._crossprod import CrossProducts
 from skmixed._design import Model
-from skmixed._encode import METADATA_NAME, Encoder, Metadata
+from skmixed._encode import Encoder
 from skmixed._identify import Findings
-from skmixed._table import FloatArray, Table, foreign_column, numeric_column
+from skmixed._seeds import check_seed
+from skmixed._sequences import items_of
+from skmixed._table import FloatArray, Table, check_unmasked, numeric_column, shown
 from skmixed._words import words
 from skmixed.exceptions import UndeterminedError
 
@@ -34,13 +35,17 @@ def check_parameters(estimator: Any) -> None:
     check_choice("solver", estimator.solver, SOLVERS)
     check_flag("fit_intercept", estimator.fit_intercept)
     check_number("tol", estimator.tol)
+    if not np.isfinite(estimator.tol):
+        raise ValueError(f"tol={estimator.tol!r} is not finite. Give a small number.")
+    check_verbose(estimator.verbose)
+    check_seed(estimator.random_state)
     check_number("max_iter", estimator.max_iter, integral=True)
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not (isinstance(value, str) and value in choices):
         known = ", ".join(map(repr, choices))
-        raise ValueError(f"{name}={value!r} is not known. Choose one of {known}.")
+        raise ValueError(f"{name}={shown(value)} is not known. Choose one of {known}.")
 
 
 def check_flag(name: str, value: object) -> None:
@@ -50,15 +55,43 @@ def check_flag(name: str, value: object) -> None:
 
 def check_number(name: str, value: Any, *, integral: bool = False) -> None:
     kind: Any = numbers.Integral if integral else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, kind):
         wanted = "an integer" if integral else "a number"
         raise TypeError(f"{name}={value!r} is of type {type(value).__name__}. Give {wanted}.")
     if not value > 0:
         raise ValueError(f"{name}={value!r} is not positive.")
 
 
+def check_jobs(n_jobs: Any) -> None:
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, numbers.Integral):
+        raise TypeError(
+            f"n_jobs={n_jobs!r} is of type {type(n_jobs).__name__}. Give an integer, or None."
+        )
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 runs nothing. Give 1, or -1 for all cores.")
+
+
+def check_verbose(verbose: Any) -> None:
+    if not isinstance(verbose, numbers.Integral | bool | np.bool_):
+        raise TypeError(
+            f"verbose={verbose!r} is of type {type(verbose).__name__}. Give an integer."
+        )
+
+
+def check_draws(n_samples: Any, n_numbers: int, name: str = "n_samples") -> None:
+    """Refuse more draws, of so many numbers each, than the memory holds."""
+    check_number(name, n_samples, integral=True)
+    needed, available = 8 * int(n_samples) * n_numbers, _physical_memory()
+    if needed > available:
+        raise MemoryError(
+            f"{name}={n_samples} draws of {n_numbers} numbers each take {needed / 2**30:.0f} GiB "
+            f"of the machine's {available / 2**30:.0f}. Draw fewer."
+        )
+
+
 def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
     """Return y as a float64 vector."""
+    check_unmasked(y, "y")
     array = check_array(
         y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
     )
@@ -83,7 +116,9 @@ def check_weights(
         return None
     if isinstance(sample_weight, numbers.Real):
         sample_weight = np.full(n_rows, float(sample_weight))
-    weights, name = np.asarray(sample_weight), words().weights
+    name = words().weights
+    check_unmasked(sample_weight, name)
+    weights = np.asarray(sample_weight)
     if weights.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got shape {weights.shape}.")
     weights = numeric_column(weights, name, what="The argument")
@@ -110,82 +145,12 @@ def check_positive_weights(sample_weight: Any, n_rows: int) -> FloatArray:
             f"sample_weight is 0 at row {int(np.argmin(weights))}, and an observation of no "
             "precision has no finite variance. Give positive weights, or of='mean'."
         )
+    if not (is_in_range(weights.min()) and is_in_range(weights.max())):
+        raise ValueError(
+            f"sample_weight is from {weights.min():.1e} to {weights.max():.1e}, beyond the range "
+            "in which variances can be divided by it. Rescale the weights, those of `fit` too."
+        )
     return weights
-
-
-def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
-    """Return the columns of `groups=` by name.
-
-    `is_named`: whether the constructor names grouping columns, so that labels
-    without a name could belong to none of them.
-    """
-    if groups is None:
-        return Metadata({})
-    if isinstance(groups, str):
-        raise ValueError(
-            f"groups={groups!r} is a name, where labels are due. Name grouping columns in the "
-            f"constructor: MixedLinearRegressor(groups={groups!r})."
-        )
-    columns = _metadata_columns(groups)
-    if is_named and not _is_frame(groups):
-        raise ValueError(
-            "The constructor names the grouping columns, so that labels given to `groups` have no "
-            "place. Pass a DataFrame whose columns it names, or leave `groups` out."
-        )
-    for name, column in columns.items():
-        if len(column) != n_rows:
-            if name == METADATA_NAME and not _is_frame(groups):
-                raise ValueError(
-                    f"groups has {len(column)} labels, but X has {n_rows} rows. Give one for each "
-                    "row; names of columns go into the constructor."
-                )
-            raise ValueError(f"groups column {name!r} has {len(column)} rows, but X has {n_rows}.")
-    return Metadata(columns)
-
-
-def _is_frame(groups: Any) -> bool:
-    return hasattr(groups, "columns") or hasattr(groups, "column_names")
-
-
-def _metadata_columns(groups: Any) -> dict[str, Any]:
-    if isinstance(groups, pd.Index | pd.api.extensions.ExtensionArray):
-        groups = pd.Series(
-            groups, name=getattr(groups, "name", None)
-        )  # categories keep their order
-    if isinstance(groups, pd.DataFrame):
-        _check_distinct([str(name) for name in groups.columns])
-        return {str(name): groups.iloc[:, j] for j, name in enumerate(groups.columns)}
-    if _is_frame(groups):
-        names = getattr(groups, "column_names", None) or groups.columns
-        return {name: foreign_column(groups[name]) for name in names}
-    if isinstance(groups, pd.Series):
-        return {METADATA_NAME if groups.name is None else str(groups.name): groups}
-    if hasattr(groups, "null_count"):  # polars, whose unnamed columns are called ""
-        return {getattr(groups, "name", "") or METADATA_NAME: foreign_column(groups)}
-    labels = _labels_array(groups)
-    if labels.ndim != 1:
-        raise ValueError(
-            f"groups has shape {labels.shape}. Pass one label a row, or a DataFrame with a column "
-            "for each grouping factor."
-        )
-    return {METADATA_NAME: labels}
-
-
-def _check_distinct(names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f"{name!r} is the name of {names.count(name)} columns of groups. Rename them."
-            )
-
-
-def _labels_array(groups: Any) -> np.ndarray:
-    """Keep a list of mixed labels mixed, where NumPy would turn all to text."""
-    if isinstance(groups, list | tuple):
-        out = np.empty(len(groups), dtype=object)
-        out[:] = groups
-        return out
-    return np.asarray(groups)
 
 
 def check_unnamed(table: Table, names: tuple[str, ...] | None, n_features: int) -> None:
@@ -309,13 +274,41 @@ def _physical_memory() -> float:
 
 def check_range(encoder: Encoder, stats: CrossProducts) -> None:
     """Refuse columns whose products leave the range of floating-point numbers."""
+    has_weights = stats.unweighted is not None
+    if has_weights and not is_in_range(stats.sum_weights):
+        raise ValueError(
+            f"The sample weights are beyond the range in which they can be multiplied: their sum "
+            f"is {stats.sum_weights:.1e}. Rescale them; a common factor changes sigma_ alone."
+        )
     squares = np.diagonal(stats.of_columns)[1:]
-    for name, square in zip((*encoder.names, words().response_name), squares, strict=True):
-        if not square < LARGEST_SQUARE:
-            raise ValueError(
-                f"The values of {name!r} are so large that products of them overflow (their sum "
-                f"of squares is {square:.1e}). Rescale the column."
-            )
+    # Around 0, and not squared again: the square of a small center is 0.
+    norms = np.sqrt(squares) + np.abs(stats.center[1:]) * np.sqrt(stats.sum_weights)
+    names = (*encoder.names, words().response_name)
+    for name, square, norm in zip(names, squares, norms, strict=True):
+        is_small = 0 < norm < LARGEST_SQUARE**-0.5
+        if square < LARGEST_SQUARE and not is_small:
+            continue
+        size, result = ("small", "vanish") if is_small else ("large", "overflow")
+        together = " and the sample weights" * has_weights
+        advice = "Rescale the column" + " or the weights" * has_weights
+        raise ValueError(
+            f"The values of {name!r}{together} are so {size} that products of them {result} "
+            f"(their sum of squares is {square:.1e}). {advice}."
+        )
+
+
+def is_in_range(number: float) -> bool:
+    return 1 / LARGEST_SQUARE < number < LARGEST_SQUARE
+
+
+def check_squares(column: FloatArray, name: str) -> None:
+    """Refuse values of rows to predict whose squares overflow."""
+    size = np.abs(column).max(initial=0.0)
+    if size >= LARGEST_SQUARE**0.5:
+        raise ValueError(
+            f"The values of {name!r} are so large that products of them overflow (the largest is "
+            f"{size:.1e}). Variances cannot be computed for such rows."
+        )
 
 
 def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
@@ -329,39 +322,14 @@ def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
             f"include={include!r} is of type {type(include).__name__}. Give 'all', 'fixed' or a "
             "list of grouping factors."
         )
-    for name in include:
-        if name not in names:
+    wanted = items_of(include, "include")
+    for name in wanted:
+        if not (isinstance(name, str) and name in names):
             raise ValueError(
-                f"include={list(include)!r} names {name!r}, which is not a grouping factor of the "
+                f"include={list(wanted)!r} names {name!r}, which is not a grouping factor of the "
                 f"model. It has {', '.join(map(repr, names)) or 'none'}."
             )
-    return tuple(names.index(name) for name in dict.fromkeys(include))
-
-
-def open_prediction_metadata(
-    groups: Any, n_rows: int, encoder: Encoder, included: tuple[int, ...]
-) -> Metadata:
-    """Return the metadata columns that the included factors need."""
-    needed = {s.name for k in included for s in encoder.factors[k].sources if s.position is None}
-    if groups is None and needed:
-        raise ValueError(
-            f"The model was fitted with groups beside X ({', '.join(map(repr, sorted(needed)))}), "
-            "and predicts with them: pass groups=, or include='fixed'. scikit-learn does not hand "
-            "them on from cross_val_predict and named scorers; there, put the grouping columns "
-            "into X and name them in the constructor."
-        )
-    # As it was in fit, whatever the parameters are by now.
-    is_named = bool(encoder.factors) and not encoder.uses_metadata
-    metadata = open_metadata(groups, n_rows, is_named=is_named)
-    if len(needed) == 1 == len(metadata.columns):
-        # One unnamed column of labels stands for the only factor.
-        return Metadata(dict.fromkeys(needed, next(iter(metadata.columns.values()))))
-    for name in sorted(needed - set(metadata.columns)):
-        raise ValueError(
-            f"Grouping column {name!r} is not a column of groups, which has "
-            f"{', '.join(map(repr, metadata.columns))}."
-        )
-    return metadata
+    return tuple(names.index(name) for name in dict.fromkeys(wanted))
 
 
 def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
@@ -380,8 +348,9 @@ def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
         )
 
 
-def check_level(level: Any) -> None:
-    """Refuse a confidence level that is not a share."""
+def check_level(level: Any) -> float:
+    """Return a confidence level; refuse one that is not a share."""
     check_number("level", level)
     if not level < 1:
         raise ValueError(f"level={level!r} is not between 0 and 1. For 95 % give 0.95.")
+    return float(level)

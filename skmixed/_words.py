@@ -30,8 +30,6 @@ class Words:
     smaller_covariance: str = "Use covariance='diag' or 'spherical', or fewer random slopes."
     exact: str = "Raise max_iter, or use solver='exact'."
     least_squares: str = "groups=None: no random effects"
-    # Calls between the user's line and that of the plain estimator, for warnings.
-    depth: int = 0
 
 
 COLUMNS = Words()
@@ -53,7 +51,6 @@ FORMULA = Words(
     ),
     exact="Raise max_iter.",
     least_squares="no random-effects term",
-    depth=2,
 )
 
 _WORDS: ContextVar[Words] = ContextVar("skmixed_words", default=COLUMNS)

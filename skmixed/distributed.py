@@ -182,6 +182,16 @@ def _check_columns(ddf: Any, target: str, sample_weight: str | None) -> None:
             f"ddf is of type {type(ddf).__name__}. Give a dask.dataframe.DataFrame; to rows in "
             "memory, use `fit`."
         )
+    if getattr(ddf, "ndim", 2) != 2:
+        raise TypeError(
+            f"ddf is of type {type(ddf).__name__}, a single column. Give a "
+            "dask.dataframe.DataFrame that holds the target too."
+        )
+    if not isinstance(target, str):
+        raise TypeError(
+            f"target={target!r} is of type {type(target).__name__}. Give the name of the column of "
+            "ddf that holds the response."
+        )
     columns = list(ddf.columns)
     for parameter, name in (("target", target), ("sample_weight", sample_weight)):
         if name is not None and name not in columns:

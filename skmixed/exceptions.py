@@ -105,9 +105,11 @@ class RankDeficiencyWarning(UserWarning):
     Fixed-effects column 'hours' depends linearly on the intercept and the columns
     before it; its coefficient is set to 0. Leave it out of `fixed`.
     >>> model.coef_.round(3)
-    array([10.467,  0.   ])
-    >>> MixedLinearRegressor("Subject", fixed=["hours"]).fit(both, y).coef_.round(3)
-    array([0.436])
+    array([10.467,  0.   ,  0.   ])
+    >>> MixedLinearRegressor("Subject", fixed=["hours"]).fit(both, y).fixed_effects_.round(3)
+    (Intercept)    251.405
+    hours            0.436
+    dtype: float64
     """
 
 

@@ -293,7 +293,7 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
             regressor.fit(
                 given.columns("all"),
                 response if offset is None else response - offset,
-                given.weights(sample_weight),
+                sample_weight=given.weights(sample_weight),
             )
         self.regressor_, self._frame = regressor, frame
         self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}

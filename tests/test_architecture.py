@@ -19,7 +19,7 @@ KERNEL_LAYERS = [
     ["_rank"],
     ["_coordinates", "_core", "_estimable"],
     ["_blocks"],
-    ["_factorize"],
+    ["_factorize", "_dense_system"],
     ["_effects", "_inverse", "_moments", "_simulate"],
     ["_project", "_rows", "_row_variance", "_level_covariance", "_krylov"],
     ["_columns", "_stage_sums", "_relative"],
@@ -43,6 +43,7 @@ KERNEL_LAYERS = [
 ]
 LAYERS = [
     *KERNEL_LAYERS,
+    ["_sequences", "_nested", "_weights", "_warn"],
     [
         *("_threads", "_terms", "_levels", "_cross_fitting", "_source", "_sparse"),
         *("_slim", "_seeds", "_formula_syntax", "_formula_code", "_words"),
@@ -53,8 +54,9 @@ LAYERS = [
     ["_model_frame"],
     ["_union", "_serving"],
     ["_state"],
+    ["_saved"],
     ["_persistence"],
-    ["_validation", "_predict", "_results", "_fit_warnings", "_layout"],
+    ["_metadata", "_validation", "_predict", "_results", "_fit_warnings", "_layout"],
     ["_statistics", "_target", "_formula_rows"],
     ["_intake", "_search", "_attributes"],
     ["_chunks", "_fitted"],
@@ -73,8 +75,6 @@ ALLOWED = {
         "_validation",
         "_regressor",
         "_search",
-        "_chunks",
-        "_cold_start",
         "_seeds",
         "_fit_warnings",
         "_fitted",
@@ -93,6 +93,7 @@ ALLOWED = {
         "_persistence",
     },
     "pandas": {
+        "_weights",
         "_sample",
         "_levels",
         "_table",
@@ -104,7 +105,7 @@ ALLOWED = {
         "_formula_source",
         "_formula_rows",
         "_model_frame",
-        "_validation",
+        "_metadata",
         "_results",
         "_fixed_tests",
         "_variance_shares",

@@ -1,7 +1,9 @@
 import sys
 import warnings
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from numpy.testing import assert_allclose, assert_array_equal
@@ -17,6 +19,7 @@ from skmixed._seeds import seed_sequence
 from skmixed._threads import single_threaded_blas
 from skmixed.datasets import load_dyestuff2, load_pastes, load_sleepstudy
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
+from skmixed.inference import confidence_intervals
 from skmixed.inference._bootstrap import _Task, bootstrap
 
 
@@ -244,3 +247,12 @@ class TestBadInput:
     def test_not_fitted(self):
         with pytest.raises(NotFittedError):
             bootstrap(MixedLinearRegressor("batch"), 4)
+
+
+def test_a_backend_that_returns_all_at_the_end():
+    X, y = load_sleepstudy(return_X_y=True)
+    model = MixedLinearRegressor("Subject").fit(X, y)
+    expected = confidence_intervals(model, "bootstrap", n_samples=4, random_state=0)
+    with joblib.parallel_config("multiprocessing"):
+        found = confidence_intervals(model, "bootstrap", n_samples=4, random_state=0, n_jobs=2)
+    pd.testing.assert_frame_equal(found, expected)

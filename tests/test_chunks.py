@@ -231,7 +231,10 @@ def test_weights_in_some_chunks_only():
 LABELS = {
     "integers, then floats": [np.array([1, 2, 3]), np.array([0.5, 1.0, 2.0])],
     "floats, then integers": [np.array([0.5, 1.0, 2.0]), np.array([1, 2, 3])],
-    "large integers": [np.array([2**53, 2**53 + 1, 1]), np.array([0.5, 2.0**53, 1.0])],
+    "large integers": [
+        np.array([2**53, 2**53 + 1, 1]),
+        np.array([0.5, 2**53, 1.0], dtype=object),
+    ],
     "units of dates": [
         np.array(["2020-01-01", "2020-01-02", "2020-01-03"], dtype="M8[s]"),
         np.array(["2020-01-02", "2020-01-05", "2020-01-01"], dtype="M8[ns]"),

@@ -372,3 +372,14 @@ def test_a_pipeline_in_a_pipeline_ends_in_its_regressor():
     assert_allclose(coefficient_table(nested), coefficient_table(model))
     own = X.assign(Days=2 * X["Days"])
     assert_allclose(leverage(nested, X), leverage(model, own), rtol=1e-12)
+
+
+def test_contrasts_of_a_column_with_the_name_of_the_intercept():
+    X, y = load_sleepstudy(return_X_y=True)
+    renamed = X.rename(columns={"Days": "(Intercept)"})
+    model = MixedLinearRegressor("Subject").fit(renamed, y)
+    with pytest.raises(ValueError, match=r"L names '\(Intercept\)', which is a column and the int"):
+        contrast(model, {"(Intercept)": 1})
+    assert contrast(model, [0, 1])["estimate"].iloc[0] == model.fixed_effects_.iloc[1]
+    alone = MixedLinearRegressor("Subject", fit_intercept=False).fit(renamed, y)
+    assert contrast(alone, {"(Intercept)": 1})["estimate"].iloc[0] == alone.fixed_effects_.iloc[0]

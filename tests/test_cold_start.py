@@ -1,6 +1,7 @@
 """update_groups against dense computations over all rows, and what it leaves alone."""
 
 import pickle
+import threading
 
 import numpy as np
 import pandas as pd
@@ -292,3 +293,22 @@ def test_without_random_effects():
 def test_before_fit():
     with pytest.raises(NotFittedError):
         regressor("slopes").update_groups(*table(0, 90))
+
+
+def test_updates_of_several_threads_add_up():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=60), "g": np.arange(60) % 10})
+    y = X["x"] + X["g"] + rng.normal(size=60)
+    model = MixedLinearRegressor("g").fit(X, y)
+    barrier = threading.Barrier(8)
+
+    def update(j):
+        barrier.wait(30)
+        model.update_groups(X[:3].assign(g=100 + j), y[:3])
+
+    threads = [threading.Thread(target=update, args=(j,)) for j in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert set(range(100, 108)) <= set(model.random_effects_["g"].index)

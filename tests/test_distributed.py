@@ -177,3 +177,13 @@ def test_statistics_of_a_cluster_add_to_others(client):
     whole = clone(MODEL).fit(rows.drop(columns=["y", "w"]), rows["y"], rows["w"])
     assert model.criterion_ == pytest.approx(whole.criterion_, rel=SAME)
     assert isinstance(rows, pd.DataFrame)
+
+
+def test_targets_that_are_no_columns():
+    X, y, _ = rows(0)
+    ddf = dd.from_pandas(X.assign(y=y), npartitions=2)
+    model = MixedLinearRegressor("g")
+    with pytest.raises(TypeError, match="target=None is of type NoneType"):
+        fit_dask(model, ddf, target=None)
+    with pytest.raises(TypeError, match="ddf is of type Series, a single column"):
+        fit_dask(model, ddf[ddf.columns[0]], target="y")

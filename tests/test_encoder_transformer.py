@@ -480,3 +480,45 @@ def test_a_search_that_does_not_converge_says_so(data, monkeypatch):
     with pytest.warns(ConvergenceWarning, match="of column 'a' did not converge;") as record:
         MixedEffectEncoder().fit(data[0][["a"]], data[1])
     assert record[0].filename == __file__
+
+
+class TestSaved:
+    def test_with_one_type_to_trust(self, data, fitted):
+        sio = pytest.importorskip("skops.io")
+        X, _ = data
+        saved = sio.dumps(fitted)
+        assert sio.get_untrusted_types(data=saved) == [
+            "skmixed._target_encoding.MixedEffectEncoder"
+        ]
+        loaded = sio.loads(saved, trusted=["skmixed._target_encoding.MixedEffectEncoder"])
+        assert_array_equal(loaded.transform(X), fitted.transform(X))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda parts: parts[:-1],
+            lambda _: None,
+            lambda parts: [{"is": "encoder"}, *parts[1:]],
+            lambda parts: [{**parts[0], "levels": None}, *parts[1:]],
+        ],
+    )
+    def test_damaged(self, fitted, change):
+        state = fitted.__getstate__()
+        state["_fit"] = {**state["_fit"], "categories": change(state["_fit"]["categories"])}
+        with pytest.raises(ValueError, match="The saved model is damaged"):
+            MixedEffectEncoder().__setstate__(state)
+
+
+@pytest.mark.parametrize("cv", [["ab"], [(np.array([0.5]), np.array([1]))]])
+def test_folds_that_are_no_rows(data, cv):
+    with pytest.raises(ValueError, match=r"cv has the fold .*, which is no pair of arrays"):
+        MixedEffectEncoder(cv=cv).fit_transform(*data)
+
+
+def test_parameters_that_a_fit_would_use_up(data):
+    X, y = data
+    with pytest.raises(TypeError, match="cv is of type generator, which the first fit would"):
+        MixedEffectEncoder(cv=KFold(3).split(X)).fit_transform(X, y)
+    for labels, message in (({"a", "b"}, "no list in an order"), (iter("ab"), "would use up")):
+        with pytest.raises(TypeError, match=message):
+            MixedEffectEncoder([labels] * X.shape[1]).fit(X, y)

@@ -61,6 +61,22 @@ def test_the_exemption_is_needed(estimator, check):
         getattr(estimator_checks, check)("MixedLinearRegressor", clone(estimator))
 
 
+def test_missing_groups_are_no_missing_numbers():
+    """The check of NaN and infinity does not apply to a grouping column: see its predictions."""
+    check = estimator_checks.check_estimators_nan_inf
+    check("MixedLinearRegressor", MixedLinearRegressor(groups=-1))  # it damages the first column
+    with pytest.raises(AssertionError, match="doesn't check for NaN and inf"):
+        check("MixedLinearRegressor", MixedLinearRegressor(groups=0))
+    X = np.array([[1.0, 2], [1, 3], [2, 1], [2, 5], [3, 1], [3, 0.5]])
+    y = np.array([1, 2.5, 3, 4, 5, 6.5])
+    model = MixedLinearRegressor(0).fit(X, y)
+    assert model.predict([[np.nan, 2]]) == model.predict([[7, 2]])
+    infinite = np.column_stack([np.where(X[:, 0] == 3, np.inf, X[:, 0]), X[:, 1]])
+    for call in (lambda: model.fit(infinite, y), lambda: model.predict(infinite)):
+        with pytest.raises(ValueError, match="Grouping column 'x0' contains infinity"):
+            call()
+
+
 def test_doubling_a_weight_is_not_repeating_a_row():
     """The reason for the exemption, in numbers of lme4."""
     frame = read_frame("sleepstudy")

@@ -30,7 +30,7 @@ def posterior_is_blup(names):
 
 def ridge_is_blup(names):
     assert names["difference"](names["model"], names["ridge"]) < 1e-10
-    np.testing.assert_allclose(names["slope"], names["model"].coef_, rtol=1e-9)
+    np.testing.assert_allclose(names["slope"], names["model"].fixed_effects_["x"], rtol=1e-9)
 
 
 def updates_are_weighted_means(names):

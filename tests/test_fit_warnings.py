@@ -218,6 +218,24 @@ def test_labels_that_are_no_whole_numbers():
     )
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        (CODES - CODES.mean()) / CODES.std(),
+        (CODES - CODES.min()) / np.ptp(CODES),
+        np.minimum(np.unique(CODES, return_inverse=True)[1], 10) / 10,
+    ],
+)
+def test_scaled_labels(scaled):
+    with pytest.warns(UserWarning, match="are not whole numbers"):
+        fit(X.assign(Subject=scaled))
+
+
+def test_labels_with_a_decimal_that_no_scaler_has_made():
+    for labels in (CODES + 0.1, CODES / 10):
+        assert fit(X.assign(Subject=labels)).random_effects_["Subject"].shape == (18, 1)
+
+
 @pytest.mark.parametrize("labels", [CODES.astype(float), CODES * 1e15, CODES.astype(str)])
 def test_whole_numbers_of_any_size_are_labels(labels):
     assert fit(X.assign(Subject=labels)).random_effects_["Subject"].shape == (18, 1)

@@ -483,3 +483,14 @@ def test_without_formulaic(monkeypatch):
     with pytest.raises(ImportError, match="pip install formulaic"):
         lmer("Reaction ~ Days + (1 | Subject)", FRAME)
     assert skmixed.lmer is lmer
+
+
+@pytest.mark.parametrize("kind", [str, object, "category"])
+def test_text_where_numbers_were_leaves_the_model_as_it_was(kind):
+    model = lmer("Reaction ~ Days + (1 | Subject)", read_frame("sleepstudy"))
+    before = pickle.dumps(model)
+    for days in (["2.5"], ["2.5", "1"]):
+        rows = pd.DataFrame({"Days": days, "Subject": ["308"] * len(days)}).astype({"Days": kind})
+        with pytest.raises(ValueError, match=r"Column 'Days' .* holds labels, but in fit it held"):
+            model.predict(rows)
+    assert pickle.dumps(model) == before

@@ -1,5 +1,6 @@
 import datetime
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from skmixed._levels import SMALL, ColumnLevels, learn_levels
+from skmixed._levels import SMALL, ColumnLevels, learn_levels, shown_index
 from skmixed.exceptions import UnknownLevelsWarning
 
 # Both are one float: 2⁵³ is the first of its odd neighbors to be lost.
@@ -171,7 +172,8 @@ def test_numbers_and_text_in_one_column():
     [
         np.array([ODD, EVEN]),
         objects(ODD, EVEN),
-        objects(ODD, float(EVEN)),
+        objects(ODD, np.int64(EVEN)),
+        objects(ODD, EVEN, "text")[:2],
         pd.Series([ODD, EVEN], dtype="Int64"),
         np.array([ODD, EVEN], dtype=np.uint64),
     ],
@@ -182,12 +184,69 @@ def test_large_integers_stay_apart(column):
     assert_array_equal(codes, [1, 0])
     for same in (np.array([ODD]), objects(ODD), objects(ODD, "text")[:1]):
         assert_array_equal(learned.codes(same, "g"), [1])
-    assert_array_equal(learned.codes(np.array([float(EVEN)]), "g"), [0])
 
 
-def test_large_integers_and_fractions_stay_apart():
-    learned, _ = learn_levels(np.array([0.5, float(EVEN)]))
-    assert_array_equal(learned.codes(np.array([ODD, EVEN]), "g"), [-1, 1])
+@pytest.mark.parametrize(
+    "floats",
+    [
+        np.array([1.0, float(ODD)]),
+        np.array([-float(ODD)]),
+        np.array([2.0**60], dtype=np.float32),
+        objects(1.0, float(ODD)),
+        objects("text", float(ODD)),
+        pd.Series([1.0, float(ODD)], dtype="Float64"),
+        pd.Series(pd.Categorical([1.0, float(ODD)])),
+    ],
+)
+def test_floats_that_stand_for_several_integers(floats):
+    message = r"'g' are floats of 2\*\*53 and more \(such as -?[\d.e+]+\) beside integers"
+    own, _ = learn_levels(floats, "g")
+    for column in (np.array([ODD, EVEN]), objects(ODD, "text")):
+        learned, _ = learn_levels(column, "g")
+        with pytest.raises(ValueError, match=message):
+            learned.codes(floats, "g")
+        with pytest.raises(ValueError, match=message):
+            own.codes(column, "g")
+    both = objects(*floats, ODD)
+    with pytest.raises(ValueError, match=message):
+        learn_levels(both, "g")
+    # Beside integers that a float holds they are others, and among themselves what they are.
+    small, _ = learn_levels(objects(1, 2, "text"), "g")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownLevelsWarning)
+        assert small.codes(floats, "g")[-1] == -1
+    assert_array_equal(np.sort(own.codes(floats, "g")), np.arange(len(floats)))
+
+
+def test_floats_next_to_each_other():
+    ids = 2**60 + np.arange(1_000)
+    with pytest.raises(ValueError, match="as close to each other as floats can be: ids between"):
+        learn_levels(ids.astype(float), "g")
+    learned, _ = learn_levels(2.0**60 + 1e16 * np.arange(10), "g")
+    assert len(learned) == 10
+
+
+@pytest.mark.parametrize("column", [np.array([1.0, -np.inf]), objects("a", np.inf)])
+def test_infinity_is_no_label(column):
+    for take in (learn_levels, learn_levels(np.array([1, 2]))[0].codes):
+        with pytest.raises(ValueError, match="Grouping column 'g' contains infinity"):
+            take(column, "g")
+
+
+@pytest.mark.parametrize("kind", [">i8", ">i4", ">u2", ">f8", ">f4"])
+def test_byte_order_does_not_matter(kind):
+    values = np.array([3, 1, 2, 1])
+    expected, codes = learn_levels(values, "g")
+    for column in (values.astype(kind), pd.Series(values.astype(kind))):
+        learned, found = learn_levels(column, "g")
+        assert_array_equal(learned.labels, expected.labels)
+        assert_array_equal(found, codes)
+        assert_array_equal(expected.codes(column, "g"), codes)
+
+
+def test_labels_that_no_text_type_holds():
+    learned, _ = learn_levels(objects("\ud800", "a"), "g")
+    assert list(shown_index(learned.labels, "g")) == ["a", "\ud800"]
 
 
 @pytest.mark.parametrize(

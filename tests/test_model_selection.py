@@ -117,7 +117,11 @@ def test_groups_held_out_get_the_fixed_effects(sleep, model, cv):
     found = cross_val_predict(model, X, y, groups=groups_for(cv, X), cv=cv)
     for fitted, test, part, _ in folds(model, X, y, cv, groups_for(cv, X)):
         assert_array_equal(found[test], fitted.predict(part, include="fixed"))
-        assert_allclose(found[test], fitted.intercept_ + fitted.coef_[0] * part["Days"], rtol=1e-14)
+        assert_allclose(
+            found[test],
+            fitted.intercept_ + fitted.fixed_effects_["Days"] * part["Days"],
+            rtol=1e-14,
+        )
 
 
 def test_groups_seen_get_their_effects(sleep, model):
@@ -221,7 +225,7 @@ def test_grid_search(sites, grid):
     assert search.best_score_ == results["mean_test_score"].max()
     refitted = clone(search.estimator).set_params(**search.best_params_).fit(X, y)
     assert_array_equal(search.predict(X), refitted.predict(X))
-    assert len(search.best_estimator_.coef_) == 1
+    assert list(search.best_estimator_.fixed_effects_.index) == ["(Intercept)", "dose"]
 
 
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")

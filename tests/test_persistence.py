@@ -89,6 +89,11 @@ class TestGolden:
         expected = json.loads((GOLDEN / version / "expected.json").read_text())["text"]
         assert_allclose(model.predict(CASES["text"][1]), expected["predictions"], rtol=1e-14)
 
+    @pytest.mark.parametrize("version", VERSIONS)
+    def test_coefficients_are_in_the_form_of_this_version(self, version):
+        model = pickle.loads((GOLDEN / version / "text.pickle").read_bytes())
+        assert model.coef_.shape == (model.n_features_in_,)
+
 
 def saved_classes(data):
     """Modules and names of the classes that a pickle names."""
@@ -282,3 +287,87 @@ def test_a_subclass_with_state_of_its_own():
 def test_parameters_that_are_random_effects():
     model = MixedLinearRegressor([RandomEffect(("a", "b"), slopes=["x"], covariance="diag")])
     assert pickle.loads(pickle.dumps(model)).get_params() == model.get_params()
+
+
+# ---- files that were damaged, or made to do damage ---------------------------
+
+rng = np.random.default_rng(0)
+CROSSED = pd.DataFrame({"x": rng.normal(size=60), "g": np.arange(60) % 10, "h": np.arange(60) % 7})
+CROSSED["y"] = CROSSED.x + rng.normal(size=10)[CROSSED.g] + rng.normal(size=7)[CROSSED.h]
+CROSSED["y"] += rng.normal(size=60)
+
+
+def saved():
+    model = MixedLinearRegressor([RandomEffect("g", slopes="x"), "h"])
+    return model.fit(CROSSED[["x", "g", "h"]], CROSSED["y"]).__getstate__()
+
+
+def places(value, path=()):
+    """Yield the path of each array and each list of a state."""
+    if isinstance(value, np.ndarray | list):
+        yield path
+    items = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, item in items.items() if isinstance(items, dict) else ():
+        yield from places(item, (*path, key))
+
+
+def with_changed(state, path, change):
+    state = copy.deepcopy(state)
+    holder = state["_fit"]
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = change(holder[path[-1]])
+    return state
+
+
+def loaded(state):
+    model = MixedLinearRegressor.__new__(MixedLinearRegressor)
+    model.__setstate__(state)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_damaged_parts_are_refused():
+    state = saved()
+    paths = list(places(state["_fit"]))
+    assert len(paths) > 40
+    # The labels of a level may be any, and what the data left open is a list of any length.
+    free = ("labels", "findings", "spanned", "undetermined", "theta", "sources")
+    for path in paths:
+        if not set(path) & set(free):
+            with pytest.raises(ValueError, match="The saved model is damaged"):
+                loaded(with_changed(state, path, lambda value: value[:-1] if len(value) else [1]))
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        (("stats", "pairs", 0, "matrix", "indices"), lambda v: v + np.int32(2**30)),
+        (("stats", "pairs", 0, "matrix", "indices"), lambda v: v - np.int32(2**30)),
+        (("stats", "pairs", 0, "matrix", "indptr"), lambda v: v[::-1].copy()),
+        (("stats", "pairs", 0, "matrix", "data"), lambda v: v.astype(object)),
+        (("stats", "pairs", 0, "matrix", "shape"), lambda v: [v[0], v[1] + 1]),
+        (("stats", "pairs", 0, "first"), lambda _: 7),
+        (("stats", "total"), lambda v: v.astype(np.float32).astype(object)),
+        (("stats", "factors", 0, "counts"), lambda v: v.astype(float)),
+        (("encoder", "numeric"), lambda _: [10**9]),
+        (("encoder", "numeric"), lambda _: [-1]),
+        (("encoder", "fixed"), lambda _: [0, 0]),
+        (("encoder", "terms", 0, "factor"), lambda _: 2),
+        (("encoder", "terms", 0, "columns"), lambda _: [0, 9]),
+        (("encoder", "terms", 0, "structure"), lambda _: {"is": "structure", "name": "other"}),
+        (("encoder", "factors", 0), lambda _: None),
+        (("encoder", "factors", 0, "levels", 0, "labels"), lambda v: v[:, None]),
+        (("encoder", "factors", 0, "cells"), lambda _: np.array([10**6])),
+        (("estimate", "solution", "terms", 0, "effects"), lambda v: v.tolist()),
+        (("estimate", "solution"), lambda _: {"is": "encoder"}),
+        (("estimate", "status"), lambda _: {"is": "status", "name": "other"}),
+        (("estimate",), lambda _: {"is": "nothing"}),
+        (("estimate",), lambda _: None),
+        (("stats",), lambda _: [1, 2]),
+    ],
+)
+def test_crafted_parts_are_refused(path, change):
+    with pytest.raises(ValueError, match="The saved model is damaged"):
+        loaded(with_changed(saved(), path, change))

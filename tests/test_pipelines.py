@@ -164,7 +164,7 @@ def test_numeric_column_with_a_trend_and_groups():
     both = MixedLinearRegressor("dose", fixed=["dose"]).fit(X, y)
     copied = X.assign(batch=X["dose"].astype(str))
     separate = MixedLinearRegressor("batch").fit(copied, y)
-    assert_allclose(both.coef_, separate.coef_, rtol=SAME)
+    assert_allclose(both.fixed_effects_, separate.fixed_effects_, rtol=SAME)
     assert both.criterion_ == pytest.approx(separate.criterion_, rel=SAME)
     assert_allclose(both.predict(X), separate.predict(copied), rtol=SAME)
 

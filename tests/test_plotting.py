@@ -544,3 +544,22 @@ def test_nothing_fails_half_way(model, sleepstudy):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         plotting.ResidualsDisplay.from_estimator(model, sleepstudy[0], sleepstudy[1][:-1])
     assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize("ax", ["x", 1.5])
+def test_axes_that_are_none(ax):
+    X, y = load_sleepstudy(return_X_y=True)
+    model = MixedLinearRegressor("Subject").fit(X, y)
+    with pytest.raises(TypeError, match=f"ax={ax!r} is of type"):
+        plotting.RandomEffectsDisplay.from_estimator(model, ax=ax)
+
+
+def test_levels_without_an_order():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, 60)
+    labels = np.empty(60, dtype=object)
+    labels[:] = [[1, "a", int, b"1"][k] for k in codes]
+    X = pd.DataFrame({"x": rng.normal(size=60), "g": pd.Series(labels, dtype=object)})
+    y = X["x"] + 3 * codes + rng.normal(size=60)
+    model = MixedLinearRegressor("g").fit(X, y)
+    assert len(plotting.FittedLinesDisplay.from_estimator(model, X, y).axes_) == 4

@@ -11,10 +11,15 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_fits import read_frame
 from sklearn.base import clone
+from sklearn.compose import make_column_selector
+from sklearn.feature_selection import RFE, SelectFromModel
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed import AllExcept, MixedLinearRegressor, RandomEffect
+from skmixed._encode import Metadata
+from skmixed._table import open_table
 from skmixed.exceptions import FitStatus, SingularFitWarning
 
 FRAME = read_frame("sleepstudy")
@@ -71,7 +76,7 @@ def test_every_public_attribute_is_listed(slopes):
 
 def test_types_and_shapes(slopes):
     assert type(slopes.coef_) is np.ndarray
-    assert slopes.coef_.shape == (1,)
+    assert slopes.coef_.shape == (2,)
     assert slopes.theta_.shape == (3,)
     for name in ("intercept_", "sigma_", "criterion_", "log_likelihood_", "aic_", "bic_"):
         assert isinstance(getattr(slopes, name), float), name
@@ -95,19 +100,21 @@ def test_coefficients_are_in_the_order_of_the_columns():
     table = pd.DataFrame({"z": Z, "Subject": SUBJECT, "Days": X["Days"]})
     model = fit(table, fixed=["Days", "z"])
     assert list(model.fixed_effects_.index) == ["(Intercept)", "z", "Days"]
-    assert_array_equal(model.fixed_effects_, [model.intercept_, *model.coef_])
+    z, days = model.fixed_effects_[["z", "Days"]]
+    assert_array_equal(model.coef_, [z, 0.0, days])  # as scikit-learn pairs them with X
 
 
 def test_no_intercept():
     model = fit(fit_intercept=False)
     assert model.intercept_ == 0.0
     assert list(model.fixed_effects_.index) == ["Days"]
-    assert model.coef_.shape == (1,)
+    assert_array_equal(model.coef_, [model.fixed_effects_["Days"], 0.0])
 
 
 def test_no_fixed_effects():
     model = fit(fixed=[], fit_intercept=False)
-    assert model.fixed_effects_.shape == model.coef_.shape == (0,)
+    assert model.fixed_effects_.shape == (0,)
+    assert_array_equal(model.coef_, [0.0, 0.0])
     assert_array_equal(model.predict(X, include="fixed"), 0.0)
     # Without fixed effects REML is ML, and a group's effect its shrunken mean.
     assert model.criterion_ == fit(fixed=[], fit_intercept=False, method="ml").criterion_
@@ -118,7 +125,7 @@ def test_no_fixed_effects():
 
 def test_only_the_grouping_column():
     model = fit(X[["Subject"]])
-    assert model.coef_.shape == (0,)
+    assert_array_equal(model.coef_, [0.0])
     # Balanced data: the fixed effect is the mean.
     assert model.intercept_ == pytest.approx(Y.mean(), rel=ROUNDING)
     assert model.n_features_in_ == 1
@@ -518,9 +525,28 @@ def test_mixed_labels_in_a_list_stay_mixed():
     assert {type(label) for label in model.random_effects_["groups"].index} == {int, str}
 
 
-def test_groups_are_not_needed_by_least_squares():
-    model = MixedLinearRegressor().fit(DAYS, Y)
-    assert_array_equal(model.predict(DAYS, groups=SUBJECT), model.predict(DAYS))
+def test_groups_that_the_model_has_no_place_for():
+    least_squares = MixedLinearRegressor().fit(DAYS, Y)
+    with pytest.raises(ValueError, match="'Subject', but the model has no grouping factor"):
+        least_squares.predict(DAYS, groups=SUBJECT)
+    named = MixedLinearRegressor("Subject").fit(X, Y)
+    table = SUBJECT.to_frame("class")
+    with pytest.raises(ValueError, match="'class', but the model takes its grouping columns from"):
+        named.predict(X, groups=table)
+    with pytest.raises(ValueError, match="'class', but the constructor names grouping columns of"):
+        MixedLinearRegressor("Subject").fit(X, Y, groups=table)
+
+
+def test_named_labels_are_matched_by_name():
+    model = MixedLinearRegressor().fit(DAYS, Y, groups=SUBJECT)
+    expected = model.predict(DAYS, groups=SUBJECT)
+    for other in (SUBJECT.rename("class"), SUBJECT.to_frame("class")):
+        with pytest.raises(ValueError, match="'Subject' is not a column of groups, which has 'cla"):
+            model.predict(DAYS, groups=other)
+    for unnamed in (SUBJECT.rename(None), SUBJECT.to_numpy(), list(SUBJECT)):
+        assert_array_equal(model.predict(DAYS, groups=unnamed), expected)
+    unnamed = MixedLinearRegressor().fit(DAYS, Y, groups=SUBJECT.to_numpy())
+    assert_array_equal(unnamed.predict(DAYS, groups=SUBJECT), expected)
 
 
 @pytest.mark.parametrize("groups", ["Subject", None])
@@ -543,7 +569,7 @@ def test_fitting_again_forgets():
     again = model.set_params(random_slopes=None, groups=1).fit(X.to_numpy(dtype=object), Y)
     assert again is model
     assert not hasattr(model, "feature_names_in_")
-    assert model.coef_.shape == (1,)
+    assert model.coef_.shape == (2,)
     assert model.criterion_ == fit().criterion_
 
 
@@ -685,3 +711,138 @@ def test_large_nested_factors_have_no_dense_core():
     # Standard errors of these standard deviations are about 0.01.
     assert_allclose(found[["school", "district"]], [0.7, 0.5], atol=0.04)
     assert model.n_factorizations_ <= 10
+
+
+# ---- columns with a fixed effect -------------------------------------------
+
+IDS = X.assign(z=Z, clinic=np.arange(len(X)) % 7, ward=np.arange(len(X)) % 5)
+
+
+@pytest.mark.parametrize("fixed", [AllExcept(["clinic", "ward"]), AllExcept([-1, 3])])
+@pytest.mark.parametrize(
+    "groups", ["Subject", "clinic", ["Subject", "ward"], [("Subject", "ward")]]
+)
+def test_all_columns_except(fixed, groups):
+    table = IDS.astype({"Subject": int})
+    names = [] if "Subject" in str(groups) else ["Subject"]
+    model = MixedLinearRegressor(groups, fixed=fixed)._plan(open_table(table), Metadata({}))
+    assert set(model.fixed_names) == {"(Intercept)", "Days", "z", *names}
+
+
+def test_exceptions_are_columns():
+    with pytest.raises(ValueError, match="Excluded column 'clinics' is not a column of X"):
+        fit(IDS, fixed=AllExcept("clinics"))
+    with pytest.raises(TypeError, match=r"columns=1\.5 must name columns of X"):
+        AllExcept(1.5)
+    assert repr(AllExcept("a")) == "AllExcept(['a'])"
+    assert clone(MixedLinearRegressor(fixed=AllExcept("a"))).fixed == AllExcept("a")
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_a_search_over_groups_uses_no_identifier_as_a_number():
+    grid = {"groups": ["Subject", "clinic", ["Subject", "ward"]]}
+    model = MixedLinearRegressor(fixed=AllExcept(["Subject", "clinic", "ward"]))
+    search = GridSearchCV(model, grid, cv=3, error_score="raise").fit(IDS, Y)
+    assert list(search.best_estimator_.fixed_effects_.index) == ["(Intercept)", "Days", "z"]
+
+
+# Clinics and wards are made up.
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+@pytest.mark.parametrize(
+    "selector",
+    [
+        make_column_selector(dtype_include="number"),
+        make_column_selector(pattern="Days|z|clinic"),
+        lambda table: [name for name in table if name != "ward"],
+    ],
+)
+def test_selected_columns(selector):
+    model = fit(IDS.drop(columns="ward"), groups=["Subject", "clinic"], fixed=selector)
+    assert list(model.fixed_effects_.index) == ["(Intercept)", "Days", "z"]
+    chunks = [(IDS[k::2].drop(columns="ward"), Y[k::2]) for k in range(2)]
+    stats = sum(model.statistics(*chunk) for chunk in chunks)
+    for other in (clone(model).fit_chunks(chunks), clone(model).fit_statistics(stats)):
+        assert list(other.fixed_effects_.index) == ["(Intercept)", "Days", "z"]
+        assert_allclose(other.coef_, model.coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("selector", "kind", "message"),
+    [
+        (lambda _: 1.5, TypeError, "fixed=1.5 must name columns of X"),
+        (lambda _: ["nil"], ValueError, "Fixed-effects column 'nil' is not a column of X"),
+    ],
+)
+def test_selectors_of_no_columns(selector, kind, message):
+    with pytest.raises(kind, match=message):
+        fit(fixed=selector)
+
+
+def test_selectors_of_features_pair_columns_with_coefficients():
+    rng = np.random.default_rng(0)
+    g, features = rng.integers(0, 20, 400), rng.normal(size=(400, 4))
+    y = features @ [0.0, 5.0, 3.0, 0.0] + 2 * rng.normal(size=20)[g] + rng.normal(size=400)
+    table = np.column_stack([features[:, :2], g, features[:, 2:]])
+    selected = SelectFromModel(MixedLinearRegressor(2), threshold=1.0).fit(table, y)
+    assert_array_equal(selected.get_support(), [False, True, False, True, False])
+    # RFE leaves the column out whose coefficient is 0: the labels come beside X.
+    found = RFE(MixedLinearRegressor(), n_features_to_select=2).fit(features, y, groups=g)
+    assert_array_equal(found.support_, [False, True, True, False])
+
+
+# ---- labels where weights are due ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        SUBJECT,
+        SUBJECT.astype("category"),
+        SUBJECT.to_numpy(dtype=object),
+        SUBJECT.astype(int),
+        SUBJECT.astype(float).to_numpy(),
+        list(SUBJECT.astype(int)),
+        SUBJECT.to_frame(),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "statistics", "score"])
+def test_labels_in_the_place_of_weights(method, labels):
+    model = MixedLinearRegressor().fit(DAYS, Y)
+    with pytest.raises(TypeError, match=f"third argument of {method} by position is sample_weight"):
+        getattr(model, method)(DAYS, Y, labels)
+
+
+def test_weights_by_position():
+    expected = MixedLinearRegressor().fit(DAYS, Y, sample_weight=np.arange(1, len(Y) + 1))
+    for weights in (np.arange(1, len(Y) + 1) / 2, 2.0, np.ones(len(Y))):
+        MixedLinearRegressor().fit(DAYS, Y, weights)
+    named = MixedLinearRegressor("Subject").fit(X, Y, np.arange(1, len(Y) + 1))
+    assert named.sigma_ > 0
+    halved = MixedLinearRegressor().fit(DAYS, Y, np.arange(1, len(Y) + 1) / 2)
+    assert_allclose(halved.coef_, expected.coef_, rtol=1e-12)
+
+
+# ---- lists are taken once ---------------------------------------------------
+
+
+@pytest.mark.parametrize("parameter", ["random_slopes", "fixed"])
+def test_parameters_that_a_fit_would_use_up_or_that_have_no_order(parameter):
+    with pytest.raises(TypeError, match=f"{parameter} is of type list_iterator, which the"):
+        fit(**{parameter: iter(["Days"])})
+    for unordered in ({"Days"}, frozenset({"Days"}), {"Days": 1}):
+        with pytest.raises(TypeError, match=rf"{parameter}=.*, which is no list in an order"):
+            fit(**{parameter: unordered})
+    for columns in (
+        np.array(["Days"]),
+        pd.Index(["Days"]),
+        ("Days",),
+        dict.fromkeys(["Days"]).keys(),
+    ):
+        assert list(fit(**{parameter: columns}).fixed_effects_.index) == ["(Intercept)", "Days"]
+
+
+def test_included_factors_are_taken_once(slopes):
+    expected = slopes.predict(X, include=["Subject"])
+    assert_array_equal(slopes.predict(X, include=iter(["Subject"])), expected)
+    with pytest.raises(TypeError, match=r"include=\{'Subject'\} is of type set"):
+        slopes.predict(X, include={"Subject"})

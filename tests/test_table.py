@@ -2,6 +2,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 
+from skmixed import MixedEffectEncoder, MixedLinearRegressor
 from skmixed._levels import learn_levels
 from skmixed._table import numeric_column, open_table
 
@@ -240,3 +242,140 @@ def test_nulls_of_a_dictionary_of_pyarrow(labels):
 def test_an_enum_of_polars_keeps_its_order():
     X = pl.DataFrame({"g": pl.Series(["b", "a"], dtype=pl.Enum(["b", "a", "unused"]))})
     assert list(learn_levels(open_table(X).get(0))[0].labels) == ["b", "a"]
+
+
+# ---- lists, masks and frames of other libraries -----------------------------
+
+LARGE = 2**53 + 1
+
+
+@pytest.mark.parametrize("rows", [[["b", LARGE], [1.0, 2]], [[1.0, LARGE], ["b", 2]]])
+def test_values_of_lists_do_not_depend_on_each_other(rows):
+    for X in (rows, tuple(map(tuple, rows))):
+        table = open_table(X)
+        assert [type(v) for v in values(table.get(0))] == [type(row[0]) for row in rows]
+        assert values(table.get(1)) == [LARGE, 2]
+
+
+def test_rows_of_floats_and_large_integers():
+    X = [[i / 2 + 0.1, 2**53 + i // 3] for i in range(12)]
+    assert len(learn_levels(open_table(X).get(1))[0]) == 4
+
+
+MASK = np.array([False, True, False, True])
+MASKED = np.ma.array([1.0, -9999.0, 2.0, 3.0], mask=MASK)
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [MASKED[:, None], np.ma.array(np.ones((4, 2)), mask=np.c_[MASK, MASK]), [*MASKED[:, None]]],
+)
+def test_masked_values_of_x(masked):
+    with pytest.raises(ValueError, match=r"X has \d masked values \(first at row 1\)\. Drop those"):
+        open_table(masked)
+    assert open_table(np.ma.array(np.ones((4, 2)))).n_rows == 4
+
+
+def test_masked_values_beside_x():
+    X = np.arange(4.0)[:, None]
+    model = MixedLinearRegressor()
+    for arguments in ({"y": MASKED}, {"y": X[:, 0], "sample_weight": MASKED}, {"groups": MASKED}):
+        (name, _), *_ = [item for item in arguments.items() if item[1] is MASKED]
+        with pytest.raises(ValueError, match=f"{name} has 2 masked values"):
+            model.fit(X, **{"y": X[:, 0], **arguments})
+    model.fit(X, X[:, 0] + [0, 1, 0, 0])
+    for arguments in ({"y": MASKED}, {"y": X[:, 0], "sample_weight": MASKED}):
+        with pytest.raises(ValueError, match="has 2 masked values"):
+            model.score(X, **arguments)
+    for X_own, y in ((MASKED[:, None], X[:, 0]), (X, MASKED)):
+        with pytest.raises(ValueError, match="has 2 masked values"):
+            MixedEffectEncoder().fit(X_own, y)
+    with pytest.raises(ValueError, match="has 2 masked values"):
+        MixedEffectEncoder([MASKED]).fit(X, X[:, 0])
+
+
+def batch(frame):
+    return pa.RecordBatch.from_pandas(frame, preserve_index=False)
+
+
+@pytest.mark.parametrize("make", [batch, pa.Table.from_pandas, pl.from_pandas, pd.DataFrame])
+def test_columns_are_those_of_the_fit_by_name(make):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"x": rng.normal(size=60), "z": rng.normal(size=60), "g": np.arange(60) % 6}
+    )
+    y = frame["x"] + frame["g"] + rng.normal(size=60)
+    model = MixedLinearRegressor("g").fit(make(frame), y)
+    assert list(model.feature_names_in_) == ["x", "z", "g"]
+    other = make(frame[["z", "x", "g"]])
+    calls = (model.predict, model.predict_interval, model.sample_y)
+    for call in (*calls, lambda X: model.update_groups(X, y), lambda X: model.score(X, y)):
+        with pytest.raises(ValueError, match="The feature names should match those that were"):
+            call(other)
+    np.testing.assert_array_equal(model.predict(make(frame)), model.predict(frame))
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, batch])
+@pytest.mark.parametrize("name", ["x", "g"])
+def test_names_of_several_columns(make, name):
+    frame = pd.DataFrame({"x": np.arange(9.0), "g": list("abc") * 3})
+    twice = pd.concat([frame, frame[[name]]], axis=1)
+    if make is batch:
+        columns = [pa.array(frame[n]) for n in twice]
+        twice = pa.RecordBatch.from_arrays(columns, list(twice))
+    y = np.arange(9.0) % 4
+    for fit in (
+        MixedLinearRegressor("g").fit,
+        MixedLinearRegressor("g").statistics,
+        lambda X, y: MixedLinearRegressor("g").fit_chunks([(X, y)]),
+        MixedEffectEncoder().fit,
+    ):
+        with pytest.raises(ValueError, match=f"'{name}' is the name of 2 columns of X"):
+            fit(twice, y)
+
+
+def test_times_keep_their_zone():
+    times = pd.Series(pd.Timestamp("2020-01-01", tz="Asia/Tokyo") + pd.to_timedelta([0, 1], "D"))
+    frame = pd.DataFrame({"t": times})
+    for X in (pl.from_pandas(frame), pa.Table.from_pandas(frame)):
+        assert list(open_table(X).get(0)) == list(times)
+
+
+def test_columns_of_records():
+    with pytest.raises(TypeError, match=r"Column 'g' is of type Struct.*Take its fields apart"):
+        open_table(pl.DataFrame({"g": [{"a": 1}, {"a": 2}]})).get(0)
+
+
+def test_integers_of_polars_are_no_python_objects():
+    assert open_table(pl.DataFrame({"n": [3, 1]})).get(0).dtype == np.int64
+    assert values(open_table(pl.DataFrame({"n": [LARGE, None]})).get(0)) == [LARGE, None]
+
+
+class Relation:
+    """A table of another library, such as a query."""
+
+    columns = ("x", "g")
+
+
+def test_frames_that_are_not_in_memory():
+    with pytest.raises(TypeError, match=r"X is a polars.*LazyFrame, .* Call \.collect\(\) first"):
+        open_table(pl.from_pandas(FRAME).lazy())
+    with pytest.raises(TypeError, match=r"Call \.compute\(\) .* or fit by skmixed.distributed"):
+        open_table(dd.from_pandas(FRAME, npartitions=1))
+    with pytest.raises(TypeError, match=r"Relation, whose columns .* frame of pandas, polars"):
+        open_table(Relation())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 10**5000, Fraction(10**400), Decimal("sNaN"), np.array([1.0, 2.0])],
+    ids=["integer", "long", "fraction", "signaling", "array"],
+)
+@pytest.mark.parametrize("others", [1.0, 1, Decimal(1)])
+def test_objects_beyond_the_range_of_floats(value, others):
+    column = np.empty(5, dtype=object)
+    column[:] = others
+    column[3] = value
+    with pytest.raises(ValueError, match=r"Column 'x' holds .* at row 3, which is no number") as e:
+        numeric_column(column, "x")
+    assert len(str(e.value)) < 200

@@ -1,5 +1,9 @@
 import contextlib
+import faulthandler
 import io
+import linecache
+import os
+import sys
 import threading
 
 import numpy as np
@@ -7,7 +11,7 @@ import pytest
 import scipy.linalg  # noqa: F401  (loads SciPy's BLAS before the pools are counted)
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, _threads
 from skmixed._threads import single_threaded_blas
 
 # Threads of the pools outside the limit, on a machine with one core too.
@@ -149,3 +153,77 @@ def test_the_last_one_out_restores_though_the_first_one_in_still_lives():
     may_end.set()
     thread.join(WAIT)
     assert after == before
+
+
+def interrupt_at(steps):
+    """Return a trace that raises KeyboardInterrupt at a line of the module, as SIGINT may.
+
+    Not at the end of a lock, which the interpreter lets no signal come before.
+    """
+    left = iter(range(steps))
+
+    def trace(frame, event, _arg):
+        if frame.f_code.co_filename != _threads.__file__ or event != "line":
+            return trace
+        line = linecache.getline(_threads.__file__, frame.f_lineno)
+        if "with self.lock" not in line and next(left, None) is None:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    return trace
+
+
+@pytest.mark.usefixtures("several_threads")
+def test_an_interrupt_anywhere_leaves_the_threads_as_they_were():
+    for steps in range(1_000):
+        sys.settrace(interrupt_at(steps))
+        try:
+            with single_threaded_blas():
+                inside = blas_threads()
+            is_interrupted = False
+        except KeyboardInterrupt:
+            is_interrupted = True
+        sys.settrace(None)
+        with single_threaded_blas():
+            assert blas_threads() == {1}
+        assert blas_threads() == {OUTSIDE}
+        if not is_interrupted:
+            assert inside == {1}
+            break
+    assert 10 < steps < 999  # all lines
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("is_locked", [False, True])
+def test_a_child_forked_while_another_thread_fits(is_locked):
+    before, in_child = blas_threads(), []
+
+    def fork():
+        lock = _threads._limit.lock if is_locked else contextlib.nullcontext()
+        with lock:
+            child = os.fork()
+        if child == 0:
+            outside = blas_threads()
+            faulthandler.dump_traceback_later(WAIT, exit=True)
+            with single_threaded_blas():
+                inside = blas_threads()
+            os._exit(0 if (outside, inside, blas_threads()) == (before, {1}, before) else 1)
+        in_child.append(os.waitpid(child, 0)[1])
+
+    overlap(fork)
+    assert in_child == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.usefixtures("several_threads")
+def test_a_child_forked_inside():
+    with single_threaded_blas():
+        child = os.fork()
+        inside = blas_threads()
+    if child == 0:
+        os._exit(0 if (inside, blas_threads()) == ({1}, {OUTSIDE}) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (inside, blas_threads()) == ({1}, {OUTSIDE})

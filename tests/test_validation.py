@@ -15,6 +15,7 @@ from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._covariance import STRUCTURES
 from skmixed._validation import check_covariance
 from skmixed.exceptions import UndeterminedError
+from skmixed.inference import confidence_intervals
 
 FRAME = read_frame("sleepstudy")
 X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
@@ -475,6 +476,114 @@ def test_a_list_of_labels_to_the_constructor(kind):
     message = r"a list as long as X, of 180\. .* give labels to fit\(X, y, groups=labels\)"
     with pytest.raises(ValueError, match=message):
         MixedLinearRegressor(labels).fit(X[["Days"]], Y)
+
+
+@pytest.mark.parametrize("scale", [1e-80, 1e-165, 1e-300, 5e-324])
+@pytest.mark.parametrize("name", ["Days", "y"])
+def test_values_whose_squares_vanish(scale, name):
+    table = X.assign(Days=(X["Days"] + 1) * (scale if name == "Days" else 1.0))
+    y = Y * (scale if name == "y" else 1.0)
+    for slopes in (None, "Days"):
+        with pytest.raises(ValueError, match=f"The values of '{name}' are so small that products"):
+            MixedLinearRegressor("Subject", random_slopes=slopes).fit(table, y)
+
+
+def test_values_of_0_are_no_small_ones():
+    model = MixedLinearRegressor("Subject", fixed="Days").fit(X.assign(zero=0.0, five=5.0), Y)
+    assert model.criterion_ == MixedLinearRegressor("Subject").fit(X, Y).criterion_
+
+
+@pytest.mark.parametrize("weight", [1e152, 1e-160, 2.0**-1060, 5e-324])
+def test_weights_beyond_the_range(weight):
+    with pytest.raises(ValueError, match="sample weights are beyond the range"):
+        MixedLinearRegressor("Subject").fit(X, Y, sample_weight=weight * ONES)
+
+
+def test_weights_and_values_that_are_large_together():
+    message = "The values of 'Days' and the sample weights are so large that products of them"
+    with pytest.raises(ValueError, match=message):
+        MixedLinearRegressor("Subject").fit(
+            X.assign(Days=1e30 * X["Days"]), Y, sample_weight=1e100 * ONES
+        )
+
+
+def test_rows_to_predict_beyond_the_range():
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    for weight in (1e-310, 1e200):
+        with pytest.raises(ValueError, match="beyond the range in which variances can be divided"):
+            model.predict_interval(X[:1], sample_weight=[weight])
+    far = X[:1].assign(Days=1e160)
+    for call in (model.predict_interval, lambda rows: model.predict(rows, return_std=True)):
+        with pytest.raises(ValueError, match="The values of 'Days' are so large that products of"):
+            call(far)
+    assert np.isfinite(model.predict(far)).all()
+
+
+AMBIGUOUS = [np.array(["ml", "reml"]), pd.NA, pd.Series(["mean"]), pd.Index(["normal"]), None, 1]
+
+
+@pytest.mark.parametrize("value", AMBIGUOUS, ids=repr)
+def test_choices_are_text(value):
+    for name in ("method", "solver", "handle_unknown"):
+        with pytest.raises(ValueError, match=f"{name}=.* is not known"):
+            MixedLinearRegressor("Subject", **{name: value}).fit(X, Y)
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    for name in ("of", "ddf"):
+        with pytest.raises(ValueError, match=f"{name}=.* is not known"):
+            model.predict_interval(X, **{name: value})
+    if value is not None:
+        with pytest.raises(ValueError, match=r"ddf=.* is not known"):
+            model.summary(ddf=value)
+    with pytest.raises(ValueError, match="which is not a grouping factor of the model"):
+        model.predict(X, include=[value])
+    with pytest.raises(ValueError, match="return_std=True needs include='all'"):
+        model.predict(X, include=[value], return_std=True)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "message"),
+    [
+        ({"tol": np.inf}, ValueError, "tol=inf is not finite"),
+        ({"verbose": ""}, TypeError, "verbose='' is of type str"),
+        ({"random_state": "abc"}, TypeError, "random_state='abc' is no seed"),
+        ({"max_iter": np.timedelta64(3, "D")}, TypeError, "max_iter=.* is of type timedelta64"),
+        ({"random_slopes": b"\0"}, TypeError, "random_slopes=.* must name columns of X"),
+        ({"groups": [("Subject", 1)]}, ValueError, "has the column 'Subject' more than once"),
+    ],
+)
+def test_parameters_of_a_wrong_kind(parameters, kind, message):
+    with pytest.raises(kind, match=message):
+        MixedLinearRegressor(**{"groups": "Subject", **parameters}).fit(X, Y)
+
+
+def test_levels_of_confidence_of_any_type_of_number():
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    expected = model.predict_interval(X, level=0.5)
+    assert_array_equal(model.predict_interval(X, level=np.longdouble(0.5)), expected)
+
+
+@pytest.mark.parametrize("n_samples", [10**12, 2**70])
+def test_more_draws_than_the_memory_holds(n_samples):
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    message = f"n_samples={n_samples} draws of .* numbers each take"
+    with pytest.raises(MemoryError, match=message):
+        model.sample_y(X, n_samples)
+    with pytest.raises(MemoryError, match=message):
+        confidence_intervals(model, "bootstrap", n_samples=n_samples)
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "kind"), [("ml", TypeError), (True, TypeError), (0, ValueError)]
+)
+def test_numbers_of_jobs(n_jobs, kind):
+    model = MixedLinearRegressor("Subject").fit(X, Y)
+    with pytest.raises(kind, match=f"n_jobs={n_jobs!r}"):
+        confidence_intervals(model, "bootstrap", n_samples=4, n_jobs=n_jobs)
+
+
+def test_a_chunk_without_dimensions():
+    with pytest.raises(ValueError, match=r"In chunk 0 .* Expected 2D array, got scalar array"):
+        MixedLinearRegressor("Subject").fit_chunks([(np.array(1.0), Y)])
 
 
 def test_covariances_beyond_the_rows_or_the_memory():

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import Bunch, check_random_state
 
+from skmixed._sequences import items_of
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -218,7 +220,7 @@ def _check_groups(n_groups: int | Sequence[int]) -> dict[str, int]:
         return {"group": int(n_groups)}
     if not np.iterable(n_groups):
         raise TypeError(f"n_groups={n_groups!r} must be an int or a sequence of ints.")
-    levels = {f"group{k}": n_levels for k, n_levels in enumerate(n_groups)}
+    levels = {f"group{k}": n_levels for k, n_levels in enumerate(items_of(n_groups, "n_groups"))}
     if not levels:
         raise ValueError(f"n_groups={n_groups!r} has no factor. Give at least one number.")
     for k, n_levels in enumerate(levels.values()):

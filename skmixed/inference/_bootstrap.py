@@ -1,6 +1,5 @@
 """The parametric bootstrap: refits to responses drawn from the fitted model."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from skmixed._simulate import Simulator
 from skmixed._solution import solve
 from skmixed._start import moment_start
 from skmixed._threads import single_threaded_blas
-from skmixed._validation import check_number
+from skmixed._validation import check_draws, check_jobs
+from skmixed._warn import warn
 from skmixed.exceptions import FitStatus
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +30,8 @@ FloatArray = NDArray[np.float64]
 # Tasks for the workers at most, and updates of the progress bar. The products
 # are handed over once a task, so that a task is many samples.
 MAX_TASKS = 100
+# Numbers in whose memory a seed of NumPy fits.
+SEED = 64
 
 
 @dataclass(frozen=True)
@@ -133,10 +135,12 @@ def bootstrap(
     sklearn.exceptions.ConvergenceWarning
         If some refits did not converge.
     """
-    check_number("n_samples", n_samples, integral=True)
-    seeds = seed_sequence(random_state).spawn(n_samples)
+    if n_jobs is not None:
+        check_jobs(n_jobs)
     regressor, parts = regressor_of(model), fitted(model)
-    run = Parallel(n_jobs=n_jobs, return_as="generator")
+    check_draws(n_samples, SEED + len(parts.encoder.fixed) + len(parts.solution.theta))
+    seeds = seed_sequence(random_state).spawn(n_samples)
+    run = _runner(n_jobs)
     refits: list[_Refit] = []
     with _progress(n_samples, verbose=verbose) as advance:
         with single_threaded_blas():
@@ -149,6 +153,14 @@ def bootstrap(
             advance(len(batch))
     _warn_unless_converged(refits, regressor.max_iter)
     return _stacked(refits)
+
+
+def _runner(n_jobs: int | None) -> Parallel:
+    """Return what runs the batches, one result after the other where joblib's backend can."""
+    try:
+        return Parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:  # "multiprocessing" returns all at the end
+        return Parallel(n_jobs=n_jobs)
 
 
 def _refit_batch(task: _Task, seeds: list[np.random.SeedSequence]) -> list[_Refit]:
@@ -170,11 +182,10 @@ def _stacked(refits: list[_Refit]) -> Resamples:
 def _warn_unless_converged(refits: list[_Refit], max_iter: int) -> None:
     n = sum(not refit.converged for refit in refits)
     if n:
-        warnings.warn(
+        warn(
             f"{n} of {len(refits)} refits of the bootstrap stopped at max_iter={max_iter} before "
             "they converged. Increase max_iter in the estimator and fit it again.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 

@@ -74,7 +74,7 @@ def coefficient_table(
     (Intercept)   251.405      6.825  17.0  36.838
     Days           10.467      1.546  17.0   6.771
     """
-    validation.check_level(level)
+    level = validation.check_level(level)
     tests = open_tests(model, ddf)
     return tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
 

@@ -1,6 +1,5 @@
 """Fitted models whose likelihoods may be compared: same rows, same kind."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from skmixed._fitted import Fitted, fitted, regressor_of
 from skmixed._rank import raw_total
 from skmixed._solution import Solution
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 from skmixed.exceptions import FitStatus, RefitWarning
 
 FloatArray = NDArray[np.float64]
@@ -65,18 +65,15 @@ def open_models(models: Mapping[str, Any]) -> list[Contender]:
     return contenders
 
 
-def comparable(contenders: Sequence[Contender], *, stacklevel: int) -> list[Contender]:
-    """Return the models by one method, refitted by ML where REML compares nothing.
-
-    `stacklevel` is that of the user's line as the caller would count it.
-    """
+def comparable(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return the models by one method, refitted by ML where REML compares nothing."""
     by_reml = [c for c in contenders if c.method == "reml"]
     has_one_x = all(have_same_fixed(contenders[0], c) for c in contenders[1:])
     if not by_reml or (len(by_reml) == len(contenders) and has_one_x):
         return list(contenders)
     result = [_by_maximum_likelihood(c) if c in by_reml else c for c in contenders]
     for message, category in _refit_messages(by_reml, result):
-        warnings.warn(message, category, stacklevel=stacklevel + 1)
+        warn(message, category)
     return result
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
+from skmixed._sequences import items_of
 from skmixed._validation import check_flag
 from skmixed.inference._comparable import (
     Contender,
@@ -152,7 +153,7 @@ def likelihood_ratio_test(
     null, alternative = _in_order(open_models({"model0": model0, "model1": model1}))
     if check_nested:
         _check_nested(null, alternative)
-    null, alternative = comparable([null, alternative], stacklevel=2)
+    null, alternative = comparable([null, alternative])
     return _table(null, alternative, _reference(null, alternative, boundary=boundary))
 
 
@@ -230,7 +231,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     slope                 6  1763.94  1783.10       0.00
     intercept             4  1802.08  1814.85      38.14
     """
-    contenders = comparable(open_models(_named(models, names)), stacklevel=2)
+    contenders = comparable(open_models(_named(models, names)))
     solutions = [c.solution for c in contenders]
     criterion = np.array([s.criterion for s in solutions])
     n_parameters = np.array([s.n_parameters for s in solutions])
@@ -255,7 +256,8 @@ def _named(models: tuple[Any, ...], names: Sequence[str] | None) -> Mapping[str,
             raise ValueError(f"names={names!r} has no use beside a mapping of names to models.")
         named = dict(models[0])
     else:
-        given = [f"model{k}" for k in range(1, len(models) + 1)] if names is None else list(names)
+        default = [f"model{k}" for k in range(1, len(models) + 1)]
+        given = default if names is None else items_of(names, "names")
         if len(given) != len(models):
             raise ValueError(f"names={names!r} has {len(given)} names for {len(models)} models.")
         named = dict(zip(given, models, strict=True))

@@ -1,6 +1,5 @@
 """Tests of linear combinations of the fixed effects."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from skmixed import _validation as validation
 from skmixed._fixed_tests import Tests, open_tests
+from skmixed._warn import warn
 from skmixed.exceptions import NotEstimableWarning
 
 FloatArray = NDArray[np.float64]
@@ -92,7 +92,7 @@ def contrast(
        estimate   lower   upper
     0    303.74  283.53  323.96
     """
-    validation.check_level(level)
+    level = validation.check_level(level)
     tests = open_tests(model, ddf)
     rows, index = _combinations(L, tests)
     if joint is None:
@@ -114,14 +114,13 @@ def _warn_not_estimable(tests: Tests, undetermined: NDArray[np.bool_], index: li
     rows = [index[k] for k in np.flatnonzero(undetermined.any(axis=1))]
     dropped = np.array(tests.dependence.dropped)[undetermined.any(axis=0)]
     names = ", ".join(repr(tests.names[k]) for k in dropped)
-    warnings.warn(
+    warn(
         f"The data do not determine {'row' if len(rows) == 1 else 'rows'} "
         f"{', '.join(map(repr, rows))} of L, which are combinations of no rows of X. They depend "
         f"on which columns were dropped in fit as linearly dependent, here {names}; their tests "
         "are NaN. Give L the weights of means or of differences of means, or fit without those "
         "columns.",
         NotEstimableWarning,
-        stacklevel=3,
     )
 
 
@@ -170,6 +169,8 @@ def _by_name(row: Mapping[str, float], tests: Tests) -> FloatArray:
                 f"L names {name!r}, which is not a fixed effect. The model has "
                 f"{', '.join(map(repr, tests.names))}."
             )
+        if tests.names.count(name) > 1:  # a column of X has the name of the intercept
+            raise ValueError(f"L names {name!r}, which is a column and the intercept. Rename it.")
         try:
             out[tests.names.index(name)] = float(weight)
         except (TypeError, ValueError) as error:

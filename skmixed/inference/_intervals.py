@@ -1,6 +1,5 @@
 """Confidence intervals of all parameters."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,9 @@ from skmixed._profile import (
     SigmaTarget,
 )
 from skmixed._results import covariance_of
+from skmixed._sequences import items_of
 from skmixed._threads import single_threaded_blas
+from skmixed._warn import warn
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import Resamples, bootstrap
 
@@ -137,7 +138,7 @@ def confidence_intervals(
     2     sigma  residual                  25.59  22.90  28.86
     """
     validation.check_choice("method", method, METHODS)
-    validation.check_level(level)
+    level = validation.check_level(level)
     validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
@@ -177,19 +178,18 @@ def _warn_unless_found(rows: "list[Parameter]", table: pd.DataFrame) -> None:
         if missing and not row.is_dropped
     ]
     if names:
-        warnings.warn(
+        warn(
             f"A limit is NaN where the profile could not be followed to it: {'; '.join(names)}. "
             "The likelihood has several maxima there; simplify the random effects, or use "
             "method='bootstrap'.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 
 def wanted_components(components: str | Sequence[str] | None) -> tuple[str, ...]:
     if components is None:
         return COMPONENTS
-    wanted = (components,) if isinstance(components, str) else tuple(components)
+    wanted = (components,) if isinstance(components, str) else items_of(components, "components")
     for name in wanted:
         validation.check_choice("components", name, COMPONENTS)
     return wanted

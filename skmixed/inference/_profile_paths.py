@@ -108,7 +108,7 @@ def profile(
     3     sigma  residual       27.22  1.03
     4     sigma  residual       28.86  1.96
     """
-    validation.check_level(level)
+    level = validation.check_level(level)
     validation.check_number("n_points", n_points, integral=True)
     wanted = wanted_components(components)
     view = fitted(model)

@@ -80,7 +80,7 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     0  Subject   308  (Intercept)     2.259     12.071 -21.400  25.917
     1  Subject   308         Days     9.199      2.305   4.682  13.716
     """
-    check_level(level)
+    level = check_level(level)
     opened = served(model)
     with single_threaded_blas():
         covariances = level_covariances(opened.factorization)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed._fitted import fitted
+from skmixed._validation import check_flag
 from skmixed._variance_shares import icc_of, r2_of, shares, variances
 
 
@@ -66,6 +67,7 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     Subject    0.5893
     Name: icc, dtype: float64
     """
+    check_flag("adjusted", adjusted)
     parts = fitted(model)
     if not parts.encoder.factors:
         raise ValueError(

@@ -56,6 +56,11 @@ def panels(
                 "or none."
             )
         return given
+    if ax is not None and not hasattr(ax, "get_figure"):
+        raise TypeError(
+            f"ax={ax!r} is of type {type(ax).__name__}. Give axes of matplotlib, a list of them, "
+            "or none."
+        )
     if ax is not None and n == 1:
         return _array([ax])
     n_columns = n_columns or n

@@ -1,10 +1,10 @@
 """Which factor and which of its coefficients a display shows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from skmixed._encode import Encoder
 from skmixed._results import factor_names
+from skmixed._sequences import items_of
 
 
 def choose_group(encoder: Encoder, group: str | None) -> int:
@@ -49,11 +49,11 @@ def choose_names(encoder: Encoder, k: int, name: str | Sequence[str] | None) -> 
     known = coefficients(encoder, k)
     if name is None:
         return known
-    wanted: list[Any] = [name] if isinstance(name, str) else list(name)
+    wanted = (name,) if isinstance(name, str) else items_of(name, "name")
     if not wanted:
         raise ValueError(f"name={name!r} names no coefficient. Use None for all.")
     for one in wanted:
-        if one not in known:
+        if not (isinstance(one, str) and one in known):
             raise ValueError(
                 f"name={one!r} is not a coefficient of {encoder.factors[k].name!r}. It has "
                 f"{', '.join(map(repr, known))}."

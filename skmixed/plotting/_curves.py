@@ -12,9 +12,9 @@ from skmixed._encode import Encoder
 from skmixed._fitted import before_model, formula_of, regressor_of
 from skmixed._given_rows import open_rows
 from skmixed._levels import IntArray
+from skmixed._metadata import open_metadata
 from skmixed._table import numeric_column, open_table
 from skmixed._terms import ColumnName
-from skmixed._validation import open_metadata
 
 FloatArray = NDArray[np.float64]
 

@@ -11,6 +11,7 @@ from skmixed._encode import Encoder
 from skmixed._fitted import fitted
 from skmixed._given_rows import open_rows
 from skmixed._levels import IntArray
+from skmixed._sequences import items_of
 from skmixed._table import open_table
 from skmixed._terms import ColumnName
 from skmixed._validation import check_number
@@ -228,7 +229,10 @@ class FittedLinesDisplay:
         size = (max(4.8, 0.8 + 1.3 * n_columns), max(3.6, 0.9 + 1.4 * n_rows))
         self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
         self.figure_ = self.axes_[0].figure
-        data, lines = self.data.groupby("level"), self.lines.groupby("level")
+        data, lines = (
+            self.data.groupby("level", sort=False),
+            self.lines.groupby("level", sort=False),
+        )
         limits = _limits(self.data["y"], self.lines[["fitted", "population"]])
         titles = labels_of(levels, TITLE_LENGTH)
         for j, (panel, level) in enumerate(zip(self.axes_, levels, strict=True)):
@@ -293,12 +297,13 @@ def _some_levels(codes: IntArray, expected: Any, most: int) -> IntArray:
 def _named_levels(encoder: Encoder, k: int, codes: IntArray, levels: Sequence[Any]) -> IntArray:
     known = {level: code for code, level in enumerate(encoder.factors[k].index.to_flat_index())}
     occurring = set(np.unique(codes).tolist())
-    for level in levels:
+    wanted = items_of(levels, "levels")
+    for level in wanted:
         if known.get(level) not in occurring:
             raise ValueError(
-                f"levels={list(levels)!r} names {level!r}, which is not a level of "
+                f"levels={list(wanted)!r} names {level!r}, which is not a level of "
                 f"{encoder.factors[k].name!r} with rows in X."
             )
-    if not len(levels):
+    if not wanted:
         raise ValueError("levels=[] names no level. Use None for all.")
-    return np.array([known[level] for level in dict.fromkeys(levels)], dtype=np.intp)
+    return np.array([known[level] for level in dict.fromkeys(wanted)], dtype=np.intp)

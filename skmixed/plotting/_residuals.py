@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from skmixed import diagnostics
 from skmixed._fitted import fitted
 from skmixed._given_rows import open_rows
+from skmixed._sequences import items_of
 from skmixed._validation import check_choice
 from skmixed.plotting._axes import (
     BLUE,
@@ -267,7 +268,7 @@ class ResidualsDisplay:
 def _choose_panels(wanted: str | Sequence[str] | None, *, has_groups: bool) -> tuple[str, ...]:
     if wanted is None:
         return PANELS if has_groups else PANELS[:2]
-    chosen = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    chosen = (wanted,) if isinstance(wanted, str) else items_of(wanted, "panels")
     if not chosen:
         raise ValueError(f"panels={wanted!r} names no panel. Use None for all.")
     for name in chosen:
