@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._crossprod import CONSTANT_SHARE, CrossProducts
+from skmixed._crossprod import CONSTANT_SHARE, CrossProducts, total_around
 from skmixed._design import Model
-from skmixed._rank import raw_squares, total_around
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -65,7 +64,7 @@ class Dependence:
         weights *= safe[d] / safe[k][:, None]
         own = center[columns]
         own[columns == 0] = 1.0  # the ones, around which nothing is left
-        rms = np.sqrt(raw_squares(stats)[columns] / stats.sum_weights)
+        rms = np.sqrt(stats.raw_squares[columns] / stats.sum_weights)
         terms = rms[d] + rms[k] @ np.abs(weights)
         sd = norms / np.sqrt(stats.sum_weights)
         floor = ROUNDING * sd[d] + 10.0 * np.sqrt(CONSTANT_SHARE) * terms

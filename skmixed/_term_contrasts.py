@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag, qr
 
-from skmixed._crossprod import CrossProducts, sum_of_rows
+from skmixed._crossprod import CrossProducts, sum_of_rows, total_around
 from skmixed._design import Model
 from skmixed._estimable import Dependence
-from skmixed._rank import total_around
 from skmixed._term_coding import INTERCEPT, ModelTerm
 
 FloatArray = NDArray[np.float64]
