@@ -26,6 +26,7 @@ from skmixed._coordinates import TermBlock
 from skmixed._covariance import is_unrestricted
 from skmixed._factorize import Factorization, Lam, congruent, factorize, solve_lower
 from skmixed._inverse import random_inverse
+from skmixed._project import Whitened
 from skmixed._row_variance import DesignRows, as_sparse
 from skmixed._span import Span
 
@@ -68,7 +69,13 @@ class Units:
         """Factorize blocks, of the same terms, in these units."""
         done = factorize(_in_units(blocks, self), self.lam)
         spans = {f.entries.start: Span.of(f.lam(self.lam)) for f in done.blocks.factors}
-        done = replace(done, spans=spans)
+        stages = tuple(
+            Whitened.of(stage, own, spans[factor.entries.start])
+            for stage, own, factor in zip(
+                done.blocks.stages, done.stages, done.blocks.factors, strict=False
+            )
+        )
+        done = replace(done, spans=spans, stages=stages)
         of_core = [spans[f.entries.start] for f in done.blocks.core_factors]
         # Where Λ lacks rank, and for ML.
         if of_core and not (blocks.reml and all(s.null is None for s in of_core)):
