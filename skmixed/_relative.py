@@ -184,14 +184,15 @@ def _stage(
     k: int,
 ) -> Stage:
     stage, base = blocks.stages[k], unit[k]
-    n, r, _, b = stage.products.shape
-    s = base.shape[1]
-    left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, -1, b)
-    random = np.einsum("karb,rs->kasb", left[:, :, stage.random], base, optimize=True)
-    of_fixed = left[:, :, stage.fixed]
-    of_fixed[:, :, :-1] = np.einsum("kaxb,xz->kazb", of_fixed[:, :, :-1], fixed, optimize=True)
-    products = np.concatenate([random, of_fixed], axis=2)
-    places = np.arange(products.shape[2])
+    n, r, m, b = stage.products.shape
+    s, p = base.shape[1], len(fixed)
+    change = np.zeros((m, s + p + 1))  # a column of Z may be one of X, too
+    change[stage.random, :s] = base
+    change[stage.fixed[:-1], s:-1] = fixed
+    change[stage.fixed[-1], -1] = 1.0
+    left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, m, b)
+    products = np.matmul(change.T, left)
+    places = np.arange(s + p + 1)
     cells, values = _cells(blocks, factors, unit, k)
     rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
     return Stage(products, places[:s], places[s:], cells, values, rows)

@@ -65,6 +65,13 @@ class StageSums:
         fixed = self._products(stage.fixed[:-1]).transpose(0, 2, 1)
         return Rows(stage, done.values, fixed).times(self.t)
 
+    @cached_property
+    def _at_fixed(self) -> FloatArray:
+        """Sums over levels of the products of C's rows at X, (r, p, r, p)."""
+        r, q, p = self.c.fixed.shape
+        flat = self.c.fixed.transpose(0, 2, 1).reshape(r * p, q)
+        return np.asarray((flat @ flat.T).reshape(r, p, r, p))
+
     def _products(self, columns: NDArray[np.intp]) -> FloatArray:
         """Return the stage's products with some columns, (r, columns, q)."""
         q = self.factorization.blocks.factors[self.k].n_levels
@@ -89,8 +96,11 @@ class StageSums:
 
     def _left_by(self, direction: FloatArray) -> Remainder:
         """Return the tangent of an own direction."""
+        blocks = self.factorization.blocks
+        if not blocks.factors[-1].outer.stop:  # nothing but X remains
+            return Remainder((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
         scaled = self.c.times(-0.5 * direction)
-        return symmetric_product(self.factorization.blocks, self.k, scaled, self.c)
+        return symmetric_product(blocks, self.k, scaled, self.c)
 
 
 def _residual(t: FloatArray, own: FloatArray, span: Span | None) -> FloatArray:
