@@ -86,8 +86,10 @@ class Units:
         """Return rows of [Z X] in these units, from rows in the coordinates of the blocks."""
         factors = []
         for factor, own in zip(blocks.factors, rows.factors, strict=True):
-            base = factor.lam(self.bases)
-            factors.append(sp.csr_array(own @ sp.kron(sp.eye_array(factor.n_levels), base)))
+            base, q = factor.lam(self.bases), factor.n_levels
+            parts = np.broadcast_to(base, (q, *base.shape)), np.arange(q), np.arange(q + 1)
+            shape = (q * base.shape[0], q * base.shape[1])
+            factors.append(own @ sp.bsr_array(parts, shape=shape).tocsr())
         return DesignRows(tuple(factors), as_sparse(rows.fixed) @ self.fixed)
 
 
