@@ -220,4 +220,4 @@ def _of_factor(matrix: FloatArray, factor: FactorTerms) -> FloatArray:
 
 def _contracted(sums: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
     """Σ over levels of tr(E Q F Q), from Σ Q_ab Q_cd."""
-    return np.einsum("ebc,fda,abcd->ef", first, second, sums, optimize=True)
+    return np.asarray(np.einsum("fda,ead->ef", second, np.einsum("ebc,abcd->ead", first, sums)))

@@ -158,6 +158,9 @@ class Inverse:
         self, stage: Stage, values: FloatArray, fixed: FloatArray, n_chain: int
     ) -> tuple[FloatArray, FloatArray]:
         """[Z_c X] times G for the rows of a stage: at its cells, and at X."""
+        if not len(stage.rows):
+            # In the order of the rows in memory, in which their products are summed.
+            return values, np.matmul(self.fixed, fixed.transpose(0, 2, 1)).transpose(0, 2, 1)
         columns = stage.cells.indices
         in_core = columns >= n_chain
         at_cells = np.einsum("rnx,nx->rn", fixed[:, stage.rows], self.to_fixed[columns])

@@ -1,7 +1,7 @@
 """The columns of an eliminated factor, projected: its part of gradient and information."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.sparse as sp
@@ -86,12 +86,11 @@ def project_stage(
     root = np.zeros((p, p))
     if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
         root = solve_lower(factorization.chol_x, np.eye(p))
-    span = factorization.spans.get(blocks.factors[k].entries.start)
-    cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain, span)
+    cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
-    for i, part in enumerate(whitened(stage, done, span)):
+    for i, part in enumerate(whitened(stage, done)):
         zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
             rho = rho - cells.residual[i]
@@ -116,18 +115,42 @@ def project_stage(
     )
 
 
-def whitened(stage: Stage, done: Elimination, span: Span | None = None) -> Iterator[FloatArray]:
-    """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b).
+@dataclass(frozen=True)
+class Whitened(Elimination):
+    """An elimination in units of Λ, with what all of inference is read from.
 
-    With the span of Λ without a difference there.
+    Attributes
+    ----------
+    slabs : tuple of (r, m, b) arrays
+        Z'V_1⁻¹[Z X y], without a difference in the span of Λ (`_span`).
+    cells : (r, n_cells) array
+        Z'V_1⁻¹Z_c in the order of the cells.
     """
-    for products, half, chol in zip(done.products, done.half, done.chol, strict=True):
+
+    slabs: tuple[FloatArray, ...]
+    cells: FloatArray
+
+    @staticmethod
+    def of(stage: Stage, done: Elimination, span: Span) -> "Whitened":
+        parts = {f.name: getattr(done, f.name) for f in fields(done)}
         if done.is_zero:  # Λ = 0: nothing to take
-            yield products
-        elif span is None:
-            yield _less(products, half, half[:, stage.random])
-        else:
-            yield in_span(span, products, half, half[:, stage.random], chol)
+            return Whitened(**parts, slabs=tuple(done.products), cells=done.values)
+        own = done.half[:, :, : len(stage.random)]  # the factor's columns come first there
+        levels = zip(done.products, done.half, own, done.chol, strict=True)
+        slabs = tuple(in_span(span, *level) for level in levels)
+        at_cells = _at_cells(own, stage), _at_cells(done.chol, stage)
+        cells = in_span(span, done.values, done.cell_half, *at_cells)
+        return Whitened(**parts, slabs=slabs, cells=cells)
+
+
+def whitened(stage: Stage, done: Elimination) -> Iterable[FloatArray]:
+    """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""
+    if isinstance(done, Whitened):
+        return done.slabs
+    if done.is_zero:  # Λ = 0: nothing to take
+        return done.products
+    parts = zip(done.products, done.half, strict=True)
+    return (_less(products, half, half[:, stage.random]) for products, half in parts)
 
 
 def _less(products: FloatArray, half: FloatArray, own: FloatArray) -> FloatArray:
@@ -171,12 +194,11 @@ class _Cells:
         inverse: Inverse,
         outer_effects: FloatArray,
         n_chain: int,
-        span: Span | None,
     ) -> "_Cells":
         k, r, _, b = stage.products.shape
         if not len(stage.rows):
             return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
-        matrices = tuple(stage.with_values(v) for v in whitened_cells(stage, done, span))
+        matrices = tuple(stage.with_values(v) for v in whitened_cells(stage, done))
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
         trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
         if inverse.chain is not None:
@@ -210,14 +232,14 @@ def _product(small: FloatArray, rows: FloatArray) -> FloatArray:
     return rows
 
 
-def whitened_cells(stage: Stage, done: Elimination, span: Span | None = None) -> FloatArray:
+def whitened_cells(stage: Stage, done: Elimination) -> FloatArray:
     """Return Z'V_1⁻¹Z_c in the order of the cells, (r, n_cells)."""
+    if isinstance(done, Whitened):
+        return done.cells
     if done.is_zero:
         return done.values.copy()
     own = _at_cells(done.half[:, :, stage.random], stage)
-    if span is None:
-        return _less(done.values, done.cell_half, own)
-    return in_span(span, done.values, done.cell_half, own, _at_cells(done.chol, stage))
+    return _less(done.values, done.cell_half, own)
 
 
 def _at_cells(slabs: FloatArray, stage: Stage) -> FloatArray:

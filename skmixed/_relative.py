@@ -26,6 +26,7 @@ from skmixed._coordinates import TermBlock
 from skmixed._covariance import is_unrestricted
 from skmixed._factorize import Factorization, Lam, congruent, factorize, solve_lower
 from skmixed._inverse import random_inverse
+from skmixed._project import Whitened
 from skmixed._row_variance import DesignRows, as_sparse
 from skmixed._span import Span
 
@@ -68,7 +69,13 @@ class Units:
         """Factorize blocks, of the same terms, in these units."""
         done = factorize(_in_units(blocks, self), self.lam)
         spans = {f.entries.start: Span.of(f.lam(self.lam)) for f in done.blocks.factors}
-        done = replace(done, spans=spans)
+        stages = tuple(
+            Whitened.of(stage, own, spans[factor.entries.start])
+            for stage, own, factor in zip(
+                done.blocks.stages, done.stages, done.blocks.factors, strict=False
+            )
+        )
+        done = replace(done, spans=spans, stages=stages)
         of_core = [spans[f.entries.start] for f in done.blocks.core_factors]
         # Where Λ lacks rank, and for ML.
         if of_core and not (blocks.reml and all(s.null is None for s in of_core)):
@@ -79,8 +86,10 @@ class Units:
         """Return rows of [Z X] in these units, from rows in the coordinates of the blocks."""
         factors = []
         for factor, own in zip(blocks.factors, rows.factors, strict=True):
-            base = factor.lam(self.bases)
-            factors.append(sp.csr_array(own @ sp.kron(sp.eye_array(factor.n_levels), base)))
+            base, q = factor.lam(self.bases), factor.n_levels
+            parts = np.broadcast_to(base, (q, *base.shape)), np.arange(q), np.arange(q + 1)
+            shape = (q * base.shape[0], q * base.shape[1])
+            factors.append(own @ sp.bsr_array(parts, shape=shape).tocsr())
         return DesignRows(tuple(factors), as_sparse(rows.fixed) @ self.fixed)
 
 
@@ -177,14 +186,15 @@ def _stage(
     k: int,
 ) -> Stage:
     stage, base = blocks.stages[k], unit[k]
-    n, r, _, b = stage.products.shape
-    s = base.shape[1]
-    left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, -1, b)
-    random = np.einsum("karb,rs->kasb", left[:, :, stage.random], base, optimize=True)
-    of_fixed = left[:, :, stage.fixed]
-    of_fixed[:, :, :-1] = np.einsum("kaxb,xz->kazb", of_fixed[:, :, :-1], fixed, optimize=True)
-    products = np.concatenate([random, of_fixed], axis=2)
-    places = np.arange(products.shape[2])
+    n, r, m, b = stage.products.shape
+    s, p = base.shape[1], len(fixed)
+    change = np.zeros((m, s + p + 1))  # a column of Z may be one of X, too
+    change[stage.random, :s] = base
+    change[stage.fixed[:-1], s:-1] = fixed
+    change[stage.fixed[-1], -1] = 1.0
+    left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, m, b)
+    products = np.matmul(change.T, left)
+    places = np.arange(s + p + 1)
     cells, values = _cells(blocks, factors, unit, k)
     rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
     return Stage(products, places[:s], places[s:], cells, values, rows)

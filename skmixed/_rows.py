@@ -53,6 +53,8 @@ class Rows:
     def dot(self, other: "Rows") -> FloatArray:
         """Σ over columns of the products of two sets of rows, per level, (r, s, q)."""
         out = np.einsum("aqx,bqx->abq", self.fixed, other.fixed)
+        if not len(self.stage.rows):
+            return out
         for row, left in zip(out, self.cells, strict=True):
             for own, right in zip(row, other.cells, strict=True):
                 own += np.bincount(self.stage.rows, left * right, minlength=len(own))

@@ -10,6 +10,7 @@ D_cc − (D_c − ½DJ)'J − J'(D_c − ½DJ). It meets the stage in D and Y = 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,31 +27,55 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class StageSums:
-    """A stage's matrices of the module's docstring: small ones (r, r, q), and rows."""
+    """A stage's matrices of the module's docstring: small ones (r, r, q), and rows.
+
+    Those that only other stages' directions or rows need are made when asked for.
+    """
 
     factorization: Factorization
     k: int
-    t: FloatArray
-    b: FloatArray
     a: FloatArray
-    j: Rows
     c: Rows
 
     @staticmethod
     def of(factorization: Factorization, k: int) -> "StageSums":
-        blocks = factorization.blocks
-        stage, done, place = blocks.stages[k], factorization.stages[k], blocks.factors[k]
-        q = place.n_levels
-        products = levels_last(done.products, q)
-        span = factorization.spans.get(place.entries.start)
-        left = levels_last(np.stack(list(whitened(stage, done, span))), q)
-        root = whitening_root(done, place.lam(factorization.lam))[:, :, :q]
-        t = np.einsum("saq,sbq->abq", root, root)
-        fixed = stage.fixed[:-1]
-        c = Rows(stage, whitened_cells(stage, done, span), left[:, fixed].transpose(0, 2, 1))
-        rows = Rows(stage, done.values, products[:, fixed].transpose(0, 2, 1))
-        b = _residual(t, products[:, stage.random], span)
-        return StageSums(factorization, k, t, b, left[:, stage.random], rows.times(t), c)
+        stage, done = factorization.blocks.stages[k], factorization.stages[k]
+        q = factorization.blocks.factors[k].n_levels
+        left = np.concatenate(list(whitened(stage, done)), axis=2)[:, :, :q]
+        fixed = left[:, stage.fixed[:-1]].transpose(0, 2, 1)
+        c = Rows(stage, whitened_cells(stage, done), fixed)
+        return StageSums(factorization, k, left[:, stage.random], c)
+
+    @cached_property
+    def t(self) -> FloatArray:
+        place = self.factorization.blocks.factors[self.k]
+        lam = place.lam(self.factorization.lam)
+        root = whitening_root(self.factorization.stages[self.k], lam)[:, :, : place.n_levels]
+        return np.asarray(np.einsum("saq,sbq->abq", root, root))
+
+    @cached_property
+    def b(self) -> FloatArray:
+        start = self.factorization.blocks.factors[self.k].entries.start
+        own = self._products(self.c.stage.random)
+        return _residual(self.t, own, self.factorization.spans.get(start))
+
+    @cached_property
+    def j(self) -> Rows:
+        stage, done = self.c.stage, self.factorization.stages[self.k]
+        fixed = self._products(stage.fixed[:-1]).transpose(0, 2, 1)
+        return Rows(stage, done.values, fixed).times(self.t)
+
+    @cached_property
+    def _at_fixed(self) -> FloatArray:
+        """Sums over levels of the products of C's rows at X, (r, p, r, p)."""
+        r, q, p = self.c.fixed.shape
+        flat = self.c.fixed.transpose(0, 2, 1).reshape(r * p, q)
+        return np.asarray((flat @ flat.T).reshape(r, p, r, p))
+
+    def _products(self, columns: NDArray[np.intp]) -> FloatArray:
+        """Return the stage's products with some columns, (r, columns, q)."""
+        q = self.factorization.blocks.factors[self.k].n_levels
+        return levels_last(self.factorization.stages[self.k].products[:, :, columns], q)
 
     def met_by(self, tangents: list[Remainder]) -> list[tuple[FloatArray, Rows]]:
         """Return D, (r, r, q), and Y for directions of earlier stages."""
@@ -71,8 +96,11 @@ class StageSums:
 
     def _left_by(self, direction: FloatArray) -> Remainder:
         """Return the tangent of an own direction."""
+        blocks = self.factorization.blocks
+        if not blocks.factors[-1].outer.stop:  # nothing but X remains
+            return Remainder((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
         scaled = self.c.times(-0.5 * direction)
-        return symmetric_product(self.factorization.blocks, self.k, scaled, self.c)
+        return symmetric_product(blocks, self.k, scaled, self.c)
 
 
 def _residual(t: FloatArray, own: FloatArray, span: Span | None) -> FloatArray:
