@@ -66,14 +66,17 @@ class DenseFactor:
     is_exact_fit: bool
 
     @property
-    def noise(self) -> float:
-        """Rounding of the value: of r², a difference, of log|C|, and of the sum."""
-        blocks, eps = self.system.blocks, float(np.finfo(float).eps)
-        of_residual = blocks.dof * float(self.products[-1, -1]) / self.residual_squares
+    def cancellation(self) -> float:
+        """Rounding of the value where digits cancel: in r², a difference, and in C."""
+        residual = 4.0 * self.system.blocks.dof * self.products[-1, -1] / self.residual_squares
         squares = self.strengths**2 * np.diagonal(self.products)[: len(self.strengths)]
-        return eps * (
-            4.0 * of_residual + float(squares.max()) + 50.0 * (abs(self.value) + blocks.n_rows)
-        )
+        return float(np.finfo(float).eps * (residual + squares.max()))
+
+    @property
+    def noise(self) -> float:
+        """Rounding of the value, that of its sum included."""
+        of_sum = 50.0 * (abs(self.value) + self.system.blocks.n_rows)
+        return self.cancellation + float(np.finfo(float).eps) * of_sum
 
 
 def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:

@@ -140,7 +140,7 @@ class DenseObjective:
         return self.factor.noise
 
     def resolution(self, value: float) -> float:
-        return FEW_NOISES * self.noise(value)
+        return max(RESOLUTION * abs(value), FEW_NOISES * self.factor.cancellation)
 
     @property
     def is_exact_fit(self) -> bool:

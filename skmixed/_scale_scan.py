@@ -32,9 +32,8 @@ NOTHING = 1e-13
 RIDGE = 1e-3
 # Difference of the criterion that is none, where it is flat to the upper end.
 FLAT = 1e-6
-# Pools of like D whose products are summed. Over two powers of ten D differs by 5 % within
-# one, and the criterion by a square of that.
-MOST_POOLS = 100
+# Width in log D of the pools whose products are summed: the criterion is off by its square.
+POOL_WIDTH = 0.05
 
 
 @dataclass(frozen=True)
@@ -294,8 +293,8 @@ class VarianceProfile:
 def _pooled(values: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Sum the outer products of columns of like values: values, counts, sums."""
     logs = np.log(values)
-    edges = np.linspace(logs.min(), logs.max(), MOST_POOLS + 1)[1:-1]
-    pools = np.searchsorted(edges, logs).astype(np.uint8)  # of which a stable sort is linear
+    # Of short integers a stable sort is linear.
+    pools = ((logs - logs.min()) / POOL_WIDTH).astype(np.uint16)
     order = np.argsort(pools, kind="stable")
     counts = np.bincount(pools)
     stops = np.cumsum(counts)

@@ -35,6 +35,8 @@ KERNEL_LAYERS = [
     ["_local_model"],
     ["_identify", "_objective", "_scale_scan"],
     ["_optimize"],
+    ["_runs"],
+    ["_small_search", "_large_search"],
     ["_multistart"],
     ["_krylov_search", "_krylov_rows"],
     ["_iterative"],

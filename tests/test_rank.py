@@ -239,7 +239,7 @@ def test_weights_of_many_orders_of_magnitude():
     assert model.criterion_ == pytest.approx(values[0], rel=1e-9)
 
 
-@pytest.mark.parametrize("scale", [1e-150, 1e-70, 1e70])
+@pytest.mark.parametrize("scale", [1e-70, 1e70])
 def test_columns_at_the_ends_of_the_range(scale):
     near, far, y = nearly_the_same(0, 1e-5)
     far_too = far[["x", "z"]] * scale
