@@ -32,8 +32,9 @@ NOTHING = 1e-13
 RIDGE = 1e-3
 # Difference of the criterion that is none, where it is flat to the upper end.
 FLAT = 1e-6
-# Width in log D of the pools whose products are summed: the criterion is off by its square.
-POOL_WIDTH = 0.05
+# Width in log D of the pools whose products are summed: r² is off by y'y times the square of
+# a part of it.
+POOL_WIDTH = 0.02
 
 
 @dataclass(frozen=True)
@@ -222,14 +223,15 @@ class VarianceProfile:
 
         log|M| = Σ log(1 + cD_i),     [X y]'V⁻¹[X y] = T − Σ c / (1 + cD_i) H_i'H_i
 
-    The sums go over pools of like D.
+    The sums go over pools of like D, around whose mean c / (1 + cD) is taken to first
+    order.
 
     Attributes
     ----------
     eigenvalues, counts : (m,) arrays
-        D of each pool, and how many it stands for.
-    squares : (m, (p + 1)²) array
-        Σ H_i'H_i of each pool, for columns of unit length.
+        Mean D of each pool, and how many it stands for.
+    squares, slopes : (m, (p + 1)²) arrays
+        Σ H_i'H_i and Σ (D_i − D) H_i'H_i of each pool, for columns of unit length.
     rest : (p + 1,) * 2 array
         T, likewise.
     lengths : (p + 1,) array
@@ -240,6 +242,7 @@ class VarianceProfile:
     eigenvalues: FloatArray
     counts: FloatArray
     squares: FloatArray
+    slopes: FloatArray
     rest: FloatArray
     lengths: FloatArray
     blocks: Blocks
@@ -273,7 +276,9 @@ class VarianceProfile:
     def values(self, ratios: FloatArray) -> FloatArray:
         blocks, p = self.blocks, len(self.rest) - 1
         grown = np.multiply.outer(self.eigenvalues, ratios)
-        left = self.rest.ravel()[:, None] - self.squares.T @ (ratios / (1.0 + grown))
+        weights = ratios / (1.0 + grown)
+        left = self.rest.ravel()[:, None] - self.squares.T @ weights
+        left += self.slopes.T @ weights**2
         left = left.reshape(p + 1, p + 1, -1)
         logdet_x = np.full(len(ratios), 2.0 * float(np.log(self.lengths[:p]).sum()))
         is_defined = np.ones(len(ratios), dtype=bool)
@@ -290,17 +295,22 @@ class VarianceProfile:
         return np.where(is_defined, out + logdet_x if blocks.reml else out, np.inf)
 
 
-def _pooled(values: FloatArray, columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Sum the outer products of columns of like values: values, counts, sums."""
+def _pooled(
+    values: FloatArray, columns: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Pool columns of like values: mean values, counts, sums of squares and their slopes."""
     logs = np.log(values)
     # Of short integers a stable sort is linear.
     pools = ((logs - logs.min()) / POOL_WIDTH).astype(np.uint16)
     order = np.argsort(pools, kind="stable")
     counts = np.bincount(pools)
-    stops = np.cumsum(counts)
     used = np.flatnonzero(counts)
-    columns = columns[:, order]
-    parts = (columns[:, stops[k] - counts[k] : stops[k]] for k in used)
-    sums = np.stack([(part @ part.T).ravel() for part in parts])
+    stops = np.cumsum(counts)[used]
     means = np.bincount(pools, values)[used] / counts[used]
-    return means, counts[used].astype(float), sums
+    columns, values = columns[:, order], values[order]
+    squares, slopes = [], []
+    for start, stop, mean in zip([0, *stops[:-1]], stops, means, strict=True):
+        part = columns[:, start:stop]
+        squares.append((part @ part.T).ravel())
+        slopes.append((part @ ((values[start:stop] - mean)[:, None] * part.T)).ravel())
+    return means, counts[used].astype(float), np.stack(squares), np.stack(slopes)

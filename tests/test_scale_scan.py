@@ -11,6 +11,7 @@ from skmixed._criterion import criterion
 from skmixed._dense_factor import factorize_dense, project_dense
 from skmixed._dense_system import DenseSystem
 from skmixed._factorize import factorize
+from skmixed._large_search import POOLED
 from skmixed._scale_scan import EffectsProfile, Valley, VarianceProfile, refined, valleys
 
 seeds = st.integers(0, 10**6)
@@ -48,8 +49,8 @@ def test_the_one_variance(seed):
     profile = VarianceProfile.of(blocks)
     for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
         lam = np.sqrt(ratio) * np.eye(term.size)
-        # Levels of unlike weight are pooled where they differ by some percent.
-        assert value == pytest.approx(criterion(factorize(blocks, (lam,))), abs=1e-2)
+        # Levels whose weights differ by some percent are pooled.
+        assert value == pytest.approx(criterion(factorize(blocks, (lam,))), abs=POOLED)
 
 
 class TwoValleys:
