@@ -182,6 +182,9 @@ class ColumnKinds:
         """Booleans are factors as terms; numbers are doubles but as labels."""
         if name in self.booleans:
             return column if use == TERM else pd.Series(column.cat.codes == 1)
+        if name in self.dates and use == LABEL:
+            # By text, as which all versions of formulaic find them again; in time's order.
+            return pd.Series(pd.Categorical(column).rename_categories(str))
         if name in self.levels or name in self.dates:
             return column
         if use == LABEL and _is_whole(column):
