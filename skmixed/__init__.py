@@ -1,9 +1,9 @@
 """Linear mixed-effects models as a scikit-learn estimator."""
 
-from skmixed._regressor import MixedLinearRegressor
-from skmixed._statistics import SufficientStatistics
-from skmixed._target_encoding import MixedEffectEncoder
-from skmixed._terms import AllExcept, RandomEffect
+from skmixed._data.random_effect import AllExcept, RandomEffect
+from skmixed._estimators.regressor import MixedLinearRegressor
+from skmixed._estimators.target_encoder import MixedEffectEncoder
+from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed.formula import lmer
 
 __all__ = [
@@ -14,4 +14,8 @@ __all__ = [
     "SufficientStatistics",
     "lmer",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+# Saved models and messages name the classes by their public path.
+for _cls in (MixedEffectEncoder, MixedLinearRegressor, RandomEffect, SufficientStatistics):
+    _cls.__module__ = __name__

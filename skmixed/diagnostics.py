@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from skmixed._factorize import solve_lower
-from skmixed._given_rows import GivenRows, open_rows
-from skmixed._row_variance import RowSolver, RowVariance
-from skmixed._solution import centered_to_user
-from skmixed._threads import single_threaded_blas
-from skmixed._validation import check_choice
+from skmixed._equations.cholesky import solve_lower
+from skmixed._estimation.solution import centered_to_user
+from skmixed._fitted.checks import check_choice
+from skmixed._fitted.prediction_rows import GivenRows, open_rows
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.row_variance import RowSolver, RowVariance
 
 __all__ = ["cooks_distance", "influence", "leverage", "residuals"]
-
-FloatArray = NDArray[np.float64]
 
 KINDS = ("conditional", "marginal", "pearson", "standardized")
 # Below this, 1 − h is rounding: h is a sum of squares of the order of 1, which

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone
 
-from skmixed._source import named
-from skmixed._statistics import SufficientStatistics
+from skmixed._data.chunks import named
+from skmixed._fitted.sufficient_statistics import SufficientStatistics
 
 if TYPE_CHECKING:
-    from skmixed._regressor import MixedLinearRegressor
+    from skmixed._estimators.regressor import MixedLinearRegressor
 
 __all__ = ["dask_statistics", "fit_dask"]
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from oracle import DenseModel
 
-from skmixed._accumulate import accumulate
-from skmixed._blocks import assemble
-from skmixed._covariance import STRUCTURES
-from skmixed._design import Design, FactorDesign, Model, Term
-from skmixed._factorize import factorize
+from skmixed._equations.cholesky import factorize
+from skmixed._equations.system import assemble
+from skmixed._model.covariance import STRUCTURES
+from skmixed._model.terms import Model, Term
+from skmixed._statistics.accumulator import accumulate
+from skmixed._statistics.design import Design, FactorDesign
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Imports point downwards, and the kernel knows neither pandas nor scikit-learn."""
+"""Packages import only from those above them; what each may import, and how large it may be."""
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,175 +11,123 @@ import skmixed
 
 PACKAGE = Path(skmixed.__file__).parent
 
-# From the bottom to the top; a module imports only from rows above its own.
-KERNEL_LAYERS = [
-    ["exceptions", "_covariance", "_slabs", "_span", "_interval_ends", "_term_coding"],
-    ["_design", "_frame", "_pair_products"],
-    ["_crossprod"],
-    ["_accumulate"],
-    ["_rank"],
-    ["_coordinates", "_core", "_estimable"],
-    ["_blocks"],
-    ["_factorize", "_dense_system"],
-    ["_effects", "_inverse", "_moments", "_simulate"],
-    ["_project", "_rows", "_row_variance", "_level_covariance", "_krylov"],
-    ["_columns", "_stage_sums", "_relative"],
-    ["_expected"],
-    ["_criterion"],
-    ["_information", "_krylov_derivatives", "_lanczos"],
-    ["_small_sample", "_components", "_row_slopes", "_term_contrasts"],
-    ["_start", "_solution", "_trust_region", "_prediction_variance"],
-    ["_given_fixed", "_posterior"],
-    ["_updated_slopes"],
-    ["_dense_system"],
-    ["_dense_factor", "_pinned"],
-    ["_local_model"],
-    ["_identify", "_objective", "_scale_scan"],
-    ["_optimize"],
-    ["_runs"],
-    ["_small_search", "_large_search"],
-    ["_multistart"],
-    ["_krylov_search", "_krylov_rows"],
-    ["_iterative"],
-    ["_estimate"],
-    ["_profile", "_one_way"],
-]
-LAYERS = [
-    *KERNEL_LAYERS,
-    ["_sequences", "_nested", "_weights", "_warn"],
-    [
-        *("_threads", "_terms", "_levels", "_cross_fitting", "_source", "_sparse"),
-        *("_slim", "_seeds", "_formula_syntax", "_formula_code", "_words"),
-    ],
-    ["_table", "_formula_factors"],
-    ["_encode", "_categories", "_rowwise", "_formula_columns"],
-    ["_formula_source"],
-    ["_model_frame"],
-    ["_union", "_serving"],
-    ["_state"],
-    ["_saved"],
-    ["_persistence"],
-    ["_metadata", "_validation", "_predict", "_results", "_fit_warnings", "_layout"],
-    ["_statistics", "_target", "_formula_rows"],
-    ["_intake", "_search", "_attributes"],
-    ["_chunks", "_fitted"],
-    ["_given_rows", "_cold_start", "_fixed_tests", "_variance_shares", "_formula_prediction"],
-    ["_sample", "_prediction", "_summary"],
-    ["_regressor", "_target_encoding"],
-    ["formula"],
-    ["diagnostics", "inference"],
-    ["datasets", "distributed", "plotting", "__init__"],
-]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-KERNEL = {name for names in KERNEL_LAYERS for name in names}
-ALLOWED = {
-    "sklearn": {
-        "_table",
-        "_validation",
-        "_regressor",
-        "_search",
-        "_seeds",
-        "_fit_warnings",
-        "_fitted",
-        "_given_rows",
-        "_prediction",
-        "_summary",
-        "_target_encoding",
-        "_cross_fitting",
-        "formula",
-        "_formula_prediction",
-        "diagnostics",
-        "inference",
-        "plotting",
-        "datasets",
-        "distributed",
-        "_persistence",
-    },
-    "pandas": {
-        "_weights",
-        "_sample",
-        "_levels",
-        "_table",
-        "_encode",
-        "_union",
-        "_categories",
-        "_formula_factors",
-        "_formula_columns",
-        "_formula_source",
-        "_formula_rows",
-        "_model_frame",
-        "_metadata",
-        "_results",
-        "_fixed_tests",
-        "_variance_shares",
-        "_layout",
-        "_summary",
-        "_attributes",
-        "_given_rows",
-        "_target",
-        "_target_encoding",
-        "diagnostics",
-        "inference",
-        "plotting",
-        "datasets",
-    },
-    "threadpoolctl": {"_threads"},
-    "tqdm": {"_source", "inference"},
-    "dask": {"distributed"},
-    "matplotlib": {"plotting"},
-    "formulaic": {"_formula_factors", "_formula_source", "formula"},
+# From the bottom to the top: what a package (or a module beside them) imports of others,
+# "sklearn" and its kind. A package imports only from rows above its own.
+KERNEL = {
+    "exceptions": set(),
+    "_typing": set(),
+    "_model": {"scipy"},
+    "_statistics": {"scipy"},
+    "_equations": {"scipy"},
+    "_derivatives": {"scipy"},
+    "_estimation": {"scipy"},
+    "_uncertainty": {"scipy"},
 }
+THIRD_PARTIES = {
+    **KERNEL,
+    "_data": {"scipy", "pandas", "sklearn", "tqdm"},
+    "_fitted": {"scipy", "pandas", "sklearn", "threadpoolctl"},
+    "inference": {"scipy", "pandas", "sklearn", "tqdm"},
+    "_estimators": {"scipy", "pandas", "sklearn"},
+    "formula": {"pandas", "sklearn", "formulaic"},
+    "diagnostics": {"pandas", "sklearn"},
+    "datasets": {"pandas", "sklearn"},
+    "distributed": {"dask", "sklearn"},
+    "plotting": {"scipy", "pandas", "sklearn", "matplotlib"},
+    "__init__": set(),
+}
+ORDER = list(THIRD_PARTIES)
 FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
+PACKAGES = [name for name in ORDER if (PACKAGE / name).is_dir()]
 
 
-def module_of(path):
+def each_file(test):
+    return pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))(test)
+
+
+def package_of(path):
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def imports_of(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Dotted names: the module, and what is taken from it."""
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
-            yield node.module
-            if node.module == "skmixed":
-                yield from (f"skmixed.{alias.name}" for alias in node.names)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_downwards(path):
-    module = module_of(path)
-    assert module in LEVEL, f"{module} has no place in the layers"
+@each_file
+def test_imports_point_to_packages_above(path):
+    package = package_of(path)
+    assert package in ORDER, f"{package} has no place in the order"
     for name in imports_of(path):
-        root, _, rest = name.partition(".")
-        below = rest.partition(".")[0]
-        if root == "skmixed" and below in LEVEL and below != module:
-            assert LEVEL[below] < LEVEL[module], f"{module} imports {below}"
+        other = name.split(".")[1] if "." in name else ""
+        if name.startswith("skmixed.") and other in ORDER and other != package:
+            assert ORDER.index(other) < ORDER.index(package), f"{package} imports {other}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_of_a_package_import_each_other_in_no_circle(package):
+    names = {path.stem for path in (PACKAGE / package).glob("*.py")}
+    graph = {
+        path.stem: {
+            name.split(".")[2]
+            for name in imports_of(path)
+            if name.startswith(f"skmixed.{package}.") and name.split(".")[2] in names
+        }
+        for path in (PACKAGE / package).glob("*.py")
+    }
+    TopologicalSorter(graph).prepare()
+
+
+@each_file
 def test_third_parties_only_where_named(path):
-    module = module_of(path)
+    package = package_of(path)
     for name in imports_of(path):
         root = name.partition(".")[0]
-        if root in sys.stdlib_module_names or root in ("skmixed", "numpy"):
-            continue
-        if module in KERNEL:
-            assert root == "scipy", f"{module} imports {name}"
-        elif root != "scipy":
-            assert module in ALLOWED.get(root, set()), f"{module} imports {name}"
+        if root not in sys.stdlib_module_names and root not in ("skmixed", "numpy"):
+            assert root in THIRD_PARTIES[package], f"{package} imports {name}"
+
+
+def test_there_are_at_most_ten_private_packages_of_at_most_twelve_modules():
+    assert sum(name.startswith("_") for name in PACKAGES) <= 10
+    for package in PACKAGES:
+        modules = [p.stem for p in (PACKAGE / package).glob("*.py") if p.stem != "__init__"]
+        assert len(modules) <= 12, f"{package} has {len(modules)} modules"
+        hidden = {name.startswith("_") for name in modules}
+        # Private packages have an underscore, the modules inside of them have none.
+        assert hidden == {not package.startswith("_")}, package
+
+
+# These two speak of a class that stands in the same module.
+BESIDE_A_CLASS = {"Groups", "Loaded"}
+
+
+@each_file
+def test_aliases_of_types_are_in_one_module(path):
+    for node in TREES[path].body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name, value = node.targets[0].id, node.value
+            is_type = isinstance(value, ast.Subscript) or (
+                isinstance(value, ast.BinOp) and isinstance(value.op, ast.BitOr)
+            )
+            if is_type and name[0].isupper() and not name.isupper():
+                assert path.stem == "_typing" or name in BESIDE_A_CLASS, f"{path.name}: {name}"
 
 
 def test_budgets():
     functions = []
     for path in FILES:
-        text = path.read_text()
+        text = path.read_text("utf-8")
         assert len(text.splitlines()) <= 400, path.name
         functions += [
             (node.end_lineno - _first_statement(node).lineno + 1, path.name, node.name)
-            for node in ast.walk(ast.parse(text))
+            for node in ast.walk(TREES[path])
             if isinstance(node, ast.FunctionDef)
         ]
     assert max(functions)[0] <= 40, max(functions)

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._fitted import fitted
+from skmixed._fitted.fitted_model import fitted
 from skmixed.datasets import load_sleepstudy
 from skmixed.diagnostics import cooks_distance, influence, leverage, residuals
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning

@@ -9,10 +9,10 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from _estimators.test_incremental import SAME, assert_same_fit, assert_same_statistics, rows
 from distributed import Client, LocalCluster
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
-from test_chunks import SAME, assert_same_fit, assert_same_statistics, rows
 
 from skmixed import MixedLinearRegressor
 from skmixed.distributed import dask_statistics, fit_dask

@@ -1,5 +1,6 @@
 """Docstrings of what is public: numpydoc's rules, examples, attributes, and links."""
 
+import doctest
 import importlib
 import inspect
 import re
@@ -9,9 +10,17 @@ import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
-from skmixed import MixedEffectEncoder, MixedLinearRegressor, SufficientStatistics, lmer, plotting
+from skmixed import (
+    MixedEffectEncoder,
+    MixedLinearRegressor,
+    RandomEffect,
+    SufficientStatistics,
+    lmer,
+    plotting,
+)
 from skmixed.datasets import load_penicillin, load_sleepstudy
 from skmixed.exceptions import FitStatus
+from skmixed.formula import FormulaRegressor
 
 MODULES = [
     "skmixed",
@@ -152,6 +161,28 @@ def test_examples_run_something(path):
     examples = "\n".join(parsed(path)["Examples"])
     assert ">>> " in examples
     assert ("import " in examples) or path.startswith("skmixed.exceptions")
+
+
+# Classes whose `__module__` is the public path: pytest's doctests of the file that they are
+# in pass over them, and those of the public module over their methods.
+RENAMED = [
+    MixedEffectEncoder,
+    MixedLinearRegressor,
+    RandomEffect,
+    SufficientStatistics,
+    FormulaRegressor,
+]
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+@pytest.mark.parametrize("cls", RENAMED, ids=lambda cls: cls.__name__)
+def test_examples_of_methods_print_what_they_say(cls):
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found = finder.find(cls, cls.__name__, module=False, globs={})
+    assert found
+    for examples in found:
+        result = doctest.DocTestRunner(optionflags=FLAGS).run(examples)
+        assert result.failed == 0, examples.name
 
 
 def test_no_two_examples_are_alike():

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from oracle import design_of_term
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._fitted import fitted
+from skmixed._fitted.fitted_model import fitted
 
 # Two exact computations of the effects: they differ by rounding times the condition
 # of V, of which the dense one sees raw columns. Of the largest effect.

@@ -10,10 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import Bunch, check_random_state
 
-from skmixed._sequences import items_of
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from skmixed._data.parameters import items_of
+from skmixed._typing import FloatArray
 
 
 def make_mixed_regression(
@@ -167,12 +165,12 @@ def _covariance_root(
 
 def _draw_codes(
     rng: np.random.RandomState, n_samples: int, n_levels: int, unbalanced: float
-) -> IntArray:
+) -> NDArray[np.int64]:
     sizes = _group_sizes(n_samples, n_levels, unbalanced)
     return rng.permutation(np.repeat(np.arange(n_levels), sizes))
 
 
-def _group_sizes(n_samples: int, n_levels: int, unbalanced: float) -> IntArray:
+def _group_sizes(n_samples: int, n_levels: int, unbalanced: float) -> NDArray[np.int64]:
     """Rows of each level, (n_levels,): the law in the generator's Notes."""
     first = int(n_samples >= n_levels)
     weights = np.arange(1.0, n_levels + 1) ** (-unbalanced / (1 - unbalanced))
@@ -189,7 +187,7 @@ def _contribution(effects: FloatArray, features: FloatArray) -> FloatArray:
 
 
 def _frames(
-    features: FloatArray, codes: dict[str, IntArray], y: FloatArray
+    features: FloatArray, codes: dict[str, NDArray[np.int64]], y: FloatArray
 ) -> tuple[pd.DataFrame, pd.Series]:
     names = [f"x{k}" for k in range(features.shape[1])]
     X = pd.DataFrame(features, columns=names).assign(**codes)
@@ -197,7 +195,7 @@ def _frames(
 
 
 def _arrays(
-    features: FloatArray, codes: dict[str, IntArray], y: FloatArray
+    features: FloatArray, codes: dict[str, NDArray[np.int64]], y: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     return np.column_stack([features, *codes.values()]), y
 

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from skmixed._fitted import fitted, formula_terms
-from skmixed._fixed_tests import Tests, open_tests
-from skmixed._term_contrasts import hypotheses, root_of_rows
-from skmixed._threads import single_threaded_blas
+from skmixed._fitted.fitted_model import fitted, formula_terms
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.hypotheses import hypotheses, root_of_rows
+from skmixed.inference._fixed_tests import Tests, open_tests
 
-FloatArray = NDArray[np.float64]
 TYPES = (1, 2, 3)
 
 

@@ -10,22 +10,20 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmixed._blocks import Blocks
-from skmixed._design import Model
-from skmixed._factorize import factorize, zero_lam
-from skmixed._fitted import fitted, regressor_of
-from skmixed._moments import moments
-from skmixed._multistart import multistart
-from skmixed._seeds import seed_sequence
-from skmixed._simulate import Simulator
-from skmixed._solution import solve
-from skmixed._start import moment_start
-from skmixed._threads import single_threaded_blas
-from skmixed._validation import check_draws, check_jobs
-from skmixed._warn import warn
+from skmixed._data.warning import warn
+from skmixed._equations.cholesky import factorize, zero_lam
+from skmixed._equations.moments import moments
+from skmixed._equations.system import Blocks
+from skmixed._estimation.multistart import multistart
+from skmixed._estimation.solution import solve
+from skmixed._estimation.start import moment_start
+from skmixed._fitted.checks import check_draws, check_jobs
+from skmixed._fitted.fitted_model import fitted, regressor_of
+from skmixed._fitted.runtime import seed_sequence, single_threaded_blas
+from skmixed._model.terms import Model
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.draws import Simulator
 from skmixed.exceptions import FitStatus
-
-FloatArray = NDArray[np.float64]
 
 # Tasks for the workers at most, and updates of the progress bar. The products
 # are handed over once a task, so that a task is many samples.

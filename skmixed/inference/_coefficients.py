@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed import _validation as validation
-from skmixed._fitted import fitted
-from skmixed._fixed_tests import open_tests
+from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import fitted
+from skmixed.inference._fixed_tests import open_tests
 
 
 def coefficient_table(

@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc
 
-from skmixed._sequences import items_of
-from skmixed._validation import check_flag
+from skmixed._data.parameters import items_of
+from skmixed._fitted.checks import check_flag
 from skmixed.inference._comparable import (
     Contender,
+    blocks,
     changed_columns,
     changed_factors,
     comparable,
+    n_boundary,
+    not_contained,
     open_models,
 )
-from skmixed.inference._nesting import blocks, n_boundary, not_contained
 
 # Differences of criteria beside their size: below the first only rounding is
 # left, above the second, and of the wrong sign, there is a mistake.

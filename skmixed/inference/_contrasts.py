@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmixed import _validation as validation
-from skmixed._fixed_tests import Tests, open_tests
-from skmixed._warn import warn
+from skmixed._data.warning import warn
+from skmixed._fitted import checks as validation
+from skmixed._typing import FloatArray
 from skmixed.exceptions import NotEstimableWarning
-
-FloatArray = NDArray[np.float64]
+from skmixed.inference._fixed_tests import Tests, open_tests
 
 
 def contrast(

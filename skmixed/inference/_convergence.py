@@ -5,20 +5,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from skmixed._covariance import gradient_matrix
-from skmixed._criterion import criterion
-from skmixed._encode import Encoder
-from skmixed._factorize import factorize, zero_lam
-from skmixed._fitted import Fitted, fitted
-from skmixed._information import Chart, Information, TermChart, information
-from skmixed._moments import moments
-from skmixed._multistart import lowest
-from skmixed._start import moment_start
-from skmixed._threads import single_threaded_blas
-
-FloatArray = NDArray[np.float64]
+from skmixed._data.encoder import Encoder
+from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.information import Chart, Information, TermChart, information
+from skmixed._equations.cholesky import factorize, zero_lam
+from skmixed._equations.moments import moments
+from skmixed._estimation.multistart import lowest
+from skmixed._estimation.start import moment_start
+from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._model.covariance import gradient_matrix
+from skmixed._typing import FloatArray
 
 # The expected gain of a further step below which a point is an optimum: an
 # estimate is then off by at most the root of it, in standard errors.

@@ -6,31 +6,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats as distributions
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed import _validation as validation
-from skmixed._components import components
-from skmixed._covariance import has_covariances, is_unrestricted
-from skmixed._fitted import Fitted, fitted
-from skmixed._fixed_tests import DDF, open_tests
-from skmixed._interval_ends import interval
-from skmixed._profile import (
+from skmixed._data.parameters import items_of
+from skmixed._data.warning import warn
+from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.results import covariance_of
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._model.covariance import has_covariances, is_unrestricted
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.components import components
+from skmixed._uncertainty.interval_ends import interval
+from skmixed._uncertainty.profile import (
     CorrelationTarget,
     EffectTarget,
     Profiler,
     SdTarget,
     SigmaTarget,
 )
-from skmixed._results import covariance_of
-from skmixed._sequences import items_of
-from skmixed._threads import single_threaded_blas
-from skmixed._warn import warn
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import Resamples, bootstrap
+from skmixed.inference._fixed_tests import DDF, open_tests
 
-FloatArray = NDArray[np.float64]
 METHODS = ("wald", "profile", "bootstrap")
 COMPONENTS = ("sd", "corr", "sigma", "fixed")
 # Correlations are open where an sd is below this share of the term's largest.

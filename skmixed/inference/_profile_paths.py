@@ -5,29 +5,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from skmixed import _validation as validation
-from skmixed._fitted import fitted
-from skmixed._interval_ends import Target, interval
-from skmixed._profile import (
+from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.interval_ends import Target, interval
+from skmixed._uncertainty.profile import (
     CorrelationTarget,
     EffectTarget,
     Profiler,
     SdTarget,
     SigmaTarget,
 )
-from skmixed._threads import single_threaded_blas
 from skmixed.exceptions import FitStatus
-from skmixed.inference._intervals import (
-    Parameter,
-    check_profiles,
-    parameters,
-    wanted_components,
-)
+from skmixed.inference._intervals import Parameter, check_profiles, parameters, wanted_components
 
-FloatArray = NDArray[np.float64]
 COLUMNS = ("component", "group", "name", "value", "zeta")
 
 

@@ -4,16 +4,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from skmixed._coordinates import column_lengths
-from skmixed._fitted import Fitted, fitted, served
-from skmixed._level_covariance import level_covariances
-from skmixed._threads import single_threaded_blas
-from skmixed._validation import check_level
-
-FloatArray = NDArray[np.float64]
+from skmixed._equations.coordinates import column_lengths
+from skmixed._equations.selected_inverse import level_covariances
+from skmixed._fitted.checks import check_level
+from skmixed._fitted.fitted_model import Fitted, fitted, served
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._typing import FloatArray
 
 EFFECTS = ("group", "level", "name", "estimate", "std_error", "lower", "upper")
 COMPONENTS = ("group", "term", "component", "sd", "share", "cumulative", "is_zero")

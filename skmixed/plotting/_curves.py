@@ -5,18 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from skmixed._encode import Encoder
-from skmixed._fitted import before_model, formula_of, regressor_of
-from skmixed._given_rows import open_rows
-from skmixed._levels import IntArray
-from skmixed._metadata import open_metadata
-from skmixed._table import numeric_column, open_table
-from skmixed._terms import ColumnName
-
-FloatArray = NDArray[np.float64]
+from skmixed._data.encoder import Encoder
+from skmixed._data.metadata import open_metadata
+from skmixed._data.table import numeric_column, open_table
+from skmixed._fitted.fitted_model import before_model, formula_of, regressor_of
+from skmixed._fitted.prediction_rows import open_rows
+from skmixed._typing import ColumnName, FloatArray, IntArray
 
 # Values of the column, and rows of a group over which expectations are averaged.
 N_VALUES, MOST_ROWS = 25, 200

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skmixed._validation import check_number
+from skmixed._fitted.checks import check_number
 from skmixed.diagnostics import influence
 from skmixed.plotting._axes import (
     BLUE,

@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skmixed._encode import Encoder
-from skmixed._fitted import fitted
-from skmixed._given_rows import open_rows
-from skmixed._levels import IntArray
-from skmixed._sequences import items_of
-from skmixed._table import open_table
-from skmixed._terms import ColumnName
-from skmixed._validation import check_number
+from skmixed._data.encoder import Encoder
+from skmixed._data.parameters import items_of
+from skmixed._data.table import open_table
+from skmixed._fitted.checks import check_number
+from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.prediction_rows import open_rows
+from skmixed._typing import ColumnName, IntArray
 from skmixed.plotting._axes import (
     BLUE,
     DARK,
     GRAY,
+    choose_group,
     dots,
     finish,
     labels_of,
@@ -27,7 +27,6 @@ from skmixed.plotting._axes import (
     panels,
     require_matplotlib,
 )
-from skmixed.plotting._choice import choose_group
 from skmixed.plotting._curves import Rows, choose_column, curves
 
 TITLE_LENGTH = 18

@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from skmixed._fitted import fitted, regressor_of
-from skmixed._results import covariances
-from skmixed.plotting._axes import GRAY, LINE, dots, finish, panels, per, require_matplotlib
-from skmixed.plotting._choice import choose_group, choose_names
+from skmixed._fitted.fitted_model import fitted, regressor_of
+from skmixed._fitted.results import covariances
+from skmixed._typing import FloatArray
+from skmixed.plotting._axes import (
+    GRAY,
+    LINE,
+    choose_group,
+    choose_names,
+    dots,
+    finish,
+    panels,
+    per,
+    require_matplotlib,
+)
 
-FloatArray = NDArray[np.float64]
 SHARES = (0.5, 0.95)
 
 

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from skmixed._crossprod import CrossProducts
-from skmixed._fitted import Fitted
-from skmixed._frame import Frame
-from skmixed.plotting._choice import coefficients
-
-FloatArray = NDArray[np.float64]
+from skmixed._fitted.fitted_model import Fitted
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.frame import Frame
+from skmixed._typing import FloatArray
+from skmixed.plotting._axes import coefficients
 
 # Least eigenvalue of a level's scaled products at which its own fit is determined.
 DETERMINED = 1e-10

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.stats import norm
 
+from skmixed._typing import FloatArray
 from skmixed.inference import profile
 from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
 
-FloatArray = NDArray[np.float64]
 LEVELS = (0.5, 0.8, 0.95, 0.99)
 PARAMETER = ["component", "group", "name"]
 # Points of a drawn curve; intervals are read off it to about 1e-5 of their width.

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._fitted import fitted
+from skmixed._fitted.fitted_model import fitted
 from skmixed.inference import random_effects_table
 from skmixed.plotting._axes import (
     BLUE,
     LINE,
+    choose_group,
+    choose_names,
     dots,
     finish,
     level_axis,
@@ -19,7 +21,6 @@ from skmixed.plotting._axes import (
     require_matplotlib,
     thin,
 )
-from skmixed.plotting._choice import choose_group, choose_names
 
 
 class RandomEffectsDisplay:

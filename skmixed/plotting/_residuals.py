@@ -8,15 +8,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skmixed import diagnostics
-from skmixed._fitted import fitted
-from skmixed._given_rows import open_rows
-from skmixed._sequences import items_of
-from skmixed._validation import check_choice
+from skmixed._data.parameters import items_of
+from skmixed._fitted.checks import check_choice
+from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.prediction_rows import open_rows
 from skmixed.plotting._axes import (
     BLUE,
     DARK,
     LINE,
     ORANGE,
+    choose_group,
     dots,
     finish,
     level_axis,
@@ -24,8 +25,7 @@ from skmixed.plotting._axes import (
     require_matplotlib,
     thin,
 )
-from skmixed.plotting._choice import choose_group
-from skmixed.plotting._normal import quantile_plot
+from skmixed.plotting._quantiles import quantile_plot
 
 PANELS = ("fitted", "qq", "group")
 SCALES = {

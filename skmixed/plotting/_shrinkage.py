@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._fitted import fitted
+from skmixed._fitted.fitted_model import fitted
 from skmixed.plotting._axes import (
     DARK,
     GRAY,
     LINE,
     MANY,
     ORANGE,
+    choose_group,
+    choose_names,
     dots,
     finish,
     level_axis,
@@ -21,7 +23,6 @@ from skmixed.plotting._axes import (
     single_axes,
     thin,
 )
-from skmixed.plotting._choice import choose_group, choose_names
 from skmixed.plotting._pooling import pooling
 
 NO, PARTIAL, COMPLETE = "no pooling", "partial pooling", "complete pooling"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._validation import check_choice
+from skmixed._fitted.checks import check_choice
 from skmixed.inference import variance_decomposition
 from skmixed.plotting._axes import BLUE, GRAY, finish, literal, require_matplotlib, single_axes
 

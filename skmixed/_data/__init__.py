@@ -1,0 +1,1 @@
+"""Tables, labels and columns as users give them, to plain arrays."""

@@ -1,0 +1,258 @@
+"""RandomEffect, and the meaning of the parameter `groups`."""
+
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skmixed._data.parameters import FrozenParameters, items_of
+from skmixed._model.covariance import STRUCTURES
+from skmixed._typing import ColumnName, GroupName
+
+
+@dataclass(frozen=True, init=False)
+class RandomEffect(FrozenParameters):
+    """One random-effects term: lme4's ``(1 + slopes | groups)``.
+
+    Parameters
+    ----------
+    groups : str, int or tuple of these
+        Grouping column of X by name or position; a tuple is the interaction of
+        its columns.
+    slopes : str, int or sequence of these, default=()
+        Columns of X whose effect varies between groups.
+    intercept : bool, default=True
+        Whether the intercept varies between groups.
+    covariance : {"full", "diag", "spherical"}, default=None
+        Covariance of one group's coefficients; None takes the estimator's.
+
+    Raises
+    ------
+    TypeError
+        If a column is neither a name nor a position.
+    ValueError
+        If the term has no coefficient, a column twice, or an unknown covariance.
+
+    See Also
+    --------
+    MixedLinearRegressor : Takes terms in its parameter `groups`.
+
+    Notes
+    -----
+    Two terms on one factor are independent of each other: lme4's ``(1 | g) +
+    (0 + x | g)`` is ``[RandomEffect("g"), RandomEffect("g", "x", intercept=False)]``,
+    the same model as one term with covariance "diag".
+
+    It never changes; where it is the parameter `groups` of an estimator, `set_params`
+    and searches replace it: ``groups__slopes``, ``groups__covariance``.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor, RandomEffect
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> term = RandomEffect("Subject", slopes="Days", covariance="diag")
+    >>> term
+    RandomEffect('Subject', slopes=('Days',), covariance='diag')
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> MixedLinearRegressor(term).fit(X, y).variance_components_.round(2)
+          group         name  variance     sd  corr
+    0   Subject  (Intercept)    627.57  25.05   NaN
+    1   Subject         Days     35.86   5.99   NaN
+    2  residual                 653.58  25.57   NaN
+    """
+
+    groups: GroupName
+    slopes: tuple[ColumnName, ...]
+    intercept: bool
+    covariance: str | None
+
+    def __init__(
+        self,
+        groups: GroupName | Sequence[ColumnName],
+        slopes: ColumnName | Iterable[ColumnName] = (),
+        *,
+        intercept: bool = True,
+        covariance: str | None = None,
+    ) -> None:
+        object.__setattr__(self, "groups", _group_name(groups))
+        object.__setattr__(self, "slopes", as_columns(slopes, "slopes"))
+        object.__setattr__(self, "intercept", bool(intercept))
+        object.__setattr__(self, "covariance", covariance)
+        if not (self.intercept or self.slopes):
+            raise ValueError(
+                f"RandomEffect({self.groups!r}) has no coefficient: intercept=False and no "
+                "slopes. Name slopes or keep the intercept."
+            )
+        if covariance is not None:
+            check_covariance(covariance)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.groups)]
+        if self.slopes:
+            parts.append(f"slopes={self.slopes!r}")
+        if not self.intercept:
+            parts.append("intercept=False")
+        if self.covariance is not None:
+            parts.append(f"covariance={self.covariance!r}")
+        return f"RandomEffect({', '.join(parts)})"
+
+
+@dataclass(frozen=True, init=False)
+class AllExcept:
+    """All columns but some: a value of the parameter `fixed`.
+
+    Parameters
+    ----------
+    columns : str, int or list of these
+        Columns of X that have no fixed effect, by name or position. Grouping columns
+        need not be among them: they have none either.
+
+    Raises
+    ------
+    TypeError
+        If a column is neither a name nor a position.
+    ValueError
+        If a column is named twice.
+
+    See Also
+    --------
+    MixedLinearRegressor : Its parameter `fixed`.
+
+    Examples
+    --------
+    In a search over grouping factors, an identifier that a candidate does not group by
+    is no number of it:
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skmixed import AllExcept, MixedLinearRegressor
+    >>> from skmixed.datasets import load_pastes
+    >>> X, y = load_pastes(return_X_y=True)
+    >>> model = MixedLinearRegressor(fixed=AllExcept(["batch", "cask", "sample"]))
+    >>> search = GridSearchCV(model, {"groups": ["batch", "sample"]}).fit(X, y)
+    >>> search.best_params_
+    {'groups': 'sample'}
+    """
+
+    columns: tuple[ColumnName, ...]
+
+    def __init__(self, columns: ColumnName | Iterable[ColumnName]) -> None:
+        object.__setattr__(self, "columns", as_columns(columns, "columns"))
+
+    def __repr__(self) -> str:
+        return f"AllExcept({list(self.columns)!r})"
+
+
+def check_covariance(covariance: object) -> None:
+    if not (isinstance(covariance, str) and covariance in STRUCTURES):
+        known = ", ".join(map(repr, STRUCTURES))
+        raise ValueError(f"covariance={covariance!r} is not known. Choose one of {known}.")
+
+
+def parse_groups(
+    groups: Any, random_slopes: Any, covariance: str, metadata: Sequence[str] = ()
+) -> tuple[RandomEffect, ...]:
+    """Turn the estimator's parameters into terms with a covariance each.
+
+    `metadata` names the columns given to `fit(groups=)`, each of which is a
+    factor where the constructor names none.
+    """
+    check_covariance(covariance)
+    if groups is None:
+        terms = [RandomEffect(name) for name in metadata]
+    else:
+        terms = [_as_term(group) for group in _as_list(groups)]
+    if random_slopes is not None:
+        terms = [_with_slopes(terms, groups, random_slopes)]
+    return tuple(replace_covariance(term, covariance) for term in terms)
+
+
+def replace_covariance(term: RandomEffect, covariance: str) -> RandomEffect:
+    if term.covariance is not None:
+        return term
+    return RandomEffect(term.groups, term.slopes, intercept=term.intercept, covariance=covariance)
+
+
+def as_columns(columns: Any, parameter: str, *, is_kept: bool = False) -> tuple[ColumnName, ...]:
+    """Coerce one column or several to a tuple of names and positions.
+
+    `is_kept`: whether an estimator keeps them as they were given.
+    """
+    items = (columns,)
+    if isinstance(columns, Iterable) and not isinstance(columns, str | bytes | bytearray):
+        items = items_of(columns, parameter, is_kept=is_kept)
+    try:
+        out = tuple(_column(c, parameter) for c in items)
+    except TypeError as error:
+        raise TypeError(
+            f"{parameter}={columns!r} must name columns of X, by name or position."
+        ) from error
+    for column in out:
+        if out.count(column) > 1:
+            raise ValueError(f"Column {column!r} is named twice in {parameter}={list(out)!r}.")
+    return out
+
+
+def _with_slopes(terms: list[RandomEffect], groups: Any, random_slopes: Any) -> RandomEffect:
+    slopes = as_columns(random_slopes, "random_slopes", is_kept=True)
+    if not terms:
+        raise ValueError(
+            f"random_slopes={list(slopes)!r} needs a grouping factor. Name it in `groups`."
+        )
+    if len(terms) > 1:
+        raise ValueError(
+            f"random_slopes={list(slopes)!r} is shorthand for one grouping factor, but there are "
+            f"{len(terms)}. Write RandomEffect(groups, slopes=...) for each."
+        )
+    if isinstance(groups, RandomEffect) or (
+        isinstance(groups, list) and isinstance(groups[0], RandomEffect)
+    ):
+        raise ValueError(
+            f"random_slopes={list(slopes)!r} and a RandomEffect exclude each other. Put the "
+            "slopes into the RandomEffect."
+        )
+    return RandomEffect(terms[0].groups, slopes)
+
+
+def _as_list(groups: Any) -> list[Any]:
+    if isinstance(groups, RandomEffect) or _is_column(groups):
+        return [groups]
+    if isinstance(groups, tuple):
+        names = list(groups)
+        raise ValueError(
+            f"groups={groups!r} is ambiguous. Write {names!r} for crossed or nested factors, or "
+            f"[{groups!r}] for the interaction of the columns."
+        )
+    if not isinstance(groups, list):
+        raise TypeError(
+            f"groups must name columns of X, got {type(groups).__name__}. Give labels to "
+            "fit(X, y, groups=labels), or name their column in the constructor."
+        )
+    if not groups:
+        raise ValueError("groups=[] names no grouping factor. Use groups=None for none.")
+    return groups
+
+
+def _as_term(group: Any) -> RandomEffect:
+    return group if isinstance(group, RandomEffect) else RandomEffect(group)
+
+
+def _group_name(groups: Any) -> GroupName:
+    if isinstance(groups, tuple | list):
+        if not groups:
+            raise ValueError(f"groups={groups!r} names no column. Name one or several.")
+        columns = as_columns(groups, "groups")
+        return columns[0] if len(columns) == 1 else columns
+    return _column(groups, "groups")
+
+
+def _is_column(value: object) -> bool:
+    return isinstance(value, str | numbers.Integral) and not isinstance(value, bool)
+
+
+def _column(value: Any, parameter: str) -> ColumnName:
+    if not _is_column(value):
+        raise TypeError(
+            f"{parameter} must name columns of X by name or position, got {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    return value if isinstance(value, str) else int(value)

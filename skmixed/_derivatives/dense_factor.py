@@ -1,0 +1,255 @@
+"""The Cholesky factor of a dense system at one Λ, and the criterion's exact derivatives.
+
+Each term's Λ is brought to the form W U S U' with W its `white` columns, U orthogonal
+and S ≥ 0 diagonal. Λ and W U S have the same ΛΛ', and in the columns ZWU, Λ is the
+diagonal S: the strengths. With C the mixed-model matrix in (u, β), S·ZWU for Z, and
+A = (ZWU)'W(ZWU), the projections that the derivatives are made of are, by the first
+form that keeps its digits,
+
+    Q = (ZWU)'P(ZWU) = S⁻¹(I − C⁻¹)S⁻¹ = S⁻¹ C⁻¹[S(ZWU) X]'(ZWU) = A − (ZWU)'[…] C⁻¹ […]'(ZWU)
+
+where both strengths are large, one is, or none (docs/mathematics.md, "Small systems").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.linalg.lapack
+
+from skmixed._derivatives.trust_region import Point, absolute
+from skmixed._equations.dense_system import DenseSystem
+from skmixed._typing import FloatArray, Lam
+
+# Strength from which a random effect's own rows determine it better than its variance
+# does, by a hundredth: beyond it 1 − C⁻¹ has lost no more than two digits.
+STRONG = 0.1
+
+
+@dataclass(frozen=True)
+class DenseFactor:
+    """The factor at one Λ, and what it gives at once.
+
+    Attributes
+    ----------
+    system : DenseSystem
+    lam : tuple of (s, s) arrays
+    bases : tuple of (s, s) arrays
+        W U of each term.
+    strengths : (q,) array
+        The diagonal of S, of each column.
+    products : (q + p + 1,) * 2 array
+        [ZWU X y]'W[ZWU X y].
+    half : (q + p + 1,) * 2 array
+        The same with S(ZWU) for ZWU in the rows.
+    chol : (q + p,) * 2 array
+        Factor of C, lower triangular.
+    solution : (q + p,) array
+        (û, β̂).
+    residual_squares, value : float
+        r², and the criterion.
+    is_exact_fit : bool
+    """
+
+    system: DenseSystem
+    lam: Lam
+    bases: tuple[FloatArray, ...]
+    strengths: FloatArray
+    products: FloatArray
+    half: FloatArray
+    chol: FloatArray
+    solution: FloatArray
+    residual_squares: float
+    value: float
+    is_exact_fit: bool
+
+    @property
+    def cancellation(self) -> float:
+        """Rounding of the value where digits cancel: in r², a difference, and in C."""
+        residual = 4.0 * self.system.blocks.dof * self.products[-1, -1] / self.residual_squares
+        squares = self.strengths**2 * np.diagonal(self.products)[: len(self.strengths)]
+        return float(np.finfo(float).eps * (residual + squares.max()))
+
+    @property
+    def noise(self) -> float:
+        """Rounding of the value, that of its sum included."""
+        of_sum = 50.0 * (abs(self.value) + self.system.blocks.n_rows)
+        return self.cancellation + float(np.finfo(float).eps) * of_sum
+
+
+def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
+    """Factor a dense system at Λ.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If C is not positive definite to rounding.
+    """
+    blocks, q = system.blocks, system.n_random
+    bases, strengths = [], np.empty(q)
+    for term in system.terms:
+        vectors, own, _ = np.linalg.svd(term.to_white @ lam[term.term.index])
+        bases.append(term.white @ vectors)
+        strengths[term.columns] = np.repeat(own, term.n_levels)
+    products = system.changed(bases)
+    half = products.copy()
+    half[:q] *= strengths[:, None]
+    system_matrix = half.copy()
+    system_matrix[:, :q] *= strengths
+    system_matrix[np.arange(q), np.arange(q)] += 1.0
+    n = len(products) - 1
+    chol, failed = scipy.linalg.lapack.dpotrf(system_matrix[:n, :n], lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("The system is not positive definite.")
+    rhs = _solve(chol, system_matrix[:n, n])
+    residual = float(system_matrix[n, n] - rhs @ rhs)
+    squares, dof = max(residual, blocks.floor), max(blocks.dof, 1)
+    logs = 2.0 * np.log(np.diagonal(chol))
+    value = float(logs.sum() if blocks.reml else logs[:q].sum()) - blocks.sum_log_weights
+    value += dof * (1.0 + float(np.log(2.0 * np.pi * squares / dof)))
+    return DenseFactor(
+        system,
+        lam,
+        tuple(bases),
+        strengths,
+        products,
+        half,
+        chol,
+        _solve(chol, rhs, transposed=True),
+        squares,
+        value,
+        residual <= blocks.floor,
+    )
+
+
+def _solve(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:
+    out, _ = scipy.linalg.lapack.dtrtrs(chol, rhs, lower=1, trans=int(transposed))
+    return np.asarray(out)
+
+
+@dataclass(frozen=True)
+class Projections:
+    """What the derivatives are made of, in the columns ZWU.
+
+    Attributes
+    ----------
+    products, traces : (q, q) arrays
+        Z'PZ; and the same for the traces, Z'V⁻¹Z by ML.
+    effects : (q,) array
+        Z'Py.
+    """
+
+    products: FloatArray
+    traces: FloatArray
+    effects: FloatArray
+
+
+def second_order_dense(factor: DenseFactor, projections: Projections, *, is_exact: bool) -> Point:
+    """Model the criterion to second order in steps of the terms' Λ.
+
+    With V_i = ZΣ_iZ' for the directions Σ_i of Σ that go with the steps,
+
+        ∂d = tr(PV_i) − y'PV_iPy/σ²
+        ∂²d = −tr(PV_iPV_j) + 2 y'PV_iPV_jPy/σ² − (y'PV_iPy)(y'PV_jPy)/(νσ⁴)
+
+    and the curvature of Λ → ΛΛ'; for ML V⁻¹ takes the place of P in the traces. Unless
+    `is_exact`, the average information takes their place, y'PV_iPV_jPy/σ² for the first
+    two: from afar the better guide, nearly convex. The metric is the expected information
+    at a given σ², tr(PV_iPV_j), positive semidefinite to rounding.
+    """
+    system, rho, q_trace = factor.system, projections.effects, projections.traces
+    sigma2 = factor.residual_squares / max(system.blocks.dof, 1)
+    gradients, directions, lams, charts, bends = [], [], [], [], []
+    for term, base in zip(system.terms, factor.bases, strict=True):
+        s, own = term.size, term.columns
+        effects = rho[own].reshape(s, -1)
+        within = q_trace[own, own].reshape(s, term.n_levels, s, term.n_levels)
+        slope = np.einsum("ajbj->ab", within) - effects @ effects.T / sigma2
+        lam, basis = term.term.term.structure.chart(factor.lam[term.term.index])
+        to_base = (term.to_white @ base).T @ term.to_white
+        moves = to_base @ basis
+        half = moves @ (to_base @ lam).T
+        of_sigma = half + half.transpose(0, 2, 1)
+        directions.append(of_sigma)
+        gradients.append(np.einsum("iab,ab->i", of_sigma, slope))
+        bends.append(2.0 * np.einsum("iac,jac->ij", moves, slope @ moves))
+        lams.append(lam)
+        charts.append(basis)
+    traces, variates = _information(factor, directions, q_trace, rho)
+    quadratic = variates @ (projections.products @ variates.T) / sigma2
+    first = variates @ rho / sigma2
+    profiled = 0.5 * np.outer(first, first) / max(system.blocks.dof, 1)
+    quadratic -= profiled
+    bend = scipy.linalg.block_diag(*bends)
+    size_of_bend = scipy.linalg.block_diag(*(absolute(own) for own in bends))
+    return Point(
+        lam=tuple(lams),
+        value=factor.value,
+        basis=tuple(charts),
+        gradient=np.concatenate(gradients),
+        hessian=(2.0 * quadratic - traces if is_exact else quadratic - profiled) + bend,
+        metric=traces + size_of_bend,
+    )
+
+
+def project_dense(factor: DenseFactor) -> Projections:
+    """Project the columns ZWU and y; costs the inverse of C and two products."""
+    n, q = len(factor.chol), factor.system.n_random
+    products = _project(factor, _inverse(factor.chol), n)
+    effects = factor.products[:q, n] - factor.half[:n, :q].T @ factor.solution
+    strong = factor.strengths > STRONG
+    effects[strong] = factor.solution[:q][strong] / factor.strengths[strong]
+    if factor.system.blocks.reml:
+        return Projections(products, products, effects)
+    own = _inverse(np.asfortranarray(factor.chol[:q, :q]))
+    return Projections(products, _project(factor, own, q), effects)
+
+
+def _project(factor: DenseFactor, inverse: FloatArray, n: int) -> FloatArray:
+    q = factor.system.n_random
+    half = factor.half[:n, :q]
+    solved = inverse @ half
+    out = factor.products[:q, :q] - half.T @ solved
+    strong = np.flatnonzero(factor.strengths > STRONG)
+    if len(strong):
+        weak, size = np.flatnonzero(factor.strengths <= STRONG), factor.strengths[strong]
+        mixed = solved[np.ix_(strong, weak)] / size[:, None]
+        out[np.ix_(strong, weak)] = mixed
+        out[np.ix_(weak, strong)] = mixed.T
+        shrunken = np.eye(len(strong)) - inverse[np.ix_(strong, strong)]
+        out[np.ix_(strong, strong)] = shrunken / np.outer(size, size)
+    return out
+
+
+def _inverse(chol: FloatArray) -> FloatArray:
+    lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
+    inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
+    inverse[np.arange(len(inverse)), np.arange(len(inverse))] *= 0.5
+    return np.asarray(inverse)
+
+
+def _information(
+    factor: DenseFactor, directions: list[FloatArray], q_trace: FloatArray, rho: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return tr(PV_iPV_j), (n_θ, n_θ), and the working variates Σ_iρ, (n_θ, q)."""
+    system = factor.system
+    stops = np.cumsum([len(own) for own in directions])
+    traces = np.empty((stops[-1], stops[-1]))
+    variates = np.zeros((stops[-1], system.n_random))
+    places = [slice(stop - len(own), stop) for stop, own in zip(stops, directions, strict=True)]
+    for i, (term, own) in enumerate(zip(system.terms, directions, strict=True)):
+        s, flat = term.size, own.reshape(len(own), -1)
+        variates[places[i], term.columns] = (own @ rho[term.columns].reshape(s, -1)).reshape(
+            len(own), -1
+        )
+        for j, other in enumerate(system.terms[: i + 1]):
+            # Σ_jl Q_(aj)(dl) Q_(bj)(cl), the levels j of one term and l of the other
+            r, part = other.size, q_trace[term.columns, other.columns]
+            pairs = part.reshape(s, term.n_levels, r, other.n_levels).transpose(0, 2, 1, 3)
+            flat_pairs = pairs.reshape(s * r, -1)
+            crossed = (flat_pairs @ flat_pairs.T).reshape(s, r, s, r).transpose(0, 2, 1, 3)
+            block = flat @ crossed.reshape(s * s, r * r)
+            block = block @ directions[j].reshape(len(directions[j]), -1).T
+            traces[places[i], places[j]] = block
+            traces[places[j], places[i]] = block.T
+    return traces, variates

@@ -1,0 +1,148 @@
+"""What the search minimizes: the criterion, by the blocked factor or a dense one."""
+
+from typing import Protocol
+
+import numpy as np
+
+from skmixed._derivatives.dense_factor import (
+    DenseFactor,
+    Projections,
+    factorize_dense,
+    project_dense,
+    second_order_dense,
+)
+from skmixed._derivatives.quadratic_model import LocalModel
+from skmixed._derivatives.trust_region import Point
+from skmixed._equations.cholesky import Factorization, factorize
+from skmixed._equations.dense_system import DenseSystem
+from skmixed._typing import Lam
+
+# Differences of the criterion below this share of it are rounding, and what of a
+# predicted gain can matter: an estimate is off by the root of it, in standard errors.
+ROUNDING, RESOLUTION = 1e-13, 2e-15
+# A gain of no more than a few times the rounding of the criterion may be that.
+FEW_NOISES = 4.0
+
+
+class Objective(Protocol):
+    """A function of Λ, its factor at the latest Λ kept.
+
+    Attributes
+    ----------
+    n_factorizations : int
+    """
+
+    n_factorizations: int
+
+    def evaluate(self, lam: Lam) -> float:
+        """Factor at Λ and return the function; inf beyond the data's resolution.
+
+        Nothing is done anew where Λ is the one that the latest factor was made from.
+        """
+
+    def point(self, value: float, *, is_slow: bool) -> Point:
+        """Model the function around the latest Λ; `is_slow` where that has done badly."""
+
+    def noise(self, value: float) -> float:
+        """Return the rounding of the function."""
+
+    def resolution(self, value: float) -> float:
+        """Return the predicted gain that is nothing."""
+
+    @property
+    def is_exact_fit(self) -> bool:
+        """Whether r² reached its floor at the latest Λ."""
+
+
+class BlockedObjective:
+    """The criterion, or another local model, by the blocked factor.
+
+    The arrays of one factorization are kept, and written over by the next.
+    """
+
+    def __init__(self, initial: Factorization, model: LocalModel) -> None:
+        self.blocks, self.latest, self.model = initial.blocks, initial, model
+        self.n_factorizations = 0
+
+    def evaluate(self, lam: Lam) -> float:
+        if lam is not self.latest.lam:
+            self.n_factorizations += 1
+            try:
+                with np.errstate(all="ignore"):  # what overflows is inf, and refused
+                    self.latest = factorize(self.blocks, lam, reuse=self.latest)
+            except np.linalg.LinAlgError:
+                return np.inf
+        value = self.model.value(self.latest)
+        return value if np.isfinite(value) else np.inf
+
+    def point(self, value: float, *, is_slow: bool) -> Point:
+        return self.model.point(self.latest, value, is_slow=is_slow)
+
+    def noise(self, value: float) -> float:
+        squares = float(self.blocks.core[-1, -1]) / self.latest.residual_squares
+        of_residual = 4.0 * np.finfo(float).eps * max(self.blocks.dof, 1) * squares
+        return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
+
+    def resolution(self, value: float) -> float:
+        return RESOLUTION * abs(value)
+
+    @property
+    def is_exact_fit(self) -> bool:
+        return self.latest.is_exact_fit
+
+
+class DenseObjective:
+    """The criterion by a dense factor, with exact second derivatives."""
+
+    def __init__(self, system: DenseSystem) -> None:
+        self.system = system
+        self.latest: DenseFactor | None = None
+        self.n_factorizations = 0
+        self._projections: Projections | None = None
+        self._points: dict[bool, Point] = {}
+
+    @property
+    def factor(self) -> DenseFactor:
+        """The latest factor."""
+        assert self.latest is not None
+        return self.latest
+
+    @property
+    def projections(self) -> Projections:
+        """Those of the latest factor, made once."""
+        if self._projections is None:
+            with np.errstate(all="ignore"):
+                self._projections = project_dense(self.factor)
+        return self._projections
+
+    def evaluate(self, lam: Lam) -> float:
+        if self.latest is not None and lam is self.latest.lam:
+            return self._value()
+        self.n_factorizations += 1
+        self._projections, self._points = None, {}
+        try:
+            with np.errstate(all="ignore"):
+                self.latest = factorize_dense(self.system, lam)
+        except np.linalg.LinAlgError:
+            return np.inf
+        return self._value()
+
+    def _value(self) -> float:
+        return self.factor.value if np.isfinite(self.factor.value) else np.inf
+
+    def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
+        if is_slow not in self._points:
+            with np.errstate(all="ignore"):
+                point = second_order_dense(self.factor, self.projections, is_exact=is_slow)
+            self._points[is_slow] = point
+        return self._points[is_slow]
+
+    def noise(self, value: float) -> float:  # noqa: ARG002
+        return self.factor.noise
+
+    def resolution(self, value: float) -> float:
+        return max(RESOLUTION * abs(value), FEW_NOISES * self.factor.cancellation)
+
+    @property
+    def is_exact_fit(self) -> bool:
+        return self.factor.is_exact_fit

@@ -1,0 +1,228 @@
+"""Models with one quantity held at a value: what a profile minimizes over the rest."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.information import Chart, TermChart, information
+from skmixed._derivatives.trust_region import Point, absolute
+from skmixed._equations.cholesky import Factorization
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.layout import Stage
+from skmixed._equations.system import Blocks
+from skmixed._model.covariance import Full, lower_factor
+from skmixed._typing import FloatArray
+
+# Rounding of a pinned Λ after a step, relative to its covariance.
+PINNED = 1e-9
+
+
+class PinnedCorrelation(Full):
+    """Any covariance in which two coefficients have the correlation cos(angle).
+
+    Rows a and b of Λ are (s, 0, …) and m(cos, sin, 0, …) with s, m ≥ 0: linear in
+    the free entries.
+    """
+
+    is_shift_invariant = False
+
+    def __init__(self, a: int, b: int, angle: float) -> None:
+        self.a, self.b, self.angle = a, b, angle
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        size = len(lam)
+        rest = [k for k in range(size) if k not in (self.a, self.b)]
+        order = [self.a, self.b, *rest]
+        lower = lower_factor(lam[order])
+        direction = np.array([np.cos(self.angle), np.sin(self.angle)])
+        lower[0, 0] = np.linalg.norm(lam[self.a])
+        lower[1, :2] = np.linalg.norm(lam[self.b]) * direction
+        inner, of_inner = super().chart(lower[2:, 2:]) if rest else (lower[2:, 2:], np.empty(0))
+        lower[2:, 2:] = inner
+        basis = np.zeros((2 + 2 * len(rest) + len(of_inner), size, size))
+        basis[0, 0, 0] = 1.0
+        basis[1, 1, :2] = direction
+        beside = np.arange(2 * len(rest))
+        basis[2 + beside, 2 + beside // 2, beside % 2] = 1.0
+        if rest:
+            basis[2 + 2 * len(rest) :, 2:, 2:] = of_inner
+        canonical, out = np.empty_like(lam), np.empty_like(basis)
+        canonical[order], out[:, order] = lower, basis
+        return canonical, out
+
+    def admits(self, lam: FloatArray) -> bool:
+        """Whether Λ has the correlation; a step to negative s or m has the opposite one."""
+        canonical, _ = self.chart(lam)
+        wanted, found = canonical @ canonical.T, lam @ lam.T
+        return bool(np.allclose(found, wanted, rtol=0.0, atol=PINNED * np.abs(found).max()))
+
+    def turned(self, lam: FloatArray) -> FloatArray:
+        """Return ∂Λ/∂angle."""
+        out = np.zeros_like(lam)
+        out[self.b, 0] = -np.sin(self.angle) * np.linalg.norm(lam[self.b])
+        out[self.b, 1] = np.cos(self.angle) * np.linalg.norm(lam[self.b])
+        return out
+
+
+class Profiled:
+    """The criterion with its observed second derivatives; σ² at its best value."""
+
+    def sigma_squared(self, factorization: Factorization) -> float:
+        return factorization.sigma_squared
+
+    def value(self, factorization: Factorization) -> float:
+        for _, term in factorization.blocks.terms:
+            pinned, lam = term.term.structure, factorization.lam[term.index]
+            if isinstance(pinned, PinnedCorrelation) and not pinned.admits(lam):
+                return np.inf
+        return criterion(factorization)
+
+    def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
+        """Newton's model, with the expected information for a metric."""
+        with np.errstate(all="ignore"):
+            info = information(factorization, self.sigma_squared(factorization))
+        chart = Chart.of(info)
+        gradient = chart.with_sigma @ info.gradient
+        metric = chart.with_sigma @ info.expected @ chart.with_sigma.T
+        g, h = self.reduced(chart, gradient, chart.hessian(info))
+        order = np.concatenate(
+            [np.arange(c.delta.start, c.delta.stop) for c in _in_order(chart)] or [np.empty(0, int)]
+        )
+        at = np.ix_(order, order)
+        own = metric[:-1, :-1] - np.outer(metric[:-1, -1], metric[-1, :-1]) / metric[-1, -1]
+        return Point(
+            lam=tuple(c.lam for c in _in_order(chart)),
+            value=value,
+            basis=tuple(c.basis for c in _in_order(chart)),
+            gradient=g[order],
+            hessian=h[at],
+            metric=own[at] + absolute(chart.bend)[at],
+        )
+
+    def reduced(
+        self,
+        chart: Chart,  # noqa: ARG002
+        gradient: FloatArray,
+        hessian: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Take log σ² out of the derivatives in (δ, log σ²): it is at its best value."""
+        border = hessian[:-1, -1]
+        return gradient[:-1], hessian[:-1, :-1] - np.outer(border, border) / hessian[-1, -1]
+
+
+def _in_order(chart: Chart) -> list[TermChart]:
+    return sorted(chart.terms, key=lambda c: c.term.index)
+
+
+class _GivenSigma(Profiled):
+    """The likelihood at a σ² that is given by Λ."""
+
+    def value(self, factorization: Factorization) -> float:
+        blocks = factorization.blocks
+        sigma2 = self.sigma_squared(factorization)
+        if not sigma2 < np.inf:
+            return np.inf
+        value = factorization.logdet_z - blocks.sum_log_weights
+        value += blocks.dof * np.log(2.0 * np.pi * sigma2) + factorization.residual_squares / sigma2
+        return float(value + factorization.logdet_x if blocks.reml else value)
+
+
+class PinnedSigma(_GivenSigma):
+    """σ held at a value."""
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
+
+    def sigma_squared(self, factorization: Factorization) -> float:  # noqa: ARG002
+        return self.sigma**2
+
+    def reduced(
+        self,
+        chart: Chart,  # noqa: ARG002
+        gradient: FloatArray,
+        hessian: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        return gradient[:-1], hessian[:-1, :-1]
+
+
+@dataclass(frozen=True)
+class PinnedSd(_GivenSigma):
+    """The sd of one coefficient held at a value: σ² = sd² / t, with t its relative variance.
+
+    index : the term; row : its coefficient as a combination of the search's ones.
+    """
+
+    sd: float
+    index: int
+    row: FloatArray
+
+    def sigma_squared(self, factorization: Factorization) -> float:
+        half = self.row @ factorization.lam[self.index]
+        t = float(half @ half)
+        return self.sd**2 / t if t > 0 else np.inf
+
+    def reduced(
+        self, chart: Chart, gradient: FloatArray, hessian: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Follow log σ² = 2 log sd − log t(δ)."""
+        own = next(c for c in chart.terms if c.term.index == self.index)
+        moved, half = self.row @ own.basis, self.row @ own.lam
+        t = float(half @ half)
+        first, second = np.zeros(len(gradient) - 1), np.zeros_like(hessian[:-1, :-1])
+        first[own.delta] = -2.0 * moved @ half / t
+        second[own.delta, own.delta] = -2.0 * moved @ moved.T / t
+        second += np.outer(first, first)
+        border = np.outer(hessian[:-1, -1], first)
+        h = hessian[:-1, :-1] + border + border.T
+        h += hessian[-1, -1] * np.outer(first, first) + gradient[-1] * second
+        return gradient[:-1] + gradient[-1] * first, h
+
+
+def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:
+    """Return the blocks with another structure of one term."""
+
+    def changed(term: TermBlock) -> TermBlock:
+        if term.index != index:
+            return term
+        return replace(term, term=replace(term.term, structure=structure))
+
+    factors = tuple(replace(f, terms=tuple(changed(t) for t in f.terms)) for f in blocks.factors)
+    return replace(blocks, factors=factors)
+
+
+def with_pinned_effect(blocks: Blocks, row: FloatArray, pivot: int, value: float) -> Blocks:
+    """Return the blocks of the model in which row'β = value; the pivot column goes.
+
+    β_pivot = (value − Σ row_k β_k) / row_pivot: the other columns become
+    x_k − x_pivot row_k / row_pivot, and y becomes y − x_pivot value / row_pivot.
+    """
+    p = blocks.n_fixed
+    change = np.eye(p + 1)
+    change[pivot, :p] -= row / row[pivot]
+    change[pivot, p] = -value / row[pivot]
+    change = np.delete(change, pivot, axis=1)
+    n = blocks.n_core
+    core = np.empty((n + p, n + p))
+    core[:n, :n] = blocks.core[:n, :n]
+    core[n:, n:] = change.T @ blocks.core[n:, n:] @ change
+    core[:n, n:] = blocks.core[:n, n:] @ change
+    core[n:, :n] = core[:n, n:].T
+    return replace(
+        blocks,
+        core=core,
+        kept=tuple(range(p - 1)),
+        stages=tuple(_changed_stage(stage, change) for stage in blocks.stages),
+    )
+
+
+def _changed_stage(stage: Stage, change: FloatArray) -> Stage:
+    own = stage.products[:, :, stage.random]
+    fixed = np.einsum("krmb,mp->krpb", stage.products[:, :, stage.fixed], change)
+    r, p = own.shape[2], fixed.shape[2]
+    return replace(
+        stage,
+        products=np.ascontiguousarray(np.concatenate([own, fixed], axis=2)),
+        random=np.arange(r),
+        fixed=np.arange(r, r + p),
+    )

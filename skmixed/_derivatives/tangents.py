@@ -1,0 +1,239 @@
+"""Rows of the remaining system that belong to one eliminated stage.
+
+After a stage is eliminated, what is left is a symmetric matrix over the later
+stages of the chain and the core. Sums of products of the stage's rows, level by
+level, keep that matrix's pattern: a later stage stays block-diagonal, its cells
+stay where they are, and only the core is dense.
+
+A direction of Σ carried along the elimination: the matrices of one stage.
+
+At each stage, with S the system there,
+
+    T = Λ(Λ'SΛ + I)⁻¹Λ',   B = I − TS,   A = SB,   J = TS_c,   C = S_c − SJ  (S_c: its rows beyond)
+
+the stage's own direction E leaves −C'EC of the system beyond; a direction of an
+earlier stage, which has reached the system as the tangent D, leaves
+D_cc − (D_c − ½DJ)'J − J'(D_c − ½DJ). It meets the stage in D and Y = D_c − DJ.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from skmixed._derivatives.level_products import whitened, whitened_cells
+from skmixed._equations.cholesky import Factorization, cell_positions, sum_of_products
+from skmixed._equations.layout import Stage
+from skmixed._equations.level_algebra import levels_last
+from skmixed._equations.selected_inverse import whitening_root
+from skmixed._equations.span import Span
+from skmixed._equations.system import Blocks
+from skmixed._typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A few rows for each level of a stage.
+
+    Attributes
+    ----------
+    stage : Stage
+    cells : (r, n_cells) array
+        Entries at the stage's cells.
+    fixed : (r, q, p) array
+        Entries at X.
+    """
+
+    stage: Stage
+    cells: FloatArray
+    fixed: FloatArray
+
+    @cached_property
+    def matrices(self) -> list[sp.csr_array]:
+        return [self.stage.with_values(values) for values in self.cells]
+
+    def times(self, small: FloatArray) -> "Rows":
+        """Multiply from the left by one small matrix, (s, r), or one per level, (s, r, q)."""
+        if small.ndim == 2:
+            return Rows(self.stage, small @ self.cells, np.tensordot(small, self.fixed, 1))
+        at_cells = np.einsum("abn,bn->an", small[:, :, self.stage.rows], self.cells)
+        return Rows(self.stage, at_cells, np.einsum("abq,bqx->aqx", small, self.fixed))
+
+    def minus(self, other: "Rows") -> "Rows":
+        return Rows(self.stage, self.cells - other.cells, self.fixed - other.fixed)
+
+    def dot(self, other: "Rows") -> FloatArray:
+        """Σ over columns of the products of two sets of rows, per level, (r, s, q)."""
+        out = np.einsum("aqx,bqx->abq", self.fixed, other.fixed)
+        if not len(self.stage.rows):
+            return out
+        for row, left in zip(out, self.cells, strict=True):
+            for own, right in zip(row, other.cells, strict=True):
+                own += np.bincount(self.stage.rows, left * right, minlength=len(own))
+        return out
+
+
+@dataclass(frozen=True)
+class Later:
+    """The entries of a later stage in a matrix of the remaining system.
+
+    own : (r, r, q); rows : Rows
+    """
+
+    own: FloatArray
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """A symmetric matrix over the later stages of the chain, the core and X.
+
+    Attributes
+    ----------
+    stages : tuple of Later
+    core : (q_core + p,) * 2 array
+    """
+
+    stages: tuple[Later, ...]
+    core: FloatArray
+
+    def plus(self, other: "Remainder", factor: float) -> "Remainder":
+        return Remainder(
+            tuple(_plus(a, b, factor) for a, b in zip(self.stages, other.stages, strict=True)),
+            self.core + factor * other.core,
+        )
+
+
+def _plus(a: Later, b: Later, factor: float) -> Later:
+    rows = Rows(
+        a.rows.stage,
+        a.rows.cells + factor * b.rows.cells,
+        a.rows.fixed + factor * b.rows.fixed,
+    )
+    return Later(a.own + factor * b.own, rows)
+
+
+def symmetric_product(blocks: Blocks, k: int, left: Rows, right: Rows) -> Remainder:
+    """Return left'right + right'left over what remains after stage k."""
+    later = tuple(_at_later(blocks, g, left, right) for g in range(k + 1, len(blocks.stages)))
+    n, p = blocks.n_core, blocks.n_fixed
+    core = np.zeros((n + p, n + p))
+    core[n:, n:] = np.tensordot(left.fixed, right.fixed, ((0, 1), (0, 1)))
+    if n:
+        at_core = [[m[:, blocks.n_chain :] for m in side.matrices] for side in (left, right)]
+        core[:n, :n] = sum_of_products(*at_core)
+        core[:n, n:] = sum(m.T @ f for m, f in zip(at_core[0], right.fixed, strict=True))
+        core[n:, :n] = sum(m.T @ f for m, f in zip(at_core[1], left.fixed, strict=True)).T
+    return Remainder(later, core + core.T)
+
+
+def _at_later(blocks: Blocks, g: int, left: Rows, right: Rows) -> Later:
+    """Each level of the inner stage has one cell there: levels of the outer stay apart."""
+    place, stage = blocks.factors[g], blocks.stages[g]
+    q, r = place.n_levels, place.n_columns
+    own = np.zeros((r, r, q))
+    cells = np.zeros((r, len(stage.rows)))
+    fixed = np.zeros((r, q, blocks.n_fixed))
+    for one, other in ((left, right), (right, left)):
+        here = [m[:, place.outer] for m in one.matrices]
+        products = sum(h.T @ m for h, m in zip(here, other.matrices, strict=True)).tocoo()
+        inside = (products.col >= place.outer.start) & (products.col < place.outer.stop)
+        at = products.row[inside], products.col[inside] - place.outer.start
+        np.add.at(own, (at[0] % r, at[1] % r, at[0] // r), products.data[inside])
+        outside = products.col >= place.outer.stop
+        rows, columns = products.row[outside], products.col[outside]
+        cells[rows % r, cell_positions(stage, rows // r, columns)] += products.data[outside]
+        at_fixed = sum(h.T @ f for h, f in zip(here, other.fixed, strict=True))
+        fixed += at_fixed.reshape(q, r, -1).transpose(1, 0, 2)
+    return Later(own, Rows(stage, cells, fixed))
+
+
+@dataclass(frozen=True)
+class StageSums:
+    """A stage's matrices of the module's docstring: small ones (r, r, q), and rows.
+
+    Those that only other stages' directions or rows need are made when asked for.
+    """
+
+    factorization: Factorization
+    k: int
+    a: FloatArray
+    c: Rows
+
+    @staticmethod
+    def of(factorization: Factorization, k: int) -> "StageSums":
+        stage, done = factorization.blocks.stages[k], factorization.stages[k]
+        q = factorization.blocks.factors[k].n_levels
+        left = np.concatenate(list(whitened(stage, done)), axis=2)[:, :, :q]
+        fixed = left[:, stage.fixed[:-1]].transpose(0, 2, 1)
+        c = Rows(stage, whitened_cells(stage, done), fixed)
+        return StageSums(factorization, k, left[:, stage.random], c)
+
+    @cached_property
+    def t(self) -> FloatArray:
+        place = self.factorization.blocks.factors[self.k]
+        lam = place.lam(self.factorization.lam)
+        root = whitening_root(self.factorization.stages[self.k], lam)[:, :, : place.n_levels]
+        return np.asarray(np.einsum("saq,sbq->abq", root, root))
+
+    @cached_property
+    def b(self) -> FloatArray:
+        start = self.factorization.blocks.factors[self.k].entries.start
+        own = self._products(self.c.stage.random)
+        return _residual(self.t, own, self.factorization.spans.get(start))
+
+    @cached_property
+    def j(self) -> Rows:
+        stage, done = self.c.stage, self.factorization.stages[self.k]
+        fixed = self._products(stage.fixed[:-1]).transpose(0, 2, 1)
+        return Rows(stage, done.values, fixed).times(self.t)
+
+    @cached_property
+    def _at_fixed(self) -> FloatArray:
+        """Sums over levels of the products of C's rows at X, (r, p, r, p)."""
+        r, q, p = self.c.fixed.shape
+        flat = self.c.fixed.transpose(0, 2, 1).reshape(r * p, q)
+        return np.asarray((flat @ flat.T).reshape(r, p, r, p))
+
+    def _products(self, columns: NDArray[np.intp]) -> FloatArray:
+        """Return the stage's products with some columns, (r, columns, q)."""
+        q = self.factorization.blocks.factors[self.k].n_levels
+        return levels_last(self.factorization.stages[self.k].products[:, :, columns], q)
+
+    def met_by(self, tangents: list[Remainder]) -> list[tuple[FloatArray, Rows]]:
+        """Return D, (r, r, q), and Y for directions of earlier stages."""
+        here = [tangent.stages[0] for tangent in tangents]
+        return [(h.own, h.rows.minus(self.j.times(h.own))) for h in here]
+
+    def beyond(self, tangents: list[Remainder], own: FloatArray) -> list[Remainder]:
+        """Return the tangents of earlier directions and of own ones, (d, r, r), beyond."""
+        passed = [self._passed_on(tangent) for tangent in tangents]
+        return passed + [self._left_by(direction) for direction in own]
+
+    def _passed_on(self, tangent: Remainder) -> Remainder:
+        """Eliminate the stage from an earlier direction's tangent."""
+        here, *rest = tangent.stages
+        half = here.rows.minus(self.j.times(0.5 * here.own))
+        taken = symmetric_product(self.factorization.blocks, self.k, half, self.j)
+        return Remainder(tuple(rest), tangent.core).plus(taken, -1.0)
+
+    def _left_by(self, direction: FloatArray) -> Remainder:
+        """Return the tangent of an own direction."""
+        blocks = self.factorization.blocks
+        if not blocks.factors[-1].outer.stop:  # nothing but X remains
+            return Remainder((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
+        scaled = self.c.times(-0.5 * direction)
+        return symmetric_product(blocks, self.k, scaled, self.c)
+
+
+def _residual(t: FloatArray, own: FloatArray, span: Span | None) -> FloatArray:
+    """Return B = I − TS, (r, r, q); in the span of Λ that is T(ΛΛ')⁺."""
+    if span is not None and span.null is None:
+        return np.einsum("abq,bc->acq", t, span.precision)
+    out = -np.einsum("abq,bcq->acq", t, own)
+    out[np.arange(len(t)), np.arange(len(t))] += 1.0
+    if span is None or span.null is None:
+        return out
+    return np.einsum("abq,bc->acq", out, span.null) + np.einsum("abq,bc->acq", t, span.precision)

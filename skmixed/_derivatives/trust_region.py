@@ -1,0 +1,105 @@
+"""Steps of the search: a quadratic model around a point, and its best step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+
+from skmixed._typing import FloatArray, Lam
+
+# Smallest eigenvalue of the trust region's metric, as a share of its largest.
+RIDGE = 1e-10
+
+
+@dataclass(frozen=True)
+class Point:
+    """The criterion at a canonical Λ, with its second-order model around it."""
+
+    lam: Lam
+    value: float
+    basis: tuple[FloatArray, ...]
+    gradient: FloatArray
+    hessian: FloatArray
+    metric: FloatArray
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a model to step by, beyond rounding."""
+        is_finite = np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all()
+        has_scale = not self.gradient.any() or np.diagonal(self.metric).max() > 0
+        return bool(is_finite and has_scale)
+
+    def moved(self, step: FloatArray) -> Lam:
+        out, start = [], 0
+        for lam, basis in zip(self.lam, self.basis, strict=True):
+            out.append(lam + np.tensordot(step[start : start + len(basis)], basis, 1))
+            start += len(basis)
+        return tuple(out)
+
+    def step_to(self, lam: Lam) -> FloatArray:
+        """Return the step that leads to Λ, of those that its basis allows the nearest."""
+        parts = []
+        for own, basis, end in zip(self.lam, self.basis, lam, strict=True):
+            squares = np.einsum("iab,iab->i", basis, basis)
+            parts.append(np.einsum("iab,ab->i", basis, end - own) / squares)
+        return np.concatenate(parts)
+
+    def step(self, radius: float) -> tuple[FloatArray, float, bool]:
+        """Return the best step within the radius, its length, and if it is inside."""
+        values, vectors = np.linalg.eigh(self.metric)
+        largest = max(float(values[-1]), np.finfo(float).tiny)
+        scale = vectors / np.sqrt(np.maximum(values, RIDGE * largest))
+        hessian = scale.T @ self.hessian @ scale
+        step, is_interior = trust_region_step(scale.T @ self.gradient, hessian, radius)
+        return scale @ step, float(np.linalg.norm(step)), is_interior
+
+    def decrease(self, step: FloatArray) -> float:
+        return float(-(self.gradient @ step + 0.5 * step @ self.hessian @ step))
+
+
+def absolute(matrix: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.abs(values)) @ vectors.T
+
+
+def trust_region_step(
+    gradient: FloatArray, hessian: FloatArray, radius: float
+) -> tuple[FloatArray, bool]:
+    """Minimize the quadratic model within the radius; say if in its interior.
+
+    By the eigenvalues of the Hessian (Nocedal and Wright, 2006, section 4.3),
+    the hard case included: at a saddle the direction of negative curvature.
+    """
+    values, vectors = np.linalg.eigh(hessian)
+    g = vectors.T @ gradient
+    if not np.isfinite(radius):  # the first step: twice the step of the metric alone
+        radius = max(1.0, 2.0 * float(np.linalg.norm(g)))
+    flat = np.finfo(float).eps * len(g) * max(float(np.abs(values).max()), 1e-300)
+    if values[0] > flat:
+        step = -g / values
+        if np.linalg.norm(step) <= radius:
+            return vectors @ step, True
+    shift = _secular_root(values, g, radius, flat)
+    step = -g / np.maximum(values + shift, flat)
+    length = float(np.linalg.norm(step))
+    if length > radius:  # near the hard case the root has no digits to spare
+        step *= radius / length
+    missing = radius**2 - min(length, radius) ** 2
+    if values[0] < -flat and missing > 0:
+        step[0] = -np.copysign(np.sqrt(missing + step[0] ** 2), g[0])
+    return vectors @ step, False
+
+
+def _secular_root(values: FloatArray, g: FloatArray, radius: float, flat: float) -> float:
+    """Find the shift at which the step has the length of the radius."""
+    low = max(0.0, -float(values[0])) + flat
+
+    def excess(shift: float) -> float:
+        return 1.0 / radius - 1.0 / max(float(np.linalg.norm(g / (values + shift))), 1e-300)
+
+    if excess(low) <= 0:
+        return low
+    high = (low + float(np.linalg.norm(g)) / radius) * (1 + 1e-9)
+    if not excess(high) < 0:  # rounding, where the values dwarf what is added to them
+        return high
+    return float(scipy.optimize.brentq(excess, low, high, xtol=np.finfo(float).tiny))

@@ -1,0 +1,1 @@
+"""The mixed-model equations of one model: layout, factorization, solves, inverse."""

@@ -1,0 +1,398 @@
+"""The Cholesky factorization of the mixed-model equations at one Λ.
+
+With index 1 for an eliminated factor and c for what is left of the random
+effects, and M_1 = Λ_1'Z_1'Z_1Λ_1 + I = LL' per level, the factor of the whole is
+
+    [ L            0    ]      H = L⁻¹Λ_1'Z_1'[Z_c X y]
+    [ (HΛ_c)'  R        ]      RR' = [ Λ_c'S_ccΛ_c + I   Λ_c'S_cX ],   S = [Z_c X y]'[Z_c X y] − H'H
+                                     [ S_XcΛ_c           S_XX     ]
+
+(Bates et al., 2015, J. Stat. Softw. 67(1), equations 18 and 48 to 50, with the
+random effects in parts; docs/mathematics.md, "The blocked Cholesky factor"). S is
+kept in the coordinates of the columns themselves, free of Λ_c, and the stages of the
+chain are eliminated from it one by one. A `Factorization` is a value: nothing in it
+changes when another Λ is tried.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from skmixed._equations.layout import FactorTerms, Stage
+from skmixed._equations.level_algebra import cholesky_levels, levels_first, solve_levels, to_slabs
+from skmixed._equations.span import Span
+from skmixed._equations.system import Blocks
+from skmixed._typing import FloatArray, Lam
+
+# Multiplications of a dense symmetric product in the time of one of a sparse
+# product, on one core.
+SPARSE_COST = 200
+
+
+@dataclass(frozen=True)
+class Factorization:
+    """The blocked Cholesky factor at one Λ, and what it gives at once.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    lam : tuple of (s, s) arrays
+        Λ of each term, in the search's coordinates.
+    stages : tuple of Elimination
+    schur : (q_core + p + 1,) * 2 array
+        S above.
+    chol_core : (s_core + p,) * 2 array
+        R, lower triangular.
+    solution : (s_core + p,) array
+        The spherical effects of the core and the fixed effects β̂ of the kept
+        columns, centered as in `Blocks`.
+    residual_squares : float
+        The penalized residual sum of squares r², not below the floor.
+    is_exact_fit : bool
+        Whether r² reached the floor.
+    logdet_z, logdet_x : float
+        log|M| and log|X'V⁻¹X|.
+    spans : dict of Span
+        By the place of a factor's first entry, in units of Λ (`relative`); else empty.
+    random_inverse : (q_core,) * 2 array, G of the core without X there; else None
+    """
+
+    blocks: Blocks
+    lam: Lam
+    stages: "tuple[Elimination, ...]"
+    schur: FloatArray
+    chol_core: FloatArray
+    solution: FloatArray
+    residual_squares: float
+    is_exact_fit: bool
+    logdet_z: float
+    logdet_x: float
+    spans: dict[int, Span] = field(default_factory=dict)
+    random_inverse: FloatArray | None = None
+
+    @property
+    def sigma_squared(self) -> float:
+        return self.residual_squares / max(self.blocks.dof, 1)
+
+    @property
+    def n_spherical(self) -> int:
+        """Columns of the core's random effects in the coordinates of Λ."""
+        return len(self.solution) - self.blocks.n_fixed
+
+    @property
+    def beta(self) -> FloatArray:
+        """Fixed effects of the kept columns, (p,)."""
+        return self.solution[self.n_spherical :]
+
+    @property
+    def chol_x(self) -> FloatArray:
+        """Factor of X'V⁻¹X, lower triangular, (p, p)."""
+        return self.chol_core[self.n_spherical :, self.n_spherical :]
+
+    def from_spherical(self, rows: FloatArray) -> FloatArray:
+        """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
+        return _apply(self.blocks, self.lam, rows, transposed=False)
+
+
+def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> FloatArray:
+    parts, start = [], 0
+    for factor in blocks.core_factors:
+        own = factor.lam(lam)
+        own = own.T if transposed else own
+        size = factor.n_levels * own.shape[1]
+        part = rows[start : start + size].reshape(factor.n_levels, own.shape[1], -1)
+        parts.append(np.matmul(own, part).reshape(factor.n_levels * own.shape[0], -1))
+        start += size
+    return np.concatenate(parts) if parts else np.empty((0, rows.shape[1]))
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The rows H of a triangular factor that one stage of the chain has.
+
+    Attributes
+    ----------
+    half : (k, s, m, b) array
+        L⁻¹Λ'Z'[…] for every column of the products, in k slabs of b levels.
+    cell_half : (s, n_cells) array
+        L⁻¹Λ'Z'Z_c, in the order of the cells.
+    gram : (m, m) array
+        H'H of the columns of the products, over all levels.
+    """
+
+    half: FloatArray
+    cell_half: FloatArray
+    gram: FloatArray
+
+
+@dataclass(frozen=True)
+class Elimination(Halves):
+    """One stage of the chain, eliminated.
+
+    Attributes
+    ----------
+    products, values : arrays
+        Those of the `Stage`, less what the stages before have taken.
+    chol : (k, s, s, b) array
+        L, lower triangular, in k slabs of b levels.
+    logdet : float
+        log|M|.
+    """
+
+    products: FloatArray
+    values: FloatArray
+    chol: FloatArray
+    logdet: float
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether Λ = 0, so that nothing is taken."""
+        return not self.chol.flags.writeable
+
+
+def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> Factorization:
+    """Factor the system at Λ.
+
+    `reuse` is a factorization of the same blocks that the caller gives up: its
+    arrays over the levels are overwritten, since new ones cost as much as the
+    arithmetic (first writes to fresh memory).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If X'V⁻¹X is not positive definite to rounding, which takes a Λ far
+        beyond the data's resolution.
+    """
+    old = [None] * len(blocks.stages) if reuse is None else reuse.stages
+
+    def one(k: int, products: FloatArray, values: FloatArray) -> Elimination:
+        return eliminate(blocks.stages[k], products, values, blocks.factors[k].lam(lam), old[k])
+
+    stages, schur = eliminate_chain(blocks, one)
+    system = _core_system(blocks, lam, schur)
+    n, p = len(system) - 1, blocks.n_fixed
+    is_zero = not any(own.any() for own in lam)
+    chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else _cholesky(system[:n, :n])
+    rhs = solve_lower(chol, system[:n, n])
+    residual = float(system[n, n] - rhs @ rhs)
+    logs = 2.0 * np.log(np.diagonal(chol))
+    return Factorization(
+        blocks=blocks,
+        lam=lam,
+        stages=stages,
+        schur=schur,
+        chol_core=chol,
+        solution=solve_lower(chol, rhs, transposed=True),
+        residual_squares=max(residual, blocks.floor),
+        is_exact_fit=residual <= blocks.floor,
+        logdet_z=sum(stage.logdet for stage in stages) + float(logs[: n - p].sum()),
+        logdet_x=float(logs[n - p :].sum()),
+    )
+
+
+def zero_lam(blocks: Blocks) -> Lam:
+    """Λ = 0 of each term: the model without random effects."""
+    return tuple(np.zeros((t.size, t.size)) for _, t in blocks.terms)
+
+
+Rows = TypeVar("Rows", bound=Halves)
+
+
+def eliminate_chain(
+    blocks: Blocks, one: Callable[[int, FloatArray, FloatArray], Rows]
+) -> tuple[tuple[Rows, ...], FloatArray]:
+    """Eliminate the stages, inner first; return them and the Schur complement of the core.
+
+    `one` eliminates stage k, given what the stages before have left of its
+    products and of the values of its cells.
+    """
+    schur = blocks.core.copy() if blocks.stages else blocks.core
+    left = [(stage.products, stage.values) for stage in blocks.stages]
+    done: list[Rows] = []
+    for k, stage in enumerate(blocks.stages):
+        part = one(k, *left[k])
+        done.append(part)
+        if part.gram.any():  # else nothing is taken
+            _take_from_core(blocks, stage, part, schur)
+            for g in range(k + 1, len(blocks.stages)):
+                taken = _taken(stage, part, blocks.stages[g], blocks.factors[g])
+                left[g] = (left[g][0] - taken[0], left[g][1] - taken[1])
+    return tuple(done), schur
+
+
+def _take_from_core(blocks: Blocks, stage: Stage, part: Halves, schur: FloatArray) -> None:
+    """Subtract H'H of a stage from the core."""
+    n = blocks.n_core
+    schur[n:, n:] -= part.gram[np.ix_(stage.fixed, stage.fixed)]
+    if n:
+        halves = [stage.with_values(values)[:, blocks.n_chain :] for values in part.cell_half]
+        schur[:n, :n] -= sum_of_products(halves, halves)
+        fixed = levels_first(part.half[:, :, stage.fixed], halves[0].shape[0])
+        schur[:n, n:] -= sum(h.T @ f for h, f in zip(halves, fixed, strict=True))
+        schur[n:, :n] = schur[:n, n:].T
+
+
+def _taken(
+    stage: Stage, part: Halves, later: Stage, place: FactorTerms
+) -> tuple[FloatArray, FloatArray]:
+    """H'H between a later stage of the chain and all that it meets.
+
+    Each level of the inner stage has one cell there, so that what a level of the
+    outer one loses depends on its own inner levels alone.
+    """
+    q, r = place.n_levels, place.n_columns
+    halves = [stage.with_values(values) for values in part.cell_half]
+    own = [h[:, place.outer] for h in halves]
+    squares = np.zeros((q, r, r))
+    own_products = sum(h.T @ h for h in own).tocoo()
+    squares[own_products.row // r, own_products.row % r, own_products.col % r] = own_products.data
+    fixed = levels_first(part.half[:, :, stage.fixed], halves[0].shape[0])
+    crossed = sum(h.T @ f for h, f in zip(own, fixed, strict=True)).reshape(q, r, -1)
+    products = np.zeros((r, later.products.shape[2], q))
+    products[:, later.random] = squares.transpose(1, 2, 0)
+    products[:, later.fixed] = crossed.transpose(1, 2, 0)
+    slabs = to_slabs(products, *later.products.shape[::3])
+    if not len(later.rows):
+        return slabs, later.values
+    rest = sum(o.T @ h for o, h in zip(own, halves, strict=True)).tocoo()
+    outside = rest.col >= place.outer.stop
+    values = np.zeros(later.values.shape)
+    at = cell_positions(later, rest.row[outside] // r, rest.col[outside])
+    values[rest.row[outside] % r, at] = rest.data[outside]
+    return slabs, values
+
+
+def cell_positions(
+    stage: Stage, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Find cells of a stage by level and outer column."""
+    width = stage.cells.shape[1]
+    keys = stage.rows * width + stage.cells.indices
+    return np.searchsorted(keys, rows.astype(np.intp) * width + columns)
+
+
+def eliminate(
+    stage: Stage,
+    products: FloatArray,
+    values: FloatArray,
+    lam: FloatArray,
+    reuse: Elimination | None = None,
+) -> Elimination:
+    """Eliminate a factor's effects, slab by slab of levels.
+
+    Costs q·(r·s·m + s²·m + s·m²) multiplications, in vectors over the levels.
+    """
+    k, r, m, b = products.shape
+    s = lam.shape[1]
+    gram, logdet = np.zeros((m, m)), 0.0
+    if not lam.any():  # M = I, H = 0; pages of zeros are not touched
+        chol = np.broadcast_to(np.eye(s)[:, :, None], (k, s, s, b))
+        zeros = np.zeros((s, values.shape[1]))
+        half = np.zeros((k, s, m, b))
+        return Elimination(half, zeros, gram, products, values, chol, logdet)
+    half = np.empty((k, s, m, b)) if reuse is None else reuse.half
+    chol = np.empty((k, s, s, b)) if reuse is None or reuse.is_zero else reuse.chol
+    for own, part, lower in zip(products, half, chol, strict=True):
+        np.matmul(lam.T, own.reshape(r, m * b), out=part.reshape(s, m * b))
+        lower[:] = np.matmul(lam.T, part[:, stage.random])
+        lower[np.arange(s), np.arange(s)] += 1.0
+        cholesky_levels(lower)
+        solve_levels(lower, part)
+        gram += np.matmul(part, part.transpose(0, 2, 1)).sum(axis=0)
+        logdet += 2.0 * float(np.log(lower[np.arange(s), np.arange(s)]).sum())
+    cell_half = _eliminate_cells(stage.rows, lam.T @ values, chol)
+    return Elimination(half, cell_half, gram, products, values, chol, logdet)
+
+
+def _eliminate_cells(rows: NDArray[np.intp], half: FloatArray, chol: FloatArray) -> FloatArray:
+    """Overwrite Λ'Z'Z_c, (s, n_cells), by L⁻¹Λ'Z'Z_c."""
+    for j in range(len(half)):
+        for i in range(j):
+            half[j] -= chol[:, j, i].ravel()[rows] * half[i]
+        half[j] /= chol[:, j, j].ravel()[rows]
+    return half
+
+
+def sum_of_products(left: list[sp.csr_array], right: list[sp.csr_array]) -> FloatArray:
+    """Sum l'r over sparse matrices of one pattern, as a dense matrix, by the cheaper product."""
+    if prefers_sparse(left[0]):
+        products = (one.T @ other for one, other in zip(left, right, strict=True))
+        return np.asarray(sum(products).toarray())
+    out = np.zeros((left[0].shape[1],) * 2)
+    for start, stop in row_ranges(left[0]):
+        for one, other in zip(left, right, strict=True):
+            dense = one[start:stop].toarray()
+            # NumPy takes half the time where it sees that both are the same.
+            out += dense.T @ (dense if other is one else other[start:stop].toarray())
+    return out
+
+
+def prefers_sparse(matrix: sp.csr_array) -> bool:
+    """Whether m'm costs less as a sparse product than as a dense one."""
+    per_row = np.diff(matrix.indptr).astype(float)
+    rows, columns = matrix.shape
+    return SPARSE_COST * float(per_row @ per_row) < rows * float(columns) ** 2
+
+
+def row_ranges(matrix: sp.csr_array) -> Iterator[tuple[int, int]]:
+    """Cut rows so that a part takes 32 MB as a dense matrix."""
+    rows, columns = matrix.shape
+    step = max(1, 2**22 // columns)
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)
+
+
+def _core_system(blocks: Blocks, lam: Lam, schur: FloatArray) -> FloatArray:
+    """Return [Λ_c X y]'S[Λ_c X y], with the identity added to the random effects."""
+    if not blocks.n_core:
+        return schur
+    system = congruent(blocks, lam, schur, transposed=True)
+    random = np.arange(len(system) - len(schur) + blocks.n_core)
+    system[random, random] += 1.0
+    return system
+
+
+def congruent(blocks: Blocks, lam: Lam, matrix: FloatArray, *, transposed: bool) -> FloatArray:
+    """Return TST' for a symmetric matrix, with T = [Λ_c 0; 0 I] or its transpose."""
+    lams = [factor.lam(lam) for factor in blocks.core_factors]
+    if all(own.shape == (1, 1) for own in lams):
+        scale = np.ones(len(matrix))
+        for factor, own in zip(blocks.core_factors, lams, strict=True):
+            scale[factor.core] = own[0, 0]
+        out = matrix * scale
+        out *= scale[:, None]
+        return out
+    shape = [own.shape[0 if transposed else 1] for own in lams]
+    n = sum(f.n_levels * k for f, k in zip(blocks.core_factors, shape, strict=True))
+    left = np.concatenate([_apply(blocks, lam, matrix[:n], transposed=transposed), matrix[n:]])
+    right = np.ascontiguousarray(left.T)
+    return np.concatenate([_apply(blocks, lam, right[:n], transposed=transposed), right[n:]])
+
+
+def _cholesky(system: FloatArray) -> FloatArray:
+    if not len(system):
+        return system
+    return np.asarray(scipy.linalg.cholesky(system, lower=True, check_finite=False))
+
+
+def _cholesky_of_fixed(system: FloatArray, p: int) -> FloatArray:
+    """Factor the core at Λ = 0, where it is the identity beside X'X."""
+    chol, fixed = np.eye(len(system)), slice(len(system) - p, None)
+    chol[fixed, fixed] = _cholesky(system[fixed, fixed])
+    return chol
+
+
+def solve_lower(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:
+    """Solve with a lower triangular matrix, or with its transpose."""
+    if not len(chol):
+        return rhs
+    return np.asarray(
+        scipy.linalg.solve_triangular(
+            chol, rhs, lower=True, trans=1 if transposed else 0, check_finite=False
+        )
+    )

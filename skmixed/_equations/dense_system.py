@@ -1,0 +1,158 @@
+"""A small system as one dense matrix, where calls cost more than arithmetic.
+
+The columns of Z lie term by term, in the model's order, within a term coefficient by
+coefficient, and within a coefficient level by level, so that Λ of a term acts on its
+rows as one product. Behind them are the independent columns of X, and y.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.system import Blocks
+from skmixed._model.covariance import has_own_variances, is_unrestricted
+from skmixed._typing import FloatArray
+
+# Columns of random effects up to which the dense factor and its derivatives cost less
+# than the calls of the blocked ones, about a millisecond.
+MOST_COLUMNS = 120
+# Share of a term's largest mean square below which that of a direction is rounding: the
+# columns depend on each other there, and no level has an effect.
+NOTHING = 1e-12
+
+
+@dataclass(frozen=True)
+class DenseTerm:
+    """One term of a dense system.
+
+    Attributes
+    ----------
+    term : TermBlock
+    n_levels : int
+    columns : slice
+        Its s·q columns among those of Z.
+    white : (s, s) array
+        Coefficients of columns whose mean products within a level are the identity, as
+        far as maps that leave the structure as it is can make them: diagonal ones
+        unless every covariance is allowed.
+    to_white : (s, s) array
+        Its inverse; both are 0 in directions in which the columns depend on each other.
+    """
+
+    term: TermBlock
+    n_levels: int
+    columns: slice
+    white: FloatArray
+    to_white: FloatArray
+
+    @property
+    def size(self) -> int:
+        return self.term.size
+
+
+@dataclass(frozen=True)
+class DenseSystem:
+    """The matrix [Z X y]'W[Z X y] of a small model.
+
+    Attributes
+    ----------
+    products : (q + p + 1,) * 2 array
+    terms : tuple of DenseTerm
+    n_random : int
+        Columns q of Z.
+    blocks : Blocks
+        What it was made from.
+    """
+
+    products: FloatArray
+    terms: tuple[DenseTerm, ...]
+    n_random: int
+    blocks: Blocks
+
+    @staticmethod
+    def of(blocks: Blocks) -> "DenseSystem":
+        joined, starts = _joined(blocks)
+        half, columns = _of_terms(blocks, joined, starts)
+        products, _ = _of_terms(blocks, np.ascontiguousarray(half.T), starts)
+        terms = tuple(
+            _dense_term(products, term, factor.n_levels, own)
+            for (factor, term), own in zip(blocks.terms, columns, strict=True)
+        )
+        return DenseSystem(products, terms, columns[-1].stop, blocks)
+
+    def changed(self, maps: list[FloatArray]) -> FloatArray:
+        """Return the products for Z times a matrix for each term, (s, s)."""
+        half = self._half(maps, self.products)
+        return self._half(maps, np.ascontiguousarray(half.T))
+
+    def _half(self, maps: list[FloatArray], rows: FloatArray) -> FloatArray:
+        out = rows.copy()
+        for own, term in zip(maps, self.terms, strict=True):
+            part = rows[term.columns].reshape(term.size, -1)
+            np.matmul(own.T, part, out=out[term.columns].reshape(term.size, -1))
+        return out
+
+
+def is_small(blocks: Blocks) -> bool:
+    """Whether the dense matrix is the cheaper one to search with."""
+    columns = sum(f.n_levels * t.size for f, t in blocks.terms)
+    return 0 < columns <= MOST_COLUMNS and blocks.crossed is None
+
+
+def _joined(blocks: Blocks) -> tuple[FloatArray, list[int]]:
+    """Lay out the blocks in full: factor by factor, level by level, then X and y.
+
+    Returned with the first row of each factor, and that of X.
+    """
+    sizes = [f.n_levels * f.n_columns for f in blocks.factors]
+    starts = [0, *np.cumsum(sizes).tolist()]
+    n_random, n_stages = starts[-1], len(blocks.stages)
+    size = n_random + blocks.n_fixed + 1
+    out = np.zeros((size, size))
+    for k, stage in enumerate(blocks.stages):
+        q, r = blocks.factors[k].n_levels, blocks.factors[k].n_columns
+        rows, width = slice(starts[k], starts[k + 1]), stage.products.shape[2]
+        products = stage.products.transpose(0, 3, 1, 2).reshape(-1, r, width)[:q]
+        levels = np.arange(q)
+        own = out[rows, rows].reshape(q, r, q, r)
+        own[levels, :, levels] = products[:, :, stage.random]
+        out[rows, n_random:] = products[:, :, stage.fixed].reshape(q * r, -1)
+        out[n_random:, rows] = out[rows, n_random:].T
+        if len(stage.rows):
+            at = starts[k] + stage.rows * r + np.arange(r)[:, None]
+            beyond = sizes[0] + stage.cells.indices
+            out[at, beyond] = stage.values
+            out[beyond, at] = stage.values
+    core = starts[n_stages]
+    out[core:, core:] = blocks.core
+    return out, starts
+
+
+def _of_terms(
+    blocks: Blocks, rows: FloatArray, starts: list[int]
+) -> tuple[FloatArray, list[slice]]:
+    """Turn rows of the factors' columns to those of the terms; return their places too."""
+    parts, places, stop = [], [], 0
+    for factor, term in blocks.terms:
+        k = blocks.factors.index(factor)
+        own = rows[starts[k] : starts[k + 1]].reshape(factor.n_levels, factor.n_columns, -1)
+        part = np.einsum("ca,jcn->ajn", term.to_block, own).reshape(-1, rows.shape[1])
+        parts.append(part)
+        places.append(slice(stop, stop + len(part)))
+        stop += len(part)
+    return np.concatenate([*parts, rows[starts[-1] :]]), places
+
+
+def _dense_term(products: FloatArray, term: TermBlock, q: int, own: slice) -> DenseTerm:
+    s, structure = term.size, term.term.structure
+    mean = np.einsum("ajbj->ab", products[own, own].reshape(s, q, s, q)) / q
+    if is_unrestricted(structure):
+        squares, vectors = np.linalg.eigh(mean)
+    else:
+        squares, vectors = np.diagonal(mean), np.eye(s)
+        if not has_own_variances(structure):
+            squares = np.full(s, squares.mean())
+    lengths = np.sqrt(np.where(squares > NOTHING * squares.max(), squares, 0.0))
+    inverses = np.divide(1.0, lengths, out=np.zeros(s), where=lengths > 0)
+    return DenseTerm(term, q, own, vectors * inverses, (vectors * lengths).T)

@@ -1,0 +1,144 @@
+"""Which factors are eliminated, in which order, and where each lies."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from skmixed._equations.coordinates import TermBlock, term_blocks
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray
+
+
+def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
+    """Return the products of two factors' columns, (q₁·r₁, q₂·r₂)."""
+    for pair in stats.pairs:
+        if (pair.first, pair.second) == (first, second):
+            return pair.matrix
+    return pair_matrix(stats, second, first).T.tocsr()
+
+
+@dataclass(frozen=True)
+class FactorTerms:
+    """The terms on one grouping factor.
+
+    Attributes
+    ----------
+    n_levels, n_columns : int
+        Levels q, and columns r of the factor.
+    terms : tuple of TermBlock
+    core : slice or None
+        The factor's place in the core, level by level; None where eliminated.
+    outer : slice
+        Its place among the outer columns; empty for the first stage.
+    entries : slice
+        The place of its Σ, row by row, among the parameters of all factors.
+    """
+
+    n_levels: int
+    n_columns: int
+    terms: tuple[TermBlock, ...]
+    core: slice | None
+    outer: slice
+    entries: slice
+
+    def lam(self, lam: tuple[FloatArray, ...]) -> FloatArray:
+        """Join the terms' Λ to that of the factor's columns, (r, s)."""
+        parts = [t.to_block @ lam[t.index] for t in self.terms]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The products of one factor that is eliminated.
+
+    Attributes
+    ----------
+    products : (k, r, m, b) array
+        Per-level products of the factor's r columns with m columns, in k slabs
+        of b levels; the last one is filled up with zeros.
+    random, fixed : (r,) and (p + 1,) arrays of int
+        Where among the m columns the factor's own are, and X's and y's.
+    cells : sparse (q, n_outer) array
+        Which outer columns meet each level.
+    values : (r, n_cells) array
+        The products there, in the order of the cells.
+    rows : (n_cells,) array of int
+        Level of each cell.
+    """
+
+    products: FloatArray
+    random: NDArray[np.intp]
+    fixed: NDArray[np.intp]
+    cells: sp.csr_array
+    values: FloatArray
+    rows: NDArray[np.intp]
+
+    def with_values(self, values: FloatArray) -> sp.csr_array:
+        """Return the cells holding other values, (q, n_outer)."""
+        return sp.csr_array((values, self.cells.indices, self.cells.indptr), shape=self.cells.shape)
+
+
+def elimination_order(stats: CrossProducts, model: Model) -> tuple[list[int], list[int]]:
+    """Return the factors of the chain to eliminate, inner first, and the others."""
+    used = sorted({t.factor for t in model.terms})
+    size = {k: stats.factors[k].sums[:, :, 0].size for k in used}
+    chains = [_chain(stats, k, used) for k in used]
+    chain = max(chains, key=lambda c: sum(size[k] for k in c), default=[])
+    return chain, [k for k in used if k not in chain]
+
+
+def sparse_order(stats: CrossProducts, model: Model) -> tuple[list[int], list[int]]:
+    """Return the largest factor, and the others."""
+    used = sorted({t.factor for t in model.terms})
+    largest = max(used, key=lambda k: stats.factors[k].sums[:, :, 0].size)
+    return [largest], [k for k in used if k != largest]
+
+
+def _chain(stats: CrossProducts, inner: int, used: list[int]) -> list[int]:
+    """Go from a factor outwards, each time to the finest factor it is nested in."""
+    chain = [inner]
+    while True:
+        outside = [k for k in used if k not in chain and _is_nested(stats, chain[-1], k)]
+        if not outside:
+            return chain
+        chain.append(max(outside, key=lambda k: len(stats.factors[k].counts)))
+
+
+def _is_nested(stats: CrossProducts, inner: int, outer: int) -> bool:
+    """Whether each level of one factor lies in a single level of another."""
+    r = len(stats.factors[inner].columns), len(stats.factors[outer].columns)
+    cells = pair_matrix(stats, inner, outer).nnz // (r[0] * r[1])
+    return cells == len(stats.factors[inner].counts)
+
+
+def factor_terms(
+    stats: CrossProducts,
+    like: CrossProducts,
+    model: Model,
+    chain: list[int],
+    core: list[int],
+) -> tuple[FactorTerms, ...]:
+    out: list[FactorTerms] = []
+    outer = entries = in_core = 0
+    for position, k in enumerate([*chain, *core]):
+        factor = stats.factors[k]
+        r, size = len(factor.columns), factor.sums[:, :, 0].size
+        width = size if position else 0
+        is_core = position >= len(chain)
+        out.append(
+            FactorTerms(
+                n_levels=len(factor.counts),
+                n_columns=r,
+                terms=term_blocks(like, model.terms, k),
+                core=slice(in_core, in_core + size) if is_core else None,
+                outer=slice(outer, outer + width),
+                entries=slice(entries, entries + r * r),
+            )
+        )
+        in_core += size if is_core else 0
+        outer += width
+        entries += r * r
+    return tuple(out)

@@ -1,0 +1,54 @@
+"""Arrays over levels in slabs, and the algebra of their small matrices.
+
+A slab holds some levels, the last axis; (k, r, m, b) is k slabs of b levels. The
+loops are over the columns of the small matrices, in vectors over the levels.
+"""
+
+import numpy as np
+
+from skmixed._typing import FloatArray
+
+
+def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:
+    """Turn (r, m, q) to slabs (k, r, m, b), filled up with zeros."""
+    r, m, q = levels_last.shape
+    out = np.zeros((r, m, k * b))
+    out[:, :, :q] = levels_last
+    return np.ascontiguousarray(out.reshape(r, m, k, b).transpose(2, 0, 1, 3))
+
+
+def levels_first(slabs: FloatArray, n_levels: int) -> FloatArray:
+    """Turn (k, s, m, b) slabs to (s, q, m)."""
+    k, s, m, b = slabs.shape
+    return slabs.transpose(1, 0, 3, 2).reshape(s, k * b, m)[:, :n_levels]
+
+
+def levels_last(slabs: FloatArray, n_levels: int) -> FloatArray:
+    """Turn (k, r, m, b) slabs to (r, m, q)."""
+    k, r, m, b = slabs.shape
+    return slabs.transpose(1, 2, 0, 3).reshape(r, m, k * b)[:, :, :n_levels]
+
+
+def cholesky_levels(system: FloatArray) -> None:
+    """Overwrite small matrices, (s, s, b), by their lower factors, all at once."""
+    for j in range(len(system)):
+        if j:
+            system[j:, j] -= np.einsum("ikb,kb->ib", system[j:, :j], system[j, :j])
+            system[:j, j] = 0.0
+        system[j:, j] /= np.sqrt(system[j, j])
+
+
+def solve_levels(chol: FloatArray, rhs: FloatArray) -> None:
+    """Overwrite rhs, (s, m, b), by L⁻¹ rhs."""
+    for j in range(len(chol)):
+        for k in range(j):
+            rhs[j] -= chol[j, k] * rhs[k]
+        rhs[j] /= chol[j, j]
+
+
+def solve_levels_transposed(chol: FloatArray, rhs: FloatArray) -> None:
+    """Overwrite rhs, (s, m, b), by L⁻ᵀ rhs."""
+    for j in reversed(range(len(chol))):
+        for k in range(j + 1, len(chol)):
+            rhs[j] -= chol[k, j] * rhs[k]
+        rhs[j] /= chol[j, j]

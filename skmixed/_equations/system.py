@@ -1,0 +1,287 @@
+"""The cross-products of one model, laid out for the factorizations of a search.
+
+`assemble` picks from the statistics what a model uses. One chain of nested
+factors, that with most columns, is eliminated level by level, the inner ones
+first: what an inner factor leaves of an outer one stays block-diagonal. Arrays
+over levels have the levels last, so that the algebra of the small matrices
+(r × r per level) runs in long vectors, without a loop over levels. What is left,
+the core, is one dense matrix of the other factors' columns, the independent
+columns of X, and y. The columns outside of a stage, those of later stages and of
+the core, are numbered through; a sparse matrix of cells couples a stage to them.
+
+The products of the factors that are not eliminated: one dense matrix, or sparse ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.layout import (
+    FactorTerms,
+    Stage,
+    elimination_order,
+    factor_terms,
+    pair_matrix,
+    sparse_order,
+)
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.rank import WorkingColumns, working_columns
+from skmixed._typing import FloatArray
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Products of the columns of the factors in the core, where they stay sparse.
+
+    Attributes
+    ----------
+    own : tuple of (q, r, r) arrays
+        Within each level of each factor.
+    matrix : sparse (q_core, q_core) array
+        All of them.
+    fixed : (q_core, p + 1) array
+        With X and y.
+    """
+
+    own: tuple[FloatArray, ...]
+    matrix: sp.csr_array
+    fixed: FloatArray
+
+
+def dense_core(
+    stats: CrossProducts,
+    factors: list[int],
+    total: FloatArray,
+    columns: WorkingColumns,
+) -> FloatArray:
+    """Lay out the dense matrix of what is not eliminated; `total` are X's and y's products."""
+    if not factors:
+        return total
+    sizes = [stats.factors[k].sums[:, :, 0].size for k in factors]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    n = int(starts[-1])
+    core = np.zeros((n + len(total),) * 2)
+    core[n:, n:] = total
+    for i, k in enumerate(factors):
+        rows = slice(starts[i], starts[i + 1])
+        core[rows, rows] = _block_diagonal(stats.own_products(k))
+        core[rows, n:] = columns.with_columns_of(stats, k).reshape(sizes[i], -1)
+        core[n:, rows] = core[rows, n:].T
+        for j in range(i):
+            others = slice(starts[j], starts[j + 1])
+            core[rows, others] = pair_matrix(stats, k, factors[j]).toarray()
+            core[others, rows] = core[rows, others].T
+    return core
+
+
+def sparse_core(stats: CrossProducts, factors: list[int], columns: WorkingColumns) -> Crossed:
+    """Lay out what is not eliminated, sparse."""
+    own, p = tuple(map(stats.own_products, factors)), len(columns.used)
+    fixed = [columns.with_columns_of(stats, k).reshape(-1, p) for k in factors]
+    rows = [
+        [
+            sparse_diagonal(own[i]) if i == j else pair_matrix(stats, k, factors[j])
+            for j in range(len(factors))
+        ]
+        for i, k in enumerate(factors)
+    ]
+    matrix = sp.csr_array(sp.block_array(rows, format="csr")) if rows else sp.csr_array((0, 0))
+    return Crossed(own, matrix, np.concatenate([np.empty((0, p)), *fixed]))
+
+
+def sparse_diagonal(blocks: FloatArray) -> sp.csr_array:
+    """Lay small matrices, (q, r, s), along the diagonal."""
+    q, r, s = blocks.shape
+    parts = (np.ascontiguousarray(blocks), np.arange(q), np.arange(q + 1))
+    return sp.bsr_array(parts, shape=(q * r, q * s)).tocsr()
+
+
+def _block_diagonal(blocks: FloatArray) -> FloatArray:
+    q, r, _ = blocks.shape
+    out = np.zeros((q, r, q, r))
+    out[np.arange(q), :, np.arange(q)] = blocks
+    return out.reshape(q * r, q * r)
+
+
+# Numbers of a slab of levels, 512 KB, and its least levels, a vector worth a call.
+SLAB_NUMBERS, SLAB_LEVELS = 65_536, 64
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The matrix [Z X y]'W[Z X y] of one model.
+
+    Attributes
+    ----------
+    core : (q_core + p + 1,) * 2 array
+        Products of the columns of the factors not eliminated, of the
+        independent columns of X, and of y; of X and y alone where `crossed`.
+    kept : tuple of int
+        Positions, among the model's fixed effects, of the independent ones.
+    center : (p + 1,) array
+        What was subtracted from these columns and from y.
+    regression : (p + 1, p + 1) array or None
+        E, unit upper triangular, of what was taken off them then: X − c = X̃E_X and
+        y − c_y = ỹ + X̃γ, with γ above the last column's 1. None for the identity.
+    stages : tuple of Stage
+        The chain that is eliminated, inner factors first.
+    factors : tuple of FactorTerms
+        Those of the stages first, then those of the core.
+    n_rows : int
+    dof : int
+        n − rank X for REML, n for ML: the divisor of the residual variance.
+    sum_log_weights, floor : float
+        `floor` is the smallest residual sum of squares that means anything.
+    reml : bool
+    weight_unit : float
+        What the weights are counted in.
+    crossed : Crossed or None
+        The factors not eliminated, for the iterative engine.
+    """
+
+    core: FloatArray
+    kept: tuple[int, ...]
+    center: FloatArray
+    stages: tuple[Stage, ...]
+    factors: tuple[FactorTerms, ...]
+    n_rows: int
+    dof: int
+    sum_log_weights: float
+    floor: float
+    reml: bool
+    weight_unit: float = 1.0
+    crossed: Crossed | None = None
+    regression: FloatArray | None = None
+
+    @property
+    def n_fixed(self) -> int:
+        return len(self.kept)
+
+    @property
+    def n_core(self) -> int:
+        """Columns of random effects in the dense core."""
+        return len(self.core) - self.n_fixed - 1
+
+    @property
+    def n_chain(self) -> int:
+        """Outer columns that belong to stages; those of the core follow."""
+        return self.factors[len(self.stages) - 1].outer.stop if self.stages else 0
+
+    @property
+    def spherical_places(self) -> list[slice]:
+        """Places of the core's factors among its random effects in the coordinates of Λ."""
+        sizes = [f.n_levels * sum(t.size for t in f.terms) for f in self.core_factors]
+        stops = np.cumsum(sizes)
+        return [slice(stop - n, stop) for n, stop in zip(sizes, stops, strict=True)]
+
+    @property
+    def core_factors(self) -> tuple[FactorTerms, ...]:
+        return self.factors[len(self.stages) :]
+
+    @property
+    def terms(self) -> list[tuple[FactorTerms, TermBlock]]:
+        """All terms with their factors, in the model's order."""
+        pairs = [(f, t) for f in self.factors for t in f.terms]
+        return sorted(pairs, key=lambda pair: pair[1].index)
+
+
+def assemble(
+    stats: CrossProducts,
+    model: Model,
+    like: CrossProducts | None = None,
+    *,
+    is_sparse: bool = False,
+) -> Blocks:
+    """Lay out what `model` uses of the statistics; decide the rank of X.
+
+    `like` are statistics in the same frame, from which to take the unit of the
+    weights, the columns of X and y, and the terms' coordinates. With `is_sparse`
+    the largest factor alone is eliminated, and the core stays sparse, for the
+    iterative engine.
+    """
+    unit = weight_unit(stats if like is None else like)
+    stats = stats.in_units(unit)
+    like = stats if like is None else like
+    columns = working_columns(like, model)
+    total = columns.total(stats)
+    order = sparse_order if is_sparse else elimination_order
+    chain, core = order(stats, model)
+    factors = factor_terms(stats, like, model, chain, core)
+    return Blocks(
+        core=total if is_sparse else dense_core(stats, core, total, columns),
+        kept=columns.kept,
+        center=columns.center,
+        regression=columns.regression,
+        stages=tuple(
+            _stage(stats, k, [*chain[i + 1 :], *core], factors, columns)
+            for i, k in enumerate(chain)
+        ),
+        factors=factors,
+        n_rows=stats.n_rows,
+        dof=stats.n_rows - len(columns.kept) if model.reml else stats.n_rows,
+        sum_log_weights=stats.sum_log_weights,
+        floor=columns.floor(stats, float(total[-1, -1])),
+        reml=model.reml,
+        weight_unit=unit,
+        crossed=sparse_core(stats, core, columns) if is_sparse else None,
+    )
+
+
+def weight_unit(stats: CrossProducts) -> float:
+    """Return the power of 4 nearest to the mean weight: Λ is of order 1 in that unit."""
+    mean = stats.sum_weights / stats.n_rows
+    return float(4.0 ** np.round(np.log2(mean) / 2.0)) if 0 < mean < np.inf else 1.0
+
+
+def _stage(
+    stats: CrossProducts,
+    k: int,
+    later: list[int],
+    places: tuple[FactorTerms, ...],
+    columns: WorkingColumns,
+) -> Stage:
+    factor = stats.factors[k]
+    own, used = list(factor.columns), list(columns.used)
+    if columns.change_from(stats) is None:
+        needed = list(dict.fromkeys([*own, *used]))
+        products = _in_slabs(factor.sums, needed)
+        random, fixed = ([needed.index(c) for c in part] for part in (own, used))
+    else:
+        # X and y are not as in the statistics, the factor's own columns still are.
+        parts = [stats.own_products(k), columns.with_columns_of(stats, k)]
+        both = np.concatenate(parts, axis=2)
+        products = _in_slabs(both, list(range(both.shape[2])))
+        random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
+    width = places[-1].outer.stop
+    cells, values = _join_cells(
+        [pair_matrix(stats, k, j) for j in later], len(factor.counts), len(own), width
+    )
+    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    return Stage(products, np.array(random), np.array(fixed), cells, values, rows)
+
+
+def _join_cells(
+    parts: list[sp.csr_array], q: int, r: int, width: int
+) -> tuple[sp.csr_array, FloatArray]:
+    """Join (q·r, …) matrices, the last ending at `width`: cells and (r, n_cells) values."""
+    if not parts:
+        return sp.csr_array((q, width)), np.empty((r, 0))
+    n = sum(part.shape[1] for part in parts)
+    joined = sp.hstack([sp.csr_array((q * r, width - n)), *parts], format="csr")
+    joined.sort_indices()
+    # The r rows of a level have the same cells.
+    return joined[::r], np.stack([joined[a::r].data for a in range(r)])
+
+
+def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
+    """Turn (q, r, m) sums to slabs with the levels last, of the columns named."""
+    q, r, _ = sums.shape
+    size = min(max(SLAB_NUMBERS // (r * len(columns)), SLAB_LEVELS), q)
+    out = np.zeros((-(-q // size), r, len(columns), size))
+    for slab, start in zip(out, range(0, q, size), strict=True):
+        part = sums[start : start + size]
+        slab[:, :, : len(part)] = part.transpose(1, 2, 0)[:, columns]
+    return out

@@ -1,0 +1,1 @@
+"""The search for Λ, and the estimates at its end."""

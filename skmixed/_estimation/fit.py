@@ -1,0 +1,126 @@
+"""From cross-products to estimates: the kernel's one entry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._equations.cholesky import factorize, zero_lam
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.moments import moments
+from skmixed._equations.random_effects import no_effects
+from skmixed._equations.system import Blocks, assemble
+from skmixed._estimation.identifiability import Findings, examine
+from skmixed._estimation.iterative import MonteCarlo, iterate
+from skmixed._estimation.multistart import multistart
+from skmixed._estimation.solution import Solution, solve
+from skmixed._estimation.start import moment_start
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray
+from skmixed.exceptions import FitStatus
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A solution, how the search for it went, and what the data left open.
+
+    The factorization is not kept: it is made again, from the statistics and the
+    solution's Λ, where it is needed.
+    """
+
+    solution: Solution
+    status: FitStatus
+    n_iter: int
+    n_factorizations: int
+    findings: Findings
+    monte_carlo: MonteCarlo | None = None
+
+    @property
+    def solver(self) -> str:
+        """Which engine it was: "exact" or "iterative"."""
+        return "exact" if self.monte_carlo is None else "iterative"
+
+
+def estimate(
+    stats: CrossProducts,
+    model: Model,
+    *,
+    tol: float,
+    max_iter: int,
+    check: Callable[[Findings], None],
+    report: Callable[[str], None] | None = None,
+    before: Estimate | None = None,
+    solver: str = "exact",
+    seed: int = 0,
+) -> Estimate:
+    """Fit `model` to the statistics.
+
+    `check` is called with the findings before the search, and may raise. The
+    search starts from the estimates `before`, of fewer rows, if there are any.
+    `solver` is "exact" or "iterative"; `seed` is that of the latter's random signs.
+    """
+    is_iterative = solver == "iterative" and len({t.factor for t in model.terms}) > 1
+    blocks = assemble(stats, model, is_sparse=is_iterative)
+    at_zero = factorize(blocks, zero_lam(blocks))
+    of_data = moments(at_zero) if model.terms else None
+    findings = examine(at_zero, of_data)
+    check(findings)
+    start = None if before is None else _start_from(before, blocks)
+    if start is None:
+        start = moment_start(at_zero, of_data) if of_data is not None else ()
+    if is_iterative and at_zero.is_exact_fit:
+        solution = solve(at_zero, model, no_effects(blocks))
+        return Estimate(solution, FitStatus.EXACT_FIT, 1, 1, findings)
+    if is_iterative:
+        found, solution, monte_carlo = iterate(
+            blocks, model, start, seed=seed, max_iter=max_iter, report=report
+        )
+        return Estimate(
+            solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo
+        )
+    search = multistart(at_zero, start, tol=tol, max_iter=max_iter, report=report)
+    return Estimate(
+        solution=solve(search.factorization, model),
+        status=search.status,
+        n_iter=search.n_iter,
+        n_factorizations=search.n_factorizations,
+        findings=findings,
+    )
+
+
+def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:
+    """Return the estimates with variances of 0."""
+    blocks = assemble(stats, model)
+    at_zero = factorize(blocks, zero_lam(blocks))
+    return Estimate(
+        solution=solve(at_zero, model),
+        status=FitStatus.UNDETERMINED,
+        n_iter=1,
+        n_factorizations=1,
+        findings=Findings(rank=blocks.n_fixed),
+    )
+
+
+def _start_from(before: Estimate, blocks: Blocks) -> tuple[FloatArray, ...] | None:
+    """Carry Λ over to other rows; None from a boundary, or for other terms.
+
+    From a boundary the moments are the better start, and as cheap.
+    """
+    terms = sorted((t for _, t in blocks.terms), key=lambda t: t.index)
+    lams = [t.lam for t in before.solution.terms]
+    if before.status is not FitStatus.CONVERGED or before.solution.is_singular:
+        return None
+    if len(terms) != len(lams) or not all(map(_has_form, terms, lams)):
+        return None
+    root_unit = float(np.sqrt(blocks.weight_unit))
+    return tuple(
+        np.asarray(np.linalg.solve(term.to_user, root_unit * lam), dtype=np.float64)
+        for term, lam in zip(terms, lams, strict=True)
+    )
+
+
+def _has_form(term: TermBlock, lam: FloatArray) -> bool:
+    """Whether Λ is of the term's size and structure."""
+    structure, size = term.term.structure, term.size
+    return len(lam) == size and np.allclose(structure.lam(structure.theta(lam), size), lam)

@@ -1,0 +1,113 @@
+"""What the data cannot determine, found before the search."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._equations.cholesky import Factorization
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.layout import FactorTerms
+from skmixed._equations.moments import Moments
+from skmixed._equations.system import Blocks
+from skmixed._estimation.start import symmetric_directions
+from skmixed._typing import FloatArray, Pair
+
+# Share of a column's squares outside the span of X, and of the largest
+# eigenvalue of an information matrix scaled to a unit diagonal, below which
+# nothing but rounding is left.
+ROUNDING_SHARE = 1e-10
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Terms, and columns of the statistics, that have no unique variance.
+
+    Attributes
+    ----------
+    rank : int
+        Linearly independent columns of X.
+    spanned : tuple of (term, column)
+        Random coefficients whose columns lie in the span of the fixed effects:
+        the REML criterion is flat in their variance.
+    undetermined : tuple of int
+        Terms whose covariance and the residual variance the second moments of
+        the data do not tell apart.
+    apart : tuple of (term, column, column)
+        Coefficients whose covariance nothing in the data informs, since no level
+        has both.
+    """
+
+    rank: int
+    spanned: tuple[tuple[int, int], ...] = ()
+    undetermined: tuple[int, ...] = ()
+    apart: tuple[Pair, ...] = ()
+
+
+def examine(at_zero: Factorization, moments: Moments | None) -> Findings:
+    """Examine the factorization at Λ = 0, where Z'V⁻¹Z = Z'Z."""
+    blocks = at_zero.blocks
+    if moments is None:
+        return Findings(rank=blocks.n_fixed)
+    # Where X alone reproduces y there is nothing left to be flat in.
+    may_be_flat = blocks.reml and not at_zero.is_exact_fit
+    undetermined, apart = _undetermined(blocks, moments)
+    return Findings(
+        rank=blocks.n_fixed,
+        spanned=_spanned(blocks, moments) if may_be_flat else (),
+        undetermined=undetermined,
+        apart=apart,
+    )
+
+
+def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
+    found = []
+    for factor, term in blocks.terms:
+        r = factor.n_columns
+        own, left = (
+            np.einsum("ra,rs,sa->a", term.to_block, m[factor.entries].reshape(r, r), term.to_block)
+            for m in (moments.zz, moments.zpz)
+        )
+        gone = np.flatnonzero((own > 0) & (left <= ROUNDING_SHARE * own))
+        found += [(term.index, term.term.columns[a]) for a in gone]
+    return tuple(found)
+
+
+def _undetermined(blocks: Blocks, moments: Moments) -> tuple[tuple[int, ...], tuple[Pair, ...]]:
+    """Find terms without unique variances, and covariances, from tr(V_a V_b) at V = I."""
+    terms, pairs, start = [], [], 0
+    directions = symmetric_directions(blocks)
+    for factor, term in blocks.terms:
+        structure = term.term.structure
+        own = directions[start : start + structure.n_theta(term.size)]
+        start += len(own)
+        full = np.empty((len(own) + 1,) * 2)
+        full[0, 0] = blocks.n_rows
+        full[0, 1:] = full[1:, 0] = own @ moments.zz
+        full[1:, 1:] = own @ moments.raw @ own.T
+        d = structure.directions(term.size)
+        size = np.einsum("iab,a,b->i", d**2, *[_variance_sizes(factor, term, moments)] * 2)
+        informed = np.diagonal(full)[1:] > ROUNDING_SHARE * size
+        # Two coefficients that no level has both of: their covariance is in no row.
+        apart = ~informed & ~np.diagonal(d, axis1=1, axis2=2).any(axis=1)
+        pairs += [_pair(term, direction) for direction in d[apart]]
+        if not informed[~apart].all() or _is_singular(full[np.ix_(*[np.r_[True, ~apart]] * 2)]):
+            terms.append(term.index)
+    return tuple(terms), tuple(pairs)
+
+
+def _variance_sizes(factor: FactorTerms, term: TermBlock, moments: Moments) -> FloatArray:
+    """Return √tr(V_aa V_aa) of each coefficient, (s,): no covariance has more."""
+    raw = moments.raw[factor.entries, factor.entries]
+    columns = term.to_block.T
+    squares = np.einsum("sa,sb->sab", columns, columns).reshape(len(columns), -1)
+    return np.sqrt(np.maximum(np.einsum("si,ij,sj->s", squares, raw, squares), 0.0))
+
+
+def _pair(term: TermBlock, direction: FloatArray) -> Pair:
+    first, second = np.argwhere(np.triu(direction))[0]
+    return term.index, term.term.columns[first], term.term.columns[second]
+
+
+def _is_singular(matrix: FloatArray) -> bool:
+    scale = np.sqrt(np.diagonal(matrix))
+    return bool(np.linalg.eigvalsh(matrix / np.outer(scale, scale))[0] <= ROUNDING_SHARE)

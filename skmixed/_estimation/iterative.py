@@ -1,0 +1,115 @@
+"""The iterative engine's way from cross-products to estimates, and when it is taken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._derivatives.probing import Probes
+from skmixed._equations.krylov import LogDeterminant, System, log_determinant
+from skmixed._equations.layout import elimination_order
+from skmixed._equations.system import Blocks
+from skmixed._estimation.probed_search import FINAL_TOL, KrylovDescent, KrylovSearch
+from skmixed._estimation.solution import Solution, solve
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray, Lam
+
+# Multiplications of an exact fit for each core³ (five factorizations with their
+# inverses), and the number from which on the iterative engine is worth its noise:
+# some ten seconds.
+EXACT_OPERATIONS, PATIENCE = 10.0, 2e11
+# Multiplications of an iterative fit for each cell: products with some twenty
+# columns, back and forth, in some forty steps of conjugate gradients. A sparse
+# product takes ten times as long for each.
+ITERATIVE_OPERATIONS, SPARSE_COST = 2.0 * 20 * 2 * 40, 10.0
+# Monte Carlo error of the criterion with which an AIC is of use, and the signs that
+# are spent on it at most.
+USEFUL_ERROR, MOST_SIGNS = 1.0, 128
+
+
+def prefers_iterative(stats: CrossProducts, model: Model) -> bool:
+    """Whether conjugate gradients take less work than a long exact fit."""
+    _, core = elimination_order(stats, model)
+    if not core:
+        return False
+    order = sum(stats.factors[k].sums[:, :, 0].size for k in core) + len(model.fixed)
+    cells = sum(pair.matrix.nnz for pair in stats.pairs)
+    exact = EXACT_OPERATIONS * float(order) ** 3
+    return exact > PATIENCE and exact > SPARSE_COST * ITERATIVE_OPERATIONS * cells
+
+
+@dataclass(frozen=True)
+class MonteCarlo:
+    """What the random signs leave uncertain.
+
+    Attributes
+    ----------
+    sd_errors : tuple of (s,) arrays
+        Standard errors of each term's sd's, as shares of them; NaN for an sd of 0.
+    criterion_error : float
+        Standard error of the criterion.
+    n_probes : int
+    residual : float
+        Relative residual of the last solve, and whether it is what was asked for.
+    condition : float
+        Of the preconditioned equations.
+    """
+
+    sd_errors: tuple[FloatArray, ...]
+    criterion_error: float
+    n_probes: int
+    residual: float
+    condition: float
+
+    @property
+    def is_solved(self) -> bool:
+        return self.residual <= FINAL_TOL
+
+
+def iterate(
+    blocks: Blocks,
+    model: Model,
+    start: Lam,
+    *,
+    seed: int,
+    max_iter: int,
+    report: Callable[[str], None] | None,
+) -> tuple[KrylovSearch, Solution, MonteCarlo]:
+    """Search, and read the estimates off the solves at the optimum."""
+    search = KrylovDescent(blocks, seed, max_iter, report).run(start)
+    of_core = _log_determinant(search.fixed.system, search.probes.signs, seed)
+    core = replace(search.fixed.core, logdet_z=search.fixed.system.done.logdet + of_core.value)
+    solution = solve(core, model, search.fixed.effects())
+    found = MonteCarlo(
+        sd_errors=_sd_errors(blocks, search),
+        criterion_error=of_core.error,
+        n_probes=search.probes.signs.shape[1],
+        residual=search.fixed.solved.residual,
+        condition=of_core.condition,
+    )
+    return search, solution, found
+
+
+def _log_determinant(system: System, signs: FloatArray, seed: int) -> LogDeterminant:
+    """Draw more signs until the criterion is good enough to compare models by."""
+    found = log_determinant(system, signs)
+    while found.error > USEFUL_ERROR and signs.shape[1] < MOST_SIGNS:
+        signs = Probes.draw(len(signs), 2 * signs.shape[1], seed).signs
+        found = log_determinant(system, signs)
+    return found
+
+
+def _sd_errors(blocks: Blocks, search: KrylovSearch) -> tuple[FloatArray, ...]:
+    """Carry the covariance of δ over to log sd of the user's coefficients."""
+    out, start = [], 0
+    for (_, term), lam, basis in zip(blocks.terms, search.lam, search.basis, strict=True):
+        own = slice(start, start + len(basis))
+        start = own.stop
+        root = term.to_user @ lam
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # ∂ log sd_a = (root ∂root')_aa / sd_a²
+            log_sd = np.einsum("ab,ibc,ac->ia", term.to_user, basis, root) / (root**2).sum(axis=1)
+            variance = np.einsum("ia,ij,ja->a", log_sd, search.covariance[own, own], log_sd)
+        out.append(np.sqrt(variance))
+    return tuple(out)

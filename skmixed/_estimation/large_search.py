@@ -1,0 +1,106 @@
+"""The search by the blocked factor: one variance scanned whole, or the better of two starts."""
+
+import numpy as np
+
+from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.objectives import BlockedObjective
+from skmixed._derivatives.quadratic_model import AverageInformation
+from skmixed._equations.cholesky import Factorization, zero_lam
+from skmixed._equations.random_effects import effects
+from skmixed._equations.system import Blocks
+from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
+from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
+from skmixed._estimation.search import Ending, minimize
+from skmixed._estimation.start import nearest_factor
+from skmixed._typing import FloatArray, Lam
+from skmixed.exceptions import FitStatus
+
+# Ratio of variances up to which two starts are taken for the same.
+ALIKE = 4.0
+# Difference of the criterion that pools of like levels may hide.
+POOLED = 0.1
+
+
+class LargeSearch:
+    """The search by the blocked factor."""
+
+    def __init__(self, at_zero: Factorization, runs: Runs) -> None:
+        self.blocks, self.runs = at_zero.blocks, runs
+        self.at_zero_value = criterion(at_zero)
+        self.objective = BlockedObjective(at_zero, AverageInformation())
+
+    def search(self, start: Lam) -> Search:
+        """Search from the best of the starts."""
+        is_one = len(self.blocks.terms) == 1 and n_theta(self.blocks) == 1
+        starts = self._valleys() if is_one else [self._best_start(start)]
+        best = self.run(starts[0])
+        for other in starts[1:]:
+            best = better(best, self.run(other))
+        if best.status is FitStatus.CONVERGED and is_lower(self.at_zero_value, best.value):
+            best = better(best, self.run(zero_lam(self.blocks)))
+        if self.objective.latest.lam is not best.lam:
+            self.objective.evaluate(best.lam)
+        return Search(
+            self.objective.latest, best.status, best.n_iter, self.objective.n_factorizations + 1
+        )
+
+    def _valleys(self) -> list[Lam]:
+        """Return the starts of the one variance: the lowest valley, and those as low as it."""
+        profile = VarianceProfile.of(self.blocks)
+        found = [] if profile is None else [refined(profile, v) for v in valleys(profile)]
+        least = min((valley.value for valley in found), default=np.inf)
+        as_low = sorted(
+            (valley for valley in found if valley.value <= least + POOLED),
+            key=lambda valley: valley.value,
+        )
+        ((_, term),) = self.blocks.terms
+        starts: list[Lam] = [(np.sqrt(v.ratio) * np.eye(term.size),) for v in as_low]
+        return starts or [identity(self.blocks)]
+
+    def _best_start(self, start: Lam) -> Lam:
+        """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
+        within = self.within_start()
+        if within is None or _are_alike(start, within):
+            return start
+        other = self.objective.evaluate(within)
+        value = self.objective.evaluate(start)
+        self.runs.tell(f"starts: criterion {value:.6f} from the moments, {other:.6f} within groups")
+        return within if other < value else start
+
+    def within_start(self) -> Lam | None:
+        blocks = self.blocks
+        if not np.isfinite(self.objective.evaluate(_free(blocks))):
+            return None
+        latest = self.objective.latest
+        spherical = effects(latest).spherical
+        out: dict[int, FloatArray] = {}
+        for k, factor in enumerate(blocks.factors):
+            for term in factor.terms:
+                own = latest.lam[term.index] @ spherical[k][term.columns]
+                mean = own @ own.T / factor.n_levels / latest.sigma_squared
+                out[term.index] = nearest_factor(term.term.structure, mean)
+        return tuple(out[k] for k in sorted(out))
+
+    def run(self, start: Lam) -> Ending:
+        self.objective.model = AverageInformation()
+        return minimize(
+            self.objective,
+            start,
+            tol=self.runs.tol,
+            max_iter=self.runs.max_iter,
+            report=self.runs.report,
+        )
+
+
+def _free(blocks: Blocks) -> Lam:
+    """Λ at which levels are taken as fixed; columns have unit length."""
+    return tuple(WITHIN * np.eye(t.size) for _, t in blocks.terms)
+
+
+def _are_alike(first: Lam, second: Lam) -> bool:
+    """Whether the variances of two starts agree within a factor: the same valley's."""
+    for one, other in zip(first, second, strict=True):
+        variances = np.stack([(one**2).sum(axis=1), (other**2).sum(axis=1)])
+        if not (variances.max(axis=0) < ALIKE * variances.min(axis=0)).all():
+            return False
+    return True

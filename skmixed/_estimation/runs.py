@@ -1,0 +1,72 @@
+"""One run of the search, and what makes one end better than another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._equations.cholesky import Factorization
+from skmixed._equations.system import Blocks
+from skmixed._estimation.search import Ending
+from skmixed._typing import Lam
+from skmixed.exceptions import FitStatus
+
+# Share of the criterion by which an optimum must be lower to be another one.
+BETTER = 1e-10
+# Strength at which levels are taken as fixed: their effects keep six digits.
+WITHIN = 1e3
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where a search ended, and what it took.
+
+    Attributes
+    ----------
+    factorization : Factorization
+    status : FitStatus
+    n_iter : int
+        Steps tried by the run that is kept.
+    n_factorizations : int
+        Of all runs.
+    """
+
+    factorization: Factorization
+    status: FitStatus
+    n_iter: int
+    n_factorizations: int
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How each run is made."""
+
+    tol: float
+    max_iter: int
+    report: Callable[[str], None] | None
+
+    def tell(self, line: str) -> None:
+        if self.report is not None:
+            self.report(line)
+
+
+def better(best: Ending, other: Ending) -> Ending:
+    """Return the lower end; one that has not converged only for another such."""
+    open_end = FitStatus.MAX_ITER
+    if not is_lower(other.value, best.value):
+        return best
+    return best if other.status is open_end and best.status is not open_end else other
+
+
+def is_lower(value: float, other: float) -> bool:
+    """Whether a criterion is lower by more than rounding; `other` may be inf."""
+    return value < other if np.isinf(other) else value < other - BETTER * max(1.0, abs(other))
+
+
+def n_theta(blocks: Blocks) -> int:
+    return sum(t.term.structure.n_theta(t.size) for _, t in blocks.terms)
+
+
+def identity(blocks: Blocks) -> Lam:
+    """Λ = I of each term, lme4's start."""
+    return tuple(np.eye(t.size) for _, t in blocks.terms)

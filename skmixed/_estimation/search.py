@@ -1,0 +1,232 @@
+"""The search for Λ: a trust-region Newton method.
+
+See docs/mathematics.md, "The search".
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._derivatives.objectives import FEW_NOISES, Objective
+from skmixed._derivatives.trust_region import Point
+from skmixed._typing import Lam
+from skmixed.exceptions import FitStatus
+
+# Share of the predicted decrease that a step must achieve, and the one from
+# which the trust region grows (Nocedal and Wright, 2006, algorithm 4.1).
+ACCEPT, GROW = 0.1, 0.75
+# A column of Λ that a step shrinks below this share is tried at zero. With
+# d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
+VANISHING = 0.5
+# Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
+NOTHING = 1e-8
+# The model is given up for a better one where a step achieves less than this share of what
+# it predicts, and where it gains less than this per step.
+FAIR = 0.5
+# No less than that where the criterion falls without bound: nothing to learn there.
+SLOW, FALLING = 0.02, 0.98
+# Steps that together have to gain more than this, or the search has ended: in nearly flat
+# valleys a model hardly predicts anything.
+STALL_STEPS, STALLED = 10, 1e-7
+# A failed step is shortened by no less and no more than these factors.
+SHRINK = 0.02, 0.5
+# Share of a predicted gain that is no difference.
+ALIKE = 0.01
+# Times the predicted gain of an unrestricted step that may remain, and the least gain
+# for which another optimum is looked for.
+REMAINS, MATTERS = 5.0, 1e-5
+# Steps by which a repeated search is lower, or is given up.
+PATIENCE = 8
+# Length of a step, in units of the metric, of which a gain that is nothing is the last.
+LONG = 1.0
+# Radius, in units of the metric, below which no step changes the criterion.
+SHORTEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where one run of the search ended.
+
+    Attributes
+    ----------
+    lam : tuple of (s, s) arrays
+        The latest Λ of the objective.
+    value : float
+        The criterion there.
+    status : FitStatus
+    n_iter : int
+        Steps tried.
+    """
+
+    lam: Lam
+    value: float
+    status: FitStatus
+    n_iter: int
+
+
+def minimize(
+    objective: Objective,
+    start: Lam,
+    *,
+    tol: float,
+    max_iter: int,
+    report: Callable[[str], None] | None = None,
+    known: float = np.inf,
+) -> Ending:
+    """Minimize an objective over Λ; its latest factor is that of the end.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : tuple of (s, s) arrays
+        Λ of each term to start from.
+    tol : float
+        Stop when the model predicts a decrease of at most this.
+    max_iter : int
+        Steps tried at most.
+    report : callable, optional
+        Called with one line per step.
+    known : float
+        Value of another end: the run is left, not converged, where it will not end lower.
+    """
+    return _Descent(objective, tol, max_iter, report, known).run(start)
+
+
+class _Descent:
+    """One run of the trust-region iteration."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        tol: float,
+        max_iter: int,
+        report: Callable[[str], None] | None,
+        known: float,
+    ) -> None:
+        self.objective, self.tol, self.max_iter, self.report = objective, tol, max_iter, report
+        self.known = known
+        self.is_slow = False
+        self.n_iter = 0
+        self.milestone = np.inf
+
+    def run(self, start: Lam) -> Ending:
+        value = self.objective.evaluate(start)
+        if not np.isfinite(value):
+            start = tuple(np.eye(len(lam)) for lam in start)
+            value = self.objective.evaluate(start)
+        point = self._model(value)
+        radius = np.inf
+        may_vanish, before, is_exact_fit = True, np.inf, self.objective.is_exact_fit
+        while not is_exact_fit:
+            if (over := self._over(point)) is not None:
+                return self._end_at(point, over)
+            self.n_iter += 1
+            step, length, is_interior = point.step(radius)
+            radius = max(1.0, length) if np.isinf(radius) else radius
+            expected = point.decrease(step)
+            lam = point.moved(step)
+            rate = expected / before if 0 < before < np.inf else 1.0
+            self.is_slow = self.is_slow or SLOW < rate < FALLING
+            if (is_interior or length >= LONG) and self._is_last(point, expected, rate):
+                return self._last_step(point, lam)
+            if self._is_beaten(point.value, expected if is_interior else np.inf):
+                return self._end_at(point, FitStatus.MAX_ITER)
+            noise = self.objective.noise(point.value)
+            trial = vanish(point.lam, lam) if may_vanish else lam
+            actual = point.value - self.objective.evaluate(trial)
+            self._tell(point, radius, expected, actual)
+            ratio = (actual + noise) / (expected + noise)
+            self.is_slow = self.is_slow or ratio < FAIR
+            if ratio >= ACCEPT:
+                before = expected if is_interior else np.inf
+                is_exact_fit = self.objective.is_exact_fit
+                point, may_vanish = self._model(point.value - actual), True
+                if ratio >= GROW:
+                    radius = max(radius, 3.0 * length)
+            elif trial is not lam and not self._is_like(point, trial, expected):
+                may_vanish = False
+            elif expected <= FEW_NOISES * noise or length < SHORTEST:
+                return self._end_at(point, FitStatus.CONVERGED)
+            else:
+                radius = length * _shrinkage(float(point.gradient @ step), actual)
+        return self._end(point.lam, self.objective.evaluate(point.lam), FitStatus.EXACT_FIT)
+
+    def _model(self, value: float) -> Point:
+        """Model the objective around the latest Λ."""
+        return self.objective.point(value, is_slow=self.is_slow)
+
+    def _is_last(self, point: Point, expected: float, rate: float) -> bool:
+        """Whether what a step leaves to gain is below the tolerance.
+
+        Near the optimum the gain falls by a constant rate or faster from step to
+        step, so that a step leaves about the rate times its own gain. What the
+        criterion's own rounding hides is nothing.
+        """
+        rate = 1.0 if self.is_slow else min(1.0, rate)
+        return expected * rate <= max(self.tol, self.objective.resolution(point.value))
+
+    def _is_beaten(self, value: float, expected: float) -> bool:
+        """Whether the run will not end lower than another one."""
+        if value < self.known - MATTERS:
+            return False
+        return value - REMAINS * expected > self.known - MATTERS or self.n_iter > PATIENCE
+
+    def _over(self, point: Point) -> FitStatus | None:
+        """Return how the run ends without another step, if it does."""
+        if self.n_iter == self.max_iter or not point.is_usable:
+            return FitStatus.MAX_ITER
+        return FitStatus.CONVERGED if self._has_stalled(point.value) else None
+
+    def _has_stalled(self, value: float) -> bool:
+        """Whether the last steps together gained nothing that matters."""
+        if self.n_iter % STALL_STEPS:
+            return False
+        gained, self.milestone = self.milestone - value, value
+        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
+
+    def _is_like(self, point: Point, trial: Lam, expected: float) -> bool:
+        """Whether the model sees no difference between a step and what vanishes after it."""
+        without = point.decrease(point.step_to(trial))
+        return abs(without - expected) <= ALIKE * abs(expected)
+
+    def _last_step(self, point: Point, lam: Lam) -> Ending:
+        """Take the last step, to an exact zero where it leads to zero."""
+        noise = self.objective.noise(point.value)
+        vanished = vanish(point.lam, lam)
+        for trial in (vanished, lam) if vanished is not lam else (lam,):
+            value = self.objective.evaluate(trial)
+            if value <= point.value + noise:
+                return self._end(trial, value, FitStatus.CONVERGED)
+        return self._end_at(point, FitStatus.CONVERGED)
+
+    def _end_at(self, point: Point, status: FitStatus) -> Ending:
+        return self._end(point.lam, self.objective.evaluate(point.lam), status)
+
+    def _end(self, lam: Lam, value: float, status: FitStatus) -> Ending:
+        return Ending(lam, value, status, self.n_iter)
+
+    def _tell(self, point: Point, radius: float, expected: float, actual: float) -> None:
+        if self.report is not None:
+            self.report(
+                f"step {self.n_iter}: criterion {point.value:.6f}, trust radius {radius:.3g}, "
+                f"decrease {actual:.3g} of {expected:.3g} expected"
+            )
+
+
+def _shrinkage(slope: float, actual: float) -> float:
+    """Return the share of a failed step at which the parabola through both ends is lowest."""
+    rise = -actual - slope
+    share = -slope / (2.0 * rise) if 0 < rise < np.inf else 0.0
+    return float(np.clip(share, *SHRINK))
+
+
+def vanish(before: Lam, after: Lam) -> Lam:
+    """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""
+    out, changed = [], False
+    for old, new in zip(before, after, strict=True):
+        size = np.abs(new).max(axis=0)
+        gone = (size > 0) & (size < np.maximum(VANISHING * np.abs(old).max(axis=0), NOTHING))
+        changed = changed or bool(gone.any())
+        out.append(np.where(gone, 0.0, new))
+    return tuple(out) if changed else after

@@ -1,0 +1,214 @@
+"""The search in a small system: scans along scales, and runs from several starts."""
+
+import numpy as np
+
+from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.objectives import DenseObjective
+from skmixed._equations.cholesky import Factorization, factorize, zero_lam
+from skmixed._equations.dense_system import DenseSystem, DenseTerm
+from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
+from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
+from skmixed._estimation.search import Ending, minimize
+from skmixed._estimation.start import nearest_factor
+from skmixed._model.covariance import has_covariances, has_own_variances
+from skmixed._typing import Lam
+from skmixed.exceptions import FitStatus
+
+# Gain for which a scan, and its lowest point, are worth their cost before a search, whose
+# first step gains as much; and after it, where nothing should be left.
+WORTH, LEFT = 0.5, 1e-6
+# What a step of a scan's grid may hide of a valley's depth.
+NEAR = 1.0
+# Gain of a round of scans for which another one is worth it.
+FAR = 10.0
+# Rounds of scans before a search, and of scans and searches after it, at most.
+MOST_ROUNDS = 3
+# Steps that tidy data take at most.
+FEW_STEPS = 5
+# Effective number of levels up to which a covariance that ends without full rank is
+# searched for twice. Of simulated such fits with 3 to 5 rows a level another optimum was
+# better in one of a hundred with 4 to 8 levels, and in one of a thousand with 10 to 20.
+FEW_LEVELS = 20.0
+
+
+class SmallSearch:
+    """The search in a dense system."""
+
+    def __init__(self, at_zero: Factorization, runs: Runs) -> None:
+        self.blocks, self.at_zero, self.runs = at_zero.blocks, at_zero, runs
+        self.at_zero_value = criterion(at_zero)
+        self.objective = DenseObjective(DenseSystem.of(at_zero.blocks))
+        self.has_other_valley = False
+
+    def search(self, start: Lam) -> Search:
+        """Search from the moments, and from where a lower optimum may be."""
+        best = self.run(start)
+        best = self._without_gain_along_scales(best)
+        if n_theta(self.blocks) == 1:  # the scan has been over all there is
+            return self._found(best)
+        if is_lower(self.at_zero_value, best.value):
+            best = better(best, self.run(zero_lam(self.blocks), best))
+        if self.has_other_valley and not _is_identity(start):
+            best = better(best, self.run(identity(self.blocks), best))
+        if not self._is_easy(best):
+            within = self.within_start()
+            is_lower_there = self.objective.evaluate(within) < best.value
+            if is_lower_there or self.has_other_valley or self._is_doubtful(best):
+                best = better(best, self.run(within, best, is_scanned=False))
+        return self._found(best)
+
+    def _is_easy(self, best: Ending) -> bool:
+        """Whether a search took few steps, met one valley, and ended inside."""
+        is_inside = all(lam.any(axis=0).all() for lam in best.lam)
+        return is_inside and best.n_iter <= FEW_STEPS and not self.has_other_valley
+
+    def _found(self, best: Ending) -> Search:
+        return Search(
+            factorize(self.blocks, best.lam, reuse=self.at_zero),
+            best.status,
+            best.n_iter,
+            self.objective.n_factorizations + 2,
+        )
+
+    def run(self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True) -> Ending:
+        if known is not None:
+            self.runs.tell(
+                f"criterion {known.value:.6f}; the search is repeated from another start"
+            )
+        if is_scanned and np.isfinite(self.objective.evaluate(start)):
+            start = self._scanned_start(start)
+        return minimize(
+            self.objective,
+            start,
+            tol=self.runs.tol,
+            max_iter=self.runs.max_iter,
+            report=self.runs.report,
+            known=np.inf if known is None else known.value,
+        )
+
+    def _scanned_start(self, start: Lam) -> Lam:
+        """Scan the scales before a run, but where a step would gain little."""
+        point = self.objective.point(self.objective.factor.value, is_slow=False)
+        step, _, is_interior = point.step(np.inf) if point.is_usable else (None, 0.0, False)
+        if step is not None and is_interior and point.decrease(step) < WORTH:
+            return start
+        for _ in range(MOST_ROUNDS):
+            before = self.objective.factor.value
+            start = self._scanned(start, gain=WORTH, by_column=False)
+            if self.objective.factor.value > before - FAR:
+                return start
+        return start
+
+    def _without_gain_along_scales(self, best: Ending) -> Ending:
+        """Scan the scales around an end; search on from what is lower there."""
+        for _ in range(MOST_ROUNDS):
+            if best.status is FitStatus.EXACT_FIT:
+                return best
+            if self.objective.factor.lam is not best.lam:
+                self.objective.evaluate(best.lam)
+            moved = self._scanned(best.lam, gain=LEFT * max(1.0, abs(best.value)), by_column=True)
+            if moved is best.lam:
+                return best
+            ending = better(best, self.run(moved, is_scanned=False))
+            if ending is best:
+                return best
+            best = ending
+        return best
+
+    def _scanned(self, lam: Lam, *, gain: float, by_column: bool) -> Lam:
+        """Scan each scale in turn, at the latest factor; move where that gains enough."""
+        for k, term in enumerate(self.objective.system.terms):
+            for columns in _scales(term, by_column=by_column):
+                moved = self._moved(k, term, columns, gain)
+                if moved is not None:
+                    lam = moved
+        return lam
+
+    def _moved(self, k: int, term: DenseTerm, columns: list[int], gain: float) -> Lam | None:
+        """Return Λ at the lowest point along one scale, and factor there, if that gains enough."""
+        factor = self.objective.factor
+        strengths = factor.strengths[term.columns].reshape(term.size, -1)[:, 0]
+        shape = strengths[columns] if strengths[columns].any() else np.ones(len(columns))
+        levels = np.arange(term.n_levels)
+        first = term.columns.start + np.asarray(columns) * term.n_levels
+        own = (first[:, None] + levels).ravel()
+        profile = EffectsProfile.of(
+            factor, self.objective.projections, own, np.repeat(shape, term.n_levels)
+        )
+        lowest = None if profile is None else self._lowest(profile)
+        if lowest is None or not lowest.value < factor.value - gain:
+            return None
+        strengths = strengths.copy()
+        strengths[columns] = np.sqrt(lowest.ratio) * shape
+        vectors = term.to_white @ factor.bases[k]
+        out = list(factor.lam)
+        out[k] = term.white @ (vectors * strengths) @ vectors.T
+        if np.isfinite(self.objective.evaluate(tuple(out))):
+            return tuple(out)
+        self.objective.evaluate(factor.lam)
+        return None
+
+    def _lowest(self, profile: EffectsProfile) -> Valley | None:
+        """Return the lowest point, but for the valley that the factor is in by itself."""
+        found = valleys(profile)
+        self.has_other_valley = self.has_other_valley or len(found) > 1
+        elsewhere = [
+            refined(profile, valley)
+            for valley in found
+            if valley.value < profile.factor.value + NEAR and not profile.is_at(valley)
+        ]
+        return min(elsewhere, key=lambda valley: valley.value, default=None)
+
+    def within_start(self) -> Lam:
+        """Return the moments of the effects where they are taken as fixed."""
+        system = self.objective.system
+        value = self.objective.evaluate(tuple(WITHIN * term.white for term in system.terms))
+        if not np.isfinite(value):
+            return identity(self.blocks)
+        factor, out = self.objective.factor, []
+        spherical = factor.strengths * factor.solution[: system.n_random]
+        sigma2 = factor.residual_squares / max(self.blocks.dof, 1)
+        for term, base in zip(system.terms, factor.bases, strict=True):
+            own = base @ spherical[term.columns].reshape(term.size, -1)
+            mean = own @ own.T / term.n_levels / sigma2
+            out.append(nearest_factor(term.term.term.structure, mean))
+        return tuple(out)
+
+    def _is_doubtful(self, best: Ending) -> bool:
+        """Whether a covariance of few levels ended without full rank."""
+        if best.status is not FitStatus.CONVERGED:
+            return True
+        return any(
+            term.size > 1
+            and not lam.any(axis=0).all()
+            and self._effective_levels(term) <= FEW_LEVELS
+            for term, lam in zip(self.objective.system.terms, best.lam, strict=True)
+        )
+
+    def _effective_levels(self, term: DenseTerm) -> float:
+        """Count the levels, each by what its rows say of the effects: (Σ t)² / Σ t²."""
+        products = self.objective.system.products[term.columns, term.columns]
+        by_level = products.reshape(term.size, term.n_levels, term.size, term.n_levels)
+        levels = np.arange(term.n_levels)
+        own = by_level[:, levels, :, levels]
+        traces = np.einsum("jab,ac,bc->j", own, term.white, term.white)
+        return float(traces.sum() ** 2 / (traces**2).sum())
+
+
+def _scales(term: DenseTerm, *, by_column: bool) -> list[list[int]]:
+    """Return the groups of singular columns of Λ to scan.
+
+    All at once, and with `by_column` each by itself where their variances are free; each by
+    itself always where they are independent.
+    """
+    whole, single = [list(range(term.size))], [[a] for a in range(term.size)]
+    structure = term.term.term.structure
+    if term.size == 1 or not has_own_variances(structure):
+        return whole
+    if not has_covariances(structure):
+        return single
+    return single if by_column else whole
+
+
+def _is_identity(lam: Lam) -> bool:
+    return all(np.array_equal(own, np.eye(len(own))) for own in lam)

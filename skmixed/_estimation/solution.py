@@ -1,0 +1,163 @@
+"""What a fit reports: estimates at the optimum, on the user's scale."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._derivatives.criterion import criterion
+from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.random_effects import Effects, effects
+from skmixed._equations.system import Blocks
+from skmixed._model.covariance import lower_factor
+from skmixed._model.terms import Model
+from skmixed._statistics.estimability import Dependence
+from skmixed._statistics.frame import residuals
+from skmixed._typing import FloatArray
+
+
+@dataclass(frozen=True)
+class TermSolution:
+    """Estimates of one random-effects term.
+
+    Attributes
+    ----------
+    lam : (s, s) array
+        Relative covariance factor, lower triangular: Cov(b_j) = σ² lam lam'.
+    theta : (n_theta,) array
+        lme4's parameters of `lam`.
+    search_lam : (s, s) array
+        The same factor in the search's coordinates, where its zero columns are
+        exact.
+    effects : (s, q) array
+        BLUPs b̂, on the scale of y per unit of the column.
+    """
+
+    lam: FloatArray
+    theta: FloatArray
+    search_lam: FloatArray
+    effects: FloatArray
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether the covariance lacks rank, judged on scaled columns."""
+        return not has_full_rank(self.search_lam)
+
+
+def has_full_rank(search_lam: FloatArray) -> bool:
+    """Whether no column of a canonical Λ is zero."""
+    return bool(search_lam.any(axis=0).all())
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Estimates at the optimum.
+
+    Attributes
+    ----------
+    fixed : (len(model.fixed),) array
+        Fixed effects in the model's order; 0 for dropped columns.
+    kept : tuple of int
+        Positions of the columns that were not dropped.
+    fixed_covariance : (p, p) array
+        Covariance matrix of the estimates of the kept columns.
+    terms : tuple of TermSolution
+    sigma : float
+        Residual standard deviation.
+    criterion : float
+    reml : bool
+        Which criterion it is.
+    dependence : Dependence or None
+        How the dropped columns depend on the kept ones; None where none was dropped,
+        and in models saved before it was kept.
+    """
+
+    fixed: FloatArray
+    kept: tuple[int, ...]
+    fixed_covariance: FloatArray
+    terms: tuple[TermSolution, ...]
+    sigma: float
+    criterion: float
+    reml: bool
+    dependence: Dependence | None = None
+
+    @property
+    def theta(self) -> FloatArray:
+        return np.concatenate([np.empty(0), *(t.theta for t in self.terms)])
+
+    @property
+    def n_parameters(self) -> int:
+        """Count the rank of X, all of θ, also at the boundary, and σ."""
+        return len(self.kept) + len(self.theta) + 1
+
+    @property
+    def is_singular(self) -> bool:
+        return any(t.is_singular for t in self.terms)
+
+
+def solve(factorization: Factorization, model: Model, found: Effects | None = None) -> Solution:
+    """Read the estimates off the factor at the optimum.
+
+    `found` are the random effects, where the factorization does not hold the core.
+    """
+    blocks = factorization.blocks
+    to_user, offset = centered_to_user(blocks, model)
+    fixed = np.zeros(len(model.fixed))
+    fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
+    root_unit = float(np.sqrt(blocks.weight_unit))
+    root = solve_lower(factorization.chol_x, to_user.T)
+    if found is None and blocks.factors:
+        found = effects(factorization)
+    spherical = () if found is None else found.spherical
+    return Solution(
+        fixed=fixed,
+        kept=blocks.kept,
+        fixed_covariance=factorization.sigma_squared * (root.T @ root),
+        terms=tuple(
+            _term_solution(t, factorization.lam[t.index], own, root_unit)
+            for (_, t), own in zip(
+                blocks.terms, user_effects(factorization, spherical), strict=True
+            )
+        ),
+        sigma=float(np.sqrt(factorization.sigma_squared)) * root_unit,
+        criterion=criterion(factorization),
+        reml=blocks.reml,
+    )
+
+
+def centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
+    """Undo the centering and the regression of X and y: user's β = T β + offset."""
+    p = blocks.n_fixed
+    to_user, offset = np.eye(p), np.zeros(p)
+    if model.has_intercept:
+        to_user[0, 1:] = -blocks.center[1:p]
+        offset[0] = blocks.center[p]
+    if blocks.regression is not None:
+        to_user = residuals(to_user, blocks.regression[:p, :p])
+        offset += to_user @ blocks.regression[:p, p]
+    return to_user, offset
+
+
+def user_effects(
+    factorization: Factorization, spherical: Sequence[FloatArray]
+) -> tuple[FloatArray, ...]:
+    """Turn spherical effects of each factor to those of each term, of the user's columns."""
+    blocks = factorization.blocks
+    places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
+    return tuple(
+        t.to_user @ factorization.lam[index] @ spherical[k][t.columns]
+        for index, (k, t) in sorted(places.items())
+    )
+
+
+def _term_solution(
+    term: TermBlock, lam: FloatArray, own: FloatArray, root_unit: float
+) -> TermSolution:
+    user = term.to_user @ lam
+    return TermSolution(
+        lam=lower_factor(user / root_unit),
+        theta=term.term.structure.theta(user / root_unit),
+        search_lam=lam,
+        effects=own,
+    )

@@ -1,0 +1,366 @@
+"""Predictions, with their standard deviations and intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats as distributions
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._data.metadata import open_prediction_metadata
+from skmixed._data.table import check_unmasked
+from skmixed._equations.cholesky import Factorization
+from skmixed._estimation.probed_search import FINAL_TOL
+from skmixed._estimators.weights import weights_not_labels
+from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import SOLVER_STEPS, Fitted, Updated, served, serving_of
+from skmixed._fitted.prediction_rows import (
+    GivenRows,
+    estimable_rows,
+    linear_predictor,
+    open_features,
+    open_rows,
+)
+from skmixed._fitted.results import FittedAttributes
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.prediction_variance import (
+    PredictedRows,
+    mean_variance,
+    prediction_df,
+    updated_slopes,
+    with_new_levels,
+)
+from skmixed._uncertainty.relative import Units
+from skmixed._uncertainty.row_variance import solved_variance
+
+OF = ("observation", "mean")
+DDF = ("satterthwaite", "residual", "normal")
+
+
+class Prediction(FittedAttributes):
+    """The methods of `MixedLinearRegressor` that predict."""
+
+    handle_unknown: str
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: Any = None,
+        include: str | Sequence[str] = "all",
+        return_std: bool = False,
+    ) -> Any:
+        """Predict the response: fixed effects, and BLUPs of known groups.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects to add: those of all grouping factors, of none, or of
+            those named, by the keys of `random_effects_`. Grouping columns of
+            others need not be in X.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation of
+            weight 1 too; needs ``include="all"``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected responses, on the scale of y. Each depends on its own row
+            alone.
+        ndarray of shape (n_samples,)
+            With `return_std`, standard deviations of y less its prediction, at
+            the estimated variances. See `predict_interval` for intervals. NaN where
+            the data of `fit` do not determine the fixed part, with a
+            `skmixed.exceptions.NotEstimableWarning`, which `predict` alone gives too.
+
+        Raises
+        ------
+        ValueError
+            If X does not match that of `fit`, or a group is unknown and
+            ``handle_unknown="error"``.
+
+        See Also
+        --------
+        predict_interval : Intervals, of observations or of means.
+        sample_y : Draws of new responses.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> model.predict(rows).round(1)
+        array([430.7, 345.6])
+        >>> model.predict(rows, include="fixed").round(1)
+        array([345.6, 345.6])
+        >>> mean, sd = model.predict(rows, return_std=True)
+        >>> sd.round(1)
+        array([29.1, 67. ])
+        """
+        check_is_fitted(self)
+        validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
+        if return_std is not False:
+            return self._predict_with_std(X, groups, include, return_std)
+        serving = serving_of(self)
+        included = validation.check_include(include, serving.encoder)
+        table = open_features(self, X, serving.encoder, included)
+        metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)
+        predicted = linear_predictor(
+            serving.encoder,
+            serving.solution,
+            table,
+            metadata,
+            included,
+            raise_unknown=self.handle_unknown == "error",
+        )
+        estimable_rows(serving.encoder, serving.solution, table)
+        return predicted
+
+    @weights_not_labels
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: Any = None,
+    ) -> float:
+        """Return R² of the predictions, as every scikit-learn regressor.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Test samples.
+        y : array-like of shape (n_samples,)
+            True responses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+
+        See Also
+        --------
+        skmixed.inference.r2 : Shares of the variance that the model estimates.
+
+        Examples
+        --------
+        Of the last two days, predicted from those before: the subjects' own lines
+        tell about half of the variance, a line for all tells none.
+
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> seen, last = X["Days"] < 8, X["Days"] >= 8
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
+        >>> model = model.fit(X[seen], y[seen])
+        >>> round(model.score(X[last], y[last]), 2)
+        0.53
+        >>> round(model.score(X[last].assign(Subject="unknown"), y[last]), 2)
+        -0.01
+        """
+        check_unmasked(y, "y")
+        check_unmasked(sample_weight, "sample_weight")
+        return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
+
+    def predict_interval(
+        self,
+        X: Any,
+        *,
+        level: float = 0.95,
+        of: str = "observation",
+        ddf: str = "satterthwaite",
+        groups: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Predict intervals, of new observations or of their means.
+
+        They count the errors of the fixed effects and of the BLUPs jointly, and for
+        a group that is unknown or missing the variance between groups, factor by
+        factor: a row may have a known school and a new class.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            With the columns of `fit`.
+        level : float, default=0.95
+            Confidence level.
+        of : {"observation", "mean"}, default="observation"
+            Whether the interval is to hold a new response, or its expectation
+            Xβ + Zb in the row's groups.
+        ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
+            Degrees of freedom of t: Satterthwaite's for the whole variance of the
+            prediction, n less the rank of X, or infinitely many (the plug-in
+            interval, which takes the variances for known).
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision weights of the observations, 1 if None; no matter for the
+            mean.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper ends, on the scale of y. Each row's depend on that row
+            alone. NaN where the data of `fit` do not determine the fixed part, with a
+            `skmixed.exceptions.NotEstimableWarning`.
+
+        Raises
+        ------
+        ValueError
+            If X does not match that of `fit`, a parameter is not among its
+            choices, a weight is not positive, or a group is unknown and
+            ``handle_unknown="error"``.
+        TypeError
+            If `level` is no number.
+
+        See Also
+        --------
+        predict : Point predictions; with ``return_std``, a standard deviation.
+        sample_y : Draws of responses, jointly for rows of one group.
+
+        Notes
+        -----
+        The variance of a mean is σ²z'C⁻¹z, from the mixed-model equations C [1]_,
+        plus zₖ'Σₖzₖ for each factor k of unknown level; of an observation, plus
+        σ²/w. Its degrees of freedom are 2φ²/g'Ag, with g the derivatives of this
+        variance φ by the variance parameters and A their covariance from the
+        observed information, as for a fixed effect in lmerTest, and not below 1.
+        Rows given to `update_groups` count for the groups' effects, not for the fixed
+        effects and variances. Without groups it is the interval of ordinary least
+        squares, t with n − p degrees of freedom (REML).
+
+        Costs a few factorizations, and then O(n·(p + s)) operations with one chain
+        of nested factors of s coefficients; crossed factors multiply that by the
+        order of the dense core. After an iterative fit each row is a solve, to nine
+        digits, unless Satterthwaite's degrees of freedom ask for the dense core.
+
+        References
+        ----------
+        .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
+           under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> rows = pd.DataFrame({"Days": [5, 5], "Subject": ["308", "new"]})
+        >>> model.predict_interval(rows).round(1)
+        array([[299. , 405. ],
+               [205.1, 402.4]])
+        >>> model.predict_interval(rows, of="mean", level=0.9).round(1)
+        array([[338.7, 365.3],
+               [232.2, 375.3]])
+        """
+        check_is_fitted(self)
+        level = validation.check_level(level)
+        validation.check_choice("of", of, OF)
+        validation.check_choice("ddf", ddf, DDF)
+        validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
+        rows = open_rows(self, X, groups, opened=served(self))
+        weights = None
+        if of == "observation":
+            weights = validation.check_positive_weights(sample_weight, rows.n_rows)
+        center = rows.expected()
+        errors = _Errors.of(rows, weights, needs_factor=ddf == "satterthwaite")
+        half = np.where(rows.is_estimable, errors.half_width(level, ddf), np.nan)
+        return np.column_stack([center - half, center + half])
+
+    def _predict_with_std(
+        self, X: Any, groups: Any, include: Any, return_std: Any
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Predict, with the standard deviation of an observation of weight 1."""
+        validation.check_flag("return_std", return_std)
+        if not (isinstance(include, str) and include == "all"):
+            raise ValueError(
+                f"return_std=True needs include='all', not include={include!r}: an observation "
+                "has the effects of all its groups. Where a row's group is not to count as known, "
+                "give it a missing label."
+            )
+        rows = open_rows(self, X, groups, opened=served(self))
+        center = rows.expected()
+        sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
+        return center, np.where(rows.is_estimable, sd, np.nan)
+
+
+@dataclass(frozen=True)
+class _Errors:
+    """The errors of predicted rows.
+
+    Attributes
+    ----------
+    view : Fitted
+    rows : PredictedRows
+    at : Factorization
+        With their layout; its core is factored, or solved for.
+    relative : (n,) array
+        Their variances, relative to the σ² of the factorization.
+    """
+
+    view: Fitted
+    rows: PredictedRows
+    at: Factorization
+    relative: FloatArray
+
+    @staticmethod
+    def of(
+        given: GivenRows, weights: FloatArray | None, *, needs_factor: bool = False
+    ) -> "_Errors":
+        """Return those of observations of the weights, or without them of means."""
+        view = given.fitted
+        with single_threaded_blas():
+            if view.is_iterative and not needs_factor:
+                at = view.solved.core
+                rows = given.predicted(at.blocks)
+                known = solved_variance(
+                    view.solved, rows.design, tol=FINAL_TOL, max_iter=SOLVER_STEPS
+                )
+                relative = with_new_levels(at, known, rows)
+            else:
+                at, rows = view.factorization, given.predicted()
+                relative = mean_variance(at, rows)
+        if weights is not None:
+            relative += at.blocks.weight_unit / weights
+        return _Errors(view, rows, at, relative)
+
+    @property
+    def variance(self) -> FloatArray:
+        return self.at.sigma_squared * self.relative
+
+    def half_width(self, level: float, ddf: str) -> FloatArray:
+        sd = np.sqrt(self.variance)
+        quantile = distributions.t.ppf(0.5 + level / 2, self._df(ddf))
+        return np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
+
+    def _df(self, ddf: str) -> Any:
+        if ddf == "normal":
+            return np.inf
+        if ddf == "residual":
+            return float(self.view.at_fit.stats.n_rows - len(self.view.solution.kept))
+        with single_threaded_blas():
+            fit, blocks = self.view.at_fit.factorization, self.view.factorization.blocks
+            units = Units.of(fit)
+            at_fit, rows = units.factorize(fit.blocks), self.rows.in_units(units, blocks)
+            if not isinstance(self.view, Updated):
+                return prediction_df(at_fit, rows, self.relative)
+            all_rows = units.factorize(blocks)
+            slopes = updated_slopes(at_fit, all_rows, rows.design)
+            return prediction_df(all_rows, rows, self.relative, at_fit, slopes)

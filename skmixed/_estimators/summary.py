@@ -1,0 +1,326 @@
+"""The text and the table of `summary()`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._data.encoder import INTERCEPT, Encoder
+from skmixed._estimation.solution import Solution
+from skmixed._estimators.text_layout import (
+    STYLE,
+    WIDTH,
+    aligned,
+    degrees_of_freedom,
+    filled,
+    html_paragraph,
+    html_table,
+    lines,
+    p_values,
+    paragraph,
+    shortened,
+)
+from skmixed._fitted.fitted_model import Dropped, fitted
+from skmixed._fitted.messages import fit_warnings
+from skmixed._fitted.results import RESIDUAL, FittedAttributes
+from skmixed._fitted.words import words
+from skmixed.exceptions import FitStatus
+from skmixed.inference._fixed_tests import open_tests
+from skmixed.inference._variance import icc_of, r2_of, variances
+
+METHODS = {
+    "satterthwaite": "t tests with Satterthwaite's degrees of freedom",
+    "kenward-roger": "Kenward and Roger's standard errors and degrees of freedom",
+    "residual": "t tests with the residual degrees of freedom",
+    "normal": "normal tests",
+}
+ENDINGS = {status.value for status in FitStatus}
+NORMAL = "summary(ddf='normal') has normal ones"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A fitted model in a form to read; `str` and notebooks show it.
+
+    Attributes
+    ----------
+    title : str
+    n_samples : int
+    levels : dict of str to int
+        Number of levels of each grouping factor.
+    facts : dict of str to str
+        Criterion, log-likelihood, AIC, BIC.
+    random : DataFrame
+        The variance components.
+    fixed : DataFrame
+        Estimate, standard error, degrees of freedom, t value and p value of each
+        fixed effect.
+    tests : str
+        How the degrees of freedom are found.
+    icc, r2 : Series
+        Shares of the variance, as `inference.icc` and `inference.r2`; empty where
+        there are none.
+    notes : tuple of str
+        Convergence, singularity and what else there is to say.
+    formula : str
+        Empty without one.
+    """
+
+    title: str
+    n_samples: int
+    levels: dict[str, int]
+    facts: dict[str, str]
+    random: pd.DataFrame
+    fixed: pd.DataFrame
+    tests: str
+    icc: pd.Series
+    r2: pd.Series
+    notes: tuple[str, ...]
+    formula: str = ""
+
+    def __str__(self) -> str:
+        formula = [f"Formula: {self.formula}"] if self.formula else []
+        parts = [filled(self.title.split(), " ")]
+        parts += [filled(part.split(), " ") for part in formula]
+        parts += [paragraph(self._counted()), filled(self._facts())]
+        parts += ["", *self._random_lines()] if self.levels else []
+        parts += ["", f"{self._fixed_title()}:", lines(self._fixed_rows(), names=1)]
+        parts += ["", paragraph(shares)] if (shares := self._shares()) else []
+        notes = [filled(note.split(), " ") for note in self.notes]
+        return "\n".join([*parts, *(["", *notes] if notes else [])])
+
+    __repr__ = __str__
+
+    @property
+    def counts(self) -> str:
+        """Number of samples and of levels, in a line."""
+        parts = [part for unit in self._counted() for part in unit]
+        return "   ".join(parts).replace(",   ", ", ")
+
+    def _repr_html_(self) -> str:
+        formula = f"<p><code>{escape(self.formula)}</code></p>" if self.formula else ""
+        above = html_paragraph(self._counted()) + html_paragraph([self._facts()])
+        below = html_paragraph(shares) if (shares := self._shares()) else ""
+        random = ""
+        if self.levels:
+            corr, _ = self._correlations(room=False)
+            random = html_table(self._random_rows(corr), 2, "Random effects")
+        tests = f"({self.tests})" if self.tests else ""
+        notes = "".join(
+            f'<p class="{"status" if note in ENDINGS else "note"}">{escape(note)}</p>'
+            for note in self.notes
+        )
+        return (
+            f'<div class="skmixed-summary">{STYLE}<p><strong>{escape(self.title)}</strong></p>'
+            f"{formula}{above}{random}"
+            f"{html_table(self._fixed_rows(), 1, 'Fixed effects', tests)}{below}{notes}</div>"
+        )
+
+    def _counted(self) -> list[list[str]]:
+        levels = [f"{shortened(name, WIDTH - 30)} {n:,}" for name, n in self.levels.items()]
+        listed = [*(f"{part}," for part in levels[:-1]), *levels[-1:]]
+        first = [f"Levels: {part}" for part in listed[:1]]
+        return [[f"Samples: {self.n_samples:,}"], *([[*first, *listed[1:]]] if first else [])]
+
+    def _facts(self) -> list[str]:
+        return [f"{name}: {value}" for name, value in self.facts.items()]
+
+    def _fixed_title(self) -> str:
+        return f"Fixed effects{f' ({self.tests})' if self.tests else ''}"
+
+    def _shares(self) -> list[list[str]]:
+        shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
+        if not self.levels:
+            residual = f"Residual standard deviation: {aligned(self.random['sd'])[-1]}"
+            r2 = [f"R²: {self.r2['marginal']:.3f}"] if len(self.r2) else []
+            return [[residual, *r2]]
+        if not len(self.r2):
+            return []
+        r2 = [f"{name} {self.r2[name]:.3f}" for name in ("marginal", "conditional")]
+        return [[f"ICC: {shown[0]}", *shown[1:]], [f"R²: {r2[0]}", r2[1]]]
+
+    def _correlations(self, *, room: bool) -> tuple[list[str], bool]:
+        """Return the columns of correlations to show, and whether some have no room."""
+        columns = [c for c in self.random.columns if c.startswith("corr")]
+        used = [c for c in columns if self.random[c].notna().any()]
+        fits = used[:3] if room else used
+        return fits, len(fits) < len(used)
+
+    def _random_rows(self, corr: Sequence[str]) -> list[list[str]]:
+        sizes = [aligned(self.random[name]) for name in ("variance", "sd")]
+        rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if corr else [])]]
+        before, last = None, len(self.random) - 1
+        for k, record in enumerate(self.random.to_dict("records")):
+            name = str(record["group"])
+            group = _quoted(name, RESIDUAL) if k < last else name
+            row = ["" if group == before else group, str(record["name"])]
+            before = group
+            shares = ["" if np.isnan(record[c]) else f"{record[c]:.3f}" for c in corr]
+            rows.append([*row, *(size[k] for size in sizes), *shares])
+        return rows
+
+    def _random_lines(self) -> list[str]:
+        corr, left_out = self._correlations(room=True)
+        head, *rows = self._random_rows(corr)
+        # The correlations are a triangle under one heading.
+        joined = [[*row[:4], " ".join(f"{cell:>6}" for cell in row[4:])] for row in rows]
+        heading = " ".join([f"{'Corr':>6}", *(len(corr) - 1) * [6 * " "]])
+        table = [[*head[:4], heading], *joined] if corr else [head, *rows]
+        more = [" More correlations: variance_components_."] if left_out else []
+        return ["Random effects:", lines(table, names=2), *more]
+
+    def _fixed_rows(self) -> list[list[str]]:
+        forms = {"df": degrees_of_freedom, "Pr(>|t|)": p_values}
+        columns = [forms.get(str(name), aligned)(self.fixed[name]) for name in self.fixed.columns]
+        rows = [["", *map(str, self.fixed.columns)]]
+        for k, name in enumerate(self.fixed.index):
+            # The intercept is the first; a column may be called alike.
+            shown = str(name) if k == 0 else _quoted(str(name), INTERCEPT)
+            rows.append([shown, *(column[k] for column in columns)])
+        return rows
+
+
+def _quoted(name: str, taken: str) -> str:
+    """Mark a name of the user's that has a meaning of its own here."""
+    return f"`{name}`" if name == taken else name
+
+
+class Summarizing(FittedAttributes):
+    """The method of `MixedLinearRegressor` that puts a fit into words and tables."""
+
+    def summary(self, ddf: str | None = None) -> Summary:
+        """Summarize the fit in a table that an lme4 user recognizes.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
+            Degrees of freedom of the t tests, as in `inference.coefficient_table`.
+            None: Satterthwaite's, unless the iterative solver fitted the model or
+            they have no room in memory; a note then says so. They cost a few
+            factorizations, about as much as the search.
+
+        Returns
+        -------
+        Summary
+            With a text form, shown by ``print``, and one for notebooks. Its frames
+            ``fixed`` and ``random`` and its other parts are attributes.
+
+        Examples
+        --------
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_rail
+        >>> X, y = load_rail(return_X_y=True)
+        >>> print(MixedLinearRegressor("Rail").fit(X, y).summary())
+        Linear mixed model fitted by REML
+        Samples: 18   Levels: Rail 6
+        REML criterion: 122.1770   logLik: -61.0885   AIC: 128.177   BIC: 130.848
+        <BLANKLINE>
+        Random effects:
+         Group     Name         Variance  Std.Dev.
+         Rail      (Intercept)    615.31   24.805
+         residual                  16.17     4.021
+        <BLANKLINE>
+        Fixed effects (t tests with Satterthwaite's degrees of freedom):
+                      Estimate  Std. Error   df  t value  Pr(>|t|)
+         (Intercept)    66.500      10.171  5.0   6.5382    0.0013
+        <BLANKLINE>
+        ICC: Rail 0.974   R²: marginal 0.000   conditional 0.974
+        <BLANKLINE>
+        The search for the variance components converged.
+        """
+        check_is_fitted(self)
+        return summarize(self, ddf)
+
+
+def summarize(
+    model: Any, ddf: str | None = None, formula: str = "", remarks: Sequence[str] = ()
+) -> Summary:
+    """Collect what `summary()` shows of a fitted estimator."""
+    encoder, solution = model._encoder, model._estimate.solution
+    method = "REML" if solution.reml else "maximum likelihood"
+    if encoder.factors:
+        title = f"Linear mixed model fitted by {method}"
+    else:
+        title = f"Ordinary least squares ({words().least_squares}), {method}"
+    name = "REML criterion" if solution.reml else "deviance"
+    fixed, tests, why = _fixed_table(model, ddf)
+    parts = None if isinstance(model._stats, Dropped) else variances(fitted(model))
+    empty = pd.Series(dtype=float)
+    return Summary(
+        title=title,
+        n_samples=model._stats.n_rows,
+        levels={factor.name: factor.n_levels for factor in encoder.factors},
+        facts={
+            name: f"{model.criterion_:.4f}",
+            "logLik": f"{model.log_likelihood_:.4f}",
+            "AIC": f"{model.aic_:.3f}",
+            "BIC": f"{model.bic_:.3f}",
+        },
+        random=model.variance_components_,
+        fixed=fixed,
+        tests=tests,
+        icc=empty if parts is None or not encoder.factors else icc_of(parts, adjusted=True),
+        r2=empty if parts is None else r2_of(parts),
+        notes=(*remarks, *why, *_notes(model, encoder)),
+        formula=formula,
+    )
+
+
+def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return the table, how it is tested, and why not where it is not."""
+    why = _untested(model) if ddf is None else ""
+    if not why:
+        try:
+            usual = "satterthwaite" if model._encoder.factors else "residual"
+            tests = open_tests(model, usual if ddf is None else ddf)
+        except MemoryError:
+            if ddf is not None:
+                raise
+            why = f"their factorization has no room in memory; {NORMAL}"
+    if why:
+        note = f"No degrees of freedom and p values: {why}."
+        return _plain_table(model._encoder, model._estimate.solution), "", [note]
+    table = tests.t_table(np.eye(len(tests.names)), list(tests.names), 0.95)
+    columns = ["estimate", "std_error", "df", "t", "p_value"]
+    out = table[columns].set_axis(["Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"], axis=1)
+    out["Estimate"] = model._estimate.solution.fixed  # 0 where a column was dropped
+    return out, METHODS[tests.ddf], []
+
+
+def _untested(model: Any) -> str:
+    """Say why tests are left out unless they are asked for."""
+    if isinstance(model._stats, Dropped):
+        return "a slim copy keeps no statistics"
+    if model._estimate.status is FitStatus.EXACT_FIT:
+        return f"the residual variance is 0; {NORMAL}"
+    if getattr(model, "solver_", "exact") == "iterative":
+        return f"the model was fitted without the factorization that they need; {NORMAL}"
+    return ""
+
+
+def _plain_table(encoder: Encoder, solution: Solution) -> pd.DataFrame:
+    errors = np.full(len(encoder.fixed_names), np.nan)
+    errors[list(solution.kept)] = np.sqrt(np.diagonal(solution.fixed_covariance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = solution.fixed / errors
+    columns = {"Estimate": solution.fixed, "Std. Error": errors, "t value": t}
+    return pd.DataFrame(columns, index=list(encoder.fixed_names))
+
+
+def _notes(model: Any, encoder: Encoder) -> list[str]:
+    """Say what the fit had to say, and how the search ended."""
+    status = model._estimate.status
+    if isinstance(model._stats, Dropped):
+        notes = ["The fit is singular: a variance is 0, or a correlation -1 or 1."]
+        notes = notes if model.singular_ else []
+    else:
+        notes = [
+            text for text, _ in fit_warnings(model._estimate, encoder, model._stats, model.max_iter)
+        ]
+        if status in (FitStatus.EXACT_FIT, FitStatus.MAX_ITER):
+            return notes  # which say so
+    return [*notes, model.status_] if encoder.factors else notes

@@ -1,0 +1,92 @@
+"""From an estimator's parameters and statistics to estimates, or a reason to wait."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sklearn.utils import check_random_state
+
+from skmixed._data.encoder import Encoder
+from skmixed._estimation.fit import Estimate, estimate, estimate_at_zero
+from skmixed._estimation.iterative import prefers_iterative
+from skmixed._fitted import checks as validation
+from skmixed._fitted.messages import fit_warnings, waiting
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.estimability import Dependence
+from skmixed._typing import Message
+from skmixed.exceptions import UndeterminedError
+
+
+def search(
+    parameters: Any,
+    encoder: Encoder,
+    stats: CrossProducts,
+    *,
+    before: Estimate | None,
+    may_wait: bool,
+) -> tuple[Estimate, list[Message]]:
+    """Fit the model that an estimator's parameters ask for; return its warnings too.
+
+    `before` are the estimates of fewer rows. Rows that do not determine the
+    variances raise an `UndeterminedError`, or, if the caller may wait for more
+    of them, give the estimates at variances of 0.
+    """
+    model = encoder.model(reml=parameters.method == "reml")
+    with single_threaded_blas():
+        try:
+            result = _search(parameters, encoder, stats, before)
+        except UndeterminedError as error:
+            if not may_wait:
+                raise
+            result, messages = estimate_at_zero(stats, model), [waiting(error)]
+        else:
+            messages = fit_warnings(result, encoder, stats, parameters.max_iter)
+        return _with_dependence(result, stats, model), messages
+
+
+def _with_dependence(result: Estimate, stats: CrossProducts, model: Model) -> Estimate:
+    """Return estimates that know how the dropped columns depend on the others."""
+    dependence = Dependence.of(stats, model, result.solution.kept)
+    return replace(result, solution=replace(result.solution, dependence=dependence))
+
+
+def _search(
+    parameters: Any, encoder: Encoder, stats: CrossProducts, before: Estimate | None
+) -> Estimate:
+    validation.check_covariances(encoder, stats.n_rows)
+    validation.check_levels(encoder, stats)
+    validation.check_factors(encoder, stats)
+    model = encoder.model(reml=parameters.method == "reml")
+    report = _printer(parameters.verbose)
+    solver = _solver(parameters, stats, model)
+    if solver == "exact":
+        validation.check_memory(encoder, stats, model)
+    if report is not None and len(encoder.factors) > 1:
+        report(f"solver {solver}")
+    return estimate(
+        stats,
+        model,
+        tol=parameters.tol,
+        max_iter=parameters.max_iter,
+        check=lambda found: validation.check_findings(found, encoder, stats.n_rows),
+        report=report,
+        before=before,
+        solver=solver,
+        seed=_seed(parameters.random_state) if solver == "iterative" else 0,
+    )
+
+
+def _solver(parameters: Any, stats: CrossProducts, model: Model) -> str:
+    if parameters.solver != "auto":
+        return str(parameters.solver)
+    return "iterative" if prefers_iterative(stats, model) else "exact"
+
+
+def _seed(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _printer(verbose: int) -> Callable[[str], None] | None:
+    return (lambda line: print(f"[skmixed] {line}")) if verbose else None

@@ -1,0 +1,217 @@
+"""What a finished fit has to say about itself."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed._data.encoder import Encoder
+from skmixed._estimation.fit import Estimate
+from skmixed._estimation.solution import TermSolution
+from skmixed._fitted.words import words
+from skmixed._model.terms import Term
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import Message
+from skmixed.exceptions import (
+    ExactFitWarning,
+    FitStatus,
+    IdentifiabilityWarning,
+    RankDeficiencyWarning,
+    SingularFitWarning,
+)
+
+# Below this a conditional standard deviation counts as zero beside the marginal
+# one; singular terms have an exact zero, or the rounding of one.
+NO_VARIANCE = 1e-12
+# Decimals of ids that are written down as a number of two parts, such as 2.1.
+WRITTEN_DECIMALS = 1
+
+
+def fit_warnings(
+    result: Estimate, encoder: Encoder, stats: CrossProducts, max_iter: int
+) -> list[Message]:
+    """List the warnings of a fit, each with its class."""
+    return [
+        *_dropped(result, encoder),
+        *_non_integral(encoder),
+        *_too_many_levels(encoder, stats),
+        *_undetermined(result, encoder, stats),
+        *_apart(result, encoder),
+        *_ending(result, max_iter),
+        *_unsolved(result, encoder),
+        *_singular(result, encoder),
+    ]
+
+
+def _unsolved(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    found = result.monte_carlo
+    if found is not None and not found.is_solved:
+        names = " and ".join(repr(factor.name) for factor in encoder.factors)
+        yield (
+            f"Conjugate gradients for the crossed factors {names} stopped at max_iter with a "
+            f"relative residual of {found.residual:.1e}; the equations' condition is about "
+            f"{found.condition:.1e}, so that these factors are hardly connected, or nearly the "
+            f"same. {words().exact}",
+            ConvergenceWarning,
+        )
+
+
+def waiting(reason: Exception) -> Message:
+    """Say that more rows are needed."""
+    return (
+        "The rows so far do not determine the variances, which are 0 until more rows come. "
+        f"{reason}",
+        IdentifiabilityWarning,
+    )
+
+
+def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    kept = set(result.solution.kept)
+    names = [n for k, n in enumerate(encoder.fixed_names) if k not in kept]
+    if names:
+        before = "the intercept and the columns" if 0 in encoder.fixed else "the columns"
+        listed = ", ".join(map(repr, names))
+        if len(names) == 1:
+            message = (
+                f"Fixed-effects column {listed} depends linearly on {before} before it; its "
+                f"coefficient is set to 0. Leave it {words().from_fixed}."
+            )
+        else:
+            message = (
+                f"Fixed-effects columns {listed} depend linearly on {before} before them; their "
+                f"coefficients are set to 0. Leave them {words().from_fixed}."
+            )
+        yield message, RankDeficiencyWarning
+
+
+def _non_integral(encoder: Encoder) -> Iterator[Message]:
+    for factor in encoder.factors:
+        for source, levels in zip(factor.sources, factor.levels, strict=True):
+            broken = _scaled(levels.labels)
+            if len(broken):
+                yield (
+                    f"The labels of grouping column {source.name!r} are not whole numbers (such as "
+                    f"{broken[0]!s}). If a scaler has transformed it, pass it through "
+                    "instead; if it is a measurement, it is no grouping column.",
+                    UserWarning,
+                )
+
+
+def _scaled(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the fractions among labels that a scaler may have made.
+
+    A standardized id has all the digits of a float, which one that was written down,
+    such as 2.1, has not; the ends of a range that was scaled are 0 and 1.
+    """
+    if labels.dtype.kind != "f":
+        return labels[:0]
+    broken = labels[labels != np.round(labels)]
+    is_written = bool((np.round(broken, WRITTEN_DECIMALS) == broken).all())
+    is_range = labels.min() in (0.0, -1.0) and labels.max() == 1.0
+    return broken[:0] if is_written and not is_range else broken
+
+
+def _too_many_levels(encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
+    for position, factor in enumerate(encoder.factors):
+        size = sum(len(t.columns) for t in encoder.terms if t.factor == position)
+        if size * factor.n_levels >= stats.n_rows:
+            yield (
+                f"Grouping factor {factor.name!r} has {size} coefficients for each of "
+                f"{factor.n_levels} levels, but there are {stats.n_rows} samples: the variances "
+                "are probably not identifiable. Use fewer random slopes or a coarser factor.",
+                IdentifiabilityWarning,
+            )
+
+
+def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
+    for position in result.findings.undetermined:
+        term = encoder.terms[position]
+        name = encoder.factors[term.factor].name
+        constant = [encoder.column_name(c) for c in _constant_within(stats, term)]
+        reason = (
+            f"{', '.join(map(repr, constant))} takes one value within every group"
+            if constant
+            else f"{', '.join(map(repr, encoder.coefficient_names(term)))} vary too little"
+        )
+        yield (
+            f"The variances within {name!r} are not determined by the data, since {reason}: other "
+            "values fit as well. Leave that slope out.",
+            IdentifiabilityWarning,
+        )
+
+
+def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    pairs = result.findings.apart
+    for position in sorted({index for index, _, _ in pairs}):
+        term = encoder.terms[position]
+        names = dict(zip(term.columns, encoder.coefficient_names(term), strict=True))
+        own = [f"{names[a]!r} and {names[b]!r}" for k, a, b in pairs if k == position]
+        name = encoder.factors[term.factor].name
+        yield (
+            f"The data do not determine correlations within {name!r}, since no group has both "
+            f"{', nor both '.join(own)}: other values fit as well. Make the coefficients "
+            "independent, covariance='diag'.",
+            IdentifiabilityWarning,
+        )
+
+
+def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
+    """Find the slopes without variation inside the levels."""
+    products, columns = stats.own_products(term.factor), stats.factors[term.factor].columns
+    found = []
+    for column in set(term.columns) - {0}:
+        a = columns.index(column)
+        squares, sums, weights = products[:, a, a], products[:, a, 0], products[:, 0, 0]
+        total = float(squares.sum())
+        if total - float((sums**2 / weights).sum()) <= 1e-10 * total:
+            found.append(column)
+    return sorted(found)
+
+
+def _ending(result: Estimate, max_iter: int) -> Iterator[Message]:
+    if result.status is FitStatus.EXACT_FIT:
+        yield (
+            f"The model reproduces {words().response}: the residual variance is 0 to rounding, and "
+            "criterion and variance components are those where the search stopped. Check that "
+            f"{words().determines}.",
+            ExactFitWarning,
+        )
+    if result.status is FitStatus.MAX_ITER and result.n_iter >= max_iter:
+        yield (
+            f"The search for the variance components did not converge in {result.n_iter} "
+            "steps. Raise max_iter, or simplify the random effects.",
+            ConvergenceWarning,
+        )
+    elif result.status is FitStatus.MAX_ITER:
+        yield (
+            f"The search for the variance components ended after {result.n_iter} of {max_iter} "
+            "steps without convergence: no further step can be computed from where it is. "
+            "Simplify the random effects, or rescale the columns.",
+            ConvergenceWarning,
+        )
+
+
+def _singular(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    for term, solution in zip(encoder.terms, result.solution.terms, strict=True):
+        if solution.is_singular and result.status is not FitStatus.EXACT_FIT:
+            yield _singular_message(term, solution, encoder), SingularFitWarning
+
+
+def _singular_message(term: Term, solution: TermSolution, encoder: Encoder) -> str:
+    group = encoder.factors[term.factor].name
+    names = encoder.coefficient_names(term)
+    sd = np.linalg.norm(solution.search_lam, axis=1)
+    zero = [n for n, s in zip(names, sd, strict=True) if s <= NO_VARIANCE * max(sd.max(), 1.0)]
+    advice = "The model may be richer than the data supports; consider leaving the slope out."
+    if zero == [names[0]] and term.has_intercept:
+        advice = "The groups do not differ beyond the residual variance."
+    if zero:
+        listed = ", ".join(map(repr, zero))
+        return f"The estimated variance of {listed} within {group!r} is 0. {advice}"
+    listed = ", ".join(map(repr, names))
+    return (
+        f"The estimated covariance of {listed} within {group!r} is singular: a combination of them "
+        f"has variance 0 (for two, a correlation of -1 or 1). {advice}"
+    )

@@ -1,0 +1,103 @@
+"""Rows as users give them, taken in part by part, to statistics."""
+
+from dataclasses import replace
+from typing import Any
+
+from skmixed._data.encoder import Encoder
+from skmixed._data.level_union import EncoderUnion
+from skmixed._data.metadata import open_metadata
+from skmixed._data.table import Table, check_distinct
+from skmixed._fitted import checks as validation
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
+from skmixed._statistics.accumulator import Accumulator
+from skmixed._statistics.design import Design
+
+
+class Intake:
+    """What `fit`, `fit_chunks`, `partial_fit` and `statistics` do with rows.
+
+    Parameters
+    ----------
+    estimator : MixedLinearRegressor
+        For its parameters: what its columns are.
+    known : SufficientStatistics or None
+        To continue from; they do not change.
+    """
+
+    def __init__(self, estimator: Any, known: SufficientStatistics | None = None) -> None:
+        self._estimator = estimator
+        self._planned: Encoder | None = None
+        self._known = None if known is None else known.encoder
+        self._union = None if known is None else EncoderUnion.of(known.encoder)
+        self._accumulator = Accumulator(None if known is None else known.products)
+        self._names = None if known is None else known.feature_names
+        self._n_features = 0 if known is None else known.n_features
+
+    @property
+    def n_levels(self) -> list[int]:
+        if self._union is not None:
+            return self._union.n_levels
+        return [] if self._known is None else [f.n_levels for f in self._known.factors]
+
+    def add(
+        self, table: Table, y: Any, sample_weight: Any, groups: Any, *, is_last: bool = False
+    ) -> None:
+        """Check rows and take them in; `is_last` spares a copy of them."""
+        table = self._ordered(table)
+        response = validation.check_response(y, table.n_rows, self._estimator)
+        weights = validation.check_weights(sample_weight, table.n_rows, may_be_zero=not is_last)
+        is_named = self._estimator.groups is not None
+        metadata = open_metadata(groups, table.n_rows, is_named=is_named)
+        if self._planned is None:
+            self._planned = self._estimator._plan(table, metadata)
+            validation.check_terms(self._planned)
+            if self._known is not None:
+                check_same_columns(self._known, self._planned)
+        if weights is not None and not weights.any():
+            return
+        part, design = self._planned.learn(table, metadata, response, weights)
+        design = self._renumbered(part, design)
+        with single_threaded_blas():
+            (self._accumulator.add_last if is_last else self._accumulator.add)(design)
+
+    def statistics(self) -> SufficientStatistics:
+        """Return the statistics of all rows taken in."""
+        if self._known is None:
+            raise ValueError("There are no rows of positive weight.")
+        encoder = self._planned or self._known
+        factors = self._known.factors if self._union is None else self._union.joined().factors
+        encoder = replace(encoder, factors=factors)
+        with single_threaded_blas():
+            products = self._accumulator.products()
+        validation.check_range(encoder, products)
+        return SufficientStatistics(encoder, products, self._names, self._n_features)
+
+    def _renumbered(self, part: Encoder, design: Design) -> Design:
+        """Give the levels of a part their numbers among all; those of the first are all."""
+        if self._known is None:
+            self._known = part
+            return design
+        if self._union is None:
+            self._union = EncoderUnion.of(self._known)
+        places = self._union.take(part)
+        factors = tuple(
+            replace(own, codes=place[own.codes], n_levels=q)
+            for own, place, q in zip(design.factors, places, self._union.n_levels, strict=True)
+        )
+        return replace(design, factors=factors)
+
+    def _ordered(self, table: Table) -> Table:
+        """Bring columns into the order of the first part, by name."""
+        if self._n_features == 0:
+            check_distinct(table.names or (), "X")
+            self._names, self._n_features = table.names, table.n_columns
+            return table
+        if table.names is None or self._names is None:
+            validation.check_unnamed(table, self._names, self._n_features)
+            return table
+        if table.names == self._names:
+            return table
+        validation.check_same_names(table.names, self._names)
+        at = [table.names.index(name) for name in self._names]
+        return replace(table, get=lambda j: table.get(at[j]), names=self._names)

@@ -1,0 +1,208 @@
+"""Estimates with their names: the frames that a fitted estimator shows.
+
+What a fitted estimator shows on demand: estimates with their names.
+
+Plain properties: computed at each look, so that nothing stale is kept or pickled,
+and raising only AttributeError, since notebooks read them all.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from skmixed._data.encoder import Encoder
+from skmixed._estimation.fit import Estimate
+from skmixed._estimation.solution import Solution
+from skmixed._fitted.fitted_model import Dropped, Serving, serving_of
+from skmixed._fitted.saved_state import Persistence
+from skmixed._model.covariance import has_covariances
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray
+
+RESIDUAL = "residual"
+
+
+class RandomEffects(Mapping[str, pd.DataFrame]):
+    """BLUPs by grouping factor, each frame built when it is looked up."""
+
+    def __init__(self, encoder: Encoder, solution: Solution) -> None:
+        self._encoder = encoder
+        self._solution = solution
+
+    def __getitem__(self, group: str) -> pd.DataFrame:
+        position = factor_names(self._encoder).index(group) if group in self else -1
+        if position < 0:
+            raise KeyError(group)
+        parts = [
+            (self._encoder.coefficient_names(term), solution.effects)
+            for term, solution in zip(self._encoder.terms, self._solution.terms, strict=True)
+            if term.factor == position
+        ]
+        return pd.DataFrame(
+            np.concatenate([effects for _, effects in parts]).T,
+            index=self._encoder.factors[position].index,
+            columns=[name for names, _ in parts for name in names],
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(factor_names(self._encoder))
+
+    def __len__(self) -> int:
+        return len(self._encoder.factors)
+
+    def __contains__(self, group: object) -> bool:
+        return group in factor_names(self._encoder)
+
+    def __repr__(self) -> str:
+        sizes = [f"{f.name!r}: {f.n_levels} levels" for f in self._encoder.factors]
+        return f"RandomEffects({', '.join(sizes)})"
+
+
+def factor_names(encoder: Encoder) -> list[str]:
+    return [factor.name for factor in encoder.factors]
+
+
+def covariances(encoder: Encoder, solution: Solution) -> dict[str, pd.DataFrame]:
+    """Covariance of one level's effects, by grouping factor."""
+    out = {}
+    for position, factor in enumerate(encoder.factors):
+        names, size = [], sum(len(t.columns) for t in encoder.terms if t.factor == position)
+        matrix, start = np.zeros((size, size)), 0
+        for term, estimate in zip(encoder.terms, solution.terms, strict=True):
+            if term.factor == position:
+                own = slice(start, start + len(term.columns))
+                matrix[own, own] = covariance_of(estimate.lam, solution.sigma)
+                names += encoder.coefficient_names(term)
+                start = own.stop
+        out[factor.name] = pd.DataFrame(matrix, index=names, columns=names)
+    return out
+
+
+def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
+    """One row a random coefficient and one for the residual."""
+    rows, widest = [], 0
+    for term, estimate in zip(encoder.terms, solution.terms, strict=True):
+        covariance = covariance_of(estimate.lam, solution.sigma)
+        correlations = _correlations(covariance, is_known=has_covariances(term.structure))
+        widest = max(widest, len(correlations) - 1)
+        group = encoder.factors[term.factor].name
+        for k, name in enumerate(encoder.coefficient_names(term)):
+            variance = float(covariance[k, k])
+            rows.append([group, name, variance, np.sqrt(variance), *correlations[k, :k]])
+    rows.append([RESIDUAL, "", solution.sigma**2, solution.sigma])
+    corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
+    padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
+    return pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
+
+
+def monte_carlo_errors(encoder: Encoder, estimate: Estimate) -> pd.DataFrame:
+    """One row a random coefficient: the Monte Carlo error of its sd."""
+    rows, found = [], estimate.monte_carlo
+    for k, (term, own) in enumerate(zip(encoder.terms, estimate.solution.terms, strict=True)):
+        sd = np.sqrt(np.diagonal(covariance_of(own.lam, estimate.solution.sigma)))
+        error = np.zeros_like(sd) if found is None else sd * found.sd_errors[k]
+        group = encoder.factors[term.factor].name
+        rows += [[group, *row] for row in zip(encoder.coefficient_names(term), error, strict=True)]
+    return pd.DataFrame(rows, columns=["group", "name", "sd_error"])
+
+
+def covariance_of(lam: FloatArray, sigma: float) -> FloatArray:
+    """Return σ²λλ', on the scale of the data."""
+    scaled = sigma * lam
+    return np.asarray(scaled @ scaled.T)
+
+
+def _correlations(covariance: FloatArray, *, is_known: bool) -> FloatArray:
+    if not is_known:
+        return np.full_like(covariance, np.nan)
+    sd = np.sqrt(np.diagonal(covariance))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.clip(covariance / np.outer(sd, sd), -1.0, 1.0))
+
+
+class FittedAttributes(Persistence):
+    """The properties of a fitted `MixedLinearRegressor`."""
+
+    _encoder: Encoder
+    _stats: CrossProducts | Dropped
+    _estimate: Estimate
+    _updated: Serving | None
+
+    @property
+    def fixed_effects_(self) -> pd.Series:
+        """Fixed effects by name, the intercept first; 0 for dropped columns."""
+        estimate = self._need("fixed_effects_")
+        return pd.Series(estimate.solution.fixed.copy(), index=list(self._encoder.fixed_names))
+
+    @property
+    def random_effects_(self) -> Mapping[str, pd.DataFrame]:
+        """BLUPs: grouping factor → frame of levels × coefficients.
+
+        With those that `update_groups` has learned.
+        """
+        self._need("random_effects_")
+        serving = serving_of(self)
+        return RandomEffects(serving.encoder, serving.solution)
+
+    @property
+    def covariances_(self) -> dict[str, pd.DataFrame]:
+        """Covariance of one group's effects by factor, on the scale of the data."""
+        solution = self._need("covariances_").solution
+        return covariances(self._encoder, solution)
+
+    @property
+    def variance_components_(self) -> pd.DataFrame:
+        """Variances: columns group, name, variance, sd, corr.
+
+        ``corr`` is the correlation with the term's first coefficient; terms of
+        three and more have those with the second in ``corr2``, and so on.
+        """
+        solution = self._need("variance_components_").solution
+        return variance_components(self._encoder, solution)
+
+    @property
+    def solver_(self) -> str:
+        """The solver used: "exact" or "iterative"."""
+        return self._need("solver_").solver
+
+    @property
+    def monte_carlo_errors_(self) -> pd.DataFrame:
+        """Monte Carlo errors of the iterative solver; 0 of the exact one.
+
+        Columns group, name, sd_error: standard errors of the random effects' sd's,
+        on their scale. They come on top of the sampling errors.
+        """
+        estimate = self._need("monte_carlo_errors_")
+        return monte_carlo_errors(self._encoder, estimate)
+
+    @property
+    def criterion_error_(self) -> float:
+        """Monte Carlo standard error of the criterion; 0 of the exact solver."""
+        found = self._need("criterion_error_").monte_carlo
+        return 0.0 if found is None else found.criterion_error
+
+    @property
+    def log_likelihood_(self) -> float:
+        """Log-likelihood (ML) or restricted log-likelihood (REML)."""
+        return -0.5 * self._need("log_likelihood_").solution.criterion
+
+    @property
+    def aic_(self) -> float:
+        """Akaike's criterion; counts the rank of X, all of θ, and σ."""
+        solution = self._need("aic_").solution
+        return solution.criterion + 2.0 * solution.n_parameters
+
+    @property
+    def bic_(self) -> float:
+        """Schwarz's criterion, with the number of samples under REML too."""
+        solution = self._need("bic_").solution
+        return float(solution.criterion + np.log(self._stats.n_rows) * solution.n_parameters)
+
+    def _need(self, attribute: str) -> Estimate:
+        """Return the estimate, or say as an attribute error that there is none."""
+        if "_estimate" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {attribute!r} before fit."
+            )
+        return self._estimate

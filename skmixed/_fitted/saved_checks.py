@@ -1,0 +1,175 @@
+"""Whether the parts of a saved model fit each other.
+
+A file may have been damaged, or made to do damage: what compiled code reads by
+indices is checked to be inside of its arrays, and every array to have the shape that
+the encoder asks for, before anything is computed with it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from skmixed._data.categories import Categories
+from skmixed._data.encoder import Encoder, Factor
+from skmixed._estimation.fit import Estimate
+from skmixed._estimation.solution import Solution
+from skmixed._fitted.fitted_model import Dropped, Serving
+from skmixed._model.covariance import STRUCTURES
+from skmixed._statistics.cross_products import CrossProducts, FactorProducts
+from skmixed._statistics.estimability import Dependence
+from skmixed._statistics.pair_products import PairProducts
+
+
+def check_saved(encoder: Any, stats: Any, estimate: Any, updated: Any, n_features: Any) -> None:
+    """Refuse parts that are no parts of one model.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    _is("encoder", encoder, Encoder)
+    _is("estimate", estimate, Estimate)
+    _check_encoder(encoder, n_features)
+    _check_statistics(encoder, stats)
+    _check_solution(encoder, estimate.solution)
+    if updated is not None:
+        _is("updated", updated, Serving)
+        _check_encoder(updated.encoder, n_features)
+        _check_statistics(updated.encoder, updated.stats)
+        _check_solution(updated.encoder, updated.solution)
+
+
+def check_categories(categories: Any, n_features: Any) -> None:
+    """Refuse what are no categories of each column."""
+    _require(isinstance(categories, tuple) and len(categories) == n_features, "categories")
+    for own in categories:
+        _is("categories", own, Categories)
+        _check_array("labels", own.levels.labels, (len(own.levels),), "iufMmO")
+        _require(isinstance(own.has_missing, bool), "categories")
+
+
+def damaged(what: str) -> ValueError:
+    """Return the error to raise of a saved model that cannot be read."""
+    return ValueError(f"The saved model is damaged: {what}. Save it again, or fit anew.")
+
+
+def _require(is_so: Any, what: str) -> None:
+    if not is_so:
+        raise damaged(f"its {what} do not fit the rest")
+
+
+def _is(what: str, value: Any, kind: Any) -> None:
+    _require(isinstance(value, kind), what)
+
+
+def _check_array(what: str, array: Any, shape: tuple[int, ...], kinds: str = "f") -> None:
+    _is(what, array, np.ndarray)
+    _require(array.shape == shape and array.dtype.kind in kinds and array.dtype.isnative, what)
+
+
+def _check_positions(what: str, positions: Any, end: Any) -> None:
+    """Check a tuple of distinct integers from 0 up to `end`."""
+    _is(what, positions, tuple)
+    _require(all(type(k) is int and 0 <= k < end for k in positions), what)
+    _require(len(set(positions)) == len(positions), what)
+
+
+def _check_encoder(encoder: Encoder, n_features: Any) -> None:
+    _require(type(n_features) is int and n_features > 0, "numbers of columns")
+    _check_positions("numeric columns", encoder.numeric, n_features)
+    _is("names of columns", encoder.names, tuple)
+    _require(len(encoder.names) == len(encoder.numeric), "names of columns")
+    n_columns = 1 + len(encoder.numeric)
+    _check_positions("fixed columns", encoder.fixed, n_columns)
+    _is("grouping factors", encoder.factors, tuple)
+    _is("random-effects terms", encoder.terms, tuple)
+    for factor in encoder.factors:
+        _is("grouping factors", factor, Factor)
+        _check_factor(factor, n_features)
+    for term in encoder.terms:
+        _check_positions("random-effects terms", (term.factor,), len(encoder.factors))
+        _check_positions("columns of random effects", term.columns, n_columns)
+        _require(term.structure in STRUCTURES.values(), "covariance structures")
+
+
+def _check_factor(factor: Factor, n_features: int) -> None:
+    _require(factor.sources and len(factor.sources) == len(factor.levels), "grouping columns")
+    columns = tuple(s.position for s in factor.sources if s.position is not None)
+    _check_positions("grouping columns", columns, n_features)
+    for levels in factor.levels:
+        _check_array("labels", levels.labels, (len(levels.labels),), "iufMmO")
+    if factor.cells is None:
+        _require(len(factor.sources) == 1, "labels")
+        return
+    _check_array("cells of an interaction", factor.cells, (len(factor.cells),), "i")
+    end = np.prod([float(len(levels)) for levels in factor.levels])
+    within = (factor.cells >= 0).all() and (factor.cells < end).all()
+    _require(within and end < 2.0**62, "cells of an interaction")
+
+
+def _check_statistics(encoder: Encoder, stats: Any) -> None:
+    if isinstance(stats, Dropped):
+        return
+    _is("statistics", stats, CrossProducts)
+    m = len(encoder.numeric) + 2
+    _check_array("sums of products", stats.total, (m, m))
+    _check_array("centers", stats.center, (m,))
+    _check_regression(stats.regression, m)
+    _require(len(stats.factors) == len(encoder.factors), "sums of groups")
+    for k, (own, factor) in enumerate(zip(stats.factors, encoder.factors, strict=True)):
+        _is("sums of groups", own, FactorProducts)
+        _require(own.columns == encoder.factor_columns(k), "columns of groups")
+        q = factor.n_levels
+        _check_array("sums of groups", own.sums, (q, len(own.columns), m))
+        _check_array("counts of groups", own.counts, (q,), "iu")
+    if stats.unweighted is not None:
+        _check_array("unweighted sums", stats.unweighted, (m, m))
+    n_factors = len(stats.factors)
+    _require(len(stats.pairs) == n_factors * (n_factors - 1) // 2, "pairs of factors")
+    for pair in stats.pairs:
+        _is("sums of pairs", pair, PairProducts)
+        _check_positions("pairs of factors", (pair.first, pair.second), len(stats.factors))
+        sides = [stats.factors[k].sums.shape for k in (pair.first, pair.second)]
+        _require(pair.matrix.shape == tuple(q * r for q, r, _ in sides), "sums of pairs")
+        _require(pair.matrix.dtype == np.float64, "sums of pairs")
+
+
+def _check_regression(regression: Any, m: int) -> None:
+    """Check a unit upper triangular matrix, which is solved with and never inverted."""
+    if regression is None:
+        return
+    _check_array("regressions of columns", regression, (m, m))
+    is_unit = (np.diagonal(regression) == 1.0).all() and not np.tril(regression, -1).any()
+    _require(is_unit and np.isfinite(regression).all(), "regressions of columns")
+
+
+def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:
+    """Check which columns of X were dropped, and what they are combinations of."""
+    if dependence is None:
+        return
+    _is("dropped columns", dependence, Dependence)
+    _check_positions("dropped columns", dependence.dropped, p)
+    _require(dependence.kept == kept, "kept columns")
+    _require({*kept, *dependence.dropped} == set(range(p)), "dropped columns")
+    n_kept, n_dropped = len(kept), p - len(kept)
+    _require(len(dependence.dropped) == n_dropped, "dropped columns")
+    _check_array("combinations of columns", dependence.weights, (n_kept, n_dropped))
+    _check_array("centers of columns", dependence.center, (p,))
+    _check_array("scales of columns", dependence.scale, (n_kept,))
+    _check_array("scales of columns", dependence.floor, (n_dropped,))
+
+
+def _check_solution(encoder: Encoder, solution: Any) -> None:
+    _is("estimates", solution, Solution)
+    p = len(encoder.fixed)
+    _check_array("fixed effects", solution.fixed, (p,))
+    _check_positions("fixed effects", solution.kept, p)
+    _check_array("covariances", solution.fixed_covariance, (len(solution.kept),) * 2)
+    _check_dependence(solution.dependence, solution.kept, p)
+    _require(len(solution.terms) == len(encoder.terms), "random effects")
+    for own, term in zip(solution.terms, encoder.terms, strict=True):
+        s, q = len(term.columns), encoder.factors[term.factor].n_levels
+        for lam in (own.lam, own.search_lam):
+            _check_array("covariance factors", lam, (s, s))
+        _check_array("random effects", own.effects, (s, q))

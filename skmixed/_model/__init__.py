@@ -1,0 +1,1 @@
+"""The specification: terms, covariance structures, and the coding of factors."""

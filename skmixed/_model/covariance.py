@@ -1,0 +1,195 @@
+"""Covariance structures of one level's random effects, on the relative scale.
+
+A structure says which matrices Λ_k a term may have, Cov(b_j) = σ² Λ_k Λ_k', and
+how the search moves among them. A further structure is a further class here and an
+entry in `STRUCTURES`, for which the tests of this file then run too: see
+docs/covariance_structures.md. All else that the package needs to know of a structure
+follows from its directions.
+
+The search moves in Λ and not in Σ = ΛΛ', so that every step stays positive
+semidefinite. At a rank-deficient Λ the derivative in Λ vanishes where the one in
+Σ need not; the second-order model of the search keeps the curvature of the map
+Λ → ΛΛ', by which such points are left again (Burer and Monteiro, 2005, Math.
+Program. 103, Prop. 4). For that the zero columns of Λ must face a free block:
+hence the pivoted factor in `Full.chart`.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import scipy.linalg
+
+from skmixed._typing import FloatArray
+
+
+class Structure(Protocol):
+    """What the search and the results need to know of a covariance structure.
+
+    Σ = ΛΛ' may be any positive semidefinite matrix of a linear space that holds
+    the identity.
+    """
+
+    name: str
+    is_shift_invariant: bool  # centering a slope leaves the model as it is
+    is_scale_invariant: bool  # so does rescaling it
+
+    def n_theta(self, size: int) -> int:
+        """Count the free parameters of a term with `size` coefficients."""
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates around Λ: a canonical factor of ΛΛ' and ∂Λ/∂δ.
+
+        All Λ + Σ_i δ_i ∂Λ/∂δ_i from the canonical one on are factors that the
+        structure allows. Λ is one of these, or a triangular or symmetric root.
+        Columns of it that are zero stay exactly zero, in places that a step can
+        fill. ∂Λ/∂δ has shape (n_theta, size, size).
+        """
+
+    def directions(self, size: int) -> FloatArray:
+        """Return orthogonal D_i that span the space, Σ = Σ_i τ_i D_i: (n_theta, size, size)."""
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        """Return the τ of matrices in that space: (..., size, size) to (..., n_theta)."""
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        """Return the parameters θ of a factor, lme4's where it has the structure: (n_theta,)."""
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        """Return the lower triangular factor with parameters θ."""
+
+
+class Full:
+    """Any positive semidefinite matrix: lme4's ``(1 + x | g)``."""
+
+    name = "full"
+    is_shift_invariant = True
+    is_scale_invariant = True
+
+    def n_theta(self, size: int) -> int:
+        return size * (size + 1) // 2
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        size = len(lam)
+        if size == 1:
+            return np.abs(lam), np.ones((1, 1, 1))
+        # Zero columns first go last, where the rotations leave them exact zeros.
+        nonzero = lam[:, np.argsort(~lam.any(axis=0), kind="stable")]
+        r, order = scipy.linalg.qr(nonzero.T, mode="r", pivoting=True, check_finite=False)
+        canonical = np.empty_like(lam)
+        canonical[order] = r.T
+        rows, columns = np.tril_indices(size)
+        basis = np.zeros((len(rows), size, size))
+        basis[np.arange(len(rows)), order[rows], columns] = 1.0
+        return canonical, basis
+
+    def directions(self, size: int) -> FloatArray:
+        rows, columns = np.tril_indices(size)
+        out = np.zeros((len(rows), size, size))
+        out[np.arange(len(rows)), rows, columns] = 1.0
+        out[np.arange(len(rows)), columns, rows] = 1.0
+        return out
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        rows, columns = np.tril_indices(covariance.shape[-1])
+        return covariance[..., rows, columns]
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        columns, rows = np.triu_indices(len(lam))  # lower triangle, column by column
+        return lower_factor(lam)[rows, columns]
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        out = np.zeros((size, size))
+        columns, rows = np.triu_indices(size)
+        out[rows, columns] = theta
+        return out
+
+
+class Diag:
+    """Independent coefficients with a variance each: lme4's ``(1 + x || g)``."""
+
+    name = "diag"
+    is_shift_invariant = False
+    is_scale_invariant = True
+
+    def n_theta(self, size: int) -> int:
+        return size
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return np.abs(lam), self.directions(len(lam))
+
+    def directions(self, size: int) -> FloatArray:
+        out = np.zeros((size, size, size))
+        out[np.arange(size), np.arange(size), np.arange(size)] = 1.0
+        return out
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        return np.diagonal(covariance, axis1=-2, axis2=-1)
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        return np.abs(np.diagonal(lam))
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:  # noqa: ARG002
+        return np.diag(theta)
+
+
+class Spherical(Diag):
+    """Independent coefficients with one common variance."""
+
+    name = "spherical"
+    is_scale_invariant = False
+
+    def n_theta(self, size: int) -> int:  # noqa: ARG002
+        return 1
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return np.abs(lam), self.directions(len(lam))
+
+    def directions(self, size: int) -> FloatArray:
+        return np.eye(size)[None]
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        return covariance[..., :1, 0]
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        return np.abs(lam[0, :1])
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        return theta[0] * np.eye(size)
+
+
+STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Diag(), Spherical())}
+
+
+def has_covariances(structure: Structure) -> bool:
+    """Whether coefficients may be correlated."""
+    return bool(structure.directions(2)[:, 0, 1].any())
+
+
+def has_own_variances(structure: Structure) -> bool:
+    """Whether each coefficient has a variance of its own, and may be without one."""
+    variances = np.diagonal(structure.directions(2), axis1=1, axis2=2)
+    return int(np.linalg.matrix_rank(variances)) == 2
+
+
+def is_unrestricted(structure: Structure) -> bool:
+    """Whether every covariance is allowed."""
+    return structure.n_theta(2) == 3
+
+
+def gradient_matrix(structure: Structure, gradient: FloatArray, size: int) -> FloatArray:
+    """Return G = ∂d/∂Σ, of the span of the D_i, with ⟨G, D_i⟩ = ∂d/∂τ_i."""
+    directions = structure.directions(size)
+    weights = gradient / np.einsum("iab,iab->i", directions, directions)
+    return np.tensordot(weights, directions, 1)
+
+
+def lower_factor(lam: FloatArray) -> FloatArray:
+    """Return the lower triangular factor of ΛΛ' with a diagonal ≥ 0.
+
+    By the QR decomposition of Λ' and not by way of ΛΛ': a small pivot keeps its
+    digits, and the zero columns of a canonical Λ stay exact zeros.
+    """
+    if lam.shape == (1, 1):
+        return np.abs(lam)
+    lower: FloatArray = np.asarray(np.linalg.qr(lam.T, mode="r")).T
+    return lower * np.where(np.diagonal(lower) < 0, -1.0, 1.0)

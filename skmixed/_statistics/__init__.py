@@ -1,0 +1,1 @@
+"""From rows to cross-products that add up, and the rank of X."""

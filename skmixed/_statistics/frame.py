@@ -1,0 +1,240 @@
+"""The frame of cross-products: what rows are turned to before they are multiplied.
+
+A row d becomes the row e with d − c = eE. The center c takes the columns' means off
+them, and the unit upper triangular E takes off each column its regression on what is
+left of the columns before it, where it nearly depends on these. Both are exactly
+known, and undone where the columns themselves are asked for (docs/mathematics.md,
+"Columns that are nearly dependent").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from skmixed._typing import FloatArray
+
+# Singular values, as shares of the largest, up to which those of the columns of X at
+# unit length count as zero.
+RANK_TOLERANCE = 1e-9
+# Relative change of the columns by which one becomes a combination of those before
+# it, up to which that is the rounding of their values and of some hundred operations.
+ROUNDING = 1e-13
+# The same change above which products keep 12 of 16 digits of what is left of a
+# column, so that no regression has to be taken off.
+RESOLVED = 1e-2
+# Where one is, it is off all columns below this, so that it stays good for more rows.
+REGRESSED = 1e-1
+# Rows reduced at a time to their triangular factor.
+STRIPE_ROWS = 4_096
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A center and a regression.
+
+    Attributes
+    ----------
+    center : (m,) array
+        c, 0 for the ones.
+    regression : (m, m) array or None
+        E, unit upper triangular: the coefficients of column j on what is left of
+        the columns before it are above its diagonal. None for the identity.
+    """
+
+    center: FloatArray
+    regression: FloatArray | None = None
+
+    def is_same(self, other: "Frame") -> bool:
+        return np.array_equal(self.center, other.center) and self.has_regression_of(other)
+
+    def has_regression_of(self, other: "Frame") -> bool:
+        mine, its = self.regression, other.regression
+        if mine is None or its is None:
+            return mine is its
+        return mine is its or np.array_equal(mine, its)
+
+    def in_frame(self, rows: FloatArray) -> FloatArray:
+        """Turn rows d − c to rows e."""
+        return rows if self.regression is None else residuals(rows, self.regression)
+
+    def coefficients(self, of_columns: FloatArray) -> FloatArray:
+        """Turn coefficients of the columns d − c to those of the columns e."""
+        return of_columns if self.regression is None else self.regression @ of_columns
+
+    def change_to(self, other: "Frame") -> tuple[FloatArray | None, FloatArray]:
+        """Return M and s with which rows of this frame, times M, less s, are in the other."""
+        shift = other.in_frame(other.center - self.center)
+        if self.has_regression_of(other):
+            return None, shift
+        return other.in_frame(self.coefficients(np.eye(len(shift)))), shift
+
+    def lengths(self, raw: FloatArray) -> FloatArray:
+        """Return what each column e is a difference of, from lengths of the columns, (m,)."""
+        if self.regression is None:
+            return raw
+        combinations = residuals(np.eye(len(raw)), self.regression)
+        return np.asarray(np.linalg.norm(raw[:, None] * combinations, axis=0))
+
+
+def residuals(rows: FloatArray, regression: FloatArray) -> FloatArray:
+    """Return rows e of rows eE.
+
+    By substitution, column by column: eE differs from the rows by no more than the
+    rounding of their own values, however large the coefficients of the columns are.
+    """
+    if not rows.size:
+        return rows
+    solved = scipy.linalg.solve_triangular(
+        regression, rows.T, trans=1, unit_diagonal=True, check_finite=False
+    )
+    return np.asarray(solved.T)
+
+
+@dataclass(frozen=True)
+class Orthogonalized:
+    """Columns one by one, each less its regression on the independent ones before it.
+
+    Attributes
+    ----------
+    kept : tuple of int
+        Positions of the first linearly independent columns, in order.
+    regression : (m, m) array or None
+        E. Nothing is taken off columns that are far from those before them; None
+        where all are.
+    """
+
+    kept: tuple[int, ...]
+    regression: FloatArray | None
+
+
+def orthogonalize(factor: FloatArray, spreads: FloatArray, raw: FloatArray) -> Orthogonalized:
+    """Find the independent columns and E from a triangular factor of the rows.
+
+    A column is independent if it raises the rank of the columns up to it: the number
+    of singular values above `RANK_TOLERANCE`. It is not where changes of the columns
+    by `ROUNDING` make it a combination of those before it. With e_j = Σ_i d_i T_ij
+    what is left of column j, such a change is ‖e_j‖ / ‖D T_j‖ of their lengths D; its
+    inverses are the norms of the columns of R⁻¹, and so bound the singular values.
+    By Gram and Schmidt, twice.
+
+    Parameters
+    ----------
+    factor : (k, m) array
+        Its columns have the products of those of the data; the first row is what
+        they have along the ones.
+    spreads, raw : (m,) arrays
+        Lengths of the columns around their means, and as they are.
+    """
+    m = factor.shape[1]
+    norms = _norms(factor)
+    unit = np.where(norms > 0, norms, 1.0)
+    scaled, spreads = factor / unit, np.where(spreads > 0, spreads, unit) / unit
+    singular = _SingularValues(scaled / spreads)
+    basis, of_basis, of_left = (np.zeros((m, n)) for n in (len(factor), m, m))
+    regression, inverse_squares = np.eye(m), 0.0
+    kept: list[int] = []
+    for j, identity in enumerate(np.eye(m)):
+        k = len(kept)
+        rest, along = _less_projection(scaled[:, j], basis[:k])
+        combination = identity - along @ of_basis[:k]
+        left = float(np.linalg.norm(rest))
+        if norms[j] > 0 and left <= REGRESSED * np.linalg.norm(combination):
+            regression[:, j] += along @ of_left[:k] * (unit[j] / unit)
+            along = np.zeros(k)
+        if left <= ROUNDING * np.linalg.norm(raw / unit * combination):
+            continue
+        change = float(np.linalg.norm(spreads * combination)) / left
+        if singular.are_raised(j, k, inverse_squares + change**2):
+            basis[k], of_basis[k] = rest / left, combination / left
+            of_left[k] = (identity - along @ of_left[:k]) / left
+            inverse_squares += change**2
+            kept.append(j)
+    is_identity = np.array_equal(regression, np.eye(m))
+    return Orthogonalized(tuple(kept), None if is_identity else regression)
+
+
+class _SingularValues:
+    """The singular values of columns that come one by one, y the last."""
+
+    def __init__(self, columns: FloatArray) -> None:
+        self._columns = columns
+        self._counted: list[int] = []
+        self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:, :-1], 2)), 1.0)
+
+    def are_raised(self, column: int, rank: int, inverse_squares: float) -> bool:
+        """Whether more than `rank` of them are not zero with a further column.
+
+        They are without a look where the squares of R⁻¹ add up to so little.
+        """
+        self._counted.append(column)
+        if inverse_squares * self._limit**2 < 1.0:
+            return True
+        values = np.linalg.svd(self._columns[:, self._counted], compute_uv=False)
+        return int((values > self._limit).sum()) > rank
+
+
+def _less_projection(column: FloatArray, basis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what is left of a column outside of a span, and its part along the basis."""
+    first = basis @ column
+    rest = column - first @ basis
+    second = basis @ rest
+    return rest - second @ basis, first + second
+
+
+def is_resolved(gram: FloatArray, nothing: FloatArray) -> bool:
+    """Whether the products of some columns tell each from those before it.
+
+    Its changes by `RESOLVED` of the columns' lengths, as in `orthogonalize`, are the
+    inverse norms of the columns of R⁻¹. Columns whose squares are at most `nothing`,
+    (m,), do not count. Products that overflowed tell nothing; they are refused later.
+    """
+    squares = np.diagonal(gram)
+    if not np.isfinite(gram).all():
+        return True
+    counted = np.flatnonzero(squares > nothing)
+    lengths = np.sqrt(squares[counted])
+    scaled = gram[np.ix_(counted, counted)] / lengths / lengths[:, None]
+    try:
+        chol = np.linalg.cholesky(scaled)
+    except np.linalg.LinAlgError:
+        return False
+    inverse, _ = scipy.linalg.lapack.dtrtri(chol, lower=True)
+    return bool((np.square(inverse).sum(axis=1) * RESOLVED**2 <= 1.0).all())
+
+
+def semidefinite_factor(gram: FloatArray) -> FloatArray:
+    """Return R, upper triangular, with R'R the products; zeros where nothing is left."""
+    squares = np.diagonal(gram)
+    lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
+    scaled = gram / lengths / lengths[:, None]
+    try:
+        return np.asarray(np.linalg.cholesky(scaled).T * lengths)
+    except np.linalg.LinAlgError:
+        pass
+    out, rounding = np.zeros_like(gram), len(gram) * np.finfo(float).eps
+    for j in range(len(gram)):
+        rest = scaled[j] - out[:j, j] @ out[:j]
+        if rest[j] > rounding:
+            out[j, j:] = rest[j:] / np.sqrt(rest[j])
+    return out * lengths
+
+
+def factor_of_rows(rows: FloatArray) -> FloatArray:
+    """Return R of a QR of many rows, (m, m)."""
+    out = np.zeros((rows.shape[1],) * 2)
+    for start in range(0, len(rows), STRIPE_ROWS):
+        out = added_factors(out, rows[start : start + STRIPE_ROWS])
+    return out
+
+
+def added_factors(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return R of the rows of both, the first of which is square."""
+    return np.asarray(np.linalg.qr(np.concatenate([first, second]), mode="r"))
+
+
+def _norms(columns: FloatArray) -> FloatArray:
+    """Lengths of columns whose squares may leave the range of numbers."""
+    largest = np.abs(columns).max(axis=0, initial=0.0)
+    unit = np.where(largest > 0, largest, 1.0)
+    return np.asarray(unit * np.linalg.norm(columns / unit, axis=0))

@@ -1,0 +1,20 @@
+"""Names of the types that many modules speak of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+Directions = tuple[FloatArray, ...]
+Lam = tuple[FloatArray, ...]
+Message = tuple[str, type[Warning]]
+Use = tuple[str, str]
+Pair = tuple[int, int, int]
+Draw = tuple[FloatArray, list[FloatArray]]
+Progress = Callable[[int, list[int]], None]
+ColumnName = str | int
+GroupName = ColumnName | tuple[ColumnName, ...]
+Labels = NDArray[Any]

@@ -1,0 +1,1 @@
+"""Errors, degrees of freedom, profiles, variances of predictions, draws."""

@@ -1,0 +1,95 @@
+"""Standard deviations and correlations of the random effects, with their errors.
+
+On the scales on which they are nearest to normal: log sd, Fisher's z of a
+correlation, and log σ (Pinheiro and Bates, 2000, Mixed-Effects Models in S and
+S-PLUS, section 2.4.3), by the delta method from the observed information.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._derivatives.information import Chart, TermChart, information, pseudo_inverse
+from skmixed._equations.cholesky import Factorization
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.relative import Units
+
+
+@dataclass(frozen=True)
+class TermErrors:
+    """One term's components, in the user's columns.
+
+    Attributes
+    ----------
+    sd : (s,) array
+        On the scale of the data.
+    corr : (s, s) array
+        NaN beside an sd of 0.
+    log_sd_error, z_error : (s,) and (s, s) arrays
+        Standard errors of log sd and of artanh corr; NaN on the boundary.
+    """
+
+    sd: FloatArray
+    corr: FloatArray
+    log_sd_error: FloatArray
+    z_error: FloatArray
+
+
+@dataclass(frozen=True)
+class Components:
+    """Terms in the model's order, and σ in the unit of the blocks' weights."""
+
+    terms: tuple[TermErrors, ...]
+    sigma: float
+    log_sigma_error: float
+
+
+def components(factorization: Factorization) -> Components:
+    """Return the components at the optimum and their standard errors."""
+    info = information(Units.of(factorization).factorize(factorization.blocks))
+    chart = Chart.of(info)
+    covariance = 2.0 * pseudo_inverse(chart.hessian(info))
+    sigma = float(np.sqrt(factorization.sigma_squared))
+    terms = {c.term.index: _term(c, covariance, sigma) for c in chart.terms}
+    return Components(
+        terms=tuple(terms[k] for k in sorted(terms)),
+        sigma=sigma,
+        log_sigma_error=0.5 * float(np.sqrt(covariance[-1, -1])),
+    )
+
+
+def _term(chart: TermChart, covariance: FloatArray, sigma: float) -> TermErrors:
+    to_user = chart.term.to_user
+    factor = to_user @ chart.lam
+    moved = to_user @ chart.basis
+    own = [*range(chart.delta.start, chart.delta.stop), len(covariance) - 1]
+    joint = covariance[np.ix_(own, own)]
+    variance = np.einsum("ab,ab->a", factor, factor)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = 2.0 * np.einsum("iab,ab->ia", moved, factor) / variance
+        log_sd = np.concatenate([0.5 * relative, np.full((1, len(variance)), 0.5)])
+        corr, z = _correlations(factor, moved)
+        z_error = np.sqrt(np.einsum("iab,ij,jab->ab", z, joint[:-1, :-1], z))
+        log_sd_error = np.sqrt(np.einsum("ia,ij,ja->a", log_sd, joint, log_sd))
+    at_bound = np.isclose(np.abs(corr), 1.0, rtol=0.0, atol=1e-12)
+    return TermErrors(
+        sd=sigma * np.sqrt(variance),
+        corr=np.clip(corr, -1.0, 1.0),
+        log_sd_error=np.where(variance > 0, log_sd_error, np.nan),
+        z_error=np.where(at_bound, np.nan, z_error),
+    )
+
+
+def _correlations(factor: FloatArray, moved: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the correlations, (s, s), and the derivatives of their artanh, (d, s, s).
+
+    With unit rows e_a of Λ, corr = e_a'e_b, and r_ba = e_b − corr e_a has the length
+    √(1 − corr²): d corr = r_ba'de_a + r_ab'de_b, where near ±1 nothing cancels.
+    """
+    length = np.sqrt(np.einsum("ab,ab->a", factor, factor))[:, None]
+    unit, turned = factor / length, moved / length
+    corr = unit @ unit.T
+    # r[a, b] is what e_b has beside e_a.
+    rest = unit[None] - corr[:, :, None] * unit[:, None]
+    half = np.einsum("iac,abc->iab", turned, rest)
+    return corr, (half + half.transpose(0, 2, 1)) / np.einsum("abc,abc->ab", rest, rest)

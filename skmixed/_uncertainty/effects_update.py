@@ -1,0 +1,73 @@
+"""Random effects of further rows, with the fixed effects and variances of a fit.
+
+With β̂, σ and Λ kept, b̂ = ΛM⁻¹Λ'Z'W(y − Xβ̂) over all rows, those of the fit and the
+further ones. Then b̂ − b = δ − K(β̂ − β) with K = ΛM⁻¹Λ'Z'WX and δ ~ N(0, σ²ΛM⁻¹Λ'),
+which does not depend on β̂: δ is the error of b̂ were β known, uncorrelated with every
+response, and β̂ is a function of some of them. So the rows of the factor that belong
+to the random effects are those of all rows, and R_x, R_xR_x' = X'V⁻¹X, is the fit's
+(docs/mathematics.md, "Groups learned after the fit").
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.linalg
+
+from skmixed._equations.cholesky import Factorization, factorize, solve_lower
+from skmixed._equations.random_effects import effects
+from skmixed._equations.system import Blocks, assemble
+from skmixed._estimation.solution import Solution, centered_to_user, user_effects
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray
+
+
+def updated(
+    solution: Solution, model: Model, at_fit: CrossProducts, stats: CrossProducts
+) -> Solution:
+    """Return a fit's solution with the effects that all rows give.
+
+    `at_fit` are the statistics of the fit, `stats` those of all rows, in the same
+    frame and with the fit's levels first. Costs a factorization of the latter.
+    """
+    if not model.terms:
+        return solution
+    lam = tuple(term.search_lam for term in solution.terms)
+    done = factorize(assemble(stats, model, like=at_fit), lam)
+    given = replace(done, solution=_solution(done, _centered(solution, done.blocks, model)))
+    found = user_effects(given, effects(given).spherical)
+    terms = zip(solution.terms, found, strict=True)
+    return replace(solution, terms=tuple(replace(term, effects=own) for term, own in terms))
+
+
+def with_fixed_of(fit: Factorization, all_rows: Factorization) -> Factorization:
+    """Return the factor of all rows with β̂, σ and R_x of the fit.
+
+    Both have the same columns of X, in the same coordinates.
+    """
+    n = all_rows.n_spherical
+    chol = all_rows.chol_core.copy()
+    chol[n:, n:] = fit.chol_x
+    return replace(
+        all_rows,
+        chol_core=chol,
+        solution=_solution(all_rows, fit.beta),
+        residual_squares=fit.sigma_squared * max(all_rows.blocks.dof, 1),
+        is_exact_fit=fit.is_exact_fit,
+        logdet_x=fit.logdet_x,
+    )
+
+
+def _solution(done: Factorization, beta: FloatArray) -> FloatArray:
+    """Solve for the core's effects again: R_c'u = v − R_xc'β, of which v does not change."""
+    n = done.n_spherical
+    across = done.chol_core[n:, :n].T @ (done.beta - beta)
+    moved = solve_lower(done.chol_core[:n, :n], across, transposed=True)
+    return np.concatenate([done.solution[:n] + moved, beta])
+
+
+def _centered(solution: Solution, blocks: Blocks, model: Model) -> FloatArray:
+    """Return β̂ of the kept columns in the coordinates of the blocks."""
+    to_user, offset = centered_to_user(blocks, model)
+    beta = solution.fixed[list(blocks.kept)] - offset
+    return np.asarray(scipy.linalg.solve_triangular(to_user, beta, unit_diagonal=True))

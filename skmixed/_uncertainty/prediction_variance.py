@@ -1,0 +1,164 @@
+"""The variance of predictions, and its degrees of freedom.
+
+Of the mean of a row whose levels are all known it is σ²z'TC⁻¹T'z (`row_variance`);
+the effects of a level that is not among the data's, of which nothing is known but
+their distribution, add σ²z_k'Σ_kz_k. All here is relative to the σ² of the
+`Factorization`.
+
+Slopes of the variances of predictions whose effects further rows have changed.
+
+With M and K of all rows and Φ = (X'V⁻¹X)⁻¹ of the fit's (`effects_update`), the variance
+of a row is σ²[g + a'Φa], g = z'ΛM⁻¹Λ'z and a = x − K'z. `RowSlopes` gives S(z, x), the
+derivative of g + a'Φ_all a, where Φ_all is that of all rows, and S_fit with the fit's.
+With w = Φ_all⁻¹Φa, held fixed, the derivative is
+
+    S(z, x − a + w) − S(0, w) + S_fit(0, a):
+
+the first has w in the place of a, so that da adds 2w'Φ_all da = 2a'Φ da to dg, and
+w'dΦ_all w, which the second takes away; the third is a'dΦ a.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from skmixed._derivatives.information import factor_directions, placed_terms
+from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.system import Blocks
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.effects_update import with_fixed_of
+from skmixed._uncertainty.relative import Units
+from skmixed._uncertainty.row_slopes import RowSlopes
+from skmixed._uncertainty.row_variance import DesignRows, RowSolver, as_sparse
+from skmixed._uncertainty.small_sample import parameter_covariance, satterthwaite_df
+
+# Degrees of freedom of a mean square of two levels.
+LEAST_DF = 1.0
+
+
+@dataclass(frozen=True)
+class NewLevels:
+    """Rows whose level of one factor is not among the data's.
+
+    Attributes
+    ----------
+    rows : (m,) array of int
+    values : (m, r) array
+        The factor's columns (1, x − center).
+    """
+
+    rows: NDArray[np.intp]
+    values: FloatArray
+
+    def quadratic(self, matrix: FloatArray) -> FloatArray:
+        """z'Mz, (m,), term by term: a row is the same to the bit among others."""
+        out = np.zeros(len(self.rows))
+        for left, row in zip(self.values.T, matrix, strict=True):
+            for right, entry in zip(self.values.T, row, strict=True):
+                out += entry * left * right
+        return out
+
+    def squares(self, factor: FloatArray) -> FloatArray:
+        """z'ΛΛ'z, (m,), which has no cancellation."""
+        out = np.zeros(len(self.rows))
+        for column in self.times(factor).values.T:
+            out += column**2
+        return out
+
+    def times(self, matrix: FloatArray) -> "NewLevels":
+        """Multiply the values by an (r, s) matrix, term by term."""
+        out = np.zeros((len(self.rows), matrix.shape[1]))
+        for own, column in zip(out.T, matrix.T, strict=True):
+            for value, entry in zip(self.values.T, column, strict=True):
+                own += value * entry
+        return NewLevels(self.rows, out)
+
+
+@dataclass(frozen=True)
+class PredictedRows:
+    """Rows of [Z X], and for each factor of the blocks those at new levels."""
+
+    design: DesignRows
+    new: tuple[NewLevels, ...]
+
+    def in_units(self, units: Units, blocks: Blocks) -> "PredictedRows":
+        """Return them in the units of `relative`, from the layout of the blocks."""
+        bases = (factor.lam(units.bases) for factor in blocks.factors)
+        new = tuple(n.times(base) for n, base in zip(self.new, bases, strict=True))
+        return PredictedRows(units.rows(blocks, self.design), new)
+
+
+def mean_variance(factorization: Factorization, rows: PredictedRows) -> FloatArray:
+    """Return the variance of the error of each row's predicted mean, (n,)."""
+    return with_new_levels(
+        factorization, RowSolver.of(factorization).variance(rows.design).total, rows
+    )
+
+
+def with_new_levels(
+    factorization: Factorization, known: FloatArray, rows: PredictedRows
+) -> FloatArray:
+    """Add what levels that are not among the data's bring, to a copy."""
+    out = known.copy()
+    for factor, new in zip(factorization.blocks.factors, rows.new, strict=True):
+        out[new.rows] += new.squares(factor.lam(factorization.lam))
+    return out
+
+
+def prediction_df(
+    factorization: Factorization,
+    rows: PredictedRows,
+    variance: FloatArray,
+    fit: Factorization | None = None,
+    slopes: FloatArray | None = None,
+) -> FloatArray:
+    """Return Satterthwaite's degrees of freedom of each row's whole variance, (n,).
+
+    2φ²/g'Ag as for a fixed effect, where φ is proportional to σ² and all else in g
+    comes from `RowSlopes` and from new levels. Not below 1, the least that a mean
+    square has: a sum of mean squares has no fewer than its parts (Satterthwaite,
+    1946, Biometrics Bulletin 2), only a difference does that is next to nothing. A is
+    that of the `fit`, whose rows the variances were estimated from. `slopes` are those
+    of known levels, (n, d), where other rows came after it.
+    """
+    slopes = RowSlopes.of(factorization).of_rows(rows.design) if slopes is None else slopes
+    start = 0
+    for directions, new in zip(factor_directions(factorization.blocks), rows.new, strict=True):
+        for i, direction in enumerate(directions, start):
+            slopes[new.rows, i] += new.quadratic(direction)
+        start += len(directions)
+    slopes = np.column_stack([slopes, variance])
+    fit = factorization if fit is None else fit
+    order = places_of_parameters(factorization.blocks, fit.blocks)
+    covariance = parameter_covariance(fit)[np.ix_(order, order)]
+    return np.maximum(LEAST_DF, satterthwaite_df(variance, slopes, covariance))
+
+
+def places_of_parameters(blocks: Blocks, at_fit: Blocks) -> NDArray[np.intp]:
+    """Return where the parameters of one layout are in another, log σ² last in both."""
+    there = {term.index: place for term, place in placed_terms(at_fit)}
+    places = [there[term.index] for term, _ in placed_terms(blocks)]
+    last = max((place.stop for place in places), default=0)
+    return np.concatenate([*(np.arange(p.start, p.stop) for p in places), [last]]).astype(np.intp)
+
+
+def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows) -> FloatArray:
+    """Return ∂(g + a'Φa)/∂τ, (n, d), in the order of all rows' factors."""
+    solver = RowSolver.of(with_fixed_of(fit, all_rows))
+    # Sparse rows are multiplied one by one: a row is the same among others.
+    white = as_sparse(solver.variance(rows).at_fixed)
+    a = np.asarray(white @ fit.chol_x.T)
+    w = np.asarray(white @ solve_lower(fit.chol_x, all_rows.chol_x @ all_rows.chol_x.T))
+    of_all = RowSlopes.of(all_rows)
+    out = of_all.of_rows(DesignRows(rows.factors, rows.fixed - a + w))
+    out -= of_all.of_rows(_fixed_alone(all_rows.blocks, w))
+    of_fit = RowSlopes.of(fit).of_rows(_fixed_alone(fit.blocks, a))
+    return out + of_fit[:, places_of_parameters(all_rows.blocks, fit.blocks)[:-1]]
+
+
+def _fixed_alone(blocks: Blocks, fixed: FloatArray) -> DesignRows:
+    """Return rows without random effects."""
+    sizes = [factor.n_levels * factor.n_columns for factor in blocks.factors]
+    return DesignRows(tuple(sp.csr_array((len(fixed), size)) for size in sizes), fixed)

@@ -1,0 +1,333 @@
+"""Profiles: one quantity moves, the likelihood is maximized over the rest.
+
+Each target is such a quantity; the ends of its interval are found by `interval_ends`.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._derivatives.information import information, placed_terms
+from skmixed._derivatives.objectives import BlockedObjective
+from skmixed._derivatives.pinned import (
+    PinnedCorrelation,
+    PinnedSd,
+    PinnedSigma,
+    Profiled,
+    with_pinned_effect,
+    with_structure,
+)
+from skmixed._derivatives.quadratic_model import LocalModel
+from skmixed._equations.cholesky import Factorization, factorize, zero_lam
+from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.layout import FactorTerms
+from skmixed._equations.system import Blocks, assemble
+from skmixed._estimation.fit import estimate
+from skmixed._estimation.search import minimize
+from skmixed._estimation.solution import Solution, centered_to_user
+from skmixed._model.covariance import has_own_variances
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray, Lam
+from skmixed._uncertainty.components import Components, TermErrors, components
+from skmixed._uncertainty.small_sample import unscaled_covariance
+
+# What a search under a constraint may leave to gain: 1e-9 of a width.
+TOLERANCE, MAX_ITER = 1e-8, 200
+# A change of log sd beyond which 0 is a likelier end than the sd that it gives.
+LARGE_CHANGE = 3.0
+
+
+@dataclass
+class Profiler:
+    """The maximum-likelihood fit that profiles start from.
+
+    Attributes
+    ----------
+    stats, model : CrossProducts, Model
+        The model by ML.
+    solution : Solution
+    factorization : Factorization
+    errors : Components
+        For first guesses of the ends.
+    """
+
+    stats: CrossProducts
+    model: Model
+    solution: Solution
+    factorization: Factorization
+    errors: Components
+
+    @staticmethod
+    def of(stats: CrossProducts, model: Model) -> "Profiler":
+        model = replace(model, reml=False)
+        solution = _fit(stats, model)
+        lam = tuple(t.search_lam for t in solution.terms)
+        factorization = factorize(assemble(stats, model), lam)
+        return Profiler(stats, model, solution, factorization, components(factorization))
+
+    @property
+    def blocks(self) -> Blocks:
+        return self.factorization.blocks
+
+    @property
+    def deviance(self) -> float:
+        return self.solution.criterion
+
+    @property
+    def user_lam(self) -> Lam:
+        return in_user_columns(self.factorization)
+
+    def without(self, term: int, column: int) -> float:
+        """Return the least deviance of the model in which one coefficient does not vary."""
+        own = self.model.terms[term]
+        columns = tuple(c for k, c in enumerate(own.columns) if k != column)
+        terms = [*self.model.terms]
+        if columns and has_own_variances(own.structure):
+            terms[term] = replace(own, columns=columns)
+        else:  # it was the only one, or shares its variance with the others
+            del terms[term]
+        return _fit(self.stats, replace(self.model, terms=tuple(terms))).criterion
+
+
+def _fit(stats: CrossProducts, model: Model) -> Solution:
+    found = estimate(stats, model, tol=TOLERANCE, max_iter=MAX_ITER, check=lambda _: None)
+    return found.solution
+
+
+def in_user_columns(factorization: Factorization) -> Lam:
+    """Return Λ of each term for the user's columns."""
+    return tuple(t.to_user @ factorization.lam[t.index] for _, t in factorization.blocks.terms)
+
+
+def search(blocks: Blocks, user_lams: list[Lam], model: LocalModel) -> Factorization:
+    """Minimize from the best of some Λ in the user's columns; return the factorization there."""
+    at_zero = factorize(blocks, zero_lam(blocks))
+    if not blocks.terms:
+        return at_zero
+    starts = [_in_search_columns(blocks, lams) for lams in user_lams]
+    if len(starts) > 1:
+        starts.sort(key=lambda lam: model.value(factorize(blocks, lam)))
+    objective = BlockedObjective(at_zero, model)
+    minimize(objective, starts[0], tol=TOLERANCE, max_iter=MAX_ITER)
+    return objective.latest
+
+
+def _in_search_columns(blocks: Blocks, user_lam: Lam) -> Lam:
+    """Return Λ in the search's columns, in the form that its structures allow."""
+    out = []
+    for (_, term), lam in zip(blocks.terms, user_lam, strict=True):
+        own = np.asarray(np.linalg.solve(term.to_user, lam), dtype=float)
+        out.append(term.term.structure.chart(own)[0])
+    return tuple(out)
+
+
+@dataclass
+class _Path:
+    """Where the searches of a profile have ended: Λ in the user's columns, by value.
+
+    The next one starts from the neighbors of its value, of which the better one
+    counts: a trial far off may have ended in another minimum.
+    """
+
+    ends: list[tuple[float, Lam]]
+
+    def around(self, value: float) -> list[tuple[float, Lam]]:
+        below = [end for end in self.ends if end[0] <= value]
+        above = [end for end in self.ends if end[0] > value]
+        nearest = [max(below, key=_value)] if below else []
+        return [*nearest, min(above, key=_value)] if above else nearest
+
+    def add(self, value: float, found: Factorization) -> None:
+        self.ends.append((value, in_user_columns(found)))
+
+
+def _value(end: tuple[float, Lam]) -> float:
+    return end[0]
+
+
+def _ratio(change: float) -> float:
+    """Return an sd in units of its estimate where its log is to change that much.
+
+    Beside 0 the log says nothing: there the variance changes in proportion, and
+    downwards the bound comes first.
+    """
+    if change < -LARGE_CHANGE:
+        return 0.0
+    return float(np.exp(min(change, 1.0)) * np.sqrt(max(change, 1.0)))
+
+
+@dataclass
+class SigmaTarget:
+    """The residual standard deviation, in the unit of the blocks' weights."""
+
+    profiler: Profiler
+    bounds: tuple[float, float] = (0.0, np.inf)
+
+    def __post_init__(self) -> None:
+        self.best = self.profiler.errors.sigma
+        self._path = _Path([(self.best, self.profiler.user_lam)])
+
+    def guess(self, errors: float) -> float:
+        return self.best * _ratio(errors * self.profiler.errors.log_sigma_error)
+
+    def at(self, value: float) -> tuple[float, float]:
+        blocks, model = self.profiler.blocks, PinnedSigma(value)
+        # The random effects keep their own sd.
+        starts = [tuple(s / value * own for own in lam) for s, lam in self._path.around(value)]
+        found = search(blocks, starts, model)
+        self._path.add(value, found)
+        slope = 2.0 * (blocks.dof / value - found.residual_squares / value**3)
+        return model.value(found), slope
+
+    def at_bound(self, value: float) -> float:  # noqa: ARG002
+        return np.inf
+
+
+@dataclass
+class SdTarget:
+    """The sd of one coefficient, on the scale of the data."""
+
+    profiler: Profiler
+    term: int
+    column: int
+    bounds: tuple[float, float] = (0.0, np.inf)
+
+    def __post_init__(self) -> None:
+        self.best = float(self._errors.sd[self.column])
+        self._path = _Path([(self.best, self.profiler.user_lam)])
+
+    @property
+    def _errors(self) -> TermErrors:
+        return self.profiler.errors.terms[self.term]
+
+    def guess(self, errors: float) -> float:
+        """On the log scale; where the sd is 0 the deviance is even in it."""
+        error = self._errors.log_sd_error[self.column]
+        if np.isfinite(error):
+            return self.best * _ratio(errors * float(error))
+        factor, own = self._place
+        variance = factor.n_levels**-0.5 * self.profiler.errors.sigma**2
+        return float(np.sqrt(errors * variance) * np.linalg.norm(own.to_user[self.column]))
+
+    @property
+    def _place(self) -> tuple[FactorTerms, TermBlock]:
+        return self.profiler.blocks.terms[self.term]
+
+    def at(self, value: float) -> tuple[float, float]:
+        blocks = self.profiler.blocks
+        model = PinnedSd(value, self.term, self._place[1].to_user[self.column])
+        starts = [self._start(value, *end) for end in self._path.around(value)]
+        found = search(blocks, starts, model)
+        self._path.add(value, found)
+        slope = 2.0 * (blocks.dof - found.residual_squares / model.sigma_squared(found)) / value
+        return model.value(found), slope
+
+    def _start(self, value: float, last: float, lams: Lam) -> Lam:
+        """Scale the coefficient's row of Λ to the value; give it one where it is 0."""
+        out, sigma = list(lams), self.profiler.errors.sigma
+        scale = np.ones(len(out[self.term]))
+        structure = self.profiler.model.terms[self.term].structure
+        own = [self.column] if has_own_variances(structure) else list(range(len(scale)))
+        if last > 0:
+            scale[own] = value / last
+            out[self.term] = scale[:, None] * out[self.term]
+        else:
+            covariance = out[self.term] @ out[self.term].T
+            covariance[own, own] = (value / sigma) ** 2
+            out[self.term] = structure.lam(structure.theta(_root(covariance)), len(scale))
+        return tuple(out)
+
+    def at_bound(self, value: float) -> float:  # noqa: ARG002
+        return self.profiler.without(self.term, self.column)
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """Return a matrix whose square is a covariance; diagonal where that is."""
+    if not (covariance - np.diag(np.diagonal(covariance))).any():
+        return np.diag(np.sqrt(np.diagonal(covariance)))
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+@dataclass
+class CorrelationTarget:
+    """The angle whose cosine is the correlation of two coefficients."""
+
+    profiler: Profiler
+    term: int
+    a: int
+    b: int
+    bounds: tuple[float, float] = (0.0, float(np.pi))
+
+    def __post_init__(self) -> None:
+        errors = self.profiler.errors.terms[self.term]
+        corr, self._z_error = errors.corr[self.a, self.b], errors.z_error[self.a, self.b]
+        self.best = float(np.arccos(corr)) if np.isfinite(corr) else np.pi / 2
+        terms = list(self.profiler.model.terms)
+        pinned = PinnedCorrelation(self.a, self.b, self.best)
+        terms[self.term] = replace(terms[self.term], structure=pinned)
+        model = replace(self.profiler.model, terms=tuple(terms))
+        self._blocks = assemble(self.profiler.stats, model)
+        self._path = _Path([(self.best, self.profiler.user_lam)])
+
+    def guess(self, errors: float) -> float:
+        if not np.isfinite(self._z_error):
+            return self.best + errors * 0.5
+        z = np.arctanh(np.cos(self.best)) - errors * self._z_error
+        return float(np.arccos(np.tanh(z)))
+
+    def at(self, value: float) -> tuple[float, float]:
+        pinned, model = PinnedCorrelation(self.a, self.b, value), Profiled()
+        blocks = with_structure(self._blocks, self.term, pinned)
+        found = search(blocks, [lam for _, lam in self._path.around(value)], model)
+        self._path.add(value, found)
+        info = information(found)
+        term, place = next(t for t in placed_terms(blocks) if t[0].index == self.term)
+        lam, _ = pinned.chart(found.lam[self.term])
+        half = pinned.turned(lam) @ lam.T
+        slope = term.term.structure.coordinates(half + half.T) @ info.gradient[:-1][place]
+        return model.value(found), float(slope)
+
+    def at_bound(self, value: float) -> float:
+        return self.at(value)[0]
+
+    def is_free(self, rise: float) -> bool:
+        """Whether one of the sd's may be 0, which leaves the correlation open."""
+        allowed = self.profiler.deviance + rise
+        return any(self.profiler.without(self.term, k) <= allowed for k in (self.a, self.b))
+
+
+@dataclass
+class EffectTarget:
+    """A combination row'β of the kept fixed effects, in the user's columns."""
+
+    profiler: Profiler
+    row: FloatArray
+    pivot: int
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+
+    def __post_init__(self) -> None:
+        to_user, offset = centered_to_user(self.profiler.blocks, self.profiler.model)
+        self._row, self._offset = self.row @ to_user, float(self.row @ offset)
+        self.best = float(self._row @ self.profiler.factorization.beta) + self._offset
+        self._path = _Path([(self.best, self.profiler.user_lam)])
+
+    def guess(self, errors: float) -> float:
+        at = self.profiler.factorization
+        return self.best + errors * float(np.sqrt(at.sigma_squared * self._variance(at)))
+
+    def _variance(self, at: Factorization) -> float:
+        return float(self._row @ unscaled_covariance(at) @ self._row)
+
+    def at(self, value: float) -> tuple[float, float]:
+        blocks, model = self.profiler.blocks, Profiled()
+        pinned = with_pinned_effect(blocks, self._row, self.pivot, value - self._offset)
+        found = search(pinned, [lam for _, lam in self._path.around(value)], model)
+        self._path.add(value, found)
+        free = factorize(blocks, found.lam)
+        distance = value - self._offset - float(self._row @ free.beta)
+        return model.value(found), 2.0 * distance / (self._variance(free) * found.sigma_squared)
+
+    def at_bound(self, value: float) -> float:  # noqa: ARG002
+        return np.inf

@@ -1,0 +1,257 @@
+"""The names of a formula: which are columns, which functions, in code that cannot mix them up.
+
+formulaic evaluates the code of a formula in one namespace of columns and functions, and
+reads names in backticks as what they look like. So columns get identifiers of their own
+before it sees them, by the use that is made of them, and their names again behind it.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from inspect import isclass, ismodule
+from typing import Any
+from unicodedata import normalize
+
+import numpy as np
+
+from skmixed._typing import Use
+
+# A letter for Python and formulaic, and the same in every normal form of Unicode, that
+# names of columns hardly have.
+MARK = "ꓘ"
+# What a column is used as: a factor of the formula, a value in code, or labels in factor(…).
+TERM, VALUE, LABEL = "t", "v", "l"
+AS_TERM, AS_NUMBER, AS_FACTOR = f"{MARK}term", f"{MARK}number", f"as{MARK}factor"
+CODINGS = ("C", "factor", AS_FACTOR)
+ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+# These take booleans for what they are; other universal functions compute with numbers.
+OF_BITS = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
+
+QUOTED = re.compile(
+    r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?P<name>[^`]+)`|(?<![\w.`])(?P<as>as\.factor)(?=\s*\()"
+)
+ALIAS = re.compile(rf"{MARK}[{TERM}{VALUE}{LABEL}]((?:[A-Za-z0-9]|_[0-9a-f]+_)*)")
+
+
+def alias(name: str, use: str) -> str:
+    """Return the identifier of a column in one use, from which its name can be read."""
+    spelled = (c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
+    return MARK + use + "".join(spelled)
+
+
+def named(identifier: str) -> str:
+    """Return the name of a column from what follows its mark and use."""
+    return re.sub(r"_([0-9a-f]+)_", lambda found: chr(int(found[1], 16)), identifier)
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """A formula with identifiers of the same length for names in backticks.
+
+    Attributes
+    ----------
+    text : str
+        With the identifiers, and all else in its place.
+    names : dict of str to str
+        Identifier → name.
+    """
+
+    text: str
+    names: dict[str, str]
+
+    @staticmethod
+    def of(text: str) -> "Quotes":
+        names: dict[str, str] = {}
+
+        def replaced(found: re.Match[str]) -> str:
+            if found["as"]:
+                return AS_FACTOR
+            name = found["name"]
+            if name is None:
+                return found[0]
+            known = {own: identifier for identifier, own in names.items()}
+            identifier = known.get(
+                name, (MARK + _in_base_36(len(names))).rjust(len(found[0]), MARK)
+            )
+            names[identifier] = name
+            return identifier
+
+        return Quotes(QUOTED.sub(replaced, text), names)
+
+    def undone(self, text: str) -> str:
+        """Write the names in backticks again."""
+        for identifier, name in self.names.items():
+            # No identifier begins another: what stands behind one is no part of a word.
+            text = re.sub(rf"{identifier}(?!\w)", f"`{name}`".replace("\\", "\\\\"), text)
+        return text.replace(AS_FACTOR, "as.factor")
+
+
+def _in_base_36(number: int) -> str:
+    digits = ""
+    while not digits or number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return digits
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What names may mean.
+
+    Attributes
+    ----------
+    columns : tuple of str
+    known : mapping of str to object
+        Functions and other values.
+    refuse : callable
+        Raises for a name that is no column, or if `called` no function.
+    """
+
+    columns: tuple[str, ...]
+    known: Mapping[str, Any]
+    refuse: Callable[[str, bool], None]
+
+    @cached_property
+    def normal(self) -> dict[str, str]:
+        """Names as Python reads them (µ as μ) → columns."""
+        forms = {normalize("NFKC", name): name for name in reversed(self.columns)}
+        return forms | {name: name for name in self.columns}
+
+
+@dataclass
+class Resolver(ast.NodeTransformer):
+    """Rewrites code so that its columns have identifiers of their own.
+
+    A name that is called is a function, a name in backticks a column; any other is a
+    column where there is one, but for the modules before a dot and for what C(…) and
+    factor(…) take beside their column. Booleans count as 0 and 1 in arithmetic, where
+    pandas would have logic of two of them.
+    """
+
+    scope: Scope
+    quotes: Quotes
+    bound: set[str] = field(default_factory=set)
+    uses: dict[Use, None] = field(default_factory=dict)
+    dots: dict[str, str] = field(default_factory=dict)
+    use: str = VALUE
+
+    def rewritten(self, code: str) -> str:
+        tree = ast.parse(code.strip(), mode="eval")
+        nodes = list(ast.walk(tree))
+        self.bound = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        self.bound |= {
+            n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
+        return ast.unparse(ast.fix_missing_locations(self.visit(tree)))
+
+    def column(self, name: str, use: str) -> str:
+        """Note a use of a column, and return its identifier."""
+        if name not in self.scope.columns:
+            self.scope.refuse(name, False)
+        self.uses[name, use] = None
+        return alias(name, use)
+
+    def term(self, name: str) -> str:
+        """Return the identifier of a column that is a factor of the formula."""
+        return self.column(self.dots.get(name, name), TERM)
+
+    def dotted(self, name: str) -> str:
+        """Return an identifier for a column that a dot stands for."""
+        self.dots[alias(name, TERM)] = name
+        return alias(name, TERM)
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        name = self.quotes.names.get(node.id)
+        if name is None:
+            if node.id in self.bound:
+                return node
+            is_known = node.id in self.scope.known
+            if is_known and (self.use == LABEL or node.id not in self.scope.normal):
+                return node
+            name = self.scope.normal.get(node.id, node.id)
+        use = VALUE if self.use == LABEL else self.use
+        return ast.Name(self.column(name, use), ast.Load())
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        return node if self._found(node) is not None else self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name == "Q" and node.args and isinstance(node.args[0], ast.Constant):
+            own = self.column(str(node.args[0].value), VALUE)
+            return ast.Call(node.func, [ast.Constant(own)], [])
+        if name and name not in self.scope.known and name not in self.bound:
+            self.scope.refuse(self.quotes.undone(name), True)
+        if not name:
+            node.func = self.visit(node.func)
+        if name in CODINGS and node.args:
+            return self._coding(node)
+        node.args = [self.visit(own) for own in node.args]
+        node.keywords = [self.visit(own) for own in node.keywords]
+        function = self._found(node.func)
+        if isinstance(function, np.ufunc) and function not in OF_BITS:
+            node.args = [_as_number(own) for own in node.args]
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.BinOp:
+        node.left, node.right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, ARITHMETIC):
+            node.left, node.right = _as_number(node.left), _as_number(node.right)
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.UnaryOp:
+        node.operand = self.visit(node.operand)
+        if isinstance(node.op, ast.USub | ast.UAdd):
+            node.operand = _as_number(node.operand)
+        return node
+
+    def _coding(self, node: ast.Call) -> ast.Call:
+        """Rewrite C(column, contrasts, …): labels first, and then what is no column."""
+        first, *rest = node.args
+        if isinstance(first, ast.Name) and first.id not in self.bound:
+            known = self.quotes.names | self.scope.normal
+            first = ast.Name(self.column(known.get(first.id, first.id), LABEL), ast.Load())
+        else:
+            first = self.visit(first)
+        self.use = LABEL
+        node.args = [first, *(self.visit(own) for own in rest)]
+        node.keywords = [self.visit(own) for own in node.keywords]
+        self.use = VALUE
+        return node
+
+    def _found(self, node: ast.AST) -> Any:
+        """Return the function that code names, as np.log; None where a column is meant."""
+        if isinstance(node, ast.Attribute):
+            within = self._found(node.value)
+            is_space = within is not None and (ismodule(within) or isclass(within))
+            return getattr(within, node.attr, None) if is_space else None
+        return self.scope.known.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _as_number(node: ast.expr) -> ast.expr:
+    if isinstance(node, ast.Constant | ast.Starred):
+        return node
+    return ast.Call(ast.Name(AS_NUMBER, ast.Load()), [node], [])
+
+
+def columns_in(code: str) -> list[str]:
+    """Return the names of the columns in code."""
+    return [named(identifier) for identifier in ALIAS.findall(code)]
+
+
+def as_written(text: str, codes: Mapping[str, str]) -> str:
+    """Give columns their names again, and code what stands in the formula.
+
+    `codes`: code as evaluated → as written.
+    """
+    longest_first = sorted(map(re.escape, codes), key=len, reverse=True)
+    known = re.compile("|".join([*longest_first, ALIAS.pattern, AS_FACTOR]))
+
+    def written(found: re.Match[str]) -> str:
+        if found[0] == AS_FACTOR:
+            return "as.factor"
+        return codes[found[0]] if found[1] is None else named(found[1])
+
+    return known.sub(written, text)

@@ -1,0 +1,334 @@
+"""What a formula makes of frames: columns, response, weights and offset, as learned in fit."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmixed._data.random_effect import RandomEffect
+from skmixed._data.table import numeric_column
+from skmixed._typing import FloatArray, Use
+from skmixed.formula._code import AS_NUMBER
+from skmixed.formula._columns import ColumnKinds, NamedRows
+from skmixed.formula._factors import check_names
+from skmixed.formula._source import Part, Source, Sum
+from skmixed.formula._syntax import (
+    GroupingColumn,
+    ParsedFormula,
+    RandomTerm,
+    error_at,
+    parse_formula,
+    plain_name,
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of numbers that is named or computed: the response, weights, an offset.
+
+    Attributes
+    ----------
+    text : str
+    source : Source
+    sum : Sum or None
+        None of a column as it is.
+    column : str
+        That column.
+    kinds : ColumnKinds or None
+    part : Part or None
+        Of a sum, as learned from data.
+    """
+
+    text: str
+    source: Source
+    sum: Sum | None = None
+    column: str = ""
+    kinds: ColumnKinds | None = None
+    part: Part | None = None
+
+    @staticmethod
+    def beside(text: str, rows: NamedRows, context: Mapping[str, Any] | None) -> "Quantity":
+        """Read a column or an expression of columns that is given beside a formula.
+
+        A column of exactly this name is meant first.
+        """
+        source = Source(ParsedFormula(text, "", "", ()), dict(context or {}))
+        if text in rows.names:
+            return Quantity(text, source, column=text)
+        return Quantity.within(text, rows, source)
+
+    @staticmethod
+    def within(text: str, rows: NamedRows, source: Source) -> "Quantity":
+        """Read a column or an expression of columns of a formula."""
+        name = plain_name(text)
+        if name is not None:
+            return Quantity(text, source, column=name)
+        return Quantity(text, source, source.sum(f"0 + {{{text}}}", rows, wrapper=AS_NUMBER))
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the data that it needs."""
+        return [self.column] if self.sum is None else self.sum.columns
+
+    def learned(self, rows: NamedRows) -> "Quantity":
+        if self.sum is None:
+            return self
+        kinds = ColumnKinds.learn(rows, self.columns)
+        part = self.source.learn(self.sum, kinds, kinds.frame(rows, self.sum.uses))
+        if len(part.names) != 1:
+            raise ValueError(
+                f"{self.text!r} gives {len(part.names)} columns. Write an expression of one "
+                "numeric column."
+            )
+        return replace(self, kinds=kinds, part=part)
+
+    def check(self, rows: NamedRows) -> None:
+        for name in self.columns:
+            self.source.check_column(name, rows)
+
+    def values(self, rows: NamedRows) -> Any:
+        """Evaluate it on rows, (n,)."""
+        self.check(rows)
+        if self.part is None or self.kinds is None:
+            return rows.column(self.column)
+        frame = self.kinds.frame(rows, self.part.sum.uses)
+        return self.part.columns(frame, self.source)[self.part.names[0]]
+
+
+@dataclass(frozen=True)
+class ModelFrame:
+    """A formula as learned from data.
+
+    Attributes
+    ----------
+    source : Source
+    kinds : ColumnKinds
+        Of the columns that the right-hand side evaluates.
+    grouping : dict of str to str
+        Grouping column → the column of the data.
+    fixed : Part
+    slopes : tuple of Part
+        Of each random-effects term.
+    groups : tuple of tuple of str
+        Grouping columns of the factor of each.
+    offsets : tuple of Quantity
+    response, weights : Quantity or None
+    """
+
+    source: Source
+    kinds: ColumnKinds
+    grouping: dict[str, str]
+    fixed: Part
+    slopes: tuple[Part, ...]
+    groups: tuple[tuple[str, ...], ...]
+    offsets: tuple[Quantity, ...]
+    response: Quantity | None
+    weights: Quantity | None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.fixed, *self.slopes)
+
+    @property
+    def variables(self) -> list[str]:
+        """The columns of the data that the right-hand side evaluates."""
+        names = {name for part in self.parts for name in part.sum.columns}
+        return sorted(names | {name for offset in self.offsets for name in offset.columns})
+
+    @property
+    def named(self) -> list[str]:
+        """All columns of the data that the model names."""
+        beside = [own.columns for own in (self.response, self.weights) if own]
+        return [*self.variables, *self.grouping.values(), *(n for own in beside for n in own)]
+
+    @property
+    def names(self) -> list[str]:
+        """The numeric columns, those with a fixed effect first."""
+        return list(dict.fromkeys(name for part in self.parts for name in part.names))
+
+    @property
+    def numeric_sources(self) -> dict[str, list[str]]:
+        """Column that the formula makes → the numeric columns of the data in it."""
+        known = self.kinds.levels.keys() | self.kinds.dates
+        made = {name: own for part in self.parts for name, own in part.sources.items()}
+        return {name: [one for one in own if one not in known] for name, own in made.items()}
+
+    @property
+    def sizes(self) -> list[tuple[str, int]]:
+        """Grouping factor and number of coefficients of each random-effects term."""
+        return [
+            (":".join(groups), int(part.has_intercept) + len(part.names))
+            for groups, part in zip(self.groups, self.slopes, strict=True)
+        ]
+
+    @property
+    def random_effects(self) -> list[RandomEffect]:
+        """The random-effects terms, by position in `columns`."""
+        at = {name: k for k, name in enumerate(self.names)}
+        beside = (name for name in self.grouping if name not in at)
+        place = at | {name: k + len(at) for k, name in enumerate(beside)}
+        return [
+            RandomEffect(
+                tuple(place[name] for name in groups),
+                [at[name] for name in part.names],
+                intercept=part.has_intercept,
+            )
+            for groups, part in zip(self.groups, self.slopes, strict=True)
+        ]
+
+    def needed(self, include: Any) -> list[str]:
+        """Return the grouping columns of the factors whose effects count."""
+        if isinstance(include, str):
+            return [] if include == "fixed" else list(self.grouping)
+        wanted = set(include)
+        used = {name for own in self.groups if ":".join(own) in wanted for name in own}
+        return [name for name in self.grouping if name in used]
+
+    def columns(self, rows: NamedRows, grouping: Iterable[str]) -> pd.DataFrame:
+        """Return the numeric columns and the grouping columns of rows.
+
+        Labels of grouping columns other than those asked for are missing.
+        """
+        labels = {name: self.grouping[name] for name in grouping}
+        for name in (*self.variables, *labels.values()):
+            self.source.check_column(name, rows)
+        uses = dict.fromkeys(use for part in self.parts for use in part.sum.uses)
+        frame = self.kinds.frame(rows, uses)
+        numeric: dict[str, FloatArray] = {}
+        for part in self.parts:
+            if not numeric.keys() >= set(part.names):
+                numeric |= part.columns(frame, self.source)
+        # Of a numeric grouping column that is in the sum too, the labels serve as both.
+        given = {name: rows.column(own) for name, own in labels.items()}
+        columns: dict[str, Any] = dict.fromkeys(self.grouping) | numeric | given
+        names = dict.fromkeys((*self.names, *self.grouping))
+        made = {name: columns[name] for name in names}
+        frame = pd.DataFrame(made, index=pd.RangeIndex(rows.n_rows), copy=False)
+        return frame.set_axis(rows.index)
+
+    def offset(self, rows: NamedRows) -> FloatArray | None:
+        """Return the sum of the offsets, (n,), or None without any."""
+        if not self.offsets:
+            return None
+        found = [
+            numeric_column(np.asarray(own.values(rows)), own.text, "The offset")
+            for own in self.offsets
+        ]
+        return np.sum(found, axis=0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A formula and the columns of a frame that it names, before anything is learned.
+
+    Attributes
+    ----------
+    source : Source
+    rows : NamedRows
+        Those that it was read for.
+    fixed : Sum
+    random : tuple of (tuple of GroupingColumn, Sum)
+        Each random-effects term.
+    offsets : tuple of Quantity
+    response, weights : Quantity or None
+    """
+
+    source: Source
+    rows: NamedRows
+    fixed: Sum
+    random: tuple[tuple[tuple[GroupingColumn, ...], Sum], ...]
+    offsets: tuple[Quantity, ...]
+    response: Quantity | None
+    weights: Quantity | None
+
+    @staticmethod
+    def of(
+        formula: str,
+        rows: NamedRows,
+        context: Mapping[str, Any] | None,
+        weights: str | None = None,
+        offset: str | None = None,
+    ) -> "Reading":
+        """Read a formula, and what is named beside it."""
+        source = Source(parse_formula(formula), dict(context or {}))
+        parsed = source.parsed
+        offsets = [Quantity.within(own, rows, source) for own in parsed.offsets]
+        offsets += [Quantity.beside(offset, rows, context)] if offset is not None else []
+        response = Quantity.within(parsed.response, rows, source) if parsed.response else None
+        weighing = None if weights is None else Quantity.beside(weights, rows, context)
+        groups = [(own, term) for term in parsed.random for own in term.groups]
+        grouping = [column.column for own, _ in groups for column in own]
+        for name in grouping:
+            source.check_column(name, rows)
+        beside = (*offsets, *(own for own in (response, weighing) if own))
+        used = {*grouping, *(name for own in beside for name in own.columns)}
+        fixed = source.sum(parsed.fixed, rows, [n for n in rows.names if n not in used])
+        if not (fixed.columns or groups):
+            raise error_at(
+                parsed.text,
+                len(parsed.text),
+                "The formula has neither a column nor a group on its right.",
+            )
+        random = [(own, part) for own, term in groups for part in _coefficients(source, term, rows)]
+        for own in (*offsets, *([weighing] if weighing else [])):
+            own.check(rows)
+        return Reading(source, rows, fixed, tuple(random), tuple(offsets), response, weighing)
+
+    @property
+    def variables(self) -> list[str]:
+        sums = (self.fixed, *(part for _, part in self.random))
+        return sorted({name for part in sums for name in part.columns})
+
+    def needed(self, *, with_response: bool) -> list[str]:
+        """Return all columns of the data that the model names."""
+        beside = [*self.offsets, *([self.weights] if self.weights else [])]
+        if self.response and with_response:
+            self.response.check(self.rows)
+            beside.insert(0, self.response)
+        own = [*self.variables, *self.grouping.values()]
+        return [*own, *(name for quantity in beside for name in quantity.columns)]
+
+    @property
+    def grouping(self) -> dict[str, str]:
+        return {column.name: column.column for own, _ in self.random for column in own}
+
+    def learn(self, rows: NamedRows, *, with_response: bool) -> ModelFrame:
+        """Learn categories and transformations from rows."""
+        kinds = ColumnKinds.learn(rows, self.variables)
+        sums = [self.fixed, *(part for _, part in self.random)]
+        uses: dict[Use, None] = dict.fromkeys(use for part in sums for use in part.uses)
+        for part in sums:
+            self.source.check_kinds(part, kinds)
+        frame = kinds.frame(rows, uses)
+        parts = [self.source.learn(part, kinds, frame) for part in sums]
+        check_names(self.source.parsed.text, parts, self.grouping)
+        response, weights = self.response, self.weights
+        return ModelFrame(
+            source=self.source,
+            kinds=kinds,
+            grouping=self.grouping,
+            fixed=parts[0],
+            slopes=tuple(parts[1:]),
+            groups=tuple(tuple(column.name for column in own) for own, _ in self.random),
+            offsets=tuple(own.learned(rows) for own in self.offsets),
+            response=response.learned(rows) if response and with_response else response,
+            weights=weights and weights.learned(rows),
+        )
+
+
+def _coefficients(source: Source, term: RandomTerm, rows: NamedRows) -> list[Sum]:
+    """Return a sum for each independent part of a random-effects term.
+
+    As lme4's double bar: each term of the sum is on its own, a factor with a coefficient
+    for each of its categories, which correlate.
+    """
+    coefficients = source.sum(term.coefficients, rows)
+    if not len(coefficients.formula):
+        raise error_at(
+            source.parsed.text,
+            len(term.coefficients) - len(term.coefficients.lstrip()),
+            "A random-effects term has no coefficient. Write (1 | g) or (x | g).",
+        )
+    return coefficients.one_by_one() if term.is_split else [coefficients]

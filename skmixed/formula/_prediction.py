@@ -1,0 +1,211 @@
+"""What a model by a formula does with frames after its fit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._fitted.words import FORMULA, speaking
+from skmixed._typing import FloatArray
+from skmixed.formula._columns import NamedRows
+from skmixed.formula._model_frame import ModelFrame
+from skmixed.formula._rows import FrameRows
+
+
+class FormulaPrediction:
+    """The methods of `FormulaRegressor` that take frames of further rows."""
+
+    na_action: str
+    regressor_: Any
+    _frame: ModelFrame
+
+    def predict(
+        self, X: Any, *, include: str | Sequence[str] = "all", return_std: bool = False
+    ) -> Any:
+        """Predict the response of rows of a frame.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects to add: those of all grouping factors, of none, or of
+            those named, by the keys of ``random_effects_``.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation too.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected values of the left-hand side of the formula.
+        ndarray of shape (n_samples,)
+            With `return_std`, standard deviations of the left-hand side less its
+            prediction.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`.
+
+        Examples
+        --------
+        Predictions are of what stands left of ``~``, here of logarithms:
+
+        >>> import pandas as pd
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> model.predict(rows).round(3)
+        array([6.073, 5.833])
+        """
+        given = self._given(X)
+        with speaking(FORMULA):
+            include = include if isinstance(include, str) else list(include)
+            columns, offset = given.columns(include), given.offset()
+            found = self.regressor_.predict(columns, include=include, return_std=return_std)
+        if offset is None:
+            return found
+        return (found[0] + offset, found[1]) if return_std else found + offset
+
+    def predict_interval(
+        self,
+        X: Any,
+        *,
+        level: float = 0.95,
+        of: str = "observation",
+        ddf: str = "satterthwaite",
+        sample_weight: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Predict intervals, of new observations or of their means.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+        level : float, default=0.95
+            Confidence level.
+        of : {"observation", "mean"}, default="observation"
+            Whether the interval is to hold a new response, or its expectation in
+            the row's groups.
+        ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
+            Degrees of freedom of t.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision weights of the observations, 1 if None.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Lower and upper ends, on the scale of the formula's left-hand side.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`, or a
+            parameter is not among its choices.
+
+        See Also
+        --------
+        skmixed.MixedLinearRegressor.predict_interval : How they are computed.
+
+        Examples
+        --------
+        Intervals keep their level where the ends are transformed back:
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> np.exp(model.predict_interval(rows)).round(1)
+        array([[361.7, 521.1],
+               [220.1, 529.5]])
+        """
+        given = self._given(X)
+        with speaking(FORMULA):
+            columns, offset = given.columns("all"), given.offset()
+            found = self.regressor_.predict_interval(
+                columns, level=level, of=of, ddf=ddf, sample_weight=sample_weight
+            )
+        return found if offset is None else found + offset[:, None]
+
+    def score(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return R² of the predictions.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            Test samples, with the response unless `y` is given.
+        y : array-like of shape (n_samples,), default=None
+            True responses, as in `fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> round(model.score(data), 3)
+        0.84
+        """
+        given = self._complete(X)
+        prediction, response = self.predict(given.rows), given.response(y)
+        return float(r2_score(response, prediction, sample_weight=given.kept(sample_weight)))
+
+    def model_matrix(self, X: Any) -> Any:
+        """Return the columns that the formula makes of a frame.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            With the columns `feature_names_in_`.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, n_model_columns)
+            Columns with a fixed effect, further ones with random slopes, and
+            grouping columns; an intercept has none.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("Reaction ~ poly(Days, 2) + (Days | Subject)", data)
+        >>> model.model_matrix(data.head(2)).round(3)
+           poly(Days, 2)[1]  poly(Days, 2)[2]  Days Subject
+        0            -0.117             0.123   0.0     308
+        1            -0.091             0.041   1.0     308
+        """
+        return self._given(X).columns("all")
+
+    def _given(self, X: Any) -> FrameRows:
+        check_is_fitted(self)
+        return FrameRows(self._frame, NamedRows.of(X), None)
+
+    def _complete(self, X: Any) -> FrameRows:
+        """Open rows like those of the fit, without those that it would have left out."""
+        given = self._given(X)
+        if self.na_action != "drop":
+            return given
+        known = [name for name in self._frame.named if name in given.rows.names]
+        missing = given.rows.missing(known)
+        if not missing:
+            return given
+        keep = ~np.any(list(missing.values()), axis=0)
+        return FrameRows(self._frame, given.rows.kept(keep), keep)

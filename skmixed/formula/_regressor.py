@@ -1,0 +1,383 @@
+"""The estimator by a formula, and `lmer`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skmixed._estimators.regressor import MixedLinearRegressor
+from skmixed._estimators.summary import Summary, summarize
+from skmixed._fitted.checks import check_choice, check_covariance
+from skmixed._fitted.words import FORMULA, speaking
+from skmixed._model.covariance import STRUCTURES
+from skmixed.formula._columns import NamedRows
+from skmixed.formula._model_frame import Reading
+from skmixed.formula._prediction import FormulaPrediction
+from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
+
+NA_ACTIONS = ("error", "drop")
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    weights: str | ArrayLike | None = None,
+    offset: str | None = None,
+    na_action: str = "error",
+    **parameters: Any,
+) -> "FormulaRegressor":
+    """Fit a linear mixed model given by lme4's formula.
+
+    Parameters
+    ----------
+    formula : str
+        As in lme4; see `skmixed.formula.FormulaRegressor`.
+    data : frame of shape (n_samples, n_columns)
+        Rows with the columns that the formula names (pandas, polars, pyarrow).
+    REML : bool, default=True
+        Whether by restricted maximum likelihood, or by maximum likelihood.
+    weights : str or array-like of shape (n_samples,), default=None
+        Precision weights: a column, an expression of columns, or the numbers.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What to do with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
+    **parameters : dict
+        Further parameters of `skmixed.formula.FormulaRegressor`.
+
+    Returns
+    -------
+    FormulaRegressor
+        Fitted. Its `predict` takes frames like `data`.
+
+    Raises
+    ------
+    ImportError
+        If formulaic is not installed.
+    ValueError
+        If the formula or the data make no model; in the formula with the place.
+    TypeError
+        If `REML` is neither True nor False, or `method` is given beside it.
+
+    See Also
+    --------
+    skmixed.formula.FormulaRegressor : The estimator, and what formulas may say.
+    skmixed.MixedLinearRegressor : The same models by the names of columns.
+
+    Examples
+    --------
+    >>> from skmixed import lmer
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> frame = load_sleepstudy(as_frame=True).frame
+    >>> model = lmer("Reaction ~ Days + (Days | Subject)", frame)
+    >>> model.fixed_effects_.round(4)
+    (Intercept)    251.4051
+    Days            10.4673
+    dtype: float64
+    >>> model.predict(frame.iloc[:2]).round(3)
+    array([253.664, 273.33 ])
+    """
+    if not isinstance(REML, bool | np.bool_):
+        raise TypeError(f"REML={REML!r} is of type {type(REML).__name__}. Give True or False.")
+    if "method" in parameters:
+        raise TypeError("lmer takes REML=True or REML=False in place of `method`.")
+    named = weights if isinstance(weights, str) else None
+    model = FormulaRegressor(
+        formula,
+        method="reml" if REML else "ml",
+        weights=named,
+        offset=offset,
+        na_action=na_action,
+        **parameters,
+    )
+    return model._fit(data, None, None if named is not None else weights)
+
+
+class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
+    """Linear mixed-effects regression given by lme4's formula.
+
+    A `skmixed.MixedLinearRegressor` on the columns that the formula makes of a
+    frame. The attributes of that regressor are this one's too, and what takes a
+    fitted regressor, in `skmixed.inference`, `skmixed.diagnostics` and
+    `skmixed.plotting`, takes this one.
+
+    Parameters
+    ----------
+    formula : str
+        ``response ~ fixed + (coefficients | groups) + …``.
+    weights : str, default=None
+        Precision weights: a column, or an expression of columns. A column of exactly
+        this name is meant first.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What `fit` does with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
+    method : {"reml", "ml"}, default="reml"
+        Restricted or ordinary maximum likelihood.
+    handle_unknown : {"population", "error"}, default="population"
+        What `predict` does with a group that is unknown or missing.
+    context : mapping of str to object, default=None
+        Functions and values that the formula may use by name.
+    tol : float, default=1e-12
+        The search stops when it expects the criterion to fall by no more.
+    max_iter : int, default=200
+        Steps of the search at most.
+    verbose : int, default=0
+        1 prints a line per step of the search.
+
+    Attributes
+    ----------
+    regressor_ : MixedLinearRegressor
+        Fitted to the columns. Its attributes are this estimator's too, but for
+        `feature_names_in_` and `n_features_in_`.
+    terms_ : dict of str to list of str
+        Term of the fixed part → its columns, without the intercept.
+    n_dropped_ : int
+        Rows that ``na_action="drop"`` has left out.
+    feature_names_in_ : ndarray of str
+        The columns of the data that `predict` needs.
+    n_features_in_ : int
+        Their number.
+
+    See Also
+    --------
+    skmixed.lmer : Fit in one call.
+    skmixed.MixedLinearRegressor : The estimator behind, with all further attributes.
+
+    Notes
+    -----
+    Random-effects terms are lme4's: ``(1 | g)``, ``(x | g)``, ``(0 + x | g)``,
+    ``(x || g)``, ``(1 | a:b)``, ``(1 | a/b)`` for ``(1 | a) + (1 | a:b)``. A double
+    bar makes the terms before it independent; the coefficients of one factor stay
+    correlated, as in lme4. The rest is formulaic's: ``a * b``, ``a:b``, ``C(a,
+    contr.sum)``, ``np.log(x)``, ``poly(x, 2)``, ``center(x)``, ``I(x ** 2)``;
+    backticks quote names of every kind. A name that is called is a function, any other
+    a column. A dot stands for all columns but the response, the weights, the offsets
+    and the grouping columns. What ``offset(z)`` holds is taken off the response and
+    added to predictions.
+
+    Text and pandas categories are factors, with a column for each category in the
+    data but the first in the order of the categories, else sorted: ``f[T.b]`` is
+    R's ``fb``. Numbers are factors as ``factor(k)`` or ``C(k)``. An ordered factor is
+    coded alike, other than in R, whose coding is ``C(f, contr.poly)``. Booleans are
+    factors of False and True, and 0 and 1 in arithmetic. A factor of one level is an
+    error. Transformations keep what they learned in `fit`, as the mean of
+    ``center(x)``.
+
+    Making the columns costs a pass over the rows; they are kept in memory during
+    the fit. `predict` refuses missing values and new categories of fixed effects; new
+    groups are as `handle_unknown` says. With ``np.log(y) ~ …`` predictions are of
+    np.log(y). The functions of `skmixed.diagnostics` and the displays read response
+    and weights from the frame.
+
+    The formula's functions are Python: evaluate only formulas that you trust.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GroupKFold, cross_val_score
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.formula import FormulaRegressor
+    >>> data = load_sleepstudy(as_frame=True).frame
+    >>> model = FormulaRegressor("Reaction ~ poly(Days, 2) + (Days | Subject)")
+    >>> folds = GroupKFold(3).split(data, groups=data["Subject"])
+    >>> cross_val_score(model, data, data["Reaction"], cv=folds).round(2)
+    array([0.1 , 0.17, 0.08])
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        *,
+        weights: str | None = None,
+        offset: str | None = None,
+        na_action: str = "error",
+        method: str = "reml",
+        handle_unknown: str = "population",
+        context: Mapping[str, Any] | None = None,
+        tol: float = 1e-12,
+        max_iter: int = 200,
+        verbose: int = 0,
+    ) -> None:
+        self.formula = formula
+        self.weights = weights
+        self.offset = offset
+        self.na_action = na_action
+        self.method = method
+        self.handle_unknown = handle_unknown
+        self.context = context
+        self.tol = tol
+        self.max_iter = max_iter
+        self.verbose = verbose
+
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> "FormulaRegressor":
+        """Learn the columns of the formula, and fit the model to them.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            Rows with the columns that the formula names.
+        y : array-like of shape (n_samples,), default=None
+            Response in place of the formula's, for scikit-learn's tools; the formula
+            then names a column as its response, or none.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision weights, where `weights` names none.
+
+        Returns
+        -------
+        FormulaRegressor
+            The estimator itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ImportError
+            If formulaic is not installed.
+        ValueError
+            If the formula or the data make no model; in the formula with the place.
+
+        Examples
+        --------
+        >>> from skmixed.datasets import load_cake
+        >>> from skmixed.formula import FormulaRegressor
+        >>> data = load_cake().frame
+        >>> model = FormulaRegressor("angle ~ recipe + temp + (1 | recipe:replicate)")
+        >>> model.fit(data).fixed_effects_.round(3)
+        (Intercept)    1.516
+        recipe[T.B]   -1.478
+        recipe[T.C]   -1.522
+        temp           0.158
+        dtype: float64
+        >>> model.terms_
+        {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
+        """
+        return self._fit(X, y, sample_weight)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> "FormulaRegressor":
+        """Fit, called from a method or function that the user calls."""
+        _check_formulaic()
+        check_choice("na_action", self.na_action, NA_ACTIONS)
+        self._check_named(sample_weight)
+        rows = NamedRows.of(X)
+        reading = Reading.of(self.formula, rows, self.context, self.weights, self.offset)
+        check_given_response(reading.response, y)
+        keep = complete_rows(reading, y, sample_weight, may_drop=self.na_action == "drop")
+        rows = rows if keep is None else rows.kept(keep)
+        frame = reading.learn(rows, with_response=y is None)
+        given = FrameRows(frame, rows, keep)
+        with speaking(FORMULA):
+            for name, size in frame.sizes:
+                check_covariance(name, size, STRUCTURES["full"], rows.n_rows)
+        regressor = MixedLinearRegressor(
+            frame.random_effects or None,
+            fixed=list(range(len(frame.fixed.names))),
+            fit_intercept=frame.fixed.has_intercept,
+            method=self.method,
+            handle_unknown=self.handle_unknown,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            verbose=self.verbose,
+        )
+        response, offset = given.response(y), given.offset()
+        with speaking(in_words_of(frame.response)):
+            regressor.fit(
+                given.columns("all"),
+                response if offset is None else response - offset,
+                sample_weight=given.weights(sample_weight),
+            )
+        self.regressor_, self._frame = regressor, frame
+        self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
+        self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
+        names = dict.fromkeys((*frame.variables, *frame.grouping.values()))
+        self.feature_names_in_ = np.array(list(names), dtype=object)
+        self.n_features_in_ = len(names)
+        return self
+
+    def summary(self, ddf: str | None = None) -> Summary:
+        """Summarize the fit in a table that an lme4 user recognizes.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
+            Degrees of freedom of the t tests; None: Satterthwaite's, as in
+            `skmixed.MixedLinearRegressor.summary`.
+
+        Returns
+        -------
+        Summary
+            With a text form, shown by ``print``, and one for notebooks.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_machines
+        >>> model = lmer("score ~ Machine + (1 | Worker)", load_machines().frame)
+        >>> summary = model.summary("kenward-roger")
+        >>> summary.formula
+        'score ~ Machine + (1 | Worker)'
+        >>> summary.fixed[["Estimate", "Std. Error", "df"]].round(2)
+                      Estimate  Std. Error     df
+        (Intercept)      52.36        2.23   5.83
+        Machine[T.B]      7.97        1.05  46.00
+        Machine[T.C]     13.92        1.05  46.00
+        """
+        check_is_fitted(self)
+        dropped, text = self.n_dropped_, self._frame.source.parsed.text
+        remarks = []
+        if dropped:
+            rows = (
+                "row with a missing value was" if dropped == 1 else "rows with missing values were"
+            )
+            remarks = [f"{dropped:,} {rows} left out (na_action='drop')."]
+        with speaking(in_words_of(self._frame.response)):
+            return summarize(self.regressor_, ddf, text, remarks)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "regressor_" in vars(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Show what the regressor has found as this estimator's own."""
+        is_estimate = name.endswith("_") and not name.startswith("_")
+        if is_estimate and "regressor_" in vars(self):
+            return getattr(self.regressor_, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        found = dir(self.regressor_) if "regressor_" in vars(self) else []
+        own = [name for name in found if name.endswith("_") and not name.startswith("_")]
+        return sorted({*super().__dir__(), *own})
+
+    def _check_named(self, sample_weight: Any) -> None:
+        advice = {
+            "weights": "numbers go into fit(sample_weight=)",
+            "offset": "predictions need it too",
+        }
+        for name, why in advice.items():
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, str)):
+                raise TypeError(
+                    f"{name} is of type {type(value).__name__}. Name a column of the data, or an "
+                    f"expression of columns; {why}."
+                )
+        if self.weights is not None and sample_weight is not None:
+            raise ValueError(
+                f"weights={self.weights!r} and sample_weight are both given. Leave one out."
+            )
+
+
+def _check_formulaic() -> None:
+    try:
+        import formulaic  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "Formulas need formulaic, which is not installed. Install it with "
+            "`pip install formulaic`."
+        ) from error

@@ -1,0 +1,281 @@
+"""Sums of terms of a formula, read and evaluated by formulaic."""
+
+import builtins
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmixed._typing import FloatArray, Use
+from skmixed.formula._code import AS_TERM, TERM, Quotes, Resolver, Scope, as_written, columns_in
+from skmixed.formula._columns import DATE_ADVICE, ColumnKinds, NamedRows
+from skmixed.formula._factors import FUNCTIONS, MARKED
+from skmixed.formula._syntax import ParsedFormula, error_at, place_of
+
+OFFERED = (
+    "Functions are formulaic's (poly, center, C, …), NumPy's as np.sqrt, and those that `context` "
+    "names."
+)
+INTERCEPT = "1"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of terms, with identifiers for its columns.
+
+    Attributes
+    ----------
+    formula : formulaic.Formula
+    uses : tuple of (name, use)
+        Its columns, and what each is used as.
+    codes : dict of str to str
+        Code as it is evaluated → as it is written.
+    """
+
+    formula: Any
+    uses: tuple[Use, ...]
+    codes: dict[str, str]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(dict.fromkeys(name for name, _ in self.uses))
+
+    def one_by_one(self) -> list["Sum"]:
+        """Return its terms, each a sum without an intercept but for what it says."""
+        return [Sum(type(self.formula)([term]), self.uses, self.codes) for term in self.formula]
+
+    def written(self, term: Any) -> str:
+        return ":".join(self.written_factor(own) for own in term.factors)
+
+    def written_factor(self, factor: Any) -> str:
+        name = as_written(factor.expr, self.codes)
+        return f"`{name}`" if ":" in name and factor.eval_method.value == "lookup" else name
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sum of terms as learned from data, and its columns but for the intercept.
+
+    Attributes
+    ----------
+    sum : Sum
+    spec : formulaic.ModelSpec
+        With the state of its transformations.
+    terms : dict of str to tuple of str
+        Term → its columns, the intercept left out.
+    sources : dict of str to tuple of str
+        Column → the columns of the data that its term uses.
+    owned : tuple
+        The factors of each term, with its columns.
+    has_intercept : bool
+    """
+
+    sum: Sum
+    spec: Any
+    terms: dict[str, tuple[str, ...]]
+    sources: dict[str, tuple[str, ...]]
+    owned: tuple[tuple[frozenset[str], tuple[str, ...]], ...]
+    has_intercept: bool
+
+    @property
+    def names(self) -> list[str]:
+        return [name for columns in self.terms.values() for name in columns]
+
+    def columns(self, frame: pd.DataFrame, source: "Source") -> dict[str, FloatArray]:
+        """Evaluate the columns on a frame, by name."""
+        matrix = source.matrix(self.spec, frame, self.sum).iloc[:, int(self.has_intercept) :]
+        return {name: np.asarray(matrix.iloc[:, k], float) for k, name in enumerate(self.names)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The formula, and the names that it may use beside columns."""
+
+    parsed: ParsedFormula
+    context: Mapping[str, Any]
+
+    @cached_property
+    def functions(self) -> dict[str, Any]:
+        from formulaic.transforms import TRANSFORMS
+
+        return {**vars(builtins), **TRANSFORMS, **FUNCTIONS, **self.context}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"parsed": self.parsed, "context": self.context}
+
+    def sum(
+        self, text: str, rows: NamedRows, others: Iterable[str] = (), wrapper: str = AS_TERM
+    ) -> Sum:
+        """Read a sum of terms, all columns of which are there.
+
+        `others`: the columns that a dot stands for.
+        """
+        from formulaic import Formula
+        from formulaic.errors import FormulaicError
+
+        quotes = Quotes.of(text)
+        resolver = Resolver(self._scope(rows), quotes)
+        known = {
+            "__formulaic_variables_available__": [resolver.dotted(name) for name in others],
+            "__formulaic_variables_used_lhs__": [],
+        }
+        try:
+            formula = Formula(quotes.text, _context=known)
+        except (FormulaicError, SyntaxError) as error:
+            raise self._syntax_error(error, quotes) from None
+        codes: dict[str, str] = {}
+        terms = [self._resolved(term, resolver, codes, wrapper) for term in formula]
+        return Sum(type(formula)(terms), tuple(resolver.uses), codes)
+
+    def check_column(self, name: str, rows: NamedRows, *, is_called: bool = False) -> None:
+        if name in rows.names and not is_called:
+            return
+        at = place_of(self.parsed.text, name)
+        behind = self.parsed.text[at + len(name) :]
+        dotted = next(
+            (k for k in rows.names if k.startswith(f"{name}.") and k in name + behind), ""
+        )
+        if dotted:
+            message = f"Inside a function a name with a dot needs backticks: `{dotted}`."
+        elif is_called or behind.startswith("("):
+            message = f"{name!r} is no function here. {OFFERED}"
+        else:
+            listed = ", ".join(map(repr, rows.names[:MOST_NAMES]))
+            more = f" and {len(rows.names) - MOST_NAMES} more" * (len(rows.names) > MOST_NAMES)
+            message = f"{name!r} is not a column of the data. They are {listed}{more}."
+        raise error_at(self.parsed.text, at, message)
+
+    def check_kinds(self, own: Sum, kinds: ColumnKinds) -> None:
+        """Refuse what makes no term: dates, and factors of a single level."""
+        for name, use in own.uses:
+            if use == TERM and name in kinds.dates:
+                self.refuse(name, f"Column {name!r} holds dates or times. {DATE_ADVICE}")
+            if use == TERM and len(kinds.levels.get(name, (0, 1))) == 1:
+                self.refuse(name, one_level(f"Factor {name!r}", kinds.levels[name].labels[0]))
+
+    def refuse(self, part: str, message: str) -> None:
+        raise error_at(self.parsed.text, place_of(self.parsed.text, part), message)
+
+    def matrix(self, spec: Any, frame: pd.DataFrame, own: Sum) -> Any:
+        """Evaluate a formula, or again the one that a spec is of."""
+        from formulaic import model_matrix
+        from formulaic.errors import DataMismatchWarning, FormulaicError
+
+        context = {**FUNCTIONS, **self.context, **MARKED}
+        try:
+            # What comes out missing or infinite is reported with its column's name.
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                # Else C(…) takes categories that it does not know for the first one.
+                warnings.simplefilter("error", DataMismatchWarning)
+                return model_matrix(
+                    spec, frame, context=context, na_action="ignore", output="pandas"
+                )
+        except DataMismatchWarning as error:
+            found = re.search(r"\{(.*)\}", str(error))
+            listed = re.sub(r"np\.\w+\((.*?)\)", r"\1", found[1] if found else "")
+            raise ValueError(
+                "A C(…) or factor(…) of the formula has no coefficient for the categories "
+                f"{listed}: they were not there in fit, or its levels leave them out. Drop or "
+                "recode those rows."
+            ) from None
+        except (FormulaicError, SyntaxError) as error:
+            raise self._evaluation_error(error, own) from error
+
+    def learn(self, own: Sum, kinds: ColumnKinds, frame: pd.DataFrame) -> Part:
+        self.check_kinds(own, kinds)
+        spec = self.matrix(own.formula, frame, own).model_spec
+        self._check_levels(spec, own)
+        names = [as_written(name, own.codes) for name in spec.column_names]
+        found = {
+            term: tuple(names[k] for k in columns)
+            for term, columns in spec.term_indices.items()
+            if str(term) != INTERCEPT
+        }
+        return Part(
+            sum=own,
+            spec=spec,
+            terms={own.written(term): columns for term, columns in found.items()},
+            sources={
+                name: own_columns(term, own) for term, columns in found.items() for name in columns
+            },
+            owned=tuple(
+                (frozenset(f"`{own.written_factor(f)}`" for f in term.factors), columns)
+                for term, columns in found.items()
+            ),
+            has_intercept=len(found) < len(spec.term_indices),
+        )
+
+    def _scope(self, rows: NamedRows) -> Scope:
+        def refuse(name: str, is_called: bool) -> None:
+            self.check_column(name, rows, is_called=is_called)
+
+        return Scope(rows.names, self.functions, refuse)
+
+    def _resolved(self, term: Any, resolver: Resolver, codes: dict[str, str], wrapper: str) -> Any:
+        """Return a term with identifiers for columns."""
+        from formulaic.parser.types import Factor, Term
+
+        factors = []
+        for factor in term.factors:
+            method = factor.eval_method.value
+            expr = factor.expr
+            if method == "lookup":
+                name = resolver.quotes.names.get(expr, expr)
+                expr = resolver.term(name)
+            elif method == "python":
+                expr = f"{wrapper}({resolver.rewritten(expr)})"
+                codes[expr] = resolver.quotes.undone(factor.expr)
+            factors.append(Factor(expr, eval_method=method, token=factor.token))
+        return Term(factors)
+
+    def _check_levels(self, spec: Any, own: Sum) -> None:
+        """Refuse factor(…) of a single level, which has no contrasts."""
+        for expr, (kind, state) in spec.encoder_state.items():
+            levels = (state or {}).get("categories")
+            if kind.value == "categorical" and levels is not None and len(levels) == 1:
+                written = as_written(expr, own.codes)
+                self.refuse(written, one_level(f"Factor {written!r}", levels[0]))
+
+    def _syntax_error(self, error: Exception, quotes: Quotes) -> ValueError:
+        """Say where, without the colors of a terminal."""
+        if isinstance(error, SyntaxError):
+            at = place_of(self.parsed.text, quotes.undone(str(error.text or "")).strip())
+            return error_at(
+                self.parsed.text, at, f"The formula has Python that is none: {error.msg}."
+            )
+        message, _, context = re.sub(r"\x1b\[[\d;]*m", "", str(error)).partition("\n\n")
+        at = max(context.find("⧛"), 0)
+        message = quotes.undone(message)
+        return error_at(self.parsed.text, at, f"The formula cannot be read: {message}")
+
+    def _evaluation_error(self, error: Exception, own: Sum) -> ValueError:
+        message = as_written(str(error), own.codes)
+        part = re.search(r"`(.*)` *[.\[]", message)
+        at = place_of(self.parsed.text, part[1]) if part else 0
+        return error_at(
+            self.parsed.text,
+            at,
+            f"The formula cannot be evaluated: {message} {OFFERED}",
+        )
+
+
+# Names that a message lists.
+MOST_NAMES = 30
+
+
+def one_level(what: str, level: object) -> str:
+    return (
+        f"{what} has one level in the data, {level!r}: a factor needs two or more for a contrast. "
+        "Leave it out of the formula."
+    )
+
+
+def own_columns(term: Any, own: Sum) -> tuple[str, ...]:
+    """Return the columns of the data that a term uses."""
+    known = own.columns
+    return tuple(n for f in term.factors for n in columns_in(f.expr) if n in known)

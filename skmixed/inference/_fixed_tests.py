@@ -1,0 +1,171 @@
+"""The estimates of the fixed effects, and the distribution their tests refer to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats as distributions
+
+from skmixed._estimation.solution import centered_to_user
+from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._statistics.estimability import Dependence
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.small_sample import (
+    SmallSample,
+    kenward_roger,
+    kenward_roger_f,
+    satterthwaite,
+    satterthwaite_f,
+)
+
+DDF = ("satterthwaite", "kenward-roger", "residual", "normal")
+# A singular value of L below this share of the largest is none.
+INDEPENDENT = 1e-10
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Estimates, and the distribution their tests refer to.
+
+    Attributes
+    ----------
+    names : tuple of str
+        All fixed effects, in the user's order.
+    kept : tuple of int
+        Positions of those not dropped.
+    estimate, covariance : (p,) and (p, p) arrays
+        Of the kept ones.
+    ddf : str
+    residual_df : float
+    sample : SmallSample or None
+        In the user's columns.
+    has_intercept : bool
+    dependence : Dependence or None
+        How the dropped ones depend on the kept ones.
+    """
+
+    names: tuple[str, ...]
+    kept: tuple[int, ...]
+    estimate: FloatArray
+    covariance: FloatArray
+    ddf: str
+    residual_df: float
+    sample: SmallSample | None
+    has_intercept: bool
+    dependence: Dependence | None = None
+
+    def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
+        """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""
+        if self.dependence is None:
+            return np.zeros((len(rows), 0), dtype=bool)
+        return self.dependence.deviates(rows)
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """Degrees of freedom of the t test of each row, (k, p) to (k,)."""
+        if self.sample is not None:
+            return self.sample.df(rows)
+        return np.full(len(rows), np.inf if self.ddf == "normal" else self.residual_df)
+
+    def t_table(self, rows: FloatArray, index: list[Any], level: float) -> pd.DataFrame:
+        """Test each row of a matrix over all fixed effects."""
+        kept = rows[:, list(self.kept)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            estimate = kept @ self.estimate
+            error = np.sqrt(np.einsum("kp,pq,kq->k", kept, self.covariance, kept))
+            df = self.df(kept)
+            t = estimate / error
+            half = distributions.t.ppf(0.5 + level / 2, df) * error
+            table = pd.DataFrame(
+                {
+                    "estimate": estimate,
+                    "std_error": error,
+                    "df": df,
+                    "t": t,
+                    "p_value": 2.0 * distributions.t.sf(np.abs(t), df),
+                    "lower": estimate - half,
+                    "upper": estimate + half,
+                },
+                index=index,
+            )
+        return table.where(pd.Series(kept.any(axis=1), index=index), axis=0)
+
+    def f_table(self, terms: Mapping[Any, FloatArray]) -> pd.DataFrame:
+        """Test each matrix over all fixed effects."""
+        out = [self._f(rows[:, list(self.kept)]) for rows in terms.values()]
+        columns = ["F", "df_num", "df_den", "p_value"]
+        return pd.DataFrame(out, index=list(terms), columns=columns)
+
+    def _f(self, rows: FloatArray) -> tuple[float, int, float, float]:
+        rows = _independent(rows, self.covariance)
+        q = len(rows)
+        if not q:
+            return np.nan, 0, np.nan, np.nan
+        if self.sample is None:
+            df, scale = float(self.df(rows)[0]), 1.0
+        else:
+            joint = kenward_roger_f if self.ddf == "kenward-roger" else satterthwaite_f
+            df, scale = joint(self.sample, rows)
+        value = rows @ self.estimate
+        wald = value @ np.linalg.solve(rows @ self.covariance @ rows.T, value)
+        f = scale * float(wald) / q
+        tail = distributions.f.sf(f, q, df) if np.isfinite(df) else distributions.chi2.sf(q * f, q)
+        return f, q, df, float(tail)
+
+
+def _independent(rows: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return the rows themselves if they are independent, else principal components of them.
+
+    The rank is judged in standard errors, in which neither the units of the columns
+    nor the lengths of the rows count.
+    """
+    if len(rows) <= 1:
+        return rows
+    scaled = rows * np.sqrt(np.diagonal(covariance))
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    sizes = np.linalg.svd(scaled / np.where(lengths > 0, lengths, 1.0), compute_uv=False)
+    rank = int((sizes > INDEPENDENT * sizes[0]).sum())
+    if rank == len(rows):
+        return rows
+    _, vectors = np.linalg.eigh(rows @ covariance @ rows.T)
+    return np.asarray(vectors[:, len(rows) - rank :].T @ rows)
+
+
+def open_tests(model: Any, ddf: str) -> Tests:
+    """Open a fitted estimator for tests with degrees of freedom `ddf`."""
+    validation.check_choice("ddf", ddf, DDF)
+    view = fitted(model)
+    solution = view.solution
+    if ddf == "kenward-roger" and not solution.reml:
+        raise ValueError(
+            "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "
+            "likelihood. Fit it with method='reml', or use ddf='satterthwaite'."
+        )
+    sample, covariance = _small_sample(view, ddf), solution.fixed_covariance
+    if sample is not None:
+        covariance = sample.adjusted
+    return Tests(
+        names=view.encoder.fixed_names,
+        kept=solution.kept,
+        estimate=solution.fixed[list(solution.kept)],
+        covariance=covariance,
+        ddf=ddf,
+        residual_df=float(view.stats.n_rows - len(solution.kept)),
+        sample=sample,
+        has_intercept=view.model.has_intercept,
+        dependence=solution.dependence,
+    )
+
+
+def _small_sample(view: Fitted, ddf: str) -> SmallSample | None:
+    if ddf in ("residual", "normal"):
+        return None
+    with single_threaded_blas():
+        factorization = view.factorization
+        make = satterthwaite if ddf == "satterthwaite" else kenward_roger
+        to_user, _ = centered_to_user(factorization.blocks, view.model)
+        return make(factorization).in_columns(to_user, factorization.sigma_squared)

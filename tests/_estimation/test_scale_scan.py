@@ -1,0 +1,81 @@
+"""The criterion along the scale of some effects is that of the factor at each scale."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulate import random_case
+
+from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.dense_factor import factorize_dense, project_dense
+from skmixed._equations.cholesky import factorize
+from skmixed._equations.dense_system import DenseSystem
+from skmixed._equations.system import assemble
+from skmixed._estimation.large_search import POOLED
+from skmixed._estimation.scale_scan import EffectsProfile, Valley, VarianceProfile, refined, valleys
+
+seeds = st.integers(0, 10**6)
+RATIOS = np.array([1e-3, 0.3, 1.0, 5.0, 400.0])
+
+
+@given(seed=seeds, n_terms=st.integers(1, 3), is_zero=st.booleans())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_the_scale_of_one_term(seed, n_terms, is_zero):
+    case = random_case(seed, n_terms=n_terms)
+    blocks = assemble(case.stats, case.model)
+    system, rng = DenseSystem.of(blocks), np.random.default_rng(seed)
+    lams = [
+        t.term.structure.lam(rng.normal(size=t.term.structure.n_theta(t.size)), t.size)
+        for _, t in blocks.terms
+    ]
+    if is_zero:
+        lams[0] = np.zeros_like(lams[0])
+    factor = factorize_dense(system, tuple(lams))
+    term = system.terms[0]
+    own = np.arange(term.columns.start, term.columns.stop)
+    shape = np.ones(len(own)) if is_zero else factor.strengths[own]
+    profile = EffectsProfile.of(factor, project_dense(factor), own, shape)
+    for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
+        lams[0] = np.sqrt(ratio) * (term.white if is_zero else factor.lam[0])
+        assert value == pytest.approx(factorize_dense(system, tuple(lams)).value, rel=1e-9)
+
+
+@given(seed=seeds)
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_the_one_variance(seed):
+    case = random_case(seed, structure="spherical")
+    blocks = assemble(case.stats, case.model)
+    ((_, term),) = blocks.terms
+    profile = VarianceProfile.of(blocks)
+    for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
+        lam = np.sqrt(ratio) * np.eye(term.size)
+        # Levels whose weights differ by some percent are pooled.
+        assert value == pytest.approx(criterion(factorize(blocks, (lam,))), abs=POOLED)
+
+
+class TwoValleys:
+    """(log c − a)² (log c − b)² about two points."""
+
+    eigenvalues = np.ones(1)
+
+    def __init__(self, first, second):
+        self.first, self.second = first, second
+
+    def values(self, ratios):
+        with np.errstate(divide="ignore"):
+            t = np.maximum(np.log(ratios), -30.0)
+        return (t - self.first) ** 2 * (t - self.second) ** 2 + 1e-2 * t
+
+
+def test_both_of_two_valleys_are_found_and_refined():
+    profile = TwoValleys(-2.0, 3.0)
+    found = [refined(profile, valley) for valley in valleys(profile)]
+    assert len(found) == 2
+    assert found[0].value < found[1].value
+    # To an eighth of a step of the grid, made finer three times.
+    assert np.log(found[0].ratio) == pytest.approx(-2.0, abs=0.01)
+    assert np.log(found[1].ratio) == pytest.approx(3.0, abs=0.01)
+
+
+def test_the_lower_end_is_not_refined():
+    assert refined(TwoValleys(0.0, 1.0), Valley(1.0, 0.0, 0.0)) == Valley(1.0, 0.0, 0.0)

@@ -1,0 +1,224 @@
+import doctest
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.linalg
+from numpy.testing import assert_allclose, assert_array_equal
+from simulate import random_case
+
+from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._estimation.fit import estimate
+from skmixed._model.covariance import (
+    STRUCTURES,
+    has_covariances,
+    has_own_variances,
+    is_unrestricted,
+    lower_factor,
+)
+from skmixed.exceptions import SingularFitWarning
+from skmixed.inference import confidence_intervals, convergence, likelihood_ratio_test, profile
+
+PAGE = Path(__file__).parents[2] / "docs" / "covariance_structures.md"
+
+
+def structure_of_the_tutorial():
+    """The compound symmetry that docs/covariance_structures.md builds."""
+    examples = doctest.DocTestParser().get_examples(PAGE.read_text(encoding="utf-8"))
+    names = {}
+    for example in examples:
+        if example.source.startswith(("import ", "from ", "class ")):
+            exec(example.source, names)
+        if example.source.startswith("class "):
+            break
+    return names["CompoundSymmetry"]()
+
+
+TIED = structure_of_the_tutorial()
+ALL = [*STRUCTURES.values(), TIED]
+every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.name)
+sizes = pytest.mark.parametrize("size", [1, 2, 4])
+
+
+@every_structure
+@sizes
+def test_theta_and_factor_are_inverse(structure, size):
+    theta = np.abs(np.random.default_rng(0).normal(size=structure.n_theta(size)))
+    lam = structure.lam(theta, size)
+    assert_allclose(lam, np.tril(lam))
+    assert_allclose(structure.theta(lam), theta, rtol=1e-14)
+
+
+@every_structure
+@sizes
+def test_directions_are_orthogonal_and_hold_the_identity(structure, size):
+    directions = structure.directions(size)
+    assert directions.shape == (structure.n_theta(size), size, size)
+    assert_array_equal(directions, directions.transpose(0, 2, 1))
+    products = np.einsum("iab,jab->ij", directions, directions)
+    assert_allclose(products, np.diag(np.diagonal(products)), atol=1e-15)
+    tau = structure.coordinates(np.eye(size))
+    assert_allclose(np.tensordot(tau, directions, 1), np.eye(size), atol=1e-15)
+
+
+@every_structure
+@sizes
+def test_coordinates_are_those_of_the_directions(structure, size):
+    tau = np.random.default_rng(0).normal(size=(2, 3, structure.n_theta(size)))
+    covariances = np.tensordot(tau, structure.directions(size), 1)
+    assert_allclose(structure.coordinates(covariances), tau, rtol=1e-13)
+
+
+@every_structure
+@sizes
+def test_chart_keeps_the_covariance_and_spans_its_directions(structure, size):
+    rng = np.random.default_rng(1)
+    lam = structure.lam(rng.normal(size=structure.n_theta(size)), size)
+    canonical, basis = structure.chart(lam)
+    assert_allclose(canonical @ canonical.T, lam @ lam.T, atol=1e-14)
+    assert len(basis) == structure.n_theta(size)
+    directions = np.einsum("iab,cb->iac", basis, canonical)
+    flat = (directions + directions.transpose(0, 2, 1)).reshape(len(basis), -1)
+    assert np.linalg.matrix_rank(flat) == len(basis)
+
+
+@every_structure
+@sizes
+def test_no_step_along_the_chart_leaves_the_structure(structure, size):
+    rng = np.random.default_rng(2)
+    lam = structure.lam(np.abs(rng.normal(size=structure.n_theta(size))), size)
+    for root in (lam, np.real(scipy.linalg.sqrtm(lam @ lam.T))):
+        canonical, basis = structure.chart(root)
+        assert_allclose(canonical @ canonical.T, lam @ lam.T, atol=1e-13)
+        moved = canonical + np.tensordot(rng.normal(size=len(basis)), basis, 1)
+        tau = structure.coordinates(moved @ moved.T)
+        allowed = np.tensordot(tau, structure.directions(size), 1)
+        assert_allclose(moved @ moved.T, allowed, atol=1e-13)
+
+
+@every_structure
+@sizes
+def test_zero_columns_stay_exact(structure, size):
+    theta = np.abs(np.random.default_rng(3).normal(size=structure.n_theta(size)))
+    canonical, basis = structure.chart(structure.lam(theta, size))
+    assert not structure.chart(np.zeros((size, size)))[0].any()
+    for own in basis:
+        lam = np.where(own.any(axis=0), 0.0, canonical)  # as when the search lets it vanish
+        found, _ = structure.chart(lam)
+        assert (found == 0.0).all(axis=0).sum() >= (lam == 0.0).all(axis=0).sum()
+        assert_allclose(found @ found.T, lam @ lam.T, atol=1e-14)
+
+
+def test_what_follows_from_the_directions():
+    facts = {s.name: (has_covariances(s), has_own_variances(s), is_unrestricted(s)) for s in ALL}
+    assert facts == {
+        "full": (True, True, True),
+        "diag": (False, True, False),
+        "spherical": (False, False, False),
+        "cs": (True, False, False),
+    }
+
+
+def test_theta_of_full_is_in_the_order_of_lme4():
+    lam = STRUCTURES["full"].lam(np.arange(1.0, 7.0), 3)
+    assert_array_equal(lam, [[1, 0, 0], [2, 4, 0], [3, 5, 6]])
+
+
+def test_chart_of_a_singular_factor_has_exact_zero_columns_last_and_frees_them():
+    full = STRUCTURES["full"]
+    root = np.array([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.5, 0.0, 3.0]])
+    canonical, basis = full.chart(root)
+    assert_array_equal(canonical[:, 2], 0.0)
+    assert_allclose(canonical @ canonical.T, root @ root.T, atol=1e-14)
+    # The zero column can grow in the direction that the other columns miss.
+    null = np.linalg.svd(canonical.T)[2][-1]
+    reach = max(abs(null @ b[:, 2]) for b in basis)
+    assert reach > 0.1
+
+
+def test_lower_factor_keeps_a_rank_deficiency_exact():
+    lam = np.array([[3.0, 0.0, 0.0], [1.0, 2.0, 0.0], [-1.0, 1.0, 0.0]])
+    rotated = lam @ np.array([[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1.0]])
+    lower = lower_factor(rotated)
+    assert_allclose(lower @ lower.T, lam @ lam.T, atol=1e-13)
+    assert_allclose(lower, np.tril(lower))
+    assert lower[2, 2] == 0.0
+    assert (np.diagonal(lower) >= 0).all()
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setitem(STRUCTURES, TIED.name, TIED)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_new_structure_reaches_the_oracle_s_minimum(registered, seed):
+    case = random_case(seed, structure="cs", n_terms=1 + seed % 2)
+    structures = [t.structure for t in case.model.terms]
+    shapes = [len(t.columns) for t in case.model.terms]
+    found = estimate(case.stats, case.model, tol=1e-12, max_iter=200, check=lambda _: None)
+    n = sum(s.n_theta(k) for s, k in zip(structures, shapes, strict=True))
+    starts = [np.full(n, value) for value in (0.1, 1.0)]
+    # L-BFGS-B with numerical derivatives stops 1e-6 short.
+    least = case.oracle.minimum(shapes, structures, starts)
+    assert found.solution.criterion <= least + 1e-6
+    at = case.oracle.criterion([t.lam for t in found.solution.terms])
+    assert found.solution.criterion == pytest.approx(at, abs=1e-8)
+
+
+@pytest.fixture
+def tasks():
+    """A negative correlation, beyond what a sum of variances has."""
+    rng = np.random.default_rng(1)
+    effort = rng.normal(size=(30, 3))
+    effort -= effort.mean(axis=1, keepdims=True)
+    frame = pd.DataFrame({"team": np.repeat(np.arange(30), 6), "task": np.tile([0, 1, 2], 60)})
+    frame = frame.join(pd.get_dummies(frame["task"], prefix="t", dtype=float))
+    return frame, effort[frame["team"], frame["task"]] + 0.5 * rng.normal(size=180)
+
+
+def shares(covariance):
+    effect = RandomEffect("team", ["t_0", "t_1", "t_2"], intercept=False, covariance=covariance)
+    return MixedLinearRegressor(effect, fixed=[])
+
+
+def test_a_new_structure_is_reported_as_others_are(registered, tasks):
+    with pytest.warns(SingularFitWarning, match="a correlation of -1 or 1"):
+        model = shares("cs").fit(*tasks)
+    assert model.singular_
+    assert model.theta_[0] == 0.0
+    assert_allclose(model.variance_components_["corr"][1:3], -0.5, rtol=1e-12)
+    found = convergence(model)
+    assert found.is_optimum
+    assert list(found.boundary.iloc[0][["rank", "size"]]) == [2, 3]
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(tasks[0]), model.predict(tasks[0]))
+
+
+def test_a_new_structure_has_its_place_among_nested_models(registered, tasks):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        spherical, tied, full = (shares(s).fit(*tasks) for s in ("spherical", "cs", "full"))
+        none = MixedLinearRegressor(fixed=[]).fit(tasks[0][["t_0"]], tasks[1])
+    last = likelihood_ratio_test(spherical, tied).iloc[1]
+    assert (last["df"], last["reference"]) == (1, "χ²(1)")
+    assert likelihood_ratio_test(tied, full).iloc[1]["df"] == 4
+    # Two eigenvalues are 0 at once.
+    assert "conservative" in likelihood_ratio_test(none, tied).iloc[1]["reference"]
+    diag = shares("diag").fit(*tasks)
+    with pytest.raises(ValueError, match=r"within 'team' \(cs\) of model0"):
+        likelihood_ratio_test(tied, diag)
+
+
+def test_tied_correlations_have_no_profile(registered, tasks):
+    with pytest.warns(SingularFitWarning):
+        model = shares("cs").fit(*tasks)
+    for function in (profile, lambda m: confidence_intervals(m, "profile")):
+        with pytest.raises(ValueError, match="The correlations of covariance='cs' are tied"):
+            function(model)
+    table = confidence_intervals(model, "profile", components="sd")
+    assert (table["lower"] < table["estimate"]).all()
+    assert len(set(table["upper"].round(8))) == 1

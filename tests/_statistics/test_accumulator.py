@@ -1,0 +1,177 @@
+"""Rows in parts, over levels that grow in number."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from simulate import random_case
+
+from skmixed._statistics import accumulator as accumulator_module
+from skmixed._statistics.accumulator import Accumulator, accumulate
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.design import Design, FactorDesign
+from skmixed._statistics.frame import Frame
+
+
+def part(design, rows, *, grows=False):
+    """Some rows; where levels grow, only those numbered so far are known."""
+
+    def levels(f):
+        return int(f.codes[: rows.stop].max()) + 1 if grows else f.n_levels
+
+    return Design(
+        tuple(c[rows] for c in design.columns),
+        design.y[rows],
+        None if design.weights is None else design.weights[rows],
+        tuple(replace(f, codes=f.codes[rows], n_levels=levels(f)) for f in design.factors),
+    )
+
+
+def in_order_of_appearance(design):
+    factors = []
+    for f in design.factors:
+        _, first, codes = np.unique(f.codes, return_index=True, return_inverse=True)
+        factors.append(replace(f, codes=np.argsort(np.argsort(first))[codes]))
+    return replace(design, factors=tuple(factors))
+
+
+def assert_same(found, expected):
+    found = found.reframed(expected.frame)
+    scale = np.abs(expected.total).max()
+    assert found.n_rows == expected.n_rows
+    # Rounding of some hundred terms of the size of the squares.
+    close = {"atol": 1e-12 * scale, "rtol": 0}
+    assert_allclose(found.total, expected.total, **close)
+    for f, g in zip(found.factors, expected.factors, strict=True):
+        assert_array_equal(f.counts, g.counts)
+        assert_allclose(f.sums, g.sums, **close)
+    for p, q in zip(found.pairs, expected.pairs, strict=True):
+        assert p.matrix.shape == q.matrix.shape
+        assert_array_equal(p.matrix.indices, q.matrix.indices)
+        assert_array_equal(p.matrix.indptr, q.matrix.indptr)
+        assert_allclose(p.matrix.data, q.matrix.data, **close)
+
+
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 30), block=st.integers(1, 20))
+@settings(max_examples=60, deadline=None)
+def test_parts_with_levels_that_grow(seed, size, block):
+    case = random_case(seed, n_terms=3)
+    design = in_order_of_appearance(case.design)
+    expected = accumulate(design)
+    before, accumulator_module.BLOCK_ROWS = accumulator_module.BLOCK_ROWS, block
+    try:
+        accumulator = Accumulator()
+        starts = range(0, design.n_rows, size)
+        for start in starts:
+            accumulator.add(part(design, slice(start, start + size), grows=True))
+            if start == starts[len(starts) // 2]:  # continued from a copy
+                accumulator = Accumulator(accumulator.products())
+        assert_same(accumulator.products(), expected)
+    finally:
+        accumulator_module.BLOCK_ROWS = before
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_levels_numbered_anew(seed):
+    case = random_case(seed, n_terms=3)
+    rng = np.random.default_rng(seed)
+    stats = case.stats
+    sizes = [len(f.counts) + int(rng.integers(0, 4)) for f in stats.factors]
+    places = [
+        rng.permutation(q)[: len(f.counts)] for q, f in zip(sizes, stats.factors, strict=True)
+    ]
+    factors = tuple(
+        FactorDesign(place[f.codes], q, f.columns)
+        for f, place, q in zip(case.design.factors, places, sizes, strict=True)
+    )
+    assert_same(stats.aligned(places, sizes), accumulate(replace(case.design, factors=factors)))
+
+
+def test_what_costs_as_much_as_the_levels_is_shared_by_as_many_rows(monkeypatch):
+    rng = np.random.default_rng(0)
+    q, n_parts = 1_000, 2_000
+    monkeypatch.setattr(accumulator_module, "BLOCK_ROWS", 8)
+    sums, seen = [], CrossProducts.plus
+    monkeypatch.setattr(
+        CrossProducts, "plus", lambda *a, **k: sums.append(None) or seen(*a, **k), raising=True
+    )
+    accumulator = Accumulator()
+    for _ in range(n_parts):
+        columns = (rng.normal(size=10),)
+        factors = (FactorDesign(rng.integers(0, q, 10), q, (0,)),)
+        accumulator.add(Design(columns, rng.normal(size=10), None, factors))
+    assert len(sums) < 10 * n_parts / q
+    assert accumulator.products().n_rows == 10 * n_parts
+
+
+def test_the_center_moves_a_logarithmic_number_of_times(monkeypatch):
+    monkeypatch.setattr(accumulator_module, "BLOCK_ROWS", 10)
+    moves, seen = [], CrossProducts.reframed
+
+    def counted(self, frame):
+        # Moves of the sum, which is what holds all levels, not of one block of it.
+        if self.n_rows > 20 and not np.array_equal(frame.center, self.center):
+            moves.append(frame)
+        return seen(self, frame)
+
+    monkeypatch.setattr(CrossProducts, "reframed", counted)
+    accumulator, n_parts = Accumulator(), 3_000
+    time = 1.7e9 + np.arange(10.0 * n_parts)  # each part lies beyond all before
+    for start in range(0, len(time), 10):
+        own = time[start : start + 10]
+        accumulator.add(Design((own,), own % 7, None, (FactorDesign(np.arange(10), 10, (0, 1)),)))
+    assert len(moves) <= np.log2(n_parts) + 1
+    expected = ((time - time.mean()) ** 2).sum()
+    assert_allclose(accumulator.products().centered_squares[1], expected, rtol=1e-12)
+
+
+def test_cells_are_joined_a_logarithmic_number_of_times(monkeypatch):
+    monkeypatch.setattr(accumulator_module, "BLOCK_ROWS", 1)
+    rng = np.random.default_rng(0)
+    q, n_parts = 30, 600
+    joined, seen = [], accumulator_module.PairProducts.__add__
+
+    def counted(self, other):
+        joined.append(self.matrix.nnz + other.matrix.nnz)
+        return seen(self, other)
+
+    monkeypatch.setattr(accumulator_module.PairProducts, "__add__", counted)
+    accumulator = Accumulator()
+    for _ in range(n_parts):
+        factors = tuple(FactorDesign(rng.integers(0, q, q), q, (0,)) for _ in range(2))
+        accumulator.add(Design((), rng.normal(size=q), None, factors))
+    assert accumulator.products().pairs[0].matrix.nnz == q * q
+    assert sum(joined) < 3 * n_parts * q * np.log2(n_parts)
+
+
+def test_ten_thousand_parts_far_from_zero(monkeypatch):
+    rng = np.random.default_rng(1)
+    x = 1e8 + rng.normal(size=(10_000, 10))
+    x[0] = 0.0  # of no weight to speak of, and unlike all others
+    weights = np.ones_like(x)
+    weights[0] = 1e-12
+    codes = np.arange(10) % 2
+    factors = (FactorDesign(codes, 2, (0, 1)),)
+    monkeypatch.setattr(accumulator_module, "BLOCK_ROWS", 10)
+    accumulator, total = Accumulator(), None
+    for k, (own, w) in enumerate(zip(x, weights, strict=True)):
+        design = Design((own,), rng.normal(size=10), w, factors)
+        accumulator.add(design)
+        if k < 1_000:  # the same by sums of finished statistics
+            total = accumulate(design) if total is None else total + accumulate(design)
+    for stats, n in ((accumulator.products(), 10_000), (total, 1_000)):
+        mean = np.average(x[:n], weights=weights[:n])
+        squares = weights[:n] * (x[:n] - mean) ** 2
+        assert_allclose(stats.mean[1], mean, rtol=1e-15)
+        assert_allclose(stats.centered_squares[1], squares.sum(), rtol=1e-8)
+        own = stats.reframed(Frame(np.array([0.0, mean, 0.0]))).factors[0].sums[:, 1, 1]
+        assert_allclose(own, [squares[:, ::2].sum(), squares[:, 1::2].sum()], rtol=1e-8)
+
+
+def test_no_rows():
+    with pytest.raises(ValueError, match="No rows were added"):
+        Accumulator().products()

@@ -1,0 +1,280 @@
+"""Likelihood profiles against those found by direct minimization (tests/reference)."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from reference_fits import Reference, references
+from scipy.stats import chi2
+from simulate import random_case
+
+from skmixed import MixedLinearRegressor
+from skmixed._derivatives.information import Chart, information
+from skmixed._derivatives.pinned import (
+    PinnedCorrelation,
+    PinnedSd,
+    PinnedSigma,
+    Profiled,
+    with_pinned_effect,
+)
+from skmixed._derivatives.trust_region import Point
+from skmixed._equations.cholesky import factorize
+from skmixed._fitted.fitted_model import fitted
+from skmixed._uncertainty.components import components
+from skmixed._uncertainty.interval_ends import interval
+from skmixed._uncertainty.profile import EffectTarget, Profiler, SdTarget, search
+from skmixed.inference import confidence_intervals
+
+ML = [r for single in (True, False) for r in references(single_factor=single) if r.method == "ml"]
+RISE = float(chi2.ppf(0.95, 1))
+
+
+def recorded_name(row):
+    if row.component == "fixed":
+        return row.name
+    if row.component == "sigma":
+        return "sigma"
+    return f"{row.component}_{row.name}|{row.group}"
+
+
+@pytest.mark.parametrize("reference", ML, ids=str)
+def test_intervals_are_those_of_direct_minimization(reference):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # singular and rank-deficient ones: asserted elsewhere
+        model = reference.fitted()
+        table = confidence_intervals(model, "profile").dropna(subset="lower")
+    record = reference.fit["confint_profile_direct"]
+    found = {recorded_name(row): row for row in table.itertuples(index=False, name="Row")}
+    names = [_ours(name, found) for name in record["names"]]
+    ours = np.array([[found[n].lower, found[n].upper] for n in names])
+    theirs = np.column_stack([record["lower"], record["upper"]]).astype(float)
+    # Both searches leave some 1e-6 of the rise: 5e-7 of a width.
+    assert (np.abs(ours - theirs) < 1e-6 * np.ptp(theirs, axis=1, keepdims=True)).all()
+
+
+def _ours(name, found):
+    """Correlations are named by the later coefficient first, there."""
+    if not name.startswith("cor_"):
+        return name
+    pair, group = name.removeprefix("cor_").split("|")
+    wanted = sorted(pair.split("."))
+    return next(n for n in found if n.endswith(f"|{group}") and _pair(n) == wanted)
+
+
+def _pair(name):
+    return sorted(name.removeprefix("corr_").split("|")[0].split(", "))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_models_under_a_constraint_have_exact_derivatives(seed):
+    """Gradient and Hessian against differences of the value, at random points."""
+    rng = np.random.default_rng(seed)
+    case = random_case(seed, n_terms=1 + seed % 3, structure="full", reml=False)
+    lams = [lam + 0.5 * np.eye(len(lam)) for lam in case.lams(rng)]
+    fac = case.factorized(lams)
+    size = fac.lam[0].shape[0]
+    for model in (Profiled(), PinnedSigma(1.3), PinnedSd(0.7, 0, rng.normal(size=size))):
+        point = model.point(fac, 0.0, is_slow=False)
+        assert isinstance(point, Point)
+        step = 1e-4 * rng.normal(size=len(point.gradient))
+
+        def value(scale, model=model, point=point, step=step):
+            return model.value(factorize(fac.blocks, point.moved(scale * step)))
+
+        d = [value(s) for s in (-2, -1, 0, 1, 2)]
+        # Differences of order h⁴; what is left is rounding of the criterion, 1e-12 / 1e-4.
+        first = (8 * (d[3] - d[1]) - (d[4] - d[0])) / 12
+        second = (16 * (d[3] + d[1]) - (d[4] + d[0]) - 30 * d[2]) / 12
+        scale = np.abs(point.gradient * step).sum()
+        assert point.gradient @ step == pytest.approx(first, abs=1e-6 * scale + 1e-11)
+        size2 = np.abs(step) @ np.abs(point.hessian) @ np.abs(step)
+        assert step @ point.hessian @ step == pytest.approx(second, abs=1e-3 * size2 + 1e-10)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("angle", [0.0, 0.7, np.pi / 2, np.pi])
+def test_a_pinned_correlation_stays(size, angle):
+    rng = np.random.default_rng(size)
+    pinned = PinnedCorrelation(size - 1, 0, angle)
+    lam, basis = pinned.chart(rng.normal(size=(size, size)))
+    assert len(basis) == size * (size + 1) // 2 - 1
+    moved = lam + np.tensordot(0.1 * rng.random(len(basis)), basis, 1)
+    covariance = moved @ moved.T
+    corr = covariance[0, -1] / np.sqrt(covariance[0, 0] * covariance[-1, -1])
+    # Rounding of a product of two unit vectors.
+    assert corr == pytest.approx(np.cos(angle), abs=1e-14)
+    assert pinned.admits(moved)
+    assert pinned.chart(moved)[0] @ pinned.chart(moved)[0].T == pytest.approx(covariance)
+    negative = lam.copy()
+    negative[0] *= -1.0
+    # The sign of an uncorrelated coefficient is free where nothing else is tied to it.
+    assert pinned.admits(negative) == (angle == np.pi / 2)
+    h = 1e-6
+    turned = PinnedCorrelation(size - 1, 0, angle + h).chart(lam)[0] - lam
+    assert_allclose(turned, h * pinned.turned(lam), atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pinned_effect_is_least_squares_with_an_offset(seed):
+    case = random_case(seed, n_terms=1 + seed % 3, reml=False)
+    lams = case.lams(np.random.default_rng(seed))
+    fac = case.factorized(lams)
+    v_inv = case.oracle.at(lams)["V_inv"]
+    p, n = fac.blocks.n_fixed, len(case.oracle.y)
+    center = fac.blocks.center if case.model.has_intercept else 0 * fac.blocks.center
+    X, y = case.oracle.X - center[:-1], case.oracle.y - center[-1]
+    if case.model.has_intercept:
+        X[:, 0] = 1.0
+    row = np.random.default_rng(seed).normal(size=p)
+    blocks = with_pinned_effect(fac.blocks, row, 1, 0.8)
+    found = factorize(blocks, fac.lam)
+    # Minimize (y − Xβ)'V⁻¹(y − Xβ) with row'β = 0.8, by Lagrange's equations.
+    system = np.block([[X.T @ v_inv @ X, row[:, None]], [row, np.zeros((1, 1))]])
+    beta = np.linalg.solve(system, np.append(X.T @ v_inv @ y, 0.8))[:p]
+    residual = y - X @ beta
+    assert found.residual_squares == pytest.approx(residual @ v_inv @ residual, rel=1e-8)
+    assert n == fac.blocks.dof
+
+
+def test_slopes_of_profiles_are_their_derivatives():
+    reference = Reference("sleepstudy", "random_slope", "ml")
+    view = fitted(reference.fitted())
+    profiler = Profiler.of(view.stats, view.model)
+    targets = [
+        (SdTarget(profiler, 0, 0), 30.0),
+        (SdTarget(profiler, 0, 1), 4.0),
+        (EffectTarget(profiler, np.array([1.0, 0.0]), 0), 240.0),
+        (EffectTarget(profiler, np.array([1.0, 9.0]), 0), 360.0),
+    ]
+    for target, value in targets:
+        h = 1e-3 * value
+        up, down = target.at(value + h)[0], target.at(value - h)[0]
+        # Second-order differences of searches that leave 1e-8.
+        assert target.at(value)[1] == pytest.approx((up - down) / (2 * h), rel=1e-4)
+
+
+def test_the_interval_of_a_prediction_is_one_of_its_effects():
+    reference = Reference("sleepstudy", "random_slope", "ml")
+    view = fitted(reference.fitted())
+    profiler = Profiler.of(view.stats, view.model)
+    low, high = interval(EffectTarget(profiler, np.array([1.0, 9.0]), 0), profiler.deviance, RISE)
+    assert low < view.solution.fixed @ [1, 9] < high
+
+
+def test_errors_of_components_are_those_of_the_delta_method():
+    """Against second differences of the deviance in (log sd, z, log σ) themselves."""
+    reference = Reference("sleepstudy", "random_slope", "ml")
+    fac = fitted(reference.fitted()).factorization
+    found = components(fac)
+    own = found.terms[0]
+    at = np.array([*np.log(own.sd), np.arctanh(own.corr[1, 0]), np.log(found.sigma)])
+
+    def deviance(t):
+        sd, rho, sigma = np.exp(t[:2]), np.tanh(t[2]), np.exp(t[3])
+        user = np.array([[sd[0], 0], [rho * sd[1], np.sqrt(1 - rho**2) * sd[1]]]) / sigma
+        term = fac.blocks.terms[0][1]
+        return PinnedSigma(sigma).value(
+            factorize(fac.blocks, (np.linalg.solve(term.to_user, user),))
+        )
+
+    h, eye = 1e-3, np.eye(4)
+    hessian = np.array(
+        [
+            [
+                deviance(at + h * (a + b))
+                - deviance(at + h * (a - b))
+                - deviance(at - h * (a - b))
+                + deviance(at - h * (a + b))
+                for a in eye
+            ]
+            for b in eye
+        ]
+    ) / (4 * h * h)
+    errors = np.sqrt(np.diagonal(2 * np.linalg.inv(hessian)))
+    # Differences with steps of 1e-3 on a log scale: 1e-5.
+    assert_allclose(
+        [*own.log_sd_error, own.z_error[1, 0], found.log_sigma_error], errors, rtol=1e-4
+    )
+
+
+def test_the_chart_s_hessian_is_that_of_the_criterion_at_the_boundary_too():
+    case = random_case(5, structure="full", reml=True, n_terms=2)
+    lams = case.lams(np.random.default_rng(5))
+    lams[0][:] = 0.0
+    fac = case.factorized(lams)
+    info = information(fac)
+    hessian = Chart.of(info).hessian(info)
+    assert np.isfinite(hessian).all()
+    assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
+
+
+def _barely_varying():
+    """A crossed design whose second sd is estimated just above 0."""
+    rng = np.random.default_rng(8)
+    g, c = rng.permutation(np.arange(100) % 9), rng.integers(0, 6, 100)
+    x, slope = rng.normal(5, 3, 100), rng.normal(0, 0.5, 9)
+    y = x + slope[g] * x + 2 * rng.normal(size=100)
+    y = y - (np.bincount(g, y) / np.bincount(g))[g] + 0.01 * rng.normal(size=100)
+    return np.column_stack([g, c, x]), y
+
+
+def test_the_end_above_an_sd_near_zero_is_found_in_a_few_searches():
+    """Its log has a standard error of 13: a first guess of exp(2 · 13) is far off."""
+    X, y = _barely_varying()
+    model = MixedLinearRegressor([0, 1], fixed=[2], method="ml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # singular in the first factor
+        view = fitted(model.fit(X, y))
+    profiler = Profiler.of(view.stats, view.model)
+    assert profiler.errors.terms[1].log_sd_error[0] > 10
+    tried = []
+
+    class Counted(SdTarget):
+        def at(self, value):
+            tried.append(value)
+            return super().at(value)
+
+    _, high = interval(Counted(profiler, 1, 0), profiler.deviance, RISE)
+    assert len(tried) < 15
+    rise = SdTarget(profiler, 1, 0).at(high)[0] - profiler.deviance
+    # The last of Newton's steps leaves less than 1e-6 of the rise; the searches 1e-8.
+    assert rise == pytest.approx(RISE, rel=1e-5)
+
+
+class Curve:
+    """A target with a known profile, (value − 1)², that jumps where one is given."""
+
+    best, bounds = 1.0, (-np.inf, np.inf)
+
+    def __init__(self, jump=np.inf):
+        self.jump = jump
+
+    def guess(self, errors):
+        return self.best + 0.3 * errors
+
+    def at(self, value):
+        return (value - 1) ** 2 + 5.0 * (value > self.jump), 2 * (value - 1)
+
+    def at_bound(self, value):
+        return np.inf
+
+
+def test_an_end_beyond_a_jump_of_the_profile_is_nan():
+    root = np.sqrt(RISE)
+    assert interval(Curve(), 0.0, RISE) == pytest.approx((1 - root, 1 + root), rel=1e-12)
+    low, high = interval(Curve(jump=2.0), 0.0, RISE)
+    assert low == pytest.approx(1 - root, rel=1e-12)
+    assert np.isnan(high)
+
+
+def test_a_search_starts_from_the_better_of_two_ends():
+    """Of which the first, far off, comes first."""
+    view = fitted(Reference("sleepstudy", "random_slope", "ml").fitted())
+    profiler = Profiler.of(view.stats, view.model)
+    far = tuple(1e3 * lam for lam in profiler.user_lam)
+    model = Profiled()
+    best = search(profiler.blocks, [far, profiler.user_lam], model)
+    alone = search(profiler.blocks, [profiler.user_lam], model)
+    # Not merely the same minimum: the same steps to it.
+    assert_array_equal(best.lam[0], alone.lam[0])

@@ -1,0 +1,207 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from reference_fits import Reference
+from sklearn.exceptions import ConvergenceWarning
+
+from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._fitted.fitted_model import fitted
+from skmixed.datasets import load_sleepstudy
+from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
+from skmixed.inference import coefficient_table, confidence_intervals
+from skmixed.inference._intervals import _exponential, _warn_unless_found, parameters
+
+
+@pytest.fixture(scope="module")
+def sleepstudy():
+    X, y = load_sleepstudy(return_X_y=True)
+    return MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+
+
+def rows(table, component):
+    return table[table["component"] == component]
+
+
+def test_the_table_has_every_parameter(sleepstudy):
+    table = confidence_intervals(sleepstudy)
+    assert list(table.columns) == ["component", "group", "name", "estimate", "lower", "upper"]
+    expected = [
+        ("sd", "Subject", "(Intercept)"),
+        ("sd", "Subject", "Days"),
+        ("corr", "Subject", "(Intercept), Days"),
+        ("sigma", "residual", ""),
+        ("fixed", "", "(Intercept)"),
+        ("fixed", "", "Days"),
+    ]
+    assert list(table.iloc[:, :3].itertuples(index=False, name=None)) == expected
+    components = sleepstudy.variance_components_
+    assert_allclose(rows(table, "sd")["estimate"], components["sd"][:2])
+    assert rows(table, "corr")["estimate"].item() == pytest.approx(components["corr"][1])
+
+
+def test_wald_intervals(sleepstudy):
+    table = confidence_intervals(sleepstudy, ddf="kenward-roger", level=0.9)
+    expected = coefficient_table(sleepstudy, "kenward-roger", level=0.9)
+    fixed = rows(table, "fixed")
+    assert_allclose(fixed[["lower", "upper"]], expected[["lower", "upper"]])
+    # nlme: intervals(lme(Reaction ~ Days, sleepstudy, ~ Days | Subject), which = "var-cov"),
+    # whose approximation to the information is numerical (3 digits).
+    table = confidence_intervals(sleepstudy)
+    sd = rows(table, "sd")
+    assert_allclose(np.sqrt(sd["lower"] * sd["upper"]), sd["estimate"])
+    sigma = rows(table, "sigma")
+    assert_allclose(sigma[["lower", "upper"]].iloc[0], [22.80, 28.73], rtol=2e-3)
+
+
+@pytest.mark.parametrize("component", ["sd", "corr", "sigma", "fixed"])
+def test_components_are_chosen(sleepstudy, component):
+    table = confidence_intervals(sleepstudy, components=component)
+    assert set(table["component"]) == {component}
+
+
+def test_a_variance_of_zero_has_a_one_sided_profile():
+    with pytest.warns(SingularFitWarning):
+        model = Reference("dyestuff2", "one_way", "ml").fitted()
+    wald = rows(confidence_intervals(model), "sd")
+    assert wald["lower"].item() == 0.0
+    assert np.isnan(wald["upper"].item())
+    profile = rows(confidence_intervals(model, "profile"), "sd")
+    assert profile["lower"].item() == 0.0
+    assert 0 < profile["upper"].item() < 5
+
+
+def test_a_correlation_is_open_where_an_sd_may_be_zero():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60), "g": np.arange(60) % 10})
+    y = frame["x"] + rng.normal(size=10)[frame["g"]] + rng.normal(size=60)
+    with pytest.warns(SingularFitWarning):
+        model = MixedLinearRegressor("g", random_slopes="x").fit(frame, y)
+    table = confidence_intervals(model, "profile", components="corr")
+    assert table[["lower", "upper"]].iloc[0].tolist() == [-1.0, 1.0]
+
+
+def test_profiles_after_reml_are_those_of_the_likelihood():
+    a, b = (Reference("sleepstudy", "random_slope", m).fitted() for m in ("reml", "ml"))
+    limits = ["lower", "upper"]
+    # Both searches end within 1e-8 of the optimum.
+    first, second = (confidence_intervals(m, "profile")[limits] for m in (a, b))
+    assert_allclose(first, second, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("covariance", ["diag", "spherical"])
+def test_other_structures(covariance):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "g": np.arange(200) % 20})
+    effects = rng.normal(size=(2, 20))[:, frame["g"]]
+    y = effects[0] + (1 + effects[1]) * frame["x"] + rng.normal(size=200)
+    model = MixedLinearRegressor("g", random_slopes="x", covariance=covariance).fit(frame, y)
+    for method in ("wald", "profile"):
+        table = confidence_intervals(model, method)
+        assert not len(rows(table, "corr"))
+        assert (table["lower"] < table["estimate"]).all()
+        assert (table["estimate"] < table["upper"]).all()
+        if covariance == "spherical":  # one variance, told twice
+            assert_allclose(*rows(table, "sd")[["lower", "upper"]].to_numpy(), rtol=1e-6)
+
+
+def test_least_squares_and_dropped_columns():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=30)}).assign(b=lambda d: 2 * d["a"])
+    y = X["a"] + rng.normal(size=30)
+    with pytest.warns(RankDeficiencyWarning):
+        model = MixedLinearRegressor().fit(X, y)
+    for method in ("wald", "profile"):
+        table = confidence_intervals(model, method).set_index("name")
+        assert table.loc["b", ["estimate", "lower", "upper"]].isna().all()
+        assert table.loc["a", "lower"] < 1 < table.loc["a", "upper"]
+    # The profile of σ, from χ²: −2 log L = n log σ² + r²/σ².
+    ml = MixedLinearRegressor(method="ml").fit(X[["a"]], y)
+    sigma = rows(confidence_intervals(ml, "profile"), "sigma")
+    for limit in sigma[["lower", "upper"]].iloc[0]:
+        ratio = ml.sigma_**2 / limit**2
+        assert 30 * (ratio - 1 - np.log(ratio)) == pytest.approx(3.841459, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_units_of_columns_do_not_matter(scale):
+    X, y = load_sleepstudy(return_X_y=True)
+    plain = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    other = X.assign(Days=X["Days"] * scale)
+    scaled = MixedLinearRegressor("Subject", random_slopes="Days").fit(other, y)
+    for method in ("wald", "profile"):
+        a, b = (confidence_intervals(m, method) for m in (plain, scaled))
+        is_slope = (a["name"] == "Days") & (a["component"] != "corr")
+        unit = np.where(is_slope, scale, 1.0)[:, None]
+        limits = ["lower", "upper"]
+        # Limits of profiles are found to 5e-7 of a width.
+        assert_allclose(a[limits], b[limits] * unit, rtol=1e-5, atol=1e-5)
+
+
+def test_several_terms_and_weights():
+    reference = Reference("penicillin", "crossed", "reml")
+    frame = reference.X()
+    weights = np.random.default_rng(0).uniform(1e-3, 3e-3, len(frame))
+    model = MixedLinearRegressor([RandomEffect("plate"), RandomEffect("sample")])
+    model.fit(frame, reference.y, sample_weight=weights)
+    again = MixedLinearRegressor(["plate", "sample"]).fit(
+        frame, reference.y, sample_weight=1e4 * weights
+    )
+    for method in ("wald", "profile"):
+        a, b = (confidence_intervals(m, method) for m in (model, again))
+        limits = ["lower", "upper"]
+        # All weights times c: σ times √c, nothing else.
+        unit = np.where(a["component"] == "sigma", 100.0, 1.0)[:, None]
+        assert_allclose(a[limits] * unit, b[limits], rtol=1e-5)
+
+
+def test_the_bootstrap_is_reproducible_and_about_right(sleepstudy):
+    first = confidence_intervals(sleepstudy, "bootstrap", n_samples=400, random_state=0)
+    again = confidence_intervals(sleepstudy, "bootstrap", n_samples=400, random_state=0)
+    pd.testing.assert_frame_equal(first, again)
+    wald = confidence_intervals(sleepstudy, ddf="normal")
+    fixed = rows(wald, "fixed")
+    # Percentiles of 400 samples: their ends have a Monte Carlo sd of 0.13 standard errors.
+    error = (fixed["upper"] - fixed["lower"]) / 3.92
+    assert (np.abs(rows(first, "fixed")["lower"] - fixed["lower"]) < 0.5 * error).all()
+    assert (np.abs(rows(first, "fixed")["upper"] - fixed["upper"]) < 0.5 * error).all()
+
+
+def test_messages(sleepstudy):
+    with pytest.raises(ValueError, match="method='likelihood' is not known"):
+        confidence_intervals(sleepstudy, "likelihood")
+    with pytest.raises(ValueError, match="level=0 is not positive"):
+        confidence_intervals(sleepstudy, level=0)
+    with pytest.raises(ValueError, match="components='beta' is not known"):
+        confidence_intervals(sleepstudy, components=["beta"])
+    frame = pd.DataFrame({"g": np.repeat(["a", "b", "c"], 4)})
+    with pytest.warns(ExactFitWarning):
+        exact = MixedLinearRegressor("g").fit(frame, np.repeat([1.0, 2.0, 4.0], 4))
+    for method in ("profile", "bootstrap"):
+        with pytest.raises(ValueError, match="reproduces y exactly"):
+            confidence_intervals(exact, method)
+
+
+def test_a_limit_that_a_profile_does_not_reach_is_named(sleepstudy):
+    parameter_rows = list(parameters(fitted(sleepstudy)))
+    table = pd.DataFrame({"lower": [0.0] * 6, "upper": [1.0] * 6})
+    _warn_unless_found(parameter_rows, table)
+    table.loc[[2, 3], "upper"] = np.nan
+    message = "could not be followed to it: corr Subject \\(Intercept\\), Days; sigma residual\\."
+    with pytest.warns(ConvergenceWarning, match=message):
+        _warn_unless_found(parameter_rows, table)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("ddf", "Satterthwaite"), ("n_samples", 0), ("level", 95)]
+)
+def test_a_wrong_parameter_is_refused_whether_the_method_uses_it_or_not(
+    sleepstudy, parameter, value
+):
+    for method in ("wald", "profile", "bootstrap"):
+        with pytest.raises((ValueError, TypeError), match=f"{parameter}="):
+            confidence_intervals(sleepstudy, method, **{parameter: value})
+
+
+def test_wald_limits_of_an_sd_that_is_not_determined_overflow_to_infinity():
+    assert _exponential(1e-3, 1e4) == (0.0, np.inf)
