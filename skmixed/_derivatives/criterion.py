@@ -25,7 +25,7 @@ import numpy as np
 from skmixed._derivatives.level_products import Responses
 from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.selected_inverse import Inverse, core_inverse, core_residual, without_fixed
 from skmixed._typing import FloatArray
 
@@ -84,7 +84,7 @@ def core_traces(factorization: Factorization, inverse: FloatArray) -> FloatArray
 
 
 def _core_trace(
-    factorization: Factorization, factor: FactorTerms, inverse: FloatArray
+    factorization: Factorization, factor: FactorLayout, inverse: FloatArray
 ) -> FloatArray:
     """Σ_j (Z'PZ)_jj of a factor in the core, (r, r)."""
     q, r = factor.n_levels, factor.n_columns

@@ -18,10 +18,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from skmixed._derivatives.tangents import Remainder, Rows, StageSums
+from skmixed._derivatives.tangents import SchurTangent, StageRows, StageTangent
 from skmixed._derivatives.working_variates import of_core_factor
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.selected_inverse import Inverse, core_residual
 from skmixed._typing import Directions, FloatArray
 
@@ -69,9 +69,9 @@ def expected_information(
     total = sum(len(d) for d in directions)
     information = np.zeros((total, total))
     remaining = Inverse.along(factorization, trace_inverse)
-    tangents: list[Remainder] = []
+    tangents: list[SchurTangent] = []
     for k, own in enumerate(directions[: len(blocks.stages)]):
-        stage = StageSums.of(factorization, k)
+        stage = StageTangent.of(factorization, k)
         inverted = _Inverted.of(stage, tangents, remaining[k])
         n = len(tangents)
         here = slice(n, n + len(own))
@@ -89,7 +89,7 @@ def _of_fixed(
     factorization: Factorization,
     directions: Directions,
     inverse: FloatArray,
-    tangents: list[Remainder],
+    tangents: list[SchurTangent],
 ) -> FloatArray:
     """Return X'V⁻¹V_iV⁻¹X, (d, p, p): what the tangents come to at X.
 
@@ -113,12 +113,12 @@ class _Inverted:
     cg : CG; earlier : (D, Y, YG) for each direction of an earlier stage.
     """
 
-    stage: StageSums
-    cg: Rows
-    earlier: tuple[tuple[FloatArray, Rows, Rows], ...]
+    stage: StageTangent
+    cg: StageRows
+    earlier: tuple[tuple[FloatArray, StageRows, StageRows], ...]
 
     @staticmethod
-    def of(stage: StageSums, tangents: list[Remainder], inverse: Inverse) -> "_Inverted":
+    def of(stage: StageTangent, tangents: list[SchurTangent], inverse: Inverse) -> "_Inverted":
         n_chain = stage.factorization.blocks.n_chain
         earlier = [(d, y, _times_inverse(y, inverse, n_chain)) for d, y in stage.met_by(tangents)]
         return _Inverted(stage, _times_inverse(stage.c, inverse, n_chain), tuple(earlier))
@@ -149,16 +149,16 @@ class _Inverted:
         return out
 
 
-def _times_inverse(rows: Rows, inverse: Inverse, n_chain: int) -> Rows:
+def _times_inverse(rows: StageRows, inverse: Inverse, n_chain: int) -> StageRows:
     """Return rows·G at the same cells and at X."""
-    return Rows(rows.stage, *inverse.times(rows.stage, rows.cells, rows.fixed, n_chain))
+    return StageRows(rows.stage, *inverse.times(rows.stage, rows.cells, rows.fixed, n_chain))
 
 
 def _of_core(
     factorization: Factorization,
     directions: Directions,
     inverse: FloatArray,
-    tangents: list[Remainder],
+    tangents: list[SchurTangent],
 ) -> FloatArray:
     """Add what the core has: traces of products of dense matrices."""
     blocks, n = factorization.blocks, len(tangents)
@@ -209,7 +209,7 @@ def _core_residual(factorization: Factorization, inverse: FloatArray) -> FloatAr
     return out
 
 
-def _of_factor(matrix: FloatArray, factor: FactorTerms) -> FloatArray:
+def _of_factor(matrix: FloatArray, factor: FactorLayout) -> FloatArray:
     """Take the factor's columns, level by level: (n, q, r)."""
     return matrix[:, factor.core].reshape(len(matrix), factor.n_levels, factor.n_columns)
 

@@ -22,7 +22,7 @@ from skmixed._derivatives.expected import expected_information
 from skmixed._derivatives.level_products import Responses
 from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.selected_inverse import Inverse, core_inverse, without_fixed
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
@@ -53,7 +53,7 @@ class Information:
     fixed: FloatArray
 
 
-def placed_terms(blocks: Blocks) -> list[tuple[TermBlock, slice]]:
+def placed_terms(blocks: Blocks) -> list[tuple[TermCoordinates, slice]]:
     """Return the terms, factor by factor, with the places of their τ."""
     out, start = [], 0
     for factor in blocks.factors:
@@ -69,7 +69,8 @@ def factor_directions(blocks: Blocks) -> tuple[FloatArray, ...]:
     out = []
     for factor in blocks.factors:
         parts = [
-            t.to_block @ t.term.structure.directions(t.size) @ t.to_block.T for t in factor.terms
+            t.to_factor_columns @ t.term.structure.directions(t.size) @ t.to_factor_columns.T
+            for t in factor.terms
         ]
         out.append(np.concatenate(parts))
     return tuple(out)
@@ -128,7 +129,7 @@ def bordered(matrix: FloatArray, border: FloatArray, corner: float) -> FloatArra
 class TermChart:
     """One term's coordinates: its places among τ and δ, the canonical Λ and ∂Λ/∂δ."""
 
-    term: TermBlock
+    term: TermCoordinates
     tau: slice
     delta: slice
     lam: FloatArray

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._equations.cholesky import (
-    Elimination,
+    EliminatedStage,
     Factorization,
     prefers_sparse,
     row_ranges,
@@ -120,7 +120,7 @@ def project_stage(
 
 
 @dataclass(frozen=True)
-class Whitened(Elimination):
+class Whitened(EliminatedStage):
     """An elimination in units of Λ, with what all of inference is read from.
 
     Attributes
@@ -135,7 +135,7 @@ class Whitened(Elimination):
     cells: FloatArray
 
     @staticmethod
-    def of(stage: Stage, done: Elimination, span: Span) -> "Whitened":
+    def of(stage: Stage, done: EliminatedStage, span: Span) -> "Whitened":
         parts = {f.name: getattr(done, f.name) for f in fields(done)}
         if done.is_zero:  # Λ = 0: nothing to take
             return Whitened(**parts, slabs=tuple(done.products), cells=done.values)
@@ -147,7 +147,7 @@ class Whitened(Elimination):
         return Whitened(**parts, slabs=slabs, cells=cells)
 
 
-def whitened(stage: Stage, done: Elimination) -> Iterable[FloatArray]:
+def whitened(stage: Stage, done: EliminatedStage) -> Iterable[FloatArray]:
     """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""
     if isinstance(done, Whitened):
         return done.slabs
@@ -194,7 +194,7 @@ class _Cells:
     @staticmethod
     def of(
         stage: Stage,
-        done: Elimination,
+        done: EliminatedStage,
         inverse: Inverse,
         outer_effects: FloatArray,
         n_chain: int,
@@ -236,7 +236,7 @@ def _product(small: FloatArray, rows: FloatArray) -> FloatArray:
     return rows
 
 
-def whitened_cells(stage: Stage, done: Elimination) -> FloatArray:
+def whitened_cells(stage: Stage, done: EliminatedStage) -> FloatArray:
     """Return Z'V_1⁻¹Z_c in the order of the cells, (r, n_cells)."""
     if isinstance(done, Whitened):
         return done.cells

@@ -8,7 +8,7 @@ from skmixed._derivatives.criterion import criterion
 from skmixed._derivatives.information import Chart, TermChart, information
 from skmixed._derivatives.trust_region import Point, absolute
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import Stage
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import Full, lower_factor
@@ -182,7 +182,7 @@ class PinnedSd(_GivenSigma):
 def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:
     """Return the blocks with another structure of one term."""
 
-    def changed(term: TermBlock) -> TermBlock:
+    def changed(term: TermCoordinates) -> TermCoordinates:
         if term.index != index:
             return term
         return replace(term, term=replace(term.term, structure=structure))

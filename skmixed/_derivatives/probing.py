@@ -26,7 +26,7 @@ from skmixed._derivatives.level_products import (
 )
 from skmixed._equations.cholesky import Factorization, solve_lower
 from skmixed._equations.krylov import Solved, System, solve_columns
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.level_algebra import levels_last
 from skmixed._equations.random_effects import Effects, stage_effects, white_response
 from skmixed._equations.selected_inverse import Inverse
@@ -262,7 +262,7 @@ def _at_x(is_reml: bool, rows: FloatArray) -> FloatArray:
     return (flat @ flat.T).ravel() if is_reml else np.zeros(r * r)
 
 
-def _levels(matrix: FloatArray, place: FactorTerms) -> FloatArray:
+def _levels(matrix: FloatArray, place: FactorLayout) -> FloatArray:
     """Take a factor's rows of the core, (q, r, m)."""
     return matrix[place.core].reshape(place.n_levels, place.n_columns, -1)
 

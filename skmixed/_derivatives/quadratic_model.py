@@ -19,7 +19,7 @@ from skmixed._derivatives.criterion import Derivatives, criterion, derivatives
 from skmixed._derivatives.pinned import Profiled
 from skmixed._derivatives.trust_region import Point, absolute
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 
@@ -132,7 +132,9 @@ def chart_directions(
     canonical, bases, directions = [], [], []
     for factor, term in blocks.terms:
         lam, basis = term.term.structure.chart(factorization.lam[term.index])
-        half_steps = np.einsum("ra,iab,sb->irs", term.to_block, basis, term.to_block @ lam)
+        half_steps = np.einsum(
+            "ra,iab,sb->irs", term.to_factor_columns, basis, term.to_factor_columns @ lam
+        )
         rows = np.zeros((len(basis), blocks.factors[-1].entries.stop))
         rows[:, factor.entries] = (half_steps + half_steps.transpose(0, 2, 1)).reshape(
             len(basis), -1
@@ -143,7 +145,7 @@ def chart_directions(
     return tuple(canonical), tuple(bases), np.concatenate(directions)
 
 
-def _bend(term: TermBlock, basis: FloatArray, slope: FloatArray) -> FloatArray:
+def _bend(term: TermCoordinates, basis: FloatArray, slope: FloatArray) -> FloatArray:
     """Return 2 ⟨G_k, E_i E_j'⟩: the curvature of Λ → ΛΛ'."""
-    own = term.to_block.T @ slope @ term.to_block
+    own = term.to_factor_columns.T @ slope @ term.to_factor_columns
     return np.asarray(2.0 * np.einsum("iab,ac,jcb->ij", basis, own, basis, optimize=True))

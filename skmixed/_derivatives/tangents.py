@@ -34,7 +34,7 @@ from skmixed._typing import FloatArray
 
 
 @dataclass(frozen=True)
-class Rows:
+class StageRows:
     """A few rows for each level of a stage.
 
     Attributes
@@ -54,17 +54,17 @@ class Rows:
     def matrices(self) -> list[sp.csr_array]:
         return [self.stage.with_values(values) for values in self.cells]
 
-    def times(self, small: FloatArray) -> "Rows":
+    def times(self, small: FloatArray) -> "StageRows":
         """Multiply from the left by one small matrix, (s, r), or one per level, (s, r, q)."""
         if small.ndim == 2:
-            return Rows(self.stage, small @ self.cells, np.tensordot(small, self.fixed, 1))
+            return StageRows(self.stage, small @ self.cells, np.tensordot(small, self.fixed, 1))
         at_cells = np.einsum("abn,bn->an", small[:, :, self.stage.rows], self.cells)
-        return Rows(self.stage, at_cells, np.einsum("abq,bqx->aqx", small, self.fixed))
+        return StageRows(self.stage, at_cells, np.einsum("abq,bqx->aqx", small, self.fixed))
 
-    def minus(self, other: "Rows") -> "Rows":
-        return Rows(self.stage, self.cells - other.cells, self.fixed - other.fixed)
+    def minus(self, other: "StageRows") -> "StageRows":
+        return StageRows(self.stage, self.cells - other.cells, self.fixed - other.fixed)
 
-    def dot(self, other: "Rows") -> FloatArray:
+    def dot(self, other: "StageRows") -> FloatArray:
         """Σ over columns of the products of two sets of rows, per level, (r, s, q)."""
         out = np.einsum("aqx,bqx->abq", self.fixed, other.fixed)
         if not len(self.stage.rows):
@@ -76,46 +76,46 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Later:
+class LaterTangent:
     """The entries of a later stage in a matrix of the remaining system.
 
-    own : (r, r, q); rows : Rows
+    own : (r, r, q); rows : StageRows
     """
 
     own: FloatArray
-    rows: Rows
+    rows: StageRows
 
 
 @dataclass(frozen=True)
-class Remainder:
+class SchurTangent:
     """A symmetric matrix over the later stages of the chain, the core and X.
 
     Attributes
     ----------
-    stages : tuple of Later
+    stages : tuple of LaterTangent
     core : (q_core + p,) * 2 array
     """
 
-    stages: tuple[Later, ...]
+    stages: tuple[LaterTangent, ...]
     core: FloatArray
 
-    def plus(self, other: "Remainder", factor: float) -> "Remainder":
-        return Remainder(
+    def plus(self, other: "SchurTangent", factor: float) -> "SchurTangent":
+        return SchurTangent(
             tuple(_plus(a, b, factor) for a, b in zip(self.stages, other.stages, strict=True)),
             self.core + factor * other.core,
         )
 
 
-def _plus(a: Later, b: Later, factor: float) -> Later:
-    rows = Rows(
+def _plus(a: LaterTangent, b: LaterTangent, factor: float) -> LaterTangent:
+    rows = StageRows(
         a.rows.stage,
         a.rows.cells + factor * b.rows.cells,
         a.rows.fixed + factor * b.rows.fixed,
     )
-    return Later(a.own + factor * b.own, rows)
+    return LaterTangent(a.own + factor * b.own, rows)
 
 
-def symmetric_product(blocks: Blocks, k: int, left: Rows, right: Rows) -> Remainder:
+def symmetric_product(blocks: Blocks, k: int, left: StageRows, right: StageRows) -> SchurTangent:
     """Return left'right + right'left over what remains after stage k."""
     later = tuple(_at_later(blocks, g, left, right) for g in range(k + 1, len(blocks.stages)))
     n, p = blocks.n_core, blocks.n_fixed
@@ -126,10 +126,10 @@ def symmetric_product(blocks: Blocks, k: int, left: Rows, right: Rows) -> Remain
         core[:n, :n] = sum_of_products(*at_core)
         core[:n, n:] = sum(m.T @ f for m, f in zip(at_core[0], right.fixed, strict=True))
         core[n:, :n] = sum(m.T @ f for m, f in zip(at_core[1], left.fixed, strict=True)).T
-    return Remainder(later, core + core.T)
+    return SchurTangent(later, core + core.T)
 
 
-def _at_later(blocks: Blocks, g: int, left: Rows, right: Rows) -> Later:
+def _at_later(blocks: Blocks, g: int, left: StageRows, right: StageRows) -> LaterTangent:
     """Each level of the inner stage has one cell there: levels of the outer stay apart."""
     place, stage = blocks.factors[g], blocks.stages[g]
     q, r = place.n_levels, place.n_columns
@@ -147,11 +147,11 @@ def _at_later(blocks: Blocks, g: int, left: Rows, right: Rows) -> Later:
         cells[rows % r, cell_positions(stage, rows // r, columns)] += products.data[outside]
         at_fixed = sum(h.T @ f for h, f in zip(here, other.fixed, strict=True))
         fixed += at_fixed.reshape(q, r, -1).transpose(1, 0, 2)
-    return Later(own, Rows(stage, cells, fixed))
+    return LaterTangent(own, StageRows(stage, cells, fixed))
 
 
 @dataclass(frozen=True)
-class StageSums:
+class StageTangent:
     """A stage's matrices of the module's docstring: small ones (r, r, q), and rows.
 
     Those that only other stages' directions or rows need are made when asked for.
@@ -160,16 +160,16 @@ class StageSums:
     factorization: Factorization
     k: int
     a: FloatArray
-    c: Rows
+    c: StageRows
 
     @staticmethod
-    def of(factorization: Factorization, k: int) -> "StageSums":
+    def of(factorization: Factorization, k: int) -> "StageTangent":
         stage, done = factorization.blocks.stages[k], factorization.stages[k]
         q = factorization.blocks.factors[k].n_levels
         left = np.concatenate(list(whitened(stage, done)), axis=2)[:, :, :q]
         fixed = left[:, stage.fixed[:-1]].transpose(0, 2, 1)
-        c = Rows(stage, whitened_cells(stage, done), fixed)
-        return StageSums(factorization, k, left[:, stage.random], c)
+        c = StageRows(stage, whitened_cells(stage, done), fixed)
+        return StageTangent(factorization, k, left[:, stage.random], c)
 
     @cached_property
     def t(self) -> FloatArray:
@@ -185,10 +185,10 @@ class StageSums:
         return _residual(self.t, own, self.factorization.spans.get(start))
 
     @cached_property
-    def j(self) -> Rows:
+    def j(self) -> StageRows:
         stage, done = self.c.stage, self.factorization.stages[self.k]
         fixed = self._products(stage.fixed[:-1]).transpose(0, 2, 1)
-        return Rows(stage, done.values, fixed).times(self.t)
+        return StageRows(stage, done.values, fixed).times(self.t)
 
     @cached_property
     def _at_fixed(self) -> FloatArray:
@@ -202,28 +202,28 @@ class StageSums:
         q = self.factorization.blocks.factors[self.k].n_levels
         return levels_last(self.factorization.stages[self.k].products[:, :, columns], q)
 
-    def met_by(self, tangents: list[Remainder]) -> list[tuple[FloatArray, Rows]]:
+    def met_by(self, tangents: list[SchurTangent]) -> list[tuple[FloatArray, StageRows]]:
         """Return D, (r, r, q), and Y for directions of earlier stages."""
         here = [tangent.stages[0] for tangent in tangents]
         return [(h.own, h.rows.minus(self.j.times(h.own))) for h in here]
 
-    def beyond(self, tangents: list[Remainder], own: FloatArray) -> list[Remainder]:
+    def beyond(self, tangents: list[SchurTangent], own: FloatArray) -> list[SchurTangent]:
         """Return the tangents of earlier directions and of own ones, (d, r, r), beyond."""
         passed = [self._passed_on(tangent) for tangent in tangents]
         return passed + [self._left_by(direction) for direction in own]
 
-    def _passed_on(self, tangent: Remainder) -> Remainder:
+    def _passed_on(self, tangent: SchurTangent) -> SchurTangent:
         """Eliminate the stage from an earlier direction's tangent."""
         here, *rest = tangent.stages
         half = here.rows.minus(self.j.times(0.5 * here.own))
         taken = symmetric_product(self.factorization.blocks, self.k, half, self.j)
-        return Remainder(tuple(rest), tangent.core).plus(taken, -1.0)
+        return SchurTangent(tuple(rest), tangent.core).plus(taken, -1.0)
 
-    def _left_by(self, direction: FloatArray) -> Remainder:
+    def _left_by(self, direction: FloatArray) -> SchurTangent:
         """Return the tangent of an own direction."""
         blocks = self.factorization.blocks
         if not blocks.factors[-1].outer.stop:  # nothing but X remains
-            return Remainder((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
+            return SchurTangent((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
         scaled = self.c.times(-0.5 * direction)
         return symmetric_product(blocks, self.k, scaled, self.c)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from skmixed._derivatives.level_products import Projected, Responses, in_span, project_stage
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.level_algebra import levels_first, solve_levels
 from skmixed._equations.selected_inverse import Inverse, core_residual
 from skmixed._equations.span import Span
@@ -89,9 +89,9 @@ class _Columns:
         self.products = np.zeros((size, size))
         self.outer = np.zeros((blocks.factors[-1].outer.stop, size))
         self.fixed = np.zeros((blocks.n_fixed, size))
-        self.core: list[tuple[FactorTerms, FloatArray]] = []
+        self.core: list[tuple[FactorLayout, FloatArray]] = []
 
-    def _of(self, factor: FactorTerms) -> slice:
+    def _of(self, factor: FactorLayout) -> slice:
         own = factor.entries
         return slice(own.start * self.n_responses, own.stop * self.n_responses)
 
@@ -130,7 +130,7 @@ class _Columns:
         for values, columns in zip(done.cell_half, half, strict=True):
             self.outer[:, :n] -= stage.with_values(values).T @ columns.T
 
-    def add_core(self, factor: FactorTerms, rho: FloatArray) -> None:
+    def add_core(self, factor: FactorLayout, rho: FloatArray) -> None:
         """Add the columns of a factor in the core, (q, r, c) residuals ρ."""
         self.core.append((factor, rho))
         schur, n = self.factorization.schur[:-1, factor.core], self.factorization.blocks.n_core
@@ -163,7 +163,7 @@ class _Columns:
 
 
 def of_core_factor(
-    factorization: Factorization, factor: FactorTerms, effects: FloatArray, weights: FloatArray
+    factorization: Factorization, factor: FactorLayout, effects: FloatArray, weights: FloatArray
 ) -> FloatArray:
     """Return ρ = Z'V⁻¹ of a factor in the core, (q, r, c).
 

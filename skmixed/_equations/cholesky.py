@@ -23,7 +23,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.layout import FactorTerms, Stage
+from skmixed._equations.layout import FactorLayout, Stage
 from skmixed._equations.level_algebra import cholesky_levels, levels_first, solve_levels, to_slabs
 from skmixed._equations.span import Span
 from skmixed._equations.system import Blocks
@@ -43,7 +43,7 @@ class Factorization:
     blocks : Blocks
     lam : tuple of (s, s) arrays
         Λ of each term, in the search's coordinates.
-    stages : tuple of Elimination
+    stages : tuple of EliminatedStage
     schur : (q_core + p + 1,) * 2 array
         S above.
     chol_core : (s_core + p,) * 2 array
@@ -64,7 +64,7 @@ class Factorization:
 
     blocks: Blocks
     lam: Lam
-    stages: "tuple[Elimination, ...]"
+    stages: "tuple[EliminatedStage, ...]"
     schur: FloatArray
     chol_core: FloatArray
     solution: FloatArray
@@ -112,7 +112,7 @@ def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> F
 
 
 @dataclass(frozen=True)
-class Halves:
+class FactorRows:
     """The rows H of a triangular factor that one stage of the chain has.
 
     Attributes
@@ -131,7 +131,7 @@ class Halves:
 
 
 @dataclass(frozen=True)
-class Elimination(Halves):
+class EliminatedStage(FactorRows):
     """One stage of the chain, eliminated.
 
     Attributes
@@ -170,7 +170,7 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
     """
     old = [None] * len(blocks.stages) if reuse is None else reuse.stages
 
-    def one(k: int, products: FloatArray, values: FloatArray) -> Elimination:
+    def one(k: int, products: FloatArray, values: FloatArray) -> EliminatedStage:
         return eliminate(blocks.stages[k], products, values, blocks.factors[k].lam(lam), old[k])
 
     stages, schur = eliminate_chain(blocks, one)
@@ -200,7 +200,7 @@ def zero_lam(blocks: Blocks) -> Lam:
     return tuple(np.zeros((t.size, t.size)) for _, t in blocks.terms)
 
 
-Rows = TypeVar("Rows", bound=Halves)
+Rows = TypeVar("Rows", bound=FactorRows)
 
 
 def eliminate_chain(
@@ -225,7 +225,7 @@ def eliminate_chain(
     return tuple(done), schur
 
 
-def _take_from_core(blocks: Blocks, stage: Stage, part: Halves, schur: FloatArray) -> None:
+def _take_from_core(blocks: Blocks, stage: Stage, part: FactorRows, schur: FloatArray) -> None:
     """Subtract H'H of a stage from the core."""
     n = blocks.n_core
     schur[n:, n:] -= part.gram[np.ix_(stage.fixed, stage.fixed)]
@@ -238,7 +238,7 @@ def _take_from_core(blocks: Blocks, stage: Stage, part: Halves, schur: FloatArra
 
 
 def _taken(
-    stage: Stage, part: Halves, later: Stage, place: FactorTerms
+    stage: Stage, part: FactorRows, later: Stage, place: FactorLayout
 ) -> tuple[FloatArray, FloatArray]:
     """H'H between a later stage of the chain and all that it meets.
 
@@ -281,8 +281,8 @@ def eliminate(
     products: FloatArray,
     values: FloatArray,
     lam: FloatArray,
-    reuse: Elimination | None = None,
-) -> Elimination:
+    reuse: EliminatedStage | None = None,
+) -> EliminatedStage:
     """Eliminate a factor's effects, slab by slab of levels.
 
     Costs q·(r·s·m + s²·m + s·m²) multiplications, in vectors over the levels.
@@ -294,7 +294,7 @@ def eliminate(
         chol = np.broadcast_to(np.eye(s)[:, :, None], (k, s, s, b))
         zeros = np.zeros((s, values.shape[1]))
         half = np.zeros((k, s, m, b))
-        return Elimination(half, zeros, gram, products, values, chol, logdet)
+        return EliminatedStage(half, zeros, gram, products, values, chol, logdet)
     half = np.empty((k, s, m, b)) if reuse is None else reuse.half
     chol = np.empty((k, s, s, b)) if reuse is None or reuse.is_zero else reuse.chol
     for own, part, lower in zip(products, half, chol, strict=True):
@@ -306,7 +306,7 @@ def eliminate(
         gram += np.matmul(part, part.transpose(0, 2, 1)).sum(axis=0)
         logdet += 2.0 * float(np.log(lower[np.arange(s), np.arange(s)]).sum())
     cell_half = _eliminate_cells(stage.rows, lam.T @ values, chol)
-    return Elimination(half, cell_half, gram, products, values, chol, logdet)
+    return EliminatedStage(half, cell_half, gram, products, values, chol, logdet)
 
 
 def _eliminate_cells(rows: NDArray[np.intp], half: FloatArray, chol: FloatArray) -> FloatArray:

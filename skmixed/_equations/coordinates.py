@@ -13,7 +13,7 @@ from skmixed._typing import FloatArray
 
 
 @dataclass(frozen=True)
-class TermBlock:
+class TermCoordinates:
     """One random-effects term in the search's coordinates.
 
     Attributes
@@ -21,7 +21,7 @@ class TermBlock:
     term : Term
     index : int
         Position among the model's terms.
-    to_block : (r, s) array
+    to_factor_columns : (r, s) array
         From the search's coefficients (slopes centered and scaled where that
         leaves the model as it is) to those of the factor's columns.
     to_user : (s, s) array
@@ -32,30 +32,30 @@ class TermBlock:
 
     term: Term
     index: int
-    to_block: FloatArray
+    to_factor_columns: FloatArray
     to_user: FloatArray
     start: int
 
     @property
     def size(self) -> int:
-        return int(self.to_block.shape[1])
+        return int(self.to_factor_columns.shape[1])
 
     @property
     def columns(self) -> slice:
         return slice(self.start, self.start + self.size)
 
 
-def term_blocks(
+def term_coordinates(
     stats: CrossProducts, terms: tuple[Term, ...], factor: int
-) -> tuple[TermBlock, ...]:
+) -> tuple[TermCoordinates, ...]:
     """Lay out the terms on one factor."""
-    blocks: list[TermBlock] = []
+    blocks: list[TermCoordinates] = []
     for index, term in enumerate(terms):
         if term.factor == factor:
             to_user = _search_to_user(stats, term)
-            to_block = _user_to_block(stats, term, stats.factors[factor]) @ to_user
+            to_factor_columns = _user_to_block(stats, term, stats.factors[factor]) @ to_user
             start = blocks[-1].columns.stop if blocks else 0
-            blocks.append(TermBlock(term, index, to_block, to_user, start))
+            blocks.append(TermCoordinates(term, index, to_factor_columns, to_user, start))
     return tuple(blocks)
 
 

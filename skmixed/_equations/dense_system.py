@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import has_own_variances, is_unrestricted
 from skmixed._typing import FloatArray
@@ -28,7 +28,7 @@ class DenseTerm:
 
     Attributes
     ----------
-    term : TermBlock
+    term : TermCoordinates
     n_levels : int
     columns : slice
         Its s·q columns among those of Z.
@@ -40,7 +40,7 @@ class DenseTerm:
         Its inverse; both are 0 in directions in which the columns depend on each other.
     """
 
-    term: TermBlock
+    term: TermCoordinates
     n_levels: int
     columns: slice
     white: FloatArray
@@ -137,14 +137,14 @@ def _of_terms(
     for factor, term in blocks.terms:
         k = blocks.factors.index(factor)
         own = rows[starts[k] : starts[k + 1]].reshape(factor.n_levels, factor.n_columns, -1)
-        part = np.einsum("ca,jcn->ajn", term.to_block, own).reshape(-1, rows.shape[1])
+        part = np.einsum("ca,jcn->ajn", term.to_factor_columns, own).reshape(-1, rows.shape[1])
         parts.append(part)
         places.append(slice(stop, stop + len(part)))
         stop += len(part)
     return np.concatenate([*parts, rows[starts[-1] :]]), places
 
 
-def _dense_term(products: FloatArray, term: TermBlock, q: int, own: slice) -> DenseTerm:
+def _dense_term(products: FloatArray, term: TermCoordinates, q: int, own: slice) -> DenseTerm:
     s, structure = term.size, term.term.structure
     mean = np.einsum("ajbj->ab", products[own, own].reshape(s, q, s, q)) / q
     if is_unrestricted(structure):

@@ -26,7 +26,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Elimination, eliminate
+from skmixed._equations.cholesky import EliminatedStage, eliminate
 from skmixed._equations.level_algebra import levels_first
 from skmixed._equations.system import Blocks, Crossed, sparse_diagonal
 from skmixed._typing import FloatArray, Lam
@@ -41,7 +41,7 @@ class System:
     blocks : Blocks
         With a sparse core.
     lam : tuple of (s, s) arrays
-    done : Elimination
+    done : EliminatedStage
         Of the largest factor.
     halves : list of sparse (q, q_core) arrays
         L⁻¹Λ'Z'Z_c, one for each of its s coefficients.
@@ -56,7 +56,7 @@ class System:
     blocks: Blocks
     crossed: Crossed
     lam: Lam
-    done: Elimination
+    done: EliminatedStage
     halves: list[sp.csr_array]
     root: sp.csr_array
     to_fixed: FloatArray

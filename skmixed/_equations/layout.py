@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.coordinates import TermBlock, term_blocks
+from skmixed._equations.coordinates import TermCoordinates, term_coordinates
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
@@ -21,14 +21,14 @@ def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
 
 
 @dataclass(frozen=True)
-class FactorTerms:
+class FactorLayout:
     """The terms on one grouping factor.
 
     Attributes
     ----------
     n_levels, n_columns : int
         Levels q, and columns r of the factor.
-    terms : tuple of TermBlock
+    terms : tuple of TermCoordinates
     core : slice or None
         The factor's place in the core, level by level; None where eliminated.
     outer : slice
@@ -39,14 +39,14 @@ class FactorTerms:
 
     n_levels: int
     n_columns: int
-    terms: tuple[TermBlock, ...]
+    terms: tuple[TermCoordinates, ...]
     core: slice | None
     outer: slice
     entries: slice
 
     def lam(self, lam: tuple[FloatArray, ...]) -> FloatArray:
         """Join the terms' Λ to that of the factor's columns, (r, s)."""
-        parts = [t.to_block @ lam[t.index] for t in self.terms]
+        parts = [t.to_factor_columns @ lam[t.index] for t in self.terms]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
@@ -114,14 +114,14 @@ def _is_nested(stats: CrossProducts, inner: int, outer: int) -> bool:
     return cells == len(stats.factors[inner].counts)
 
 
-def factor_terms(
+def factor_layouts(
     stats: CrossProducts,
     like: CrossProducts,
     model: Model,
     chain: list[int],
     core: list[int],
-) -> tuple[FactorTerms, ...]:
-    out: list[FactorTerms] = []
+) -> tuple[FactorLayout, ...]:
+    out: list[FactorLayout] = []
     outer = entries = in_core = 0
     for position, k in enumerate([*chain, *core]):
         factor = stats.factors[k]
@@ -129,10 +129,10 @@ def factor_terms(
         width = size if position else 0
         is_core = position >= len(chain)
         out.append(
-            FactorTerms(
+            FactorLayout(
                 n_levels=len(factor.counts),
                 n_columns=r,
-                terms=term_blocks(like, model.terms, k),
+                terms=term_coordinates(like, model.terms, k),
                 core=slice(in_core, in_core + size) if is_core else None,
                 outer=slice(outer, outer + width),
                 entries=slice(entries, entries + r * r),

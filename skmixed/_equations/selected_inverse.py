@@ -21,8 +21,8 @@ import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.cholesky import Elimination, Factorization, congruent, row_ranges
-from skmixed._equations.layout import FactorTerms, Stage
+from skmixed._equations.cholesky import EliminatedStage, Factorization, congruent, row_ranges
+from skmixed._equations.layout import FactorLayout, Stage
 from skmixed._equations.level_algebra import levels_first, solve_levels
 from skmixed._typing import FloatArray
 
@@ -43,7 +43,7 @@ def random_inverse(factorization: Factorization) -> FloatArray:
 
 
 def core_residual(
-    factorization: Factorization, inverse: FloatArray, factor: FactorTerms
+    factorization: Factorization, inverse: FloatArray, factor: FactorLayout
 ) -> FloatArray:
     """Return I − GS at the random effects of a factor in the core, (q_core + p, q·r).
 
@@ -128,8 +128,8 @@ class Inverse:
     def _with_stage(
         self,
         stage: Stage,
-        done: Elimination,
-        place: FactorTerms,
+        done: EliminatedStage,
+        place: FactorLayout,
         factorization: Factorization,
         n_chain: int,
     ) -> "Inverse":
@@ -147,7 +147,7 @@ class Inverse:
         return Inverse(self.core, chain, to_fixed, self.fixed)
 
     def within(
-        self, stage: Stage, done: Elimination, place: FactorTerms, n_chain: int
+        self, stage: Stage, done: EliminatedStage, place: FactorLayout, n_chain: int
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """SGS' per level of a stage, S its products with later columns and X; and SG."""
         q, r = place.n_levels, place.n_columns
@@ -183,7 +183,7 @@ class Inverse:
         return at_cells, at_fixed
 
 
-def whitening_root(done: Elimination, lam: FloatArray) -> FloatArray:
+def whitening_root(done: EliminatedStage, lam: FloatArray) -> FloatArray:
     """Return L⁻¹Λ' per level, (s, r, levels filled up); its square is ΛM⁻¹Λ'."""
     k, s, _, b = done.chol.shape
     chol = done.chol.transpose(1, 2, 0, 3).reshape(s, s, k * b)
@@ -193,7 +193,7 @@ def whitening_root(done: Elimination, lam: FloatArray) -> FloatArray:
 
 
 def _chain_entries(
-    stage: Stage, place: FactorTerms, own: FloatArray, cells: FloatArray
+    stage: Stage, place: FactorLayout, own: FloatArray, cells: FloatArray
 ) -> sp.csr_array:
     """Lay the entries of one stage, symmetrically, among the outer columns."""
     q, r, width = place.n_levels, place.n_columns, stage.cells.shape[1]

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import (
-    FactorTerms,
+    FactorLayout,
     Stage,
     elimination_order,
-    factor_terms,
+    factor_layouts,
     pair_matrix,
     sparse_order,
 )
@@ -128,7 +128,7 @@ class Blocks:
         y − c_y = ỹ + X̃γ, with γ above the last column's 1. None for the identity.
     stages : tuple of Stage
         The chain that is eliminated, inner factors first.
-    factors : tuple of FactorTerms
+    factors : tuple of FactorLayout
         Those of the stages first, then those of the core.
     n_rows : int
     dof : int
@@ -146,7 +146,7 @@ class Blocks:
     kept: tuple[int, ...]
     center: FloatArray
     stages: tuple[Stage, ...]
-    factors: tuple[FactorTerms, ...]
+    factors: tuple[FactorLayout, ...]
     n_rows: int
     dof: int
     sum_log_weights: float
@@ -178,11 +178,11 @@ class Blocks:
         return [slice(stop - n, stop) for n, stop in zip(sizes, stops, strict=True)]
 
     @property
-    def core_factors(self) -> tuple[FactorTerms, ...]:
+    def core_factors(self) -> tuple[FactorLayout, ...]:
         return self.factors[len(self.stages) :]
 
     @property
-    def terms(self) -> list[tuple[FactorTerms, TermBlock]]:
+    def terms(self) -> list[tuple[FactorLayout, TermCoordinates]]:
         """All terms with their factors, in the model's order."""
         pairs = [(f, t) for f in self.factors for t in f.terms]
         return sorted(pairs, key=lambda pair: pair[1].index)
@@ -209,7 +209,7 @@ def assemble(
     total = columns.total(stats)
     order = sparse_order if is_sparse else elimination_order
     chain, core = order(stats, model)
-    factors = factor_terms(stats, like, model, chain, core)
+    factors = factor_layouts(stats, like, model, chain, core)
     return Blocks(
         core=total if is_sparse else dense_core(stats, core, total, columns),
         kept=columns.kept,
@@ -240,7 +240,7 @@ def _stage(
     stats: CrossProducts,
     k: int,
     later: list[int],
-    places: tuple[FactorTerms, ...],
+    places: tuple[FactorLayout, ...],
     columns: WorkingColumns,
 ) -> Stage:
     factor = stats.factors[k]

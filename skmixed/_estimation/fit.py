@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.moments import moments
 from skmixed._equations.random_effects import no_effects
 from skmixed._equations.system import Blocks, assemble
-from skmixed._estimation.identifiability import Findings, examine
+from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import MonteCarlo, iterate
 from skmixed._estimation.multistart import multistart
 from skmixed._estimation.solution import Solution, solve
@@ -33,7 +33,7 @@ class Estimate:
     status: FitStatus
     n_iter: int
     n_factorizations: int
-    findings: Findings
+    findings: Identifiability
     monte_carlo: MonteCarlo | None = None
 
     @property
@@ -42,13 +42,13 @@ class Estimate:
         return "exact" if self.monte_carlo is None else "iterative"
 
 
-def estimate(
+def fit_system(
     stats: CrossProducts,
     model: Model,
     *,
     tol: float,
     max_iter: int,
-    check: Callable[[Findings], None],
+    check: Callable[[Identifiability], None],
     report: Callable[[str], None] | None = None,
     before: Estimate | None = None,
     solver: str = "exact",
@@ -98,7 +98,7 @@ def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:
         status=FitStatus.UNDETERMINED,
         n_iter=1,
         n_factorizations=1,
-        findings=Findings(rank=blocks.n_fixed),
+        findings=Identifiability(rank=blocks.n_fixed),
     )
 
 
@@ -120,7 +120,7 @@ def _start_from(before: Estimate, blocks: Blocks) -> tuple[FloatArray, ...] | No
     )
 
 
-def _has_form(term: TermBlock, lam: FloatArray) -> bool:
+def _has_form(term: TermCoordinates, lam: FloatArray) -> bool:
     """Whether Λ is of the term's size and structure."""
     structure, size = term.term.structure, term.size
     return len(lam) == size and np.allclose(structure.lam(structure.theta(lam), size), lam)

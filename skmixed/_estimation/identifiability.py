@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.coordinates import TermBlock
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.coordinates import TermCoordinates
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.moments import Moments
 from skmixed._equations.system import Blocks
 from skmixed._estimation.start import symmetric_directions
@@ -19,7 +19,7 @@ ROUNDING_SHARE = 1e-10
 
 
 @dataclass(frozen=True)
-class Findings:
+class Identifiability:
     """Terms, and columns of the statistics, that have no unique variance.
 
     Attributes
@@ -43,15 +43,15 @@ class Findings:
     apart: tuple[Pair, ...] = ()
 
 
-def examine(at_zero: Factorization, moments: Moments | None) -> Findings:
+def examine(at_zero: Factorization, moments: Moments | None) -> Identifiability:
     """Examine the factorization at Λ = 0, where Z'V⁻¹Z = Z'Z."""
     blocks = at_zero.blocks
     if moments is None:
-        return Findings(rank=blocks.n_fixed)
+        return Identifiability(rank=blocks.n_fixed)
     # Where X alone reproduces y there is nothing left to be flat in.
     may_be_flat = blocks.reml and not at_zero.is_exact_fit
     undetermined, apart = _undetermined(blocks, moments)
-    return Findings(
+    return Identifiability(
         rank=blocks.n_fixed,
         spanned=_spanned(blocks, moments) if may_be_flat else (),
         undetermined=undetermined,
@@ -64,7 +64,12 @@ def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
     for factor, term in blocks.terms:
         r = factor.n_columns
         own, left = (
-            np.einsum("ra,rs,sa->a", term.to_block, m[factor.entries].reshape(r, r), term.to_block)
+            np.einsum(
+                "ra,rs,sa->a",
+                term.to_factor_columns,
+                m[factor.entries].reshape(r, r),
+                term.to_factor_columns,
+            )
             for m in (moments.zz, moments.zpz)
         )
         gone = np.flatnonzero((own > 0) & (left <= ROUNDING_SHARE * own))
@@ -95,15 +100,15 @@ def _undetermined(blocks: Blocks, moments: Moments) -> tuple[tuple[int, ...], tu
     return tuple(terms), tuple(pairs)
 
 
-def _variance_sizes(factor: FactorTerms, term: TermBlock, moments: Moments) -> FloatArray:
+def _variance_sizes(factor: FactorLayout, term: TermCoordinates, moments: Moments) -> FloatArray:
     """Return √tr(V_aa V_aa) of each coefficient, (s,): no covariance has more."""
     raw = moments.raw[factor.entries, factor.entries]
-    columns = term.to_block.T
+    columns = term.to_factor_columns.T
     squares = np.einsum("sa,sb->sab", columns, columns).reshape(len(columns), -1)
     return np.sqrt(np.maximum(np.einsum("si,ij,sj->s", squares, raw, squares), 0.0))
 
 
-def _pair(term: TermBlock, direction: FloatArray) -> Pair:
+def _pair(term: TermCoordinates, direction: FloatArray) -> Pair:
     first, second = np.argwhere(np.triu(direction))[0]
     return term.index, term.term.columns[first], term.term.columns[second]
 

@@ -10,7 +10,7 @@ from skmixed._equations.random_effects import effects
 from skmixed._equations.system import Blocks
 from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
-from skmixed._estimation.search import Ending, minimize
+from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.start import nearest_factor
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
@@ -83,7 +83,7 @@ class LargeSearch:
 
     def run(self, start: Lam) -> Ending:
         self.objective.model = AverageInformation()
-        return minimize(
+        return trust_region_search(
             self.objective,
             start,
             tol=self.runs.tol,

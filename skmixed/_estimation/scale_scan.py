@@ -252,11 +252,14 @@ class VarianceProfile:
         own = levels_last(stage.products[:, :, stage.random], q)
         beside = levels_last(stage.products[:, :, stage.fixed], q)
         if own.shape[:2] == (1, 1):
-            values, beside = own[0] * term.to_block[0, 0] ** 2, beside * term.to_block[0, 0]
+            values, beside = (
+                own[0] * term.to_factor_columns[0, 0] ** 2,
+                beside * term.to_factor_columns[0, 0],
+            )
         else:
-            own = np.einsum("ra,rsq,sb->qab", term.to_block, own, term.to_block)
+            own = np.einsum("ra,rsq,sb->qab", term.to_factor_columns, own, term.to_factor_columns)
             values, vectors = np.linalg.eigh(own)
-            to_own = np.einsum("ra,qab->brq", term.to_block, vectors)
+            to_own = np.einsum("ra,qab->brq", term.to_factor_columns, vectors)
             beside = np.einsum("brq,rmq->bmq", to_own, beside)
             values = values.T
         rows = np.ascontiguousarray(beside.transpose(1, 0, 2)).reshape(beside.shape[1], -1)

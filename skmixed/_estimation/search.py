@@ -65,7 +65,7 @@ class Ending:
     n_iter: int
 
 
-def minimize(
+def trust_region_search(
     objective: Objective,
     start: Lam,
     *,

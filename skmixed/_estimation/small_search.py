@@ -8,7 +8,7 @@ from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.dense_system import DenseSystem, DenseTerm
 from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
-from skmixed._estimation.search import Ending, minimize
+from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.start import nearest_factor
 from skmixed._model.covariance import has_covariances, has_own_variances
 from skmixed._typing import Lam
@@ -77,7 +77,7 @@ class SmallSearch:
             )
         if is_scanned and np.isfinite(self.objective.evaluate(start)):
             start = self._scanned_start(start)
-        return minimize(
+        return trust_region_search(
             self.objective,
             start,
             tol=self.runs.tol,

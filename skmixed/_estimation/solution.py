@@ -7,7 +7,7 @@ import numpy as np
 
 from skmixed._derivatives.criterion import criterion
 from skmixed._equations.cholesky import Factorization, solve_lower
-from skmixed._equations.coordinates import TermBlock
+from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.random_effects import Effects, effects
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import lower_factor
@@ -152,7 +152,7 @@ def user_effects(
 
 
 def _term_solution(
-    term: TermBlock, lam: FloatArray, own: FloatArray, root_unit: float
+    term: TermCoordinates, lam: FloatArray, own: FloatArray, root_unit: float
 ) -> TermSolution:
     user = term.to_user @ lam
     return TermSolution(

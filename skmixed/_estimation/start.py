@@ -10,7 +10,7 @@ import numpy as np
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.moments import Moments
 from skmixed._equations.system import Blocks
-from skmixed._model.covariance import Structure
+from skmixed._model.covariance import Covariance
 from skmixed._typing import FloatArray
 
 # Share of the variance of y below which the moments' residual variance says
@@ -39,7 +39,11 @@ def symmetric_directions(blocks: Blocks) -> FloatArray:
     size = blocks.factors[-1].entries.stop
     out = []
     for factor, term in blocks.terms:
-        own = term.to_block @ term.term.structure.directions(term.size) @ term.to_block.T
+        own = (
+            term.to_factor_columns
+            @ term.term.structure.directions(term.size)
+            @ term.to_factor_columns.T
+        )
         rows = np.zeros((len(own), size))
         rows[:, factor.entries] = own.reshape(len(own), -1)
         out.append(rows)
@@ -56,7 +60,7 @@ def _factors(blocks: Blocks, coefficients: FloatArray) -> tuple[FloatArray, ...]
     return tuple(out)
 
 
-def nearest_factor(structure: Structure, covariance: FloatArray) -> FloatArray:
+def nearest_factor(structure: Covariance, covariance: FloatArray) -> FloatArray:
     """Return the symmetric root of the nearest covariance that a structure admits."""
     directions = structure.directions(len(covariance))
     squares = np.einsum("iab,iab->i", directions, directions)

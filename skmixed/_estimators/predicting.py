@@ -16,7 +16,7 @@ from skmixed._equations.cholesky import Factorization
 from skmixed._estimation.probed_search import FINAL_TOL
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import SOLVER_STEPS, Fitted, Updated, served, serving_of
+from skmixed._fitted.fitted_model import SOLVER_STEPS, FittedModel, UpdatedModel, served, serving_of
 from skmixed._fitted.prediction_rows import (
     GivenRows,
     estimable_rows,
@@ -307,7 +307,7 @@ class _Errors:
 
     Attributes
     ----------
-    view : Fitted
+    view : FittedModel
     rows : PredictedRows
     at : Factorization
         With their layout; its core is factored, or solved for.
@@ -315,7 +315,7 @@ class _Errors:
         Their variances, relative to the σ² of the factorization.
     """
 
-    view: Fitted
+    view: FittedModel
     rows: PredictedRows
     at: Factorization
     relative: FloatArray
@@ -359,7 +359,7 @@ class _Errors:
             fit, blocks = self.view.at_fit.factorization, self.view.factorization.blocks
             units = Units.of(fit)
             at_fit, rows = units.factorize(fit.blocks), self.rows.in_units(units, blocks)
-            if not isinstance(self.view, Updated):
+            if not isinstance(self.view, UpdatedModel):
                 return prediction_df(at_fit, rows, self.relative)
             all_rows = units.factorize(blocks)
             slopes = updated_slopes(at_fit, all_rows, rows.design)

@@ -20,7 +20,7 @@ from skmixed._estimators.summary import Summarizing
 from skmixed._estimators.updating import ColdStart
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import search
+from skmixed._fitted.fitting import fit_statistics
 from skmixed._fitted.reader import Intake
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import ColumnName
@@ -341,7 +341,7 @@ class MixedLinearRegressor(
         `may_wait`: whether rows that do not determine the variances will do.
         """
         before = getattr(self, "_estimate", None)
-        result, messages = search(self, encoder, stats, before=before, may_wait=may_wait)
+        result, messages = fit_statistics(self, encoder, stats, before=before, may_wait=may_wait)
         self._encoder, self._stats, self._estimate = encoder, stats, result
         self._updated = None  # rows given to update_groups are not among these
         self._publish(result)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from skmixed._data.encoder import Factor, combine
 from skmixed._data.labels import learn_levels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import Fitted, served
+from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import seed_sequence, single_threaded_blas, spawned
@@ -132,7 +132,7 @@ class _Sampler:
 
     Attributes
     ----------
-    opened : Fitted
+    opened : FittedModel
     columns : tuple of (n,) arrays
         The numeric columns of X.
     places : tuple of _Places
@@ -142,7 +142,7 @@ class _Sampler:
     is_conditional : bool
     """
 
-    opened: Fitted
+    opened: FittedModel
     columns: tuple[FloatArray, ...]
     places: tuple[_Places, ...]
     sd: FloatArray

@@ -24,7 +24,7 @@ from skmixed._estimators.text_layout import (
     paragraph,
     shortened,
 )
-from skmixed._fitted.fitted_model import Dropped, fitted
+from skmixed._fitted.fitted_model import DroppedStatistics, fitted
 from skmixed._fitted.messages import fit_warnings
 from skmixed._fitted.results import RESIDUAL, FittedAttributes
 from skmixed._fitted.words import words
@@ -248,7 +248,7 @@ def summarize(
         title = f"Ordinary least squares ({words().least_squares}), {method}"
     name = "REML criterion" if solution.reml else "deviance"
     fixed, tests, why = _fixed_table(model, ddf)
-    parts = None if isinstance(model._stats, Dropped) else variances(fitted(model))
+    parts = None if isinstance(model._stats, DroppedStatistics) else variances(fitted(model))
     empty = pd.Series(dtype=float)
     return Summary(
         title=title,
@@ -293,7 +293,7 @@ def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[s
 
 def _untested(model: Any) -> str:
     """Say why tests are left out unless they are asked for."""
-    if isinstance(model._stats, Dropped):
+    if isinstance(model._stats, DroppedStatistics):
         return "a slim copy keeps no statistics"
     if model._estimate.status is FitStatus.EXACT_FIT:
         return f"the residual variance is 0; {NORMAL}"
@@ -314,7 +314,7 @@ def _plain_table(encoder: Encoder, solution: Solution) -> pd.DataFrame:
 def _notes(model: Any, encoder: Encoder) -> list[str]:
     """Say what the fit had to say, and how the search ended."""
     status = model._estimate.status
-    if isinstance(model._stats, Dropped):
+    if isinstance(model._stats, DroppedStatistics):
         notes = ["The fit is singular: a variance is 0, or a correlation -1 or 1."]
         notes = notes if model.singular_ else []
     else:

@@ -12,7 +12,7 @@ from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import open_checked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import Fitted, Serving, fitted, served
+from skmixed._fitted.fitted_model import FittedModel, PredictionState, fitted, served
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import ForkedLock, single_threaded_blas
 from skmixed._statistics.accumulator import accumulate
@@ -112,7 +112,7 @@ class ColdStart(FittedAttributes):
             validation.check_memory(encoder, stats, at_fit.model)
             with single_threaded_blas():
                 solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
-            self._updated = Serving(encoder, stats, solution)
+            self._updated = PredictionState(encoder, stats, solution)
         return self
 
 
@@ -125,7 +125,7 @@ def _check_random_effects(encoder: Encoder) -> None:
 
 
 def _with_rows(
-    estimator: Any, before: Fitted, X: Any, y: Any, sample_weight: Any, groups: Any
+    estimator: Any, before: FittedModel, X: Any, y: Any, sample_weight: Any, groups: Any
 ) -> tuple[Encoder, CrossProducts]:
     """Return the labels and sums of all rows, the further ones included."""
     table = open_checked(X, estimator, reset=False)

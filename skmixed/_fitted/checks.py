@@ -11,10 +11,10 @@ from skmixed._data.encoder import Encoder
 from skmixed._data.parameters import items_of
 from skmixed._data.table import Table, check_unmasked, numeric_column, shown
 from skmixed._equations.layout import elimination_order
-from skmixed._estimation.identifiability import Findings
+from skmixed._estimation.identifiability import Identifiability
 from skmixed._fitted.runtime import check_seed
 from skmixed._fitted.words import words
-from skmixed._model.covariance import Structure
+from skmixed._model.covariance import Covariance
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
@@ -196,7 +196,7 @@ def check_covariances(encoder: Encoder, n_rows: int) -> None:
         check_covariance(name, len(term.columns), term.structure, n_rows)
 
 
-def check_covariance(group: str, size: int, structure: Structure, n_rows: int) -> None:
+def check_covariance(group: str, size: int, structure: Covariance, n_rows: int) -> None:
     n_theta = structure.n_theta(size)
     what = f"The covariance of {size:,} coefficients within {group!r} has {n_theta:,} parameters"
     if size > 1 and n_theta >= n_rows:
@@ -333,7 +333,7 @@ def check_include(include: Any, encoder: Encoder) -> tuple[int, ...]:
     return tuple(names.index(name) for name in dict.fromkeys(wanted))
 
 
-def check_findings(findings: Findings, encoder: Encoder, n_rows: int) -> None:
+def check_findings(findings: Identifiability, encoder: Encoder, n_rows: int) -> None:
     """Refuse a model with more columns than rows, or a criterion that is flat."""
     if encoder.terms and n_rows <= findings.rank:
         raise UndeterminedError(

@@ -28,7 +28,7 @@ from skmixed._uncertainty.effects_update import with_fixed_of
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DroppedStatistics:
     """Stands for the statistics of a slim copy.
 
     Attributes
@@ -47,7 +47,7 @@ def check_has_statistics(estimator: Any) -> CrossProducts:
     ValueError
         If it is one.
     """
-    if isinstance(estimator._stats, Dropped):
+    if isinstance(estimator._stats, DroppedStatistics):
         raise ValueError(
             "The model is a slim copy, which predicts but keeps no statistics for intervals, for "
             "inference or for further rows. Use the estimator that slim() was called on, or fit "
@@ -58,7 +58,7 @@ def check_has_statistics(estimator: Any) -> CrossProducts:
 
 
 @dataclass(frozen=True)
-class Serving:
+class PredictionState:
     """A fit with the effects that rows given to `update_groups` have changed.
 
     Attributes
@@ -72,16 +72,16 @@ class Serving:
     """
 
     encoder: Encoder
-    stats: CrossProducts | Dropped
+    stats: CrossProducts | DroppedStatistics
     solution: Solution
 
 
-def serving_of(estimator: Any) -> Serving:
+def serving_of(estimator: Any) -> PredictionState:
     """Return what a fitted estimator predicts with."""
-    updated: Serving | None = vars(estimator).get("_updated")
+    updated: PredictionState | None = vars(estimator).get("_updated")
     if updated is not None:
         return updated
-    return Serving(estimator._encoder, estimator._stats, estimator._estimate.solution)
+    return PredictionState(estimator._encoder, estimator._stats, estimator._estimate.solution)
 
 
 # Steps of conjugate gradients at most, where a fit has needed fewer.
@@ -89,7 +89,7 @@ SOLVER_STEPS = 1000
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """The parts of a fitted estimator that its statistics are read from."""
 
     encoder: Encoder
@@ -105,7 +105,7 @@ class Fitted:
         return self.encoder.model(reml=self.solution.reml)
 
     @property
-    def at_fit(self) -> "Fitted":
+    def at_fit(self) -> "FittedModel":
         """The fit alone, without rows that came after it."""
         return self
 
@@ -130,21 +130,21 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Updated(Fitted):
+class UpdatedModel(FittedModel):
     """A fit with rows that were given to `update_groups`.
 
     `encoder` and `stats` have the levels and rows of both; the estimates are the
     fit's, but for the random effects.
     """
 
-    before: Fitted
+    before: FittedModel
 
     @property
     def is_iterative(self) -> bool:
         return False
 
     @property
-    def at_fit(self) -> Fitted:
+    def at_fit(self) -> FittedModel:
         return self.before
 
     @cached_property
@@ -183,7 +183,7 @@ def regressor_of(model: Any) -> Any:
     return last
 
 
-def fitted(model: Any) -> Fitted:
+def fitted(model: Any) -> FittedModel:
     """Open a fitted estimator, or a Pipeline that ends in one.
 
     Raises
@@ -192,11 +192,11 @@ def fitted(model: Any) -> Fitted:
         If it is a slim copy, without statistics.
     """
     last = regressor_of(model)
-    return Fitted(last._encoder, check_has_statistics(last), last._estimate)
+    return FittedModel(last._encoder, check_has_statistics(last), last._estimate)
 
 
-def served(model: Any) -> Fitted:
-    """Open what an estimator predicts with: the fit, or an `Updated` one.
+def served(model: Any) -> FittedModel:
+    """Open what an estimator predicts with: the fit, or an `UpdatedModel` one.
 
     With rows given to `update_groups`, a row's variance from the factorization is
     that of a prediction: σ²[z'ΛM⁻¹Λ'z + (x − K'z)'(X'V⁻¹X)⁻¹(x − K'z)], with M and K
@@ -208,7 +208,7 @@ def served(model: Any) -> Fitted:
         return at_fit
     estimate = replace(at_fit.estimate, solution=now.solution)
     # A slim copy, which has no statistics, was refused with those of the fit.
-    return Updated(now.encoder, cast(CrossProducts, now.stats), estimate, at_fit)
+    return UpdatedModel(now.encoder, cast(CrossProducts, now.stats), estimate, at_fit)
 
 
 def before_model(model: Any, X: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.utils import check_random_state
 
 from skmixed._data.encoder import Encoder
-from skmixed._estimation.fit import Estimate, estimate, estimate_at_zero
+from skmixed._estimation.fit import Estimate, estimate_at_zero, fit_system
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted.messages import fit_warnings, waiting
@@ -19,7 +19,7 @@ from skmixed._typing import Message
 from skmixed.exceptions import UndeterminedError
 
 
-def search(
+def fit_statistics(
     parameters: Any,
     encoder: Encoder,
     stats: CrossProducts,
@@ -65,7 +65,7 @@ def _search(
         validation.check_memory(encoder, stats, model)
     if report is not None and len(encoder.factors) > 1:
         report(f"solver {solver}")
-    return estimate(
+    return fit_system(
         stats,
         model,
         tol=parameters.tol,

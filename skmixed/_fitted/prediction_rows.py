@@ -18,7 +18,7 @@ from skmixed._data.warning import warn
 from skmixed._equations.system import Blocks
 from skmixed._estimation.solution import Solution
 from skmixed._fitted.checks import check_response, check_squares, check_weights
-from skmixed._fitted.fitted_model import Fitted, before_model, fitted, regressor_of
+from skmixed._fitted.fitted_model import FittedModel, before_model, fitted, regressor_of
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray, IntArray
@@ -154,7 +154,7 @@ class GivenRows:
 
     Attributes
     ----------
-    fitted : Fitted
+    fitted : FittedModel
     table : Table
         X behind the steps of a Pipeline.
     metadata : Metadata
@@ -170,7 +170,7 @@ class GivenRows:
         Rows of a frame that a formula has made those of X.
     """
 
-    fitted: Fitted
+    fitted: FittedModel
     table: Table
     metadata: Metadata
     included: tuple[int, ...]
@@ -280,7 +280,7 @@ def open_rows(
     groups: Any = None,
     *,
     with_effects: bool = True,
-    opened: Fitted | None = None,
+    opened: FittedModel | None = None,
 ) -> GivenRows:
     """Open X for a fitted estimator, or for a Pipeline that ends in one.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
-from skmixed._fitted.fitted_model import Dropped, Serving, serving_of
+from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState, serving_of
 from skmixed._fitted.saved_state import Persistence
 from skmixed._model.covariance import has_covariances
 from skmixed._statistics.cross_products import CrossProducts
@@ -125,9 +125,9 @@ class FittedAttributes(Persistence):
     """The properties of a fitted `MixedLinearRegressor`."""
 
     _encoder: Encoder
-    _stats: CrossProducts | Dropped
+    _stats: CrossProducts | DroppedStatistics
     _estimate: Estimate
-    _updated: Serving | None
+    _updated: PredictionState | None
 
     @property
     def fixed_effects_(self) -> pd.Series:

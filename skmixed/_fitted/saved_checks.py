@@ -13,7 +13,7 @@ from skmixed._data.categories import Categories
 from skmixed._data.encoder import Encoder, Factor
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
-from skmixed._fitted.fitted_model import Dropped, Serving
+from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState
 from skmixed._model.covariance import STRUCTURES
 from skmixed._statistics.cross_products import CrossProducts, FactorProducts
 from skmixed._statistics.estimability import Dependence
@@ -34,7 +34,7 @@ def check_saved(encoder: Any, stats: Any, estimate: Any, updated: Any, n_feature
     _check_statistics(encoder, stats)
     _check_solution(encoder, estimate.solution)
     if updated is not None:
-        _is("updated", updated, Serving)
+        _is("updated", updated, PredictionState)
         _check_encoder(updated.encoder, n_features)
         _check_statistics(updated.encoder, updated.stats)
         _check_solution(updated.encoder, updated.solution)
@@ -109,7 +109,7 @@ def _check_factor(factor: Factor, n_features: int) -> None:
 
 
 def _check_statistics(encoder: Encoder, stats: Any) -> None:
-    if isinstance(stats, Dropped):
+    if isinstance(stats, DroppedStatistics):
         return
     _is("statistics", stats, CrossProducts)
     m = len(encoder.numeric) + 2

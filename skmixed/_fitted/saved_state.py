@@ -21,10 +21,10 @@ from skmixed._data.categories import Categories
 from skmixed._data.encoder import Encoder, Factor, Source
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimation.fit import Estimate
-from skmixed._estimation.identifiability import Findings
+from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.iterative import MonteCarlo
 from skmixed._estimation.solution import Solution, TermSolution
-from skmixed._fitted.fitted_model import Dropped, Serving
+from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState
 from skmixed._fitted.saved_checks import check_saved, damaged
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Term
@@ -41,15 +41,15 @@ PARTS: dict[str, Any] = {
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,
     "dependence": Dependence,
-    "dropped statistics": Dropped,
+    "dropped statistics": DroppedStatistics,
     "encoder": Encoder,
     "estimate": Estimate,
     "factor": Factor,
     "factor products": FactorProducts,
-    "findings": Findings,
+    "findings": Identifiability,
     "monte carlo": MonteCarlo,
     "pair products": PairProducts,
-    "serving": Serving,
+    "serving": PredictionState,
     "solution": Solution,
     "source": Source,
     "term": Term,
@@ -242,7 +242,7 @@ class Persistence(PlainState):
         check_is_fitted(self)
         copy = type(self).__new__(type(self))
         copy.__dict__.update(vars(self))
-        dropped = Dropped(vars(self)["_stats"].n_rows)
+        dropped = DroppedStatistics(vars(self)["_stats"].n_rows)
         copy.__dict__["_stats"] = dropped
         updated = vars(self).get("_updated")
         if updated is not None:

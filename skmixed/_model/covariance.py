@@ -22,7 +22,7 @@ import scipy.linalg
 from skmixed._typing import FloatArray
 
 
-class Structure(Protocol):
+class Covariance(Protocol):
     """What the search and the results need to know of a covariance structure.
 
     Σ = ΛΛ' may be any positive semidefinite matrix of a linear space that holds
@@ -157,26 +157,26 @@ class Spherical(Diag):
         return theta[0] * np.eye(size)
 
 
-STRUCTURES: dict[str, Structure] = {s.name: s for s in (Full(), Diag(), Spherical())}
+STRUCTURES: dict[str, Covariance] = {s.name: s for s in (Full(), Diag(), Spherical())}
 
 
-def has_covariances(structure: Structure) -> bool:
+def has_covariances(structure: Covariance) -> bool:
     """Whether coefficients may be correlated."""
     return bool(structure.directions(2)[:, 0, 1].any())
 
 
-def has_own_variances(structure: Structure) -> bool:
+def has_own_variances(structure: Covariance) -> bool:
     """Whether each coefficient has a variance of its own, and may be without one."""
     variances = np.diagonal(structure.directions(2), axis1=1, axis2=2)
     return int(np.linalg.matrix_rank(variances)) == 2
 
 
-def is_unrestricted(structure: Structure) -> bool:
+def is_unrestricted(structure: Covariance) -> bool:
     """Whether every covariance is allowed."""
     return structure.n_theta(2) == 3
 
 
-def gradient_matrix(structure: Structure, gradient: FloatArray, size: int) -> FloatArray:
+def gradient_matrix(structure: Covariance, gradient: FloatArray, size: int) -> FloatArray:
     """Return G = ∂d/∂Σ, of the span of the D_i, with ⟨G, D_i⟩ = ∂d/∂τ_i."""
     directions = structure.directions(size)
     weights = gradient / np.einsum("iab,iab->i", directions, directions)

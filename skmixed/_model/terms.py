@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from skmixed._model.covariance import Structure
+from skmixed._model.covariance import Covariance
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Term:
     columns : tuple of int
         Columns with a coefficient per level, numbered as in `Design`; 0 is the
         intercept.
-    structure : Structure
+    structure : Covariance
         Form of the covariance of one level's coefficients.
     """
 
     factor: int
     columns: tuple[int, ...]
-    structure: Structure
+    structure: Covariance
 
     @property
     def has_intercept(self) -> bool:

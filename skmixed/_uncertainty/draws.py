@@ -27,8 +27,8 @@ import scipy.linalg.lapack
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.cholesky import Factorization, Halves, eliminate_chain, solve_lower
-from skmixed._equations.layout import FactorTerms, Stage
+from skmixed._equations.cholesky import Factorization, FactorRows, eliminate_chain, solve_lower
+from skmixed._equations.layout import FactorLayout, Stage
 from skmixed._equations.level_algebra import to_slabs
 from skmixed._equations.random_effects import back_substituted
 from skmixed._equations.system import Blocks
@@ -61,7 +61,7 @@ class StageRoot:
     is_pivot: NDArray[np.bool_]
 
     @staticmethod
-    def of(stage: Stage, part: Halves) -> "StageRoot":
+    def of(stage: Stage, part: FactorRows) -> "StageRoot":
         return StageRoot(
             half=part.half,
             cells=tuple(stage.with_values(v) for v in part.cell_half) if len(stage.rows) else (),
@@ -117,7 +117,7 @@ class Root:
     def of(blocks: Blocks) -> "Root":
         """Factor the products of Z and X; costs about as much as a factorization at one Λ."""
 
-        def one(k: int, products: FloatArray, values: FloatArray) -> Halves:
+        def one(k: int, products: FloatArray, values: FloatArray) -> FactorRows:
             return eliminate_semidefinite(blocks.stages[k], products, values)
 
         parts, schur = eliminate_chain(blocks, one)
@@ -205,7 +205,7 @@ class Simulator:
         squares = sum((float(np.vdot(part, part)) for part in v), self.sigma**2 * rest)
         return with_response(blocks, *root.transposed(v), squares)
 
-    def _effects(self, factor: FactorTerms, rng: np.random.Generator) -> FloatArray:
+    def _effects(self, factor: FactorLayout, rng: np.random.Generator) -> FloatArray:
         """Draw b of one factor, (r, q)."""
         lam = factor.lam(self.lam)
         return self.sigma * (lam @ rng.standard_normal((lam.shape[1], factor.n_levels)))
@@ -239,7 +239,7 @@ def _floor(blocks: Blocks, core: FloatArray) -> float:
     return residual_floor(raw, squares - total**2 / weight)
 
 
-def eliminate_semidefinite(stage: Stage, products: FloatArray, values: FloatArray) -> Halves:
+def eliminate_semidefinite(stage: Stage, products: FloatArray, values: FloatArray) -> FactorRows:
     """Eliminate a factor's columns as they are, row by row of R, all levels at once.
 
     The pivot of a level is its column with the largest share of its own products
@@ -264,7 +264,7 @@ def eliminate_semidefinite(stage: Stage, products: FloatArray, values: FloatArra
         cell_half[j] = cells[best.ravel()[rows], np.arange(len(rows))] * scale.ravel()[rows]
         cells -= own.transpose(1, 0, 2).reshape(r, -1)[:, rows] * cell_half[j]
     gram = np.matmul(half, half.transpose(0, 1, 3, 2)).sum(axis=(0, 1))
-    return Halves(half, cell_half, gram)
+    return FactorRows(half, cell_half, gram)
 
 
 def _diagonal(products: FloatArray, random: NDArray[np.intp]) -> FloatArray:

@@ -19,11 +19,11 @@ from skmixed._derivatives.pinned import (
 )
 from skmixed._derivatives.quadratic_model import LocalModel
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
-from skmixed._equations.coordinates import TermBlock
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.coordinates import TermCoordinates
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import Blocks, assemble
-from skmixed._estimation.fit import estimate
-from skmixed._estimation.search import minimize
+from skmixed._estimation.fit import fit_system
+from skmixed._estimation.search import trust_region_search
 from skmixed._estimation.solution import Solution, centered_to_user
 from skmixed._model.covariance import has_own_variances
 from skmixed._model.terms import Model
@@ -91,7 +91,7 @@ class Profiler:
 
 
 def _fit(stats: CrossProducts, model: Model) -> Solution:
-    found = estimate(stats, model, tol=TOLERANCE, max_iter=MAX_ITER, check=lambda _: None)
+    found = fit_system(stats, model, tol=TOLERANCE, max_iter=MAX_ITER, check=lambda _: None)
     return found.solution
 
 
@@ -109,7 +109,7 @@ def search(blocks: Blocks, user_lams: list[Lam], model: LocalModel) -> Factoriza
     if len(starts) > 1:
         starts.sort(key=lambda lam: model.value(factorize(blocks, lam)))
     objective = BlockedObjective(at_zero, model)
-    minimize(objective, starts[0], tol=TOLERANCE, max_iter=MAX_ITER)
+    trust_region_search(objective, starts[0], tol=TOLERANCE, max_iter=MAX_ITER)
     return objective.latest
 
 
@@ -211,7 +211,7 @@ class SdTarget:
         return float(np.sqrt(errors * variance) * np.linalg.norm(own.to_user[self.column]))
 
     @property
-    def _place(self) -> tuple[FactorTerms, TermBlock]:
+    def _place(self) -> tuple[FactorLayout, TermCoordinates]:
         return self.profiler.blocks.terms[self.term]
 
     def at(self, value: float) -> tuple[float, float]:

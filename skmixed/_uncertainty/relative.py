@@ -22,8 +22,8 @@ import scipy.sparse as sp
 
 from skmixed._derivatives.level_products import Whitened
 from skmixed._equations.cholesky import Factorization, congruent, factorize, solve_lower
-from skmixed._equations.coordinates import TermBlock
-from skmixed._equations.layout import FactorTerms, Stage
+from skmixed._equations.coordinates import TermCoordinates
+from skmixed._equations.layout import FactorLayout, Stage
 from skmixed._equations.selected_inverse import random_inverse
 from skmixed._equations.span import Span
 from skmixed._equations.system import Blocks
@@ -58,7 +58,7 @@ class Units:
         for k, factor in enumerate(blocks.factors):
             products = _mean_products(factorization, k)
             for term in factor.terms:
-                own = term.to_block.T @ products @ term.to_block
+                own = term.to_factor_columns.T @ products @ term.to_factor_columns
                 found[term.index] = _unit(term, own, factorization.lam[term.index])
         parts = [found[term.index] for _, term in blocks.terms]
         fixed = solve_lower(factorization.chol_x, np.eye(blocks.n_fixed)).T
@@ -103,7 +103,9 @@ def _mean_products(factorization: Factorization, k: int) -> FloatArray:
     return np.asarray(np.einsum("qaqb->ab", own) / q)
 
 
-def _unit(term: TermBlock, products: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _unit(
+    term: TermCoordinates, products: FloatArray, lam: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Return T and E of a term."""
     structure = term.term.structure
     squares = np.maximum(np.diagonal(products), 0.0)
@@ -156,9 +158,9 @@ def _core(blocks: Blocks, units: Units) -> FloatArray:
     return out
 
 
-def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorTerms, ...]:
+def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
     """Lay out the factors anew: a column for each coefficient of each term."""
-    out: list[FactorTerms] = []
+    out: list[FactorLayout] = []
     outer = entries = in_core = 0
     for factor in blocks.factors:
         r = sum(term.size for term in factor.terms)
@@ -166,12 +168,12 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorTerms, ...]:
         width = size if out else 0
         identity = np.eye(r)
         terms = tuple(
-            replace(t, to_block=identity[:, t.columns], to_user=t.to_user @ bases[t.index])
+            replace(t, to_factor_columns=identity[:, t.columns], to_user=t.to_user @ bases[t.index])
             for t in factor.terms
         )
         core = None if factor.core is None else slice(in_core, in_core + size)
         places = slice(outer, outer + width), slice(entries, entries + r * r)
-        out.append(FactorTerms(factor.n_levels, r, terms, core, *places))
+        out.append(FactorLayout(factor.n_levels, r, terms, core, *places))
         in_core += 0 if core is None else size
         outer, entries = outer + width, entries + r * r
     return tuple(out)
@@ -179,7 +181,7 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorTerms, ...]:
 
 def _stage(
     blocks: Blocks,
-    factors: tuple[FactorTerms, ...],
+    factors: tuple[FactorLayout, ...],
     unit: list[FloatArray],
     fixed: FloatArray,
     k: int,
@@ -200,7 +202,7 @@ def _stage(
 
 
 def _cells(
-    blocks: Blocks, factors: tuple[FactorTerms, ...], unit: list[FloatArray], k: int
+    blocks: Blocks, factors: tuple[FactorLayout, ...], unit: list[FloatArray], k: int
 ) -> tuple[sp.csr_array, FloatArray]:
     """Return the cells of a stage, level pair by level pair, and their values."""
     stage, s = blocks.stages[k], unit[k].shape[1]

@@ -24,9 +24,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._derivatives.information import factor_directions
-from skmixed._derivatives.tangents import Remainder, Rows, StageSums
+from skmixed._derivatives.tangents import SchurTangent, StageRows, StageTangent
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import FactorTerms
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.selected_inverse import core_inverse
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, IntArray
@@ -57,9 +57,9 @@ class RowSlopes:
         """Costs a factorization for each direction, and holds a core for each."""
         blocks, directions = factorization.blocks, factor_directions(factorization.blocks)
         stages: list[_Stage] = []
-        tangents: list[Remainder] = []
+        tangents: list[SchurTangent] = []
         for k in range(len(blocks.stages)):
-            sums = StageSums.of(factorization, k)
+            sums = StageTangent.of(factorization, k)
             stages.append(_Stage.of(sums, directions[k], tangents))
             tangents = sums.beyond(tangents, directions[k])
         inverse = core_inverse(factorization)
@@ -108,7 +108,7 @@ class RowSlopes:
 
 
 def _of_core_factor(
-    schur: FloatArray, inverse: FloatArray, factor: FactorTerms, directions: FloatArray
+    schur: FloatArray, inverse: FloatArray, factor: FactorLayout, directions: FloatArray
 ) -> list[FloatArray]:
     """Σ_j t_j'D_i t_j of a factor in the core, as matrices of the row there."""
     residual = -(schur[factor.core] @ inverse)
@@ -131,7 +131,7 @@ class _Touched:
     values: FloatArray
 
     @staticmethod
-    def of(parts: "list[tuple[IntArray, IntArray, FloatArray]]", place: FactorTerms) -> "_Touched":
+    def of(parts: "list[tuple[IntArray, IntArray, FloatArray]]", place: FactorLayout) -> "_Touched":
         """Sum up entries given by row and by column of the factor."""
         q, r = place.n_levels, place.n_columns
         row, column, value = (np.concatenate(p) for p in zip(*parts, strict=True))
@@ -165,7 +165,7 @@ class _Cells:
     effects: FloatArray
     fixed: FloatArray
 
-    def times(self, rows: Rows, here: _Touched) -> FloatArray:
+    def times(self, rows: StageRows, here: _Touched) -> FloatArray:
         """Multiply the stage's rows by c of the rest, at each touched level, (r, m)."""
         m = len(here.level)
         out = np.zeros((len(rows.cells), m))
@@ -205,13 +205,13 @@ class _Stage:
     core_cells : sparse (q·r, q_core), J at the core.
     """
 
-    sums: StageSums
+    sums: StageTangent
     directions: FloatArray
-    earlier: list[tuple[FloatArray, Rows]]
+    earlier: list[tuple[FloatArray, StageRows]]
     core_cells: sp.csr_array
 
     @staticmethod
-    def of(sums: StageSums, directions: FloatArray, tangents: list[Remainder]) -> "_Stage":
+    def of(sums: StageTangent, directions: FloatArray, tangents: list[SchurTangent]) -> "_Stage":
         stage, (r, _, q) = sums.j.stage, sums.t.shape
         rows = stage.rows * r + np.arange(r)[:, None]
         cells = sp.coo_array(
@@ -222,7 +222,7 @@ class _Stage:
         return _Stage(sums, directions, sums.met_by(tangents), cells[:, n_chain:])
 
     def passed_to(
-        self, place: FactorTerms, here: _Touched
+        self, place: FactorLayout, here: _Touched
     ) -> tuple[IntArray, IntArray, FloatArray]:
         """Return −J'v at a later stage: its level there has all the columns, also where J = 0."""
         at, cell = self._expanded(here)

@@ -19,9 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.warning import warn
-from skmixed._estimation.fit import estimate
+from skmixed._estimation.fit import fit_system
 from skmixed._estimation.solution import Solution
-from skmixed._fitted.fitted_model import Fitted, fitted, regressor_of
+from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import STRUCTURES, has_covariances, has_own_variances
 from skmixed._statistics.cross_products import CrossProducts, sum_of_rows
@@ -40,13 +40,13 @@ class Contender:
     Attributes
     ----------
     name : str
-    fitted : Fitted
+    fitted : FittedModel
     tol, max_iter : float and int
         The estimator's, for a fit by another method.
     """
 
     name: str
-    fitted: Fitted
+    fitted: FittedModel
     tol: float
     max_iter: int
 
@@ -141,7 +141,7 @@ def _by_maximum_likelihood(contender: Contender) -> Contender:
     """Fit the model again from its statistics, with ML for REML."""
     parts = contender.fitted
     with single_threaded_blas():
-        result = estimate(
+        result = fit_system(
             parts.stats,
             parts.encoder.model(reml=False),
             tol=contender.tol,
@@ -194,7 +194,7 @@ def _response_sums(
     yield f"the {kind}sum of squares of y around its mean", squares, scale
 
 
-def _column_sums(parts: Fitted) -> dict[str, FloatArray]:
+def _column_sums(parts: FittedModel) -> dict[str, FloatArray]:
     """Products of each column with the ones, itself and y, in units of their lengths."""
     raw = raw_total(parts.stats)
     lengths = np.sqrt(np.diagonal(raw))
@@ -206,7 +206,7 @@ def _column_sums(parts: Fitted) -> dict[str, FloatArray]:
     return out
 
 
-def _level_counts(parts: Fitted) -> dict[str, NDArray[np.int64]]:
+def _level_counts(parts: FittedModel) -> dict[str, NDArray[np.int64]]:
     """Rows of each level, by size: the order of the levels is no matter."""
     pairs = zip(parts.encoder.factors, parts.stats.factors, strict=True)
     return {factor.name: np.sort(products.counts) for factor, products in pairs}

@@ -13,7 +13,7 @@ from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.moments import moments
 from skmixed._estimation.multistart import lowest
 from skmixed._estimation.start import moment_start
-from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import gradient_matrix
 from skmixed._typing import FloatArray
@@ -183,7 +183,7 @@ def convergence(model: Any) -> Convergence:
     )
 
 
-def _elsewhere(view: Fitted) -> float:
+def _elsewhere(view: FittedModel) -> float:
     """Return by how much a search from another start ends lower."""
     blocks = view.factorization.blocks
     if not blocks.stages or view.factorization.is_exact_fit or view.estimate.solver != "exact":

@@ -11,7 +11,7 @@ from scipy import stats as distributions
 
 from skmixed._estimation.solution import centered_to_user
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
@@ -161,7 +161,7 @@ def open_tests(model: Any, ddf: str) -> Tests:
     )
 
 
-def _small_sample(view: Fitted, ddf: str) -> SmallSample | None:
+def _small_sample(view: FittedModel, ddf: str) -> SmallSample | None:
     if ddf in ("residual", "normal"):
         return None
     with single_threaded_blas():

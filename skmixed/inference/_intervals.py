@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmixed._data.parameters import items_of
 from skmixed._data.warning import warn
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.results import covariance_of
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import has_covariances, is_unrestricted
@@ -219,7 +219,7 @@ class Parameter:
         return self.component, self.group, self.name
 
 
-def parameters(view: Fitted) -> Iterator[Parameter]:
+def parameters(view: FittedModel) -> Iterator[Parameter]:
     """List the parameters: those of each term, σ, the fixed effects."""
     encoder, solution = view.encoder, view.solution
     for k, (term, own) in enumerate(zip(encoder.terms, solution.terms, strict=True)):
@@ -240,7 +240,7 @@ def parameters(view: Fitted) -> Iterator[Parameter]:
         yield Parameter("fixed", "", name, value, a=a, b=at)
 
 
-def check_profiles(view: Fitted, rows: "list[Parameter]") -> None:
+def check_profiles(view: FittedModel, rows: "list[Parameter]") -> None:
     """Refuse correlations that cannot be held one at a time."""
     for term in {row.term for row in rows if row.component == "corr"}:
         structure = view.encoder.terms[term].structure
@@ -255,7 +255,7 @@ def check_profiles(view: Fitted, rows: "list[Parameter]") -> None:
 class _Wald:
     """Normal on transformed scales, and t."""
 
-    def __init__(self, model: Any, view: Fitted, level: float, ddf: str) -> None:
+    def __init__(self, model: Any, view: FittedModel, level: float, ddf: str) -> None:
         self.errors = components(view.factorization)
         self.quantile = float(distributions.norm.ppf(0.5 + level / 2))
         tests = open_tests(model, ddf)
@@ -287,7 +287,7 @@ def _exponential(estimate: float, half: float) -> tuple[float, float]:
 class _Profiles:
     """Likelihood profiles."""
 
-    def __init__(self, view: Fitted, level: float) -> None:
+    def __init__(self, view: FittedModel, level: float) -> None:
         self.profiler = Profiler.of(view.stats, view.model)
         self.rise = float(distributions.chi2.ppf(level, 1))
         self.unit = float(np.sqrt(self.profiler.blocks.weight_unit))

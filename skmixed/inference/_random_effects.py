@@ -9,7 +9,7 @@ from scipy.stats import norm
 from skmixed._equations.coordinates import column_lengths
 from skmixed._equations.selected_inverse import level_covariances
 from skmixed._fitted.checks import check_level
-from skmixed._fitted.fitted_model import Fitted, fitted, served
+from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
 
@@ -91,7 +91,7 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     return table.assign(lower=table["estimate"] - half, upper=table["estimate"] + half)
 
 
-def _of_factor(opened: Fitted, k: int, variances: list[FloatArray]) -> pd.DataFrame:
+def _of_factor(opened: FittedModel, k: int, variances: list[FloatArray]) -> pd.DataFrame:
     encoder, sigma2 = opened.encoder, opened.factorization.sigma_squared
     own = [i for i, term in enumerate(encoder.terms) if term.factor == k]
     names = [name for i in own for name in encoder.coefficient_names(encoder.terms[i])]
@@ -178,7 +178,7 @@ def singularity(model: Any) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COMPONENTS))
 
 
-def _components(opened: Fitted, index: int) -> tuple[FloatArray, int]:
+def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
     """Return the singular values of Λ on scaled columns, and how many are not 0."""
     solution, block = opened.solution.terms[index], opened.factorization.blocks.terms[index][1]
     lengths = column_lengths(opened.stats, block.term)

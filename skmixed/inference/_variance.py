@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from skmixed._fitted.checks import check_flag
-from skmixed._fitted.fitted_model import Fitted, fitted
+from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._statistics.cross_products import sum_of_rows
 
 
-def variances(parts: Fitted) -> pd.Series:
+def variances(parts: FittedModel) -> pd.Series:
     """Variances of the fixed effects, of each factor, and of the residual."""
     names = ["fixed", *(factor.name for factor in parts.encoder.factors), "residual"]
     residual = parts.solution.sigma**2
     return pd.Series([_of_fixed(parts), *_of_factors(parts), residual], index=names)
 
 
-def _of_fixed(parts: Fitted) -> float:
+def _of_fixed(parts: FittedModel) -> float:
     """Sample variance of Xβ̂ over the rows."""
     n, sums = parts.stats.n_rows, sum_of_rows(parts.stats)
     slopes = [k for k, column in enumerate(parts.model.fixed) if column]
@@ -31,7 +31,7 @@ def _of_fixed(parts: Fitted) -> float:
     return max(squares, 0.0) / max(n - 1, 1)
 
 
-def _of_factors(parts: Fitted) -> list[float]:
+def _of_factors(parts: FittedModel) -> list[float]:
     """Mean of z'Σz over the rows, by grouping factor."""
     sums, center = sum_of_rows(parts.stats), parts.stats.center
     found = [0.0] * len(parts.encoder.factors)

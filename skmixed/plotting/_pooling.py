@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from skmixed._fitted.fitted_model import Fitted
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.frame import Frame
 from skmixed._typing import FloatArray
@@ -24,7 +24,7 @@ class Pooling:
     complete: pd.Series
 
 
-def pooling(opened: Fitted, k: int) -> Pooling:
+def pooling(opened: FittedModel, k: int) -> Pooling:
     """Fit each level of factor k by itself, given all other effects.
 
     Least squares of y less the other columns' fixed effects and the other factors'
@@ -45,7 +45,7 @@ def pooling(opened: Fitted, k: int) -> Pooling:
     )
 
 
-def _own_fits(opened: Fitted, k: int, columns: list[int]) -> FloatArray:
+def _own_fits(opened: FittedModel, k: int, columns: list[int]) -> FloatArray:
     """Return the least-squares coefficients of each level, NaN where not determined."""
     # With an intercept of its own a level's columns can be centered.
     center = opened.stats.center
@@ -67,7 +67,7 @@ def _own_fits(opened: Fitted, k: int, columns: list[int]) -> FloatArray:
     return out
 
 
-def _partial_residual(opened: Fitted, stats: CrossProducts, own: set[int]) -> FloatArray:
+def _partial_residual(opened: FittedModel, stats: CrossProducts, own: set[int]) -> FloatArray:
     """Return the combination of the columns that is y less the other fixed effects."""
     out = np.zeros(len(stats.center))
     out[-1] = 1.0
@@ -78,7 +78,7 @@ def _partial_residual(opened: Fitted, stats: CrossProducts, own: set[int]) -> Fl
 
 
 def _offset(
-    opened: Fitted, stats: CrossProducts, columns: list[int], own: FloatArray
+    opened: FittedModel, stats: CrossProducts, columns: list[int], own: FloatArray
 ) -> FloatArray:
     """Return x̄'b of a level's own slopes and of the other fixed effects, (q,)."""
     others = sum(
@@ -90,7 +90,7 @@ def _offset(
     return others + own[:, slopes] @ stats.center[[columns[j] for j in slopes]]
 
 
-def _of_other_factors(opened: Fitted, stats: CrossProducts, k: int) -> FloatArray:
+def _of_other_factors(opened: FittedModel, stats: CrossProducts, k: int) -> FloatArray:
     """Return Z_k'W Σ Z_g b̂_g over the other factors, (q, r)."""
     own = stats.factors[k]
     out = np.zeros(own.sums.shape[:2])
@@ -103,7 +103,7 @@ def _of_other_factors(opened: Fitted, stats: CrossProducts, k: int) -> FloatArra
     return out
 
 
-def _centered_effects(opened: Fitted, stats: CrossProducts, g: int) -> FloatArray:
+def _centered_effects(opened: FittedModel, stats: CrossProducts, g: int) -> FloatArray:
     """Return a factor's BLUPs as coefficients of (1, x − center), (q, r)."""
     columns = stats.factors[g].columns
     out = np.zeros((opened.encoder.factors[g].n_levels, len(columns)))

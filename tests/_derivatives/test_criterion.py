@@ -25,7 +25,7 @@ def directions(case, blocks, rng):
     user, moved = [], []
     for factor, term in blocks.terms:
         s = rng.normal(size=(term.size, term.size))
-        back = term.to_block @ np.linalg.inv(term.to_user)
+        back = term.to_factor_columns @ np.linalg.inv(term.to_user)
         entries = np.zeros(blocks.factors[-1].entries.stop)
         entries[factor.entries] = (back @ (s + s.T) @ back.T).ravel()
         user.append(s + s.T)

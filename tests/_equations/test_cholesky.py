@@ -103,6 +103,6 @@ def test_a_chain_of_three_beside_a_crossed_factor(seed):
             for s in (1, -1)
         ]
         g = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
-        back = term.to_block @ np.linalg.inv(term.to_user)
+        back = term.to_factor_columns @ np.linalg.inv(term.to_user)
         slope = 2 * (back.T @ g @ back @ lams[k])[0, 0]
         assert slope == pytest.approx((change[0] - change[1]) / 2e-5, rel=1e-5, abs=1e-4)

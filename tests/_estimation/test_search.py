@@ -16,7 +16,7 @@ from skmixed._derivatives.quadratic_model import second_order
 from skmixed._derivatives.trust_region import trust_region_step
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.system import assemble
-from skmixed._estimation.fit import estimate
+from skmixed._estimation.fit import fit_system
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import FitStatus, SingularFitWarning
@@ -25,7 +25,7 @@ seeds = st.integers(0, 10**6)
 
 
 def fitted(case):
-    return estimate(case.stats, case.model, tol=1e-12, max_iter=300, check=lambda _: None)
+    return fit_system(case.stats, case.model, tol=1e-12, max_iter=300, check=lambda _: None)
 
 
 def at_the_end(stats, model, solution):
@@ -39,7 +39,7 @@ def gradient_conditions(factorization):
     worst = 0.0
     for factor, term in factorization.blocks.terms:
         own = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
-        own = term.to_block.T @ own @ term.to_block
+        own = term.to_factor_columns.T @ own @ term.to_factor_columns
         lam, basis = term.term.structure.chart(factorization.lam[term.index])
         slope = np.einsum("iab,ab->i", basis, 2 * own @ lam)
         bend = np.einsum("iab,ac,jcb->ij", basis, own, basis)
@@ -128,7 +128,7 @@ def lbfgs(blocks, rng, scale):
         d, slopes = derivatives(factorization), []
         for (factor, term), own in zip(blocks.terms, lam, strict=True):
             g = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
-            full = 2 * term.to_block.T @ g @ term.to_block @ own
+            full = 2 * term.to_factor_columns.T @ g @ term.to_factor_columns @ own
             columns, rows = np.triu_indices(term.size)
             slopes.append(full[rows, columns])
         return criterion(factorization), np.concatenate(slopes)
@@ -181,7 +181,7 @@ def test_a_variance_leaves_zero_when_the_data_ask_for_it():
 
 def test_max_iter_counts_steps_and_says_that_it_stopped():
     case = random_case(12, structure="full", reml=False)
-    result = estimate(case.stats, case.model, tol=1e-12, max_iter=1, check=lambda _: None)
+    result = fit_system(case.stats, case.model, tol=1e-12, max_iter=1, check=lambda _: None)
     assert result.n_iter == 1
     assert result.status is FitStatus.MAX_ITER
 
