@@ -1,4 +1,4 @@
-"""One BLAS thread: small matrices gain nothing from more, which workers would contend for."""
+"""One BLAS thread, and the marker of the quick tests."""
 
 from collections.abc import Iterator
 
@@ -8,5 +8,13 @@ from threadpoolctl import threadpool_limits
 
 @pytest.fixture(scope="session", autouse=True)
 def one_blas_thread() -> Iterator[None]:
+    """Small matrices gain nothing from more, which workers would contend for."""
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as quick what is not marked as slow, and is no doctest of a page or a module."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("slow") is None:
+            item.add_marker("quick")

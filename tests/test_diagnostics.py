@@ -167,6 +167,7 @@ def test_influence_is_leaving_rows_out(case):
     assert_allclose(frame["cooks_distance"], cooks_distance(*arguments, **case.rows), rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_single", [True, False])
 def test_lme4_s_numbers(is_single):
     for reference in references(single_factor=is_single):

@@ -45,6 +45,7 @@ def frame(seed, n=600):
 MODEL = MixedLinearRegressor(["g", ("g", "h")], fixed=["x", "z"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, "w"])
 @pytest.mark.parametrize("n_partitions", [1, 2, 20])
 def test_partitions_add_up(client, weight, n_partitions):
@@ -81,6 +82,7 @@ def slow_part(bounds, folder):
     return frame(1).iloc[start:stop]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_during_the_run(client, tmp_path):
     bounds = [(start, start + 25) for start in range(0, 600, 25)]
     ddf = dd.from_map(slow_part, bounds, folder=str(tmp_path), meta=frame(1).iloc[:0])
@@ -179,6 +181,7 @@ def test_statistics_of_a_cluster_add_to_others(client):
     assert isinstance(rows, pd.DataFrame)
 
 
+@pytest.mark.slow
 def test_targets_that_are_no_columns():
     X, y, _ = rows(0)
     ddf = dd.from_pandas(X.assign(y=y), npartitions=2)

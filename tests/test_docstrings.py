@@ -251,6 +251,7 @@ def test_attributes_of_an_estimator_are_those_it_has_after_fit(fitted):
     assert sorted(documented_attributes(cls)) == sorted(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", plotting.__all__)
 def test_attributes_of_a_display_are_those_it_has_after_plot(name):
     import matplotlib.pyplot as plt

@@ -46,6 +46,7 @@ AGREEMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_runs(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -84,6 +84,7 @@ def assert_same_criterion(model, expected, change=0.0):
     assert model.criterion_ - change == pytest.approx(expected.criterion_, abs=CRITERION)
 
 
+@pytest.mark.slow
 @given(seed=seeds, a=shifts, c=scales)
 @examples
 def test_linear_maps_of_the_response(seed, a, c):
@@ -97,6 +98,7 @@ def test_linear_maps_of_the_response(seed, a, c):
     assert mapped.singular_ == model.singular_
 
 
+@pytest.mark.slow
 @given(seed=seeds, c=scales)
 @examples
 def test_scale_of_a_slope_column(seed, c):
@@ -111,6 +113,7 @@ def test_scale_of_a_slope_column(seed, c):
     assert_allclose(c * fitted.coef_[0], model.coef_[0], atol=PREDICTION * errors["x"])
 
 
+@pytest.mark.slow
 @given(seed=seeds, a=shifts)
 @examples
 def test_shift_of_a_slope_column(seed, a):
@@ -146,6 +149,7 @@ LABELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LABELS)
 @given(seed=seeds)
 @few_examples
@@ -162,6 +166,7 @@ def test_names_of_the_labels(kind, seed):
     assert_allclose(effects.to_numpy()[where], expected.loc[codes], atol=tolerance)
 
 
+@pytest.mark.slow
 @given(seed=seeds, order=st.permutations(["x", "z", "g"]))
 @examples
 def test_order_of_the_columns(seed, order):
@@ -179,6 +184,7 @@ def test_order_of_the_columns(seed, order):
     assert_allclose(difference / errors, 0.0, atol=PREDICTION)
 
 
+@pytest.mark.slow
 @given(seed=seeds, c=st.floats(0.01, 100))
 @examples
 def test_scale_of_the_weights(seed, c):

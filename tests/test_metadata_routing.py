@@ -315,6 +315,7 @@ class TestGroupsInX:
         assert_array_equal(search.predict(X), refitted.predict(X))
         assert search.score(X, y) == refitted.score(X, y)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("cv", [GroupKFold(3), KFold(3, shuffle=True, random_state=0)], ids=str)
     def test_grid_search_over_a_pipeline(self, sleep, cv):
         """Preprocessing, its parameters, and groups for the splitter alone."""
@@ -424,6 +425,7 @@ class TestGroupsBesideX:
         assert search.score(X, y, groups=subjects) == score
 
     # Inner training parts of a few subjects can have a singular covariance.
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
     @pytest.mark.parametrize(
         "outer", [GroupKFold(3), KFold(3, shuffle=True, random_state=0)], ids=["groups", "rows"]

@@ -207,6 +207,7 @@ GRIDS = {
 
 
 # Wards do not differ, and their variance may be estimated as 0.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_grid_search(sites, grid):

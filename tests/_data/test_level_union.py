@@ -57,6 +57,7 @@ def test_a_label_is_hashed_a_logarithmic_number_of_times():
 COLUMNS = st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from("ab"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("groups", [("p",), ("p", "q"), ("p", "q", "r")])
 @given(parts=st.lists(st.lists(COLUMNS, min_size=1, max_size=9), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)

@@ -46,6 +46,7 @@ def test_dyestuff_at_a_fixed_theta():
     assert value == pytest.approx(327.34216280954615, abs=1e-10)
 
 
+@pytest.mark.slow
 @given(seed=seeds, n_terms=st.integers(1, 4))
 @settings(max_examples=150, deadline=None)
 def test_criterion_is_the_oracle_s(seed, n_terms):
@@ -117,6 +118,7 @@ def test_rescaling_a_fixed_column_moves_the_reml_criterion_by_its_log():
     assert values[1] - values[0] == pytest.approx(2 * np.log(10), abs=1e-11)
 
 
+@pytest.mark.slow
 @given(seed=seeds, n_terms=st.integers(1, 4), singular=st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_expected_information_is_the_oracle_s(seed, n_terms, singular):

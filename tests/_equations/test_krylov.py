@@ -53,6 +53,7 @@ def by_factor(vector, factors, order):
     return np.concatenate([((m + m.T) / 2).ravel() for m in parts])
 
 
+@pytest.mark.slow
 @given(seed=seeds, singular=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):

@@ -65,6 +65,7 @@ def unlike_groups(seed):
     return codes, x, means[codes] + 0.5 * x + rng.normal(size=len(codes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["reml", "ml"])
 @pytest.mark.parametrize(
     "make", [lambda k: panel(k, 20, 4), unlike_groups], ids=["panel", "unlike"]
@@ -184,6 +185,7 @@ def test_an_end_above_other_starts_is_told():
     assert convergence(MixedLinearRegressor("g").fit(frame, y)).elsewhere < 1e-6
 
 
+@pytest.mark.slow
 def test_no_random_start_ends_lower():
     """Two crossed terms of a small panel, against Nelder and Mead from ten starts."""
     import scipy.optimize

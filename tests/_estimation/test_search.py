@@ -51,6 +51,7 @@ def gradient_conditions(factorization):
     return worst
 
 
+@pytest.mark.slow
 @given(seed=seeds, n_terms=st.integers(1, 4))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_end_is_a_minimum(seed, n_terms):
@@ -61,6 +62,7 @@ def test_the_end_is_a_minimum(seed, n_terms):
         assert gradient_conditions(at_the_end(case.stats, case.model, result.solution)) < 1e-3
 
 
+@pytest.mark.slow
 @given(seed=seeds)
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_no_start_of_a_general_optimizer_ends_lower(seed):
@@ -80,6 +82,7 @@ def test_no_start_of_a_general_optimizer_ends_lower(seed):
     assert result.solution.criterion <= best + 1e-6
 
 
+@pytest.mark.slow
 def test_two_factors_with_eight_correlated_coefficients_each():
     X, y, slopes = psycholinguistics(np.random.default_rng(0))
     effects = [RandomEffect("subject", slopes), RandomEffect("item", slopes)]

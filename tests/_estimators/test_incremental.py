@@ -108,6 +108,7 @@ def assert_same_fit(model, other, tolerance=SAME):
     assert_allclose(other.fixed_effects_ / errors, model.fixed_effects_ / errors, rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 @given(seed=st.integers(0, 10**6), weighted=st.booleans(), method=st.sampled_from(["reml", "ml"]))
 @settings(max_examples=15, deadline=None)
@@ -450,6 +451,7 @@ def test_progress(capsys, monkeypatch):
 # partial_fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")

@@ -138,6 +138,7 @@ def test_variance_and_degrees_of_freedom_are_the_dense_ones(case):
             assert_allclose(half_width(found), T(0.95, df) * sd, rtol=rtol)
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_each_other(case):
     X = rows_of(case)
     spoiled = X.copy()
@@ -237,6 +238,7 @@ def test_a_variance_of_zero_is_least_squares():
     assert_allclose(model.predict_interval(rows), expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 @given(scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3), column=st.floats(1e-6, 1e6))
 @settings(max_examples=20, deadline=None)
 def test_units_change_nothing(scale, shift, column):

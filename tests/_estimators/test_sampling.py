@@ -53,6 +53,7 @@ def of_new(model, X, *, missing=range(0)):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["slopes", "nested slopes", "crossed slopes", "three", "diag"])
 def test_known_groups_are_drawn_from_their_posterior(name):
     (X, y), w = table(0, 90), np.random.default_rng(0).uniform(0.5, 2, 90)
@@ -71,6 +72,7 @@ def test_groups_given_to_update_groups_are_known(name):
     check_moments(model.sample_y(new, N), model.predict(new), covariance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_new_groups_are_drawn_as_the_model_says(name):
     model = regressor(name).fit(*table(0, 90))

@@ -175,6 +175,7 @@ def interrupt_at(steps):
     return trace
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("several_threads")
 def test_an_interrupt_anywhere_leaves_the_threads_as_they_were():
     for steps in range(1_000):

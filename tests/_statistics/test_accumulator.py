@@ -148,6 +148,7 @@ def test_cells_are_joined_a_logarithmic_number_of_times(monkeypatch):
     assert sum(joined) < 3 * n_parts * q * np.log2(n_parts)
 
 
+@pytest.mark.slow
 def test_ten_thousand_parts_far_from_zero(monkeypatch):
     rng = np.random.default_rng(1)
     x = 1e8 + rng.normal(size=(10_000, 10))

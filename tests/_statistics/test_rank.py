@@ -66,6 +66,7 @@ def kept(model):
     return np.flatnonzero(model.coef_).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=12, deadline=None)

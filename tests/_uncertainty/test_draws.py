@@ -147,6 +147,7 @@ def rows_of(drawn, dense, weights):
     return out / np.sqrt(weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_draws_have_the_mean_and_covariance_of_the_model(name):
     case = CASES[name](3)

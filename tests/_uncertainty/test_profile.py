@@ -38,6 +38,7 @@ def recorded_name(row):
     return f"{row.component}_{row.name}|{row.group}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ML, ids=str)
 def test_intervals_are_those_of_direct_minimization(reference):
     with warnings.catch_warnings():

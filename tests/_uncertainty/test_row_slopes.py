@@ -49,6 +49,7 @@ def check(case, lams, codes, columns):
     assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @given(seed=seeds, n_terms=st.integers(1, 4))
 @settings(max_examples=150, deadline=None)
 def test_rows_of_any_levels_have_the_oracle_s_slopes(seed, n_terms):

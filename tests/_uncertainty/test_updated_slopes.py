@@ -55,6 +55,7 @@ def check(dense, X):
         assert_allclose(found[:, i], slope, rtol=1e-4, atol=1e-6 * np.abs(slope).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_slopes_are_derivatives_of_the_variance(name):
     _, dense = updated(name)

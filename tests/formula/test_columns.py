@@ -261,6 +261,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_can_be_reached(name):
     formula = (

@@ -92,6 +92,7 @@ FORMULAS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
 @pytest.mark.parametrize("formula", FORMULAS)
 @pytest.mark.parametrize("rows", [slice(None), slice(5, 25)])

@@ -99,6 +99,7 @@ def coded(formula, coding):
     return re.sub(r"\b[abc]\b", replace, formula)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [1, 2, 3])
 @pytest.mark.parametrize(
     "terms",

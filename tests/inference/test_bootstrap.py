@@ -64,6 +64,7 @@ def test_a_refit_ends_where_a_fit_does():
     assert refit.sigma == pytest.approx(model.sigma_, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_distribution_is_that_of_refits_to_rows():
     """Unbalanced, weighted, with a slope: rows drawn one by one, and fitted."""
     rng = np.random.default_rng(1)
@@ -132,6 +133,7 @@ def pastes():
     return MixedLinearRegressor(["batch", "sample"]).fit(X[["batch", "sample"]], y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "n"), [(pastes, 7), (big_crossed, 4)], ids=["nested", "larger than 1 MB"]
 )

@@ -214,6 +214,7 @@ def test_variance_of_zero_has_p_value_1():
     assert lrt(fit(None, fixed=[], **data), fit("Batch", **data), boundary=False)["p_value"] == 1.0
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_under_the_null():
     rng = np.random.default_rng(3)
     group, x = np.repeat(np.arange(50), 6), rng.normal(size=300)

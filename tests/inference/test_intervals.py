@@ -155,6 +155,7 @@ def test_several_terms_and_weights():
         assert_allclose(a[limits] * unit, b[limits], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_is_reproducible_and_about_right(sleepstudy):
     first = confidence_intervals(sleepstudy, "bootstrap", n_samples=400, random_state=0)
     again = confidence_intervals(sleepstudy, "bootstrap", n_samples=400, random_state=0)

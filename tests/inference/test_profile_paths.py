@@ -20,6 +20,7 @@ def sleepstudy():
     return MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
 
 
+@pytest.mark.slow
 def test_each_value_is_the_end_of_an_interval(sleepstudy):
     paths = profile(sleepstudy, n_points=2)
     assert list(paths.columns) == [*KEYS, "value", "zeta"]

@@ -75,6 +75,7 @@ def axes_of(display):
     return list(getattr(display, "axes_", [])) or [display.ax_]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OF_MODEL + OF_ROWS)
 def test_attributes_and_axes(kind, model, sleepstudy):
     display = shown(kind, model, *sleepstudy)
@@ -114,6 +115,7 @@ def test_without_matplotlib(kind, model, sleepstudy, monkeypatch):
         display.plot()
 
 
+@pytest.mark.slow
 def test_importing_does_not_import_matplotlib():
     code = "import sys, skmixed.plotting; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -222,6 +224,7 @@ def test_arrows_lead_from_own_fits_to_blups(model):
     assert texts == ["no pooling", "partial pooling", "complete pooling"]
 
 
+@pytest.mark.slow
 def test_lines_are_predictions(model, sleepstudy):
     X, y = sleepstudy
     display = plotting.FittedLinesDisplay.from_estimator(model, X, y)
@@ -288,6 +291,7 @@ def test_arrays_and_groups_beside_them(as_list, sleepstudy):
     plotting.InfluenceDisplay.from_estimator(model, **given)
 
 
+@pytest.mark.slow
 def test_foreign_frames(model, sleepstudy):
     X, y = sleepstudy
     foreign = pl.DataFrame({name: X[name].to_list() for name in X})
@@ -390,6 +394,7 @@ def test_pairs_of_three():
     assert display.pairs_ == [("b", "a")]
 
 
+@pytest.mark.slow
 def test_profiles_give_the_intervals(model):
     display = plotting.ProfileDisplay.from_estimator(model)
     pd.testing.assert_frame_equal(display.profile, profile(model))
@@ -468,6 +473,7 @@ def test_long_labels_stay_apart():
     assert labels_of(["$a$"]) == [r"\$a\$"]
 
 
+@pytest.mark.slow
 def test_names_are_not_mathematics():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"$a_$": rng.normal(size=60), "$^g$": [f"$_{i % 10}$" for i in range(60)]})
