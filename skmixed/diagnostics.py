@@ -117,7 +117,7 @@ def leverage(
     model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
-        Rows of the fit.
+        The rows that the model was fitted to.
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights; needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
@@ -188,7 +188,7 @@ def cooks_distance(
     model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
-        Rows of the fit.
+        The rows that the model was fitted to.
     y : array-like of shape (n_samples,), default=None
         Their responses. None: what the formula of the model names, in X.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -254,7 +254,7 @@ def influence(
     model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted; a Pipeline ends in the regressor.
     X : frame or array-like of shape (n_samples, n_features)
-        Rows of the fit.
+        The rows that the model was fitted to.
     y : array-like of shape (n_samples,), default=None
         Their responses. None: what the formula of the model names, in X.
     sample_weight : array-like of shape (n_samples,), default=None

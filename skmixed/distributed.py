@@ -36,9 +36,9 @@ def fit_dask(
         The rows. All columns but `target` and `sample_weight` are those of X,
         so select before what the model needs.
     target : str
-        Column of the response.
+        The name of the column of the response.
     sample_weight : str, default=None
-        Column of precision weights.
+        The name of the column of precision weights.
 
     Returns
     -------
@@ -95,9 +95,9 @@ def dask_statistics(
     ddf : dask.dataframe.DataFrame
         The rows. All columns but `target` and `sample_weight` are those of X.
     target : str
-        Column of the response.
+        The name of the column of the response.
     sample_weight : str, default=None
-        Column of precision weights.
+        The name of the column of precision weights.
 
     Returns
     -------

@@ -102,11 +102,11 @@ class PartwiseFitting(FittedAttributes):
         X : frame or array-like of shape (n_samples, n_features)
             Further rows, with the columns of those before.
         y : array-like of shape (n_samples,)
-            Response.
+            The response of each sample.
         sample_weight : array-like of shape (n_samples,), default=None
-            Precision weights.
+            The precision weight of each sample.
         groups : array-like of shape (n_samples,) or frame, default=None
-            Grouping columns beside X.
+            Grouping columns that are given beside X.
 
         Returns
         -------
@@ -167,11 +167,11 @@ class PartwiseFitting(FittedAttributes):
         X : frame or array-like of shape (n_samples, n_features)
             Numeric and grouping columns, as in `fit`.
         y : array-like of shape (n_samples,)
-            Response.
+            The response of each sample.
         sample_weight : array-like of shape (n_samples,), default=None
-            Precision weights.
+            The precision weight of each sample.
         groups : array-like of shape (n_samples,) or frame, default=None
-            Grouping columns beside X.
+            Grouping columns that are given beside X.
 
         Returns
         -------

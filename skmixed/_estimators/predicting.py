@@ -59,7 +59,7 @@ class Prediction(FittedAttributes):
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            With the columns of `fit`.
+            Samples with the columns that `fit` was given.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
         include : "all", "fixed" or list of str, default="all"
@@ -141,11 +141,11 @@ class Prediction(FittedAttributes):
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            Test samples.
+            Samples to predict.
         y : array-like of shape (n_samples,)
-            True responses.
+            The observed responses.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            The weight of each sample in the score.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
 
@@ -197,9 +197,9 @@ class Prediction(FittedAttributes):
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            With the columns of `fit`.
+            Samples with the columns that `fit` was given.
         level : float, default=0.95
-            Confidence level.
+            The confidence level of the intervals.
         of : {"observation", "mean"}, default="observation"
             Whether the interval is to hold a new response, or its expectation
             Xβ + Zb in the row's groups.

@@ -66,7 +66,7 @@ class MixedLinearRegressor(
     covariance : {"full", "diag", "spherical"}, default="full"
         Covariance of one group's coefficients.
     method : {"reml", "ml"}, default="reml"
-        Restricted or ordinary maximum likelihood.
+        Whether to use restricted or ordinary maximum likelihood.
     fit_intercept : bool, default=True
         Whether the fixed effects have an intercept.
     handle_unknown : {"population", "error"}, default="population"
@@ -93,7 +93,7 @@ class MixedLinearRegressor(
         Fixed slopes, one for each column of X; 0 for a column without a fixed effect,
         such as a grouping column.
     intercept_ : float
-        Fixed intercept; 0.0 without one.
+        The fixed intercept; 0.0 in a model without one.
     fixed_effects_ : Series
         Fixed effects by name, the intercept first; 0 for dropped columns.
     random_effects_ : mapping of str to DataFrame
@@ -233,9 +233,9 @@ class MixedLinearRegressor(
         X : frame or array-like of shape (n_samples, n_features)
             Numeric columns, and grouping columns of any kind of label.
         y : array-like of shape (n_samples,)
-            Response.
+            The response of each sample.
         sample_weight : array-like of shape (n_samples,), default=None
-            Precision weights.
+            The precision weight of each sample.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns beside X; `predict` and `score` then need them too.
 

@@ -39,9 +39,9 @@ class Sampling(FittedAttributes):
         Parameters
         ----------
         X : frame or array-like of shape (n_rows, n_features)
-            With the columns of `fit`.
+            Samples with the columns that `fit` was given.
         n_samples : int, default=1
-            Responses drawn for each row.
+            The number of responses that are drawn for each row.
         random_state : int, RandomState, Generator or None, default=0
             An int gives the same samples at each call.
         effects : {"conditional", "new"}, default="conditional"

@@ -49,7 +49,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         The categories of each column; "auto" takes those of the training data.
         Rows of a category not listed are unknown, in `fit` too.
     method : {"reml", "ml"}, default="reml"
-        Restricted or ordinary maximum likelihood.
+        Whether to use restricted or ordinary maximum likelihood.
     cv : int, cross-validation splitter, iterable or None, default=5
         Folds of `fit_transform`; each row must be in one test fold. For an
         integer (None means 5) they are those of `KFold`, of `StratifiedKFold`
@@ -74,7 +74,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     target_mean_ : float
         Mean of the target over the rows.
     n_features_in_ : int
-        Columns of X.
+        The number of columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of X's columns, where all are strings.
 
@@ -148,7 +148,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         X : frame or array-like of shape (n_samples, n_features)
             Categorical columns, of any kind of label.
         y : array-like of shape (n_samples,)
-            Target.
+            The target of each sample.
 
         Returns
         -------
@@ -187,7 +187,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         X : frame or array-like of shape (n_samples, n_features)
             Categorical columns, of any kind of label.
         y : array-like of shape (n_samples,)
-            Target.
+            The target of each sample.
         **params : dict
             Metadata for the splitter, such as `groups`; with metadata routing
             enabled only.
@@ -238,7 +238,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         Parameters
         ----------
         X : frame or array-like of shape (n_samples, n_features)
-            With the columns of `fit`.
+            Samples with the columns that `fit` was given.
 
         Returns
         -------

@@ -47,7 +47,7 @@ class ColdStart(FittedAttributes):
             Further rows, none of which the fit has seen, with the columns of
             `fit`. Groups may be new in any factor.
         y : array-like of shape (n_samples,)
-            Response.
+            The response of each sample.
         sample_weight : array-like of shape (n_samples,), default=None
             Precision weights, in the unit of those of `fit`; None: all 1.
         groups : array-like of shape (n_samples,) or frame, default=None

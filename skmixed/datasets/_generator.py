@@ -76,7 +76,7 @@ def make_mixed_regression(
         The features, then the group labels: integers from 0 (whole floats in
         the array).
     y : Series or ndarray of shape (n_samples,)
-        Response.
+        The response of each sample.
     truth : Bunch
         Only if ``coef=True``: ``coef`` of shape (n_features,); ``bias``;
         ``random_effects``, factor → array of shape (n_levels, 1 +

@@ -30,7 +30,7 @@ class FormulaPrediction:
         Parameters
         ----------
         X : frame of shape (n_samples, n_columns)
-            With the columns `feature_names_in_`.
+            Samples with the columns named in `feature_names_in_`.
         include : "all", "fixed" or list of str, default="all"
             Whose effects to add: those of all grouping factors, of none, or of
             those named, by the keys of ``random_effects_``.
@@ -86,14 +86,14 @@ class FormulaPrediction:
         Parameters
         ----------
         X : frame of shape (n_samples, n_columns)
-            With the columns `feature_names_in_`.
+            Samples with the columns named in `feature_names_in_`.
         level : float, default=0.95
-            Confidence level.
+            The confidence level of the intervals.
         of : {"observation", "mean"}, default="observation"
             Whether the interval is to hold a new response, or its expectation in
             the row's groups.
         ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
-            Degrees of freedom of t.
+            The method for the degrees of freedom of t.
         sample_weight : array-like of shape (n_samples,), default=None
             Precision weights of the observations, 1 if None.
 
@@ -145,9 +145,9 @@ class FormulaPrediction:
         X : frame of shape (n_samples, n_columns)
             Test samples, with the response unless `y` is given.
         y : array-like of shape (n_samples,), default=None
-            True responses, as in `fit`.
+            The observed responses, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples.
+            The weight of each sample in the score.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class FormulaPrediction:
         Parameters
         ----------
         X : frame of shape (n_samples, n_columns)
-            With the columns `feature_names_in_`.
+            Samples with the columns named in `feature_names_in_`.
 
         Returns
         -------

@@ -121,7 +121,7 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         What `fit` does with rows that have a missing value in a column that the model
         names: refuse them, or leave them out.
     method : {"reml", "ml"}, default="reml"
-        Restricted or ordinary maximum likelihood.
+        Whether to use restricted or ordinary maximum likelihood.
     handle_unknown : {"population", "error"}, default="population"
         What `predict` does with a group that is unknown or missing.
     context : mapping of str to object, default=None
@@ -145,7 +145,7 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
     feature_names_in_ : ndarray of str
         The columns of the data that `predict` needs.
     n_features_in_ : int
-        Their number.
+        The number of these columns.
 
     See Also
     --------

@@ -31,12 +31,12 @@ def anova(
     Parameters
     ----------
     model : MixedLinearRegressor, FormulaRegressor or Pipeline
-        Fitted.
+        The fitted model.
     terms : mapping of str to list of str, default=None
         Term → its columns, to be tested as they are. None: the terms of the model's
         formula; without one, every column is a term.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
-        As in `coefficient_table`.
+        The method for the degrees of freedom, as in `coefficient_table`.
     type : {1, 2, 3}, default=3
         Type of hypothesis: 1, each term after those before it; 2, after all that do
         not contain it; 3, with categories counted alike whatever their numbers of

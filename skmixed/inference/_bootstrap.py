@@ -112,7 +112,7 @@ def bootstrap(
     random_state : int, RandomState, Generator or None
         As in scikit-learn; a Generator, too, is moved on.
     n_jobs : int or None
-        As in scikit-learn.
+        The number of processes, as in scikit-learn.
     verbose : bool
         Whether to show a progress bar, with tqdm.
 

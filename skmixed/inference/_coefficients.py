@@ -18,13 +18,13 @@ def coefficient_table(
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
-        Fitted.
+        The fitted model.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
         Degrees of freedom of t: Satterthwaite's (as lmerTest), Kenward and
         Roger's with their standard errors (as pbkrtest; for REML fits), n less
         the rank of X, or infinitely many.
     level : float, default=0.95
-        Confidence level.
+        The confidence level of the intervals.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
-        Fitted.
+        The fitted model.
     adjusted : bool, default=False
         Whether to correct it for the estimation of the variances; for REML fits.
 

@@ -27,14 +27,14 @@ def contrast(
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
-        Fitted.
+        The fitted model.
     L : array-like, DataFrame, Series, mapping or list of mappings
         One combination, of shape (n_fixed_effects,), or several, one a row, of
         shape (n_combinations, n_fixed_effects), in the order of
         ``fixed_effects_``; by name as a DataFrame or Series, or as mappings from
         fixed effects to weights, where what is not named is 0.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
-        As in `coefficient_table`.
+        The method for the degrees of freedom, as in `coefficient_table`.
     joint : bool, default=None
         Whether to test all rows at once by F. None: where there are several.
     level : float, default=0.95

@@ -37,9 +37,9 @@ class Convergence:
     Attributes
     ----------
     status : str
-        How the search ended.
+        The way in which the search ended.
     n_iter, n_factorizations : int
-        What it took.
+        The number of steps and of factorizations of the search.
     gradient_norm : float
         Length of the gradient of the criterion in the entries of the terms'
         relative factors Λ, in standard units of the parameters.
@@ -129,7 +129,7 @@ def convergence(model: Any) -> Convergence:
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
-        Fitted.
+        The fitted model.
 
     Returns
     -------

@@ -53,16 +53,16 @@ def confidence_intervals(
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
-        Fitted.
+        The fitted model.
     method : {"wald", "profile", "bootstrap"}, default="wald"
         Wald: normal on the scales of log sd, Fisher's z and log σ, and t for
         the fixed effects. Profile: where the deviance rises by less than a
         quantile of χ²(1); of the likelihood, also after a REML fit, as in lme4.
         Bootstrap: percentiles of parametric samples refitted.
     level : float, default=0.95
-        Confidence level.
+        The confidence level of the intervals.
     components : list of {"sd", "corr", "sigma", "fixed"}, default=None
-        Which ones. None: all.
+        The kinds of parameters to list; None lists all.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
         Degrees of freedom of the Wald intervals of the fixed effects.
     n_samples : int, default=1000

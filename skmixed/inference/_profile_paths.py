@@ -42,11 +42,11 @@ def profile(
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
-        Fitted.
+        The fitted model.
     level : float, default=0.99
         Profiles extend to the ends of the intervals of this confidence level.
     components : list of {"sd", "corr", "sigma", "fixed"}, default=None
-        Which parameters. None: all.
+        The kinds of parameters to profile; None takes all.
     n_points : int, default=6
         Values on each side of the estimate, in equal steps up to the end.
 

@@ -31,16 +31,16 @@ class InfluenceDisplay:
     Parameters
     ----------
     influence : DataFrame
-        Of `skmixed.diagnostics.influence`.
+        The table of `skmixed.diagnostics.influence`.
     quantity : str
         The column that is plotted.
 
     Attributes
     ----------
     ax_ : Axes
-        Where it is plotted.
+        The axes that the display was drawn on.
     figure_ : Figure
-        Its figure.
+        The figure that holds the axes.
     largest_ : Index
         Labels of the rows that are named, the largest first.
 
@@ -85,9 +85,9 @@ class InfluenceDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor, FormulaRegressor or Pipeline
-            Fitted.
+            The fitted model.
         X : frame or array-like of shape (n_samples, n_features)
-            Rows of the fit.
+            The rows that the model was fitted to.
         y : array-like of shape (n_samples,), default=None
             Their responses. None: what the formula of the model names, in X.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -104,7 +104,7 @@ class InfluenceDisplay:
         Returns
         -------
         InfluenceDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class InfluenceDisplay:
         Returns
         -------
         InfluenceDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

@@ -50,7 +50,7 @@ class FittedLinesDisplay:
     axes_ : ndarray of Axes of shape (n_groups,)
         One a group, in the order of `lines`.
     figure_ : Figure
-        Their figure.
+        The figure that holds the axes.
 
     See Also
     --------
@@ -110,7 +110,7 @@ class FittedLinesDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor, FormulaRegressor or Pipeline
-            Fitted.
+            The fitted model.
         X : frame or array-like of shape (n_samples, n_features)
             Rows of the fit, or others with its columns.
         y : array-like of shape (n_samples,), default=None
@@ -133,7 +133,7 @@ class FittedLinesDisplay:
         Returns
         -------
         FittedLinesDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class FittedLinesDisplay:
         Returns
         -------
         FittedLinesDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

@@ -35,11 +35,11 @@ class RandomEffectsPairsDisplay:
     Parameters
     ----------
     effects : DataFrame of shape (n_levels, n_coefficients)
-        BLUPs, one of `random_effects_`.
+        One of the frames of BLUPs in `random_effects_`.
     covariance : DataFrame of shape (n_coefficients, n_coefficients)
         Estimated covariance of one level's effects.
     group : str
-        The grouping factor.
+        The name of the grouping factor.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class RandomEffectsPairsDisplay:
     pairs_ : list of tuple of str
         The coefficients on the horizontal and on the vertical axis.
     figure_ : Figure
-        Their figure.
+        The figure that holds the axes.
 
     See Also
     --------
@@ -89,7 +89,7 @@ class RandomEffectsPairsDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor or Pipeline
-            Fitted.
+            The fitted model.
         group : str, default=None
             Grouping factor; None: the first one.
         name : list of str, default=None
@@ -100,7 +100,7 @@ class RandomEffectsPairsDisplay:
         Returns
         -------
         RandomEffectsPairsDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class RandomEffectsPairsDisplay:
         Returns
         -------
         RandomEffectsPairsDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

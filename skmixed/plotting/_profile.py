@@ -27,14 +27,14 @@ class ProfileDisplay:
     Parameters
     ----------
     profile : DataFrame
-        Of `skmixed.inference.profile`.
+        The table of `skmixed.inference.profile`.
 
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_parameters,)
         One a parameter, in the order of `profile`.
     figure_ : Figure
-        Their figure.
+        The figure that holds the axes.
     intervals_ : DataFrame
         Columns ``component``, ``group``, ``name``, ``level``, ``lower``, ``upper``,
         read off the curves.
@@ -91,9 +91,9 @@ class ProfileDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor or Pipeline
-            Fitted.
+            The fitted model.
         components : list of {"sd", "corr", "sigma", "fixed"}, default=None
-            Which parameters; None: all.
+            The kinds of parameters to show; None shows all.
         n_points : int, default=6
             Values on each side of an estimate.
         ax : Axes or array of Axes, default=None
@@ -102,7 +102,7 @@ class ProfileDisplay:
         Returns
         -------
         ProfileDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class ProfileDisplay:
         Returns
         -------
         ProfileDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

@@ -81,9 +81,9 @@ class RandomEffectsQQDisplay:
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_coefficients,)
-        One a coefficient.
+        The axes, one for each coefficient.
     figure_ : Figure
-        Their figure.
+        The figure that holds the axes.
 
     See Also
     --------
@@ -134,7 +134,7 @@ class RandomEffectsQQDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor or Pipeline
-            Fitted.
+            The fitted model.
         group : str, default=None
             Grouping factor; None: the first one.
         name : str or list of str, default=None
@@ -145,7 +145,7 @@ class RandomEffectsQQDisplay:
         Returns
         -------
         RandomEffectsQQDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class RandomEffectsQQDisplay:
         Returns
         -------
         RandomEffectsQQDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

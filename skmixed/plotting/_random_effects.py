@@ -38,9 +38,9 @@ class RandomEffectsDisplay:
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_coefficients,)
-        One a coefficient.
+        The axes, one for each coefficient.
     figure_ : Figure
-        Their figure.
+        The figure that holds the axes.
     order_ : list
         Levels from the bottom to the top.
 
@@ -83,7 +83,7 @@ class RandomEffectsDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor or Pipeline
-            Fitted.
+            The fitted model.
         group : str, default=None
             Grouping factor; None: the first one.
         name : str or list of str, default=None
@@ -96,7 +96,7 @@ class RandomEffectsDisplay:
         Returns
         -------
         RandomEffectsDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class RandomEffectsDisplay:
         Returns
         -------
         RandomEffectsDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

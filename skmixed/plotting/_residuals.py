@@ -55,16 +55,16 @@ class ResidualsDisplay:
         Standard deviation that the residuals should have: the slope of the line
         over normal quantiles.
     group : str or None
-        The grouping factor.
+        The name of the grouping factor.
     panels : tuple of str
-        What is plotted.
+        The kinds of panels, in their order.
 
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_panels,)
-        In the order of `panels`.
+        The axes, in the order of `panels`.
     figure_ : Figure
-        Their figure.
+        The figure that holds the axes.
 
     See Also
     --------
@@ -126,9 +126,9 @@ class ResidualsDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor, FormulaRegressor or Pipeline
-            Fitted.
+            The fitted model.
         X : frame or array-like of shape (n_samples, n_features)
-            Rows of the fit.
+            The rows that the model was fitted to.
         y : array-like of shape (n_samples,), default=None
             Their responses. None: what the formula of the model names, in X.
         kind : {"standardized", "pearson", "conditional", "marginal"}, default="standardized"
@@ -147,7 +147,7 @@ class ResidualsDisplay:
         Returns
         -------
         ResidualsDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class ResidualsDisplay:
         Returns
         -------
         ResidualsDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

@@ -44,14 +44,14 @@ class ShrinkageDisplay:
     complete_pooling : Series of shape (1 or 2,)
         The fixed effects; 0 for a column without one.
     group : str
-        The grouping factor.
+        The name of the grouping factor.
 
     Attributes
     ----------
     ax_ : Axes
-        Where it is plotted.
+        The axes that the display was drawn on.
     figure_ : Figure
-        Its figure.
+        The figure that holds the axes.
 
     See Also
     --------
@@ -119,7 +119,7 @@ class ShrinkageDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor or Pipeline
-            Fitted.
+            The fitted model.
         group : str, default=None
             Grouping factor; None: the first one.
         name : str or list of two str, default=None
@@ -130,7 +130,7 @@ class ShrinkageDisplay:
         Returns
         -------
         ShrinkageDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class ShrinkageDisplay:
         Returns
         -------
         ShrinkageDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------

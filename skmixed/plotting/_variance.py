@@ -21,16 +21,16 @@ class VarianceDecompositionDisplay:
     Parameters
     ----------
     decomposition : DataFrame
-        Of `skmixed.inference.variance_decomposition`.
+        The table of `skmixed.inference.variance_decomposition`.
 
     Attributes
     ----------
     ax_ : Axes
-        Where it is plotted.
+        The axes that the display was drawn on.
     figure_ : Figure
-        Its figure.
+        The figure that holds the axes.
     bars_ : list of Rectangle
-        One a part.
+        The bars, one for each part of the variance.
 
     See Also
     --------
@@ -63,7 +63,7 @@ class VarianceDecompositionDisplay:
         Parameters
         ----------
         model : MixedLinearRegressor or Pipeline
-            Fitted.
+            The fitted model.
         kind : {"bars", "stacked"}, default="bars"
             A bar for each part, or one bar of all.
         ax : Axes, default=None
@@ -72,7 +72,7 @@ class VarianceDecompositionDisplay:
         Returns
         -------
         VarianceDecompositionDisplay
-            With what it shows.
+            The display, drawn, with the data that it shows.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class VarianceDecompositionDisplay:
         Returns
         -------
         VarianceDecompositionDisplay
-            The display itself.
+            This display, now drawn.
 
         Examples
         --------
