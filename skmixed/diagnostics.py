@@ -12,12 +12,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skmixed._equations.cholesky import solve_lower
+from skmixed._equations.row_substitution import RowSolver, RowVariance
 from skmixed._estimation.solution import centered_to_user
 from skmixed._fitted.checks import check_choice
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.row_variance import RowSolver, RowVariance
 
 __all__ = ["cooks_distance", "influence", "leverage", "residuals"]
 

@@ -1,23 +1,14 @@
 """The columns of an eliminated factor, projected: its part of gradient and information."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import (
-    EliminatedStage,
-    Factorization,
-    prefers_sparse,
-    row_ranges,
-    solve_lower,
-)
-from skmixed._equations.layout import Stage
-from skmixed._equations.level_algebra import solve_levels_transposed, to_slabs
-from skmixed._equations.random_effects import effects
+from skmixed._equations.cholesky import Factorization, prefers_sparse, row_ranges, solve_lower
+from skmixed._equations.elimination import EliminatedStage
+from skmixed._equations.level_algebra import to_slabs
 from skmixed._equations.selected_inverse import Inverse
-from skmixed._equations.span import Span
 from skmixed._typing import FloatArray
 
 
@@ -39,7 +30,7 @@ class Responses:
     def residual(factorization: Factorization) -> "Responses":
         """Return y − Xβ̂, which gives ρ = Z'V⁻¹(y − Xβ̂)."""
         has_outer = factorization.blocks.factors[-1].outer.stop > 0
-        outer = effects(factorization).outer if has_outer else np.empty(0)
+        outer = factorization.effects().outer if has_outer else np.empty(0)
         return Responses(np.append(-factorization.beta, 1.0)[None], outer[:, None])
 
     @staticmethod
@@ -78,23 +69,19 @@ def project_stage(
     factorization: Factorization, k: int, inverse: Inverse, responses: Responses
 ) -> Projected:
     """Project the columns of stage k."""
-    blocks, stage, done = (
-        factorization.blocks,
-        factorization.blocks.stages[k],
-        factorization.stages[k],
-    )
-    r, p, q = blocks.factors[k].n_columns, blocks.n_fixed, blocks.factors[k].n_levels
+    blocks, done = factorization.blocks, factorization.stages[k]
+    stage, r, p = done.stage, blocks.factors[k].n_columns, blocks.n_fixed
     c = len(responses.weights)
     trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
     within, cross = np.zeros((r, r, r * c, r * c)), np.zeros((r, p, r * c))
     root = np.zeros((p, p))
     if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
         root = solve_lower(factorization.chol_x, np.eye(p))
-    cells = _Cells.of(stage, done, inverse, responses.outer, blocks.n_chain)
+    cells = _Cells.of(done, inverse, responses.outer, blocks.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
-    for i, part in enumerate(whitened(stage, done)):
+    for i, part in enumerate(done.gls_slabs()):
         zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
             rho = rho - cells.residual[i]
@@ -107,7 +94,7 @@ def project_stage(
         cross += np.matmul(zvx, flat.T)
         half = np.matmul(root, zvx).reshape(r, -1)
         trace += zvz.sum(axis=2) - half @ half.T
-    rho = np.concatenate(rhos, axis=2)[:, :, :q]
+    rho = np.concatenate(rhos, axis=2)[:, :, : stage.n_levels]
     size = r * r * c
     return Projected(
         trace=trace - cells.trace,
@@ -117,65 +104,6 @@ def project_stage(
         to_fixed=cross.transpose(1, 0, 2).reshape(p, size),
         rho=rho,
     )
-
-
-@dataclass(frozen=True)
-class Whitened(EliminatedStage):
-    """An elimination in units of Λ, with what all of inference is read from.
-
-    Attributes
-    ----------
-    slabs : tuple of (r, m, b) arrays
-        Z'V_1⁻¹[Z X y], without a difference in the span of Λ (`span`).
-    cells : (r, n_cells) array
-        Z'V_1⁻¹Z_c in the order of the cells.
-    """
-
-    slabs: tuple[FloatArray, ...]
-    cells: FloatArray
-
-    @staticmethod
-    def of(stage: Stage, done: EliminatedStage, span: Span) -> "Whitened":
-        parts = {f.name: getattr(done, f.name) for f in fields(done)}
-        if done.is_zero:  # Λ = 0: nothing to take
-            return Whitened(**parts, slabs=tuple(done.products), cells=done.values)
-        own = done.half[:, :, : len(stage.random)]  # the factor's columns come first there
-        levels = zip(done.products, done.half, own, done.chol, strict=True)
-        slabs = tuple(in_span(span, *level) for level in levels)
-        at_cells = _at_cells(own, stage), _at_cells(done.chol, stage)
-        cells = in_span(span, done.values, done.cell_half, *at_cells)
-        return Whitened(**parts, slabs=slabs, cells=cells)
-
-
-def whitened(stage: Stage, done: EliminatedStage) -> Iterable[FloatArray]:
-    """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""
-    if isinstance(done, Whitened):
-        return done.slabs
-    if done.is_zero:  # Λ = 0: nothing to take
-        return done.products
-    parts = zip(done.products, done.half, strict=True)
-    return (_less(products, half, half[:, stage.random]) for products, half in parts)
-
-
-def _less(products: FloatArray, half: FloatArray, own: FloatArray) -> FloatArray:
-    """Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]); `own` is L⁻¹Λ'Z'Z, (s, r, b)."""
-    out = products.copy()
-    for effect, to_own in zip(half, own, strict=True):
-        for row, column in zip(out, to_own, strict=True):
-            row -= column * effect
-    return out
-
-
-def in_span(
-    span: Span, products: FloatArray, half: FloatArray, own: FloatArray, chol: FloatArray
-) -> FloatArray:
-    """Return the same by `span`, from L too, (s, s, b)."""
-    effect = half.copy()
-    solve_levels_transposed(chol, effect)
-    out = _product(span.inverse, effect)
-    if span.null is not None:
-        out += np.tensordot(span.null, _less(products, half, own), 1)
-    return out
 
 
 @dataclass(frozen=True)
@@ -193,16 +121,15 @@ class _Cells:
 
     @staticmethod
     def of(
-        stage: Stage,
         done: EliminatedStage,
         inverse: Inverse,
         outer_effects: FloatArray,
         n_chain: int,
     ) -> "_Cells":
-        k, r, _, b = stage.products.shape
-        if not len(stage.rows):
+        k, r, _, b = done.products.shape
+        if not len(done.stage.rows):
             return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
-        matrices = tuple(stage.with_values(v) for v in whitened_cells(stage, done))
+        matrices = tuple(map(done.stage.with_values, done.gls_cells()))
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
         trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
         if inverse.chain is not None:
@@ -224,32 +151,6 @@ class _Cells:
             return np.zeros((width, r * r * c))
         flat = rho.reshape(r * c, q).T
         return np.stack([m.T @ flat for m in self.matrices], axis=1).reshape(width, r * r * c)
-
-
-def _product(small: FloatArray, rows: FloatArray) -> FloatArray:
-    """Multiply (s, …) rows by a small matrix; by a diagonal one, the usual, in place."""
-    diagonal = np.diagonal(small)
-    if np.count_nonzero(small) > np.count_nonzero(diagonal):
-        return np.tensordot(small, rows, 1)
-    for row, own in zip(rows, diagonal, strict=True):
-        row *= own
-    return rows
-
-
-def whitened_cells(stage: Stage, done: EliminatedStage) -> FloatArray:
-    """Return Z'V_1⁻¹Z_c in the order of the cells, (r, n_cells)."""
-    if isinstance(done, Whitened):
-        return done.cells
-    if done.is_zero:
-        return done.values.copy()
-    own = _at_cells(done.half[:, :, stage.random], stage)
-    return _less(done.values, done.cell_half, own)
-
-
-def _at_cells(slabs: FloatArray, stage: Stage) -> FloatArray:
-    """Repeat small matrices of the levels, (k, s, r, b), at their cells: (s, r, n_cells)."""
-    k, s, r, b = slabs.shape
-    return slabs.transpose(1, 2, 0, 3).reshape(s, r, k * b)[:, :, stage.rows]
 
 
 def _weighted_products(matrices: list[sp.csr_array], weights: FloatArray) -> FloatArray:

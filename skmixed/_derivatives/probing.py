@@ -17,18 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Derivatives
-from skmixed._derivatives.level_products import (
-    Projected,
-    Responses,
-    project_stage,
-    whitened,
-    whitened_cells,
-)
-from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._derivatives.level_products import Projected, Responses, project_stage
+from skmixed._equations.cholesky import Effects, Factorization, solve_lower
 from skmixed._equations.krylov import Solved, System, solve_columns
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.level_algebra import levels_last
-from skmixed._equations.random_effects import Effects, stage_effects, white_response
 from skmixed._equations.selected_inverse import Inverse
 from skmixed._typing import FloatArray
 
@@ -103,9 +96,9 @@ class FixedSolution:
             solved[at].reshape(place.n_levels, -1).T
             for at, place in zip(blocks.spherical_places, blocks.core_factors, strict=True)
         ]
-        white = white_response(self.core, 0)
-        own = stage_effects(self.core, 0, white, self.core.beta, self.outer)
-        return Effects((own, *core), self.outer)
+        stage, beta = self.system.done, self.core.beta
+        own = stage.effects(stage.white_response, beta, self.outer)
+        return Effects((own, *core), self.outer, beta)
 
     @property
     def root_of_fixed(self) -> FloatArray:
@@ -192,7 +185,7 @@ def _stage_trace(fixed: FixedSolution) -> FloatArray:
     """Σ_j A_j, less what REML takes off: N(X'V⁻¹X)⁻¹N' with N = C_X − C_cb̂_X."""
     system = fixed.system
     stage, place = system.blocks.stages[0], system.blocks.factors[0]
-    left = levels_last(np.stack(list(whitened(stage, system.done))), place.n_levels)
+    left = levels_last(np.stack(list(system.done.gls_slabs())), place.n_levels)
     own = left[:, stage.random].sum(axis=2)
     at_x = left[:, stage.fixed[:-1]].transpose(2, 0, 1)
     at_x = at_x - _stage_times(system, fixed.core_effects)
@@ -201,9 +194,9 @@ def _stage_trace(fixed: FixedSolution) -> FloatArray:
 
 def _stage_times(system: System, columns: FloatArray) -> FloatArray:
     """C_c times (q_core, m) columns, level by level, (q, r, m)."""
-    stage = system.blocks.stages[0]
-    cells = whitened_cells(stage, system.done)
-    return np.stack([stage.with_values(own) @ columns for own in cells], axis=1)
+    done = system.done
+    matrices = map(done.stage.with_values, done.gls_cells())
+    return np.stack([own @ columns for own in matrices], axis=1)
 
 
 def _stage_probes(system: System, x: FloatArray, w: FloatArray) -> FloatArray:

@@ -21,14 +21,11 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from skmixed._derivatives.level_products import whitened, whitened_cells
 from skmixed._equations.cholesky import Factorization, cell_positions, sum_of_products
+from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import Stage
-from skmixed._equations.level_algebra import levels_last
-from skmixed._equations.selected_inverse import whitening_root
-from skmixed._equations.span import Span
+from skmixed._equations.row_substitution import LaterSolution
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 
@@ -60,6 +57,10 @@ class StageRows:
             return StageRows(self.stage, small @ self.cells, np.tensordot(small, self.fixed, 1))
         at_cells = np.einsum("abn,bn->an", small[:, :, self.stage.rows], self.cells)
         return StageRows(self.stage, at_cells, np.einsum("abq,bqx->aqx", small, self.fixed))
+
+    def at(self, later: LaterSolution) -> FloatArray:
+        """Multiply the rows of touched levels by the solution at what they meet, (r, m)."""
+        return later.times(self.cells, self.fixed)
 
     def minus(self, other: "StageRows") -> "StageRows":
         return StageRows(self.stage, self.cells - other.cells, self.fixed - other.fixed)
@@ -164,31 +165,30 @@ class StageTangent:
 
     @staticmethod
     def of(factorization: Factorization, k: int) -> "StageTangent":
-        stage, done = factorization.blocks.stages[k], factorization.stages[k]
-        q = factorization.blocks.factors[k].n_levels
-        left = np.concatenate(list(whitened(stage, done)), axis=2)[:, :, :q]
-        fixed = left[:, stage.fixed[:-1]].transpose(0, 2, 1)
-        c = StageRows(stage, whitened_cells(stage, done), fixed)
-        return StageTangent(factorization, k, left[:, stage.random], c)
+        done = factorization.stages[k]
+        left = np.concatenate(list(done.gls_slabs()), axis=2)[:, :, : done.n_levels]
+        fixed = left[:, done.stage.fixed[:-1]].transpose(0, 2, 1)
+        c = StageRows(done.stage, done.gls_cells(), fixed)
+        return StageTangent(factorization, k, left[:, done.stage.random], c)
+
+    @property
+    def done(self) -> EliminatedStage:
+        return self.factorization.stages[self.k]
 
     @cached_property
     def t(self) -> FloatArray:
-        place = self.factorization.blocks.factors[self.k]
-        lam = place.lam(self.factorization.lam)
-        root = whitening_root(self.factorization.stages[self.k], lam)[:, :, : place.n_levels]
+        root = self.done.root
         return np.asarray(np.einsum("saq,sbq->abq", root, root))
 
     @cached_property
     def b(self) -> FloatArray:
-        start = self.factorization.blocks.factors[self.k].entries.start
-        own = self._products(self.c.stage.random)
-        return _residual(self.t, own, self.factorization.spans.get(start))
+        return self.done.residual_map()
 
     @cached_property
     def j(self) -> StageRows:
-        stage, done = self.c.stage, self.factorization.stages[self.k]
-        fixed = self._products(stage.fixed[:-1]).transpose(0, 2, 1)
-        return StageRows(stage, done.values, fixed).times(self.t)
+        stage = self.done.stage
+        fixed = self.done.at_levels(stage.fixed[:-1]).transpose(0, 2, 1)
+        return StageRows(stage, self.done.values, fixed).times(self.t)
 
     @cached_property
     def _at_fixed(self) -> FloatArray:
@@ -196,11 +196,6 @@ class StageTangent:
         r, q, p = self.c.fixed.shape
         flat = self.c.fixed.transpose(0, 2, 1).reshape(r * p, q)
         return np.asarray((flat @ flat.T).reshape(r, p, r, p))
-
-    def _products(self, columns: NDArray[np.intp]) -> FloatArray:
-        """Return the stage's products with some columns, (r, columns, q)."""
-        q = self.factorization.blocks.factors[self.k].n_levels
-        return levels_last(self.factorization.stages[self.k].products[:, :, columns], q)
 
     def met_by(self, tangents: list[SchurTangent]) -> list[tuple[FloatArray, StageRows]]:
         """Return D, (r, r, q), and Y for directions of earlier stages."""
@@ -226,14 +221,3 @@ class StageTangent:
             return SchurTangent((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
         scaled = self.c.times(-0.5 * direction)
         return symmetric_product(blocks, self.k, scaled, self.c)
-
-
-def _residual(t: FloatArray, own: FloatArray, span: Span | None) -> FloatArray:
-    """Return B = I − TS, (r, r, q); in the span of Λ that is T(ΛΛ')⁺."""
-    if span is not None and span.null is None:
-        return np.einsum("abq,bc->acq", t, span.precision)
-    out = -np.einsum("abq,bcq->acq", t, own)
-    out[np.arange(len(t)), np.arange(len(t))] += 1.0
-    if span is None or span.null is None:
-        return out
-    return np.einsum("abq,bc->acq", out, span.null) + np.einsum("abq,bc->acq", t, span.precision)

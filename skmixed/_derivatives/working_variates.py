@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.level_products import Projected, Responses, in_span, project_stage
+from skmixed._derivatives.level_products import Projected, Responses, project_stage
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.level_algebra import levels_first, solve_levels
+from skmixed._equations.level_algebra import Span
 from skmixed._equations.selected_inverse import Inverse, core_residual
-from skmixed._equations.span import Span
 from skmixed._typing import FloatArray
 
 
@@ -105,30 +104,19 @@ class _Columns:
         self.fixed[:, own] += part.to_fixed
 
     def _take(self, k: int, part: Projected) -> None:
-        blocks, done = self.factorization.blocks, self.factorization.stages[k]
-        place, stage = blocks.factors[k], blocks.stages[k]
+        done, place = self.factorization.stages[k], self.factorization.blocks.factors[k]
         own, q, r = self._of(place), place.n_levels, place.n_columns
         n = own.start
-        here = self.outer[place.outer, :n].reshape(q, r, n).transpose(1, 2, 0)  # r, n, q
-        _, s, _, _ = done.chol.shape
-        half = np.tensordot(place.lam(self.factorization.lam).T, here, 1)
-        chol = done.chol.transpose(1, 2, 0, 3).reshape(s, s, -1)[:, :, :q]
-        solve_levels(chol, half)
+        # v = Z'V_1⁻¹F at the stage, (r, n, q), and w = L⁻¹Λ'v
+        here = self.outer[place.outer, :n].reshape(q, r, n).transpose(1, 2, 0)
+        half = done.half_solve(here)
+        # F'V⁻¹F loses w'w; the stage's own columns have ρ'(v − Z'ZΛL⁻ᵀw) with them
         flat = half.transpose(1, 0, 2).reshape(n, -1)
         self.products[:n, :n] -= flat @ flat.T
-        of_columns = levels_first(done.half, q)  # s, q, m
-        to_own = of_columns[:, :, stage.random]
-        span = self.factorization.spans.get(place.entries.start)
-        if span is None:
-            whitened = here - np.einsum("sqa,snq->anq", to_own, half)
-        else:
-            whitened = in_span(span, here, half, to_own.transpose(0, 2, 1), chol)
-        crossed = np.einsum("bxq,anq->abxn", part.rho, whitened).reshape(-1, n)
-        self.products[own, :n] = crossed
-        self.products[:n, own] = crossed.T
-        self.fixed[:, :n] -= np.einsum("sqx,snq->xn", of_columns[:, :, stage.fixed[:-1]], half)
-        for values, columns in zip(done.cell_half, half, strict=True):
-            self.outer[:, :n] -= stage.with_values(values).T @ columns.T
+        crossed = np.einsum("bxq,anq->abxn", part.rho, done.gls_columns(here, half))
+        self.products[own, :n] = crossed.reshape(-1, n)
+        self.products[:n, own] = self.products[own, :n].T
+        done.take_later(half, self.outer[:, :n], self.fixed[:, :n])
 
     def add_core(self, factor: FactorLayout, rho: FloatArray) -> None:
         """Add the columns of a factor in the core, (q, r, c) residuals ρ."""

@@ -14,7 +14,7 @@ chain are eliminated from it one by one. A `Factorization` is a value: nothing i
 changes when another Λ is tried.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -23,15 +23,40 @@ import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmixed._equations.elimination import EliminatedStage, FactorRows, eliminate
 from skmixed._equations.layout import FactorLayout, Stage
-from skmixed._equations.level_algebra import cholesky_levels, levels_first, solve_levels, to_slabs
-from skmixed._equations.span import Span
+from skmixed._equations.level_algebra import Span, to_slabs
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, Lam
 
 # Multiplications of a dense symmetric product in the time of one of a sparse
 # product, on one core.
 SPARSE_COST = 200
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Random and fixed effects.
+
+    Attributes
+    ----------
+    spherical : tuple of (s, q) arrays
+        u of each factor, in the order of the blocks.
+    outer : (n_outer,) array
+        b = Λu of the outer columns, of all factors but the first.
+    fixed : (p,) array
+        β of the kept columns.
+    """
+
+    spherical: tuple[FloatArray, ...]
+    outer: FloatArray
+    fixed: FloatArray
+
+
+def no_effects(blocks: Blocks, fixed: FloatArray) -> Effects:
+    """Return random effects of 0, those of a least-squares fit."""
+    sizes = [(sum(t.size for t in f.terms), f.n_levels) for f in blocks.factors]
+    return Effects(tuple(map(np.zeros, sizes)), np.zeros(blocks.factors[-1].outer.stop), fixed)
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,46 @@ class Factorization:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
         return _apply(self.blocks, self.lam, rows, transposed=False)
 
+    @property
+    def inverse_root(self) -> FloatArray:
+        """TR⁻ᵀ of the core and X, (q_core + p, s_core + p)."""
+        upper = solve_lower(self.chol_core, np.eye(len(self.chol_core))).T
+        random, fixed = np.split(upper, [self.n_spherical])
+        return np.ascontiguousarray(np.concatenate([self.from_spherical(random), fixed]))
+
+    def effects(self) -> Effects:
+        """Return the best linear unbiased predictors b̂ = Λû (Henderson, 1975, Biometrics 31).
+
+        û is from L'u = c_u − R_ZXβ̂ (Bates et al., 2015, J. Stat. Softw. 67(1), equation 52).
+        """
+        return self._back([stage.white_response for stage in self.stages], self.solution)
+
+    def noise(self, rng: np.random.Generator) -> tuple[list[FloatArray], FloatArray]:
+        """Draw a standard normal for each row of the factor: of the stages, and of the core."""
+        core = rng.standard_normal(len(self.chol_core))
+        return [rng.standard_normal(s.white_response.shape) for s in self.stages], core
+
+    def solve_transposed(self, stages: Sequence[FloatArray], core: FloatArray) -> Effects:
+        """Solve R'(u; β) = v, from v of each stage, (k, s, b), and of the core and X."""
+        return self._back(stages, solve_lower(self.chol_core, core, transposed=True))
+
+    def _back(self, white: Sequence[FloatArray], solution: FloatArray) -> Effects:
+        """Go back along the chain from the solution for the core and X."""
+        n, factors = len(self.stages), self.blocks.factors
+        outer = np.zeros(factors[-1].outer.stop if factors else 0)
+        of_core, beta = np.split(solution, [self.n_spherical])
+        outer[self.blocks.n_chain :] = self.from_spherical(of_core[:, None])[:, 0]
+        spherical = [
+            of_core[own].reshape(factor.n_levels, -1).T
+            for own, factor in zip(self.blocks.spherical_places, factors[n:], strict=True)
+        ]
+        for k in reversed(range(n)):
+            own = self.stages[k].effects(white[k], beta, outer)
+            spherical.insert(0, own)
+            if k:
+                outer[factors[k].outer] = (self.stages[k].lam @ own).T.ravel()
+        return Effects(tuple(spherical), outer, beta)
+
 
 def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> FloatArray:
     parts, start = [], 0
@@ -109,50 +174,6 @@ def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> F
         parts.append(np.matmul(own, part).reshape(factor.n_levels * own.shape[0], -1))
         start += size
     return np.concatenate(parts) if parts else np.empty((0, rows.shape[1]))
-
-
-@dataclass(frozen=True)
-class FactorRows:
-    """The rows H of a triangular factor that one stage of the chain has.
-
-    Attributes
-    ----------
-    half : (k, s, m, b) array
-        L⁻¹Λ'Z'[…] for every column of the products, in k slabs of b levels.
-    cell_half : (s, n_cells) array
-        L⁻¹Λ'Z'Z_c, in the order of the cells.
-    gram : (m, m) array
-        H'H of the columns of the products, over all levels.
-    """
-
-    half: FloatArray
-    cell_half: FloatArray
-    gram: FloatArray
-
-
-@dataclass(frozen=True)
-class EliminatedStage(FactorRows):
-    """One stage of the chain, eliminated.
-
-    Attributes
-    ----------
-    products, values : arrays
-        Those of the `Stage`, less what the stages before have taken.
-    chol : (k, s, s, b) array
-        L, lower triangular, in k slabs of b levels.
-    logdet : float
-        log|M|.
-    """
-
-    products: FloatArray
-    values: FloatArray
-    chol: FloatArray
-    logdet: float
-
-    @property
-    def is_zero(self) -> bool:
-        """Whether Λ = 0, so that nothing is taken."""
-        return not self.chol.flags.writeable
 
 
 def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> Factorization:
@@ -214,51 +235,51 @@ def eliminate_chain(
     schur = blocks.core.copy() if blocks.stages else blocks.core
     left = [(stage.products, stage.values) for stage in blocks.stages]
     done: list[Rows] = []
-    for k, stage in enumerate(blocks.stages):
+    for k in range(len(blocks.stages)):
         part = one(k, *left[k])
         done.append(part)
         if part.gram.any():  # else nothing is taken
-            _take_from_core(blocks, stage, part, schur)
+            _take_from_core(blocks, part, schur)
             for g in range(k + 1, len(blocks.stages)):
-                taken = _taken(stage, part, blocks.stages[g], blocks.factors[g])
+                taken = _taken(part, blocks.stages[g], blocks.factors[g])
                 left[g] = (left[g][0] - taken[0], left[g][1] - taken[1])
     return tuple(done), schur
 
 
-def _take_from_core(blocks: Blocks, stage: Stage, part: FactorRows, schur: FloatArray) -> None:
+def _take_from_core(blocks: Blocks, rows: FactorRows, schur: FloatArray) -> None:
     """Subtract H'H of a stage from the core."""
-    n = blocks.n_core
-    schur[n:, n:] -= part.gram[np.ix_(stage.fixed, stage.fixed)]
+    n, fixed = blocks.n_core, rows.stage.fixed
+    schur[n:, n:] -= rows.gram[np.ix_(fixed, fixed)]
     if n:
-        halves = [stage.with_values(values)[:, blocks.n_chain :] for values in part.cell_half]
+        halves = [half[:, blocks.n_chain :] for half in rows.at_outer]
         schur[:n, :n] -= sum_of_products(halves, halves)
-        fixed = levels_first(part.half[:, :, stage.fixed], halves[0].shape[0])
-        schur[:n, n:] -= sum(h.T @ f for h, f in zip(halves, fixed, strict=True))
+        at_fixed = zip(halves, rows.at_fixed, strict=True)
+        schur[:n, n:] -= sum(half.T @ of_fixed for half, of_fixed in at_fixed)
         schur[n:, :n] = schur[:n, n:].T
 
 
-def _taken(
-    stage: Stage, part: FactorRows, later: Stage, place: FactorLayout
-) -> tuple[FloatArray, FloatArray]:
+def _taken(rows: FactorRows, later: Stage, place: FactorLayout) -> tuple[FloatArray, FloatArray]:
     """H'H between a later stage of the chain and all that it meets.
 
     Each level of the inner stage has one cell there, so that what a level of the
     outer one loses depends on its own inner levels alone.
     """
     q, r = place.n_levels, place.n_columns
-    halves = [stage.with_values(values) for values in part.cell_half]
+    halves = rows.at_outer
+    # Of a level with itself, (q, r, r), and with X and y, (q, r, p + 1).
     own = [h[:, place.outer] for h in halves]
     squares = np.zeros((q, r, r))
     own_products = sum(h.T @ h for h in own).tocoo()
     squares[own_products.row // r, own_products.row % r, own_products.col % r] = own_products.data
-    fixed = levels_first(part.half[:, :, stage.fixed], halves[0].shape[0])
-    crossed = sum(h.T @ f for h, f in zip(own, fixed, strict=True)).reshape(q, r, -1)
+    fixed = zip(own, rows.at_fixed, strict=True)
+    crossed = sum(h.T @ f for h, f in fixed).reshape(q, r, -1)
     products = np.zeros((r, later.products.shape[2], q))
     products[:, later.random] = squares.transpose(1, 2, 0)
     products[:, later.fixed] = crossed.transpose(1, 2, 0)
     slabs = to_slabs(products, *later.products.shape[::3])
     if not len(later.rows):
         return slabs, later.values
+    # With the columns beyond, which lie at the cells of the later stage.
     rest = sum(o.T @ h for o, h in zip(own, halves, strict=True)).tocoo()
     outside = rest.col >= place.outer.stop
     values = np.zeros(later.values.shape)
@@ -274,48 +295,6 @@ def cell_positions(
     width = stage.cells.shape[1]
     keys = stage.rows * width + stage.cells.indices
     return np.searchsorted(keys, rows.astype(np.intp) * width + columns)
-
-
-def eliminate(
-    stage: Stage,
-    products: FloatArray,
-    values: FloatArray,
-    lam: FloatArray,
-    reuse: EliminatedStage | None = None,
-) -> EliminatedStage:
-    """Eliminate a factor's effects, slab by slab of levels.
-
-    Costs q·(r·s·m + s²·m + s·m²) multiplications, in vectors over the levels.
-    """
-    k, r, m, b = products.shape
-    s = lam.shape[1]
-    gram, logdet = np.zeros((m, m)), 0.0
-    if not lam.any():  # M = I, H = 0; pages of zeros are not touched
-        chol = np.broadcast_to(np.eye(s)[:, :, None], (k, s, s, b))
-        zeros = np.zeros((s, values.shape[1]))
-        half = np.zeros((k, s, m, b))
-        return EliminatedStage(half, zeros, gram, products, values, chol, logdet)
-    half = np.empty((k, s, m, b)) if reuse is None else reuse.half
-    chol = np.empty((k, s, s, b)) if reuse is None or reuse.is_zero else reuse.chol
-    for own, part, lower in zip(products, half, chol, strict=True):
-        np.matmul(lam.T, own.reshape(r, m * b), out=part.reshape(s, m * b))
-        lower[:] = np.matmul(lam.T, part[:, stage.random])
-        lower[np.arange(s), np.arange(s)] += 1.0
-        cholesky_levels(lower)
-        solve_levels(lower, part)
-        gram += np.matmul(part, part.transpose(0, 2, 1)).sum(axis=0)
-        logdet += 2.0 * float(np.log(lower[np.arange(s), np.arange(s)]).sum())
-    cell_half = _eliminate_cells(stage.rows, lam.T @ values, chol)
-    return EliminatedStage(half, cell_half, gram, products, values, chol, logdet)
-
-
-def _eliminate_cells(rows: NDArray[np.intp], half: FloatArray, chol: FloatArray) -> FloatArray:
-    """Overwrite Λ'Z'Z_c, (s, n_cells), by L⁻¹Λ'Z'Z_c."""
-    for j in range(len(half)):
-        for i in range(j):
-            half[j] -= chol[:, j, i].ravel()[rows] * half[i]
-        half[j] /= chol[:, j, j].ravel()[rows]
-    return half
 
 
 def sum_of_products(left: list[sp.csr_array], right: list[sp.csr_array]) -> FloatArray:

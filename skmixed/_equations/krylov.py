@@ -26,8 +26,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import EliminatedStage, eliminate
-from skmixed._equations.level_algebra import levels_first
+from skmixed._equations.elimination import EliminatedStage, eliminate
 from skmixed._equations.system import Blocks, Crossed, sparse_diagonal
 from skmixed._typing import FloatArray, Lam
 
@@ -43,8 +42,6 @@ class System:
     lam : tuple of (s, s) arrays
     done : EliminatedStage
         Of the largest factor.
-    halves : list of sparse (q, q_core) arrays
-        L⁻¹Λ'Z'Z_c, one for each of its s coefficients.
     root : sparse (q_core, s_core) array
         Λ_c.
     to_fixed : (q_core, p + 1) array
@@ -57,7 +54,6 @@ class System:
     crossed: Crossed
     lam: Lam
     done: EliminatedStage
-    halves: list[sp.csr_array]
     root: sp.csr_array
     to_fixed: FloatArray
     of_fixed: FloatArray
@@ -67,9 +63,8 @@ class System:
         stage, place, crossed = blocks.stages[0], blocks.factors[0], blocks.crossed
         assert crossed is not None
         done = eliminate(stage, stage.products, stage.values, place.lam(lam))
-        halves = [stage.with_values(values) for values in done.cell_half]
-        fixed = levels_first(done.half[:, :, stage.fixed], place.n_levels)
-        taken = sum((h.T @ f for h, f in zip(halves, fixed, strict=True)), 0.0)
+        parts = zip(done.at_outer, done.at_fixed, strict=False)
+        taken = sum((half.T @ fixed for half, fixed in parts), 0.0)
         roots = [
             sparse_diagonal(np.repeat(f.lam(lam)[None], f.n_levels, axis=0))
             for f in blocks.core_factors
@@ -79,7 +74,6 @@ class System:
             crossed=crossed,
             lam=lam,
             done=done,
-            halves=halves,
             root=sp.csr_array(sp.block_diag(roots, format="csr")),
             to_fixed=crossed.fixed - taken,
             of_fixed=blocks.core - done.gram[np.ix_(stage.fixed, stage.fixed)],
@@ -88,7 +82,7 @@ class System:
     def schur(self, columns: FloatArray) -> FloatArray:
         """Return S_cc times (q_core, m) columns."""
         out = self.crossed.matrix @ columns
-        for half in self.halves:
+        for half in self.done.at_outer:
             out -= half.T @ (half @ columns)
         return out
 
@@ -108,7 +102,7 @@ class System:
             inside = (columns >= place.outer.start) & (columns < place.outer.stop)
             # The r cells of a pair of levels lie side by side.
             level = (columns[inside][::r] - place.outer.start) // r
-            values = self.done.cell_half[:, inside].reshape(len(self.halves), -1, r)
+            values = self.done.cell_half[:, inside].reshape(len(self.done.cell_half), -1, r)
             squares = np.einsum("sna,snb->abn", values, values).reshape(r * r, -1)
             taken = [np.bincount(level, row, minlength=place.n_levels) for row in squares]
             out.append(own - np.stack(taken, axis=1).reshape(-1, r, r))

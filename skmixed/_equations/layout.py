@@ -1,6 +1,7 @@
 """Which factors are eliminated, in which order, and where each lies."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -76,6 +77,10 @@ class Stage:
     values: FloatArray
     rows: NDArray[np.intp]
 
+    @property
+    def n_levels(self) -> int:
+        return int(self.cells.shape[0])
+
     def with_values(self, values: FloatArray) -> sp.csr_array:
         """Return the cells holding other values, (q, n_outer)."""
         return sp.csr_array((values, self.cells.indices, self.cells.indptr), shape=self.cells.shape)
@@ -142,3 +147,46 @@ def factor_layouts(
         outer += width
         entries += r * r
     return tuple(out)
+
+
+@dataclass(frozen=True)
+class DesignRows:
+    """Rows of [Z X] in the coordinates of `Blocks`.
+
+    Attributes
+    ----------
+    factors : tuple of sparse (n, q·r) arrays
+        In the order of the blocks; level by level the factor's columns, (1, x −
+        center). A row without entries has no effect of the factor.
+    fixed : (n, p) array
+        The kept columns of X, centered.
+    """
+
+    factors: tuple[sp.csr_array, ...]
+    fixed: FloatArray
+
+    def part(self, rows: NDArray[np.intp] | slice) -> "DesignRows":
+        return DesignRows(tuple(f[rows] for f in self.factors), self.fixed[rows])
+
+
+def factor_rows(codes: NDArray[np.intp], values: FloatArray, n_levels: int) -> sp.csr_array:
+    """Lay (n, r) values at the levels of the rows, none where the code is −1: (n, q·r)."""
+    (n, r), known = values.shape, codes >= 0
+    if not known.all():
+        codes, values = codes[known], values[known]
+    index: Any = np.int32 if max(n, n_levels) * r < 2**31 else np.int64
+    columns = codes.astype(index)[:, None] * r + np.arange(r, dtype=index)
+    starts = np.concatenate([[0], np.cumsum(known * r)]).astype(index)
+    return sp.csr_array((values.ravel(), columns.ravel(), starts), shape=(n, n_levels * r))
+
+
+def joined(parts: list[sp.csr_array]) -> sp.csr_array:
+    return parts[0] if len(parts) == 1 else sp.csr_array(sp.hstack(parts, format="csr"))
+
+
+def as_sparse(dense: FloatArray) -> sp.csr_array:
+    """Keep all entries, so that rows are multiplied one by one."""
+    n, p = dense.shape
+    index: Any = np.int32 if n * max(p, 1) < 2**31 else np.int64
+    columns, starts = np.tile(np.arange(p, dtype=index), n), np.arange(n + 1, dtype=index) * p
+    return sp.csr_array((dense.ravel(), columns, starts), shape=(n, p))

@@ -4,6 +4,8 @@ A slab holds some levels, the last axis; (k, r, m, b) is k slabs of b levels. Th
 loops are over the columns of the small matrices, in vectors over the levels.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from skmixed._typing import FloatArray
@@ -15,6 +17,11 @@ def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:
     out = np.zeros((r, m, k * b))
     out[:, :, :q] = levels_last
     return np.ascontiguousarray(out.reshape(r, m, k, b).transpose(2, 0, 1, 3))
+
+
+def in_slabs(values: FloatArray, k: int, b: int) -> FloatArray:
+    """Turn (r, q) to slabs (k, r, b), filled up with zeros."""
+    return to_slabs(values[:, None], k, b)[:, :, 0]
 
 
 def levels_first(slabs: FloatArray, n_levels: int) -> FloatArray:
@@ -52,3 +59,37 @@ def solve_levels_transposed(chol: FloatArray, rhs: FloatArray) -> None:
         for k in range(j + 1, len(chol)):
             rhs[j] -= chol[k, j] * rhs[k]
         rhs[j] /= chol[j, j]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The span of one factor's Λ, and what lies outside it: matrices, (s, s) each.
+
+    From M = Λ'SΛ + I follows Λ'(I − SΛM⁻¹Λ') = M⁻¹Λ': with P_Λ = ΛΛ⁺
+
+        Z'V⁻¹ = Λ⁺' M⁻¹Λ'Z' + (I − P_Λ)(Z' − SΛM⁻¹Λ'Z'),    S = Z'Z
+
+    In the span of Λ the first term is all there is, and has no difference in it. As a
+    difference, Z' − SΛM⁻¹Λ'Z' keeps as many digits fewer as Λ'SΛ has: seven where a
+    standard deviation is a thousand times the residual one.
+
+    Attributes
+    ----------
+    inverse, precision : arrays
+        Λ⁺' and (ΛΛ')⁺.
+    null : array or None
+        I − ΛΛ⁺; None where Λ has full rank.
+    """
+
+    inverse: FloatArray
+    precision: FloatArray
+    null: FloatArray | None
+
+    @staticmethod
+    def of(lam: FloatArray) -> "Span":
+        left, sizes, right = np.linalg.svd(lam)
+        # A direction that is left out is no worse off: there Λ'SΛ is below rounding.
+        keep = sizes > np.finfo(float).eps * sizes[0]
+        inverse = (left[:, keep] / sizes[keep]) @ right[keep]
+        null = None if keep.all() else np.eye(len(lam)) - left[:, keep] @ left[:, keep].T
+        return Span(inverse, inverse @ inverse.T, null)

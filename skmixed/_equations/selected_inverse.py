@@ -21,9 +21,9 @@ import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.cholesky import EliminatedStage, Factorization, congruent, row_ranges
+from skmixed._equations.cholesky import Factorization, congruent, row_ranges
+from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout, Stage
-from skmixed._equations.level_algebra import levels_first, solve_levels
 from skmixed._typing import FloatArray
 
 
@@ -117,47 +117,37 @@ class Inverse:
         to_fixed[blocks.n_chain :] = core[:n, n:]
         out = [Inverse(core[:n, :n], None, to_fixed, core[n:, n:])]
         for k in reversed(range(1, len(blocks.stages))):
-            done = factorization.stages[k]
-            out.append(
-                out[-1]._with_stage(
-                    blocks.stages[k], done, blocks.factors[k], factorization, blocks.n_chain
-                )
-            )
+            done, place = factorization.stages[k], blocks.factors[k]
+            out.append(out[-1]._with_stage(done, place, blocks.n_chain))
         return tuple(reversed(out))
 
-    def _with_stage(
-        self,
-        stage: Stage,
-        done: EliminatedStage,
-        place: FactorLayout,
-        factorization: Factorization,
-        n_chain: int,
-    ) -> "Inverse":
-        q, r = place.n_levels, place.n_columns
-        within, at_cells, at_fixed = self.within(stage, done, place, n_chain)
-        root = whitening_root(done, place.lam(factorization.lam))[:, :, :q]
+    def _with_stage(self, done: EliminatedStage, place: FactorLayout, n_chain: int) -> "Inverse":
+        """Add the entries of a stage, with T = ΛM⁻¹Λ' per level and S_c its products later."""
+        q, r, root = place.n_levels, place.n_columns, done.root
+        within, at_cells, at_fixed = self.within(done, n_chain)
+        # Of a level with itself T + TS_cGS_c'T, and −TS_cG at what it meets.
+        own = np.einsum("as,stq,bt->abq", done.lam, done.inverse(within), done.lam, optimize=True)
         omega = np.einsum("saq,sbq->abq", root, root)
-        own = omega + np.einsum("abq,bcq,cdq->adq", omega, within, omega, optimize=True)
-        cells = -np.einsum("abn,bn->an", omega[:, :, stage.rows], at_cells)
+        cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.rows], at_cells)
         to_fixed = self.to_fixed.copy()
         to_fixed[place.outer] = -np.einsum("abq,bqx->qax", omega, at_fixed).reshape(q * r, -1)
-        chain = _chain_entries(stage, place, own, cells)
+        chain = _chain_entries(done.stage, place, own, cells)
         if self.chain is not None:
             chain = chain + self.chain
         return Inverse(self.core, chain, to_fixed, self.fixed)
 
     def within(
-        self, stage: Stage, done: EliminatedStage, place: FactorLayout, n_chain: int
+        self, done: EliminatedStage, n_chain: int
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """SGS' per level of a stage, S its products with later columns and X; and SG."""
-        q, r = place.n_levels, place.n_columns
-        fixed = levels_first(done.products[:, :, stage.fixed[:-1]], q)  # r, q, p
+        """S_cGS_c' per level of a stage, S_c its products with later columns and X; and S_cG."""
+        stage, r = done.stage, len(done.lam)
+        fixed = done.at_levels(stage.fixed[:-1]).transpose(0, 2, 1)
         at_cells, at_fixed = self.times(stage, done.values, fixed, n_chain)
         within = np.einsum("aqx,bqx->abq", at_fixed, fixed)
         for a in range(r):
             for b in range(r):
                 weights = at_cells[a] * done.values[b]
-                within[a, b] += np.bincount(stage.rows, weights, minlength=q)
+                within[a, b] += np.bincount(stage.rows, weights, minlength=stage.n_levels)
         return within, at_cells, at_fixed
 
     def times(
@@ -181,15 +171,6 @@ class Inverse:
                 core, self.core, stage.rows[in_core], columns[in_core] - n_chain
             )
         return at_cells, at_fixed
-
-
-def whitening_root(done: EliminatedStage, lam: FloatArray) -> FloatArray:
-    """Return L⁻¹Λ' per level, (s, r, levels filled up); its square is ΛM⁻¹Λ'."""
-    k, s, _, b = done.chol.shape
-    chol = done.chol.transpose(1, 2, 0, 3).reshape(s, s, k * b)
-    root = np.repeat(lam.T[:, :, None], k * b, axis=2)
-    solve_levels(chol, root)
-    return root
 
 
 def _chain_entries(
@@ -238,35 +219,23 @@ def level_covariances(factorization: Factorization) -> tuple[FloatArray, ...]:
 
 
 def _spherical_blocks(factorization: Factorization) -> list[FloatArray]:
-    """Return the diagonal blocks of M⁻¹ for each factor of the blocks, (q, s, s)."""
+    """Return the diagonal blocks of M⁻¹ for each factor of the blocks, (q, s, s).
+
+    β is given: 0 for X in the inverse.
+    """
     blocks, n = factorization.blocks, factorization.n_spherical
     random = inverse_of_cholesky(factorization.chol_core[:n, :n])
-    core = np.zeros((blocks.n_core + blocks.n_fixed,) * 2)  # 0 for X: β is given
+    core = np.zeros((blocks.n_core + blocks.n_fixed,) * 2)
     core[: blocks.n_core, : blocks.n_core] = (
         congruent(blocks, factorization.lam, random, transposed=False) if n else random
     )
     later = Inverse.along(factorization, core)
-    out = [_of_stage(factorization, k, later[k]) for k in range(len(blocks.stages))]
-    start = 0
-    for factor in blocks.core_factors:
-        s = sum(t.size for t in factor.terms)
-        own = slice(start, start + factor.n_levels * s)
-        square = random[own, own].reshape(factor.n_levels, s, factor.n_levels, s)
+    out = []
+    for done, inverse in zip(factorization.stages, later, strict=True):
+        within, _, _ = inverse.within(done, blocks.n_chain)
+        out.append(done.inverse(within).transpose(2, 0, 1))
+    for factor, own in zip(blocks.core_factors, blocks.spherical_places, strict=True):
+        q = factor.n_levels
+        square = random[own, own].reshape(q, -1, q, (own.stop - own.start) // q)
         out.append(np.einsum("qaqb->qab", square))
-        start = own.stop
     return out
-
-
-def _of_stage(factorization: Factorization, k: int, later: Inverse) -> FloatArray:
-    """Return (M⁻¹)_jj = L⁻ᵀ(I + L⁻¹Λ'S_jG S_j'ΛL⁻ᵀ)L⁻¹, G the inverse of what is later."""
-    blocks, done = factorization.blocks, factorization.stages[k]
-    place, q = blocks.factors[k], blocks.factors[k].n_levels
-    lam = place.lam(factorization.lam)
-    lower = done.chol.transpose(0, 3, 1, 2).reshape(-1, *done.chol.shape[1:3])[:q]
-    inverse = np.linalg.inv(lower)
-    middle = np.broadcast_to(np.eye(lam.shape[1]), inverse.shape)
-    if not done.is_zero:
-        within, _, _ = later.within(blocks.stages[k], done, place, blocks.n_chain)
-        root = inverse @ lam.T
-        middle = middle + root @ within.transpose(2, 0, 1) @ root.transpose(0, 2, 1)
-    return np.asarray(inverse.transpose(0, 2, 1) @ middle @ inverse)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._equations.cholesky import factorize, zero_lam
+from skmixed._equations.cholesky import factorize, no_effects, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.moments import moments
-from skmixed._equations.random_effects import no_effects
 from skmixed._equations.system import Blocks, assemble
 from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import MonteCarlo, iterate
@@ -70,7 +69,7 @@ def fit_system(
     if start is None:
         start = moment_start(at_zero, of_data) if of_data is not None else ()
     if is_iterative and at_zero.is_exact_fit:
-        solution = solve(at_zero, model, no_effects(blocks))
+        solution = solve(at_zero, model, no_effects(blocks, at_zero.beta))
         return Estimate(solution, FitStatus.EXACT_FIT, 1, 1, findings)
     if is_iterative:
         found, solution, monte_carlo = iterate(

@@ -6,7 +6,6 @@ from skmixed._derivatives.criterion import criterion
 from skmixed._derivatives.objectives import BlockedObjective
 from skmixed._derivatives.quadratic_model import AverageInformation
 from skmixed._equations.cholesky import Factorization, zero_lam
-from skmixed._equations.random_effects import effects
 from skmixed._equations.system import Blocks
 from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
@@ -72,7 +71,7 @@ class LargeSearch:
         if not np.isfinite(self.objective.evaluate(_free(blocks))):
             return None
         latest = self.objective.latest
-        spherical = effects(latest).spherical
+        spherical = latest.effects().spherical
         out: dict[int, FloatArray] = {}
         for k, factor in enumerate(blocks.factors):
             for term in factor.terms:

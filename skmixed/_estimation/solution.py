@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import criterion
-from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.cholesky import Effects, Factorization, solve_lower
 from skmixed._equations.coordinates import TermCoordinates
-from skmixed._equations.random_effects import Effects, effects
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
@@ -108,7 +107,7 @@ def solve(factorization: Factorization, model: Model, found: Effects | None = No
     root_unit = float(np.sqrt(blocks.weight_unit))
     root = solve_lower(factorization.chol_x, to_user.T)
     if found is None and blocks.factors:
-        found = effects(factorization)
+        found = factorization.effects()
     spherical = () if found is None else found.spherical
     return Solution(
         fixed=fixed,

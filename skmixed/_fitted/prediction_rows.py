@@ -15,6 +15,7 @@ from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.row_sums import dense_slabs, raw_column, weighted_sum
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._data.warning import warn
+from skmixed._equations.layout import DesignRows, factor_rows
 from skmixed._equations.system import Blocks
 from skmixed._estimation.solution import Solution
 from skmixed._fitted.checks import check_response, check_squares, check_weights
@@ -23,7 +24,6 @@ from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
-from skmixed._uncertainty.row_variance import DesignRows, factor_rows
 from skmixed.exceptions import NotEstimableWarning
 
 SLAB_ROWS = 2**14

@@ -14,7 +14,6 @@ import numpy as np
 import scipy.linalg
 
 from skmixed._equations.cholesky import Factorization, factorize, solve_lower
-from skmixed._equations.random_effects import effects
 from skmixed._equations.system import Blocks, assemble
 from skmixed._estimation.solution import Solution, centered_to_user, user_effects
 from skmixed._model.terms import Model
@@ -35,7 +34,7 @@ def updated(
     lam = tuple(term.search_lam for term in solution.terms)
     done = factorize(assemble(stats, model, like=at_fit), lam)
     given = replace(done, solution=_solution(done, _centered(solution, done.blocks, model)))
-    found = user_effects(given, effects(given).spherical)
+    found = user_effects(given, given.effects().spherical)
     terms = zip(solution.terms, found, strict=True)
     return replace(solution, terms=tuple(replace(term, effects=own) for term, own in terms))
 

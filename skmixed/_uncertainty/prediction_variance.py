@@ -1,6 +1,6 @@
 """The variance of predictions, and its degrees of freedom.
 
-Of the mean of a row whose levels are all known it is σ²z'TC⁻¹T'z (`row_variance`);
+Of the mean of a row whose levels are all known it is σ²z'TC⁻¹T'z (`row_substitution`);
 the effects of a level that is not among the data's, of which nothing is known but
 their distribution, add σ²z_k'Σ_kz_k. All here is relative to the σ² of the
 `Factorization`.
@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from skmixed._derivatives.information import factor_directions, placed_terms
 from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.layout import DesignRows, as_sparse
+from skmixed._equations.row_substitution import RowSolver
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.effects_update import with_fixed_of
 from skmixed._uncertainty.relative import Units
 from skmixed._uncertainty.row_slopes import RowSlopes
-from skmixed._uncertainty.row_variance import DesignRows, RowSolver, as_sparse
 from skmixed._uncertainty.small_sample import parameter_covariance, satterthwaite_df
 
 # Degrees of freedom of a mean square of two levels.

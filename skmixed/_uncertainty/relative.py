@@ -20,16 +20,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._derivatives.level_products import Whitened
 from skmixed._equations.cholesky import Factorization, congruent, factorize, solve_lower
 from skmixed._equations.coordinates import TermCoordinates
-from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse
+from skmixed._equations.level_algebra import Span
 from skmixed._equations.selected_inverse import random_inverse
-from skmixed._equations.span import Span
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import is_unrestricted
 from skmixed._typing import FloatArray, Lam
-from skmixed._uncertainty.row_variance import DesignRows, as_sparse
 
 # Least eigenvalue of S̄, scaled to a unit diagonal, that is told from 0.
 COLLINEAR = 1e-12
@@ -68,12 +66,7 @@ class Units:
         """Factorize blocks, of the same terms, in these units."""
         done = factorize(_in_units(blocks, self), self.lam)
         spans = {f.entries.start: Span.of(f.lam(self.lam)) for f in done.blocks.factors}
-        stages = tuple(
-            Whitened.of(stage, own, spans[factor.entries.start])
-            for stage, own, factor in zip(
-                done.blocks.stages, done.stages, done.blocks.factors, strict=False
-            )
-        )
+        stages = tuple(stage.in_span() for stage in done.stages)
         done = replace(done, spans=spans, stages=stages)
         of_core = [spans[f.entries.start] for f in done.blocks.core_factors]
         # Where Λ lacks rank, and for ML.

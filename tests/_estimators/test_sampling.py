@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from updates import STRUCTURES, Dense, regressor, table, updated
 
 from skmixed import MixedLinearRegressor
+from skmixed._equations.row_substitution import RowSolver
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
-from skmixed._uncertainty.row_variance import RowSolver
 from skmixed.datasets import load_sleepstudy
 
 N = 1000

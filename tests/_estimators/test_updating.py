@@ -15,9 +15,9 @@ from sklearn.preprocessing import FunctionTransformer
 from updates import STRUCTURES, Dense, regressor, table, updated
 
 from skmixed import MixedLinearRegressor
+from skmixed._equations.row_substitution import RowSolver
 from skmixed._fitted.fitted_model import fitted, served
 from skmixed._fitted.prediction_rows import open_rows
-from skmixed._uncertainty.row_variance import RowSolver
 from skmixed.exceptions import NotEstimableWarning
 from skmixed.inference import coefficient_table, random_effects_table
 

@@ -17,7 +17,7 @@ from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.design import Design, FactorDesign
-from skmixed._uncertainty.draws import Root, Simulator, semidefinite_root
+from skmixed._uncertainty.draws import Simulator
 
 seeds = st.integers(0, 10**6)
 
@@ -84,28 +84,6 @@ def of_response(blocks):
 
 def at_any_factor(case, seed):
     return case.factorized(case.lams(np.random.default_rng(seed)))
-
-
-@given(seed=seeds, name=cases)
-@settings(max_examples=30, deadline=None)
-def test_the_root_is_one_of_the_products_and_has_their_rank(seed, name):
-    case = CASES[name](seed)
-    blocks = assemble(case.stats, case.model)
-    root = Root.of(blocks)
-    dense, weights = dense_columns(case, blocks)
-    assert root.rank == np.linalg.matrix_rank(dense)
-    products = dense.T @ (weights[:, None] * dense)
-    lengths = np.sqrt(np.diagonal(products))
-    for i, unit in enumerate(np.eye(len(products))):
-        cuts = np.cumsum([f.n_levels * f.n_columns for f in blocks.factors])
-        *effects, beta = np.split(unit, cuts)
-        own = [
-            e.reshape(f.n_levels, f.n_columns).T
-            for e, f in zip(effects, blocks.factors, strict=True)
-        ]
-        column = gathered(blocks, *root.transposed(root.times(own, beta)))
-        # Rounding of sums over some hundred rows, on the columns' own scales.
-        assert_allclose(column, products[i], rtol=0, atol=1e-13 * (lengths * lengths[i]).max())
 
 
 @given(seed=seeds, name=cases)
@@ -181,13 +159,6 @@ def test_draws_have_the_mean_and_covariance_of_the_model(name):
         assert np.abs(rest).max() < 1e-9 * max(squares)
 
 
-@pytest.mark.parametrize("scale", [1e-9, 1e9])
-def test_rank_does_not_depend_on_units(scale):
-    one, other = slopes_in_single_rows(), slopes_in_single_rows(scale)
-    ranks = [Root.of(assemble(c.stats, c.model)).rank for c in (one, other)]
-    assert ranks[0] == ranks[1]
-
-
 def test_weights_in_any_unit_give_the_same_draw():
     weights = np.random.default_rng(0).uniform(0.5, 1.9, 30)
     solutions = []
@@ -246,10 +217,3 @@ def test_what_is_drawn_does_not_touch_the_data():
     before = criterion(factorize(factorization.blocks, factorization.lam))
     Simulator.of(factorization).draw(np.random.default_rng(0))
     assert criterion(factorize(factorization.blocks, factorization.lam)) == before
-
-
-def test_semidefinite_root_of_nothing_and_of_zeros():
-    assert semidefinite_root(np.empty((0, 0)), np.empty(0)).shape == (0, 0)
-    # What rounding leaves of a column that other columns have taken.
-    left = np.full((1, 1), 1e-17)
-    assert semidefinite_root(left, np.ones(1)).shape == (0, 1)

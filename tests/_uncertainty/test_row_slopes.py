@@ -3,14 +3,14 @@ the uncentered X, of which the oracle forms inverses (some thousands)."""
 
 import numpy as np
 import pytest
-from _uncertainty.test_row_variance import any_rows, dense_rows, kernel_rows
+from _equations.test_row_substitution import any_rows, dense_rows, kernel_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from simulate import random_case
 
 from skmixed._derivatives.information import placed_terms
-from skmixed._uncertainty import row_variance
+from skmixed._equations import row_substitution
 from skmixed._uncertainty.row_slopes import RowSlopes
 
 seeds = st.integers(0, 10**6)
@@ -100,7 +100,7 @@ def test_a_row_s_slopes_do_not_depend_on_the_others(seed, monkeypatch):
     whole = slopes.of_rows(rows)
     alone = [slopes.of_rows(rows.part(slice(i, i + 1)))[0] for i in range(40)]
     assert (np.array(alone) == whole).all()
-    monkeypatch.setattr(row_variance, "PART_NUMBERS", 100)
+    monkeypatch.setattr(row_substitution, "PART_NUMBERS", 100)
     assert (slopes.of_rows(rows) == whole).all()
 
 

@@ -11,10 +11,11 @@ from oracle import design_of_term
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor
+from skmixed._equations import row_substitution
 from skmixed._equations.cholesky import factorize, zero_lam
+from skmixed._equations.layout import DesignRows, factor_rows
+from skmixed._equations.row_substitution import RowSolver
 from skmixed._fitted.prediction_rows import open_rows
-from skmixed._uncertainty import row_variance
-from skmixed._uncertainty.row_variance import DesignRows, RowSolver, factor_rows
 from skmixed.datasets import load_sleepstudy
 
 seeds = st.integers(0, 10**6)
@@ -123,7 +124,7 @@ def test_a_row_s_variance_does_not_depend_on_the_others(seed, monkeypatch):
     whole = solver.variance(rows)
     alone = [solver.variance(rows.part(slice(i, i + 1))).total[0] for i in range(40)]
     assert (np.array(alone) == whole.total).all()
-    monkeypatch.setattr(row_variance, "PART_NUMBERS", 100)
+    monkeypatch.setattr(row_substitution, "PART_NUMBERS", 100)
     assert (solver.variance(rows).total == whole.total).all()
 
 

@@ -1,0 +1,170 @@
+"""A factor of the products of Z and X themselves, without penalty: R'R = [Z X]'W[Z X].
+
+R is laid out as the factor of a fit, stage by stage and a dense core. The matrix is
+singular (each factor's ones add up to the same column): pivots of zero are passed over.
+Z here is that of the blocks: with the ones of each factor, also where no term has them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg.lapack
+from numpy.typing import NDArray
+
+from skmixed._equations.cholesky import eliminate_chain
+from skmixed._equations.elimination import FactorRows
+from skmixed._equations.layout import Stage
+from skmixed._equations.level_algebra import in_slabs
+from skmixed._equations.system import Blocks
+from skmixed._typing import FloatArray
+
+# Share of its own products that is left of a column where nothing is.
+PIVOT_SHARE = 1e-12
+
+
+@dataclass(frozen=True)
+class SemidefiniteRows(FactorRows):
+    """Rows of R where R'R are the products of a stage's columns themselves, without penalty.
+
+    The rows have entries at the stage's own columns too, (r, r) per level.
+    """
+
+    @property
+    def is_pivot(self) -> NDArray[np.bool_]:
+        """Which rows are not zero, (k, r, b)."""
+        return np.asarray(self.half[:, :, self.stage.random].any(axis=2))
+
+    def times(self, own: FloatArray, outer: FloatArray, beta: FloatArray) -> FloatArray:
+        """Multiply by (b; β), of which the stage's own effects are (r, q): (k, r, b)."""
+        k, _, _, b = self.half.shape
+        here = in_slabs(own, k, b)
+        out = np.einsum("ksrb,krb->ksb", self.half[:, :, self.stage.random], here)
+        self.add_later(out, outer, beta)
+        return out
+
+    def transposed(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray | float]:
+        """Multiply R' and (k, r, b): at the own columns, (k, r, b), at X, (p,), and the outer."""
+        products = np.einsum("krmb,krb->kmb", self.half, v)
+        q = self.stage.n_levels
+        flat = v.transpose(1, 0, 2).reshape(v.shape[1], -1)[:, :q]
+        at_outer = sum((m.T @ row for m, row in zip(self.at_outer, flat, strict=False)), 0.0)
+        fixed = products[:, self.stage.fixed[:-1]].sum(axis=(0, 2))
+        return products[:, self.stage.random], fixed, at_outer
+
+
+@dataclass(frozen=True)
+class Root:
+    """R, by blocks.
+
+    Vectors of its rows, here v, are lists: (k, r, b) for each stage, and the core.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    stages : tuple of SemidefiniteRows
+    core : (r_core, q_core + p) array
+        The rows of the core, those of its rank.
+    """
+
+    blocks: Blocks
+    stages: tuple[SemidefiniteRows, ...]
+    core: FloatArray
+
+    @staticmethod
+    def of(blocks: Blocks) -> "Root":
+        """Factor the products of Z and X; costs about as much as a factorization at one Λ."""
+
+        def one(k: int, products: FloatArray, values: FloatArray) -> SemidefiniteRows:
+            return eliminate_semidefinite(blocks.stages[k], products, values)
+
+        stages, schur = eliminate_chain(blocks, one)
+        core = semidefinite_root(schur[:-1, :-1], np.diagonal(blocks.core)[:-1])
+        return Root(blocks, stages, core)
+
+    @property
+    def rank(self) -> int:
+        """Rank of [Z X]."""
+        return len(self.core) + sum(int(np.count_nonzero(s.is_pivot)) for s in self.stages)
+
+    def noise(self, rng: np.random.Generator) -> list[FloatArray]:
+        """Draw independent standard normals for the rows of R, 0 for those of zeros."""
+        stages = [rng.standard_normal(s.is_pivot.shape) * s.is_pivot for s in self.stages]
+        return [*stages, rng.standard_normal(len(self.core))]
+
+    def times(self, effects: list[FloatArray], beta: FloatArray) -> list[FloatArray]:
+        """Return R(b; β), with the effects (r, q) of each factor."""
+        outer = np.concatenate([np.empty(0), *(b.T.ravel() for b in effects[1:])])
+        own = zip(self.stages, effects, strict=False)
+        rows = [stage.times(b, outer, beta) for stage, b in own]
+        return [*rows, self.core @ np.concatenate([outer[self.blocks.n_chain :], beta])]
+
+    def transposed(self, v: list[FloatArray]) -> tuple[list[FloatArray], FloatArray]:
+        """Return R'v: Z'Wy of each stage, (k, r, b), and [Z_c X]'Wy of the core."""
+        blocks, at_stages = self.blocks, []
+        outer = np.zeros(blocks.factors[-1].outer.stop if blocks.factors else 0)
+        of_core = self.core.T @ v[-1]
+        for i, stage in enumerate(self.stages):
+            here, fixed, to_outer = stage.transposed(v[i])
+            if i:  # what the rows of the stages before have there
+                r, place = here.shape[1], blocks.factors[i].outer
+                here = here + in_slabs(outer[place].reshape(-1, r).T, *here.shape[::2])
+            at_stages.append(here)
+            of_core[blocks.n_core :] += fixed
+            outer += to_outer
+        of_core[: blocks.n_core] += outer[blocks.n_chain :]
+        return at_stages, of_core
+
+
+def eliminate_semidefinite(
+    stage: Stage, products: FloatArray, values: FloatArray
+) -> SemidefiniteRows:
+    """Eliminate a factor's columns as they are, row by row of R, all levels at once.
+
+    The pivot of a level is its column with the largest share of its own products
+    left, as in LAPACK's dpstrf: without that order, a pivot that should be zero
+    has the rounding of all small ones before it. From a share of `PIVOT_SHARE`
+    on nothing is left.
+    """
+    r, random, rows = len(stage.random), stage.random, stage.rows
+    squares = _diagonal(stage.products, random)
+    left, cells = products.copy(), values.copy()
+    half, cell_half = np.zeros_like(products), np.zeros_like(values)
+    for j in range(r):
+        # The pivot of each level, and 1 / √pivot or 0.
+        share = _diagonal(left, random) / np.where(squares > 0, squares, 1.0)
+        best = share.argmax(axis=1)[:, None]
+        is_pivot = np.take_along_axis(share, best, axis=1) > PIVOT_SHARE
+        pivot = np.take_along_axis(_diagonal(left, random), best, axis=1)
+        scale = np.where(is_pivot, 1.0 / np.sqrt(np.where(is_pivot, pivot, 1.0)), 0.0)
+        # Row j of R, and what it leaves: S − R_j'R_j.
+        row = np.take_along_axis(left, best[:, :, None], axis=1)[:, 0]
+        half[:, j] = row * scale
+        own = half[:, j, random]
+        left -= own[:, :, None] * half[:, j, None]
+        cell_half[j] = cells[best.ravel()[rows], np.arange(len(rows))] * scale.ravel()[rows]
+        cells -= own.transpose(1, 0, 2).reshape(r, -1)[:, rows] * cell_half[j]
+    gram = np.matmul(half, half.transpose(0, 1, 3, 2)).sum(axis=(0, 1))
+    return SemidefiniteRows(stage, half, cell_half, gram)
+
+
+def _diagonal(products: FloatArray, random: NDArray[np.intp]) -> FloatArray:
+    """Products of a factor's columns with themselves, (k, r, b)."""
+    return products[:, np.arange(len(random)), random]
+
+
+def semidefinite_root(matrix: FloatArray, squares: FloatArray) -> FloatArray:
+    """Return R, (rank, n), with R'R the semidefinite matrix.
+
+    Pivots count as in `eliminate_semidefinite`: as shares of `squares`, (n,).
+    """
+    n = len(matrix)
+    lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
+    scaled = matrix / lengths
+    scaled /= lengths[:, None]
+    # LAPACK compares all pivots to the tolerance but the first.
+    if not n or np.diagonal(scaled).max() <= PIVOT_SHARE:
+        return np.empty((0, n))
+    factor, order, rank, _ = scipy.linalg.lapack.dpstrf(scaled.T, tol=PIVOT_SHARE, overwrite_a=True)
+    out = np.empty((rank, n))
+    out[:, order - 1] = np.triu(factor[:rank])
+    return out * lengths
