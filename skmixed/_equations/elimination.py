@@ -63,15 +63,16 @@ class FactorRows:
         """H at X and y, (s, q, p + 1)."""
         return levels_first(self.half[:, :, self.stage.fixed], self.stage.n_levels)
 
-    def add_later(self, out: FloatArray, outer: FloatArray, beta: FloatArray) -> None:
-        """Add H_c b_c + H_X β to one value per level and row, (k, s, b), in place."""
+    def less_later(self, white: FloatArray, outer: FloatArray, beta: FloatArray) -> FloatArray:
+        """Return w − H_X β − H_c b_c for one value per level and row, (k, s, b)."""
         weights = np.zeros(self.half.shape[2])
         weights[self.stage.fixed[:-1]] = beta
-        out += np.matmul(weights, self.half)
+        out = white - np.matmul(weights, self.half)
         for j, at_outer in enumerate(self.at_outer):
             own = np.zeros(out[:, j].size)
             own[: self.stage.n_levels] = at_outer @ outer
-            out[:, j] += own.reshape(out[:, j].shape)
+            out[:, j] -= own.reshape(out[:, j].shape)
+        return np.asarray(out)
 
     def take_later(self, half: FloatArray, outer: FloatArray, fixed: FloatArray) -> None:
         """Subtract H_c'w and H_X'w from (n_outer, n) and (p, n) columns, w of (s, n, q)."""
@@ -136,9 +137,7 @@ class EliminatedStage(FactorRows):
 
     def effects(self, white: FloatArray, beta: FloatArray, outer: FloatArray) -> FloatArray:
         """Solve L'u = w − H_Xβ − H_c b_c, (s, q), for one value per level; w = H_y for û."""
-        u = white.copy()
-        self.add_later(u, -outer, -beta)
-        by_row = u.transpose(1, 0, 2)
+        by_row = self.less_later(white, outer, beta).transpose(1, 0, 2)
         solve_levels_transposed(self.chol.transpose(1, 2, 0, 3), by_row)
         return np.asarray(by_row.reshape(len(by_row), -1)[:, : self.n_levels])
 

@@ -76,7 +76,7 @@ class SparseStage:
 
 @dataclass(frozen=True)
 class WhiteRows:
-    """w of some rows at one stage, over the columns of the levels that occur.
+    """The w of some rows at one stage, over the columns of the levels that occur.
 
     white : sparse (n, m); core : sparse (m, q_core), H there at the core.
     """
@@ -99,7 +99,7 @@ class SubstitutedRows:
     Attributes
     ----------
     values : tuple of sparse (n, q·r) arrays
-        v at each stage when it is reached.
+        What the rows have at each stage when it is reached, v.
     squares : (n,) array
         ‖w‖² over all stages.
     own : sparse (n, q_core) array
@@ -107,7 +107,7 @@ class SubstitutedRows:
     white : tuple of WhiteRows
         w of each stage that takes something from the core.
     fixed : (n, p) array
-        v at X.
+        What is left at X.
     """
 
     values: tuple[sp.csr_array, ...]
@@ -126,16 +126,14 @@ class SubstitutedRows:
         return core.tocoo()
 
     def times(self, matrix: FloatArray) -> FloatArray:
-        """Multiply by a matrix over the core and X, (n, q_core + p).
+        """Multiply what is left by a matrix over the core and X, (n, q_core + p).
 
         Sparse rows are multiplied one by one, H of a level once.
         """
-        n = self.own.shape[1]
-        out = np.asarray(as_sparse(self.fixed) @ matrix[n:])
-        if n:
-            out += self.own @ matrix[:n]
-            for part in self.white:
-                out -= part.white @ np.asarray(part.core @ matrix[:n])
+        fixed, n = as_sparse(self.fixed), self.own.shape[1]
+        out = np.asarray((joined([self.own, fixed]) if n else fixed) @ matrix)
+        for part in self.white:
+            out -= part.white @ np.asarray(part.core @ matrix[:n])
         return out
 
     def quadratic(self, matrix: FloatArray) -> FloatArray:
@@ -181,9 +179,9 @@ class TouchedLevels:
         q, r = factor.n_levels, factor.n_columns
         row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         entries = row * q + rows.indices.astype(np.intp) // r
-        keys = np.unique(np.concatenate([entries, *(t.keys_in(factor) for t in inner)]))
-        m, level = len(keys), keys % q
-        at = np.searchsorted(keys, entries)
+        touched = np.concatenate([entries, *(t.keys_in(factor) for t in inner)])
+        keys, at = np.unique(touched, return_inverse=True)
+        m, level, at = len(keys), keys % q, at[: len(entries)]
         values = sums_by(rows.indices.astype(np.intp) % r * m + at, rows.data, r * m)
         # The cells of a level lie side by side.
         starts = stage.cells.indptr.astype(np.intp)
@@ -362,7 +360,7 @@ class RowSolver:
             values.append(own)
             if stage is None:
                 continue
-            # w = L⁻¹Λ'v, and v_c − H_c'w, v_X − H_X'w
+            # w = L⁻¹Λ'v, and v_X − H_X'w, v_c − H_c'w
             white = own @ stage.root
             squares += _with_data(white, np.square(white.data)) @ np.ones(white.shape[1])
             fixed -= white @ stage.fixed

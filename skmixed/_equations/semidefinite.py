@@ -38,9 +38,8 @@ class SemidefiniteRows(FactorRows):
         """Multiply by (b; β), of which the stage's own effects are (r, q): (k, r, b)."""
         k, _, _, b = self.half.shape
         here = in_slabs(own, k, b)
-        out = np.einsum("ksrb,krb->ksb", self.half[:, :, self.stage.random], here)
-        self.add_later(out, outer, beta)
-        return out
+        of_own = np.einsum("ksrb,krb->ksb", self.half[:, :, self.stage.random], here)
+        return self.less_later(of_own, -outer, -beta)
 
     def transposed(self, v: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray | float]:
         """Multiply R' and (k, r, b): at the own columns, (k, r, b), at X, (p,), and the outer."""
