@@ -76,7 +76,7 @@ def random_case(seed, *, structure=None, reml=None, weighted=None, intercept=Non
         factors.append(FactorDesign(code, int(code.max()) + 1, (0, *sorted(used))))
     dense = [(codes[t.factor], factors[t.factor].n_levels, full[:, list(t.columns)]) for t in terms]
     return Case(
-        design=Design(tuple(columns.T), y, weights, tuple(factors)),
+        design=Design(tuple(columns.T), (y,), weights, tuple(factors)),
         model=Model(fixed, terms, reml),
         oracle=DenseModel(full[:, list(fixed)], y, dense, weights, reml=reml),
         columns=full,

@@ -198,7 +198,7 @@ class Encoder:
             FactorDesign(codes, factor.n_levels, encoder.factor_columns(k))
             for k, (factor, codes) in enumerate(learned)
         )
-        return encoder, Design(columns, y, weights, designs)
+        return encoder, Design(columns, (y,), weights, designs)
 
     def factor_columns(self, factor: int) -> tuple[int, ...]:
         """Columns with a coefficient per level of a factor, the ones first."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._model.terms import Term
-from skmixed._statistics.cross_products import CrossProducts, FactorProducts
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.grouped_products import FactorProducts
 from skmixed._typing import FloatArray
 
 

@@ -68,7 +68,7 @@ def dense_core(
     for i, k in enumerate(factors):
         rows = slice(starts[i], starts[i + 1])
         core[rows, rows] = _block_diagonal(stats.own_products(k))
-        core[rows, n:] = columns.with_columns_of(stats, k).reshape(sizes[i], -1)
+        core[rows, n:] = columns.levels(stats, k).reshape(sizes[i], -1)
         core[n:, rows] = core[rows, n:].T
         for j in range(i):
             others = slice(starts[j], starts[j + 1])
@@ -79,8 +79,8 @@ def dense_core(
 
 def sparse_core(stats: CrossProducts, factors: list[int], columns: WorkingColumns) -> Crossed:
     """Lay out what is not eliminated, sparse."""
-    own, p = tuple(map(stats.own_products, factors)), len(columns.used)
-    fixed = [columns.with_columns_of(stats, k).reshape(-1, p) for k in factors]
+    own, p = tuple(map(stats.own_products, factors)), columns.n_columns
+    fixed = [columns.levels(stats, k).reshape(-1, p) for k in factors]
     rows = [
         [
             sparse_diagonal(own[i]) if i == j else pair_matrix(stats, k, factors[j])
@@ -244,17 +244,18 @@ def _stage(
     columns: WorkingColumns,
 ) -> Stage:
     factor = stats.factors[k]
-    own, used = list(factor.columns), list(columns.used)
-    if columns.change_from(stats) is None:
+    own, used = list(factor.columns), list(columns.fixed.used)
+    if columns.fixed.change_from(stats) is None:
         needed = list(dict.fromkeys([*own, *used]))
-        products = _in_slabs(factor.sums, needed)
+        parts = [factor.sums[:, :, c] for c in needed]
         random, fixed = ([needed.index(c) for c in part] for part in (own, used))
     else:
-        # X and y are not as in the statistics, the factor's own columns still are.
-        parts = [stats.own_products(k), columns.with_columns_of(stats, k)]
-        both = np.concatenate(parts, axis=2)
-        products = _in_slabs(both, list(range(both.shape[2])))
+        # X is not as in the statistics, the factor's own columns still are.
+        both = [stats.own_products(k), columns.fixed_levels(stats, k)]
+        parts = [own[:, :, c] for own in both for c in range(own.shape[2])]
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
+    products = _in_slabs([*parts, columns.response_levels(stats, k)[:, :, 0]])
+    fixed.append(products.shape[2] - 1)
     width = places[-1].outer.stop
     cells, values = _join_cells(
         [pair_matrix(stats, k, j) for j in later], len(factor.counts), len(own), width
@@ -276,12 +277,13 @@ def _join_cells(
     return joined[::r], np.stack([joined[a::r].data for a in range(r)])
 
 
-def _in_slabs(sums: FloatArray, columns: list[int]) -> FloatArray:
-    """Turn (q, r, m) sums to slabs with the levels last, of the columns named."""
-    q, r, _ = sums.shape
-    size = min(max(SLAB_NUMBERS // (r * len(columns)), SLAB_LEVELS), q)
-    out = np.zeros((-(-q // size), r, len(columns), size))
+def _in_slabs(columns: list[FloatArray]) -> FloatArray:
+    """Lay the products with some columns, (q, r) each, in slabs with the levels last."""
+    (q, r), m = columns[0].shape, len(columns)
+    size = min(max(SLAB_NUMBERS // (r * m), SLAB_LEVELS), q)
+    out = np.zeros((-(-q // size), r, m, size))
     for slab, start in zip(out, range(0, q, size), strict=True):
-        part = sums[start : start + size]
-        slab[:, :, : len(part)] = part.transpose(1, 2, 0)[:, columns]
+        for j, column in enumerate(columns):
+            part = column[start : start + size].T
+            slab[:, j, : part.shape[1]] = part
     return out

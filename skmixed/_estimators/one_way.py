@@ -54,7 +54,7 @@ def one_way(codes: IntArray, n_levels: int, y: FloatArray, *, reml: bool) -> One
     # In units of a power of 2, which costs no digit, squares neither overflow nor vanish.
     unit = int(np.frexp(np.abs(y).max())[1])
     y = np.ldexp(y, -unit)
-    stats = accumulate(Design((), y, None, (FactorDesign(codes, n_levels, (0,)),)))
+    stats = accumulate(Design((), (y,), None, (FactorDesign(codes, n_levels, (0,)),)))
     found = _limit(stats, reml=reml) or _optimum(stats, reml=reml)
     return replace(found, mean=math.ldexp(found.mean, unit), levels=np.ldexp(found.levels, unit))
 
@@ -80,11 +80,11 @@ def _limit(stats: CrossProducts, *, reml: bool) -> OneWay | None:
     squares within as a difference.
     """
     factor = stats.factors[0]
-    n, sums = factor.counts, factor.sums[:, 0, -1]
+    n, sums = factor.counts, factor.responses[:, 0, 0]
     has_rows = n > 0
     own = sums[has_rows] / n[has_rows]
-    within = float(stats.total[-1, -1]) - float((n[has_rows] * own**2).sum())
-    around_mean = float(stats.centered_squares[-1])
+    within = float(stats.responses.total.squares[0]) - float((n[has_rows] * own**2).sum())
+    around_mean = float(stats.response_moments.centered_squares[0])
     if around_mean > 0 and within > NEARLY_NOTHING * around_mean:
         return None
     center, q = float(own.mean()), len(own)
@@ -94,4 +94,5 @@ def _limit(stats: CrossProducts, *, reml: bool) -> OneWay | None:
         smooth = within / (stats.n_rows - q) / between
     levels = np.full(len(n), center)
     levels[has_rows] += (own - center) * (n[has_rows] / (n[has_rows] + smooth))
-    return OneWay(float(stats.center[-1]) + center, float(stats.center[-1]) + levels, smooth)
+    origin = float(stats.responses.center[0])
+    return OneWay(origin + center, origin + levels, smooth)

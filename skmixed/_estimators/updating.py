@@ -135,11 +135,10 @@ def _with_rows(
     part, design = before.encoder.learn(table, metadata, response, weights)
     union = EncoderUnion.of(before.encoder)
     places = union.take(part)
-    frame = before.stats.frame  # the fit's
     # Squares that overflow are found in the result, where they can be named.
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
-        further = accumulate(design).reframed(frame).aligned(places, union.n_levels)
-        stats = (before.stats + further).reframed(frame)
+        further = accumulate(design).in_frame_of(before.stats).aligned(places, union.n_levels)
+        stats = (before.stats + further).in_frame_of(before.stats)  # the fit's
     return replace(before.encoder, factors=union.joined().factors), stats
 
 

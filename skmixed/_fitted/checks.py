@@ -281,9 +281,11 @@ def check_range(encoder: Encoder, stats: CrossProducts) -> None:
             f"The sample weights are beyond the range in which they can be multiplied: their sum "
             f"is {stats.sum_weights:.1e}. Rescale them; a common factor changes sigma_ alone."
         )
-    squares = np.diagonal(stats.of_columns)[1:]
+    parts = (stats.moments, stats.response_moments)
+    squares = np.concatenate([own.squares for own in parts])[1:]
+    centers = np.concatenate([own.center for own in parts])[1:]
     # Around 0, and not squared again: the square of a small center is 0.
-    norms = np.sqrt(squares) + np.abs(stats.center[1:]) * np.sqrt(stats.sum_weights)
+    norms = np.sqrt(squares) + np.abs(centers) * np.sqrt(stats.sum_weights)
     names = (*encoder.names, words().response_name)
     for name, square, norm in zip(names, squares, norms, strict=True):
         is_small = 0 < norm < LARGEST_SQUARE**-0.5

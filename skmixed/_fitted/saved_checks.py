@@ -15,9 +15,10 @@ from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
 from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState
 from skmixed._model.covariance import STRUCTURES
-from skmixed._statistics.cross_products import CrossProducts, FactorProducts
+from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
-from skmixed._statistics.pair_products import PairProducts
+from skmixed._statistics.grouped_products import FactorProducts, PairProducts
+from skmixed._statistics.responses import ResponseProducts, ResponseTotals
 
 
 def check_saved(encoder: Any, stats: Any, estimate: Any, updated: Any, n_features: Any) -> None:
@@ -112,19 +113,21 @@ def _check_statistics(encoder: Encoder, stats: Any) -> None:
     if isinstance(stats, DroppedStatistics):
         return
     _is("statistics", stats, CrossProducts)
-    m = len(encoder.numeric) + 2
-    _check_array("sums of products", stats.total, (m, m))
-    _check_array("centers", stats.center, (m,))
-    _check_regression(stats.regression, m)
-    _require(len(stats.factors) == len(encoder.factors), "sums of groups")
-    for k, (own, factor) in enumerate(zip(stats.factors, encoder.factors, strict=True)):
-        _is("sums of groups", own, FactorProducts)
-        _require(own.columns == encoder.factor_columns(k), "columns of groups")
-        q = factor.n_levels
-        _check_array("sums of groups", own.sums, (q, len(own.columns), m))
-        _check_array("counts of groups", own.counts, (q,), "iu")
+    k = len(encoder.numeric) + 1
+    _check_array("sums of products", stats.total, (k, k))
+    _check_array("centers", stats.center, (k,))
+    _check_regression(stats.regression, k)
     if stats.unweighted is not None:
-        _check_array("unweighted sums", stats.unweighted, (m, m))
+        _check_array("unweighted sums", stats.unweighted, (k, k))
+    _check_responses(stats.responses, k, is_weighted=stats.unweighted is not None)
+    _require(len(stats.factors) == len(encoder.factors), "sums of groups")
+    for position, (own, factor) in enumerate(zip(stats.factors, encoder.factors, strict=True)):
+        _is("sums of groups", own, FactorProducts)
+        _require(own.columns == encoder.factor_columns(position), "columns of groups")
+        q, r = factor.n_levels, len(own.columns)
+        _check_array("sums of groups", own.products, (q, r, k + 1))
+        _require(own.n_responses == 1, "sums of groups")
+        _check_array("counts of groups", own.counts, (q,), "iu")
     n_factors = len(stats.factors)
     _require(len(stats.pairs) == n_factors * (n_factors - 1) // 2, "pairs of factors")
     for pair in stats.pairs:
@@ -133,6 +136,19 @@ def _check_statistics(encoder: Encoder, stats: Any) -> None:
         sides = [stats.factors[k].sums.shape for k in (pair.first, pair.second)]
         _require(pair.matrix.shape == tuple(q * r for q, r, _ in sides), "sums of pairs")
         _require(pair.matrix.dtype == np.float64, "sums of pairs")
+
+
+def _check_responses(responses: Any, k: int, *, is_weighted: bool) -> None:
+    """Check the products of the one response."""
+    _is("responses", responses, ResponseProducts)
+    _check_array("centers", responses.center, (1,))
+    if responses.regression is not None:
+        _check_array("regressions of responses", responses.regression, (k, 1))
+    _require((responses.unweighted is not None) == is_weighted, "responses")
+    for total in (responses.total, responses.unweighted)[: 1 + is_weighted]:
+        _is("responses", total, ResponseTotals)
+        _check_array("sums of responses", total.with_columns, (k, 1))
+        _check_array("sums of responses", total.squares, (1,))
 
 
 def _check_regression(regression: Any, m: int) -> None:

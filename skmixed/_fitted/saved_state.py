@@ -28,9 +28,10 @@ from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState
 from skmixed._fitted.saved_checks import check_saved, damaged
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Term
-from skmixed._statistics.cross_products import CrossProducts, FactorProducts
+from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
-from skmixed._statistics.pair_products import PairProducts
+from skmixed._statistics.grouped_products import FactorProducts, PairProducts
+from skmixed._statistics.responses import ResponseProducts, ResponseTotals
 from skmixed.exceptions import FitStatus
 
 # To be raised when a state can no longer be read by the version before.
@@ -49,6 +50,8 @@ PARTS: dict[str, Any] = {
     "findings": Identifiability,
     "monte carlo": MonteCarlo,
     "pair products": PairProducts,
+    "response products": ResponseProducts,
+    "response totals": ResponseTotals,
     "serving": PredictionState,
     "solution": Solution,
     "source": Source,

@@ -1,28 +1,19 @@
 """Rows into cross-products, in one pass and in memory for one block of them."""
 
 from dataclasses import replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._statistics.cross_products import (
-    CrossProducts,
-    FactorProducts,
-    has_drifted,
-    is_resolving,
-)
+from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
-from skmixed._statistics.frame import factor_of_rows, orthogonalize, residuals
-from skmixed._statistics.pair_products import PairProducts, sorted_rows
+from skmixed._statistics.grouped_products import PairProducts
+from skmixed._statistics.row_block import reduced
 from skmixed._typing import FloatArray
 
-# Rows gathered at a time. The buffer of a block stays small beside the data; a
-# stripe of it stays in the second-level cache while its columns are laid in.
+# Rows gathered at a time. The buffer of a block stays small beside the data.
 BLOCK_ROWS = 131_072
-STRIPE_ROWS = 4_096
 
 
 def accumulate(design: Design) -> CrossProducts:
@@ -66,10 +57,10 @@ class Accumulator:
             left = design.n_rows - start
             if left >= step and not self._waiting.n_rows:
                 stop = start + left // step * step
-                self._reduce(_rows(design, slice(start, stop)))
+                self._reduce(design.rows(slice(start, stop)))
             else:
                 stop = min(start + step - self._waiting.n_rows, design.n_rows)
-                self._waiting.put(_rows(design, slice(start, stop)), step)
+                self._waiting.put(design.rows(slice(start, stop)), step)
             if self._waiting.n_rows == step:
                 self._flush()
             start = stop
@@ -96,11 +87,12 @@ class Accumulator:
         step = _block_rows(design)
         rows = min(step, design.n_rows)
         if len(self._table) < rows:
-            self._table = np.empty((rows, design.n_columns))
+            self._table = np.empty((rows, design.n_columns + len(design.responses)))
         # Squares that overflow are found in the result, where they can be named.
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, design.n_rows, step):
-                self._take(_block(design, slice(start, start + step), self._sums, self._table))
+                block = design.rows(slice(start, start + step))
+                self._take(reduced(block, self._sums, self._table[: block.n_rows]))
                 self._is_own = True
 
     def _take(self, stats: CrossProducts) -> None:
@@ -109,6 +101,8 @@ class Accumulator:
             self._sums = sums
             columns = [f.columns for f in stats.factors]
             self._pairs = [_GrowingPair((columns[p.first], columns[p.second])) for p in stats.pairs]
+        elif sums.is_in_frame_of(self._sums):  # which was found to serve both
+            self._sums = self._sums.plus_in_frame(sums, overwrite=self._is_own)
         else:
             self._sums = self._sums.plus(sums, overwrite=self._is_own)
         for own, pair in zip(self._pairs, stats.pairs, strict=True):
@@ -119,14 +113,14 @@ class _Waiting:
     """Rows that wait for others, in arrays that are used again."""
 
     def __init__(self) -> None:
-        self.n_rows = 0
+        self.n_rows = self.n_responses = 0
         self.is_weighted = False
         self.arrays: list[NDArray[Any]] = []
         self.factors: tuple[FactorDesign, ...] = ()
 
     def put(self, design: Design, capacity: int) -> None:
         weights = 1.0 if design.weights is None else design.weights
-        columns = (design.y, *design.columns)
+        columns = (*design.responses, *design.columns)
         codes = [factor.codes for factor in design.factors]
         held = len(self.arrays[0]) if self.arrays else 0
         if held < capacity:  # by half at least: the capacity may grow with every part
@@ -138,13 +132,19 @@ class _Waiting:
         self.n_rows = rows.stop
         self.is_weighted = self.is_weighted or design.weights is not None
         self.factors = design.factors  # the latest knows all levels
+        self.n_responses = len(design.responses)
 
     def taken(self) -> Design:
         """Return the rows, of which none waits any more; the next ones overwrite them."""
-        weights, y, *rest = (array[: self.n_rows] for array in self.arrays)
-        n = len(rest) - len(self.factors)
-        factors = tuple(replace(f, codes=c) for f, c in zip(self.factors, rest[n:], strict=True))
-        design = Design(tuple(rest[:n]), y, weights if self.is_weighted else None, factors)
+        weights, *rest = (array[: self.n_rows] for array in self.arrays)
+        n, m = self.n_responses, len(rest) - len(self.factors)
+        factors = tuple(replace(f, codes=c) for f, c in zip(self.factors, rest[m:], strict=True))
+        design = Design(
+            columns=tuple(rest[n:m]),
+            responses=tuple(rest[:n]),
+            weights=weights if self.is_weighted else None,
+            factors=factors,
+        )
         self.n_rows, self.is_weighted = 0, False
         return design
 
@@ -185,154 +185,9 @@ class _GrowingPair:
     def _around(self, center: FloatArray, run: tuple[FloatArray, PairProducts]) -> PairProducts:
         shift = center - run[0]
         first, second = (shift[list(columns)] for columns in self.columns)
-        if not first.any() and not second.any():
-            return run[1]
-        return run[1].shifted((first, second), (len(first), len(second)))
+        return run[1].shifted((first, second))
 
 
 def _block_rows(design: Design) -> int:
     """Rows of a block: some, and at least as many as a factor has coefficients."""
     return max(BLOCK_ROWS, *(f.n_levels * len(f.columns) for f in design.factors), 0)
-
-
-def _rows(design: Design, rows: slice) -> Design:
-    return Design(
-        tuple(column[rows] for column in design.columns),
-        design.y[rows],
-        None if design.weights is None else design.weights[rows],
-        tuple(replace(f, codes=f.codes[rows]) for f in design.factors),
-    )
-
-
-def _block(
-    design: Design, rows: slice, known: CrossProducts | None, table: FloatArray
-) -> CrossProducts:
-    """Reduce one block in the frame of the sums so far, or in one of its own.
-
-    That is where the known frame loses digits of all rows together. `table` is
-    overwritten: first writes to fresh memory would cost as much as the arithmetic.
-    """
-    weights = None if design.weights is None else design.weights[rows]
-    around = _block_mean(design, rows, weights) if known is None else known.center
-    table = table[: len(design.y[rows])]
-    total, unweighted = _gather(design, rows, weights, around, table)
-    stats = CrossProducts(
-        n_rows=len(table),
-        sum_log_weights=0.0 if weights is None else float(np.log(weights).sum()),
-        center=around,
-        total=total,
-        factors=(),
-        unweighted=unweighted,
-    )
-    if known is not None and has_drifted(stats):
-        return _block(design, rows, None, table)
-    raw = stats.raw_squares
-    z = [_indicators(f, rows, table) for f in design.factors]
-    regression = _own_regression(stats, raw, table) if known is None else known.regression
-    stats = _in_frame(stats, regression, weights, table)
-    if known is not None and not is_resolving(
-        known.total + stats.total, known.frame, known.raw_squares + raw
-    ):
-        return _block(design, rows, None, table)
-    return replace(
-        stats,
-        factors=tuple(
-            _factor_block(f, rows, own, table) for f, own in zip(design.factors, z, strict=True)
-        ),
-        pairs=tuple(
-            PairProducts(f, g, _cell_products(z[f], z[g], design.factors[f], design.factors[g]))
-            for f, g in combinations(range(len(z)), 2)
-        ),
-    )
-
-
-def _own_regression(stats: CrossProducts, raw: FloatArray, table: FloatArray) -> FloatArray | None:
-    """Return the regression that a block asks for, of squares `raw` of its columns."""
-    if is_resolving(stats.total, stats.frame, raw):
-        return None
-    factor = factor_of_rows(table)
-    spreads = np.sqrt(np.square(factor).sum(axis=0))
-    return orthogonalize(factor, spreads, np.sqrt(raw)).regression
-
-
-def _in_frame(
-    stats: CrossProducts,
-    regression: FloatArray | None,
-    weights: FloatArray | None,
-    table: FloatArray,
-) -> CrossProducts:
-    """Take off centered columns their regression, row by row; take their products."""
-    if regression is None:
-        return stats
-    total = np.zeros_like(stats.total)
-    unweighted = None if weights is None else np.zeros_like(total)
-    for start in range(0, len(table), STRIPE_ROWS):
-        part = slice(start, start + STRIPE_ROWS)
-        stripe = residuals(table[part], regression)
-        table[part] = stripe
-        total += stripe.T @ stripe
-        if weights is not None and unweighted is not None:
-            stripe /= np.sqrt(weights[part])[:, None]
-            unweighted += stripe.T @ stripe
-    return replace(stats, total=total, unweighted=unweighted, regression=regression)
-
-
-def _block_mean(design: Design, rows: slice, weights: FloatArray | None) -> FloatArray:
-    columns = (*design.columns, design.y)
-    return np.array([0.0, *(np.average(column[rows], weights=weights) for column in columns)])
-
-
-def _gather(
-    design: Design,
-    rows: slice,
-    weights: FloatArray | None,
-    center: FloatArray,
-    table: FloatArray,
-) -> tuple[FloatArray, FloatArray | None]:
-    """Lay the centered columns, times √w, side by side; return their products, weighted and not."""
-    columns = [column[rows] for column in (*design.columns, design.y)]
-    table[:, 0] = 1.0
-    total = np.zeros((table.shape[1],) * 2)
-    root = None if weights is None else np.sqrt(weights)[:, None]
-    unweighted = None if weights is None else np.zeros_like(total)
-    for start in range(0, len(table), STRIPE_ROWS):
-        part = slice(start, start + STRIPE_ROWS)
-        stripe = table[part]
-        for position, column in enumerate(columns, start=1):
-            np.subtract(column[part], center[position], out=stripe[:, position])
-        if root is not None and unweighted is not None:
-            unweighted += stripe.T @ stripe
-            stripe *= root[part]
-        total += stripe.T @ stripe
-    return total, unweighted
-
-
-def _indicators(factor: FactorDesign, rows: slice, table: FloatArray) -> sp.csc_array:
-    """Z' of one factor, (q·r, n): a row of the data is a column of it."""
-    codes, (n, r) = factor.codes[rows], (len(table), len(factor.columns))
-    index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
-    indices = codes.astype(index)[:, None] * r + np.arange(r, dtype=index)
-    starts = np.arange(0, n * r + 1, r, dtype=index)
-    parts = (table[:, list(factor.columns)].ravel(), indices.ravel(), starts)
-    return sp.csc_array(parts, shape=(factor.n_levels * r, n))
-
-
-def _factor_block(
-    factor: FactorDesign, rows: slice, z: sp.csc_array, table: FloatArray
-) -> FactorProducts:
-    """Sum the products per level, as a sparse (q·r, n) times a dense (n, m)."""
-    shape = (factor.n_levels, len(factor.columns), table.shape[1])
-    return FactorProducts(
-        columns=factor.columns,
-        sums=np.asarray(z @ table).reshape(shape),
-        counts=np.bincount(factor.codes[rows], minlength=factor.n_levels),
-    )
-
-
-def _cell_products(
-    first: sp.csc_array, second: sp.csc_array, f: FactorDesign, g: FactorDesign
-) -> sp.csr_array:
-    """Multiply Z_f' and Z_g; every cell that occurs with all its entries, zeros too."""
-    size = len(f.columns), len(g.columns)
-    product = sp.csr_array(first.tocsr() @ second.T)
-    return sorted_rows(product if size == (1, 1) else product.tobsr(size).tocsr())

@@ -1,6 +1,6 @@
 """The plain arrays of one set of rows: what the kernel is given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skmixed._typing import FloatArray, IntArray
 
@@ -26,21 +26,43 @@ class FactorDesign:
 
 @dataclass(frozen=True)
 class Design:
-    """Numeric columns, response, weights and grouping factors of some rows.
+    """Numeric columns, weights and grouping factors of some rows, with their responses.
 
-    Columns are numbered 0 for the ones, then 1 … len(columns), then ``y``.
+    Columns are numbered 0 for the ones, then 1 … len(columns).
+
+    Attributes
+    ----------
+    columns : tuple of (n,) arrays
+    responses : tuple of (n,) arrays
+        One or several.
+    weights : (n,) array or None
+        None where all are 1.
+    factors : tuple of FactorDesign
     """
 
     columns: tuple[FloatArray, ...]
-    y: FloatArray
+    responses: tuple[FloatArray, ...]
     weights: FloatArray | None
     factors: tuple[FactorDesign, ...]
 
     @property
     def n_rows(self) -> int:
-        return len(self.y)
+        return len(self.responses[0])
 
     @property
     def n_columns(self) -> int:
-        """Ones, numeric columns and ``y``."""
-        return len(self.columns) + 2
+        """Ones and numeric columns."""
+        return len(self.columns) + 1
+
+    def with_responses(self, *responses: FloatArray) -> "Design":
+        """Return the same rows with other responses."""
+        return replace(self, responses=responses)
+
+    def rows(self, rows: slice) -> "Design":
+        """Return some of the rows, without a copy."""
+        return Design(
+            tuple(column[rows] for column in self.columns),
+            tuple(response[rows] for response in self.responses),
+            None if self.weights is None else self.weights[rows],
+            tuple(replace(f, codes=f.codes[rows]) for f in self.factors),
+        )

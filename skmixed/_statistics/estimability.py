@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixed._model.terms import Model
-from skmixed._statistics.cross_products import CONSTANT_SHARE, CrossProducts
 from skmixed._statistics.frame import RANK_TOLERANCE
+from skmixed._statistics.row_sums import CONSTANT_SHARE, RowSums
 from skmixed._typing import FloatArray, IntArray
 
 # Share of the spread of a dropped column up to which l_d − A'l_k counts as 0: rows may
@@ -50,7 +50,7 @@ class Dependence:
     floor: FloatArray
 
     @staticmethod
-    def of(stats: CrossProducts, model: Model, kept: tuple[int, ...]) -> "Dependence | None":
+    def of(stats: RowSums, model: Model, kept: tuple[int, ...]) -> "Dependence | None":
         """Read it off the cross-products; None where no column was dropped.
 
         From a triangular factor of the rows, since kept columns may nearly depend on

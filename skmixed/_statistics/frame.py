@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 # Singular values, as shares of the largest, up to which those of the columns of X at
 # unit length count as zero.
@@ -46,7 +46,8 @@ class Frame:
     regression: FloatArray | None = None
 
     def is_same(self, other: "Frame") -> bool:
-        return np.array_equal(self.center, other.center) and self.has_regression_of(other)
+        has_center = self.center is other.center or np.array_equal(self.center, other.center)
+        return has_center and self.has_regression_of(other)
 
     def has_regression_of(self, other: "Frame") -> bool:
         mine, its = self.regression, other.regression
@@ -61,6 +62,16 @@ class Frame:
     def coefficients(self, of_columns: FloatArray) -> FloatArray:
         """Turn coefficients of the columns d − c to those of the columns e."""
         return of_columns if self.regression is None else self.regression @ of_columns
+
+    def of_columns(self, coefficients: FloatArray) -> FloatArray:
+        """Turn coefficients of the columns e to those of the columns d − c."""
+        if self.regression is None:
+            return coefficients
+        return np.asarray(
+            scipy.linalg.solve_triangular(
+                self.regression, coefficients, unit_diagonal=True, check_finite=False
+            )
+        )
 
     def change_to(self, other: "Frame") -> tuple[FloatArray | None, FloatArray]:
         """Return M and s with which rows of this frame, times M, less s, are in the other."""
@@ -155,12 +166,12 @@ def orthogonalize(factor: FloatArray, spreads: FloatArray, raw: FloatArray) -> O
 
 
 class _SingularValues:
-    """The singular values of columns that come one by one, y the last."""
+    """The singular values of columns that come one by one."""
 
     def __init__(self, columns: FloatArray) -> None:
         self._columns = columns
         self._counted: list[int] = []
-        self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:, :-1], 2)), 1.0)
+        self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:], 2)), 1.0)
 
     def are_raised(self, column: int, rank: int, inverse_squares: float) -> bool:
         """Whether more than `rank` of them are not zero with a further column.
@@ -182,25 +193,58 @@ def _less_projection(column: FloatArray, basis: FloatArray) -> tuple[FloatArray,
     return rest - second @ basis, first + second
 
 
+@dataclass(frozen=True)
+class Resolution:
+    """How far columns are from each other, from L⁻¹ of their products LL' at unit length.
+
+    The change of the columns by which one becomes a combination of those before it,
+    δ_j as in `orthogonalize`, is the inverse norm of row j of L⁻¹.
+
+    Attributes
+    ----------
+    counted : (n,) array of int
+        Columns that have more than rounding.
+    lengths : (n,) array
+        Theirs.
+    inverse : (n, n) array or None
+        L⁻¹, lower triangular; None where the products are singular.
+    """
+
+    counted: IntArray
+    lengths: FloatArray
+    inverse: FloatArray | None
+
+    @staticmethod
+    def of(gram: FloatArray, nothing: FloatArray) -> "Resolution":
+        """Factor the products; columns whose squares are at most `nothing`, (m,), do not count."""
+        squares = np.diagonal(gram)
+        counted = np.flatnonzero(squares > nothing)
+        lengths = np.sqrt(squares[counted])
+        if not len(counted):
+            return Resolution(counted, lengths, np.empty((0, 0)))
+        if len(counted) < len(gram):
+            gram = gram[np.ix_(counted, counted)]
+        try:
+            chol = np.linalg.cholesky(gram / lengths / lengths[:, None])
+        except np.linalg.LinAlgError:
+            return Resolution(counted, lengths, None)
+        inverse, _ = scipy.linalg.lapack.dtrtri(chol, lower=True)
+        return Resolution(counted, lengths, inverse)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the products tell each column from those before it: all δ_j ≥ `RESOLVED`."""
+        if self.inverse is None:
+            return False
+        return bool((np.square(self.inverse).sum(axis=1) * RESOLVED**2 <= 1.0).all())
+
+
 def is_resolved(gram: FloatArray, nothing: FloatArray) -> bool:
     """Whether the products of some columns tell each from those before it.
 
-    Its changes by `RESOLVED` of the columns' lengths, as in `orthogonalize`, are the
-    inverse norms of the columns of R⁻¹. Columns whose squares are at most `nothing`,
-    (m,), do not count. Products that overflowed tell nothing; they are refused later.
+    Products that overflowed tell nothing; they are refused later.
     """
-    squares = np.diagonal(gram)
-    if not np.isfinite(gram).all():
-        return True
-    counted = np.flatnonzero(squares > nothing)
-    lengths = np.sqrt(squares[counted])
-    scaled = gram[np.ix_(counted, counted)] / lengths / lengths[:, None]
-    try:
-        chol = np.linalg.cholesky(scaled)
-    except np.linalg.LinAlgError:
-        return False
-    inverse, _ = scipy.linalg.lapack.dtrtri(chol, lower=True)
-    return bool((np.square(inverse).sum(axis=1) * RESOLVED**2 <= 1.0).all())
+    return not np.isfinite(gram).all() or Resolution.of(gram, nothing).is_good
 
 
 def semidefinite_factor(gram: FloatArray) -> FloatArray:

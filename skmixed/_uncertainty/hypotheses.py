@@ -9,14 +9,13 @@ to the term; see docs/mathematics.md, "Tests of terms".
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import block_diag, qr
 
 from skmixed._model.coding import ModelTerm
 from skmixed._model.terms import Model
-from skmixed._statistics.cross_products import CrossProducts, sum_of_rows
+from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.frame import RANK_TOLERANCE
 from skmixed._typing import FloatArray, IntArray
@@ -62,7 +61,7 @@ def root_of_rows(stats: CrossProducts, model: Model, kept: tuple[int, ...]) -> F
     From the triangular factor of the rows, which has the means in its first row alone:
     they cost no digits.
     """
-    plain = replace(stats, total=sum_of_rows(stats), unweighted=None)
+    plain = stats.counted_once()
     used = [model.fixed[k] for k in kept]
     rows = plain.factor_around(np.zeros_like(plain.center))[:, used]
     root = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)

@@ -24,8 +24,8 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import STRUCTURES, has_covariances, has_own_variances
-from skmixed._statistics.cross_products import CrossProducts, sum_of_rows
-from skmixed._statistics.rank import raw_total
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus, RefitWarning
 
@@ -175,18 +175,14 @@ def _row_sums(stats: CrossProducts) -> Iterator[tuple[str, float, float]]:
     yield "the number of samples", n, n
     yield "the sum of the logarithms of the weights", stats.sum_log_weights, n
     yield "the sum of the weights", stats.sum_weights, stats.sum_weights
-    plain = stats.untransformed(sum_of_rows(stats))
-    yield from _response_sums("", plain, stats.center[-1])
-    yield from _response_sums("weighted ", stats.of_columns, stats.center[-1])
+    yield from _response_sums("", stats.counted_once().response_moments)
+    yield from _response_sums("weighted ", stats.response_moments)
 
 
-def _response_sums(
-    kind: str, sums: FloatArray, center: float
-) -> Iterator[tuple[str, float, float]]:
+def _response_sums(kind: str, moments: ColumnMoments) -> Iterator[tuple[str, float, float]]:
     """Sum, and squares around the mean, of y; the latter keeps its digits far from 0."""
-    n, shifted = sums[0, 0], sums[0, -1]
-    mean = center + shifted / n
-    squares = max(sums[-1, -1] - shifted**2 / n, 0.0)
+    n, shifted, mean = moments.weight, float(moments.sums[0]), float(moments.mean[0])
+    squares = max(float(moments.squares[0]) - shifted**2 / n, 0.0)
     # Beside SAME_SHARE of y's spread, 1e-13 of its mean and of its square, 1e-25.
     spread = np.sqrt(squares / n) + 1e-4 * abs(mean)
     yield f"the {kind}sum of y", n * mean, n * spread
@@ -196,14 +192,15 @@ def _response_sums(
 
 def _column_sums(parts: FittedModel) -> dict[str, FloatArray]:
     """Products of each column with the ones, itself and y, in units of their lengths."""
-    raw = raw_total(parts.stats)
-    lengths = np.sqrt(np.diagonal(raw))
-    lengths = np.where(lengths > 0, lengths, 1.0)
-    out = {}
-    for column, name in enumerate(parts.encoder.names, start=1):
-        cosines = raw[column, [0, -1]] / (lengths[column] * lengths[[0, -1]])
-        out[name] = np.array([2.0 * np.log(lengths[column]), *cosines])
-    return out
+    raw = parts.stats.around_zero()
+    with_y = raw.responses.total.with_columns[:, 0]
+    lengths, of_y = np.sqrt(np.diagonal(raw.total)), np.sqrt(raw.responses.total.squares[0])
+    lengths, of_y = np.where(lengths > 0, lengths, 1.0), of_y if of_y > 0 else 1.0
+    with_ones, with_y = raw.total[0] / (lengths * lengths[0]), with_y / (lengths * of_y)
+    return {
+        name: np.array([2.0 * np.log(lengths[k]), with_ones[k], with_y[k]])
+        for k, name in enumerate(parts.encoder.names, start=1)
+    }
 
 
 def _level_counts(parts: FittedModel) -> dict[str, NDArray[np.int64]]:

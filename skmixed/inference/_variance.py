@@ -10,7 +10,6 @@ import pandas as pd
 
 from skmixed._fitted.checks import check_flag
 from skmixed._fitted.fitted_model import FittedModel, fitted
-from skmixed._statistics.cross_products import sum_of_rows
 
 
 def variances(parts: FittedModel) -> pd.Series:
@@ -22,7 +21,7 @@ def variances(parts: FittedModel) -> pd.Series:
 
 def _of_fixed(parts: FittedModel) -> float:
     """Sample variance of Xβ̂ over the rows."""
-    n, sums = parts.stats.n_rows, sum_of_rows(parts.stats)
+    n, sums = parts.stats.n_rows, parts.stats.sum_of_rows
     slopes = [k for k, column in enumerate(parts.model.fixed) if column]
     beta = np.zeros(len(sums))
     beta[[parts.model.fixed[k] for k in slopes]] = parts.solution.fixed[slopes]
@@ -33,7 +32,7 @@ def _of_fixed(parts: FittedModel) -> float:
 
 def _of_factors(parts: FittedModel) -> list[float]:
     """Mean of z'Σz over the rows, by grouping factor."""
-    sums, center = sum_of_rows(parts.stats), parts.stats.center
+    sums, center = parts.stats.sum_of_rows, parts.stats.center
     found = [0.0] * len(parts.encoder.factors)
     for term, estimate in zip(parts.model.terms, parts.solution.terms, strict=True):
         columns = list(term.columns)

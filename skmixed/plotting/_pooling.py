@@ -8,6 +8,7 @@ import pandas as pd
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.frame import Frame
+from skmixed._statistics.responses import ResponseFrame
 from skmixed._typing import FloatArray
 from skmixed.plotting._axes import coefficients
 
@@ -48,11 +49,11 @@ def pooling(opened: FittedModel, k: int) -> Pooling:
 def _own_fits(opened: FittedModel, k: int, columns: list[int]) -> FloatArray:
     """Return the least-squares coefficients of each level, NaN where not determined."""
     # With an intercept of its own a level's columns can be centered.
-    center = opened.stats.center
-    stats = opened.stats.reframed(Frame(center if 0 in columns else np.zeros_like(center)))
+    stats = _framed(opened.stats, is_centered=0 in columns)
     rows = [stats.factors[k].columns.index(c) for c in columns]
     sums = stats.factors[k].sums[:, rows]
-    rhs = sums @ _partial_residual(opened, stats, set(columns))
+    rhs = stats.factors[k].responses[:, rows, 0]
+    rhs -= sums @ _other_fixed_effects(opened, stats, set(columns))
     rhs -= _of_other_factors(opened, stats, k)[:, rows]
     gram = sums[:, :, columns]
     size = np.sqrt(np.einsum("qaa->qa", gram))
@@ -63,17 +64,26 @@ def _own_fits(opened: FittedModel, k: int, columns: list[int]) -> FloatArray:
     out[known] = np.linalg.solve(scaled[known], (rhs / size)[known][..., None])[..., 0]
     out /= size
     if 0 in columns:
-        out[:, columns.index(0)] += stats.center[-1] - _offset(opened, stats, columns, out)
+        center = stats.responses.center[0]
+        out[:, columns.index(0)] += center - _offset(opened, stats, columns, out)
     return out
 
 
-def _partial_residual(opened: FittedModel, stats: CrossProducts, own: set[int]) -> FloatArray:
-    """Return the combination of the columns that is y less the other fixed effects."""
+def _framed(stats: CrossProducts, *, is_centered: bool) -> CrossProducts:
+    """Return the products of the columns and of y as they are, or around their centers."""
+    if not is_centered:
+        nowhere = np.zeros_like(stats.center), np.zeros_like(stats.responses.center)
+        return stats.reframed(Frame(nowhere[0])).with_responses_in(ResponseFrame(nowhere[1]))
+    own = stats.responses.center
+    return stats.reframed(Frame(stats.center)).with_responses_in(ResponseFrame(own))
+
+
+def _other_fixed_effects(opened: FittedModel, stats: CrossProducts, own: set[int]) -> FloatArray:
+    """Return the coefficients of the columns with other fixed effects, (k,)."""
     out = np.zeros(len(stats.center))
-    out[-1] = 1.0
     for column, beta in zip(opened.model.fixed, opened.solution.fixed, strict=True):
         if column not in own:
-            out[column] -= beta
+            out[column] = beta
     return out
 
 

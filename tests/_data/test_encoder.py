@@ -49,7 +49,7 @@ def test_every_table_gives_the_same_arrays(X):
     assert_array_equal(design.factors[0].codes, [1, 0, 1, 0, 1, 0])
     assert design.factors[0].columns == (0, 1)
     assert list(encoder.factors[0].index) == ["s1", "s2"]
-    assert design.y is Y
+    assert design.responses[0] is Y
     assert design.weights is None
 
 

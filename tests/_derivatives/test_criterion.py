@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +40,7 @@ def directions(case, blocks, rng):
 def test_dyestuff_at_a_fixed_theta():
     frame = Reference("dyestuff", "one_way", "ml").frame
     codes = np.unique(frame["Batch"], return_inverse=True)[1]
-    design = Design((), frame["Yield"].to_numpy(float), None, (FactorDesign(codes, 6, (0,)),))
+    design = Design((), (frame["Yield"].to_numpy(float),), None, (FactorDesign(codes, 6, (0,)),))
     model = Model((0,), (Term(0, (0,), STRUCTURES["full"]),), reml=False)
     blocks = assemble(accumulate(design), model)
     value = criterion(factorize(blocks, (np.array([[0.713]]),)))
@@ -109,7 +111,7 @@ def test_rescaling_a_fixed_column_moves_the_reml_criterion_by_its_log():
     case = random_case(8, reml=True)
     columns = list(case.design.columns)
     columns[1] = 10 * columns[1]
-    scaled = Design(tuple(columns), case.design.y, case.design.weights, case.design.factors)
+    scaled = replace(case.design, columns=tuple(columns))
     blocks = [
         assemble(accumulate(d), Model(case.model.fixed, (), reml=True))
         for d in (case.design, scaled)

@@ -74,7 +74,7 @@ def nested_case(seed):
     terms = tuple(Term(k, o, STRUCTURES["full"]) for k, o in enumerate(own))
     dense = [(c, f.n_levels, full[:, list(f.columns)]) for c, f in zip(codes, factors, strict=True)]
     return Case(
-        Design(tuple(columns.T), y, None, factors),
+        Design(tuple(columns.T), (y,), None, factors),
         Model((0, 1), terms, reml=True),
         DenseModel(full[:, :2], y, dense),
         full,

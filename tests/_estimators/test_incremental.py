@@ -79,7 +79,7 @@ def as_in(model, other):
         f.index.get_indexer(g.index) for f, g in zip(factors, other._encoder.factors, strict=True)
     ]
     stats = other._stats.aligned(places, [f.n_levels for f in factors])
-    return stats.reframed(Frame(model._stats.center))
+    return stats.in_frame_of(model._stats)
 
 
 def assert_same_statistics(model, other):
@@ -87,10 +87,15 @@ def assert_same_statistics(model, other):
     scale = np.abs(own.total).max()
     assert found.n_rows == own.n_rows
     assert_allclose(found.total, own.total, atol=SAME * scale, rtol=0)
+    of_y, expected = found.responses.total, own.responses.total
+    scale = max(scale, expected.squares[0])
+    assert_allclose(of_y.with_columns, expected.with_columns, atol=SAME * scale, rtol=0)
+    assert_allclose(of_y.squares, expected.squares, atol=SAME * scale, rtol=0)
     assert_allclose(found.sum_log_weights, own.sum_log_weights, atol=SAME * own.n_rows)
     for f, g in zip(found.factors, own.factors, strict=True):
         assert_array_equal(f.counts, g.counts)
         assert_allclose(f.sums, g.sums, atol=SAME * scale, rtol=0)
+        assert_allclose(f.responses, g.responses, atol=SAME * scale, rtol=0)
     for p, q in zip(found.pairs, own.pairs, strict=True):
         assert_array_equal(p.matrix.indptr, q.matrix.indptr)
         assert_array_equal(p.matrix.indices, q.matrix.indices)
@@ -169,7 +174,7 @@ def test_a_thousand_chunks_far_from_zero(small_blocks):
     expected = (weights * (x - mean) ** 2).sum()
     assert_allclose(stats.mean[1], mean, rtol=1e-15)
     assert_allclose(stats.centered_squares[1], expected, rtol=1e-8)
-    centered = stats.reframed(Frame(np.array([0, stats.mean[1], stats.center[2]])))
+    centered = stats.reframed(Frame(stats.mean - [1, 0]))
     for j in range(3):
         expected = (weights * (x - stats.mean[1]) ** 2)[g == j].sum()
         assert_allclose(centered.factors[0].sums[j, 1, 1], expected, rtol=1e-8)

@@ -7,17 +7,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
 
-from skmixed._statistics import accumulator
+from skmixed._statistics import accumulator, row_block
 from skmixed._statistics.accumulator import accumulate
-from skmixed._statistics.cross_products import sum_of_rows
 from skmixed._statistics.design import Design, FactorDesign
 
 
 def dense(case, center):
-    """The sums from their definition."""
+    """The sums from their definition, y the last column."""
     d = case.design
     w = np.ones(d.n_rows) if d.weights is None else d.weights
-    table = np.column_stack([np.ones(d.n_rows), *d.columns, d.y]) - center
+    table = np.column_stack([np.ones(d.n_rows), *d.columns, *d.responses]) - center
     factor = d.factors[0]
     sums = np.zeros((factor.n_levels, len(factor.columns), table.shape[1]))
     for i, code in enumerate(factor.codes):
@@ -25,10 +24,16 @@ def dense(case, center):
     return (table * w[:, None]).T @ table, sums, table.T @ table
 
 
+def joined(stats):
+    """The products of columns and response in one matrix."""
+    own = stats.responses.total
+    return np.block([[stats.total, own.with_columns], [own.with_columns.T, np.diag(own.squares)]])
+
+
 def part(design, rows):
     return Design(
         tuple(c[rows] for c in design.columns),
-        design.y[rows],
+        tuple(y[rows] for y in design.responses),
         None if design.weights is None else design.weights[rows],
         tuple(replace(f, codes=f.codes[rows]) for f in design.factors),
     )
@@ -39,11 +44,13 @@ def part(design, rows):
 def test_sums_are_those_of_the_definition(seed):
     case = random_case(seed)
     stats = case.stats
-    total, sums, unweighted = dense(case, stats.center)
+    total, sums, unweighted = dense(case, np.append(stats.center, stats.responses.center))
     # Rounding of n terms of the size of the squares.
-    assert_allclose(stats.total, total, atol=1e-12 * np.abs(total).max())
-    assert_allclose(stats.factors[0].sums, sums, atol=1e-12 * np.abs(total).max())
-    assert_allclose(sum_of_rows(stats), unweighted, atol=1e-12 * np.abs(unweighted).max())
+    close, factor = {"rtol": 0, "atol": 1e-12 * np.abs(total).max()}, stats.factors[0]
+    assert_allclose(joined(stats), total, **close)
+    assert_allclose(np.concatenate([factor.sums, factor.responses], axis=2), sums, **close)
+    plain = joined(stats.counted_once())
+    assert_allclose(plain, unweighted, atol=1e-12 * np.abs(unweighted).max())
     assert_array_equal(stats.factors[0].counts, np.bincount(case.design.factors[0].codes))
 
 
@@ -55,12 +62,14 @@ def test_any_partition_adds_up(seed, cut, second):
     rows = np.array_split(np.random.default_rng(seed).permutation(d.n_rows), [cut, cut + second])
     parts = [accumulate(part(d, r)) for r in rows]
     whole, added = accumulate(d), parts[0] + parts[1] + parts[2]
-    moved = added.reframed(whole.frame)
-    scale = np.abs(whole.total).max()
-    assert_allclose(moved.total, whole.total, atol=1e-11 * scale)
-    plain = sum_of_rows(whole)
-    assert_allclose(sum_of_rows(moved), plain, atol=1e-11 * np.abs(plain).max())
+    moved = added.in_frame_of(whole)
+    scale = np.abs(joined(whole)).max()
+    assert_allclose(joined(moved), joined(whole), atol=1e-11 * scale)
+    plain = joined(whole.counted_once())
+    assert_allclose(joined(moved.counted_once()), plain, atol=1e-11 * np.abs(plain).max())
     assert_allclose(moved.factors[0].sums, whole.factors[0].sums, atol=1e-11 * scale)
+    found, expected = moved.factors[0].responses, whole.factors[0].responses
+    assert_allclose(found, expected, atol=1e-11 * scale)
     assert added.n_rows == whole.n_rows
     assert added.sum_log_weights == pytest.approx(whole.sum_log_weights, abs=1e-11)
 
@@ -69,9 +78,9 @@ def test_blocks_and_sorting_leave_the_sums_alone(monkeypatch):
     case = random_case(3)
     whole = case.stats
     monkeypatch.setattr(accumulator, "BLOCK_ROWS", 8)
-    monkeypatch.setattr(accumulator, "STRIPE_ROWS", 3)
-    small = case.stats.reframed(whole.frame)
-    assert_allclose(small.total, whole.total, atol=1e-12 * np.abs(whole.total).max())
+    monkeypatch.setattr(row_block, "STRIPE_ROWS", 3)
+    small = case.stats.in_frame_of(whole)
+    assert_allclose(joined(small), joined(whole), atol=1e-12 * np.abs(joined(whole)).max())
     assert_allclose(small.factors[0].sums, whole.factors[0].sums, atol=1e-11)
 
 
@@ -88,7 +97,7 @@ def test_a_first_block_far_off_costs_no_digits(monkeypatch, first):
         weights[:64] = 1e-12
     codes = rng.integers(0, 5, n)
     monkeypatch.setattr(accumulator, "BLOCK_ROWS", 64)
-    design = Design((x,), rng.normal(size=n), weights, (FactorDesign(codes, 5, (0, 1)),))
+    design = Design((x,), (rng.normal(size=n),), weights, (FactorDesign(codes, 5, (0, 1)),))
     stats = accumulate(design)
     exact = np.average(x, weights=weights)
     squares = (weights * (x - exact) ** 2).sum()
@@ -106,5 +115,5 @@ def test_a_constant_column_has_no_variance():
     rng = np.random.default_rng(1)
     n = 1_000
     constants = [np.full(n, v) for v in (0.1, 1e9 / 3, -7.0, 0.0)]
-    design = Design(tuple(constants), rng.normal(size=n), rng.uniform(0.1, 2, n), ())
-    assert_array_equal(accumulate(design).centered_squares[1:5], 0.0)
+    design = Design(tuple(constants), (rng.normal(size=n),), rng.uniform(0.1, 2, n), ())
+    assert_array_equal(accumulate(design).centered_squares[1:], 0.0)

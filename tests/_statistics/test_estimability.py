@@ -32,7 +32,7 @@ pytestmark = [
 
 def dependence_of(X, *, fit_intercept, weights=None):
     columns = tuple(X.T.copy())
-    stats = accumulate(Design(columns, np.zeros(len(X)), weights, ()))
+    stats = accumulate(Design(columns, (np.zeros(len(X)),), weights, ()))
     fixed = list(range(int(not fit_intercept), X.shape[1] + 1))
     model = Model(tuple(fixed), (), True)
     return Dependence.of(stats, model, working_columns(stats, model).kept)

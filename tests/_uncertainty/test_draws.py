@@ -38,7 +38,7 @@ def slopes_in_single_rows(scale=1.0, weights=None, intercept=True):
         for c, f, t in zip((codes, other), factors, terms, strict=True)
     ]
     return Case(
-        Design(tuple(columns.T), y, weights, factors),
+        Design(tuple(columns.T), (y,), weights, factors),
         Model(fixed, terms, reml=True),
         DenseModel(full[:, fixed], y, dense, weights),
         full,
@@ -57,7 +57,7 @@ cases = st.sampled_from(list(CASES))
 
 def dense_columns(case, blocks):
     """[Z X] with the columns of the blocks, and the rows' weights in their unit."""
-    columns = np.column_stack([case.columns, case.design.y])
+    columns = case.columns
     centered = columns - case.stats.center
     places = [case.design.factors[f.terms[0].term.factor] for f in blocks.factors]
     zs = [design_of_term(f.codes, f.n_levels, centered[:, list(f.columns)]) for f in places]
@@ -95,7 +95,7 @@ def test_a_draw_is_the_statistics_of_rows(seed, name):
     drawn = Simulator.of(factorization).draw(np.random.default_rng(seed))
     dense, weights = dense_columns(case, drawn)
     rows = rows_of(drawn, dense, weights) + drawn.center[-1]
-    again = accumulate(Design(case.design.columns, rows, case.design.weights, case.design.factors))
+    again = accumulate(case.design.with_responses(rows))
     expected = factorize(assemble(again, case.model), factorization.lam)
     actual = factorize(drawn, factorization.lam)
     # The rows solve singular normal equations, at the cost of half of the digits at worst.
@@ -203,7 +203,7 @@ def test_more_rows_than_rank_is_no_need():
     rng = np.random.default_rng(0)
     codes = np.repeat(np.arange(4), 2)
     factors = (FactorDesign(codes, 4, (0, 1)),)
-    design = Design((rng.normal(size=8),), rng.normal(size=8), None, factors)
+    design = Design((rng.normal(size=8),), (rng.normal(size=8),), None, factors)
     model = Model((0,), (Term(0, (0, 1), STRUCTURES["full"]),), reml=False)
     factorization = factorize(assemble(accumulate(design), model), (np.eye(2),))
     simulator = Simulator.of(factorization)

@@ -1,0 +1,227 @@
+"""One block of rows, laid out in a frame and reduced to its cross-products."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.design import Design, FactorDesign
+from skmixed._statistics.frame import Frame, factor_of_rows, orthogonalize, residuals
+from skmixed._statistics.grouped_products import FactorProducts, PairProducts, sorted_rows
+from skmixed._statistics.responses import (
+    ResponseFrame,
+    ResponseProducts,
+    ResponseTotals,
+    regression_on,
+)
+from skmixed._statistics.row_sums import RowSums
+from skmixed._typing import FloatArray
+
+# A stripe of a block stays in the second-level cache while its columns are laid in.
+STRIPE_ROWS = 4_096
+# Rows to lay side by side before they are multiplied, by the number of columns: BLAS takes
+# four columns at a time, and up to twice as long for a number that is no multiple of it.
+FOLDS = {2: 2, 3: 4, 5: 2, 6: 2, 7: 2}
+
+
+def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> CrossProducts:
+    """Reduce one block in the frame of the sums so far, or in one of its own.
+
+    That is where the known frame loses digits of all rows together. `table` is
+    overwritten: first writes to fresh memory would cost as much as the arithmetic.
+    """
+    sums = _gathered(design, *(_means(design) if known is None else _centers(known)), table)
+    if known is not None and sums.has_drifted:
+        return reduced(design, None, table)
+    z = [_indicators(f, table) for f in design.factors]
+    if known is None:
+        sums = _in_own_frame(sums, design.weights, table)
+    else:
+        sums = _in_frame(sums, known.frame, known.responses.frame, design.weights, table)
+        is_good, are_good = known.over_rows().plus_rows(sums).resolved()
+        if not is_good or not are_good.all():
+            return reduced(design, None, table)
+    return CrossProducts(
+        **vars(sums),
+        factors=tuple(
+            _factor_block(f, own, table, len(design.responses))
+            for f, own in zip(design.factors, z, strict=True)
+        ),
+        pairs=tuple(
+            PairProducts(f, g, _cell_products(z[f], z[g], design.factors[f], design.factors[g]))
+            for f, g in combinations(range(len(z)), 2)
+        ),
+    )
+
+
+def _means(design: Design) -> tuple[FloatArray, FloatArray]:
+    """Return the means of the columns, 0 for the ones, and of the responses."""
+    columns = (*design.columns, *design.responses)
+    means = [np.average(own, weights=design.weights) for own in columns]
+    n = len(design.columns)
+    return np.array([0.0, *means[:n]]), np.array(means[n:])
+
+
+def _centers(known: CrossProducts) -> tuple[FloatArray, FloatArray]:
+    return known.center, known.responses.center
+
+
+def _gathered(
+    design: Design, center: FloatArray, response_center: FloatArray, table: FloatArray
+) -> RowSums:
+    """Lay the centered columns and responses, times √w, side by side; return their products."""
+    columns, weights = [*design.columns, *design.responses], design.weights
+    around = [*center[1:], *response_center]
+    table[:, 0] = 1.0
+    total, plain = _Products(table.shape[1]), _Products(table.shape[1])
+    root = None if weights is None else np.sqrt(weights)[:, None]
+    for start in range(0, len(table), STRIPE_ROWS):
+        part = slice(start, start + STRIPE_ROWS)
+        stripe = table[part]
+        for position, column in enumerate(columns, start=1):
+            np.subtract(column[part], around[position - 1], out=stripe[:, position])
+        if root is not None:
+            plain.add(stripe)
+            stripe *= root[part]
+        total.add(stripe)
+    log_weights = 0.0 if weights is None else float(np.log(weights).sum())
+    unweighted = None if weights is None else plain.sum()
+    frames = Frame(center), ResponseFrame(response_center)
+    return _row_sums(design.n_rows, log_weights, *frames, total.sum(), unweighted)
+
+
+class _Products:
+    """Σ rr' of rows r of m numbers, which come in parts.
+
+    Some rows side by side are one wide row, whose products have those of its rows on the
+    diagonal (`FOLDS`).
+    """
+
+    def __init__(self, m: int) -> None:
+        self._m, self._fold = m, FOLDS.get(m, 1)
+        self._wide = np.zeros((m * self._fold,) * 2)
+        self._rest = np.zeros((m, m))
+
+    def add(self, rows: FloatArray) -> None:
+        n = len(rows) // self._fold * self._fold
+        wide, rest = rows[:n].reshape(-1, len(self._wide)), rows[n:]
+        self._wide += wide.T @ wide
+        if len(rest):
+            self._rest += rest.T @ rest
+
+    def sum(self) -> FloatArray:
+        if self._fold == 1:
+            return self._wide
+        parts = self._wide.reshape(self._fold, self._m, self._fold, self._m)
+        return np.einsum("iaib->ab", parts) + self._rest
+
+
+def _row_sums(
+    n_rows: int,
+    sum_log_weights: float,
+    frame: Frame,
+    of_responses: ResponseFrame,
+    total: FloatArray,
+    unweighted: FloatArray | None,
+) -> RowSums:
+    """Tell the products of the columns from those of the responses, which stand behind them."""
+    k = len(frame.center)
+    plain = None if unweighted is None else _totals(unweighted, k)
+    return RowSums(
+        n_rows=n_rows,
+        sum_log_weights=sum_log_weights,
+        center=frame.center,
+        regression=frame.regression,
+        total=total[:k, :k],
+        responses=ResponseProducts(
+            of_responses.center, of_responses.regression, _totals(total, k), plain
+        ),
+        unweighted=None if unweighted is None else unweighted[:k, :k],
+    )
+
+
+def _totals(total: FloatArray, k: int) -> ResponseTotals:
+    return ResponseTotals(total[:k, k:], np.diagonal(total)[k:])
+
+
+def _in_own_frame(sums: RowSums, weights: FloatArray | None, table: FloatArray) -> RowSums:
+    """Take off the centered columns, and then the responses, the regressions that they ask for."""
+    k, own = len(sums.center), sums.responses.frame
+    is_good, are_good = sums.resolved()
+    if not is_good:
+        factor = factor_of_rows(table[:, :k])
+        spreads = np.sqrt(np.square(factor).sum(axis=0))
+        regression = orthogonalize(factor, spreads, np.sqrt(sums.raw_squares)).regression
+        sums = _in_frame(sums, Frame(sums.center, regression), own, weights, table)
+        are_good = sums.resolved()[1]
+    if not are_good.all():
+        used, factor = sums.independent, factor_of_rows(table)
+        columns, responses = factor[:, :k][:, used], factor[:, k:][:, ~are_good]
+        gamma = np.zeros((k, len(are_good)))
+        gamma[np.ix_(used, ~are_good)] = regression_on(columns, responses)
+        sums = _in_frame(sums, sums.frame, ResponseFrame(own.center, gamma), weights, table)
+    return sums
+
+
+def _in_frame(
+    sums: RowSums,
+    frame: Frame,
+    of_responses: ResponseFrame,
+    weights: FloatArray | None,
+    table: FloatArray,
+) -> RowSums:
+    """Take off centered columns and responses their regressions, row by row; multiply them."""
+    k = len(sums.center)
+    regression = None if sums.frame.has_regression_of(frame) else frame.regression
+    gamma = of_responses.regression
+    if regression is None and gamma is None:
+        return sums
+    total, plain = _Products(table.shape[1]), _Products(table.shape[1])
+    for start in range(0, len(table), STRIPE_ROWS):
+        part = slice(start, start + STRIPE_ROWS)
+        stripe = table[part]
+        if regression is not None:
+            stripe[:, :k] = residuals(stripe[:, :k], regression)
+        if gamma is not None:
+            stripe[:, k:] -= stripe[:, :k] @ gamma
+        total.add(stripe)
+        if weights is not None:
+            plain.add(stripe / np.sqrt(weights[part])[:, None])
+    unweighted, log_weights = None if weights is None else plain.sum(), sums.sum_log_weights
+    return _row_sums(sums.n_rows, log_weights, frame, of_responses, total.sum(), unweighted)
+
+
+def _indicators(factor: FactorDesign, table: FloatArray) -> sp.csc_array:
+    """Z' of one factor, (q·r, n): a row of the data is a column of it."""
+    n, r = len(table), len(factor.columns)
+    index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
+    indices, starts = np.empty((n, r), dtype=index), np.arange(0, n * r + 1, r, dtype=index)
+    np.multiply(factor.codes, r, out=indices[:, 0], casting="unsafe")
+    for a in range(1, r):
+        np.add(indices[:, 0], a, out=indices[:, a])
+    own = np.take(table, factor.columns, axis=1)  # in the order of the rows
+    return sp.csc_array((own.ravel(), indices.ravel(), starts), shape=(factor.n_levels * r, n))
+
+
+def _factor_block(
+    factor: FactorDesign, z: sp.csc_array, table: FloatArray, n_responses: int
+) -> FactorProducts:
+    """Sum the products per level, as a sparse (q·r, n) times a dense (n, k + R)."""
+    shape = factor.n_levels, len(factor.columns), table.shape[1]
+    return FactorProducts(
+        columns=factor.columns,
+        products=np.asarray(z @ table).reshape(shape),
+        n_responses=n_responses,
+        counts=np.bincount(factor.codes, minlength=factor.n_levels),
+    )
+
+
+def _cell_products(
+    first: sp.csc_array, second: sp.csc_array, f: FactorDesign, g: FactorDesign
+) -> sp.csr_array:
+    """Multiply Z_f' and Z_g; every cell that occurs with all its entries, zeros too."""
+    size = len(f.columns), len(g.columns)
+    product = sp.csr_array(first.tocsr() @ second.T)
+    return sorted_rows(product if size == (1, 1) else product.tobsr(size).tocsr())
