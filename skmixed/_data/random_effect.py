@@ -129,7 +129,7 @@ class AllExcept:
     >>> X, y = load_pastes(return_X_y=True)
     >>> model = MixedLinearRegressor(fixed=AllExcept(["batch", "cask", "sample"]))
     >>> search = GridSearchCV(model, {"groups": ["batch", "sample"]}).fit(X, y)
-    >>> round(search.best_score_, 3)
+    >>> round(float(search.best_score_), 3)
     -0.284
     """
 
