@@ -75,7 +75,7 @@ def _gathered(
     columns, weights = [*design.columns, *design.responses], design.weights
     around = [*center[1:], *response_center]
     table[:, 0] = 1.0
-    total, plain = _Products(table.shape[1]), _Products(table.shape[1])
+    total, plain = _Products(*table.shape), _Products(*table.shape)
     root = None if weights is None else np.sqrt(weights)[:, None]
     for start in range(0, len(table), STRIPE_ROWS):
         part = slice(start, start + STRIPE_ROWS)
@@ -99,8 +99,8 @@ class _Products:
     diagonal (`FOLDS`).
     """
 
-    def __init__(self, m: int) -> None:
-        self._m, self._fold = m, FOLDS.get(m, 1)
+    def __init__(self, n: int, m: int) -> None:
+        self._m, self._fold = m, FOLDS.get(m, 1) if n > STRIPE_ROWS else 1
         self._wide = np.zeros((m * self._fold,) * 2)
         self._rest = np.zeros((m, m))
 
@@ -178,7 +178,7 @@ def _in_frame(
     gamma = of_responses.regression
     if regression is None and gamma is None:
         return sums
-    total, plain = _Products(table.shape[1]), _Products(table.shape[1])
+    total, plain = _Products(*table.shape), _Products(*table.shape)
     for start in range(0, len(table), STRIPE_ROWS):
         part = slice(start, start + STRIPE_ROWS)
         stripe = table[part]
