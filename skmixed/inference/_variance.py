@@ -198,7 +198,7 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
         sd
             Its square root.
         share
-            Of the sum of the variances.
+            Its share of the sum of the variances.
 
     See Also
     --------

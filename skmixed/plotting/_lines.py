@@ -48,7 +48,7 @@ class FittedLinesDisplay:
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_groups,)
-        One a group, in the order of `lines`.
+        One for each group, in the order of `lines`.
     figure_ : Figure
         The figure that holds the axes.
 
@@ -195,7 +195,7 @@ class FittedLinesDisplay:
         Parameters
         ----------
         ax : Axes or array of Axes, default=None
-            One a group, or one to divide; None: a new figure.
+            Axes for each group, or one to divide among them; None makes a new figure.
 
         Returns
         -------

@@ -44,7 +44,7 @@ class RandomEffectsPairsDisplay:
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_pairs,)
-        One a pair, in the order of `pairs_`.
+        One for each pair, in the order of `pairs_`.
     pairs_ : list of tuple of str
         The coefficients on the horizontal and on the vertical axis.
     figure_ : Figure
@@ -146,7 +146,7 @@ class RandomEffectsPairsDisplay:
         Parameters
         ----------
         ax : Axes or array of Axes, default=None
-            One a pair, or one to divide; None: a new figure.
+            Axes for each pair, or one to divide among them; None makes a new figure.
 
         Returns
         -------

@@ -32,7 +32,7 @@ class ProfileDisplay:
     Attributes
     ----------
     axes_ : ndarray of Axes of shape (n_parameters,)
-        One a parameter, in the order of `profile`.
+        One for each parameter, in the order of `profile`.
     figure_ : Figure
         The figure that holds the axes.
     intervals_ : DataFrame
@@ -148,7 +148,7 @@ class ProfileDisplay:
         Parameters
         ----------
         ax : Axes or array of Axes, default=None
-            One a parameter, or one to divide; None: a new figure.
+            Axes for each parameter, or one to divide among them; None makes a new figure.
 
         Returns
         -------

@@ -137,7 +137,7 @@ class RandomEffectsDisplay:
         Parameters
         ----------
         ax : Axes or array of Axes, default=None
-            One a coefficient, or one to divide; None: a new figure.
+            Axes for each coefficient, or one to divide among them; None makes a new figure.
 
         Returns
         -------

@@ -199,7 +199,7 @@ class ResidualsDisplay:
         Parameters
         ----------
         ax : Axes or array of Axes, default=None
-            One a panel, or one to divide; None: a new figure.
+            Axes for each panel, or one to divide among them; None makes a new figure.
 
         Returns
         -------
