@@ -286,7 +286,7 @@ def test_rows_that_were_not_in_the_fit():
     new = pd.DataFrame({"Days": [5], "Subject": ["nobody"]})
     # The mean of an average subject: x'Cov(β̂)x alone.
     x = np.array([1.0, 5.0])
-    covariance = model._estimate.solution.fixed_covariance
+    covariance = model._model.estimate.solution.fixed_covariance
     assert leverage(model, new)[0] == pytest.approx(x @ covariance @ x / model.sigma_**2)
     model.set_params(handle_unknown="error")
     with pytest.raises(ValueError, match="missing or was not seen in fit"):

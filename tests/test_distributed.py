@@ -103,8 +103,8 @@ def test_a_worker_killed_during_the_run(client, tmp_path):
     assert killer.killed not in after
     assert_same_statistics(expected, model)
     assert_same_fit(expected, model)
-    assert_array_equal(model._stats.total, undisturbed.products.total)
-    assert_array_equal(model._stats.factors[1].sums, undisturbed.products.factors[1].sums)
+    assert_array_equal(model._model.stats.total, undisturbed.products.total)
+    assert_array_equal(model._model.stats.factors[1].sums, undisturbed.products.factors[1].sums)
 
 
 def _identity():

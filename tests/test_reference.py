@@ -36,7 +36,7 @@ def fits():
 
 
 def standard_errors(model):
-    return np.sqrt(np.diagonal(model._estimate.solution.fixed_covariance))
+    return np.sqrt(np.diagonal(model._model.estimate.solution.fixed_covariance))
 
 
 def test_there_are_references():

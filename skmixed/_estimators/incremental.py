@@ -12,7 +12,6 @@ from skmixed._data.encoder import Encoder, Metadata
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.checks import check_terms
-from skmixed._fitted.fitted_model import check_has_statistics
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
@@ -272,7 +271,7 @@ class PartwiseFitting(FittedAttributes):
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        is_first = "_estimate" not in vars(self)
+        is_first = "_model" not in vars(self)
         table = open_checked(X, self, y, reset=is_first)
         intake = Intake(self, None if is_first else self._known(table))
         intake.add(table, y, sample_weight, groups, is_last=True)
@@ -299,8 +298,8 @@ class PartwiseFitting(FittedAttributes):
 
     def _known(self, table: Table) -> SufficientStatistics:
         """Open what was fitted; that `table` has its columns is checked."""
-        stats = check_has_statistics(self)
-        return SufficientStatistics(self._encoder, stats, table.names, table.n_columns)
+        model = self._model.at_fit
+        return SufficientStatistics(model.encoder, model.stats, table.names, table.n_columns)
 
 
 def _chosen(stats: SufficientStatistics) -> list[int]:

@@ -16,7 +16,7 @@ from skmixed._equations.cholesky import Factorization
 from skmixed._estimation.probed_search import FINAL_TOL
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import SOLVER_STEPS, FittedModel, UpdatedModel, served, serving_of
+from skmixed._fitted.fitted_model import SOLVER_STEPS, FittedModel, served
 from skmixed._fitted.prediction_rows import (
     GivenRows,
     estimable_rows,
@@ -112,7 +112,7 @@ class Prediction(FittedAttributes):
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         if return_std is not False:
             return self._predict_with_std(X, groups, include, return_std)
-        serving = serving_of(self)
+        serving: FittedModel = self._model
         included = validation.check_include(include, serving.encoder)
         table = open_features(self, X, serving.encoder, included)
         metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)
@@ -359,7 +359,7 @@ class _Errors:
             fit, blocks = self.view.at_fit.factorization, self.view.factorization.blocks
             units = Units.of(fit)
             at_fit, rows = units.factorize(fit.blocks), self.rows.in_units(units, blocks)
-            if not isinstance(self.view, UpdatedModel):
+            if self.view.before is None:
                 return prediction_df(at_fit, rows, self.relative)
             all_rows = units.factorize(blocks)
             slopes = updated_slopes(at_fit, all_rows, rows.design)

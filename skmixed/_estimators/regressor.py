@@ -12,7 +12,6 @@ from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, RandomEffect, parse_groups
 from skmixed._data.table import Table, open_checked
 from skmixed._data.warning import warn
-from skmixed._estimation.fit import Estimate
 from skmixed._estimators.incremental import PartwiseFitting
 from skmixed._estimators.predicting import Prediction
 from skmixed._estimators.sampling import Sampling
@@ -20,6 +19,7 @@ from skmixed._estimators.summary import Summarizing
 from skmixed._estimators.updating import ColdStart
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import fit_statistics
 from skmixed._fitted.reader import Intake
 from skmixed._statistics.cross_products import CrossProducts
@@ -305,7 +305,7 @@ class MixedLinearRegressor(
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        return "_estimate" in vars(self)
+        return "_model" in vars(self)
 
     def _unfitted_copy(self) -> "MixedLinearRegressor":
         """Return an estimator with this one's parameters and requests alone."""
@@ -340,21 +340,21 @@ class MixedLinearRegressor(
 
         `may_wait`: whether rows that do not determine the variances will do.
         """
-        before = getattr(self, "_estimate", None)
+        before = self._model.at_fit.estimate if "_model" in vars(self) else None
         result, messages = fit_statistics(self, encoder, stats, before=before, may_wait=may_wait)
-        self._encoder, self._stats, self._estimate = encoder, stats, result
-        self._updated = None  # rows given to update_groups are not among these
-        self._publish(result)
+        # Rows given to update_groups are not among these.
+        self._model = FittedModel.of(encoder, stats, result)
+        self._publish()
         for message, category in messages:
             warn(message, category)
 
-    def _publish(self, result: Estimate) -> None:
+    def _publish(self) -> None:
+        encoder, result = self._model.encoder, self._model.at_fit.estimate
         solution = result.solution
-        first = int(self._encoder.fixed[:1] == (0,))
+        first = int(encoder.fixed[:1] == (0,))
         self.coef_ = np.zeros(self.n_features_in_)
-        self.coef_[[self._encoder.numeric[c - 1] for c in self._encoder.fixed[first:]]] = (
-            solution.fixed[first:]
-        )
+        columns = [encoder.numeric[c - 1] for c in encoder.fixed[first:]]
+        self.coef_[columns] = solution.fixed[first:]
         self.intercept_ = float(solution.fixed[0]) if first else 0.0
         self.sigma_ = solution.sigma
         self.theta_ = solution.theta
@@ -368,7 +368,7 @@ class MixedLinearRegressor(
 
 # What fit sets. Other names, such as a subclass sets before, are left alone.
 _FITTED = (
-    *("_encoder", "_stats", "_estimate", "_updated", "n_features_in_", "feature_names_in_"),
+    *("_model", "n_features_in_", "feature_names_in_"),
     *("coef_", "intercept_", "sigma_", "theta_", "criterion_"),
     *("converged_", "singular_", "status_", "n_iter_", "n_factorizations_"),
 )

@@ -24,7 +24,7 @@ from skmixed._estimators.text_layout import (
     paragraph,
     shortened,
 )
-from skmixed._fitted.fitted_model import DroppedStatistics, fitted
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import fit_warnings
 from skmixed._fitted.results import RESIDUAL, FittedAttributes
 from skmixed._fitted.words import words
@@ -240,7 +240,8 @@ def summarize(
     model: Any, ddf: str | None = None, formula: str = "", remarks: Sequence[str] = ()
 ) -> Summary:
     """Collect what `summary()` shows of a fitted estimator."""
-    encoder, solution = model._encoder, model._estimate.solution
+    fit: FittedModel = model._model.at_fit
+    encoder, solution = fit.encoder, fit.solution
     method = "REML" if solution.reml else "maximum likelihood"
     if encoder.factors:
         title = f"Linear mixed model fitted by {method}"
@@ -248,11 +249,11 @@ def summarize(
         title = f"Ordinary least squares ({words().least_squares}), {method}"
     name = "REML criterion" if solution.reml else "deviance"
     fixed, tests, why = _fixed_table(model, ddf)
-    parts = None if isinstance(model._stats, DroppedStatistics) else variances(fitted(model))
+    parts = None if fit.is_slim else variances(fit)
     empty = pd.Series(dtype=float)
     return Summary(
         title=title,
-        n_samples=model._stats.n_rows,
+        n_samples=fit.n_rows,
         levels={factor.name: factor.n_levels for factor in encoder.factors},
         facts={
             name: f"{model.criterion_:.4f}",
@@ -265,17 +266,18 @@ def summarize(
         tests=tests,
         icc=empty if parts is None or not encoder.factors else icc_of(parts, adjusted=True),
         r2=empty if parts is None else r2_of(parts),
-        notes=(*remarks, *why, *_notes(model, encoder)),
+        notes=(*remarks, *why, *_notes(model, fit)),
         formula=formula,
     )
 
 
 def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:
     """Return the table, how it is tested, and why not where it is not."""
-    why = _untested(model) if ddf is None else ""
+    fit: FittedModel = model._model.at_fit
+    why = _untested(fit) if ddf is None else ""
     if not why:
         try:
-            usual = "satterthwaite" if model._encoder.factors else "residual"
+            usual = "satterthwaite" if fit.encoder.factors else "residual"
             tests = open_tests(model, usual if ddf is None else ddf)
         except MemoryError:
             if ddf is not None:
@@ -283,21 +285,21 @@ def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[s
             why = f"their factorization has no room in memory; {NORMAL}"
     if why:
         note = f"No degrees of freedom and p values: {why}."
-        return _plain_table(model._encoder, model._estimate.solution), "", [note]
+        return _plain_table(fit.encoder, fit.solution), "", [note]
     table = tests.t_table(np.eye(len(tests.names)), list(tests.names), 0.95)
     columns = ["estimate", "std_error", "df", "t", "p_value"]
     out = table[columns].set_axis(["Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"], axis=1)
-    out["Estimate"] = model._estimate.solution.fixed  # 0 where a column was dropped
+    out["Estimate"] = fit.solution.fixed  # 0 where a column was dropped
     return out, METHODS[tests.ddf], []
 
 
-def _untested(model: Any) -> str:
+def _untested(fit: FittedModel) -> str:
     """Say why tests are left out unless they are asked for."""
-    if isinstance(model._stats, DroppedStatistics):
+    if fit.is_slim:
         return "a slim copy keeps no statistics"
-    if model._estimate.status is FitStatus.EXACT_FIT:
+    if fit.estimate.status is FitStatus.EXACT_FIT:
         return f"the residual variance is 0; {NORMAL}"
-    if getattr(model, "solver_", "exact") == "iterative":
+    if fit.is_iterative:
         return f"the model was fitted without the factorization that they need; {NORMAL}"
     return ""
 
@@ -311,16 +313,16 @@ def _plain_table(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     return pd.DataFrame(columns, index=list(encoder.fixed_names))
 
 
-def _notes(model: Any, encoder: Encoder) -> list[str]:
+def _notes(model: Any, fit: FittedModel) -> list[str]:
     """Say what the fit had to say, and how the search ended."""
-    status = model._estimate.status
-    if isinstance(model._stats, DroppedStatistics):
+    status = fit.estimate.status
+    if fit.is_slim:
         notes = ["The fit is singular: a variance is 0, or a correlation -1 or 1."]
         notes = notes if model.singular_ else []
     else:
         notes = [
-            text for text, _ in fit_warnings(model._estimate, encoder, model._stats, model.max_iter)
+            text for text, _ in fit_warnings(fit.estimate, fit.encoder, fit.stats, model.max_iter)
         ]
         if status in (FitStatus.EXACT_FIT, FitStatus.MAX_ITER):
             return notes  # which say so
-    return [*notes, model.status_] if encoder.factors else notes
+    return [*notes, model.status_] if fit.encoder.factors else notes

@@ -12,7 +12,7 @@ from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import open_checked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import FittedModel, PredictionState, fitted, served
+from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import ForkedLock, single_threaded_blas
 from skmixed._statistics.accumulator import accumulate
@@ -112,7 +112,7 @@ class ColdStart(FittedAttributes):
             validation.check_memory(encoder, stats, at_fit.model)
             with single_threaded_blas():
                 solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
-            self._updated = PredictionState(encoder, stats, solution)
+            self._model = at_fit.with_rows(encoder, stats, solution)
         return self
 
 

@@ -1,18 +1,14 @@
-"""A fitted estimator as the statistics after the fit see it.
+"""FittedModel: the one value that a fit leaves behind, and how it is reached from estimators."""
 
-What predictions are made with: a fit, or a fit and rows given to it afterwards.
-
-What is left of the statistics in a copy that predicts and no more.
-"""
-
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.encoder import Encoder
+from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.probing import FixedSolution
 from skmixed._equations.cholesky import Factorization, factorize
 from skmixed._equations.krylov import System
@@ -24,77 +20,90 @@ from skmixed._fitted.checks import check_memory
 from skmixed._model.coding import ModelTerm, terms_of_spec
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import Lam
 from skmixed._uncertainty.effects_update import with_fixed_of
-
-
-@dataclass(frozen=True)
-class DroppedStatistics:
-    """Stands for the statistics of a slim copy.
-
-    Attributes
-    ----------
-    n_rows : int
-    """
-
-    n_rows: int
-
-
-def check_has_statistics(estimator: Any) -> CrossProducts:
-    """Return the statistics of a fitted estimator; refuse a slim copy.
-
-    Raises
-    ------
-    ValueError
-        If it is one.
-    """
-    if isinstance(estimator._stats, DroppedStatistics):
-        raise ValueError(
-            "The model is a slim copy, which predicts but keeps no statistics for intervals, for "
-            "inference or for further rows. Use the estimator that slim() was called on, or fit "
-            "again."
-        )
-    stats: CrossProducts = estimator._stats
-    return stats
-
-
-@dataclass(frozen=True)
-class PredictionState:
-    """A fit with the effects that rows given to `update_groups` have changed.
-
-    Attributes
-    ----------
-    encoder : Encoder
-        Its factors have the fit's levels, and new ones behind them.
-    stats : CrossProducts or Dropped
-        Of the fit's rows and the further ones, around the fit's center.
-    solution : Solution
-        The fit's, but for the effects.
-    """
-
-    encoder: Encoder
-    stats: CrossProducts | DroppedStatistics
-    solution: Solution
-
-
-def serving_of(estimator: Any) -> PredictionState:
-    """Return what a fitted estimator predicts with."""
-    updated: PredictionState | None = vars(estimator).get("_updated")
-    if updated is not None:
-        return updated
-    return PredictionState(estimator._encoder, estimator._stats, estimator._estimate.solution)
-
 
 # Steps of conjugate gradients at most, where a fit has needed fewer.
 SOLVER_STEPS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedModel:
-    """The parts of a fitted estimator that its statistics are read from."""
+    """A fitted model: what a fit has learned, and what follows from that.
+
+    The factorization and what else is computed on demand is kept as long as the
+    object, and neither copied nor saved with it.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        The columns that the model uses, and the labels of its levels.
+    n_rows : int
+        Rows that the statistics are of.
+    estimate : Estimate
+    products : CrossProducts or None
+        The statistics; None in a slim copy.
+    before : FittedModel or None
+        The fit itself, where rows were given to `update_groups` after it: `encoder` and
+        `products` then have the levels and rows of both, around the fit's center, and
+        the estimates are the fit's, but for the random effects.
+    """
 
     encoder: Encoder
-    stats: CrossProducts
+    n_rows: int
     estimate: Estimate
+    products: CrossProducts | None
+    before: "FittedModel | None" = None
+
+    @staticmethod
+    def of(encoder: Encoder, products: CrossProducts, estimate: Estimate) -> "FittedModel":
+        return FittedModel(encoder, products.n_rows, estimate, products)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is computed on demand."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def slim(self) -> "FittedModel":
+        """Return the model without its statistics."""
+        before = None if self.before is None else self.before.slim()
+        return replace(self, products=None, before=before)
+
+    def with_rows(
+        self, encoder: Encoder, products: CrossProducts, solution: Solution
+    ) -> "FittedModel":
+        """Return the fit with the levels, sums and effects of all rows, further ones too."""
+        estimate = replace(self.at_fit.estimate, solution=solution)
+        return FittedModel(encoder, products.n_rows, estimate, products, self.at_fit)
+
+    @property
+    def at_fit(self) -> "FittedModel":
+        """The fit alone, without rows that came after it."""
+        return self if self.before is None else self.before
+
+    @property
+    def is_slim(self) -> bool:
+        return self.products is None
+
+    @property
+    def stats(self) -> CrossProducts:
+        """The statistics.
+
+        Raises
+        ------
+        ValueError
+            If the model is a slim copy, which has none.
+        """
+        if self.products is None:
+            raise ValueError(
+                "The model is a slim copy, which predicts but keeps no statistics for intervals, "
+                "for inference or for further rows. Use the estimator that slim() was called on, "
+                "or fit again."
+            )
+        return self.products
+
+    def check_has_statistics(self) -> None:
+        """Raise the error of `stats` for a slim copy."""
+        _ = self.stats
 
     @property
     def solution(self) -> Solution:
@@ -105,59 +114,44 @@ class FittedModel:
         return self.encoder.model(reml=self.solution.reml)
 
     @property
-    def at_fit(self) -> "FittedModel":
-        """The fit alone, without rows that came after it."""
-        return self
+    def is_iterative(self) -> bool:
+        """Whether predictions' variances are solved for, as the fit was."""
+        return self.before is None and self.estimate.solver == "iterative"
+
+    @property
+    def _lam(self) -> Lam:
+        return tuple(term.search_lam for term in self.solution.terms)
+
+    @cached_property
+    def of_all_rows(self) -> Factorization:
+        """The factorization of all rows at the optimum, as if β were estimated from all.
+
+        Raises
+        ------
+        MemoryError
+            If it has no room.
+        """
+        check_memory(self.encoder, self.stats, self.model)
+        like = None if self.before is None else self.before.stats
+        return factorize(assemble(self.stats, self.model, like=like), self._lam)
 
     @cached_property
     def factorization(self) -> Factorization:
-        """The factorization at the optimum; a MemoryError where it has no room."""
-        check_memory(self.encoder, self.stats, self.model)
-        lam = tuple(term.search_lam for term in self.solution.terms)
-        return factorize(assemble(self.stats, self.model), lam)
+        """The factorization at the optimum, with β̂, σ and X'V⁻¹X of the fit."""
+        if self.before is None:
+            return self.of_all_rows
+        return with_fixed_of(self.before.factorization, self.of_all_rows)
 
-    @property
-    def is_iterative(self) -> bool:
-        """Whether predictions' variances are solved for, as the fit was."""
-        return self.estimate.solver == "iterative"
+    @cached_property
+    def information(self) -> Information:
+        """The information on the variance parameters at the optimum."""
+        return information(self.factorization)
 
     @cached_property
     def solved(self) -> FixedSolution:
         """The iterative engine's solution at the optimum."""
-        lam = tuple(term.search_lam for term in self.solution.terms)
-        system = System.of(assemble(self.stats, self.model, is_sparse=True), lam)
+        system = System.of(assemble(self.stats, self.model, is_sparse=True), self._lam)
         return FixedSolution.of(system, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
-
-
-@dataclass(frozen=True)
-class UpdatedModel(FittedModel):
-    """A fit with rows that were given to `update_groups`.
-
-    `encoder` and `stats` have the levels and rows of both; the estimates are the
-    fit's, but for the random effects.
-    """
-
-    before: FittedModel
-
-    @property
-    def is_iterative(self) -> bool:
-        return False
-
-    @property
-    def at_fit(self) -> FittedModel:
-        return self.before
-
-    @cached_property
-    def of_all_rows(self) -> Factorization:
-        """The factorization of all rows, as if β were estimated from all."""
-        check_memory(self.encoder, self.stats, self.model)
-        blocks = assemble(self.stats, self.model, like=self.at_fit.stats)
-        return factorize(blocks, tuple(term.search_lam for term in self.solution.terms))
-
-    @cached_property
-    def factorization(self) -> Factorization:
-        """The factorization of all rows, with β̂, σ and X'V⁻¹X of the fit."""
-        return with_fixed_of(self.at_fit.factorization, self.of_all_rows)
 
 
 def regressor_of(model: Any) -> Any:
@@ -184,31 +178,31 @@ def regressor_of(model: Any) -> Any:
 
 
 def fitted(model: Any) -> FittedModel:
-    """Open a fitted estimator, or a Pipeline that ends in one.
+    """Return the fit of an estimator, or of a Pipeline that ends in one.
 
     Raises
     ------
     ValueError
         If it is a slim copy, without statistics.
     """
-    last = regressor_of(model)
-    return FittedModel(last._encoder, check_has_statistics(last), last._estimate)
+    return served(model).at_fit
 
 
 def served(model: Any) -> FittedModel:
-    """Open what an estimator predicts with: the fit, or an `UpdatedModel` one.
+    """Return what an estimator predicts with: the fit, and rows given to `update_groups`.
 
-    With rows given to `update_groups`, a row's variance from the factorization is
-    that of a prediction: σ²[z'ΛM⁻¹Λ'z + (x − K'z)'(X'V⁻¹X)⁻¹(x − K'z)], with M and K
-    of all rows and X'V⁻¹X of the fit's (`effects_update`).
+    With such rows, a row's variance from the factorization is that of a prediction:
+    σ²[z'ΛM⁻¹Λ'z + (x − K'z)'(X'V⁻¹X)⁻¹(x − K'z)], with M and K of all rows and X'V⁻¹X
+    of the fit's (`effects_update`).
+
+    Raises
+    ------
+    ValueError
+        If it is a slim copy, without statistics.
     """
-    last, at_fit = regressor_of(model), fitted(model)
-    now = serving_of(last)
-    if now.stats is at_fit.stats:
-        return at_fit
-    estimate = replace(at_fit.estimate, solution=now.solution)
-    # A slim copy, which has no statistics, was refused with those of the fit.
-    return UpdatedModel(now.encoder, cast(CrossProducts, now.stats), estimate, at_fit)
+    found: FittedModel = regressor_of(model)._model
+    found.check_has_statistics()
+    return found
 
 
 def before_model(model: Any, X: Any) -> tuple[Any, Any]:

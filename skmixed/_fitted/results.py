@@ -14,10 +14,9 @@ import pandas as pd
 from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
-from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState, serving_of
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_state import Persistence
 from skmixed._model.covariance import has_covariances
-from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
 
 RESIDUAL = "residual"
@@ -124,16 +123,13 @@ def _correlations(covariance: FloatArray, *, is_known: bool) -> FloatArray:
 class FittedAttributes(Persistence):
     """The properties of a fitted `MixedLinearRegressor`."""
 
-    _encoder: Encoder
-    _stats: CrossProducts | DroppedStatistics
-    _estimate: Estimate
-    _updated: PredictionState | None
+    _model: FittedModel
 
     @property
     def fixed_effects_(self) -> pd.Series:
         """Fixed effects by name, the intercept first; 0 for dropped columns."""
-        estimate = self._need("fixed_effects_")
-        return pd.Series(estimate.solution.fixed.copy(), index=list(self._encoder.fixed_names))
+        model = self._need("fixed_effects_")
+        return pd.Series(model.solution.fixed.copy(), index=list(model.encoder.fixed_names))
 
     @property
     def random_effects_(self) -> Mapping[str, pd.DataFrame]:
@@ -142,14 +138,13 @@ class FittedAttributes(Persistence):
         With those that `update_groups` has learned.
         """
         self._need("random_effects_")
-        serving = serving_of(self)
-        return RandomEffects(serving.encoder, serving.solution)
+        return RandomEffects(self._model.encoder, self._model.solution)
 
     @property
     def covariances_(self) -> dict[str, pd.DataFrame]:
         """Covariance of one group's effects by factor, on the scale of the data."""
-        solution = self._need("covariances_").solution
-        return covariances(self._encoder, solution)
+        model = self._need("covariances_")
+        return covariances(model.encoder, model.solution)
 
     @property
     def variance_components_(self) -> pd.DataFrame:
@@ -158,13 +153,13 @@ class FittedAttributes(Persistence):
         ``corr`` is the correlation with the term's first coefficient; terms of
         three and more have those with the second in ``corr2``, and so on.
         """
-        solution = self._need("variance_components_").solution
-        return variance_components(self._encoder, solution)
+        model = self._need("variance_components_")
+        return variance_components(model.encoder, model.solution)
 
     @property
     def solver_(self) -> str:
         """The solver used: "exact" or "iterative"."""
-        return self._need("solver_").solver
+        return self._need("solver_").estimate.solver
 
     @property
     def monte_carlo_errors_(self) -> pd.DataFrame:
@@ -173,13 +168,13 @@ class FittedAttributes(Persistence):
         Columns group, name, sd_error: standard errors of the random effects' sd's,
         on their scale. They come on top of the sampling errors.
         """
-        estimate = self._need("monte_carlo_errors_")
-        return monte_carlo_errors(self._encoder, estimate)
+        model = self._need("monte_carlo_errors_")
+        return monte_carlo_errors(model.encoder, model.estimate)
 
     @property
     def criterion_error_(self) -> float:
         """Monte Carlo standard error of the criterion; 0 of the exact solver."""
-        found = self._need("criterion_error_").monte_carlo
+        found = self._need("criterion_error_").estimate.monte_carlo
         return 0.0 if found is None else found.criterion_error
 
     @property
@@ -196,13 +191,14 @@ class FittedAttributes(Persistence):
     @property
     def bic_(self) -> float:
         """Schwarz's criterion, with the number of samples under REML too."""
-        solution = self._need("bic_").solution
-        return float(solution.criterion + np.log(self._stats.n_rows) * solution.n_parameters)
+        model = self._need("bic_")
+        solution = model.solution
+        return float(solution.criterion + np.log(model.n_rows) * solution.n_parameters)
 
-    def _need(self, attribute: str) -> Estimate:
-        """Return the estimate, or say as an attribute error that there is none."""
-        if "_estimate" not in vars(self):
+    def _need(self, attribute: str) -> FittedModel:
+        """Return the fit, or say as an attribute error that there is none."""
+        if "_model" not in vars(self):
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {attribute!r} before fit."
             )
-        return self._estimate
+        return self._model.at_fit

@@ -13,7 +13,7 @@ from skmixed._data.categories import Categories
 from skmixed._data.encoder import Encoder, Factor
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
-from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._model.covariance import STRUCTURES
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
@@ -21,24 +21,25 @@ from skmixed._statistics.grouped_products import FactorProducts, PairProducts
 from skmixed._statistics.responses import ResponseProducts, ResponseTotals
 
 
-def check_saved(encoder: Any, stats: Any, estimate: Any, updated: Any, n_features: Any) -> None:
-    """Refuse parts that are no parts of one model.
+def check_saved(model: Any, n_features: Any) -> None:
+    """Refuse a fitted model whose parts are no parts of one.
 
     Raises
     ------
     ValueError
         If they are not.
     """
-    _is("encoder", encoder, Encoder)
-    _is("estimate", estimate, Estimate)
-    _check_encoder(encoder, n_features)
-    _check_statistics(encoder, stats)
-    _check_solution(encoder, estimate.solution)
-    if updated is not None:
-        _is("updated", updated, PredictionState)
-        _check_encoder(updated.encoder, n_features)
-        _check_statistics(updated.encoder, updated.stats)
-        _check_solution(updated.encoder, updated.solution)
+    _is("model", model, FittedModel)
+    _is("encoder", model.encoder, Encoder)
+    _is("estimate", model.estimate, Estimate)
+    _check_encoder(model.encoder, n_features)
+    _require(isinstance(model.n_rows, int) and model.n_rows > 0, "number of rows")
+    if model.products is not None:
+        _check_statistics(model.encoder, model.products)
+    _check_solution(model.encoder, model.solution)
+    if model.before is not None:
+        check_saved(model.before, n_features)
+        _require(model.before.before is None, "further rows")
 
 
 def check_categories(categories: Any, n_features: Any) -> None:
@@ -110,8 +111,6 @@ def _check_factor(factor: Factor, n_features: int) -> None:
 
 
 def _check_statistics(encoder: Encoder, stats: Any) -> None:
-    if isinstance(stats, DroppedStatistics):
-        return
     _is("statistics", stats, CrossProducts)
     k = len(encoder.numeric) + 1
     _check_array("sums of products", stats.total, (k, k))

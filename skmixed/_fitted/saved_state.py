@@ -9,7 +9,7 @@ How a fitted estimator is saved, and a copy of it that predicts and no more.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,7 +24,7 @@ from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.iterative import MonteCarlo
 from skmixed._estimation.solution import Solution, TermSolution
-from skmixed._fitted.fitted_model import DroppedStatistics, PredictionState
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_checks import check_saved, damaged
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Term
@@ -42,17 +42,16 @@ PARTS: dict[str, Any] = {
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,
     "dependence": Dependence,
-    "dropped statistics": DroppedStatistics,
     "encoder": Encoder,
     "estimate": Estimate,
     "factor": Factor,
     "factor products": FactorProducts,
     "findings": Identifiability,
+    "fitted model": FittedModel,
     "monte carlo": MonteCarlo,
     "pair products": PairProducts,
     "response products": ResponseProducts,
     "response totals": ResponseTotals,
-    "serving": PredictionState,
     "solution": Solution,
     "source": Source,
     "term": Term,
@@ -195,17 +194,15 @@ def _unpacked(fit: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 class Persistence(PlainState):
     """`slim`, and the state of a fitted regressor."""
 
-    _parts = ("_encoder", "_stats", "_estimate", "_updated")
-    _estimate: Estimate
-    _publish: Callable[[Estimate], None]
+    _parts = ("_model",)
+    _model: FittedModel
+    _publish: Callable[[], None]
 
     def _check_parts(self, parts: dict[str, Any], n_features: Any) -> None:
-        check_saved(
-            parts["_encoder"], parts["_stats"], parts["_estimate"], parts["_updated"], n_features
-        )
+        check_saved(parts["_model"], n_features)
 
     def _after_loading(self) -> None:
-        self._publish(self._estimate)  # in the form of this version
+        self._publish()  # in the form of this version
 
     def slim(self) -> Self:
         """Return a copy without the statistics of the fit, for serving.
@@ -245,9 +242,5 @@ class Persistence(PlainState):
         check_is_fitted(self)
         copy = type(self).__new__(type(self))
         copy.__dict__.update(vars(self))
-        dropped = DroppedStatistics(vars(self)["_stats"].n_rows)
-        copy.__dict__["_stats"] = dropped
-        updated = vars(self).get("_updated")
-        if updated is not None:
-            copy.__dict__["_updated"] = replace(updated, stats=dropped)
+        copy.__dict__["_model"] = self._model.slim()
         return copy

@@ -128,7 +128,7 @@ def assert_agree(X, y, groups, sample_weight=None, **parameters):
     off = np.abs(iterative.variance_components_["sd"].to_numpy()[:-1] - sd)
     assert (off <= 3 * error + 1e-9 * sd).all()
     assert (error < 0.01 * sd).all()
-    standard_error = np.sqrt(np.diagonal(exact._estimate.solution.fixed_covariance))
+    standard_error = np.sqrt(np.diagonal(exact._model.estimate.solution.fixed_covariance))
     apart = np.abs(exact.fixed_effects_ - iterative.fixed_effects_).to_numpy()
     assert (apart < 0.01 * standard_error).all()
     assert abs(exact.criterion_ - iterative.criterion_) < 4 * iterative.criterion_error_ + 1e-3
@@ -228,11 +228,11 @@ def test_auto_counts_operations(monkeypatch):
     X, y = ratings(7, n=4000)
     model = MixedLinearRegressor(["user", "item"]).fit(X, y)
     assert model.solver_ == "exact"
-    kernel_model = model._encoder.model(reml=True)
-    assert not prefers_iterative(model._stats, kernel_model)
+    kernel_model = model._model.encoder.model(reml=True)
+    assert not prefers_iterative(model._model.stats, kernel_model)
     monkeypatch.setattr(iterative_module, "PATIENCE", 0.0)
     monkeypatch.setattr(iterative_module, "SPARSE_COST", 0.0)
-    assert prefers_iterative(model._stats, kernel_model)
+    assert prefers_iterative(model._model.stats, kernel_model)
     assert MixedLinearRegressor(["user", "item"]).fit(X, y).solver_ == "iterative"
     # A single factor has nothing to solve iteratively.
     single = MixedLinearRegressor("user", solver="iterative").fit(X, y)

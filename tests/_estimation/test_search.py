@@ -92,11 +92,13 @@ def test_two_factors_with_eight_correlated_coefficients_each():
     assert model.converged_
     assert len(model.theta_) == 72
     assert model.n_factorizations_ <= 40
-    end = at_the_end(model._stats, model._encoder.model(reml=True), model._estimate.solution)
+    end = at_the_end(
+        model._model.stats, model._model.encoder.model(reml=True), model._model.estimate.solution
+    )
     assert gradient_conditions(end) < 1e-2
     # 72 parameters: L-BFGS-B with the exact gradient from around the end and from
     # afar finds nothing lower by more than 1e-4.
-    blocks = assemble(model._stats, model._encoder.model(reml=True))
+    blocks = assemble(model._model.stats, model._model.encoder.model(reml=True))
     with single_threaded_blas():
         found = [lbfgs(blocks, np.random.default_rng(k), s) for k, s in enumerate([0.1, 1.0])]
     assert model.criterion_ <= min(found) + 1e-4

@@ -74,16 +74,17 @@ def chunks(X, y, weights, cuts):
 
 def as_in(model, other):
     """The statistics of `other` with the levels and the center of `model`."""
-    factors = model._encoder.factors
+    factors = model._model.encoder.factors
     places = [
-        f.index.get_indexer(g.index) for f, g in zip(factors, other._encoder.factors, strict=True)
+        f.index.get_indexer(g.index)
+        for f, g in zip(factors, other._model.encoder.factors, strict=True)
     ]
-    stats = other._stats.aligned(places, [f.n_levels for f in factors])
-    return stats.in_frame_of(model._stats)
+    stats = other._model.stats.aligned(places, [f.n_levels for f in factors])
+    return stats.in_frame_of(model._model.stats)
 
 
 def assert_same_statistics(model, other):
-    own, found = model._stats, as_in(model, other)
+    own, found = model._model.stats, as_in(model, other)
     scale = np.abs(own.total).max()
     assert found.n_rows == own.n_rows
     assert_allclose(found.total, own.total, atol=SAME * scale, rtol=0)
@@ -109,7 +110,7 @@ def assert_same_statistics(model, other):
 
 def assert_same_fit(model, other, tolerance=SAME):
     assert other.criterion_ == pytest.approx(model.criterion_, rel=SAME)
-    errors = np.sqrt(np.diag(model._estimate.solution.fixed_covariance))
+    errors = np.sqrt(np.diag(model._model.estimate.solution.fixed_covariance))
     assert_allclose(other.fixed_effects_ / errors, model.fixed_effects_ / errors, rtol=tolerance)
 
 
@@ -493,10 +494,10 @@ def test_partial_fit_starts_where_it_was():
 def test_partial_fit_does_not_touch_a_copy():
     X, y, _ = rows(21)
     model = MixedLinearRegressor(["g", "h"], fixed="x").fit(X, y)
-    stats, sums = model._stats, model._stats.factors[0].sums.copy()
+    stats, sums = model._model.stats, model._model.stats.factors[0].sums.copy()
     model.partial_fit(X, y)
     assert_array_equal(stats.factors[0].sums, sums)
-    assert model._stats.n_rows == 2 * len(y)
+    assert model._model.stats.n_rows == 2 * len(y)
 
 
 def test_partial_fit_waits_for_rows_that_determine_the_variances():
@@ -600,7 +601,7 @@ def test_partial_fit_reaches_an_exact_fit():
     with pytest.warns(ExactFitWarning):
         exact.partial_fit(X, 2 * X["x"])
     exact.partial_fit(X, y)
-    assert exact._stats.n_rows == 2 * model._stats.n_rows
+    assert exact._model.stats.n_rows == 2 * model._model.stats.n_rows
 
 
 def test_crossed_factors_of_lme4_in_chunks():

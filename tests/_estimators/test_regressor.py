@@ -159,10 +159,10 @@ def test_random_effects_are_built_on_demand(slopes):
 
 
 def test_results_do_not_reach_into_the_model(slopes):
-    before = pickle.dumps(slopes._estimate)
+    before = pickle.dumps(slopes._model.estimate)
     for frame in (slopes.covariances_["Subject"], slopes.random_effects_["Subject"]):
         frame.iloc[:] = 0.0
-    assert pickle.dumps(slopes._estimate) == before
+    assert pickle.dumps(slopes._model.estimate) == before
 
 
 def test_variance_components_of_three_coefficients():
@@ -560,7 +560,7 @@ def test_tag_for_labels_in_the_table(groups):
 
 def test_the_same_input_gives_the_same_bits():
     models = [fit(random_slopes="Days", weights=ALTERNATING) for _ in range(2)]
-    first, second = (pickle.dumps([m._estimate.solution, m.predict(X)]) for m in models)
+    first, second = (pickle.dumps([m._model.estimate.solution, m.predict(X)]) for m in models)
     assert first == second
 
 

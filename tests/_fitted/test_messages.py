@@ -200,8 +200,8 @@ def test_max_iter():
 
 def test_an_early_end_is_no_matter_of_max_iter():
     model = fit(random_slopes="Days")
-    ended = replace(model._estimate, status=FitStatus.MAX_ITER, n_iter=19)
-    ((message, category),) = fit_warnings(ended, model._encoder, model._stats, 200)
+    ended = replace(model._model.estimate, status=FitStatus.MAX_ITER, n_iter=19)
+    ((message, category),) = fit_warnings(ended, model._model.encoder, model._model.stats, 200)
     assert category is ConvergenceWarning
     assert "ended after 19 of 200 steps without convergence" in message
     assert "max_iter" not in message

@@ -188,7 +188,7 @@ def test_models_without_a_formula_or_in_parts():
 def test_models_saved_before_are_read():
     model = lmer(CODED[0], SEEN).regressor_
     state = model.__getstate__()
-    del state["_fit"]["estimate"]["solution"]["dependence"]
+    del state["_fit"]["model"]["estimate"]["solution"]["dependence"]
     old = MixedLinearRegressor.__new__(MixedLinearRegressor)
     old.__setstate__(state)
     assert old.fixed_effects_.equals(model.fixed_effects_)
@@ -226,7 +226,7 @@ def test_of_many_columns_five_are_named():
 
 def test_nothing_is_said_without_dropped_columns():
     model = lmer("y ~ f + h + x + (1 | g)", SEEN)
-    assert model.regressor_._estimate.solution.dependence is None
+    assert model.regressor_._model.estimate.solution.dependence is None
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotEstimableWarning)
         assert np.isfinite(model.predict_interval(NEW)).all()

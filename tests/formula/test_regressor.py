@@ -82,7 +82,7 @@ def test_models_of_lme4_by_their_formulas(reference):
     fit = reference.fit
     # As in test_reference: within 1e-6 of the best known optimum, estimates to its square root.
     assert_allclose(model.criterion_, reference.best_criterion, atol=1e-5)
-    kept = list(model.regressor_._estimate.solution.kept)
+    kept = list(model.regressor_._model.estimate.solution.kept)
     estimates = model.fixed_effects_.to_numpy()[kept]
     assert_allclose((estimates - fit["fixef"]["values"]) / fit["se"], 0.0, atol=1e-5)
     assert_allclose(model.sigma_, fit["sigma"], rtol=1e-4)

@@ -36,7 +36,7 @@ def encoder_of(terms):
     table = FRAME if effects else FRAME.drop(columns="g")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularFitWarning)
-        return model.fit(table, Y)._encoder
+        return model.fit(table, Y)._model.encoder
 
 
 ENCODERS = {seed: encoder_of(random_part(seed)) for seed in range(40)}

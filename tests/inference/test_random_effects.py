@@ -119,7 +119,7 @@ def test_components_are_those_of_the_covariance_of_scaled_columns(sleepstudy):
             # Equal up to where the search stops, 1e-6 of θ.
             assert_allclose(found["sd"], first["sd"], rtol=1e-5)
             if data is standard:
-                lam = model._estimate.solution.terms[0].lam
+                lam = model._model.estimate.solution.terms[0].lam
                 assert_allclose(found["sd"], np.linalg.svd(lam, compute_uv=False), rtol=1e-10)
 
 
