@@ -10,6 +10,7 @@ products: c and γ are exactly known, and undone where y itself is asked for. Th
 the design is the same for all responses, and that of a response its own affair.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,6 +88,14 @@ class ResponseTotals:
     def __add__(self, other: "ResponseTotals") -> "ResponseTotals":
         return ResponseTotals(self.with_columns + other.with_columns, self.squares + other.squares)
 
+    @staticmethod
+    def joined(parts: Sequence["ResponseTotals"]) -> "ResponseTotals":
+        """Return the products of the responses of all parts."""
+        return ResponseTotals(
+            np.concatenate([own.with_columns for own in parts], axis=1),
+            np.concatenate([own.squares for own in parts]),
+        )
+
     def with_rows_moved(self, change: FloatArray | None, shift: FloatArray) -> "ResponseTotals":
         """Return the products with rows e'M − s."""
         out = self.with_columns if change is None else change.T @ self.with_columns
@@ -125,6 +134,31 @@ class ResponseProducts:
     regression: FloatArray | None
     total: ResponseTotals
     unweighted: ResponseTotals | None = None
+
+    @staticmethod
+    def none(k: int) -> "ResponseProducts":
+        """Return the products of no response with k columns."""
+        nothing = ResponseTotals(np.empty((k, 0)), np.empty(0))
+        return ResponseProducts(np.empty(0), None, nothing, nothing)
+
+    @staticmethod
+    def joined(parts: Sequence["ResponseProducts"]) -> "ResponseProducts":
+        """Return the products of the responses of all parts."""
+        regression, unweighted = None, None
+        if any(own.regression is not None for own in parts):
+            regression = np.concatenate([own.full_regression for own in parts], axis=1)
+        if any(own.unweighted is not None for own in parts):
+            unweighted = ResponseTotals.joined([own.sum_of_rows for own in parts])
+        center = np.concatenate([own.center for own in parts])
+        total = ResponseTotals.joined([own.total for own in parts])
+        return ResponseProducts(center, regression, total, unweighted)
+
+    @property
+    def full_regression(self) -> FloatArray:
+        """γ, (k, R), also where it is 0."""
+        if self.regression is None:
+            return np.zeros_like(self.total.with_columns)
+        return self.regression
 
     @property
     def frame(self) -> ResponseFrame:

@@ -35,7 +35,7 @@ def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> C
     sums = _gathered(design, *(_means(design) if known is None else _centers(known)), table)
     if known is not None and sums.has_drifted:
         return reduced(design, None, table)
-    z = [_indicators(f, table) for f in design.factors]
+    z = [indicators(f, table) for f in design.factors]
     if known is None:
         sums = _in_own_frame(sums, design.weights, table)
     else:
@@ -193,7 +193,7 @@ def _in_frame(
     return _row_sums(sums.n_rows, log_weights, frame, of_responses, total.sum(), unweighted)
 
 
-def _indicators(factor: FactorDesign, table: FloatArray) -> sp.csc_array:
+def indicators(factor: FactorDesign, table: FloatArray) -> sp.csc_array:
     """Z' of one factor, (q·r, n): a row of the data is a column of it."""
     n, r = len(table), len(factor.columns)
     index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
