@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._equations.cholesky import factorize, no_effects, zero_lam
+from skmixed._equations.cholesky import Factorization, factorize, no_effects, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
-from skmixed._equations.moments import moments
+from skmixed._equations.moments import Moments, moments
 from skmixed._equations.system import Blocks, assemble
 from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import MonteCarlo, iterate
@@ -41,39 +41,62 @@ class Estimate:
         return "exact" if self.monte_carlo is None else "iterative"
 
 
-def fit_system(
-    stats: CrossProducts,
-    model: Model,
-    *,
-    tol: float,
-    max_iter: int,
-    check: Callable[[Identifiability], None],
-    report: Callable[[str], None] | None = None,
-    before: Estimate | None = None,
-    solver: str = "exact",
-    seed: int = 0,
-) -> Estimate:
-    """Fit `model` to the statistics.
+@dataclass(frozen=True)
+class Examined:
+    """A system before the search: factored at Λ = 0, with what the data cannot determine.
 
-    `check` is called with the findings before the search, and may raise. The
-    search starts from the estimates `before`, of fewer rows, if there are any.
-    `solver` is "exact" or "iterative"; `seed` is that of the latter's random signs.
+    Attributes
+    ----------
+    model : Model
+    at_zero : Factorization
+    moments : Moments or None
+        None for a model without random effects.
+    findings : Identifiability
+    is_iterative : bool
+        Whether its core is sparse, for the iterative engine.
     """
+
+    model: Model
+    at_zero: Factorization
+    moments: Moments | None
+    findings: Identifiability
+    is_iterative: bool
+
+
+def examined(stats: CrossProducts, model: Model, *, solver: str = "exact") -> Examined:
+    """Lay out the system of a model; `solver` is "exact" or "iterative"."""
     is_iterative = solver == "iterative" and len({t.factor for t in model.terms}) > 1
     blocks = assemble(stats, model, is_sparse=is_iterative)
     at_zero = factorize(blocks, zero_lam(blocks))
     of_data = moments(at_zero) if model.terms else None
-    findings = examine(at_zero, of_data)
-    check(findings)
-    start = None if before is None else _start_from(before, blocks)
+    return Examined(model, at_zero, of_data, examine(at_zero, of_data), is_iterative)
+
+
+def fit_system(
+    system: Examined,
+    *,
+    tol: float,
+    max_iter: int,
+    report: Callable[[str], None] | None = None,
+    before: Estimate | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """Fit the model of a system.
+
+    The arrays of its factorization are written over. The search starts from the
+    estimates `before`, of fewer rows, if there are any; `seed` is that of the random
+    signs of the iterative engine.
+    """
+    model, at_zero, findings = system.model, system.at_zero, system.findings
+    start = None if before is None else _start_from(before, at_zero.blocks)
     if start is None:
-        start = moment_start(at_zero, of_data) if of_data is not None else ()
-    if is_iterative and at_zero.is_exact_fit:
-        solution = solve(at_zero, model, no_effects(blocks, at_zero.beta))
+        start = () if system.moments is None else moment_start(at_zero, system.moments)
+    if system.is_iterative and at_zero.is_exact_fit:
+        solution = solve(at_zero, model, no_effects(at_zero.blocks, at_zero.beta))
         return Estimate(solution, FitStatus.EXACT_FIT, 1, 1, findings)
-    if is_iterative:
+    if system.is_iterative:
         found, solution, monte_carlo = iterate(
-            blocks, model, start, seed=seed, max_iter=max_iter, report=report
+            at_zero.blocks, model, start, seed=seed, max_iter=max_iter, report=report
         )
         return Estimate(
             solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._estimation.fit import fit_system
+from skmixed._estimation.fit import examined, fit_system
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
@@ -61,7 +61,7 @@ def one_way(codes: IntArray, n_levels: int, y: FloatArray, *, reml: bool) -> One
 
 def _optimum(stats: CrossProducts, *, reml: bool) -> OneWay:
     model = Model((0,), (Term(0, (0,), STRUCTURES["spherical"]),), reml)
-    result = fit_system(stats, model, tol=TOL, max_iter=MAX_ITER, check=lambda _: None)
+    result = fit_system(examined(stats, model), tol=TOL, max_iter=MAX_ITER)
     mean, term = float(result.solution.fixed[0]), result.solution.terms[0]
     ratio = float(term.lam[0, 0] ** 2)
     return OneWay(

@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.utils import check_random_state
 
 from skmixed._data.encoder import Encoder
-from skmixed._estimation.fit import Estimate, estimate_at_zero, fit_system
+from skmixed._estimation.fit import Estimate, estimate_at_zero, examined, fit_system
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted.messages import fit_warnings, waiting
@@ -65,15 +65,14 @@ def _search(
         validation.check_memory(encoder, stats, model)
     if report is not None and len(encoder.factors) > 1:
         report(f"solver {solver}")
+    system = examined(stats, model, solver=solver)
+    validation.check_findings(system.findings, encoder, stats.n_rows)
     return fit_system(
-        stats,
-        model,
+        system,
         tol=parameters.tol,
         max_iter=parameters.max_iter,
-        check=lambda found: validation.check_findings(found, encoder, stats.n_rows),
         report=report,
         before=before,
-        solver=solver,
         seed=_seed(parameters.random_state) if solver == "iterative" else 0,
     )
 

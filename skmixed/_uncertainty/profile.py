@@ -22,7 +22,7 @@ from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import Blocks, assemble
-from skmixed._estimation.fit import fit_system
+from skmixed._estimation.fit import examined, fit_system
 from skmixed._estimation.search import trust_region_search
 from skmixed._estimation.solution import Solution, centered_to_user
 from skmixed._model.covariance import has_own_variances
@@ -91,8 +91,7 @@ class Profiler:
 
 
 def _fit(stats: CrossProducts, model: Model) -> Solution:
-    found = fit_system(stats, model, tol=TOLERANCE, max_iter=MAX_ITER, check=lambda _: None)
-    return found.solution
+    return fit_system(examined(stats, model), tol=TOLERANCE, max_iter=MAX_ITER).solution
 
 
 def in_user_columns(factorization: Factorization) -> Lam:

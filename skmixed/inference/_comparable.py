@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.warning import warn
-from skmixed._estimation.fit import fit_system
+from skmixed._estimation.fit import examined, fit_system
 from skmixed._estimation.solution import Solution
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
 from skmixed._fitted.runtime import single_threaded_blas
@@ -141,13 +141,9 @@ def _by_maximum_likelihood(contender: Contender) -> Contender:
     """Fit the model again from its statistics, with ML for REML."""
     parts = contender.fitted
     with single_threaded_blas():
-        result = fit_system(
-            parts.stats,
-            parts.encoder.model(reml=False),
-            tol=contender.tol,
-            max_iter=contender.max_iter,
-            check=lambda _: None,  # the same columns and rows have passed it
-        )
+        # Its findings need no check: the same columns and rows have passed it.
+        system = examined(parts.stats, parts.encoder.model(reml=False))
+        result = fit_system(system, tol=contender.tol, max_iter=contender.max_iter)
     return replace(contender, fitted=replace(parts, estimate=result))
 
 
