@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._data.labels import ColumnLevels, learn_levels, shown_index
-from skmixed._data.random_effect import AllExcept, RandomEffect, as_columns
+from skmixed._data.random_effect import AllExcept, RandomEffect, as_columns, parse_groups
 from skmixed._data.sparse import SparseColumn
 from skmixed._data.table import Table, numeric_column
 from skmixed._model.covariance import STRUCTURES
@@ -206,6 +206,24 @@ class Encoder:
         return (0, *sorted(used - {0}))
 
 
+@dataclass(frozen=True)
+class Specification:
+    """What an estimator's parameters say of the columns of a model, under their names."""
+
+    groups: Any
+    random_slopes: Any
+    fixed: Any
+    covariance: str
+    fit_intercept: bool
+
+    def plan(self, table: Table, metadata: Metadata, chosen: Any = None) -> Encoder:
+        """Find the columns of the model; `chosen` stands for what a selector has chosen."""
+        named = list(metadata.columns)
+        effects = parse_groups(self.groups, self.random_slopes, self.covariance, named)
+        fixed = self.fixed if chosen is None else chosen
+        return plan(table, metadata, effects, fixed, fit_intercept=self.fit_intercept)
+
+
 def plan(
     table: Table,
     metadata: Metadata,
@@ -214,7 +232,7 @@ def plan(
     *,
     fit_intercept: bool,
 ) -> Encoder:
-    """Find the columns that the parameters name."""
+    """Find the columns that are named."""
     if len(random_effects) == table.n_rows > table.n_columns:
         raise ValueError(
             f"groups is a list as long as X, of {table.n_rows}. It names columns of X; give labels "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skmixed._data.chunks import has_rows, named, numbered, opened, progress_bar
-from skmixed._data.encoder import Encoder, Metadata
+from skmixed._data.encoder import Metadata, Specification
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.checks import check_terms
@@ -24,7 +24,7 @@ class PartwiseFitting(FittedAttributes):
     _check_parameters: Callable[[], None]
     fixed: Any
     n_features_in_: int
-    _plan: Callable[..., Encoder]
+    _specification: Callable[[], Specification]
     _estimate_from: Callable[..., None]
     _unfitted_copy: Callable[[], Any]
 
@@ -197,7 +197,7 @@ class PartwiseFitting(FittedAttributes):
         (60, {'batch': 10, 'sample': 30})
         """
         self._check_parameters()
-        intake = Intake(self)
+        intake = Intake(self._specification(), type(self).__name__)
         intake.add(open_table(X, self), y, sample_weight, groups, is_last=True)
         return intake.statistics()
 
@@ -257,7 +257,7 @@ class PartwiseFitting(FittedAttributes):
 
     def _of_chunks(self, chunks: Iterable[Any]) -> SufficientStatistics:
         self._check_parameters()
-        intake = Intake(self)
+        intake = Intake(self._specification(), type(self).__name__)
         with progress_bar(self.verbose) as show:
             for number, chunk in numbered(chunks):
                 with named(f"chunk {number} (counted from 0)"):
@@ -273,7 +273,8 @@ class PartwiseFitting(FittedAttributes):
         self._check_parameters()
         is_first = "_model" not in vars(self)
         table = open_checked(X, self, y, reset=is_first)
-        intake = Intake(self, None if is_first else self._known(table))
+        known = None if is_first else self._known(table)
+        intake = Intake(self._specification(), type(self).__name__, known)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
         self._estimate_from(stats.encoder, stats.products, may_wait=True)
@@ -291,7 +292,8 @@ class PartwiseFitting(FittedAttributes):
         sources = [s for factor in stats.encoder.factors for s in factor.sources]
         metadata = Metadata({s.name: () for s in sources if s.position is None})
         # A selector has chosen when the rows were there.
-        planned = self._plan(table, metadata, _chosen(stats) if callable(self.fixed) else None)
+        chosen = _chosen(stats) if callable(self.fixed) else None
+        planned = self._specification().plan(table, metadata, chosen)
         check_terms(planned)
         check_same_columns(stats.encoder, planned)
         return replace(stats, encoder=replace(planned, factors=stats.encoder.factors))

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._data.encoder import Encoder, Metadata, plan
+from skmixed._data.encoder import Encoder, Specification
 from skmixed._data.parameters import NestedParameters
-from skmixed._data.random_effect import AllExcept, RandomEffect, parse_groups
-from skmixed._data.table import Table, open_checked
+from skmixed._data.random_effect import AllExcept, RandomEffect
+from skmixed._data.table import open_checked
 from skmixed._data.warning import warn
 from skmixed._estimators.incremental import PartwiseFitting
 from skmixed._estimators.predicting import Prediction
@@ -317,7 +317,7 @@ class MixedLinearRegressor(
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
         table = open_checked(X, self, y, reset=True)
-        intake = Intake(self)
+        intake = Intake(self._specification(), type(self).__name__)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
         self._estimate_from(stats.encoder, stats.products)
@@ -325,13 +325,10 @@ class MixedLinearRegressor(
     def _check_parameters(self) -> None:
         validation.check_parameters(self)
 
-    def _plan(self, table: Table, metadata: Metadata, fixed: Any = None) -> Encoder:
-        """Find the columns of the model; `fixed` stands for what a selector has chosen."""
-        fixed = self.fixed if fixed is None else fixed
-        effects = parse_groups(
-            self.groups, self.random_slopes, self.covariance, list(metadata.columns)
+    def _specification(self) -> Specification:
+        return Specification(
+            self.groups, self.random_slopes, self.fixed, self.covariance, self.fit_intercept
         )
-        return plan(table, metadata, effects, fixed, fit_intercept=self.fit_intercept)
 
     def _estimate_from(
         self, encoder: Encoder, stats: CrossProducts, *, may_wait: bool = False

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from skmixed._data.encoder import Encoder
+from skmixed._data.encoder import Encoder, Specification
 from skmixed._data.level_union import EncoderUnion
 from skmixed._data.metadata import open_metadata
 from skmixed._data.table import Table, check_distinct
@@ -19,14 +19,20 @@ class Intake:
 
     Parameters
     ----------
-    estimator : MixedLinearRegressor
-        For its parameters: what its columns are.
+    specification : Specification
+    estimator : str
+        The name of the estimator, for messages.
     known : SufficientStatistics or None
         To continue from; they do not change.
     """
 
-    def __init__(self, estimator: Any, known: SufficientStatistics | None = None) -> None:
-        self._estimator = estimator
+    def __init__(
+        self,
+        specification: Specification,
+        estimator: str,
+        known: SufficientStatistics | None = None,
+    ) -> None:
+        self._specification, self._estimator = specification, estimator
         self._planned: Encoder | None = None
         self._known = None if known is None else known.encoder
         self._union = None if known is None else EncoderUnion.of(known.encoder)
@@ -47,10 +53,10 @@ class Intake:
         table = self._ordered(table)
         response = validation.check_response(y, table.n_rows, self._estimator)
         weights = validation.check_weights(sample_weight, table.n_rows, may_be_zero=not is_last)
-        is_named = self._estimator.groups is not None
+        is_named = self._specification.groups is not None
         metadata = open_metadata(groups, table.n_rows, is_named=is_named)
         if self._planned is None:
-            self._planned = self._estimator._plan(table, metadata)
+            self._planned = self._specification.plan(table, metadata)
             validation.check_terms(self._planned)
             if self._known is not None:
                 check_same_columns(self._known, self._planned)

@@ -725,7 +725,8 @@ IDS = X.assign(z=Z, clinic=np.arange(len(X)) % 7, ward=np.arange(len(X)) % 5)
 def test_all_columns_except(fixed, groups):
     table = IDS.astype({"Subject": int})
     names = [] if "Subject" in str(groups) else ["Subject"]
-    model = MixedLinearRegressor(groups, fixed=fixed)._plan(open_table(table), Metadata({}))
+    specification = MixedLinearRegressor(groups, fixed=fixed)._specification()
+    model = specification.plan(open_table(table), Metadata({}))
     assert set(model.fixed_names) == {"(Intercept)", "Days", "z", *names}
 
 
