@@ -59,8 +59,8 @@ class Solution:
         Fixed effects in the model's order; 0 for dropped columns.
     kept : tuple of int
         Positions of the columns that were not dropped.
-    fixed_covariance : (p, p) array
-        Covariance matrix of the estimates of the kept columns.
+    fixed_root : (p, p) array
+        R, with RR' the covariance matrix of the estimates of the kept columns.
     terms : tuple of TermSolution
     sigma : float
         Residual standard deviation.
@@ -74,12 +74,17 @@ class Solution:
 
     fixed: FloatArray
     kept: tuple[int, ...]
-    fixed_covariance: FloatArray
+    fixed_root: FloatArray
     terms: tuple[TermSolution, ...]
     sigma: float
     criterion: float
     reml: bool
     dependence: Dependence | None = None
+
+    @property
+    def fixed_covariance(self) -> FloatArray:
+        """Covariance matrix of the estimates of the kept columns, (p, p)."""
+        return self.fixed_root @ self.fixed_root.T
 
     @property
     def theta(self) -> FloatArray:
@@ -112,7 +117,7 @@ def solve(factorization: Factorization, model: Model, found: Effects | None = No
     return Solution(
         fixed=fixed,
         kept=blocks.kept,
-        fixed_covariance=factorization.sigma_squared * (root.T @ root),
+        fixed_root=np.sqrt(factorization.sigma_squared) * root.T,
         terms=tuple(
             _term_solution(t, factorization.lam[t.index], own, root_unit)
             for (_, t), own in zip(

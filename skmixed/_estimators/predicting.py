@@ -27,6 +27,7 @@ from skmixed._fitted.prediction_rows import (
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
+from skmixed._uncertainty.degrees_of_freedom import METHODS
 from skmixed._uncertainty.prediction_variance import (
     PredictedRows,
     mean_variance,
@@ -34,11 +35,10 @@ from skmixed._uncertainty.prediction_variance import (
     updated_slopes,
     with_new_levels,
 )
-from skmixed._uncertainty.relative import Units
 from skmixed._uncertainty.row_variance import solved_variance
 
 OF = ("observation", "mean")
-DDF = ("satterthwaite", "residual", "normal")
+DDF = tuple(name for name, method in METHODS.items() if method.has_predictions)
 
 
 class Prediction(FittedAttributes):
@@ -280,7 +280,7 @@ class Prediction(FittedAttributes):
         if of == "observation":
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
         center = rows.expected()
-        errors = _Errors.of(rows, weights, needs_factor=ddf == "satterthwaite")
+        errors = _Errors.of(rows, weights, needs_factor=METHODS[ddf].sample is not None)
         half = np.where(rows.is_estimable, errors.half_width(level, ddf), np.nan)
         return np.column_stack([center - half, center + half])
 
@@ -351,16 +351,14 @@ class _Errors:
         return np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
 
     def _df(self, ddf: str) -> Any:
-        if ddf == "normal":
-            return np.inf
-        if ddf == "residual":
-            return float(self.view.at_fit.stats.n_rows - len(self.view.solution.kept))
+        of_residual = METHODS[ddf].of_residual
+        if of_residual is not None:
+            return of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
         with single_threaded_blas():
-            fit, blocks = self.view.at_fit.factorization, self.view.factorization.blocks
-            units = Units.of(fit)
-            at_fit, rows = units.factorize(fit.blocks), self.rows.in_units(units, blocks)
+            fit, blocks = self.view.at_fit.relative, self.view.factorization.blocks
+            rows = self.rows.in_units(fit.units, blocks)
             if self.view.before is None:
-                return prediction_df(at_fit, rows, self.relative)
-            all_rows = units.factorize(blocks)
-            slopes = updated_slopes(at_fit, all_rows, rows.design)
-            return prediction_df(all_rows, rows, self.relative, at_fit, slopes)
+                return prediction_df(fit.factorization, rows, self.relative, fit.information)
+            all_rows = fit.units.factorize(blocks)
+            slopes = updated_slopes(fit.factorization, all_rows, rows.design)
+            return prediction_df(all_rows, rows, self.relative, fit.information, slopes)

@@ -32,12 +32,6 @@ from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._variance import icc_of, r2_of, variances
 
-METHODS = {
-    "satterthwaite": "t tests with Satterthwaite's degrees of freedom",
-    "kenward-roger": "Kenward and Roger's standard errors and degrees of freedom",
-    "residual": "t tests with the residual degrees of freedom",
-    "normal": "normal tests",
-}
 ENDINGS = {status.value for status in FitStatus}
 NORMAL = "summary(ddf='normal') has normal ones"
 
@@ -290,7 +284,7 @@ def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[s
     columns = ["estimate", "std_error", "df", "t", "p_value"]
     out = table[columns].set_axis(["Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"], axis=1)
     out["Estimate"] = fit.solution.fixed  # 0 where a column was dropped
-    return out, METHODS[tests.ddf], []
+    return out, tests.method.sentence, []
 
 
 def _untested(fit: FittedModel) -> str:

@@ -2,6 +2,7 @@
 
 import numbers
 import os
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def check_parameters(estimator: Any) -> None:
     check_number("max_iter", estimator.max_iter, integral=True)
 
 
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
     if not (isinstance(value, str) and value in choices):
         known = ", ".join(map(repr, choices))
         raise ValueError(f"{name}={shown(value)} is not known. Choose one of {known}.")

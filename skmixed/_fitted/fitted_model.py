@@ -22,6 +22,7 @@ from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Lam
 from skmixed._uncertainty.effects_update import with_fixed_of
+from skmixed._uncertainty.relative import Relative
 
 # Steps of conjugate gradients at most, where a fit has needed fewer.
 SOLVER_STEPS = 1000
@@ -144,8 +145,13 @@ class FittedModel:
 
     @cached_property
     def information(self) -> Information:
-        """The information on the variance parameters at the optimum."""
+        """The information on the variance parameters at the optimum, in the search's columns."""
         return information(self.factorization)
+
+    @cached_property
+    def relative(self) -> Relative:
+        """The system at the optimum in its own units, for degrees of freedom and errors."""
+        return Relative.of(self.factorization)
 
     @cached_property
     def solved(self) -> FixedSolution:

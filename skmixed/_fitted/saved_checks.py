@@ -180,7 +180,7 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
     p = len(encoder.fixed)
     _check_array("fixed effects", solution.fixed, (p,))
     _check_positions("fixed effects", solution.kept, p)
-    _check_array("covariances", solution.fixed_covariance, (len(solution.kept),) * 2)
+    _check_array("covariances", solution.fixed_root, (len(solution.kept),) * 2)
     _check_dependence(solution.dependence, solution.kept, p)
     _require(len(solution.terms) == len(encoder.terms), "random effects")
     for own, term in zip(solution.terms, encoder.terms, strict=True):

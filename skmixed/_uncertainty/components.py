@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.information import Chart, TermChart, information, pseudo_inverse
-from skmixed._equations.cholesky import Factorization
+from skmixed._derivatives.information import Chart, TermChart, pseudo_inverse
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.relative import Units
+from skmixed._uncertainty.relative import Relative
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Components:
     log_sigma_error: float
 
 
-def components(factorization: Factorization) -> Components:
+def components(at: Relative) -> Components:
     """Return the components at the optimum and their standard errors."""
-    info = information(Units.of(factorization).factorize(factorization.blocks))
+    info, factorization = at.information, at.factorization
     chart = Chart.of(info)
     covariance = 2.0 * pseudo_inverse(chart.hessian(info))
     sigma = float(np.sqrt(factorization.sigma_squared))

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._derivatives.information import factor_directions, placed_terms
+from skmixed._derivatives.information import Information, factor_directions, placed_terms
 from skmixed._equations.cholesky import Factorization, solve_lower
 from skmixed._equations.layout import DesignRows, as_sparse
 from skmixed._equations.row_substitution import RowSolver
@@ -112,7 +112,7 @@ def prediction_df(
     factorization: Factorization,
     rows: PredictedRows,
     variance: FloatArray,
-    fit: Factorization | None = None,
+    info: Information,
     slopes: FloatArray | None = None,
 ) -> FloatArray:
     """Return Satterthwaite's degrees of freedom of each row's whole variance, (n,).
@@ -121,7 +121,7 @@ def prediction_df(
     comes from `RowSlopes` and from new levels. Not below 1, the least that a mean
     square has: a sum of mean squares has no fewer than its parts (Satterthwaite,
     1946, Biometrics Bulletin 2), only a difference does that is next to nothing. A is
-    that of the `fit`, whose rows the variances were estimated from. `slopes` are those
+    from the information `info` in the rows of the fit. `slopes` are those
     of known levels, (n, d), where other rows came after it.
     """
     slopes = RowSlopes.of(factorization).of_rows(rows.design) if slopes is None else slopes
@@ -131,9 +131,8 @@ def prediction_df(
             slopes[new.rows, i] += new.quadratic(direction)
         start += len(directions)
     slopes = np.column_stack([slopes, variance])
-    fit = factorization if fit is None else fit
-    order = places_of_parameters(factorization.blocks, fit.blocks)
-    covariance = parameter_covariance(fit)[np.ix_(order, order)]
+    order = places_of_parameters(factorization.blocks, info.factorization.blocks)
+    covariance = parameter_covariance(info)[np.ix_(order, order)]
     return np.maximum(LEAST_DF, satterthwaite_df(variance, slopes, covariance))
 
 

@@ -30,6 +30,7 @@ from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components, TermErrors, components
+from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import unscaled_covariance
 
 # What a search under a constraint may leave to gain: 1e-9 of a width.
@@ -64,7 +65,8 @@ class Profiler:
         solution = _fit(stats, model)
         lam = tuple(t.search_lam for t in solution.terms)
         factorization = factorize(assemble(stats, model), lam)
-        return Profiler(stats, model, solution, factorization, components(factorization))
+        errors = components(Relative.of(factorization))
+        return Profiler(stats, model, solution, factorization, errors)
 
     @property
     def blocks(self) -> Blocks:

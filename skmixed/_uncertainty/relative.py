@@ -16,10 +16,12 @@ docs/mathematics.md, "Units in which these are computed".
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
+from skmixed._derivatives.information import Information, information
 from skmixed._equations.cholesky import Factorization, congruent, factorize, solve_lower
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse
@@ -217,3 +219,28 @@ def _cells(
     parts = np.ones(len(order)), column[order], starts
     cells = sp.csr_array(parts, shape=(stage.cells.shape[0], factors[-1].outer.stop))
     return cells, np.concatenate(values, axis=1)[:, order]
+
+
+@dataclass(frozen=True, eq=False)
+class Relative:
+    """The system at the optimum in its own units, and the information there.
+
+    Attributes
+    ----------
+    units : Units
+    factorization : Factorization
+        In these units.
+    """
+
+    units: Units
+    factorization: Factorization
+
+    @staticmethod
+    def of(factorization: Factorization) -> "Relative":
+        units = Units.of(factorization)
+        return Relative(units, units.factorize(factorization.blocks))
+
+    @cached_property
+    def information(self) -> Information:
+        """Observed and expected information on the variance parameters, in these units."""
+        return information(self.factorization)

@@ -10,7 +10,7 @@ J. Am. Stat. Assoc. 79), and for several rows of L take the scale of F from A. D
 in docs/mathematics.md, "Kenward and Roger", and the section before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from skmixed._derivatives.information import (
     bordered,
     entries_of,
     factor_directions,
-    information,
     pseudo_inverse,
 )
 from skmixed._derivatives.level_products import Responses
@@ -30,7 +29,7 @@ from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization, solve_lower
 from skmixed._equations.selected_inverse import Inverse, core_inverse
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.relative import Units
+from skmixed._uncertainty.relative import Relative
 
 # Degrees of freedom that differ by less are one (lmerTest's tolerance).
 SAME_DF = 1e-8
@@ -40,65 +39,58 @@ SAME_DF = 1e-8
 class SmallSample:
     """What the degrees of freedom of a contrast are made of.
 
-    All for the kept columns of X, centered as in `Blocks`; multiply by σ² for
-    absolute covariances.
+    All for effects γ whose covariance is about σ²I. A contrast L of the effects
+    β = Fγ of nearly dependent columns is taken to LF first: in LFΦF'L' the large
+    numbers of FΦF' would cancel.
 
     Attributes
     ----------
+    basis : (p, p) array
+        F, from the effects γ to those of the columns of X.
     covariance : (p, p) array
-        Φ / σ².
+        Φ / σ² of γ.
     adjusted : (p, p) array
         That of Kenward and Roger; `covariance` itself for Satterthwaite.
     slopes : (d + 1, p, p) array
-        ∂Φ/∂(τ, log σ²) / σ².
+        ∂Φ/∂(τ, log σ²) / σ² of γ.
     of_parameters : (d + 1, d + 1) array
         A, the covariance of the estimates of (τ, log σ²).
     """
 
+    basis: FloatArray
     covariance: FloatArray
     adjusted: FloatArray
     slopes: FloatArray
     of_parameters: FloatArray
 
-    def in_columns(self, transform: FloatArray, scale: float) -> "SmallSample":
-        """Return the same for the effects Tβ, with absolute covariances for a scale of σ²."""
-        return SmallSample(
-            scale * transform @ self.covariance @ transform.T,
-            scale * transform @ self.adjusted @ transform.T,
-            scale * transform @ self.slopes @ transform.T,
-            self.of_parameters,
-        )
+    def in_columns(self, transform: FloatArray) -> "SmallSample":
+        """Return the same for the effects Tβ."""
+        return replace(self, basis=transform @ self.basis)
 
     def df(self, rows: FloatArray) -> FloatArray:
-        """Return the degrees of freedom of each row of L, (k, p) to (k,)."""
+        """Return the degrees of freedom of each row of LF, (k, p) to (k,)."""
         variance = np.einsum("kp,pq,kq->k", rows, self.covariance, rows)
         g = np.einsum("kp,dpq,kq->kd", rows, self.slopes, rows, optimize=True)
         return satterthwaite_df(variance, g, self.of_parameters)
 
 
-def satterthwaite(factorization: Factorization) -> SmallSample:
+def satterthwaite(at: Relative) -> SmallSample:
     """Satterthwaite's approximation, from the observed information.
 
     As in lmerTest (Kuznetsova, Brockhoff and Christensen, 2017, J. Stat. Softw.
     82(13)).
     """
-    units = Units.of(factorization)
-    at = units.factorize(factorization.blocks)
-    info, covariance = information(at), unscaled_covariance(at)
+    info, covariance = at.information, unscaled_covariance(at.factorization)
     slopes = _slopes(covariance, info.fixed)
-    sample = SmallSample(covariance, covariance, slopes, _observed_covariance(info))
-    return sample.in_columns(units.fixed, 1.0)
+    of_parameters = parameter_covariance(info)
+    return SmallSample(at.units.fixed, covariance, covariance, slopes, of_parameters)
 
 
-def parameter_covariance(factorization: Factorization) -> FloatArray:
+def parameter_covariance(info: Information) -> FloatArray:
     """Return A of (τ, log σ²) from the observed information, (d + 1, d + 1).
 
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
-    return _observed_covariance(information(factorization))
-
-
-def _observed_covariance(info: Information) -> FloatArray:
     chart = Chart.of(info)
     of_chart = 2.0 * pseudo_inverse(chart.hessian(info))
     return np.asarray(chart.with_sigma.T @ of_chart @ chart.with_sigma)
@@ -117,23 +109,22 @@ def satterthwaite_df(
         return np.asarray(2.0 * variance**2 / spread)
 
 
-def kenward_roger(factorization: Factorization) -> SmallSample:
+def kenward_roger(at: Relative) -> SmallSample:
     """Kenward and Roger's approximation (1997), from REML's expected information.
 
     Costs, beside the information, a factorization with p right-hand sides for each
     entry of Σ.
     """
-    units = Units.of(factorization)
-    at = units.factorize(factorization.blocks)
-    expected, outer, products = _expected(at)
-    of_parameters, covariance = 2.0 * pseudo_inverse(expected), unscaled_covariance(at)
+    expected, outer, products = _expected(at.factorization)
+    of_parameters = 2.0 * pseudo_inverse(expected)
+    covariance = unscaled_covariance(at.factorization)
     d, p = len(outer), len(covariance)
     # Σ_ij A_ij (Q_ij − P_iΦP_j): the direction of V adds nothing, since PX = 0.
     pairs = products.reshape(d, p, d, p)
     inner = np.einsum("de,dpeq->pq", of_parameters[:-1, :-1], pairs)
     adjusted = covariance + 2.0 * covariance @ inner @ covariance
-    sample = SmallSample(covariance, adjusted, _slopes(covariance, outer), of_parameters)
-    return sample.in_columns(units.fixed, 1.0)
+    slopes = _slopes(covariance, outer)
+    return SmallSample(at.units.fixed, covariance, adjusted, slopes, of_parameters)
 
 
 def unscaled_covariance(factorization: Factorization) -> FloatArray:
@@ -168,7 +159,7 @@ def _slopes(covariance: FloatArray, outer: FloatArray) -> FloatArray:
 
 
 def satterthwaite_f(sample: SmallSample, rows: FloatArray) -> tuple[float, float]:
-    """Degrees of freedom of an F test of L'β = 0, (q, p), and the scale of F, 1.
+    """Degrees of freedom of an F test of LF γ = 0, (q, p), and the scale of F, 1.
 
     The principal components of L'β̂ have a t each; the degrees of freedom are those
     of the F whose expectation is that of the mean of their squares (Fai and
@@ -186,7 +177,7 @@ def satterthwaite_f(sample: SmallSample, rows: FloatArray) -> tuple[float, float
 
 
 def kenward_roger_f(sample: SmallSample, rows: FloatArray) -> tuple[float, float]:
-    """Degrees of freedom and scale of Kenward and Roger's F, for L of shape (q, p).
+    """Degrees of freedom and scale of Kenward and Roger's F, for LF of shape (q, p).
 
     Kenward and Roger (1997), section 3, with A₁ and A₂ there.
     """

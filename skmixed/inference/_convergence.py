@@ -8,7 +8,7 @@ import pandas as pd
 
 from skmixed._data.encoder import Encoder
 from skmixed._derivatives.criterion import criterion
-from skmixed._derivatives.information import Chart, Information, TermChart, information
+from skmixed._derivatives.information import Chart, Information, TermChart
 from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.moments import moments
 from skmixed._estimation.multistart import lowest
@@ -162,7 +162,7 @@ def convergence(model: Any) -> Convergence:
     """
     view = fitted(model)
     with single_threaded_blas():
-        info = information(view.factorization)
+        info = view.information
         chart = Chart.of(info)
         hessian = chart.hessian(info)
         elsewhere = _elsewhere(view)

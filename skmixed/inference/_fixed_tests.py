@@ -1,6 +1,6 @@
 """The estimates of the fixed effects, and the distribution their tests refer to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,10 @@ from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.small_sample import (
-    SmallSample,
-    kenward_roger,
-    kenward_roger_f,
-    satterthwaite,
-    satterthwaite_f,
-)
+from skmixed._uncertainty.degrees_of_freedom import METHODS, DegreesOfFreedom
+from skmixed._uncertainty.relative import Relative
+from skmixed._uncertainty.small_sample import SmallSample
 
-DDF = ("satterthwaite", "kenward-roger", "residual", "normal")
 # A singular value of L below this share of the largest is none.
 INDEPENDENT = 1e-10
 
@@ -38,12 +33,16 @@ class Tests:
         All fixed effects, in the user's order.
     kept : tuple of int
         Positions of those not dropped.
-    estimate, covariance : (p,) and (p, p) arrays
-        Of the kept ones.
-    ddf : str
+    estimate : (p,) array
+        Estimates of the kept ones.
+    basis : (p, p) array
+        F, from effects γ of about the same error to those of the kept columns.
+    of_basis : (p, p) array
+        The covariance matrix of γ.
+    method : DegreesOfFreedom
     residual_df : float
     sample : SmallSample or None
-        In the user's columns.
+        What the degrees of freedom of γ are made of, in a method that has it.
     has_intercept : bool
     dependence : Dependence or None
         How the dropped ones depend on the kept ones.
@@ -52,8 +51,9 @@ class Tests:
     names: tuple[str, ...]
     kept: tuple[int, ...]
     estimate: FloatArray
-    covariance: FloatArray
-    ddf: str
+    basis: FloatArray
+    of_basis: FloatArray
+    method: DegreesOfFreedom
     residual_df: float
     sample: SmallSample | None
     has_intercept: bool
@@ -65,18 +65,25 @@ class Tests:
             return np.zeros((len(rows), 0), dtype=bool)
         return self.dependence.deviates(rows)
 
+    @property
+    def covariance(self) -> FloatArray:
+        """Covariance matrix of the estimates, (p, p)."""
+        return self.basis @ self.of_basis @ self.basis.T
+
     def df(self, rows: FloatArray) -> FloatArray:
-        """Degrees of freedom of the t test of each row, (k, p) to (k,)."""
+        """Degrees of freedom of the t test of each row over the kept effects, (k, p) to (k,)."""
         if self.sample is not None:
-            return self.sample.df(rows)
-        return np.full(len(rows), np.inf if self.ddf == "normal" else self.residual_df)
+            return self.sample.df(rows @ self.basis)
+        assert self.method.of_residual is not None
+        return np.full(len(rows), self.method.of_residual(self.residual_df))
 
     def t_table(self, rows: FloatArray, index: list[Any], level: float) -> pd.DataFrame:
         """Test each row of a matrix over all fixed effects."""
         kept = rows[:, list(self.kept)]
         with np.errstate(divide="ignore", invalid="ignore"):
             estimate = kept @ self.estimate
-            error = np.sqrt(np.einsum("kp,pq,kq->k", kept, self.covariance, kept))
+            own = kept @ self.basis
+            error = np.sqrt(np.einsum("kp,pq,kq->k", own, self.of_basis, own))
             df = self.df(kept)
             t = estimate / error
             half = distributions.t.ppf(0.5 + level / 2, df) * error
@@ -101,23 +108,22 @@ class Tests:
         return pd.DataFrame(out, index=list(terms), columns=columns)
 
     def _f(self, rows: FloatArray) -> tuple[float, int, float, float]:
-        rows = _independent(rows, self.covariance)
-        q = len(rows)
+        rows = _independent(rows, self.basis, self.of_basis)
+        q, own = len(rows), rows @ self.basis
         if not q:
             return np.nan, 0, np.nan, np.nan
-        if self.sample is None:
+        if self.sample is None or self.method.joint is None:
             df, scale = float(self.df(rows)[0]), 1.0
         else:
-            joint = kenward_roger_f if self.ddf == "kenward-roger" else satterthwaite_f
-            df, scale = joint(self.sample, rows)
+            df, scale = self.method.joint(self.sample, own)
         value = rows @ self.estimate
-        wald = value @ np.linalg.solve(rows @ self.covariance @ rows.T, value)
+        wald = value @ np.linalg.solve(own @ self.of_basis @ own.T, value)
         f = scale * float(wald) / q
         tail = distributions.f.sf(f, q, df) if np.isfinite(df) else distributions.chi2.sf(q * f, q)
         return f, q, df, float(tail)
 
 
-def _independent(rows: FloatArray, covariance: FloatArray) -> FloatArray:
+def _independent(rows: FloatArray, basis: FloatArray, of_basis: FloatArray) -> FloatArray:
     """Return the rows themselves if they are independent, else principal components of them.
 
     The rank is judged in standard errors, in which neither the units of the columns
@@ -125,47 +131,47 @@ def _independent(rows: FloatArray, covariance: FloatArray) -> FloatArray:
     """
     if len(rows) <= 1:
         return rows
-    scaled = rows * np.sqrt(np.diagonal(covariance))
+    scaled = rows * np.sqrt(np.einsum("kp,pq,kq->k", basis, of_basis, basis))
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
     sizes = np.linalg.svd(scaled / np.where(lengths > 0, lengths, 1.0), compute_uv=False)
     rank = int((sizes > INDEPENDENT * sizes[0]).sum())
     if rank == len(rows):
         return rows
-    _, vectors = np.linalg.eigh(rows @ covariance @ rows.T)
+    own = rows @ basis
+    _, vectors = np.linalg.eigh(own @ of_basis @ own.T)
     return np.asarray(vectors[:, len(rows) - rank :].T @ rows)
 
 
 def open_tests(model: Any, ddf: str) -> Tests:
     """Open a fitted estimator for tests with degrees of freedom `ddf`."""
-    validation.check_choice("ddf", ddf, DDF)
-    view = fitted(model)
+    validation.check_choice("ddf", ddf, METHODS)
+    view, method = fitted(model), METHODS[ddf]
     solution = view.solution
-    if ddf == "kenward-roger" and not solution.reml:
+    if method.needs_reml and not solution.reml:
         raise ValueError(
             "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "
             "likelihood. Fit it with method='reml', or use ddf='satterthwaite'."
         )
-    sample, covariance = _small_sample(view, ddf), solution.fixed_covariance
+    sample = None if method.sample is None else _in_user_columns(view, method.sample)
+    p = len(solution.kept)
+    of_basis = np.eye(p)
     if sample is not None:
-        covariance = sample.adjusted
+        of_basis = view.factorization.sigma_squared * sample.adjusted
     return Tests(
         names=view.encoder.fixed_names,
         kept=solution.kept,
         estimate=solution.fixed[list(solution.kept)],
-        covariance=covariance,
-        ddf=ddf,
-        residual_df=float(view.stats.n_rows - len(solution.kept)),
+        basis=solution.fixed_root if sample is None else sample.basis,
+        of_basis=of_basis,
+        method=method,
+        residual_df=float(view.stats.n_rows - p),
         sample=sample,
         has_intercept=view.model.has_intercept,
         dependence=solution.dependence,
     )
 
 
-def _small_sample(view: FittedModel, ddf: str) -> SmallSample | None:
-    if ddf in ("residual", "normal"):
-        return None
+def _in_user_columns(view: FittedModel, make: Callable[[Relative], SmallSample]) -> SmallSample:
     with single_threaded_blas():
-        factorization = view.factorization
-        make = satterthwaite if ddf == "satterthwaite" else kenward_roger
-        to_user, _ = centered_to_user(factorization.blocks, view.model)
-        return make(factorization).in_columns(to_user, factorization.sigma_squared)
+        to_user, _ = centered_to_user(view.factorization.blocks, view.model)
+        return make(view.relative).in_columns(to_user)

@@ -18,6 +18,7 @@ from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import has_covariances, is_unrestricted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.components import components
+from skmixed._uncertainty.degrees_of_freedom import METHODS as DEGREES
 from skmixed._uncertainty.interval_ends import interval
 from skmixed._uncertainty.profile import (
     CorrelationTarget,
@@ -28,7 +29,7 @@ from skmixed._uncertainty.profile import (
 )
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import Resamples, bootstrap
-from skmixed.inference._fixed_tests import DDF, open_tests
+from skmixed.inference._fixed_tests import open_tests
 
 METHODS = ("wald", "profile", "bootstrap")
 COMPONENTS = ("sd", "corr", "sigma", "fixed")
@@ -138,7 +139,7 @@ def confidence_intervals(
     """
     validation.check_choice("method", method, METHODS)
     level = validation.check_level(level)
-    validation.check_choice("ddf", ddf, DDF)
+    validation.check_choice("ddf", ddf, DEGREES)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
     view = fitted(model)
@@ -256,7 +257,7 @@ class _Wald:
     """Normal on transformed scales, and t."""
 
     def __init__(self, model: Any, view: FittedModel, level: float, ddf: str) -> None:
-        self.errors = components(view.factorization)
+        self.errors = components(view.relative)
         self.quantile = float(distributions.norm.ppf(0.5 + level / 2))
         tests = open_tests(model, ddf)
         self.table = tests.t_table(np.eye(len(tests.names)), list(tests.names), level)

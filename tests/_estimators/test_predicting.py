@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from test_diagnostics import MODELS, SLOPE, Case, make, weights_of
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._derivatives.information import placed_terms
+from skmixed._derivatives.information import information, placed_terms
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.prediction_variance import (
@@ -91,7 +91,7 @@ class Dense:
         unit = self.unit
         relative = self.relative + (0.0 if weights is None else 1.0 / weights)
         g = np.column_stack([self.slopes / unit, relative])
-        spread = np.einsum("nd,de,ne->n", g, parameter_covariance(self.fac), g)
+        spread = np.einsum("nd,de,ne->n", g, parameter_covariance(information(self.fac)), g)
         return 2 * relative**2 / spread
 
 
@@ -173,7 +173,7 @@ def test_a_row_without_random_effects_has_the_contrast_s_degrees_of_freedom():
     rows = PredictedRows(given.design(), none)
     fac = given.fitted.factorization
     variance = mean_variance(fac, rows)
-    found = prediction_df(fac, rows, variance)
+    found = prediction_df(fac, rows, variance, given.fitted.information)
     table = pd.concat([contrast(model, [[1, x]]) for x in X["x"].iloc[:3]])
     assert_allclose(np.sqrt(fac.sigma_squared * variance), table["std_error"], rtol=1e-9)
     assert_allclose(found, table["df"], rtol=1e-7)

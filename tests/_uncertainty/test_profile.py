@@ -24,6 +24,7 @@ from skmixed._fitted.fitted_model import fitted
 from skmixed._uncertainty.components import components
 from skmixed._uncertainty.interval_ends import interval
 from skmixed._uncertainty.profile import EffectTarget, Profiler, SdTarget, search
+from skmixed._uncertainty.relative import Relative
 from skmixed.inference import confidence_intervals
 
 ML = [r for single in (True, False) for r in references(single_factor=single) if r.method == "ml"]
@@ -167,7 +168,7 @@ def test_errors_of_components_are_those_of_the_delta_method():
     """Against second differences of the deviance in (log sd, z, log σ) themselves."""
     reference = Reference("sleepstudy", "random_slope", "ml")
     fac = fitted(reference.fitted()).factorization
-    found = components(fac)
+    found = components(Relative.of(fac))
     own = found.terms[0]
     at = np.array([*np.log(own.sd), np.arctanh(own.corr[1, 0]), np.log(found.sigma)])
 

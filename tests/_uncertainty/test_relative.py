@@ -19,7 +19,7 @@ from skmixed._estimators.predicting import _Errors
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.components import components
-from skmixed._uncertainty.relative import Units
+from skmixed._uncertainty.relative import Relative, Units
 from skmixed._uncertainty.small_sample import kenward_roger_f
 from skmixed.exceptions import SingularFitWarning
 from skmixed.inference._fixed_tests import open_tests
@@ -106,7 +106,7 @@ def test_satterthwaite_and_the_errors_of_components(both):
     rows = contrasts(both, covariance)
     assert_allclose(np.diagonal(tests.covariance), np.diagonal(covariance), rtol=RTOL)
     assert_allclose(tests.df(rows), dfs(phi, slopes, a, rows), rtol=RTOL)
-    found = components(both.factorization).terms
+    found = components(Relative.of(both.factorization)).terms
     for own, (log_sd, z) in zip(found, both.dense.components(a), strict=True):
         assert_allclose(own.log_sd_error, log_sd, rtol=RTOL)
         known = ~np.isnan(z) & ~np.isnan(own.z_error)
@@ -124,7 +124,7 @@ def test_kenward_roger(both):
     assert_allclose(found, expected, rtol=RTOL)
     assert_allclose(tests.df(rows), dfs(phi, slopes, a, rows), rtol=RTOL)
     joint = dense_f(phi, slopes, a, exact(rows[-2:]))
-    assert_allclose(kenward_roger_f(tests.sample, rows[-2:]), joint, rtol=RTOL)
+    assert_allclose(kenward_roger_f(tests.sample, rows[-2:] @ tests.basis), joint, rtol=RTOL)
 
 
 def dense_f(phi, slopes, a, rows):

@@ -8,6 +8,7 @@ from simulate import random_case
 
 from skmixed._derivatives.information import Chart, information, pseudo_inverse
 from skmixed._estimation.solution import centered_to_user
+from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import kenward_roger, kenward_roger_f, satterthwaite
 
 seeds = st.integers(0, 10**6)
@@ -36,18 +37,23 @@ def test_kenward_roger_is_the_dense_one_with_weights_too(seed, n_terms, weighted
         return  # two parameters are one: no inverse to compare
     X, s2 = case.oracle.X, fac.sigma_squared
     phi, adjusted, slopes, w = dense_kenward_roger(X, v, directions, s2)
-    sample = kenward_roger(fac).in_columns(centered_to_user(fac.blocks, case.model)[0], s2)
+    to_user, _ = centered_to_user(fac.blocks, case.model)
+    sample = kenward_roger(Relative.of(fac)).in_columns(to_user)
+    found, found_adjusted = (
+        s2 * sample.basis @ part @ sample.basis.T for part in (sample.covariance, sample.adjusted)
+    )
     # Both sides are exact; the oracle inverts V and an information matrix of condition
     # up to some 1e6.
-    assert_allclose(sample.covariance, phi, rtol=1e-7, atol=1e-7 * np.abs(phi).max())
-    assert_allclose(sample.adjusted, adjusted, rtol=1e-5, atol=1e-6 * np.abs(adjusted).max())
+    assert_allclose(found, phi, rtol=1e-7, atol=1e-7 * np.abs(phi).max())
+    assert_allclose(found_adjusted, adjusted, rtol=1e-5, atol=1e-6 * np.abs(adjusted).max())
     rows = np.random.default_rng(seed).normal(size=(2, len(phi)))
     for row in rows:
         g = np.array([row @ phi @ p @ phi @ row for p in slopes])
         df = 2 * (row @ phi @ row) ** 2 / (g @ w @ g)
-        assert sample.df(row[None])[0] == pytest.approx(df, rel=1e-5)
+        assert sample.df(row[None] @ sample.basis)[0] == pytest.approx(df, rel=1e-5)
     if len(phi) > 1:
-        assert_allclose(kenward_roger_f(sample, rows), _dense_f(phi, slopes, w, rows), rtol=1e-4)
+        joint = kenward_roger_f(sample, rows @ sample.basis)
+        assert_allclose(joint, _dense_f(phi, slopes, w, rows), rtol=1e-4)
 
 
 def _dense_f(phi, slopes, w, rows):
@@ -115,8 +121,9 @@ def test_a_variance_of_zero_drops_out_of_satterthwaite_and_stays_with_kenward_ro
     assert not chart.jacobian.any()
     n, p = case.oracle.X.shape
     # What is left is σ²: the residual degrees of freedom, to rounding.
-    assert_allclose(satterthwaite(fac).df(np.eye(p)), n - p, rtol=1e-10)
-    assert (kenward_roger(fac).df(np.eye(p)) < n - p).all()
+    at = Relative.of(fac)
+    assert_allclose(satterthwaite(at).df(np.eye(p)), n - p, rtol=1e-10)
+    assert (kenward_roger(at).df(np.eye(p)) < n - p).all()
 
 
 def test_what_the_data_do_not_determine_is_left_out_of_the_inverse():

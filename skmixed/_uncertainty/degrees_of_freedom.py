@@ -1,0 +1,82 @@
+"""Methods for the degrees of freedom of tests of fixed effects, by name.
+
+A further method is an entry of `METHODS`, for which the tests of this file then run too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.relative import Relative
+from skmixed._uncertainty.small_sample import (
+    SmallSample,
+    kenward_roger,
+    kenward_roger_f,
+    satterthwaite,
+    satterthwaite_f,
+)
+
+
+@dataclass(frozen=True)
+class DegreesOfFreedom:
+    """A method for the degrees of freedom of t and F.
+
+    Attributes
+    ----------
+    name : str
+        What users call it.
+    sentence : str
+        What the summary says of the tests.
+    sample : callable or None
+        From the system at the optimum to what degrees of freedom are made of; None for
+        a method that gives all contrasts the same, from the residual ones.
+    joint : callable or None
+        From that and LF, (q, p), to the degrees of freedom and the scale of F.
+    of_residual : callable or None
+        From the residual degrees of freedom to those of every contrast.
+    needs_reml : bool
+        Whether it holds for REML alone.
+    has_predictions : bool
+        Whether predictions have it too.
+    """
+
+    name: str
+    sentence: str
+    sample: Callable[[Relative], SmallSample] | None = None
+    joint: Callable[[SmallSample, FloatArray], tuple[float, float]] | None = None
+    of_residual: Callable[[float], float] | None = None
+    needs_reml: bool = False
+    has_predictions: bool = True
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        DegreesOfFreedom(
+            name="satterthwaite",
+            sentence="t tests with Satterthwaite's degrees of freedom",
+            sample=satterthwaite,
+            joint=satterthwaite_f,
+        ),
+        DegreesOfFreedom(
+            name="kenward-roger",
+            sentence="Kenward and Roger's standard errors and degrees of freedom",
+            sample=kenward_roger,
+            joint=kenward_roger_f,
+            needs_reml=True,
+            has_predictions=False,
+        ),
+        DegreesOfFreedom(
+            name="residual",
+            sentence="t tests with the residual degrees of freedom",
+            of_residual=float,
+        ),
+        DegreesOfFreedom(
+            name="normal",
+            sentence="normal tests",
+            of_residual=lambda _: np.inf,
+        ),
+    )
+}
