@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from oracle import DenseModel
 
+from skmixed._derivatives.criterion import lay_out
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.system import assemble
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
@@ -26,6 +26,18 @@ class Case:
     def stats(self):
         return accumulate(self.design)
 
+    @property
+    def laid_out(self):
+        return lay_out(self.stats, self.model)
+
+    @property
+    def system(self):
+        return self.laid_out[0]
+
+    @property
+    def likelihood(self):
+        return self.laid_out[1]
+
     def lams(self, rng):
         """A random factor for each term, in the user's coordinates."""
         return [
@@ -35,7 +47,7 @@ class Case:
 
     def factorized(self, lams):
         """The factorization at factors in the user's coordinates."""
-        blocks = assemble(self.stats, self.model)
+        blocks = self.system
         search = [
             np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(blocks.terms, lams, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""The profiled criterion, its gradient and its average information.
+"""The likelihood, its profiled criterion, and the gradient and average information of that.
 
 Derivatives are taken with respect to the entries of the relative covariance
 Σ_k = Λ_kΛ_k' of each factor, in the coordinates of its columns; the search takes
@@ -19,6 +19,7 @@ the random effects shrunken, A'PB = A'V_1⁻¹B − A'V_1⁻¹[Z_c X] G [Z_c X]'
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -26,12 +27,114 @@ from skmixed._derivatives.level_products import Responses
 from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.selected_inverse import Inverse, core_inverse, core_residual, without_fixed
+from skmixed._equations.selected_inverse import (
+    Inverse,
+    core_inverse,
+    core_residual,
+    random_inverse,
+    without_fixed,
+)
+from skmixed._equations.system import Blocks, assemble
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
 
 # Least share of the information on a random effect that lies in its own rows
 # for which a difference from 1 is taken: four digits of sixteen are lost.
 RESOLVED = 1e-4
+
+
+class Factored(Protocol):
+    """What a likelihood reads of a factor: r², log|M| and log|X'V⁻¹X|."""
+
+    @property
+    def residual_squares(self) -> float: ...
+
+    @property
+    def logdet_z(self) -> float: ...
+
+    @property
+    def logdet_x(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """−2 log-likelihood of Λ and σ², by ML or REML, in lme4's constants.
+
+    Bates et al. (2015), equations 34 (ML) and 41 (REML), with prior weights.
+
+    Attributes
+    ----------
+    reml : bool
+    dof : int
+        ν: n − rank X for REML, n for ML.
+    sum_log_weights : float
+        In the system's unit of weights.
+    floor : float
+        The smallest residual sum of squares that means anything.
+    """
+
+    reml: bool
+    dof: int
+    sum_log_weights: float
+    floor: float
+
+    def residual_squares(self, factor: Factored) -> float:
+        """Return r², not below the floor."""
+        return max(factor.residual_squares, self.floor)
+
+    def is_exact_fit(self, factor: Factored) -> bool:
+        """Whether r² reached the floor."""
+        return factor.residual_squares <= self.floor
+
+    def sigma_squared(self, factor: Factored) -> float:
+        """Return the σ² with the largest likelihood, r²/ν."""
+        return self.residual_squares(factor) / max(self.dof, 1)
+
+    def value(self, factor: Factored) -> float:
+        """Return the criterion, σ² profiled out."""
+        dof = max(self.dof, 1)
+        # log|M| − Σ log w + ν(1 + log(2πr²/ν)), and log|X'V⁻¹X| for REML
+        value = factor.logdet_z - self.sum_log_weights
+        value += dof * (1.0 + float(np.log(2.0 * np.pi * self.residual_squares(factor) / dof)))
+        return value + factor.logdet_x if self.reml else value
+
+    def value_at(self, factor: Factored, sigma_squared: float) -> float:
+        """Return the criterion at a σ²; inf where that is."""
+        if not sigma_squared < np.inf:
+            return np.inf
+        value = factor.logdet_z - self.sum_log_weights
+        value += self.dof * float(np.log(2.0 * np.pi * sigma_squared))
+        value += self.residual_squares(factor) / sigma_squared
+        return value + factor.logdet_x if self.reml else value
+
+    def trace_inverse(self, factorization: Factorization, inverse: FloatArray) -> FloatArray:
+        """Return G for the traces: `inverse` of the core and X for REML, without X for ML."""
+        if self.reml:
+            return inverse
+        own = factorization.random_inverse
+        if own is None and factorization.spans and factorization.blocks.n_core:
+            own = random_inverse(factorization)
+        return without_fixed(inverse, factorization.blocks.n_core, own)
+
+
+def lay_out(
+    stats: CrossProducts,
+    model: Model,
+    like: CrossProducts | None = None,
+    *,
+    is_sparse: bool = False,
+) -> tuple[Blocks, Likelihood]:
+    """Lay out a model's system, as `assemble` does, and the likelihood of its parameters."""
+    system, floor = assemble(stats, model, like, is_sparse=is_sparse)
+    of_unit = stats.n_rows * float(np.log(system.weight_unit))
+    likelihood = Likelihood(
+        reml=model.reml,
+        dof=stats.n_rows - system.n_fixed if model.reml else stats.n_rows,
+        sum_log_weights=stats.sum_log_weights - of_unit,
+        floor=floor,
+    )
+    return system, likelihood
 
 
 @dataclass(frozen=True)
@@ -50,30 +153,16 @@ class Derivatives:
     information: FloatArray
 
 
-def criterion(factorization: Factorization) -> float:
-    """Return −2 log-likelihood (ML) or the REML criterion, in lme4's constants.
-
-    Bates et al. (2015), equations 34 (ML) and 41 (REML), with prior weights.
-    """
-    blocks = factorization.blocks
-    dof = max(blocks.dof, 1)
-    value = factorization.logdet_z - blocks.sum_log_weights
-    value += dof * (1.0 + np.log(2.0 * np.pi * factorization.residual_squares / dof))
-    if blocks.reml:
-        value += factorization.logdet_x
-    return float(value)
-
-
-def derivatives(factorization: Factorization) -> Derivatives:
+def derivatives(factorization: Factorization, likelihood: Likelihood) -> Derivatives:
     """Differentiate the criterion; costs one to three factorizations."""
-    blocks, sigma2 = factorization.blocks, factorization.sigma_squared
     inverse = core_inverse(factorization)
-    trace_inverse = inverse if blocks.reml else without_fixed(inverse, blocks.n_core)
+    trace_inverse = likelihood.trace_inverse(factorization, inverse)
     selected = Inverse.of(factorization, trace_inverse)
     found = project(factorization, selected, Responses.residual(factorization), inverse)
     trace = np.concatenate([found.trace, core_traces(factorization, trace_inverse)])
     outer = found.outer[:, 0, 0]
-    products = found.products - np.outer(outer, outer) / factorization.residual_squares
+    products = found.products - np.outer(outer, outer) / likelihood.residual_squares(factorization)
+    sigma2 = likelihood.sigma_squared(factorization)
     return Derivatives(trace - outer / sigma2, products / sigma2)
 
 

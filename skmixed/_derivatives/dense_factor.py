@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 import scipy.linalg.lapack
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.trust_region import Point, absolute
 from skmixed._equations.dense_system import DenseSystem
 from skmixed._typing import FloatArray, Lam
@@ -46,9 +47,8 @@ class DenseFactor:
         Factor of C, lower triangular.
     solution : (q + p,) array
         (û, β̂).
-    residual_squares, value : float
-        r², and the criterion.
-    is_exact_fit : bool
+    residual_squares, logdet_z, logdet_x : float
+        r², log|M| and log|X'V⁻¹X|.
     """
 
     system: DenseSystem
@@ -60,21 +60,14 @@ class DenseFactor:
     chol: FloatArray
     solution: FloatArray
     residual_squares: float
-    value: float
-    is_exact_fit: bool
+    logdet_z: float
+    logdet_x: float
 
-    @property
-    def cancellation(self) -> float:
-        """Rounding of the value where digits cancel: in r², a difference, and in C."""
-        residual = 4.0 * self.system.blocks.dof * self.products[-1, -1] / self.residual_squares
+    def cancellation(self, likelihood: Likelihood) -> float:
+        """Return the rounding of the criterion where digits cancel: in r², and in C."""
+        share = self.products[-1, -1] / likelihood.residual_squares(self)
         squares = self.strengths**2 * np.diagonal(self.products)[: len(self.strengths)]
-        return float(np.finfo(float).eps * (residual + squares.max()))
-
-    @property
-    def noise(self) -> float:
-        """Rounding of the value, that of its sum included."""
-        of_sum = 50.0 * (abs(self.value) + self.system.blocks.n_rows)
-        return self.cancellation + float(np.finfo(float).eps) * of_sum
+        return float(np.finfo(float).eps * (4.0 * likelihood.dof * share + squares.max()))
 
 
 def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
@@ -85,7 +78,7 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
     numpy.linalg.LinAlgError
         If C is not positive definite to rounding.
     """
-    blocks, q = system.blocks, system.n_random
+    q = system.n_random
     bases, strengths = [], np.empty(q)
     for term in system.terms:
         vectors, own, _ = np.linalg.svd(term.to_white @ lam[term.term.index])
@@ -102,11 +95,7 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
     if failed:
         raise np.linalg.LinAlgError("The system is not positive definite.")
     rhs = _solve(chol, system_matrix[:n, n])
-    residual = float(system_matrix[n, n] - rhs @ rhs)
-    squares, dof = max(residual, blocks.floor), max(blocks.dof, 1)
     logs = 2.0 * np.log(np.diagonal(chol))
-    value = float(logs.sum() if blocks.reml else logs[:q].sum()) - blocks.sum_log_weights
-    value += dof * (1.0 + float(np.log(2.0 * np.pi * squares / dof)))
     return DenseFactor(
         system,
         lam,
@@ -116,9 +105,9 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
         half,
         chol,
         _solve(chol, rhs, transposed=True),
-        squares,
-        value,
-        residual <= blocks.floor,
+        float(system_matrix[n, n] - rhs @ rhs),
+        float(logs[:q].sum()),
+        float(logs[q:].sum()),
     )
 
 
@@ -144,7 +133,9 @@ class Projections:
     effects: FloatArray
 
 
-def second_order_dense(factor: DenseFactor, projections: Projections, *, is_exact: bool) -> Point:
+def second_order_dense(
+    factor: DenseFactor, likelihood: Likelihood, projections: Projections, *, is_exact: bool
+) -> Point:
     """Model the criterion to second order in steps of the terms' Λ.
 
     With V_i = ZΣ_iZ' for the directions Σ_i of Σ that go with the steps,
@@ -158,7 +149,7 @@ def second_order_dense(factor: DenseFactor, projections: Projections, *, is_exac
     at a given σ², tr(PV_iPV_j), positive semidefinite to rounding.
     """
     system, rho, q_trace = factor.system, projections.effects, projections.traces
-    sigma2 = factor.residual_squares / max(system.blocks.dof, 1)
+    sigma2 = likelihood.sigma_squared(factor)
     gradients, directions, lams, charts, bends = [], [], [], [], []
     for term, base in zip(system.terms, factor.bases, strict=True):
         s, own = term.size, term.columns
@@ -178,13 +169,13 @@ def second_order_dense(factor: DenseFactor, projections: Projections, *, is_exac
     traces, variates = _information(factor, directions, q_trace, rho)
     quadratic = variates @ (projections.products @ variates.T) / sigma2
     first = variates @ rho / sigma2
-    profiled = 0.5 * np.outer(first, first) / max(system.blocks.dof, 1)
+    profiled = 0.5 * np.outer(first, first) / max(likelihood.dof, 1)
     quadratic -= profiled
     bend = scipy.linalg.block_diag(*bends)
     size_of_bend = scipy.linalg.block_diag(*(absolute(own) for own in bends))
     return Point(
         lam=tuple(lams),
-        value=factor.value,
+        value=likelihood.value(factor),
         basis=tuple(charts),
         gradient=np.concatenate(gradients),
         hessian=(2.0 * quadratic - traces if is_exact else quadratic - profiled) + bend,
@@ -192,14 +183,14 @@ def second_order_dense(factor: DenseFactor, projections: Projections, *, is_exac
     )
 
 
-def project_dense(factor: DenseFactor) -> Projections:
+def project_dense(factor: DenseFactor, likelihood: Likelihood) -> Projections:
     """Project the columns ZWU and y; costs the inverse of C and two products."""
     n, q = len(factor.chol), factor.system.n_random
     products = _project(factor, _inverse(factor.chol), n)
     effects = factor.products[:q, n] - factor.half[:n, :q].T @ factor.solution
     strong = factor.strengths > STRONG
     effects[strong] = factor.solution[:q][strong] / factor.strengths[strong]
-    if factor.system.blocks.reml:
+    if likelihood.reml:
         return Projections(products, products, effects)
     own = _inverse(np.asfortranarray(factor.chol[:q, :q]))
     return Projections(products, _project(factor, own, q), effects)

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.criterion import core_traces
+from skmixed._derivatives.criterion import Likelihood, core_traces
 from skmixed._derivatives.expected import expected_information
 from skmixed._derivatives.level_products import Responses
 from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.coordinates import TermCoordinates
-from skmixed._equations.selected_inverse import Inverse, core_inverse, without_fixed
+from skmixed._equations.selected_inverse import Inverse, core_inverse
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 
@@ -84,23 +84,20 @@ def entries_of(blocks: Blocks) -> FloatArray:
 
 def information(
     factorization: Factorization,
+    likelihood: Likelihood,
     sigma_squared: float | None = None,
 ) -> Information:
     """Differentiate twice, at σ̂² or another σ²; costs one factorization for each τ."""
-    blocks = factorization.blocks
-    sigma2 = factorization.sigma_squared if sigma_squared is None else sigma_squared
-    squares = factorization.residual_squares / sigma2
+    blocks, dof = factorization.blocks, likelihood.dof
+    sigma2 = likelihood.sigma_squared(factorization) if sigma_squared is None else sigma_squared
+    squares = likelihood.residual_squares(factorization) / sigma2
     if not blocks.factors:
-        slope = np.array([blocks.dof - squares])
+        slope = np.array([dof - squares])
         none = np.empty((0, blocks.n_fixed, blocks.n_fixed))
-        both = np.array([[squares]]), np.array([[blocks.dof]])
+        both = np.array([[squares]]), np.array([[dof]])
         return Information(factorization, slope, *both, none)
     inverse = core_inverse(factorization)
-    trace_inverse = (
-        inverse
-        if blocks.reml
-        else without_fixed(inverse, blocks.n_core, factorization.random_inverse)
-    )
+    trace_inverse = likelihood.trace_inverse(factorization, inverse)
     found = project(
         factorization,
         Inverse.of(factorization, trace_inverse),
@@ -114,9 +111,9 @@ def information(
     expected = expected_information(factorization, directions, inverse, trace_inverse)
     return Information(
         factorization=factorization,
-        gradient=np.append(trace - slope, blocks.dof - squares),
+        gradient=np.append(trace - slope, dof - squares),
         observed=bordered(2.0 * average - expected.information, slope, squares),
-        expected=bordered(expected.information, trace, blocks.dof),
+        expected=bordered(expected.information, trace, dof),
         fixed=expected.fixed,
     )
 

@@ -75,7 +75,7 @@ def project_stage(
     trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
     within, cross = np.zeros((r, r, r * c, r * c)), np.zeros((r, p, r * c))
     root = np.zeros((p, p))
-    if blocks.reml:  # its square is G_XX; the triangle keeps the columns' scales apart
+    if inverse.has_fixed:  # its square is G_XX; the triangle keeps the columns' scales apart
         root = solve_lower(factorization.chol_x, np.eye(p))
     cells = _Cells.of(done, inverse, responses.outer, blocks.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_factor import (
     DenseFactor,
     Projections,
@@ -79,8 +80,9 @@ class BlockedObjective:
         return self.model.point(self.latest, value, is_slow=is_slow)
 
     def noise(self, value: float) -> float:
-        squares = float(self.blocks.core[-1, -1]) / self.latest.residual_squares
-        of_residual = 4.0 * np.finfo(float).eps * max(self.blocks.dof, 1) * squares
+        likelihood = self.model.likelihood
+        squares = float(self.blocks.core[-1, -1]) / likelihood.residual_squares(self.latest)
+        of_residual = 4.0 * np.finfo(float).eps * max(likelihood.dof, 1) * squares
         return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
 
     def resolution(self, value: float) -> float:
@@ -88,15 +90,16 @@ class BlockedObjective:
 
     @property
     def is_exact_fit(self) -> bool:
-        return self.latest.is_exact_fit
+        return self.model.likelihood.is_exact_fit(self.latest)
 
 
 class DenseObjective:
     """The criterion by a dense factor, with exact second derivatives."""
 
-    def __init__(self, system: DenseSystem) -> None:
-        self.system = system
+    def __init__(self, system: DenseSystem, likelihood: Likelihood) -> None:
+        self.system, self.likelihood = system, likelihood
         self.latest: DenseFactor | None = None
+        self.value = np.inf
         self.n_factorizations = 0
         self._projections: Projections | None = None
         self._points: dict[bool, Point] = {}
@@ -112,37 +115,40 @@ class DenseObjective:
         """Those of the latest factor, made once."""
         if self._projections is None:
             with np.errstate(all="ignore"):
-                self._projections = project_dense(self.factor)
+                self._projections = project_dense(self.factor, self.likelihood)
         return self._projections
 
     def evaluate(self, lam: Lam) -> float:
         if self.latest is not None and lam is self.latest.lam:
-            return self._value()
+            return self.value
         self.n_factorizations += 1
         self._projections, self._points = None, {}
         try:
             with np.errstate(all="ignore"):
                 self.latest = factorize_dense(self.system, lam)
+                value = self.likelihood.value(self.latest)
         except np.linalg.LinAlgError:
             return np.inf
-        return self._value()
-
-    def _value(self) -> float:
-        return self.factor.value if np.isfinite(self.factor.value) else np.inf
+        self.value = value if np.isfinite(value) else np.inf
+        return self.value
 
     def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
         if is_slow not in self._points:
             with np.errstate(all="ignore"):
-                point = second_order_dense(self.factor, self.projections, is_exact=is_slow)
+                point = second_order_dense(
+                    self.factor, self.likelihood, self.projections, is_exact=is_slow
+                )
             self._points[is_slow] = point
         return self._points[is_slow]
 
-    def noise(self, value: float) -> float:  # noqa: ARG002
-        return self.factor.noise
+    def noise(self, value: float) -> float:
+        of_sum = 50.0 * (abs(value) + self.system.blocks.n_rows)
+        return self.factor.cancellation(self.likelihood) + float(np.finfo(float).eps) * of_sum
 
     def resolution(self, value: float) -> float:
-        return max(RESOLUTION * abs(value), FEW_NOISES * self.factor.cancellation)
+        cancellation = self.factor.cancellation(self.likelihood)
+        return max(RESOLUTION * abs(value), FEW_NOISES * cancellation)
 
     @property
     def is_exact_fit(self) -> bool:
-        return self.factor.is_exact_fit
+        return self.likelihood.is_exact_fit(self.factor)

@@ -1,10 +1,10 @@
 """Models with one quantity held at a value: what a profile minimizes over the rest."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Chart, TermChart, information
 from skmixed._derivatives.trust_region import Point, absolute
 from skmixed._equations.cholesky import Factorization
@@ -68,20 +68,24 @@ class PinnedCorrelation(Full):
 class Profiled:
     """The criterion with its observed second derivatives; σ² at its best value."""
 
+    def __init__(self, likelihood: Likelihood) -> None:
+        self.likelihood = likelihood
+
     def sigma_squared(self, factorization: Factorization) -> float:
-        return factorization.sigma_squared
+        return self.likelihood.sigma_squared(factorization)
 
     def value(self, factorization: Factorization) -> float:
         for _, term in factorization.blocks.terms:
             pinned, lam = term.term.structure, factorization.lam[term.index]
             if isinstance(pinned, PinnedCorrelation) and not pinned.admits(lam):
                 return np.inf
-        return criterion(factorization)
+        return self.likelihood.value(factorization)
 
     def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
         """Newton's model, with the expected information for a metric."""
         with np.errstate(all="ignore"):
-            info = information(factorization, self.sigma_squared(factorization))
+            sigma2 = self.sigma_squared(factorization)
+            info = information(factorization, self.likelihood, sigma2)
         chart = Chart.of(info)
         gradient = chart.with_sigma @ info.gradient
         metric = chart.with_sigma @ info.expected @ chart.with_sigma.T
@@ -119,19 +123,14 @@ class _GivenSigma(Profiled):
     """The likelihood at a σ² that is given by Λ."""
 
     def value(self, factorization: Factorization) -> float:
-        blocks = factorization.blocks
-        sigma2 = self.sigma_squared(factorization)
-        if not sigma2 < np.inf:
-            return np.inf
-        value = factorization.logdet_z - blocks.sum_log_weights
-        value += blocks.dof * np.log(2.0 * np.pi * sigma2) + factorization.residual_squares / sigma2
-        return float(value + factorization.logdet_x if blocks.reml else value)
+        return self.likelihood.value_at(factorization, self.sigma_squared(factorization))
 
 
 class PinnedSigma(_GivenSigma):
     """σ held at a value."""
 
-    def __init__(self, sigma: float) -> None:
+    def __init__(self, likelihood: Likelihood, sigma: float) -> None:
+        super().__init__(likelihood)
         self.sigma = sigma
 
     def sigma_squared(self, factorization: Factorization) -> float:  # noqa: ARG002
@@ -146,16 +145,15 @@ class PinnedSigma(_GivenSigma):
         return gradient[:-1], hessian[:-1, :-1]
 
 
-@dataclass(frozen=True)
 class PinnedSd(_GivenSigma):
     """The sd of one coefficient held at a value: σ² = sd² / t, with t its relative variance.
 
     index : the term; row : its coefficient as a combination of the search's ones.
     """
 
-    sd: float
-    index: int
-    row: FloatArray
+    def __init__(self, likelihood: Likelihood, sd: float, index: int, row: FloatArray) -> None:
+        super().__init__(likelihood)
+        self.sd, self.index, self.row = sd, index, row
 
     def sigma_squared(self, factorization: Factorization) -> float:
         half = self.row @ factorization.lam[self.index]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.criterion import Derivatives
+from skmixed._derivatives.criterion import Derivatives, Likelihood
 from skmixed._derivatives.level_products import Projected, Responses, project_stage
 from skmixed._equations.cholesky import Effects, Factorization, solve_lower
 from skmixed._equations.krylov import Solved, System, solve_columns
@@ -64,7 +64,6 @@ class FixedSolution:
         of_fixed, p = system.of_fixed - taken, system.blocks.n_fixed
         chol = np.linalg.cholesky(of_fixed[:p, :p]) if p else np.empty((0, 0))
         half = solve_lower(chol, of_fixed[:p, p])
-        residual, floor = float(of_fixed[p, p] - half @ half), system.blocks.floor
         beta = solve_lower(chol, half, transposed=True)
         logs = 2.0 * np.log(np.diagonal(chol))
         effects = system.root @ x
@@ -80,8 +79,7 @@ class FixedSolution:
                 schur=of_fixed,
                 chol_core=chol,
                 solution=beta,
-                residual_squares=max(residual, floor),
-                is_exact_fit=residual <= floor,
+                residual_squares=float(of_fixed[p, p] - half @ half),
                 logdet_z=np.nan,
                 logdet_x=float(logs.sum()),
             ),
@@ -136,19 +134,19 @@ class ProbedDerivatives:
 
 
 def probed_derivatives(
-    fixed: FixedSolution, probes: Probes, *, tol: float, max_iter: int
+    fixed: FixedSolution, likelihood: Likelihood, probes: Probes, *, tol: float, max_iter: int
 ) -> ProbedDerivatives:
     """Differentiate the criterion in the entries of Σ of all factors."""
     system, blocks = fixed.system, fixed.system.blocks
     solved = solve_columns(system, probes.signs, tol=tol, max_iter=max_iter, start=probes.solved)
     x, w = system.root @ solved.columns, system.root @ probes.signs
     part = _stage(fixed)
-    exact, samples = [_stage_trace(fixed)], [_stage_probes(system, x, w)]
+    exact, samples = [_stage_trace(fixed, likelihood)], [_stage_probes(system, x, w)]
     of_fixed = system.to_fixed[:, : blocks.n_fixed] - system.schur(fixed.core_effects)
     rows = of_fixed @ fixed.root_of_fixed
     for k, place in enumerate(blocks.core_factors):
         of_factor = _core_probes(system, k, solved.columns, probes.signs, x, w, tol, max_iter)
-        exact.append(of_factor[0] - _at_x(blocks.reml, _levels(rows, place)))
+        exact.append(of_factor[0] - _at_x(likelihood, _levels(rows, place)))
         samples.append(of_factor[1])
     trace, of_probes = np.concatenate(exact), np.concatenate(samples)
     rho = system.to_fixed @ np.append(-fixed.core.beta, 1.0)
@@ -157,9 +155,9 @@ def probed_derivatives(
     for place in blocks.core_factors:
         own = _levels(rho[:, None], place)[:, :, 0]
         outers.append((own.T @ own).ravel())
-    outer, sigma2 = np.concatenate(outers), fixed.core.sigma_squared
+    outer, sigma2 = np.concatenate(outers), likelihood.sigma_squared(fixed.core)
     products = _projected(fixed, part, rho, tol, max_iter)
-    products -= np.outer(outer, outer) / fixed.core.residual_squares
+    products -= np.outer(outer, outer) / likelihood.residual_squares(fixed.core)
     score = trace - outer / sigma2
     return ProbedDerivatives(
         Derivatives(score + of_probes.mean(axis=1), products / sigma2),
@@ -181,7 +179,7 @@ def _stage(fixed: FixedSolution) -> Projected:
     return project_stage(fixed.core, 0, nothing, Responses(weights, fixed.outer[:, None]))
 
 
-def _stage_trace(fixed: FixedSolution) -> FloatArray:
+def _stage_trace(fixed: FixedSolution, likelihood: Likelihood) -> FloatArray:
     """Σ_j A_j, less what REML takes off: N(X'V⁻¹X)⁻¹N' with N = C_X − C_cb̂_X."""
     system = fixed.system
     stage, place = system.blocks.stages[0], system.blocks.factors[0]
@@ -189,7 +187,7 @@ def _stage_trace(fixed: FixedSolution) -> FloatArray:
     own = left[:, stage.random].sum(axis=2)
     at_x = left[:, stage.fixed[:-1]].transpose(2, 0, 1)
     at_x = at_x - _stage_times(system, fixed.core_effects)
-    return own.ravel() - _at_x(system.blocks.reml, at_x @ fixed.root_of_fixed)
+    return own.ravel() - _at_x(likelihood, at_x @ fixed.root_of_fixed)
 
 
 def _stage_times(system: System, columns: FloatArray) -> FloatArray:
@@ -248,11 +246,11 @@ def _inverse_blocks(system: System, at: slice, size: int, tol: float, max_iter: 
     return np.asarray(np.einsum("qaqb->ab", inverse.reshape(q, size, q, size)))
 
 
-def _at_x(is_reml: bool, rows: FloatArray) -> FloatArray:
+def _at_x(likelihood: Likelihood, rows: FloatArray) -> FloatArray:
     """Sum rows rows' over levels, (q, r, p) to (r²,); 0 for maximum likelihood."""
     q, r, p = rows.shape
     flat = rows.transpose(1, 0, 2).reshape(r, q * p)
-    return (flat @ flat.T).ravel() if is_reml else np.zeros(r * r)
+    return (flat @ flat.T).ravel() if likelihood.reml else np.zeros(r * r)
 
 
 def _levels(matrix: FloatArray, place: FactorLayout) -> FloatArray:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import scipy.linalg
 
-from skmixed._derivatives.criterion import Derivatives, criterion, derivatives
+from skmixed._derivatives.criterion import Derivatives, Likelihood, derivatives
 from skmixed._derivatives.pinned import Profiled
 from skmixed._derivatives.trust_region import Point, absolute
 from skmixed._equations.cholesky import Factorization
@@ -32,7 +32,14 @@ SKIP = 1e-8
 
 
 class LocalModel(Protocol):
-    """What the search minimizes."""
+    """What the search minimizes.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    """
+
+    likelihood: Likelihood
 
     def value(self, factorization: Factorization) -> float:
         """Return the function at a Λ; inf where it is not defined."""
@@ -48,17 +55,18 @@ class AverageInformation:
     have taught of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, likelihood: Likelihood) -> None:
+        self.likelihood = likelihood
         self.secant: Secant | None = None
 
     def value(self, factorization: Factorization) -> float:
-        return criterion(factorization)
+        return self.likelihood.value(factorization)
 
     def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
         if is_slow and _is_cheap_to_observe(factorization.blocks):
-            return Profiled().point(factorization, value, is_slow=True)
+            return Profiled(self.likelihood).point(factorization, value, is_slow=True)
         with np.errstate(all="ignore"):
-            d = derivatives(factorization)
+            d = derivatives(factorization, self.likelihood)
         sigma = all_entries(factorization)
         if self.secant is None:
             self.secant = Secant(sigma, d.gradient, np.zeros_like(d.information))

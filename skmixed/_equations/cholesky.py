@@ -77,9 +77,7 @@ class Factorization:
         The spherical effects of the core and the fixed effects β̂ of the kept
         columns, centered as in `Blocks`.
     residual_squares : float
-        The penalized residual sum of squares r², not below the floor.
-    is_exact_fit : bool
-        Whether r² reached the floor.
+        The penalized residual sum of squares r².
     logdet_z, logdet_x : float
         log|M| and log|X'V⁻¹X|.
     spans : dict of Span
@@ -94,15 +92,10 @@ class Factorization:
     chol_core: FloatArray
     solution: FloatArray
     residual_squares: float
-    is_exact_fit: bool
     logdet_z: float
     logdet_x: float
     spans: dict[int, Span] = field(default_factory=dict)
     random_inverse: FloatArray | None = None
-
-    @property
-    def sigma_squared(self) -> float:
-        return self.residual_squares / max(self.blocks.dof, 1)
 
     @property
     def n_spherical(self) -> int:
@@ -200,7 +193,6 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
     is_zero = not any(own.any() for own in lam)
     chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else _cholesky(system[:n, :n])
     rhs = solve_lower(chol, system[:n, n])
-    residual = float(system[n, n] - rhs @ rhs)
     logs = 2.0 * np.log(np.diagonal(chol))
     return Factorization(
         blocks=blocks,
@@ -209,8 +201,7 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
         schur=schur,
         chol_core=chol,
         solution=solve_lower(chol, rhs, transposed=True),
-        residual_squares=max(residual, blocks.floor),
-        is_exact_fit=residual <= blocks.floor,
+        residual_squares=float(system[n, n] - rhs @ rhs),
         logdet_z=sum(stage.logdet for stage in stages) + float(logs[: n - p].sum()),
         logdet_x=float(logs[n - p :].sum()),
     )

@@ -96,12 +96,18 @@ class Inverse:
         The entries of the stages after the first, with each other and the core.
     to_fixed : (n_outer, p) array
     fixed : (p, p) array
+        Both are 0 where the fixed effects are given.
     """
 
     core: FloatArray
     chain: sp.csr_array | None
     to_fixed: FloatArray
     fixed: FloatArray
+
+    @property
+    def has_fixed(self) -> bool:
+        """Whether the fixed effects are unknown, and not given."""
+        return bool(self.fixed.any())
 
     @staticmethod
     def of(factorization: Factorization, core: FloatArray) -> "Inverse":

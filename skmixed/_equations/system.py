@@ -131,11 +131,6 @@ class Blocks:
     factors : tuple of FactorLayout
         Those of the stages first, then those of the core.
     n_rows : int
-    dof : int
-        n − rank X for REML, n for ML: the divisor of the residual variance.
-    sum_log_weights, floor : float
-        `floor` is the smallest residual sum of squares that means anything.
-    reml : bool
     weight_unit : float
         What the weights are counted in.
     crossed : Crossed or None
@@ -148,10 +143,6 @@ class Blocks:
     stages: tuple[Stage, ...]
     factors: tuple[FactorLayout, ...]
     n_rows: int
-    dof: int
-    sum_log_weights: float
-    floor: float
-    reml: bool
     weight_unit: float = 1.0
     crossed: Crossed | None = None
     regression: FloatArray | None = None
@@ -194,8 +185,10 @@ def assemble(
     like: CrossProducts | None = None,
     *,
     is_sparse: bool = False,
-) -> Blocks:
+) -> tuple[Blocks, float]:
     """Lay out what `model` uses of the statistics; decide the rank of X.
+
+    Returned with the smallest residual sum of squares that means anything.
 
     `like` are statistics in the same frame, from which to take the unit of the
     weights, the columns of X and y, and the terms' coordinates. With `is_sparse`
@@ -210,7 +203,7 @@ def assemble(
     order = sparse_order if is_sparse else elimination_order
     chain, core = order(stats, model)
     factors = factor_layouts(stats, like, model, chain, core)
-    return Blocks(
+    system = Blocks(
         core=total if is_sparse else dense_core(stats, core, total, columns),
         kept=columns.kept,
         center=columns.center,
@@ -221,13 +214,10 @@ def assemble(
         ),
         factors=factors,
         n_rows=stats.n_rows,
-        dof=stats.n_rows - len(columns.kept) if model.reml else stats.n_rows,
-        sum_log_weights=stats.sum_log_weights,
-        floor=columns.floor(stats, float(total[-1, -1])),
-        reml=model.reml,
         weight_unit=unit,
         crossed=sparse_core(stats, core, columns) if is_sparse else None,
     )
+    return system, columns.floor(stats, float(total[-1, -1]))
 
 
 def weight_unit(stats: CrossProducts) -> float:

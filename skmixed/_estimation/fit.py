@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._equations.cholesky import Factorization, factorize, no_effects, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.moments import Moments, moments
-from skmixed._equations.system import Blocks, assemble
+from skmixed._equations.system import Blocks
 from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import MonteCarlo, iterate
 from skmixed._estimation.multistart import multistart
@@ -49,6 +50,7 @@ class Examined:
     ----------
     model : Model
     at_zero : Factorization
+    likelihood : Likelihood
     moments : Moments or None
         None for a model without random effects.
     findings : Identifiability
@@ -58,6 +60,7 @@ class Examined:
 
     model: Model
     at_zero: Factorization
+    likelihood: Likelihood
     moments: Moments | None
     findings: Identifiability
     is_iterative: bool
@@ -66,10 +69,11 @@ class Examined:
 def examined(stats: CrossProducts, model: Model, *, solver: str = "exact") -> Examined:
     """Lay out the system of a model; `solver` is "exact" or "iterative"."""
     is_iterative = solver == "iterative" and len({t.factor for t in model.terms}) > 1
-    blocks = assemble(stats, model, is_sparse=is_iterative)
+    blocks, likelihood = lay_out(stats, model, is_sparse=is_iterative)
     at_zero = factorize(blocks, zero_lam(blocks))
     of_data = moments(at_zero) if model.terms else None
-    return Examined(model, at_zero, of_data, examine(at_zero, of_data), is_iterative)
+    findings = examine(at_zero, likelihood, of_data)
+    return Examined(model, at_zero, likelihood, of_data, findings, is_iterative)
 
 
 def fit_system(
@@ -88,22 +92,24 @@ def fit_system(
     signs of the iterative engine.
     """
     model, at_zero, findings = system.model, system.at_zero, system.findings
+    likelihood = system.likelihood
     start = None if before is None else _start_from(before, at_zero.blocks)
     if start is None:
-        start = () if system.moments is None else moment_start(at_zero, system.moments)
-    if system.is_iterative and at_zero.is_exact_fit:
-        solution = solve(at_zero, model, no_effects(at_zero.blocks, at_zero.beta))
+        start = () if system.moments is None else moment_start(at_zero, likelihood, system.moments)
+    if system.is_iterative and likelihood.is_exact_fit(at_zero):
+        none = no_effects(at_zero.blocks, at_zero.beta)
+        solution = solve(at_zero, likelihood, model, none)
         return Estimate(solution, FitStatus.EXACT_FIT, 1, 1, findings)
     if system.is_iterative:
         found, solution, monte_carlo = iterate(
-            at_zero.blocks, model, start, seed=seed, max_iter=max_iter, report=report
+            at_zero.blocks, likelihood, model, start, seed=seed, max_iter=max_iter, report=report
         )
         return Estimate(
             solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo
         )
-    search = multistart(at_zero, start, tol=tol, max_iter=max_iter, report=report)
+    search = multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter, report=report)
     return Estimate(
-        solution=solve(search.factorization, model),
+        solution=solve(search.factorization, likelihood, model),
         status=search.status,
         n_iter=search.n_iter,
         n_factorizations=search.n_factorizations,
@@ -113,10 +119,10 @@ def fit_system(
 
 def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:
     """Return the estimates with variances of 0."""
-    blocks = assemble(stats, model)
+    blocks, likelihood = lay_out(stats, model)
     at_zero = factorize(blocks, zero_lam(blocks))
     return Estimate(
-        solution=solve(at_zero, model),
+        solution=solve(at_zero, likelihood, model),
         status=FitStatus.UNDETERMINED,
         n_iter=1,
         n_factorizations=1,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
@@ -43,13 +44,15 @@ class Identifiability:
     apart: tuple[Pair, ...] = ()
 
 
-def examine(at_zero: Factorization, moments: Moments | None) -> Identifiability:
+def examine(
+    at_zero: Factorization, likelihood: Likelihood, moments: Moments | None
+) -> Identifiability:
     """Examine the factorization at Λ = 0, where Z'V⁻¹Z = Z'Z."""
     blocks = at_zero.blocks
     if moments is None:
         return Identifiability(rank=blocks.n_fixed)
     # Where X alone reproduces y there is nothing left to be flat in.
-    may_be_flat = blocks.reml and not at_zero.is_exact_fit
+    may_be_flat = likelihood.reml and not likelihood.is_exact_fit(at_zero)
     undetermined, apart = _undetermined(blocks, moments)
     return Identifiability(
         rank=blocks.n_fixed,

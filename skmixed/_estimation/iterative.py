@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.probing import Probes
 from skmixed._equations.krylov import LogDeterminant, System, log_determinant
 from skmixed._equations.layout import elimination_order
@@ -69,6 +70,7 @@ class MonteCarlo:
 
 def iterate(
     blocks: Blocks,
+    likelihood: Likelihood,
     model: Model,
     start: Lam,
     *,
@@ -77,10 +79,10 @@ def iterate(
     report: Callable[[str], None] | None,
 ) -> tuple[KrylovSearch, Solution, MonteCarlo]:
     """Search, and read the estimates off the solves at the optimum."""
-    search = KrylovDescent(blocks, seed, max_iter, report).run(start)
+    search = KrylovDescent(blocks, likelihood, seed, max_iter, report).run(start)
     of_core = _log_determinant(search.fixed.system, search.probes.signs, seed)
     core = replace(search.fixed.core, logdet_z=search.fixed.system.done.logdet + of_core.value)
-    solution = solve(core, model, search.fixed.effects())
+    solution = solve(core, likelihood, model, search.fixed.effects())
     found = MonteCarlo(
         sd_errors=_sd_errors(blocks, search),
         criterion_error=of_core.error,

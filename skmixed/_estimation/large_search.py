@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.objectives import BlockedObjective
 from skmixed._derivatives.quadratic_model import AverageInformation
 from skmixed._equations.cholesky import Factorization, zero_lam
@@ -23,10 +23,10 @@ POOLED = 0.1
 class LargeSearch:
     """The search by the blocked factor."""
 
-    def __init__(self, at_zero: Factorization, runs: Runs) -> None:
-        self.blocks, self.runs = at_zero.blocks, runs
-        self.at_zero_value = criterion(at_zero)
-        self.objective = BlockedObjective(at_zero, AverageInformation())
+    def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
+        self.blocks, self.likelihood, self.runs = at_zero.blocks, likelihood, runs
+        self.at_zero_value = likelihood.value(at_zero)
+        self.objective = BlockedObjective(at_zero, AverageInformation(likelihood))
 
     def search(self, start: Lam) -> Search:
         """Search from the best of the starts."""
@@ -45,7 +45,7 @@ class LargeSearch:
 
     def _valleys(self) -> list[Lam]:
         """Return the starts of the one variance: the lowest valley, and those as low as it."""
-        profile = VarianceProfile.of(self.blocks)
+        profile = VarianceProfile.of(self.blocks, self.likelihood)
         found = [] if profile is None else [refined(profile, v) for v in valleys(profile)]
         least = min((valley.value for valley in found), default=np.inf)
         as_low = sorted(
@@ -71,17 +71,17 @@ class LargeSearch:
         if not np.isfinite(self.objective.evaluate(_free(blocks))):
             return None
         latest = self.objective.latest
-        spherical = latest.effects().spherical
+        spherical, sigma2 = latest.effects().spherical, self.likelihood.sigma_squared(latest)
         out: dict[int, FloatArray] = {}
         for k, factor in enumerate(blocks.factors):
             for term in factor.terms:
                 own = latest.lam[term.index] @ spherical[k][term.columns]
-                mean = own @ own.T / factor.n_levels / latest.sigma_squared
+                mean = own @ own.T / factor.n_levels / sigma2
                 out[term.index] = nearest_factor(term.term.structure, mean)
         return tuple(out[k] for k in sorted(out))
 
     def run(self, start: Lam) -> Ending:
-        self.objective.model = AverageInformation()
+        self.objective.model = AverageInformation(self.likelihood)
         return trust_region_search(
             self.objective,
             start,

@@ -11,6 +11,7 @@ systems two starts are compared, the moments at Λ = 0 and those within groups
 
 from collections.abc import Callable
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._equations.dense_system import is_small
 from skmixed._estimation.large_search import LargeSearch
@@ -22,6 +23,7 @@ from skmixed.exceptions import FitStatus
 
 def multistart(
     at_zero: Factorization,
+    likelihood: Likelihood,
     start: Lam,
     *,
     tol: float,
@@ -35,6 +37,7 @@ def multistart(
     at_zero : Factorization
         At Λ = 0, where it is least squares; the search ends at once if it is an exact
         fit. Its arrays are written over.
+    likelihood : Likelihood
     start : tuple of (s, s) arrays
         Λ of each term, from the moments of the data.
     tol : float
@@ -44,17 +47,19 @@ def multistart(
     report : callable, optional
         Called with one line per step.
     """
-    if at_zero.is_exact_fit:
+    if likelihood.is_exact_fit(at_zero):
         return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
     if not at_zero.blocks.stages:
         return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
     runs = Runs(tol, max_iter, report)
     if is_small(at_zero.blocks):
-        return SmallSearch(at_zero, runs).search(start)
-    return LargeSearch(at_zero, runs).search(start)
+        return SmallSearch(at_zero, likelihood, runs).search(start)
+    return LargeSearch(at_zero, likelihood, runs).search(start)
 
 
-def lowest(at_zero: Factorization, start: Lam, *, tol: float, max_iter: int) -> float:
+def lowest(
+    at_zero: Factorization, likelihood: Likelihood, start: Lam, *, tol: float, max_iter: int
+) -> float:
     """Return the lowest criterion that a search from any of the starts ends at.
 
     From the moments at Λ = 0, from 0 and I themselves, and from the moments within
@@ -62,11 +67,11 @@ def lowest(at_zero: Factorization, start: Lam, *, tol: float, max_iter: int) -> 
     """
     runs = Runs(tol, max_iter, None)
     if is_small(at_zero.blocks):
-        small = SmallSearch(at_zero, runs)
+        small = SmallSearch(at_zero, likelihood, runs)
         starts = [start, zero_lam(small.blocks), identity(small.blocks)]
         ends = [small.run(own).value for own in starts]
         return min([*ends, small.run(small.within_start(), is_scanned=False).value])
-    large = LargeSearch(at_zero, runs)
+    large = LargeSearch(at_zero, likelihood, runs)
     within = large.within_start()
     starts = [start, zero_lam(large.blocks), *([] if within is None else [within])]
     return min(large.run(own).value for own in starts)

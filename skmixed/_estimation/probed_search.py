@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.probing import (
     FixedSolution,
     ProbedDerivatives,
@@ -100,11 +101,12 @@ class KrylovDescent:
     def __init__(
         self,
         blocks: Blocks,
+        likelihood: Likelihood,
         seed: int,
         max_iter: int,
         report: Callable[[str], None] | None,
     ) -> None:
-        self.blocks = blocks
+        self.blocks, self.likelihood = blocks, likelihood
         self.seed = seed
         self.max_iter = max_iter
         self.report = report
@@ -116,7 +118,7 @@ class KrylovDescent:
     def run(self, start: Lam) -> KrylovSearch:
         state = self._at(start, 0.0)
         point, radius, may_vanish = state.point(), np.inf, True
-        while not state.fixed.core.is_exact_fit:
+        while not self.likelihood.is_exact_fit(state.fixed.core):
             if self.n_iter == self.max_iter or not point.is_usable:
                 return self._end(state, FitStatus.MAX_ITER)
             step, length, is_interior = point.step(radius)
@@ -151,7 +153,9 @@ class KrylovDescent:
         system = System.of(self.blocks, lam)
         fixed = FixedSolution.of(system, tol=FIXED_TOL, max_iter=self.max_iter, start=self.solved)
         self.solved = fixed.solved.columns
-        found = probed_derivatives(fixed, self.probes, tol=PROBE_TOL, max_iter=self.max_iter)
+        found = probed_derivatives(
+            fixed, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
+        )
         self.probes = found.probes
         return _State(fixed, found, all_entries(fixed.core), value)
 

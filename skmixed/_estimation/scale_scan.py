@@ -10,7 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._derivatives.dense_factor import DenseFactor, Projections
+from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.dense_factor import DenseFactor
+from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.level_algebra import levels_last
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, IntArray
@@ -98,10 +100,10 @@ def refined(profile: Profile, valley: Valley) -> Valley:
     return Valley(value, float(np.exp(middle)), width)
 
 
-def _least_squares(blocks: Blocks, total: float) -> float:
+def _least_squares(likelihood: Likelihood, total: float) -> float:
     """Return the r² from which on rounding, of a difference from y'y, hides no ridge."""
-    rounding = 4.0 * float(np.finfo(float).eps) * max(blocks.dof, 1) * total
-    return max(blocks.floor, rounding / RIDGE)
+    rounding = 4.0 * float(np.finfo(float).eps) * max(likelihood.dof, 1) * total
+    return max(likelihood.floor, rounding / RIDGE)
 
 
 def _grid(eigenvalues: FloatArray) -> FloatArray:
@@ -151,6 +153,9 @@ class EffectsProfile:
     now : float
         c of the factor, 0 or 1.
     factor : DenseFactor
+    likelihood : Likelihood
+    value : float
+        The criterion at the factor.
     """
 
     eigenvalues: FloatArray
@@ -158,14 +163,14 @@ class EffectsProfile:
     squares: FloatArray
     now: float
     factor: DenseFactor
+    likelihood: Likelihood
+    value: float
 
     @staticmethod
-    def of(
-        factor: DenseFactor, projections: Projections, own: IntArray, shape: FloatArray
-    ) -> "EffectsProfile | None":
+    def of(objective: DenseObjective, own: IntArray, shape: FloatArray) -> "EffectsProfile | None":
         """Profile the columns `own` with strengths S at c = 1: those of the factor, or at 0."""
+        factor, projections = objective.factor, objective.projections
         now = 1.0 if factor.strengths[own].any() else 0.0
-        is_reml = factor.system.blocks.reml
         at = np.ix_(own, own)
         values, vectors = _eigen(projections.products[at], shape, now)
         is_free = values > NOTHING * max(float(values[-1]), 0.0)
@@ -174,9 +179,17 @@ class EffectsProfile:
         values = values[is_free]
         h = (vectors.T @ (shape * projections.effects[own]))[is_free] * (1.0 + now * values)
         of_logdet = values
-        if not is_reml:
+        if not objective.likelihood.reml:
             of_logdet, _ = _eigen(projections.traces[at], shape, now)
-        return EffectsProfile(values, np.maximum(of_logdet, 0.0), h**2, now, factor)
+        return EffectsProfile(
+            values,
+            np.maximum(of_logdet, 0.0),
+            h**2,
+            now,
+            factor,
+            objective.likelihood,
+            objective.value,
+        )
 
     def is_at(self, valley: Valley) -> bool:
         """Whether the factor is in a valley, as far as the grid tells."""
@@ -186,16 +199,16 @@ class EffectsProfile:
 
     def values(self, ratios: FloatArray) -> FloatArray:
         factor, now = self.factor, self.now
-        blocks = factor.system.blocks
         grown = 1.0 + np.multiply.outer(self.eigenvalues, ratios)
         # c h²/(1 + cD) less that of now, as one fraction: nothing cancels near now.
         taken = self.squares / (1.0 + now * self.eigenvalues) @ ((ratios - now) / grown)
-        squares = factor.residual_squares - taken
+        latest = self.likelihood.residual_squares(factor)
+        squares = latest - taken
         logs = np.log1p(np.multiply.outer(self.of_logdet, ratios)).sum(axis=0)
         logs -= float(np.log1p(now * self.of_logdet).sum())
-        is_defined = squares > _least_squares(blocks, float(factor.products[-1, -1]))
-        ratio = np.where(is_defined, squares, 1.0) / factor.residual_squares
-        out = factor.value + logs + max(blocks.dof, 1) * np.log(ratio)
+        is_defined = squares > _least_squares(self.likelihood, float(factor.products[-1, -1]))
+        ratio = np.where(is_defined, squares, 1.0) / latest
+        out = self.value + logs + max(self.likelihood.dof, 1) * np.log(ratio)
         return np.where(is_defined, out, np.inf)
 
 
@@ -233,7 +246,8 @@ class VarianceProfile:
         T, likewise.
     lengths : (p + 1,) array
         Of the columns.
-    blocks : Blocks
+    squares_of_y : float
+    likelihood : Likelihood
     """
 
     eigenvalues: FloatArray
@@ -242,10 +256,11 @@ class VarianceProfile:
     slopes: FloatArray
     rest: FloatArray
     lengths: FloatArray
-    blocks: Blocks
+    squares_of_y: float
+    likelihood: Likelihood
 
     @staticmethod
-    def of(blocks: Blocks) -> "VarianceProfile | None":
+    def of(blocks: Blocks, likelihood: Likelihood) -> "VarianceProfile | None":
         """Profile the variance of blocks with one term of one variance."""
         ((factor, term),) = blocks.terms
         stage, q = blocks.stages[0], factor.n_levels
@@ -271,10 +286,11 @@ class VarianceProfile:
             values, rows = values[is_free], rows[:, is_free]
         lengths = np.sqrt(np.maximum(np.diagonal(blocks.core), np.finfo(float).tiny))
         pools = _pooled(values, rows / lengths[:, None])
-        return VarianceProfile(*pools, blocks.core / np.outer(lengths, lengths), lengths, blocks)
+        rest = blocks.core / np.outer(lengths, lengths)
+        return VarianceProfile(*pools, rest, lengths, float(blocks.core[-1, -1]), likelihood)
 
     def values(self, ratios: FloatArray) -> FloatArray:
-        blocks, p = self.blocks, len(self.rest) - 1
+        likelihood, p = self.likelihood, len(self.rest) - 1
         grown = np.multiply.outer(self.eigenvalues, ratios)
         weights = ratios / (1.0 + grown)
         left = self.rest.ravel()[:, None] - self.squares.T @ weights
@@ -288,11 +304,11 @@ class VarianceProfile:
             logdet_x += np.log(pivot)
             left[j + 1 :, j + 1 :] -= (left[j + 1 :, j] / pivot)[:, None] * left[j, j + 1 :]
         squares = left[p, p] * self.lengths[p] ** 2
-        is_defined &= squares > _least_squares(blocks, float(blocks.core[-1, -1]))
-        dof = max(blocks.dof, 1)
-        out = self.counts @ np.log1p(grown) - blocks.sum_log_weights
+        is_defined &= squares > _least_squares(likelihood, self.squares_of_y)
+        dof = max(likelihood.dof, 1)
+        out = self.counts @ np.log1p(grown) - likelihood.sum_log_weights
         out += dof * (1.0 + np.log(2.0 * np.pi * np.where(is_defined, squares, 1.0) / dof))
-        return np.where(is_defined, out + logdet_x if blocks.reml else out, np.inf)
+        return np.where(is_defined, out + logdet_x if likelihood.reml else out, np.inf)
 
 
 def _pooled(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.dense_system import DenseSystem, DenseTerm
@@ -34,10 +34,10 @@ FEW_LEVELS = 20.0
 class SmallSearch:
     """The search in a dense system."""
 
-    def __init__(self, at_zero: Factorization, runs: Runs) -> None:
+    def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
         self.blocks, self.at_zero, self.runs = at_zero.blocks, at_zero, runs
-        self.at_zero_value = criterion(at_zero)
-        self.objective = DenseObjective(DenseSystem.of(at_zero.blocks))
+        self.at_zero_value = likelihood.value(at_zero)
+        self.objective = DenseObjective(DenseSystem.of(at_zero.blocks), likelihood)
         self.has_other_valley = False
 
     def search(self, start: Lam) -> Search:
@@ -88,14 +88,14 @@ class SmallSearch:
 
     def _scanned_start(self, start: Lam) -> Lam:
         """Scan the scales before a run, but where a step would gain little."""
-        point = self.objective.point(self.objective.factor.value, is_slow=False)
+        point = self.objective.point(self.objective.value, is_slow=False)
         step, _, is_interior = point.step(np.inf) if point.is_usable else (None, 0.0, False)
         if step is not None and is_interior and point.decrease(step) < WORTH:
             return start
         for _ in range(MOST_ROUNDS):
-            before = self.objective.factor.value
+            before = self.objective.value
             start = self._scanned(start, gain=WORTH, by_column=False)
-            if self.objective.factor.value > before - FAR:
+            if self.objective.value > before - FAR:
                 return start
         return start
 
@@ -132,11 +132,9 @@ class SmallSearch:
         levels = np.arange(term.n_levels)
         first = term.columns.start + np.asarray(columns) * term.n_levels
         own = (first[:, None] + levels).ravel()
-        profile = EffectsProfile.of(
-            factor, self.objective.projections, own, np.repeat(shape, term.n_levels)
-        )
+        profile = EffectsProfile.of(self.objective, own, np.repeat(shape, term.n_levels))
         lowest = None if profile is None else self._lowest(profile)
-        if lowest is None or not lowest.value < factor.value - gain:
+        if lowest is None or not lowest.value < self.objective.value - gain:
             return None
         strengths = strengths.copy()
         strengths[columns] = np.sqrt(lowest.ratio) * shape
@@ -155,7 +153,7 @@ class SmallSearch:
         elsewhere = [
             refined(profile, valley)
             for valley in found
-            if valley.value < profile.factor.value + NEAR and not profile.is_at(valley)
+            if valley.value < profile.value + NEAR and not profile.is_at(valley)
         ]
         return min(elsewhere, key=lambda valley: valley.value, default=None)
 
@@ -167,7 +165,7 @@ class SmallSearch:
             return identity(self.blocks)
         factor, out = self.objective.factor, []
         spherical = factor.strengths * factor.solution[: system.n_random]
-        sigma2 = factor.residual_squares / max(self.blocks.dof, 1)
+        sigma2 = self.objective.likelihood.sigma_squared(factor)
         for term, base in zip(system.terms, factor.bases, strict=True):
             own = base @ spherical[term.columns].reshape(term.size, -1)
             mean = own @ own.T / term.n_levels / sigma2

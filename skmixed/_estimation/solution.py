@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Effects, Factorization, solve_lower
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.system import Blocks
@@ -100,7 +100,12 @@ class Solution:
         return any(t.is_singular for t in self.terms)
 
 
-def solve(factorization: Factorization, model: Model, found: Effects | None = None) -> Solution:
+def solve(
+    factorization: Factorization,
+    likelihood: Likelihood,
+    model: Model,
+    found: Effects | None = None,
+) -> Solution:
     """Read the estimates off the factor at the optimum.
 
     `found` are the random effects, where the factorization does not hold the core.
@@ -114,19 +119,20 @@ def solve(factorization: Factorization, model: Model, found: Effects | None = No
     if found is None and blocks.factors:
         found = factorization.effects()
     spherical = () if found is None else found.spherical
+    sigma = float(np.sqrt(likelihood.sigma_squared(factorization)))
     return Solution(
         fixed=fixed,
         kept=blocks.kept,
-        fixed_root=np.sqrt(factorization.sigma_squared) * root.T,
+        fixed_root=sigma * root.T,
         terms=tuple(
             _term_solution(t, factorization.lam[t.index], own, root_unit)
             for (_, t), own in zip(
                 blocks.terms, user_effects(factorization, spherical), strict=True
             )
         ),
-        sigma=float(np.sqrt(factorization.sigma_squared)) * root_unit,
-        criterion=criterion(factorization),
-        reml=blocks.reml,
+        sigma=sigma * root_unit,
+        criterion=likelihood.value(factorization),
+        reml=likelihood.reml,
     )
 
 

@@ -7,18 +7,19 @@ which are REML's where the optimum is interior (docs/mathematics.md, "The search
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.moments import Moments
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import Covariance
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, Lam
 
 # Share of the variance of y below which the moments' residual variance says
 # nothing: it is a difference, and may be negative.
 SMALLEST_RESIDUAL_SHARE = 1e-8
 
 
-def moment_start(at_zero: Factorization, moments: Moments) -> tuple[FloatArray, ...]:
+def moment_start(at_zero: Factorization, likelihood: Likelihood, moments: Moments) -> Lam:
     """Return Λ of each term from the factorization at Λ = 0."""
     blocks = at_zero.blocks
     directions = symmetric_directions(blocks)
@@ -27,9 +28,10 @@ def moment_start(at_zero: Factorization, moments: Moments) -> tuple[FloatArray, 
     system[0, 0] = blocks.n_rows - blocks.n_fixed
     system[0, 1:] = system[1:, 0] = traces
     system[1:, 1:] = directions @ moments.information @ directions.T
-    squares = np.concatenate([[at_zero.residual_squares], directions @ moments.outer])
+    residual = likelihood.residual_squares(at_zero)
+    squares = np.concatenate([[residual], directions @ moments.outer])
     solution = np.linalg.lstsq(system, squares, rcond=None)[0]
-    if not solution[0] > SMALLEST_RESIDUAL_SHARE * at_zero.sigma_squared:
+    if not solution[0] > SMALLEST_RESIDUAL_SHARE * likelihood.sigma_squared(at_zero):
         return tuple(np.eye(t.size) for _, t in blocks.terms)
     return _factors(blocks, solution[1:] / solution[0])
 

@@ -343,7 +343,7 @@ class _Errors:
 
     @property
     def variance(self) -> FloatArray:
-        return self.at.sigma_squared * self.relative
+        return self.view.sigma_squared * self.relative
 
     def half_width(self, level: float, ddf: str) -> FloatArray:
         sd = np.sqrt(self.variance)

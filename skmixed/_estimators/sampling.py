@@ -184,7 +184,8 @@ class _Sampler:
         solution = self.opened.solution
         if not self.is_conditional:
             return solution.fixed, [np.empty((len(t.lam), 0)) for t in solution.terms]
-        deviation = draw_deviation(self.opened.factorization, self.opened.model, rng)
+        sigma = float(np.sqrt(self.opened.sigma_squared))
+        deviation = draw_deviation(self.opened.factorization, self.opened.model, sigma, rng)
         fixed = solution.fixed.copy()
         fixed[list(solution.kept)] += deviation.fixed
         pairs = zip(solution.terms, deviation.effects, strict=True)

@@ -8,11 +8,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.encoder import Encoder
+from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.probing import FixedSolution
 from skmixed._equations.cholesky import Factorization, factorize
 from skmixed._equations.krylov import System
-from skmixed._equations.system import assemble
+from skmixed._equations.system import Blocks, assemble, weight_unit
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.probed_search import FINAL_TOL
 from skmixed._estimation.solution import Solution
@@ -124,6 +125,22 @@ class FittedModel:
         return tuple(term.search_lam for term in self.solution.terms)
 
     @cached_property
+    def _laid_out(self) -> tuple[Blocks, Likelihood]:
+        check_memory(self.encoder, self.stats, self.model)
+        like = None if self.before is None else self.before.stats
+        return lay_out(self.stats, self.model, like)
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """The likelihood that the fit has maximized."""
+        return self.at_fit._laid_out[1]
+
+    @property
+    def sigma_squared(self) -> float:
+        """The residual variance in the system's unit of weights."""
+        return self.solution.sigma**2 / weight_unit(self.at_fit.stats)
+
+    @cached_property
     def of_all_rows(self) -> Factorization:
         """The factorization of all rows at the optimum, as if β were estimated from all.
 
@@ -132,9 +149,7 @@ class FittedModel:
         MemoryError
             If it has no room.
         """
-        check_memory(self.encoder, self.stats, self.model)
-        like = None if self.before is None else self.before.stats
-        return factorize(assemble(self.stats, self.model, like=like), self._lam)
+        return factorize(self._laid_out[0], self._lam)
 
     @cached_property
     def factorization(self) -> Factorization:
@@ -146,17 +161,18 @@ class FittedModel:
     @cached_property
     def information(self) -> Information:
         """The information on the variance parameters at the optimum, in the search's columns."""
-        return information(self.factorization)
+        return information(self.factorization, self.likelihood)
 
     @cached_property
     def relative(self) -> Relative:
         """The system at the optimum in its own units, for degrees of freedom and errors."""
-        return Relative.of(self.factorization)
+        return Relative.of(self.factorization, self.likelihood)
 
     @cached_property
     def solved(self) -> FixedSolution:
         """The iterative engine's solution at the optimum."""
-        system = System.of(assemble(self.stats, self.model, is_sparse=True), self._lam)
+        blocks, _ = assemble(self.stats, self.model, is_sparse=True)
+        system = System.of(blocks, self._lam)
         return FixedSolution.of(system, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
 
 

@@ -45,10 +45,10 @@ class Components:
 
 def components(at: Relative) -> Components:
     """Return the components at the optimum and their standard errors."""
-    info, factorization = at.information, at.factorization
+    info = at.information
     chart = Chart.of(info)
     covariance = 2.0 * pseudo_inverse(chart.hessian(info))
-    sigma = float(np.sqrt(factorization.sigma_squared))
+    sigma = float(np.sqrt(at.likelihood.sigma_squared(at.factorization)))
     terms = {c.term.index: _term(c, covariance, sigma) for c in chart.terms}
     return Components(
         terms=tuple(terms[k] for k in sorted(terms)),

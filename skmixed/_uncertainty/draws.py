@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.semidefinite import Root
@@ -38,6 +39,7 @@ class Simulator:
     Attributes
     ----------
     root : Root
+    likelihood : Likelihood
     lam : tuple of (s, s) arrays
         Λ of each term, in the search's coordinates.
     beta : (p,) array
@@ -47,22 +49,24 @@ class Simulator:
     """
 
     root: Root
+    likelihood: Likelihood
     lam: Lam
     beta: FloatArray
     sigma: float
 
     @staticmethod
-    def of(factorization: Factorization) -> "Simulator":
+    def of(factorization: Factorization, likelihood: Likelihood) -> "Simulator":
         """Take the parameters of a factorization, at the optimum that is."""
         return Simulator(
             root=Root.of(factorization.blocks),
+            likelihood=likelihood,
             lam=factorization.lam,
             beta=factorization.beta,
-            sigma=float(np.sqrt(factorization.sigma_squared)),
+            sigma=float(np.sqrt(likelihood.sigma_squared(factorization))),
         )
 
-    def draw(self, rng: np.random.Generator) -> Blocks:
-        """Draw a response; return the blocks of the data with its products for those of y.
+    def draw(self, rng: np.random.Generator) -> tuple[Blocks, Likelihood]:
+        """Draw a response; return the system with its products for those of y, and its likelihood.
 
         Costs a multiplication by R and one by R', linear in levels and cells.
         """
@@ -73,7 +77,8 @@ class Simulator:
         dof = max(blocks.n_rows - root.rank, 0)  # a rank found by rounding exceeds no rows
         rest = 2.0 * float(rng.standard_gamma(dof / 2.0))  # χ², also with 0 degrees of freedom
         squares = sum((float(np.vdot(part, part)) for part in v), self.sigma**2 * rest)
-        return with_response(blocks, *root.transposed(v), squares)
+        drawn = with_response(blocks, *root.transposed(v), squares)
+        return drawn, replace(self.likelihood, floor=_floor(drawn))
 
     def _effects(self, factor: FactorLayout, rng: np.random.Generator) -> FloatArray:
         """Draw b of one factor, (r, q)."""
@@ -93,15 +98,16 @@ def with_response(
     core = blocks.core.copy()
     core[:-1, -1] = core[-1, :-1] = of_core
     core[-1, -1] = squares
-    return replace(blocks, core=core, stages=tuple(parts), floor=_floor(blocks, core))
+    return replace(blocks, core=core, stages=tuple(parts))
 
 
-def _floor(blocks: Blocks, core: FloatArray) -> float:
+def _floor(blocks: Blocks) -> float:
     """Return the least residual sum of squares of y around the center of the data.
 
     That center is not 0 only beside an intercept, which is the first column of X.
     """
-    center, ones, squares = float(blocks.center[-1]), blocks.n_core, float(core[-1, -1])
+    core, ones = blocks.core, blocks.n_core
+    center, squares = float(blocks.center[-1]), float(core[-1, -1])
     if not center:
         return residual_floor(squares, squares)
     weight, total = float(core[ones, ones]), float(core[ones, -1])
@@ -126,10 +132,9 @@ class Deviation:
 
 
 def draw_deviation(
-    factorization: Factorization, model: Model, rng: np.random.Generator
+    factorization: Factorization, model: Model, sigma: float, rng: np.random.Generator
 ) -> Deviation:
-    """Draw one; costs a pass over levels and cells."""
-    sigma = float(np.sqrt(factorization.sigma_squared))
+    """Draw one, with σ in the system's unit of weights; costs a pass over levels and cells."""
     stages, core = factorization.noise(rng)
     drawn = factorization.solve_transposed([sigma * own for own in stages], sigma * core)
     to_user, _ = centered_to_user(factorization.blocks, model)

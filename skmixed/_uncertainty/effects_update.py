@@ -32,7 +32,8 @@ def updated(
     if not model.terms:
         return solution
     lam = tuple(term.search_lam for term in solution.terms)
-    done = factorize(assemble(stats, model, like=at_fit), lam)
+    system, _ = assemble(stats, model, like=at_fit)
+    done = factorize(system, lam)
     given = replace(done, solution=_solution(done, _centered(solution, done.blocks, model)))
     found = user_effects(given, given.effects().spherical)
     terms = zip(solution.terms, found, strict=True)
@@ -40,7 +41,7 @@ def updated(
 
 
 def with_fixed_of(fit: Factorization, all_rows: Factorization) -> Factorization:
-    """Return the factor of all rows with β̂, σ and R_x of the fit.
+    """Return the factor of all rows with β̂, r² and R_x of the fit.
 
     Both have the same columns of X, in the same coordinates.
     """
@@ -51,8 +52,7 @@ def with_fixed_of(fit: Factorization, all_rows: Factorization) -> Factorization:
         all_rows,
         chol_core=chol,
         solution=_solution(all_rows, fit.beta),
-        residual_squares=fit.sigma_squared * max(all_rows.blocks.dof, 1),
-        is_exact_fit=fit.is_exact_fit,
+        residual_squares=fit.residual_squares,
         logdet_x=fit.logdet_x,
     )
 

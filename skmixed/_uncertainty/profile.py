@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._derivatives.information import information, placed_terms
 from skmixed._derivatives.objectives import BlockedObjective
 from skmixed._derivatives.pinned import (
@@ -21,7 +22,7 @@ from skmixed._derivatives.quadratic_model import LocalModel
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.system import Blocks, assemble
+from skmixed._equations.system import Blocks
 from skmixed._estimation.fit import examined, fit_system
 from skmixed._estimation.search import trust_region_search
 from skmixed._estimation.solution import Solution, centered_to_user
@@ -49,6 +50,7 @@ class Profiler:
         The model by ML.
     solution : Solution
     factorization : Factorization
+    likelihood : Likelihood
     errors : Components
         For first guesses of the ends.
     """
@@ -57,6 +59,7 @@ class Profiler:
     model: Model
     solution: Solution
     factorization: Factorization
+    likelihood: Likelihood
     errors: Components
 
     @staticmethod
@@ -64,9 +67,10 @@ class Profiler:
         model = replace(model, reml=False)
         solution = _fit(stats, model)
         lam = tuple(t.search_lam for t in solution.terms)
-        factorization = factorize(assemble(stats, model), lam)
-        errors = components(Relative.of(factorization))
-        return Profiler(stats, model, solution, factorization, errors)
+        system, likelihood = lay_out(stats, model)
+        factorization = factorize(system, lam)
+        errors = components(Relative.of(factorization, likelihood))
+        return Profiler(stats, model, solution, factorization, likelihood, errors)
 
     @property
     def blocks(self) -> Blocks:
@@ -173,12 +177,14 @@ class SigmaTarget:
         return self.best * _ratio(errors * self.profiler.errors.log_sigma_error)
 
     def at(self, value: float) -> tuple[float, float]:
-        blocks, model = self.profiler.blocks, PinnedSigma(value)
+        likelihood = self.profiler.likelihood
+        model = PinnedSigma(likelihood, value)
         # The random effects keep their own sd.
         starts = [tuple(s / value * own for own in lam) for s, lam in self._path.around(value)]
-        found = search(blocks, starts, model)
+        found = search(self.profiler.blocks, starts, model)
         self._path.add(value, found)
-        slope = 2.0 * (blocks.dof / value - found.residual_squares / value**3)
+        squares = likelihood.residual_squares(found)
+        slope = 2.0 * (likelihood.dof / value - squares / value**3)
         return model.value(found), slope
 
     def at_bound(self, value: float) -> float:  # noqa: ARG002
@@ -216,12 +222,13 @@ class SdTarget:
         return self.profiler.blocks.terms[self.term]
 
     def at(self, value: float) -> tuple[float, float]:
-        blocks = self.profiler.blocks
-        model = PinnedSd(value, self.term, self._place[1].to_user[self.column])
+        likelihood, row = self.profiler.likelihood, self._place[1].to_user[self.column]
+        model = PinnedSd(likelihood, value, self.term, row)
         starts = [self._start(value, *end) for end in self._path.around(value)]
-        found = search(blocks, starts, model)
+        found = search(self.profiler.blocks, starts, model)
         self._path.add(value, found)
-        slope = 2.0 * (blocks.dof - found.residual_squares / model.sigma_squared(found)) / value
+        squares = likelihood.residual_squares(found) / model.sigma_squared(found)
+        slope = 2.0 * (likelihood.dof - squares) / value
         return model.value(found), slope
 
     def _start(self, value: float, last: float, lams: Lam) -> Lam:
@@ -269,7 +276,7 @@ class CorrelationTarget:
         pinned = PinnedCorrelation(self.a, self.b, self.best)
         terms[self.term] = replace(terms[self.term], structure=pinned)
         model = replace(self.profiler.model, terms=tuple(terms))
-        self._blocks = assemble(self.profiler.stats, model)
+        self._blocks, self._likelihood = lay_out(self.profiler.stats, model)
         self._path = _Path([(self.best, self.profiler.user_lam)])
 
     def guess(self, errors: float) -> float:
@@ -279,11 +286,11 @@ class CorrelationTarget:
         return float(np.arccos(np.tanh(z)))
 
     def at(self, value: float) -> tuple[float, float]:
-        pinned, model = PinnedCorrelation(self.a, self.b, value), Profiled()
+        pinned, model = PinnedCorrelation(self.a, self.b, value), Profiled(self._likelihood)
         blocks = with_structure(self._blocks, self.term, pinned)
         found = search(blocks, [lam for _, lam in self._path.around(value)], model)
         self._path.add(value, found)
-        info = information(found)
+        info = information(found, self._likelihood)
         term, place = next(t for t in placed_terms(blocks) if t[0].index == self.term)
         lam, _ = pinned.chart(found.lam[self.term])
         half = pinned.turned(lam) @ lam.T
@@ -316,19 +323,22 @@ class EffectTarget:
 
     def guess(self, errors: float) -> float:
         at = self.profiler.factorization
-        return self.best + errors * float(np.sqrt(at.sigma_squared * self._variance(at)))
+        sigma2 = self.profiler.likelihood.sigma_squared(at)
+        return self.best + errors * float(np.sqrt(sigma2 * self._variance(at)))
 
     def _variance(self, at: Factorization) -> float:
         return float(self._row @ unscaled_covariance(at) @ self._row)
 
     def at(self, value: float) -> tuple[float, float]:
-        blocks, model = self.profiler.blocks, Profiled()
+        blocks, likelihood = self.profiler.blocks, self.profiler.likelihood
         pinned = with_pinned_effect(blocks, self._row, self.pivot, value - self._offset)
-        found = search(pinned, [lam for _, lam in self._path.around(value)], model)
+        starts = [lam for _, lam in self._path.around(value)]
+        found = search(pinned, starts, Profiled(likelihood))
         self._path.add(value, found)
         free = factorize(blocks, found.lam)
         distance = value - self._offset - float(self._row @ free.beta)
-        return model.value(found), 2.0 * distance / (self._variance(free) * found.sigma_squared)
+        variance = self._variance(free) * likelihood.sigma_squared(found)
+        return likelihood.value(found), 2.0 * distance / variance
 
     def at_bound(self, value: float) -> float:  # noqa: ARG002
         return np.inf

@@ -21,6 +21,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._equations.cholesky import Factorization, congruent, factorize, solve_lower
 from skmixed._equations.coordinates import TermCoordinates
@@ -71,8 +72,7 @@ class Units:
         stages = tuple(stage.in_span() for stage in done.stages)
         done = replace(done, spans=spans, stages=stages)
         of_core = [spans[f.entries.start] for f in done.blocks.core_factors]
-        # Where Λ lacks rank, and for ML.
-        if of_core and not (blocks.reml and all(s.null is None for s in of_core)):
+        if any(s.null is not None for s in of_core):  # where Λ lacks rank
             done = replace(done, random_inverse=random_inverse(done))
         return done
 
@@ -230,17 +230,19 @@ class Relative:
     units : Units
     factorization : Factorization
         In these units.
+    likelihood : Likelihood
     """
 
     units: Units
     factorization: Factorization
+    likelihood: Likelihood
 
     @staticmethod
-    def of(factorization: Factorization) -> "Relative":
+    def of(factorization: Factorization, likelihood: Likelihood) -> "Relative":
         units = Units.of(factorization)
-        return Relative(units, units.factorize(factorization.blocks))
+        return Relative(units, units.factorize(factorization.blocks), likelihood)
 
     @cached_property
     def information(self) -> Information:
         """Observed and expected information on the variance parameters, in these units."""
-        return information(self.factorization)
+        return information(self.factorization, self.likelihood)

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._data.warning import warn
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.moments import moments
 from skmixed._equations.system import Blocks
@@ -21,7 +22,7 @@ from skmixed._fitted.checks import check_draws, check_jobs
 from skmixed._fitted.fitted_model import fitted, regressor_of
 from skmixed._fitted.runtime import seed_sequence, single_threaded_blas
 from skmixed._model.terms import Model
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.draws import Simulator
 from skmixed.exceptions import FitStatus
 
@@ -70,16 +71,18 @@ class _Task:
     tol: float
     max_iter: int
 
-    def refit(self, blocks: Blocks) -> _Refit:
+    def refit(self, blocks: Blocks, likelihood: Likelihood) -> _Refit:
         """Fit the model to a draw, as `estimate` does.
 
         From the moments of the draw and not from the Λ that it was drawn with: in
         balanced designs the search then takes one step instead of four.
         """
         at_zero = factorize(blocks, zero_lam(blocks))
-        start = moment_start(at_zero, moments(at_zero)) if self.model.terms else ()
-        search = multistart(at_zero, start, tol=self.tol, max_iter=self.max_iter)
-        solution = solve(search.factorization, self.model)
+        start: Lam = ()
+        if self.model.terms:
+            start = moment_start(at_zero, likelihood, moments(at_zero))
+        search = multistart(at_zero, likelihood, start, tol=self.tol, max_iter=self.max_iter)
+        solution = solve(search.factorization, likelihood, self.model)
         scaled = [solution.sigma * term.lam for term in solution.terms]
         return _Refit(
             fixed=solution.fixed,
@@ -142,7 +145,7 @@ def bootstrap(
     refits: list[_Refit] = []
     with _progress(n_samples, verbose=verbose) as advance:
         with single_threaded_blas():
-            simulator = Simulator.of(parts.factorization)
+            simulator = Simulator.of(parts.factorization, parts.likelihood)
         task = _Task(simulator, parts.model, regressor.tol, regressor.max_iter)
         size = -(-n_samples // MAX_TASKS)
         batches = (seeds[start : start + size] for start in range(0, n_samples, size))
@@ -164,7 +167,7 @@ def _runner(n_jobs: int | None) -> Parallel:
 def _refit_batch(task: _Task, seeds: list[np.random.SeedSequence]) -> list[_Refit]:
     with single_threaded_blas():
         draws = (task.simulator.draw(np.random.default_rng(seed)) for seed in seeds)
-        return [task.refit(draw) for draw in draws]
+        return [task.refit(*draw) for draw in draws]
 
 
 def _stacked(refits: list[_Refit]) -> Resamples:

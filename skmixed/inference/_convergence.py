@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.encoder import Encoder
-from skmixed._derivatives.criterion import criterion
 from skmixed._derivatives.information import Chart, Information, TermChart
 from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.moments import moments
@@ -185,13 +184,14 @@ def convergence(model: Any) -> Convergence:
 
 def _elsewhere(view: FittedModel) -> float:
     """Return by how much a search from another start ends lower."""
-    blocks = view.factorization.blocks
-    if not blocks.stages or view.factorization.is_exact_fit or view.estimate.solver != "exact":
+    blocks, likelihood = view.factorization.blocks, view.likelihood
+    is_exact_fit = likelihood.is_exact_fit(view.factorization)
+    if not blocks.stages or is_exact_fit or view.estimate.solver != "exact":
         return np.nan
     at_zero = factorize(blocks, zero_lam(blocks))
-    start = moment_start(at_zero, moments(at_zero))
-    found = lowest(at_zero, start, tol=TOLERANCE, max_iter=MAX_ITER)
-    return max(criterion(view.factorization) - found, 0.0)
+    start = moment_start(at_zero, likelihood, moments(at_zero))
+    found = lowest(at_zero, likelihood, start, tol=TOLERANCE, max_iter=MAX_ITER)
+    return max(likelihood.value(view.factorization) - found, 0.0)
 
 
 def _boundary(encoder: Encoder, chart: Chart, info: Information) -> pd.DataFrame:

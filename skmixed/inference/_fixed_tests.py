@@ -156,7 +156,7 @@ def open_tests(model: Any, ddf: str) -> Tests:
     p = len(solution.kept)
     of_basis = np.eye(p)
     if sample is not None:
-        of_basis = view.factorization.sigma_squared * sample.adjusted
+        of_basis = view.sigma_squared * sample.adjusted
     return Tests(
         names=view.encoder.fixed_names,
         kept=solution.kept,

@@ -92,7 +92,7 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 
 def _of_factor(opened: FittedModel, k: int, variances: list[FloatArray]) -> pd.DataFrame:
-    encoder, sigma2 = opened.encoder, opened.factorization.sigma_squared
+    encoder, sigma2 = opened.encoder, opened.sigma_squared
     own = [i for i, term in enumerate(encoder.terms) if term.factor == k]
     names = [name for i in own for name in encoder.coefficient_names(encoder.terms[i])]
     estimates = np.concatenate([opened.solution.terms[i].effects for i in own]).T

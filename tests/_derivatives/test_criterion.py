@@ -8,12 +8,11 @@ from numpy.testing import assert_allclose
 from reference_fits import Reference
 from simulate import random_case
 
-from skmixed._derivatives.criterion import criterion, derivatives
+from skmixed._derivatives.criterion import derivatives, lay_out
 from skmixed._derivatives.expected import expected_information
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.moments import moments
 from skmixed._equations.selected_inverse import core_inverse, without_fixed
-from skmixed._equations.system import assemble
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
@@ -42,8 +41,8 @@ def test_dyestuff_at_a_fixed_theta():
     codes = np.unique(frame["Batch"], return_inverse=True)[1]
     design = Design((), (frame["Yield"].to_numpy(float),), None, (FactorDesign(codes, 6, (0,)),))
     model = Model((0,), (Term(0, (0,), STRUCTURES["full"]),), reml=False)
-    blocks = assemble(accumulate(design), model)
-    value = criterion(factorize(blocks, (np.array([[0.713]]),)))
+    blocks, likelihood = lay_out(accumulate(design), model)
+    value = likelihood.value(factorize(blocks, (np.array([[0.713]]),)))
     # lme4's deviance at this θ, to all digits; 1e-10 is rounding of 30 rows.
     assert value == pytest.approx(327.34216280954615, abs=1e-10)
 
@@ -54,7 +53,7 @@ def test_dyestuff_at_a_fixed_theta():
 def test_criterion_is_the_oracle_s(seed, n_terms):
     case = random_case(seed, n_terms=n_terms)
     lams = case.lams(np.random.default_rng(seed))
-    found = criterion(case.factorized(lams))
+    found = case.likelihood.value(case.factorized(lams))
     # Rounding of determinants and sums of squares over some 50 rows.
     assert found == pytest.approx(case.oracle.criterion(lams), abs=1e-9)
 
@@ -76,7 +75,7 @@ def test_derivatives_are_the_oracle_s(seed, n_terms, singular):
     gradient = np.array([np.trace(trace @ a) for a in v]) + slope / sigma2
     average = np.array([[y @ p @ a @ p @ b @ p @ y for a in v] for b in v])
     average = (average - np.outer(slope, slope) / (y @ p @ y)) / sigma2
-    found = derivatives(factorization)
+    found = derivatives(factorization, case.likelihood)
     # Both sides are exact; what remains is rounding in the inverse of V.
     assert_allclose(moved @ found.gradient, gradient, atol=1e-7 * np.abs(gradient).max())
     size = np.abs(average).max()
@@ -112,11 +111,9 @@ def test_rescaling_a_fixed_column_moves_the_reml_criterion_by_its_log():
     columns = list(case.design.columns)
     columns[1] = 10 * columns[1]
     scaled = replace(case.design, columns=tuple(columns))
-    blocks = [
-        assemble(accumulate(d), Model(case.model.fixed, (), reml=True))
-        for d in (case.design, scaled)
-    ]
-    values = [criterion(factorize(b, ())) for b in blocks]
+    model = Model(case.model.fixed, (), reml=True)
+    laid_out = [lay_out(accumulate(d), model) for d in (case.design, scaled)]
+    values = [likelihood.value(factorize(b, ())) for b, likelihood in laid_out]
     assert values[1] - values[0] == pytest.approx(2 * np.log(10), abs=1e-11)
 
 
@@ -149,3 +146,24 @@ def test_expected_information_is_the_oracle_s(seed, n_terms, singular):
     solved = dense["V_inv"] @ (case.oracle.X - blocks.center[:-1])
     fixed = np.array([solved.T @ v[k] @ solved for k in order])
     assert_allclose(found.fixed, fixed, atol=1e-7 * np.abs(fixed).max())
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_the_criterion_is_the_least_over_the_residual_variance(reml):
+    case = random_case(3, reml=reml, n_terms=2)
+    likelihood = case.likelihood
+    factor = case.factorized(case.lams(np.random.default_rng(3)))
+    sigma2 = likelihood.sigma_squared(factor)
+    assert likelihood.value_at(factor, sigma2) == pytest.approx(likelihood.value(factor), rel=1e-14)
+    for share in (0.9, 1.1):
+        assert likelihood.value_at(factor, share * sigma2) > likelihood.value(factor)
+    assert likelihood.value_at(factor, np.inf) == np.inf
+
+
+def test_squares_below_the_floor_are_those_of_an_exact_fit():
+    case = random_case(3)
+    factor = case.factorized(case.lams(np.random.default_rng(3)))
+    assert not case.likelihood.is_exact_fit(factor)
+    below = replace(factor, residual_squares=-1e-30)
+    assert case.likelihood.is_exact_fit(below)
+    assert case.likelihood.residual_squares(below) == case.likelihood.floor > 0

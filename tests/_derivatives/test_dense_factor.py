@@ -7,38 +7,37 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from simulate import random_case
 
-from skmixed._derivatives.criterion import criterion
 from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
 from skmixed._derivatives.pinned import Profiled
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.dense_system import DenseSystem, is_small
-from skmixed._equations.system import assemble
 
 seeds = st.integers(0, 10**6)
 
 
 def systems(seed, n_terms, scale=1.0):
-    """A random model at a random Λ: blocks, the dense system, and Λ."""
+    """A random model at a random Λ: blocks, likelihood, the dense system, and Λ."""
     case = random_case(seed, n_terms=n_terms)
-    blocks = assemble(case.stats, case.model)
+    blocks, likelihood = case.laid_out
     rng = np.random.default_rng(seed)
     lams = tuple(
         t.term.structure.lam(scale * rng.normal(size=t.term.structure.n_theta(t.size)), t.size)
         for _, t in blocks.terms
     )
-    return blocks, DenseSystem.of(blocks), lams
+    return blocks, likelihood, DenseSystem.of(blocks), lams
 
 
 @given(seed=seeds, n_terms=st.integers(1, 4), power=st.sampled_from([-2, 0, 2]))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_criterion_and_derivatives_of_the_blocked_factor(seed, n_terms, power):
-    blocks, system, lams = systems(seed, n_terms, 10.0**power)
+    blocks, likelihood, system, lams = systems(seed, n_terms, 10.0**power)
     assert is_small(blocks)
     blocked, dense = factorize(blocks, lams), factorize_dense(system, lams)
-    value = criterion(blocked)
-    assert dense.value == pytest.approx(value, rel=1e-10)
-    point = second_order_dense(dense, project_dense(dense), is_exact=True)
-    reference = Profiled().point(blocked, value, is_slow=True)
+    value = likelihood.value(blocked)
+    assert likelihood.value(dense) == pytest.approx(value, rel=1e-10)
+    projections = project_dense(dense, likelihood)
+    point = second_order_dense(dense, likelihood, projections, is_exact=True)
+    reference = Profiled(likelihood).point(blocked, value, is_slow=True)
     for own, other in zip(point.lam, reference.lam, strict=True):
         assert_allclose(own, other, rtol=1e-12, atol=1e-14)
     # Both are exact; strengths of 100 cost four digits of the blocked ones.
@@ -51,17 +50,18 @@ def test_criterion_and_derivatives_of_the_blocked_factor(seed, n_terms, power):
 @given(seed=seeds)
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_zero_variances_have_derivatives_too(seed):
-    _, system, lams = systems(seed, 3)
+    _, likelihood, system, lams = systems(seed, 3)
     lams = (np.zeros_like(lams[0]), *lams[1:])
     dense = factorize_dense(system, lams)
-    point = second_order_dense(dense, project_dense(dense), is_exact=True)
+    projections = project_dense(dense, likelihood)
+    point = second_order_dense(dense, likelihood, projections, is_exact=True)
     assert point.is_usable
     # Along Λ_0 the criterion is even: no slope, and the curvature of Λ → ΛΛ' alone.
     count = len(point.basis[0])
     assert_allclose(point.gradient[:count], 0.0, atol=1e-12)
     step = np.zeros(len(point.gradient))
     step[:count] = 1e-3 / np.sqrt(count)
-    moved = factorize_dense(system, point.moved(step)).value
+    moved = likelihood.value(factorize_dense(system, point.moved(step)))
     # The next term is of fourth order, 1e-12 times the information.
-    expected = dense.value - point.decrease(step)
+    expected = likelihood.value(dense) - point.decrease(step)
     assert moved == pytest.approx(expected, abs=1e-4 * abs(point.decrease(step)) + 1e-9)

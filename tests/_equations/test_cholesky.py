@@ -6,10 +6,9 @@ from numpy.testing import assert_allclose
 from oracle import DenseModel
 from simulate import Case, random_case
 
-from skmixed._derivatives.criterion import criterion, derivatives
+from skmixed._derivatives.criterion import derivatives
 from skmixed._equations import system
 from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._equations.system import assemble
 from skmixed._estimation.solution import solve
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
@@ -23,7 +22,7 @@ seeds = st.integers(0, 10**6)
 def test_estimates_at_any_factor_are_the_oracle_s(seed, n_terms):
     case = random_case(seed, n_terms=n_terms)
     lams = case.lams(np.random.default_rng(seed))
-    solution = solve(case.factorized(lams), case.model)
+    solution = solve(case.factorized(lams), case.likelihood, case.model)
     dense = case.oracle.at(lams)
     # Two exact computations: rounding, times the condition of X (some hundreds).
     assert_allclose(solution.fixed, dense["beta"], rtol=1e-8, atol=1e-8)
@@ -41,23 +40,24 @@ def test_slabs_do_not_show(monkeypatch):
     monkeypatch.setattr(system, "SLAB_NUMBERS", 1)
     sliced = case.factorized(lams)
     assert len(sliced.stages[0].chol) > 1
-    assert_allclose(criterion(sliced), criterion(whole), rtol=1e-14)
-    effects = [solve(f, case.model).terms[0].effects for f in (whole, sliced)]
+    value = case.likelihood.value
+    assert_allclose(value(sliced), value(whole), rtol=1e-14)
+    effects = [solve(f, case.likelihood, case.model).terms[0].effects for f in (whole, sliced)]
     assert_allclose(effects[1], effects[0], rtol=1e-10, atol=1e-12)
 
 
 def test_arrays_given_up_are_reused_and_the_result_is_the_same():
     case = random_case(5)
-    blocks = assemble(case.stats, case.model)
+    blocks, value = case.system, case.likelihood.value
     size = blocks.terms[0][1].size
     first = factorize(blocks, (np.eye(size),))
     fresh = factorize(blocks, (2 * np.eye(size),))
     again = factorize(blocks, (2 * np.eye(size),), reuse=first)
     assert again.stages[0].half is first.stages[0].half
     assert_allclose(again.stages[0].half, fresh.stages[0].half, rtol=0, atol=0)
-    assert criterion(again) == criterion(fresh)
+    assert value(again) == value(fresh)
     zero = factorize(blocks, zero_lam(blocks))
-    assert criterion(factorize(blocks, (2 * np.eye(size),), reuse=zero)) == criterion(fresh)
+    assert value(factorize(blocks, (2 * np.eye(size),), reuse=zero)) == value(fresh)
 
 
 def nested_case(seed):
@@ -90,9 +90,10 @@ def test_a_chain_of_three_beside_a_crossed_factor(seed):
     factorization = case.factorized(lams)
     assert [f.n_levels for f in factorization.blocks.factors] == [24, 8, 2, 5]
     assert [f.core is None for f in factorization.blocks.factors] == [True, True, True, False]
-    assert criterion(factorization) == pytest.approx(case.oracle.criterion(lams), abs=1e-8)
+    value = case.likelihood.value(factorization)
+    assert value == pytest.approx(case.oracle.criterion(lams), abs=1e-8)
     # The gradient against central differences of the oracle, exact to about 1e-7.
-    d = derivatives(factorization)
+    d = derivatives(factorization, case.likelihood)
     for k, (factor, term) in enumerate(factorization.blocks.terms):
         direction = np.zeros_like(lams[k])
         direction[0, 0] = 1e-5

@@ -33,7 +33,7 @@ def crossed_case(seed, *, singular=False):
     lams = case.lams(np.random.default_rng(seed))
     if singular:
         lams[-1][:, -1] = 0.0
-    blocks = assemble(case.stats, case.model, is_sparse=True)
+    blocks, _ = assemble(case.stats, case.model, is_sparse=True)
     search = [
         np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(blocks.terms, lams, strict=True)
     ]
@@ -60,8 +60,9 @@ def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
     case, lams, system = crossed_case(seed, singular=singular)
     exact = case.factorized(lams)
     fixed = FixedSolution.of(system, tol=1e-13, max_iter=500, start=None)
-    found = probed_derivatives(fixed, all_probes(system), tol=1e-13, max_iter=500)
-    wanted = derivatives(exact)
+    likelihood, probes = case.likelihood, all_probes(system)
+    found = probed_derivatives(fixed, likelihood, probes, tol=1e-13, max_iter=500)
+    wanted = derivatives(exact, likelihood)
     order = sorted({t.factor for t in case.model.terms})
     size = np.abs(wanted.gradient).max()
     # Solves to 1e-13 of systems of some condition 1e4.
@@ -280,7 +281,7 @@ def test_standard_deviations_of_predictions_are_solved_for():
     given = open_rows(model, rows)
     relative = mean_variance(view.factorization, given.predicted())
     unit = view.factorization.blocks.weight_unit
-    dense = np.sqrt(view.factorization.sigma_squared * (relative + unit))
+    dense = np.sqrt(view.sigma_squared * (relative + unit))
     assert_allclose(std, dense, rtol=1e-6)  # solves to nine digits, σ̂ to as many
     normal = model.predict_interval(rows, ddf="normal", level=0.95)
     assert_allclose(np.ptp(normal, axis=1), 2 * 1.959964 * std, rtol=1e-6)

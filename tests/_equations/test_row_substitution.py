@@ -143,7 +143,7 @@ def test_a_new_subject_and_a_known_one():
     opened = open_rows(model, rows)
     factorization = opened.fitted.factorization
     relative = RowSolver.of(factorization).variance(opened.design()).total
-    variance = factorization.sigma_squared * relative
+    variance = opened.fitted.sigma_squared * relative
     # lme4's numbers, to the digits they are given in.
     assert np.sqrt(variance[0]) == pytest.approx(12.2548, abs=5e-5)
     z = np.array([1.0, 5.0])

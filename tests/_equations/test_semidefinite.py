@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from numpy.testing import assert_allclose
 
 from skmixed._equations.semidefinite import Root, semidefinite_root
-from skmixed._equations.system import assemble
 
 
 @given(seed=seeds, name=cases)
 @settings(max_examples=30, deadline=None)
 def test_the_root_is_one_of_the_products_and_has_their_rank(seed, name):
     case = CASES[name](seed)
-    blocks = assemble(case.stats, case.model)
+    blocks = case.system
     root = Root.of(blocks)
     dense, weights = dense_columns(case, blocks)
     assert root.rank == np.linalg.matrix_rank(dense)
@@ -40,7 +39,7 @@ def test_the_root_is_one_of_the_products_and_has_their_rank(seed, name):
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_rank_does_not_depend_on_units(scale):
     one, other = slopes_in_single_rows(), slopes_in_single_rows(scale)
-    ranks = [Root.of(assemble(c.stats, c.model)).rank for c in (one, other)]
+    ranks = [Root.of(c.system).rank for c in (one, other)]
     assert ranks[0] == ranks[1]
 
 

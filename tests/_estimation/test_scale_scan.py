@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulate import random_case
 
-from skmixed._derivatives.criterion import criterion
-from skmixed._derivatives.dense_factor import factorize_dense, project_dense
+from skmixed._derivatives.dense_factor import factorize_dense
+from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.dense_system import DenseSystem
-from skmixed._equations.system import assemble
 from skmixed._estimation.large_search import POOLED
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, VarianceProfile, refined, valleys
 
@@ -22,7 +21,7 @@ RATIOS = np.array([1e-3, 0.3, 1.0, 5.0, 400.0])
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_scale_of_one_term(seed, n_terms, is_zero):
     case = random_case(seed, n_terms=n_terms)
-    blocks = assemble(case.stats, case.model)
+    blocks, likelihood = case.laid_out
     system, rng = DenseSystem.of(blocks), np.random.default_rng(seed)
     lams = [
         t.term.structure.lam(rng.normal(size=t.term.structure.n_theta(t.size)), t.size)
@@ -30,27 +29,31 @@ def test_the_scale_of_one_term(seed, n_terms, is_zero):
     ]
     if is_zero:
         lams[0] = np.zeros_like(lams[0])
-    factor = factorize_dense(system, tuple(lams))
+    objective = DenseObjective(system, likelihood)
+    objective.evaluate(tuple(lams))
+    factor = objective.factor
     term = system.terms[0]
     own = np.arange(term.columns.start, term.columns.stop)
     shape = np.ones(len(own)) if is_zero else factor.strengths[own]
-    profile = EffectsProfile.of(factor, project_dense(factor), own, shape)
+    profile = EffectsProfile.of(objective, own, shape)
     for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
         lams[0] = np.sqrt(ratio) * (term.white if is_zero else factor.lam[0])
-        assert value == pytest.approx(factorize_dense(system, tuple(lams)).value, rel=1e-9)
+        there = likelihood.value(factorize_dense(system, tuple(lams)))
+        assert value == pytest.approx(there, rel=1e-9)
 
 
 @given(seed=seeds)
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_one_variance(seed):
     case = random_case(seed, structure="spherical")
-    blocks = assemble(case.stats, case.model)
+    blocks, likelihood = case.laid_out
     ((_, term),) = blocks.terms
-    profile = VarianceProfile.of(blocks)
+    profile = VarianceProfile.of(blocks, likelihood)
     for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
         lam = np.sqrt(ratio) * np.eye(term.size)
         # Levels whose weights differ by some percent are pooled.
-        assert value == pytest.approx(criterion(factorize(blocks, (lam,))), abs=POOLED)
+        there = likelihood.value(factorize(blocks, (lam,)))
+        assert value == pytest.approx(there, abs=POOLED)
 
 
 class TwoValleys:

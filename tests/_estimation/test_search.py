@@ -11,11 +11,10 @@ from oracle import DenseModel
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._derivatives.criterion import criterion, derivatives
+from skmixed._derivatives.criterion import derivatives, lay_out
 from skmixed._derivatives.quadratic_model import second_order
 from skmixed._derivatives.trust_region import trust_region_step
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.system import assemble
 from skmixed._estimation.fit import examined, fit_system
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed.datasets import load_sleepstudy
@@ -30,12 +29,13 @@ def fitted(case):
 
 def at_the_end(stats, model, solution):
     """The factorization at the solution, made again."""
-    return factorize(assemble(stats, model), tuple(t.search_lam for t in solution.terms))
+    system, likelihood = lay_out(stats, model)
+    return factorize(system, tuple(t.search_lam for t in solution.terms)), likelihood
 
 
-def gradient_conditions(factorization):
+def gradient_conditions(factorization, likelihood):
     """ΛG = 0 and G ⪰ 0 where Λ has no rank, term by term, in the search's scale."""
-    d = derivatives(factorization)
+    d = derivatives(factorization, likelihood)
     worst = 0.0
     for factor, term in factorization.blocks.terms:
         own = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
@@ -59,7 +59,7 @@ def test_the_end_is_a_minimum(seed, n_terms):
     result = fitted(case)
     if result.status is FitStatus.CONVERGED:
         # First and second order, against a curvature of 1 to 1000 per unit of Λ.
-        assert gradient_conditions(at_the_end(case.stats, case.model, result.solution)) < 1e-3
+        assert gradient_conditions(*at_the_end(case.stats, case.model, result.solution)) < 1e-3
 
 
 @pytest.mark.slow
@@ -95,12 +95,12 @@ def test_two_factors_with_eight_correlated_coefficients_each():
     end = at_the_end(
         model._model.stats, model._model.encoder.model(reml=True), model._model.estimate.solution
     )
-    assert gradient_conditions(end) < 1e-2
+    assert gradient_conditions(*end) < 1e-2
     # 72 parameters: L-BFGS-B with the exact gradient from around the end and from
     # afar finds nothing lower by more than 1e-4.
-    blocks = assemble(model._model.stats, model._model.encoder.model(reml=True))
+    laid_out = lay_out(model._model.stats, model._model.encoder.model(reml=True))
     with single_threaded_blas():
-        found = [lbfgs(blocks, np.random.default_rng(k), s) for k, s in enumerate([0.1, 1.0])]
+        found = [lbfgs(*laid_out, np.random.default_rng(k), s) for k, s in enumerate([0.1, 1.0])]
     assert model.criterion_ <= min(found) + 1e-4
 
 
@@ -118,7 +118,7 @@ def psycholinguistics(rng):
     return X.assign(subject=subject, item=item), y + rng.normal(size=len(y)), list(X.columns)
 
 
-def lbfgs(blocks, rng, scale):
+def lbfgs(blocks, likelihood, rng, scale):
     """Minimize over the lower triangles of all Λ from a random start."""
     terms = [t for _, t in blocks.terms]
     sizes = [t.term.structure.n_theta(t.size) for t in terms]
@@ -130,13 +130,13 @@ def lbfgs(blocks, rng, scale):
     def value(theta):
         lam = split(theta)
         factorization = factorize(blocks, lam)
-        d, slopes = derivatives(factorization), []
+        d, slopes = derivatives(factorization, likelihood), []
         for (factor, term), own in zip(blocks.terms, lam, strict=True):
             g = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
             full = 2 * term.to_factor_columns.T @ g @ term.to_factor_columns @ own
             columns, rows = np.triu_indices(term.size)
             slopes.append(full[rows, columns])
-        return criterion(factorization), np.concatenate(slopes)
+        return likelihood.value(factorization), np.concatenate(slopes)
 
     start = np.concatenate([t.term.structure.theta(np.eye(t.size)) for t in terms])
     start = start * 0.3 + scale * 0.3 * rng.normal(size=len(start))
@@ -167,21 +167,21 @@ def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
 
 def test_a_variance_leaves_zero_when_the_data_ask_for_it():
     case = random_case(4, structure="full", reml=True)
-    blocks = assemble(case.stats, case.model)
+    blocks, likelihood = case.laid_out
     size = blocks.terms[0][1].size
     lam = np.zeros((size, size))
     factorization = factorize(blocks, (lam,))
     point = second_order(
         factorization,
-        criterion(factorization),
-        d := derivatives(factorization),
+        likelihood.value(factorization),
+        d := derivatives(factorization, likelihood),
         np.zeros_like(d.information),
     )
     # The slope in Λ is zero there, the curvature is the sign of ∂d/∂Σ.
     assert not point.gradient.any()
     assert np.linalg.eigvalsh(point.hessian)[0] < 0
     step, _, _ = point.step(1.0)
-    assert criterion(factorize(blocks, point.moved(0.1 * step))) < point.value
+    assert likelihood.value(factorize(blocks, point.moved(0.1 * step))) < point.value
 
 
 def test_max_iter_counts_steps_and_says_that_it_stopped():

@@ -71,7 +71,7 @@ class Dense:
         joint = case.dense.joint_covariance(case.lams)
         self.relative = np.einsum("ij,jk,ik->i", dense, joint, dense) + new
         self.slopes = self._slopes(case, fac, dense, values)
-        self.fac, self.unit = fac, fac.blocks.weight_unit
+        self.fac, self.unit, self.likelihood = fac, fac.blocks.weight_unit, view.likelihood
 
     def _slopes(self, case, fac, dense, values):
         if not values:
@@ -91,7 +91,9 @@ class Dense:
         unit = self.unit
         relative = self.relative + (0.0 if weights is None else 1.0 / weights)
         g = np.column_stack([self.slopes / unit, relative])
-        spread = np.einsum("nd,de,ne->n", g, parameter_covariance(information(self.fac)), g)
+        spread = np.einsum(
+            "nd,de,ne->n", g, parameter_covariance(information(self.fac, self.likelihood)), g
+        )
         return 2 * relative**2 / spread
 
 
@@ -175,7 +177,7 @@ def test_a_row_without_random_effects_has_the_contrast_s_degrees_of_freedom():
     variance = mean_variance(fac, rows)
     found = prediction_df(fac, rows, variance, given.fitted.information)
     table = pd.concat([contrast(model, [[1, x]]) for x in X["x"].iloc[:3]])
-    assert_allclose(np.sqrt(fac.sigma_squared * variance), table["std_error"], rtol=1e-9)
+    assert_allclose(np.sqrt(given.fitted.sigma_squared * variance), table["std_error"], rtol=1e-9)
     assert_allclose(found, table["df"], rtol=1e-7)
 
 

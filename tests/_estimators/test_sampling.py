@@ -101,7 +101,7 @@ def test_spread_is_the_variance_of_an_observation():
     model = regressor("nested slopes").fit(X, y)
     opened = fitted(model)
     variance = RowSolver.of(opened.factorization).variance(open_rows(model, X).design())
-    sd = np.sqrt(opened.factorization.sigma_squared * variance.total + model.sigma_**2)
+    sd = np.sqrt(opened.sigma_squared * variance.total + model.sigma_**2)
     samples = model.sample_y(X, N)
     # Of a standard deviation over N normal draws, 1/√(2N) relative.
     assert_allclose(samples.std(axis=1), sd, rtol=ERRORS)

@@ -165,7 +165,7 @@ def test_variances_of_rows_follow_the_formula(name, is_weighted):
     variance = RowSolver.of(opened.factorization).variance(
         open_rows(model, X, opened=opened).design()
     )
-    sigma2 = opened.factorization.sigma_squared
+    sigma2 = opened.sigma_squared
     given_fixed, of_fixed = dense.variances(X)
     # Rounding times the condition of M and X'X, some thousands.
     assert_allclose(sigma2 * variance.given_fixed, given_fixed, rtol=1e-8, atol=1e-12)

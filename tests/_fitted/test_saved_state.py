@@ -73,9 +73,9 @@ class TestGolden:
         assert found.stats.n_rows == len(CASES[name][1])
         if found.encoder.terms:
             # Two ways to the same number, at a condition of some 1e4.
-            sigma = np.sqrt(
-                found.factorization.sigma_squared * found.factorization.blocks.weight_unit
-            )
+            factorization = found.factorization
+            sigma2 = found.likelihood.sigma_squared(factorization)
+            sigma = np.sqrt(sigma2 * factorization.blocks.weight_unit)
             assert sigma == pytest.approx(model.sigma_, rel=1e-10)
         _, X, y, more = CASES[name]
         # Other versions of the search may stop elsewhere within its tolerance.

@@ -8,10 +8,9 @@ from numpy.testing import assert_allclose
 from oracle import DenseModel, design_of_term
 from simulate import Case, random_case
 
-from skmixed._derivatives.criterion import criterion
+from skmixed._derivatives.criterion import lay_out
 from skmixed._equations import system
 from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._equations.system import assemble
 from skmixed._estimation.solution import solve
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
@@ -92,16 +91,20 @@ def test_a_draw_is_the_statistics_of_rows(seed, name):
     """Rows with the products drawn give the same blocks, fit and floor."""
     case = CASES[name](seed)
     factorization = at_any_factor(case, seed)
-    drawn = Simulator.of(factorization).draw(np.random.default_rng(seed))
+    simulator = Simulator.of(factorization, case.likelihood)
+    drawn, likelihood = simulator.draw(np.random.default_rng(seed))
     dense, weights = dense_columns(case, drawn)
     rows = rows_of(drawn, dense, weights) + drawn.center[-1]
     again = accumulate(case.design.with_responses(rows))
-    expected = factorize(assemble(again, case.model), factorization.lam)
+    system, of_rows = lay_out(again, case.model)
+    expected = factorize(system, factorization.lam)
     actual = factorize(drawn, factorization.lam)
     # The rows solve singular normal equations, at the cost of half of the digits at worst.
-    assert criterion(actual) == pytest.approx(criterion(expected), abs=1e-6)
-    assert drawn.floor == pytest.approx(expected.blocks.floor, rel=1e-6)
-    first, second = (solve(f, case.model) for f in (actual, expected))
+    value = of_rows.value(expected)
+    assert likelihood.value(actual) == pytest.approx(value, abs=1e-6)
+    assert likelihood.floor == pytest.approx(of_rows.floor, rel=1e-6)
+    first = solve(actual, likelihood, case.model)
+    second = solve(expected, of_rows, case.model)
     assert_allclose(first.fixed, second.fixed, rtol=1e-6, atol=1e-6)
     assert first.sigma == pytest.approx(second.sigma, rel=1e-6)
     for one, two in zip(first.terms, second.terms, strict=True):
@@ -130,18 +133,19 @@ def rows_of(drawn, dense, weights):
 def test_draws_have_the_mean_and_covariance_of_the_model(name):
     case = CASES[name](3)
     factorization = at_any_factor(case, 5)
-    simulator, blocks = Simulator.of(factorization), factorization.blocks
+    simulator, blocks = Simulator.of(factorization, case.likelihood), factorization.blocks
     dense, weights = dense_columns(case, blocks)
     lams = [t.to_user @ factorization.lam[t.index] for _, t in blocks.terms]
     noise = case.oracle.covariance([lam / np.sqrt(blocks.weight_unit) for lam in lams])
-    noise *= factorization.sigma_squared * blocks.weight_unit
+    sigma2 = case.likelihood.sigma_squared(factorization)
+    noise *= sigma2 * blocks.weight_unit
     half = weights[:, None] * dense
     mean = half.T @ (dense[:, dense.shape[1] - blocks.n_fixed :] @ factorization.beta)
     values, vectors = np.linalg.eigh(half.T @ noise @ half)
     values, vectors = (m[..., -simulator.root.rank :] for m in (values, vectors))
     n = 2000
     rng = np.random.default_rng(0)
-    products, squares = zip(*(of_response(simulator.draw(rng)) for _ in range(n)), strict=True)
+    products, squares = zip(*(of_response(simulator.draw(rng)[0]) for _ in range(n)), strict=True)
     white = (np.array(products) - mean) @ vectors / np.sqrt(values)
     # Standard errors of means, variances and covariances of n standard normals are
     # 1/√n, √(2/n) and 1/√n; some hundreds of them stay within five.
@@ -152,7 +156,7 @@ def test_draws_have_the_mean_and_covariance_of_the_model(name):
     rest = np.array(squares) - np.einsum("ni,ij,nj->n", products, inverse, products)
     dof = len(dense) - simulator.root.rank
     if dof:
-        chi2 = scipy.stats.chi2(dof, scale=factorization.sigma_squared)
+        chi2 = scipy.stats.chi2(dof, scale=sigma2)
         assert scipy.stats.kstest(rest, chi2.cdf).pvalue > 1e-3
         assert abs(np.corrcoef(rest, white.T)[0, 1:]).max() < 5 / np.sqrt(n)
     else:
@@ -164,10 +168,11 @@ def test_weights_in_any_unit_give_the_same_draw():
     solutions = []
     for unit in (1.0, 4.0**9):  # a power of 4, in which weights are counted exactly
         case = slopes_in_single_rows(weights=weights * unit)
-        blocks = assemble(case.stats, case.model)
+        blocks = case.system
         factorization = factorize(blocks, tuple(np.eye(t.size) for _, t in blocks.terms))
-        drawn = Simulator.of(factorization).draw(np.random.default_rng(1))
-        solutions.append(solve(factorize(drawn, factorization.lam), case.model))
+        simulator = Simulator.of(factorization, case.likelihood)
+        drawn, likelihood = simulator.draw(np.random.default_rng(1))
+        solutions.append(solve(factorize(drawn, factorization.lam), likelihood, case.model))
     assert_allclose(solutions[1].fixed, solutions[0].fixed, rtol=1e-12)
     assert solutions[1].sigma == pytest.approx(solutions[0].sigma * 2.0**9, rel=1e-12)
 
@@ -176,7 +181,7 @@ def test_slabs_do_not_show(monkeypatch):
     case = nested_case(1)
     draws = []
     for _ in range(2):
-        simulator = Simulator.of(at_any_factor(case, 0))
+        simulator = Simulator.of(at_any_factor(case, 0), case.likelihood)
         rank = simulator.root.rank
         own = [np.ones((f.n_columns, f.n_levels)) for f in simulator.root.blocks.factors]
         v = simulator.root.times(own, simulator.beta)
@@ -191,10 +196,10 @@ def test_slabs_do_not_show(monkeypatch):
 def test_without_groups_least_squares_is_redrawn():
     case = random_case(4, intercept=True)
     model = Model(case.model.fixed, (), reml=True)
-    blocks = assemble(case.stats, model)
-    simulator = Simulator.of(factorize(blocks, zero_lam(blocks)))
+    blocks, likelihood = lay_out(case.stats, model)
+    simulator = Simulator.of(factorize(blocks, zero_lam(blocks)), likelihood)
     assert simulator.root.rank == 3
-    drawn = simulator.draw(np.random.default_rng(0))
+    drawn, _ = simulator.draw(np.random.default_rng(0))
     assert factorize(drawn, ()).residual_squares < drawn.core[-1, -1]
 
 
@@ -205,15 +210,16 @@ def test_more_rows_than_rank_is_no_need():
     factors = (FactorDesign(codes, 4, (0, 1)),)
     design = Design((rng.normal(size=8),), (rng.normal(size=8),), None, factors)
     model = Model((0,), (Term(0, (0, 1), STRUCTURES["full"]),), reml=False)
-    factorization = factorize(assemble(accumulate(design), model), (np.eye(2),))
-    simulator = Simulator.of(factorization)
+    blocks, likelihood = lay_out(accumulate(design), model)
+    simulator = Simulator.of(factorize(blocks, (np.eye(2),)), likelihood)
     assert simulator.root.rank == 8
-    assert np.isfinite(simulator.draw(rng).core).all()
+    assert np.isfinite(simulator.draw(rng)[0].core).all()
 
 
 def test_what_is_drawn_does_not_touch_the_data():
     case = nested_case(0)
     factorization = at_any_factor(case, 0)
-    before = criterion(factorize(factorization.blocks, factorization.lam))
-    Simulator.of(factorization).draw(np.random.default_rng(0))
-    assert criterion(factorize(factorization.blocks, factorization.lam)) == before
+    value = case.likelihood.value
+    before = value(factorize(factorization.blocks, factorization.lam))
+    Simulator.of(factorization, case.likelihood).draw(np.random.default_rng(0))
+    assert value(factorize(factorization.blocks, factorization.lam)) == before

@@ -28,9 +28,10 @@ class UnitNoise:
 def root(case, factorization):
     """The map from all numbers drawn to (b, β) − (b̂, β̂)."""
     rows, position, counter = [], 0, UnitNoise(-1)
-    draw_deviation(factorization, case.model, counter)
+    sigma = np.sqrt(case.likelihood.sigma_squared(factorization))
+    draw_deviation(factorization, case.model, sigma, counter)
     for position in range(counter.n_drawn):
-        draw = draw_deviation(factorization, case.model, UnitNoise(position))
+        draw = draw_deviation(factorization, case.model, sigma, UnitNoise(position))
         rows.append(np.concatenate([*(e.T.ravel() for e in draw.effects), draw.fixed]))
     return np.array(rows).T
 
@@ -44,7 +45,8 @@ def test_covariance_is_the_joint_one(seed, n_terms, is_singular):
         lams[0] = lams[0] * (np.arange(len(lams[0])) < 1)
     factorization = case.factorized(lams)
     found = root(case, factorization)
-    expected = factorization.sigma_squared * case.oracle.joint_covariance(lams)
+    sigma2 = case.likelihood.sigma_squared(factorization)
+    expected = sigma2 * case.oracle.joint_covariance(lams)
     # Two exact computations: rounding, times the condition of C on uncentered columns.
     assert_allclose(found @ found.T, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
 
@@ -53,7 +55,7 @@ def test_covariance_is_the_joint_one(seed, n_terms, is_singular):
 def test_without_variance_the_fixed_effects_alone_deviate(n_terms):
     case = random_case(3, n_terms=n_terms)
     lams = [np.zeros((len(t.columns),) * 2) for t in case.model.terms]
-    draw = draw_deviation(case.factorized(lams), case.model, np.random.default_rng(0))
+    draw = draw_deviation(case.factorized(lams), case.model, 1.0, np.random.default_rng(0))
     assert all((own == 0.0).all() for own in draw.effects)
     assert draw.fixed.all()
 
@@ -62,7 +64,7 @@ def test_same_seed_same_bits():
     case = random_case(11, n_terms=3)
     factorization = case.factorized(case.lams(np.random.default_rng(1)))
     one, two = (
-        draw_deviation(factorization, case.model, np.random.default_rng(7)) for _ in range(2)
+        draw_deviation(factorization, case.model, 1.0, np.random.default_rng(7)) for _ in range(2)
     )
     assert_array_equal(one.fixed, two.fixed)
     for a, b in zip(one.effects, two.effects, strict=True):

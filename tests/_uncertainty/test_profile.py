@@ -76,7 +76,9 @@ def test_models_under_a_constraint_have_exact_derivatives(seed):
     lams = [lam + 0.5 * np.eye(len(lam)) for lam in case.lams(rng)]
     fac = case.factorized(lams)
     size = fac.lam[0].shape[0]
-    for model in (Profiled(), PinnedSigma(1.3), PinnedSd(0.7, 0, rng.normal(size=size))):
+    likelihood = case.likelihood
+    pinned_sd = PinnedSd(likelihood, 0.7, 0, rng.normal(size=size))
+    for model in (Profiled(likelihood), PinnedSigma(likelihood, 1.3), pinned_sd):
         point = model.point(fac, 0.0, is_slow=False)
         assert isinstance(point, Point)
         step = 1e-4 * rng.normal(size=len(point.gradient))
@@ -136,7 +138,7 @@ def test_a_pinned_effect_is_least_squares_with_an_offset(seed):
     beta = np.linalg.solve(system, np.append(X.T @ v_inv @ y, 0.8))[:p]
     residual = y - X @ beta
     assert found.residual_squares == pytest.approx(residual @ v_inv @ residual, rel=1e-8)
-    assert n == fac.blocks.dof
+    assert n == case.likelihood.dof
 
 
 def test_slopes_of_profiles_are_their_derivatives():
@@ -167,8 +169,9 @@ def test_the_interval_of_a_prediction_is_one_of_its_effects():
 def test_errors_of_components_are_those_of_the_delta_method():
     """Against second differences of the deviance in (log sd, z, log σ) themselves."""
     reference = Reference("sleepstudy", "random_slope", "ml")
-    fac = fitted(reference.fitted()).factorization
-    found = components(Relative.of(fac))
+    view = fitted(reference.fitted())
+    fac, likelihood = view.factorization, view.likelihood
+    found = components(Relative.of(fac, likelihood))
     own = found.terms[0]
     at = np.array([*np.log(own.sd), np.arctanh(own.corr[1, 0]), np.log(found.sigma)])
 
@@ -176,7 +179,7 @@ def test_errors_of_components_are_those_of_the_delta_method():
         sd, rho, sigma = np.exp(t[:2]), np.tanh(t[2]), np.exp(t[3])
         user = np.array([[sd[0], 0], [rho * sd[1], np.sqrt(1 - rho**2) * sd[1]]]) / sigma
         term = fac.blocks.terms[0][1]
-        return PinnedSigma(sigma).value(
+        return PinnedSigma(likelihood, sigma).value(
             factorize(fac.blocks, (np.linalg.solve(term.to_user, user),))
         )
 
@@ -205,7 +208,7 @@ def test_the_chart_s_hessian_is_that_of_the_criterion_at_the_boundary_too():
     lams = case.lams(np.random.default_rng(5))
     lams[0][:] = 0.0
     fac = case.factorized(lams)
-    info = information(fac)
+    info = information(fac, case.likelihood)
     hessian = Chart.of(info).hessian(info)
     assert np.isfinite(hessian).all()
     assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
@@ -275,7 +278,7 @@ def test_a_search_starts_from_the_better_of_two_ends():
     view = fitted(Reference("sleepstudy", "random_slope", "ml").fitted())
     profiler = Profiler.of(view.stats, view.model)
     far = tuple(1e3 * lam for lam in profiler.user_lam)
-    model = Profiled()
+    model = Profiled(profiler.likelihood)
     best = search(profiler.blocks, [far, profiler.user_lam], model)
     alone = search(profiler.blocks, [profiler.user_lam], model)
     # Not merely the same minimum: the same steps to it.

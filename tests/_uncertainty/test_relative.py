@@ -60,7 +60,7 @@ class Both:
             self.model.fit(self.X, y)
         view = fitted(self.model)
         self.factorization = view.factorization
-        self.sigma2 = self.factorization.sigma_squared
+        self.likelihood, self.sigma2 = view.likelihood, view.sigma_squared
         self.full = np.column_stack([np.ones(len(y)), self.X["x"], self.X["z"]])
         rows = open_rows(self.model, self.X)
         parts = []
@@ -106,7 +106,7 @@ def test_satterthwaite_and_the_errors_of_components(both):
     rows = contrasts(both, covariance)
     assert_allclose(np.diagonal(tests.covariance), np.diagonal(covariance), rtol=RTOL)
     assert_allclose(tests.df(rows), dfs(phi, slopes, a, rows), rtol=RTOL)
-    found = components(Relative.of(both.factorization)).terms
+    found = components(Relative.of(both.factorization, both.likelihood)).terms
     for own, (log_sd, z) in zip(found, both.dense.components(a), strict=True):
         assert_allclose(own.log_sd_error, log_sd, rtol=RTOL)
         known = ~np.isnan(z) & ~np.isnan(own.z_error)

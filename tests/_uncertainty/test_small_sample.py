@@ -35,10 +35,10 @@ def test_kenward_roger_is_the_dense_one_with_weights_too(seed, n_terms, weighted
     scale = np.sqrt(np.diagonal(gram))
     if np.linalg.eigvalsh(gram / np.outer(scale, scale))[0] < 1e-6:
         return  # two parameters are one: no inverse to compare
-    X, s2 = case.oracle.X, fac.sigma_squared
+    X, s2 = case.oracle.X, case.likelihood.sigma_squared(fac)
     phi, adjusted, slopes, w = dense_kenward_roger(X, v, directions, s2)
     to_user, _ = centered_to_user(fac.blocks, case.model)
-    sample = kenward_roger(Relative.of(fac)).in_columns(to_user)
+    sample = kenward_roger(Relative.of(fac, case.likelihood)).in_columns(to_user)
     found, found_adjusted = (
         s2 * sample.basis @ part @ sample.basis.T for part in (sample.covariance, sample.adjusted)
     )
@@ -79,9 +79,9 @@ def test_observed_information_is_the_change_of_the_gradient(seed, n_terms):
     case = random_case(seed, n_terms=n_terms)
     rng = np.random.default_rng(seed)
     lams = case.lams(rng)
-    info = information(case.factorized(lams))
+    info = information(case.factorized(lams), case.likelihood)
     directions = covariance_directions(case)[:-1]
-    dense, s2 = case.oracle.at(lams), info.factorization.sigma_squared
+    dense, s2 = case.oracle.at(lams), case.likelihood.sigma_squared(info.factorization)
     p, y = dense["P"], case.oracle.y
     trace = p if case.model.reml else dense["V_inv"]
     py = p @ y
@@ -117,11 +117,11 @@ def test_a_variance_of_zero_drops_out_of_satterthwaite_and_stays_with_kenward_ro
     case = random_case(1, structure="full", reml=True, weighted=False, intercept=True)
     zero = [np.zeros_like(lam) for lam in case.lams(np.random.default_rng(0))]
     fac = case.factorized(zero)
-    chart = Chart.of(information(fac))
+    chart = Chart.of(information(fac, case.likelihood))
     assert not chart.jacobian.any()
     n, p = case.oracle.X.shape
     # What is left is σ²: the residual degrees of freedom, to rounding.
-    at = Relative.of(fac)
+    at = Relative.of(fac, case.likelihood)
     assert_allclose(satterthwaite(at).df(np.eye(p)), n - p, rtol=1e-10)
     assert (kenward_roger(at).df(np.eye(p)) < n - p).all()
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skmixed import MixedLinearRegressor
-from skmixed._equations.system import assemble
+from skmixed._derivatives.criterion import lay_out
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.runtime import seed_sequence, single_threaded_blas
 from skmixed.datasets import load_dyestuff2, load_pastes, load_sleepstudy
@@ -59,7 +59,7 @@ def test_a_refit_ends_where_a_fit_does():
     y = b[g, 0] + b[g, 1] * x + rng.normal(size=24)
     model = MixedLinearRegressor(1, random_slopes=0, method="ml").fit(np.column_stack([x, g]), y)
     parts = fitted(model)
-    refit = _Task(None, parts.model, 1e-12, 200).refit(assemble(parts.stats, parts.model))
+    refit = _Task(None, parts.model, 1e-12, 200).refit(*lay_out(parts.stats, parts.model))
     assert_allclose(refit.covariances[0], model.covariances_["x1"], rtol=1e-5)
     assert refit.sigma == pytest.approx(model.sigma_, rel=1e-6)
 

@@ -36,7 +36,7 @@ def test_conditional_variances_are_lme4_s(reference):
     model = fit(reference)
     opened, table = fitted(model), random_effects_table(model)
     covariances = level_covariances(opened.factorization)
-    sigma2, encoder = opened.factorization.sigma_squared, opened.encoder
+    sigma2, encoder = opened.sigma_squared, opened.encoder
     for expected in reference.fit["ranef"]:
         k = [f.name for f in encoder.factors].index(expected["group"])
         labels = [":".join(map(str, np.atleast_1d(i))) for i in encoder.factors[k].index]
