@@ -18,6 +18,7 @@ chain so far, S = [Z_c X]'V_1⁻¹[Z_c X] the Schur complement and G its inverse
 the random effects shrunken, A'PB = A'V_1⁻¹B − A'V_1⁻¹[Z_c X] G [Z_c X]'V_1⁻¹B.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,7 +97,7 @@ class Likelihood:
         dof = max(self.dof, 1)
         # log|M| − Σ log w + ν(1 + log(2πr²/ν)), and log|X'V⁻¹X| for REML
         value = factor.logdet_z - self.sum_log_weights
-        value += dof * (1.0 + float(np.log(2.0 * np.pi * self.residual_squares(factor) / dof)))
+        value += dof * (1.0 + math.log(2.0 * math.pi * self.residual_squares(factor) / dof))
         return value + factor.logdet_x if self.reml else value
 
     def value_at(self, factor: Factored, sigma_squared: float) -> float:
@@ -104,7 +105,7 @@ class Likelihood:
         if not sigma_squared < np.inf:
             return np.inf
         value = factor.logdet_z - self.sum_log_weights
-        value += self.dof * float(np.log(2.0 * np.pi * sigma_squared))
+        value += self.dof * math.log(2.0 * math.pi * sigma_squared)
         value += self.residual_squares(factor) / sigma_squared
         return value + factor.logdet_x if self.reml else value
 
@@ -127,7 +128,7 @@ def lay_out(
 ) -> tuple[Blocks, Likelihood]:
     """Lay out a model's system, as `assemble` does, and the likelihood of its parameters."""
     system, floor = assemble(stats, model, like, is_sparse=is_sparse)
-    of_unit = stats.n_rows * float(np.log(system.weight_unit))
+    of_unit = stats.n_rows * math.log(system.weight_unit)
     likelihood = Likelihood(
         reml=model.reml,
         dof=stats.n_rows - system.n_fixed if model.reml else stats.n_rows,
