@@ -45,17 +45,39 @@ class Objective(Protocol):
         """Model the function around the latest Λ; `is_slow` where that has done badly."""
 
     def noise(self, value: float) -> float:
-        """Return the rounding of the function."""
+        """Return what a difference of values may be by error alone."""
 
     def resolution(self, value: float) -> float:
         """Return the predicted gain that is nothing."""
+
+    def is_lost(self, gain: float) -> bool:
+        """Whether a step that is predicted to gain so much is lost in the model's error."""
+
+    def refine(self) -> bool:
+        """Make the error at the latest model smaller; False where it is small enough."""
+
+    def describe(self, value: float) -> str:
+        """Say in a report of the search where it is."""
 
     @property
     def is_exact_fit(self) -> bool:
         """Whether r² reached its floor at the latest Λ."""
 
 
-class BlockedObjective:
+class _Exact:
+    """Values and models with no error but rounding."""
+
+    def is_lost(self, gain: float) -> bool:  # noqa: ARG002
+        return False
+
+    def refine(self) -> bool:
+        return False
+
+    def describe(self, value: float) -> str:
+        return f"criterion {value:.6f}"
+
+
+class BlockedObjective(_Exact):
     """The criterion, or another local model, by the blocked factor.
 
     The arrays of one factorization are kept, and written over by the next.
@@ -93,7 +115,7 @@ class BlockedObjective:
         return self.model.likelihood.is_exact_fit(self.latest)
 
 
-class DenseObjective:
+class DenseObjective(_Exact):
     """The criterion by a dense factor, with exact second derivatives."""
 
     def __init__(self, system: DenseSystem, likelihood: Likelihood) -> None:

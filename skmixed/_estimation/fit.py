@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood, lay_out
-from skmixed._equations.cholesky import Factorization, factorize, no_effects, zero_lam
+from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.moments import Moments, moments
 from skmixed._equations.system import Blocks
 from skmixed._estimation.identifiability import Identifiability, examine
-from skmixed._estimation.iterative import MonteCarlo, iterate
+from skmixed._estimation.iterative import iterate
 from skmixed._estimation.multistart import multistart
+from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import Solution, solve
 from skmixed._estimation.start import moment_start
 from skmixed._model.terms import Model
@@ -96,24 +97,17 @@ def fit_system(
     start = None if before is None else _start_from(before, at_zero.blocks)
     if start is None:
         start = () if system.moments is None else moment_start(at_zero, likelihood, system.moments)
-    if system.is_iterative and likelihood.is_exact_fit(at_zero):
-        none = no_effects(at_zero.blocks, at_zero.beta)
-        solution = solve(at_zero, likelihood, model, none)
-        return Estimate(solution, FitStatus.EXACT_FIT, 1, 1, findings)
     if system.is_iterative:
-        found, solution, monte_carlo = iterate(
-            at_zero.blocks, likelihood, model, start, seed=seed, max_iter=max_iter, report=report
-        )
-        return Estimate(
-            solution, found.status, found.n_iter, found.n_systems, findings, monte_carlo
-        )
-    search = multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter, report=report)
+        found = iterate(at_zero, likelihood, start, seed=seed, max_iter=max_iter, report=report)
+    else:
+        found = multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter, report=report)
     return Estimate(
-        solution=solve(search.factorization, likelihood, model),
-        status=search.status,
-        n_iter=search.n_iter,
-        n_factorizations=search.n_factorizations,
+        solution=solve(found.factorization, likelihood, model, found.effects),
+        status=found.status,
+        n_iter=found.n_iter,
+        n_factorizations=found.n_factorizations,
         findings=findings,
+        monte_carlo=found.monte_carlo,
     )
 
 

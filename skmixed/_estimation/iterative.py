@@ -1,20 +1,23 @@
 """The iterative engine's way from cross-products to estimates, and when it is taken."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.probing import Probes
+from skmixed._equations.cholesky import Factorization, no_effects
 from skmixed._equations.krylov import LogDeterminant, System, log_determinant
 from skmixed._equations.layout import elimination_order
 from skmixed._equations.system import Blocks
-from skmixed._estimation.probed_search import FINAL_TOL, KrylovDescent, KrylovSearch
-from skmixed._estimation.solution import Solution, solve
+from skmixed._estimation.probed_objective import ProbedObjective
+from skmixed._estimation.runs import MonteCarlo, SearchReport
+from skmixed._estimation.search import trust_region_search
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
+from skmixed.exceptions import FitStatus
 
 # Multiplications of an exact fit for each core³ (five factorizations with their
 # inverses), and the number from which on the iterative engine is worth its noise:
@@ -40,57 +43,39 @@ def prefers_iterative(stats: CrossProducts, model: Model) -> bool:
     return exact > PATIENCE and exact > SPARSE_COST * ITERATIVE_OPERATIONS * cells
 
 
-@dataclass(frozen=True)
-class MonteCarlo:
-    """What the random signs leave uncertain.
-
-    Attributes
-    ----------
-    sd_errors : tuple of (s,) arrays
-        Standard errors of each term's sd's, as shares of them; NaN for an sd of 0.
-    criterion_error : float
-        Standard error of the criterion.
-    n_probes : int
-    residual : float
-        Relative residual of the last solve, and whether it is what was asked for.
-    condition : float
-        Of the preconditioned equations.
-    """
-
-    sd_errors: tuple[FloatArray, ...]
-    criterion_error: float
-    n_probes: int
-    residual: float
-    condition: float
-
-    @property
-    def is_solved(self) -> bool:
-        return self.residual <= FINAL_TOL
-
-
 def iterate(
-    blocks: Blocks,
+    at_zero: Factorization,
     likelihood: Likelihood,
-    model: Model,
     start: Lam,
     *,
     seed: int,
     max_iter: int,
     report: Callable[[str], None] | None,
-) -> tuple[KrylovSearch, Solution, MonteCarlo]:
-    """Search, and read the estimates off the solves at the optimum."""
-    search = KrylovDescent(blocks, likelihood, seed, max_iter, report).run(start)
-    of_core = _log_determinant(search.fixed.system, search.probes.signs, seed)
-    core = replace(search.fixed.core, logdet_z=search.fixed.system.done.logdet + of_core.value)
-    solution = solve(core, likelihood, model, search.fixed.effects())
-    found = MonteCarlo(
-        sd_errors=_sd_errors(blocks, search),
+) -> SearchReport:
+    """Search; the equations at the end are solved to full accuracy."""
+    blocks = at_zero.blocks
+    if likelihood.is_exact_fit(at_zero):
+        effects = no_effects(blocks, at_zero.beta)
+        return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1, effects)
+    objective = ProbedObjective(blocks, likelihood, seed, max_iter)
+    ending = trust_region_search(objective, start, tol=0.0, max_iter=max_iter, report=report)
+    fixed, signs = objective.solution(), objective.probes.signs
+    of_core = _log_determinant(fixed.system, signs, seed)
+    monte_carlo = MonteCarlo(
+        sd_errors=_sd_errors(blocks, objective),
         criterion_error=of_core.error,
-        n_probes=search.probes.signs.shape[1],
-        residual=search.fixed.solved.residual,
+        n_probes=signs.shape[1],
+        residual=fixed.solved.residual,
         condition=of_core.condition,
     )
-    return search, solution, found
+    return SearchReport(
+        replace(fixed.core, logdet_z=fixed.system.done.logdet + of_core.value),
+        ending.status,
+        max(ending.n_iter, 1),
+        objective.n_factorizations,
+        fixed.effects(),
+        monte_carlo,
+    )
 
 
 def _log_determinant(system: System, signs: FloatArray, seed: int) -> LogDeterminant:
@@ -102,16 +87,18 @@ def _log_determinant(system: System, signs: FloatArray, seed: int) -> LogDetermi
     return found
 
 
-def _sd_errors(blocks: Blocks, search: KrylovSearch) -> tuple[FloatArray, ...]:
+def _sd_errors(blocks: Blocks, objective: ProbedObjective) -> tuple[FloatArray, ...]:
     """Carry the covariance of δ over to log sd of the user's coefficients."""
+    _, point, _ = objective.modeled
+    covariance = objective.parameter_covariance()
     out, start = [], 0
-    for (_, term), lam, basis in zip(blocks.terms, search.lam, search.basis, strict=True):
+    for (_, term), lam, basis in zip(blocks.terms, point.lam, point.basis, strict=True):
         own = slice(start, start + len(basis))
         start = own.stop
         root = term.to_user @ lam
         with np.errstate(divide="ignore", invalid="ignore"):
             # ∂ log sd_a = (root ∂root')_aa / sd_a²
             log_sd = np.einsum("ab,ibc,ac->ia", term.to_user, basis, root) / (root**2).sum(axis=1)
-            variance = np.einsum("ia,ij,ja->a", log_sd, search.covariance[own, own], log_sd)
+            variance = np.einsum("ia,ij,ja->a", log_sd, covariance[own, own], log_sd)
         out.append(np.sqrt(variance))
     return tuple(out)

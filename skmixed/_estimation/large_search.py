@@ -7,7 +7,7 @@ from skmixed._derivatives.objectives import BlockedObjective
 from skmixed._derivatives.quadratic_model import AverageInformation
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._equations.system import Blocks
-from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
+from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.start import nearest_factor
@@ -28,8 +28,8 @@ class LargeSearch:
         self.at_zero_value = likelihood.value(at_zero)
         self.objective = BlockedObjective(at_zero, AverageInformation(likelihood))
 
-    def search(self, start: Lam) -> Search:
-        """Search from the best of the starts."""
+    def search(self, start: Lam) -> SearchReport:
+        """SearchReport from the best of the starts."""
         is_one = len(self.blocks.terms) == 1 and n_theta(self.blocks) == 1
         starts = self._valleys() if is_one else [self._best_start(start)]
         best = self.run(starts[0])
@@ -39,7 +39,7 @@ class LargeSearch:
             best = better(best, self.run(zero_lam(self.blocks)))
         if self.objective.latest.lam is not best.lam:
             self.objective.evaluate(best.lam)
-        return Search(
+        return SearchReport(
             self.objective.latest, best.status, best.n_iter, self.objective.n_factorizations + 1
         )
 

@@ -15,7 +15,7 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._equations.dense_system import is_small
 from skmixed._estimation.large_search import LargeSearch
-from skmixed._estimation.runs import Runs, Search, identity
+from skmixed._estimation.runs import Runs, SearchReport, identity
 from skmixed._estimation.small_search import SmallSearch
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
@@ -29,7 +29,7 @@ def multistart(
     tol: float,
     max_iter: int,
     report: Callable[[str], None] | None = None,
-) -> Search:
+) -> SearchReport:
     """Minimize the criterion over Λ, from `start` and from where else it may be lower.
 
     Parameters
@@ -48,9 +48,9 @@ def multistart(
         Called with one line per step.
     """
     if likelihood.is_exact_fit(at_zero):
-        return Search(at_zero, FitStatus.EXACT_FIT, 1, 1)
+        return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1)
     if not at_zero.blocks.stages:
-        return Search(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
+        return SearchReport(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
     runs = Runs(tol, max_iter, report)
     if is_small(at_zero.blocks):
         return SmallSearch(at_zero, likelihood, runs).search(start)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import Effects, Factorization
 from skmixed._equations.system import Blocks
+from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.search import Ending
-from skmixed._typing import Lam
+from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
 # Share of the criterion by which an optimum must be lower to be another one.
@@ -18,7 +19,35 @@ WITHIN = 1e3
 
 
 @dataclass(frozen=True)
-class Search:
+class MonteCarlo:
+    """What the random signs leave uncertain.
+
+    Attributes
+    ----------
+    sd_errors : tuple of (s,) arrays
+        Standard errors of each term's sd's, as shares of them; NaN for an sd of 0.
+    criterion_error : float
+        Standard error of the criterion.
+    n_probes : int
+    residual : float
+        Relative residual of the last solve, and whether it is what was asked for.
+    condition : float
+        Of the preconditioned equations.
+    """
+
+    sd_errors: tuple[FloatArray, ...]
+    criterion_error: float
+    n_probes: int
+    residual: float
+    condition: float
+
+    @property
+    def is_solved(self) -> bool:
+        return self.residual <= FINAL_TOL
+
+
+@dataclass(frozen=True)
+class SearchReport:
     """Where a search ended, and what it took.
 
     Attributes
@@ -28,13 +57,19 @@ class Search:
     n_iter : int
         Steps tried by the run that is kept.
     n_factorizations : int
-        Of all runs.
+        Of all runs: Λ at which the equations were solved.
+    effects : Effects or None
+        Random effects, where the factorization does not hold the core.
+    monte_carlo : MonteCarlo or None
+        Of the iterative engine.
     """
 
     factorization: Factorization
     status: FitStatus
     n_iter: int
     n_factorizations: int
+    effects: Effects | None = None
+    monte_carlo: MonteCarlo | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from skmixed._derivatives.objectives import FEW_NOISES, Objective
 from skmixed._derivatives.trust_region import Point
-from skmixed._typing import Lam
+from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
 # Share of the predicted decrease that a step must achieve, and the one from
@@ -111,20 +111,18 @@ class _Descent:
         self.milestone = np.inf
 
     def run(self, start: Lam) -> Ending:
-        value = self.objective.evaluate(start)
-        if not np.isfinite(value):
-            start = tuple(np.eye(len(lam)) for lam in start)
-            value = self.objective.evaluate(start)
-        point = self._model(value)
+        point = self._begin(start)
         radius = np.inf
         may_vanish, before, is_exact_fit = True, np.inf, self.objective.is_exact_fit
         while not is_exact_fit:
             if (over := self._over(point)) is not None:
                 return self._end_at(point, over)
-            self.n_iter += 1
-            step, length, is_interior = point.step(radius)
-            radius = max(1.0, length) if np.isinf(radius) else radius
+            point, step, length, is_interior = self._resolved_step(point, radius)
             expected = point.decrease(step)
+            if is_interior and self.objective.is_lost(expected):
+                return self._end_at(point, FitStatus.CONVERGED)
+            self.n_iter += 1
+            radius = max(1.0, length) if np.isinf(radius) else radius
             lam = point.moved(step)
             rate = expected / before if 0 < before < np.inf else 1.0
             self.is_slow = self.is_slow or SLOW < rate < FALLING
@@ -151,6 +149,24 @@ class _Descent:
             else:
                 radius = length * _shrinkage(float(point.gradient @ step), actual)
         return self._end(point.lam, self.objective.evaluate(point.lam), FitStatus.EXACT_FIT)
+
+    def _begin(self, start: Lam) -> Point:
+        """Model the objective at the start, or at Λ = I where it is not defined there."""
+        value = self.objective.evaluate(start)
+        if not np.isfinite(value):
+            start = tuple(np.eye(len(lam)) for lam in start)
+            value = self.objective.evaluate(start)
+        return self._model(value)
+
+    def _resolved_step(self, point: Point, radius: float) -> tuple[Point, FloatArray, float, bool]:
+        """Return the step, of a model that is made more precise while the gain is lost in it."""
+        step, length, is_interior = point.step(radius)
+        while is_interior and self.objective.is_lost(point.decrease(step)):
+            if not self.objective.refine():
+                break
+            point = self._model(point.value)
+            step, length, is_interior = point.step(radius)
+        return point, step, length, is_interior
 
     def _model(self, value: float) -> Point:
         """Model the objective around the latest Λ."""
@@ -209,7 +225,8 @@ class _Descent:
     def _tell(self, point: Point, radius: float, expected: float, actual: float) -> None:
         if self.report is not None:
             self.report(
-                f"step {self.n_iter}: criterion {point.value:.6f}, trust radius {radius:.3g}, "
+                f"step {self.n_iter}: {self.objective.describe(point.value)}, "
+                f"trust radius {radius:.3g}, "
                 f"decrease {actual:.3g} of {expected:.3g} expected"
             )
 

@@ -6,7 +6,7 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.dense_system import DenseSystem, DenseTerm
-from skmixed._estimation.runs import WITHIN, Runs, Search, better, identity, is_lower, n_theta
+from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.start import nearest_factor
@@ -40,8 +40,8 @@ class SmallSearch:
         self.objective = DenseObjective(DenseSystem.of(at_zero.blocks), likelihood)
         self.has_other_valley = False
 
-    def search(self, start: Lam) -> Search:
-        """Search from the moments, and from where a lower optimum may be."""
+    def search(self, start: Lam) -> SearchReport:
+        """SearchReport from the moments, and from where a lower optimum may be."""
         best = self.run(start)
         best = self._without_gain_along_scales(best)
         if n_theta(self.blocks) == 1:  # the scan has been over all there is
@@ -62,8 +62,8 @@ class SmallSearch:
         is_inside = all(lam.any(axis=0).all() for lam in best.lam)
         return is_inside and best.n_iter <= FEW_STEPS and not self.has_other_valley
 
-    def _found(self, best: Ending) -> Search:
-        return Search(
+    def _found(self, best: Ending) -> SearchReport:
+        return SearchReport(
             factorize(self.blocks, best.lam, reuse=self.at_zero),
             best.status,
             best.n_iter,

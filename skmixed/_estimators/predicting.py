@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import check_unmasked
 from skmixed._equations.cholesky import Factorization
-from skmixed._estimation.probed_search import FINAL_TOL
+from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import SOLVER_STEPS, FittedModel, served

@@ -15,7 +15,7 @@ from skmixed._equations.cholesky import Factorization, factorize
 from skmixed._equations.krylov import System
 from skmixed._equations.system import Blocks, assemble, weight_unit
 from skmixed._estimation.fit import Estimate
-from skmixed._estimation.probed_search import FINAL_TOL
+from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution
 from skmixed._fitted.checks import check_memory
 from skmixed._model.coding import ModelTerm, terms_of_spec

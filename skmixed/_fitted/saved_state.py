@@ -22,7 +22,7 @@ from skmixed._data.encoder import Encoder, Factor, Source
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
-from skmixed._estimation.iterative import MonteCarlo
+from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import Solution, TermSolution
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_checks import check_saved, damaged

@@ -1,0 +1,194 @@
+"""The criterion by the iterative engine, as the search sees it: gradients with an error.
+
+The criterion is not evaluated: its change along a step is taken from the gradients
+at both ends (the trapezoidal rule), which is exact where it is quadratic in Σ. With
+fixed signs the gradient is deterministic, and its root is off the optimum by the
+Monte Carlo error of the probes: a gain that is small beside what that error costs is
+none, and there more signs are drawn as long as the error itself is large.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.probing import (
+    FixedSolution,
+    ProbedDerivatives,
+    Probes,
+    probed_derivatives,
+)
+from skmixed._derivatives.quadratic_model import all_entries, chart_directions, second_order
+from skmixed._derivatives.trust_region import Point
+from skmixed._equations.krylov import System
+from skmixed._equations.system import Blocks
+from skmixed._typing import FloatArray, Lam
+
+# Signs to begin with, and at most.
+FEWEST, MOST = 8, 512
+# Monte Carlo standard error of an entry of Λ, as a share of it, that is small enough.
+PRECISION = 0.005
+# A step is small beside the Monte Carlo error when it gains less than this share of
+# what the error costs: its length is then a tenth of the error's.
+SMALL = 0.01
+# Nor is it worth a step to gain less: a thousandth of a standard error of estimation.
+# The truncated solves would not let the gradient become much smaller either.
+NEGLIGIBLE = 1e-6
+# Relative residuals of the solves: the probes' errors are far larger, and β̂ enters
+# the gradient by its square.
+PROBE_TOL, FIXED_TOL, FINAL_TOL = 1e-3, 1e-6, 1e-9
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is known at one Λ; `value` is the criterion less that at the start."""
+
+    fixed: FixedSolution
+    found: ProbedDerivatives
+    sigma: FloatArray
+    value: float
+
+    @property
+    def lam(self) -> Lam:
+        return self.fixed.core.lam
+
+    def point(self) -> Point:
+        d = self.found.derivatives
+        return second_order(self.fixed.core, self.value, d, np.zeros_like(d.information))
+
+    def change_from(self, other: "_State") -> float:
+        """Return the change of the criterion, by the trapezoidal rule."""
+        slope = self.found.derivatives.gradient + other.found.derivatives.gradient
+        return float(0.5 * slope @ (self.sigma - other.sigma))
+
+    def gradient_covariance(self) -> FloatArray:
+        """Return the Monte Carlo covariance of the gradient in δ."""
+        _, _, flat = chart_directions(self.fixed.core)
+        samples = self.found.samples @ flat.T
+        return np.atleast_2d(np.cov(samples.T, ddof=1)) / len(samples)
+
+
+class ProbedObjective:
+    """The criterion less that at the start, by probed gradients.
+
+    Its changes are those from the latest Λ at which it was modeled.
+    """
+
+    def __init__(self, blocks: Blocks, likelihood: Likelihood, seed: int, max_iter: int) -> None:
+        self.blocks, self.likelihood = blocks, likelihood
+        self.seed, self.max_iter = seed, max_iter
+        size = blocks.spherical_places[-1].stop
+        self.probes = Probes.draw(size, FEWEST, seed)
+        self.n_factorizations = 0
+        self._solved: FloatArray | None = None
+        self._latest: _State | None = None
+        self._modeled: tuple[_State, Point, FloatArray] | None = None
+
+    @property
+    def state(self) -> _State:
+        """The latest one."""
+        assert self._latest is not None
+        return self._latest
+
+    @property
+    def modeled(self) -> tuple[_State, Point, FloatArray]:
+        """The state at the latest model, the model, and the covariance of its gradient."""
+        assert self._modeled is not None
+        return self._modeled
+
+    def evaluate(self, lam: Lam) -> float:
+        if self._modeled is not None and any(lam is own.lam for own in self._modeled[:2]):
+            self._latest = self._modeled[0]
+        elif self._latest is None or lam is not self._latest.lam:
+            self._latest = self._at(lam)
+        return self.state.value
+
+    def _at(self, lam: Lam) -> _State:
+        """Solve at Λ, from the solutions at the latest one."""
+        self.n_factorizations += 1
+        system = System.of(self.blocks, lam)
+        fixed = FixedSolution.of(system, tol=FIXED_TOL, max_iter=self.max_iter, start=self._solved)
+        self._solved = fixed.solved.columns
+        found = probed_derivatives(
+            fixed, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
+        )
+        self.probes = found.probes
+        state = _State(fixed, found, all_entries(fixed.core), 0.0)
+        if self._modeled is None:
+            return state
+        before = self._modeled[0]
+        return _State(fixed, found, state.sigma, before.value + state.change_from(before))
+
+    def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
+        point = self.state.point()
+        self._modeled = self.state, point, self.state.gradient_covariance()
+        return point
+
+    @property
+    def cost(self) -> float:
+        """How far above its minimum the Monte Carlo error leaves the criterion."""
+        _, point, covariance = self.modeled
+        inverse = np.linalg.pinv(point.metric, hermitian=True)
+        return float(0.5 * np.trace(inverse @ covariance))
+
+    def noise(self, value: float) -> float:  # noqa: ARG002
+        """Return what the noise of the gradient may hide."""
+        return SMALL * self.cost
+
+    def resolution(self, value: float) -> float:  # noqa: ARG002
+        return 0.0
+
+    def is_lost(self, gain: float) -> bool:
+        return gain <= max(SMALL * self.cost, NEGLIGIBLE)
+
+    def refine(self) -> bool:
+        """Double the signs, those drawn so far among them, as long as the error is large."""
+        state, point, covariance = self.modeled
+        n = len(state.found.samples)
+        if n >= MOST or _largest_error(point, covariance) <= PRECISION:
+            return False
+        drawn = Probes.draw(len(self.probes.signs), 2 * n, self.seed)
+        drawn.solved[:, :n] = self.probes.solved
+        self.probes = drawn
+        again = self._at(state.lam)
+        self._latest = _State(again.fixed, again.found, again.sigma, state.value)
+        return True
+
+    @property
+    def is_exact_fit(self) -> bool:
+        return self.likelihood.is_exact_fit(self.state.fixed.core)
+
+    def describe(self, value: float) -> str:  # noqa: ARG002
+        return f"{self.probes.signs.shape[1]} probes, Monte Carlo error worth {self.cost:.3g}"
+
+    def solution(self) -> FixedSolution:
+        """Return the fixed effects at the latest Λ, solved to full accuracy."""
+        system = self.state.fixed.system
+        return FixedSolution.of(system, tol=FINAL_TOL, max_iter=self.max_iter, start=self._solved)
+
+    def parameter_covariance(self) -> FloatArray:
+        """Return the Monte Carlo covariance of δ; a step that is left out counts as an error."""
+        _, point, covariance = self.modeled
+        out = _covariance(point, covariance)
+        step, _, is_interior = point.step(np.inf)
+        if is_interior and self.is_lost(point.decrease(step)):
+            out += np.outer(step, step)
+        return out
+
+
+def _covariance(point: Point, noise: FloatArray) -> FloatArray:
+    """Return the Monte Carlo covariance of δ at the root of the gradient."""
+    inverse = np.linalg.pinv(point.hessian, hermitian=True)
+    return np.asarray(inverse @ noise @ inverse)
+
+
+def _largest_error(point: Point, noise: FloatArray) -> float:
+    """Return the largest standard error of an entry of a term's Λ, as a share of Λ."""
+    errors = np.sqrt(np.maximum(np.diagonal(_covariance(point, noise)), 0.0))
+    largest, start = 0.0, 0
+    for lam, basis in zip(point.lam, point.basis, strict=True):
+        own = errors[start : start + len(basis)]
+        start += len(basis)
+        if lam.any():
+            largest = max(largest, float(own.max()) / float(np.abs(lam).max()))
+    return largest

@@ -1,0 +1,78 @@
+"""The criterion by probed gradients, as the search sees it."""
+
+import numpy as np
+import pytest
+from _equations.test_krylov import all_probes, crossed_case
+from numpy.testing import assert_array_equal
+
+from skmixed._derivatives.probing import Probes
+from skmixed._equations.cholesky import factorize
+from skmixed._estimation.probed_objective import FEWEST, SMALL, ProbedObjective
+from skmixed._estimation.search import trust_region_search
+from skmixed.exceptions import FitStatus
+
+
+def opened(seed, *, exact):
+    """An objective at a random Λ, with signs whose mean is exact or random ones."""
+    case, _, system = crossed_case(seed)
+    objective = ProbedObjective(system.blocks, case.likelihood, seed=0, max_iter=500)
+    if exact:
+        objective.probes = all_probes(system)
+    return case, objective, system.lam
+
+
+@pytest.mark.parametrize("seed", [0, 3, 7])
+def test_changes_are_those_of_the_criterion(seed):
+    case, objective, lam = opened(seed, exact=True)
+    assert objective.evaluate(lam) == 0.0
+    point = objective.point(0.0, is_slow=False)
+    step = np.random.default_rng(seed).normal(size=len(point.gradient))
+    moved = point.moved(1e-2 * step)
+    blocks = case.factorized(case.lams(np.random.default_rng(0))).blocks
+    exact = [case.likelihood.value(factorize(blocks, own)) for own in (moved, lam)]
+    # The trapezoidal rule is off by the third power of the step; solves leave 1e-3 of a trace.
+    assert objective.evaluate(moved) == pytest.approx(exact[0] - exact[1], abs=1e-4)
+
+
+def test_nothing_is_solved_anew_where_the_model_is():
+    _, objective, lam = opened(0, exact=False)
+    value = objective.evaluate(lam)
+    point = objective.point(value, is_slow=False)
+    objective.evaluate(point.moved(0.1 * np.ones(len(point.gradient))))
+    before = objective.n_factorizations
+    assert objective.evaluate(point.lam) == value
+    assert objective.evaluate(lam) == value
+    assert objective.n_factorizations == before
+    assert objective.state.lam is lam
+
+
+def test_more_signs_are_drawn_while_the_error_is_large():
+    _, objective, lam = opened(3, exact=False)
+    point = objective.point(objective.evaluate(lam), is_slow=False)
+    assert objective.noise(0.0) == SMALL * objective.cost > 0.0
+    assert objective.is_lost(0.5 * objective.noise(0.0))
+    assert not objective.is_lost(2.0 * objective.noise(0.0) + 1e-5)
+    signs = objective.probes.signs
+    assert objective.refine()
+    assert objective.probes.signs.shape[1] == 2 * FEWEST
+    assert_array_equal(objective.probes.signs[:, :FEWEST], signs)
+    objective.point(objective.evaluate(point.lam), is_slow=False)
+    # Signs whose spread is none are precise enough.
+    same = np.repeat(signs[:, :1], FEWEST, axis=1)
+    objective.probes = Probes(same, np.zeros_like(same))
+    objective.point(objective.evaluate(point.moved(0.0 * point.gradient)), is_slow=False)
+    assert not objective.refine()
+
+
+def test_the_search_ends_where_no_gain_is_left_beside_the_error():
+    case, objective, lam = opened(3, exact=False)
+    found = trust_region_search(objective, lam, tol=0.0, max_iter=100)
+    assert found.status is FitStatus.CONVERGED
+    _, point, _ = objective.modeled
+    assert found.lam is point.lam
+    step, _, _ = point.step(np.inf)
+    assert objective.is_lost(point.decrease(step))
+    # A step that is left out counts as an error.
+    covariance = objective.parameter_covariance()
+    assert np.linalg.eigvalsh(covariance - np.outer(step, step))[0] > -1e-12
+    assert case.likelihood.sigma_squared(objective.solution().core) > 0
