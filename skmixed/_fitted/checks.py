@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._data.encoder import Encoder
@@ -93,18 +94,30 @@ def check_draws(n_samples: Any, n_numbers: int, name: str = "n_samples") -> None
 
 def check_response(y: Any, n_rows: int, estimator: object) -> FloatArray:
     """Return y as a float64 vector."""
-    check_unmasked(y, "y")
-    array = check_array(
-        y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
-    )
-    name = words().response_name
-    vector = numeric_column(column_or_1d(array, warn=True), name, what="The response")
+    vector = numeric_column(_vector(y, estimator), words().response_name, what="The response")
     if len(vector) != n_rows:
         raise ValueError(
             f"{words().rows} and y have inconsistent numbers of samples: {n_rows} and "
             f"{len(vector)}."
         )
     return vector
+
+
+def _vector(y: Any, estimator: object) -> Any:
+    """Return y in one dimension; what is plainly so as it is, the rest by scikit-learn's checks."""
+    if isinstance(y, np.ndarray | pd.Series) and y.ndim == 1 and len(y) and _is_plain(y):
+        return y
+    check_unmasked(y, "y")
+    array = check_array(
+        y, ensure_2d=False, dtype=None, ensure_all_finite=False, input_name="y", estimator=estimator
+    )
+    return column_or_1d(array, warn=True)
+
+
+def _is_plain(y: Any) -> bool:
+    """Whether an array or a series holds numbers of NumPy's types, and no masked ones."""
+    is_numeric = isinstance(y.dtype, np.dtype) and y.dtype.kind in "fiu"
+    return is_numeric and not isinstance(y, np.ma.MaskedArray)
 
 
 def check_weights(

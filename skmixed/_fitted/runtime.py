@@ -134,8 +134,13 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def check_seed(random_state: Any) -> None:
-    """Refuse what scikit-learn takes for no `random_state`, without a draw."""
-    _state_of(random_state)
+    """Refuse what scikit-learn takes for no `random_state`, without a draw.
+
+    A seed is not used up, and no generator is made of it, which takes longer than a fit's checks.
+    """
+    is_seed = isinstance(random_state, numbers.Integral) and 0 <= int(random_state) < 2**32
+    if random_state is not None and not is_seed:
+        _state_of(random_state)
 
 
 def spawned(seeds: np.random.SeedSequence, n: int) -> Iterator[np.random.SeedSequence]:

@@ -10,7 +10,7 @@ known, and undone where the columns themselves are asked for (docs/mathematics.m
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
 
 from skmixed._typing import FloatArray, IntArray
 
@@ -67,11 +67,7 @@ class Frame:
         """Turn coefficients of the columns e to those of the columns d − c."""
         if self.regression is None:
             return coefficients
-        return np.asarray(
-            scipy.linalg.solve_triangular(
-                self.regression, coefficients, unit_diagonal=True, check_finite=False
-            )
-        )
+        return solve_upper(self.regression, coefficients, is_unit=True)
 
     def change_to(self, other: "Frame") -> tuple[FloatArray | None, FloatArray]:
         """Return M and s with which rows of this frame, times M, less s, are in the other."""
@@ -94,12 +90,17 @@ def residuals(rows: FloatArray, regression: FloatArray) -> FloatArray:
     By substitution, column by column: eE differs from the rows by no more than the
     rounding of their own values, however large the coefficients of the columns are.
     """
-    if not rows.size:
-        return rows
-    solved = scipy.linalg.solve_triangular(
-        regression, rows.T, trans=1, unit_diagonal=True, check_finite=False
-    )
-    return np.asarray(solved.T)
+    return solve_upper(regression, rows.T, is_transposed=True, is_unit=True).T
+
+
+def solve_upper(
+    triangle: FloatArray, right: FloatArray, *, is_transposed: bool = False, is_unit: bool = False
+) -> FloatArray:
+    """Solve Rx = b or R'x = b, R upper triangular, by LAPACK without a check of the numbers."""
+    if not right.size:
+        return right
+    solved, _ = dtrtrs(triangle, right, trans=int(is_transposed), unitdiag=int(is_unit))
+    return np.asarray(solved)
 
 
 @dataclass(frozen=True)
@@ -224,12 +225,10 @@ class Resolution:
             return Resolution(counted, lengths, np.empty((0, 0)))
         if len(counted) < len(gram):
             gram = gram[np.ix_(counted, counted)]
-        try:
-            chol = np.linalg.cholesky(gram / lengths / lengths[:, None])
-        except np.linalg.LinAlgError:
+        chol, info = dpotrf(gram / lengths / lengths[:, None], lower=True)
+        if info:
             return Resolution(counted, lengths, None)
-        inverse, _ = scipy.linalg.lapack.dtrtri(chol, lower=True)
-        return Resolution(counted, lengths, inverse)
+        return Resolution(counted, lengths, dtrtri(chol, lower=True)[0])
 
     @property
     def is_good(self) -> bool:
@@ -239,23 +238,14 @@ class Resolution:
         return bool((np.square(self.inverse).sum(axis=1) * RESOLVED**2 <= 1.0).all())
 
 
-def is_resolved(gram: FloatArray, nothing: FloatArray) -> bool:
-    """Whether the products of some columns tell each from those before it.
-
-    Products that overflowed tell nothing; they are refused later.
-    """
-    return not np.isfinite(gram).all() or Resolution.of(gram, nothing).is_good
-
-
 def semidefinite_factor(gram: FloatArray) -> FloatArray:
     """Return R, upper triangular, with R'R the products; zeros where nothing is left."""
     squares = np.diagonal(gram)
     lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
     scaled = gram / lengths / lengths[:, None]
-    try:
-        return np.asarray(np.linalg.cholesky(scaled).T * lengths)
-    except np.linalg.LinAlgError:
-        pass
+    chol, info = dpotrf(scaled)
+    if not info:
+        return np.asarray(chol * lengths)
     out, rounding = np.zeros_like(gram), len(gram) * np.finfo(float).eps
     for j in range(len(gram)):
         rest = scaled[j] - out[:j, j] @ out[:j]

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.frame import (
     ROUNDING,
     Resolution,
-    is_resolved,
     orthogonalize,
     residuals,
+    solve_upper,
 )
 from skmixed._statistics.responses import (
     ResponseTotals,
@@ -170,7 +169,7 @@ class WorkingColumns:
         if gamma is None:
             return residual_floor(raw, y_squares)
         if self.fixed.regression is not None:
-            gamma = scipy.linalg.solve_triangular(self.fixed.regression, gamma, unit_diagonal=True)
+            gamma = solve_upper(self.fixed.regression, gamma, is_unit=True)
         n_taken = 1 + int(np.count_nonzero(gamma))
         of_columns = float(stats.raw_squares[list(self.fixed.used)] @ gamma**2)
         return residual_floor(n_taken**2 * (raw + of_columns), y_squares)
@@ -183,11 +182,10 @@ def working_columns(stats: RowSums, model: Model) -> WorkingColumns:
     less its regression on them.
     """
     basis = stats.basis
-    fixed, columns = independent_columns(basis, model)
+    fixed, columns, resolution = independent_columns(basis, model)
     center = stats.responses.center if model.has_intercept else np.zeros(1)
     rows, raw = basis.responses_around(center), stats.response_moments.raw_squares
     total = ResponseTotals(columns.T @ rows.along, rows.lengths**2)
-    resolution = Resolution.of(columns.T @ columns, np.zeros(columns.shape[1]))
     if are_resolved(resolution, total, ROUNDING**2 * raw)[0]:
         return WorkingColumns(fixed, float(center[0]), None)
     if model.has_intercept:  # the exact mean: the center may be a deviation off it
@@ -196,33 +194,35 @@ def working_columns(stats: RowSums, model: Model) -> WorkingColumns:
     return WorkingColumns(fixed, float(center[0]), gamma[:, 0])
 
 
-def independent_columns(basis: RowBasis, model: Model) -> tuple[IndependentColumns, FloatArray]:
-    """Decide the rank of X; return the columns X̃, and their coordinates in the basis, (k, p).
+def independent_columns(
+    basis: RowBasis, model: Model
+) -> tuple[IndependentColumns, FloatArray, Resolution]:
+    """Decide the rank of X; return X̃, its coordinates in the basis, (k, p), and their distances.
 
     The first independent columns stay. With an intercept they are centered; and where
     one nearly depends on those before it, it is taken less its regression on them.
     """
     stats, columns, p = basis.sums, list(model.fixed), len(model.fixed)
-    nowhere = np.zeros_like(stats.center)
-    center = stats.center if model.has_intercept else nowhere
+    center = stats.center if model.has_intercept else np.zeros_like(stats.center)
     raw = np.sqrt(stats.raw_squares[columns])
     factor, nothing = basis.columns_around(center)[:, columns], (ROUNDING * raw) ** 2
-    gram = factor.T @ factor
-    is_good = is_resolved(gram, nothing)
+    resolution = Resolution.of(factor.T @ factor, nothing)
     kept, regression = tuple(range(p)), None
-    if not is_good or (np.diagonal(gram) <= nothing).any():
-        exact = nowhere
-        if model.has_intercept:  # the exact mean: the center may be a deviation off it
-            exact = np.append(0.0, stats.mean[1:])
-        around_exact = basis.columns_around(exact)[:, columns]
-        found = orthogonalize(around_exact, np.linalg.norm(around_exact[1:], axis=0), raw)
-        kept = found.kept
-        if not is_good and found.regression is not None:
-            center, factor = exact, around_exact
-            regression = found.regression[np.ix_(kept, kept)]
+    if resolution.is_good and len(resolution.counted) == p:
+        return IndependentColumns(kept, model.fixed, center[columns], None), factor, resolution
+    exact = np.zeros_like(center)
+    if model.has_intercept:  # the exact mean: the center may be a deviation off it
+        exact[1:] = stats.mean[1:]
+    around_exact = basis.columns_around(exact)[:, columns]
+    found = orthogonalize(around_exact, np.linalg.norm(around_exact[1:], axis=0), raw)
+    kept = found.kept
+    if not resolution.is_good and found.regression is not None:
+        center, factor = exact, around_exact
+        regression = found.regression[np.ix_(kept, kept)]
     used = tuple(columns[j] for j in kept)
     out = IndependentColumns(kept, used, center[list(used)], regression)
-    return out, out.of_rows(factor[:, list(kept)])
+    rows = out.of_rows(factor[:, list(kept)])
+    return out, rows, Resolution.of(rows.T @ rows, np.zeros(len(kept)))
 
 
 def residual_floor(raw: float, y_squares: float) -> float:

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
-from skmixed._statistics.frame import RESOLVED, Frame, Resolution
+from skmixed._statistics.frame import RESOLVED, Frame, Resolution, solve_upper
 from skmixed._typing import FloatArray, IntArray
 
 
@@ -224,12 +223,8 @@ class ResponseRows:
         """
         pivots = np.flatnonzero(np.diagonal(factor) > 0)
         along = np.zeros_like(total.with_columns)
-        along[pivots] = scipy.linalg.solve_triangular(
-            factor[np.ix_(pivots, pivots)],
-            total.with_columns[pivots],
-            trans=1,
-            check_finite=False,
-        )
+        own = factor if len(pivots) == len(factor) else factor[np.ix_(pivots, pivots)]
+        along[pivots] = solve_upper(own, total.with_columns[pivots], is_transposed=True)
         left = total.squares - np.square(along).sum(axis=0)
         return ResponseRows(along, np.sqrt(np.maximum(left, 0.0)))
 
@@ -268,5 +263,4 @@ def regression_on(columns: FloatArray, responses: FloatArray) -> FloatArray:
     """
     lengths = np.linalg.norm(columns, axis=0)
     basis, triangle = np.linalg.qr(columns / lengths)
-    scaled = scipy.linalg.solve_triangular(triangle, basis.T @ responses, check_finite=False)
-    return np.asarray(scaled / lengths[:, None])
+    return solve_upper(triangle, basis.T @ responses) / lengths[:, None]

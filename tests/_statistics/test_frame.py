@@ -1,5 +1,7 @@
 """Columns less their regression on others, and which of them are independent."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,9 +13,9 @@ from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._statistics.frame import (
     Frame,
+    Resolution,
     added_factors,
     factor_of_rows,
-    is_resolved,
     orthogonalize,
     residuals,
     semidefinite_factor,
@@ -100,12 +102,14 @@ def test_resolved_is_what_keeps_twelve_digits():
     x, u = rng.normal(size=(2, 100_000))
     for share, expected in ((0.03, True), (0.003, False)):
         rows = np.column_stack([x, x + share * u])
-        assert is_resolved(rows.T @ rows, np.zeros(2)) == expected
+        assert Resolution.of(rows.T @ rows, np.zeros(2)).is_good == expected
     # Equal columns, and those that have nothing but rounding.
     rows = np.column_stack([x, x])
-    assert not is_resolved(rows.T @ rows, np.zeros(2))
-    assert is_resolved(rows.T @ rows, np.array([0.0, np.inf]))
-    assert is_resolved(np.full((2, 2), np.inf), np.zeros(2))
+    assert not Resolution.of(rows.T @ rows, np.zeros(2)).is_good
+    assert Resolution.of(rows.T @ rows, np.array([0.0, np.inf])).is_good
+    # Products that overflowed tell nothing.
+    stats = accumulate(design(rows, u))
+    assert replace(stats, total=np.full((3, 3), np.inf)).resolved()[0]
 
 
 def test_the_factor_of_singular_products():
