@@ -65,11 +65,12 @@ def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
     wanted = derivatives(exact, likelihood)
     order = sorted({t.factor for t in case.model.terms})
     size = np.abs(wanted.gradient).max()
-    # Solves to 1e-13 of systems of some condition 1e4.
+    # Solves to 1e-13 of systems of some condition 1e4, of which the gradient has products;
+    # β̂, which is in them, is compared to the same 1e-6 below.
     assert_allclose(
         by_factor(found.derivatives.gradient, system.blocks.factors, order),
         by_factor(wanted.gradient, exact.blocks.factors, order),
-        atol=1e-7 * size,
+        atol=1e-6 * size,
     )
     assert fixed.core.residual_squares == pytest.approx(exact.residual_squares, rel=1e-8)
     assert_allclose(fixed.core.beta, exact.beta, rtol=1e-6, atol=1e-8)
