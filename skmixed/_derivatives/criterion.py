@@ -153,6 +153,11 @@ class Derivatives:
     gradient: FloatArray
     information: FloatArray
 
+    def along(self, directions: FloatArray) -> "Derivatives":
+        """Return the same in the coefficients of directions of the entries, (d, n)."""
+        information = directions @ self.information @ directions.T
+        return Derivatives(directions @ self.gradient, information)
+
 
 def derivatives(factorization: Factorization, likelihood: Likelihood) -> Derivatives:
     """Differentiate the criterion; costs one to three factorizations."""

@@ -20,6 +20,7 @@ import scipy.linalg.lapack
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.trust_region import Point, absolute
 from skmixed._equations.dense_system import DenseSystem
+from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
 
 # Strength from which a random effect's own rows determine it better than its variance
@@ -150,36 +151,34 @@ def second_order_dense(
     """
     system, rho, q_trace = factor.system, projections.effects, projections.traces
     sigma2 = likelihood.sigma_squared(factor)
-    gradients, directions, lams, charts, bends = [], [], [], [], []
-    for term, base in zip(system.terms, factor.bases, strict=True):
+    chart = Chart.of(tuple(t.term.term.structure for t in system.terms), factor.lam)
+    gradients, directions, curvatures = [], [], []
+    for k, (term, base) in enumerate(zip(system.terms, factor.bases, strict=True)):
+        structure, lam, basis = chart.structures[k], chart.lam[k], chart.basis[k]
         s, own = term.size, term.columns
         effects = rho[own].reshape(s, -1)
         within = q_trace[own, own].reshape(s, term.n_levels, s, term.n_levels)
         slope = np.einsum("ajbj->ab", within) - effects @ effects.T / sigma2
-        lam, basis = term.term.term.structure.chart(factor.lam[term.term.index])
         to_base = (term.to_white @ base).T @ term.to_white
-        moves = to_base @ basis
-        half = moves @ (to_base @ lam).T
+        half = (to_base @ basis) @ (to_base @ lam).T
         of_sigma = half + half.transpose(0, 2, 1)
         directions.append(of_sigma)
         gradients.append(np.einsum("iab,ab->i", of_sigma, slope))
-        bends.append(2.0 * np.einsum("iac,jac->ij", moves, slope @ moves))
-        lams.append(lam)
-        charts.append(basis)
+        of_lam = to_base.T @ slope @ to_base
+        curvatures.append(structure.curvature(lam, basis, of_lam))
     traces, variates = _information(factor, directions, q_trace, rho)
     quadratic = variates @ (projections.products @ variates.T) / sigma2
     first = variates @ rho / sigma2
     profiled = 0.5 * np.outer(first, first) / max(likelihood.dof, 1)
     quadratic -= profiled
-    bend = scipy.linalg.block_diag(*bends)
-    size_of_bend = scipy.linalg.block_diag(*(absolute(own) for own in bends))
+    curvature = block_diagonal(curvatures)
+    size_of_curvature = block_diagonal([absolute(own) for own in curvatures])
     return Point(
-        lam=tuple(lams),
+        chart=chart,
         value=likelihood.value(factor),
-        basis=tuple(charts),
         gradient=np.concatenate(gradients),
-        hessian=(2.0 * quadratic - traces if is_exact else quadratic - profiled) + bend,
-        metric=traces + size_of_bend,
+        hessian=(2.0 * quadratic - traces if is_exact else quadratic - profiled) + curvature,
+        metric=traces + size_of_curvature,
     )
 
 

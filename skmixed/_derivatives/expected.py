@@ -23,7 +23,7 @@ from skmixed._derivatives.working_variates import of_core_factor
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.selected_inverse import Inverse, core_residual
-from skmixed._typing import Directions, FloatArray
+from skmixed._typing import Directions, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Expected:
 
     information: FloatArray
     fixed: FloatArray
+
+    def in_order(self, places: IntArray) -> "Expected":
+        """Return the same for the parameters in another order."""
+        return Expected(self.information[np.ix_(places, places)], self.fixed[places])
 
 
 def expected_information(

@@ -1,10 +1,20 @@
-"""What the search minimizes: the criterion, by the blocked factor or a dense one."""
+"""What the search minimizes, and its second-order models.
 
+Around a Λ the criterion is modeled to second order in the step δ of Λ,
+
+    d(Λ + dΛ) ≈ d + ⟨G, dΣ⟩ + ½ ⟨dΣ₁, AI dΣ₁⟩,     dΣ = ΛdΛ' + dΛΛ' + dΛdΛ',  dΣ₁ = ΛdΛ' + dΛΛ',
+
+with G = ∂d/∂Σ exact. The term ⟨G, dΛdΛ'⟩ makes a variance go to zero, or leave
+zero, as the sign of G demands; no bound is needed (see `covariance`, and
+docs/mathematics.md, "The boundary").
+"""
+
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.criterion import Derivatives, Likelihood, derivatives
 from skmixed._derivatives.dense_factor import (
     DenseFactor,
     Projections,
@@ -12,17 +22,25 @@ from skmixed._derivatives.dense_factor import (
     project_dense,
     second_order_dense,
 )
-from skmixed._derivatives.quadratic_model import LocalModel
-from skmixed._derivatives.trust_region import Point
+from skmixed._derivatives.parameters import Parameters
+from skmixed._derivatives.pinned import Profiled
+from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import Factorization, factorize
 from skmixed._equations.dense_system import DenseSystem
-from skmixed._typing import Lam
+from skmixed._equations.system import Blocks
+from skmixed._typing import FloatArray, Lam
 
 # Differences of the criterion below this share of it are rounding, and what of a
 # predicted gain can matter: an estimate is off by the root of it, in standard errors.
 ROUNDING, RESOLUTION = 1e-13, 2e-15
 # A gain of no more than a few times the rounding of the criterion may be that.
 FEW_NOISES = 4.0
+# Parameters, and columns of the core, up to which the observed second derivatives, a
+# factorization's cost each, are taken where average information does badly; beyond, what
+# the steps teach of them.
+FEW_PARAMETERS, SMALL_CORE = 20, 300
+# A secant update whose denominator is a smaller share is left out.
+SKIP = 1e-8
 
 
 class Objective(Protocol):
@@ -62,6 +80,81 @@ class Objective(Protocol):
     @property
     def is_exact_fit(self) -> bool:
         """Whether r² reached its floor at the latest Λ."""
+
+
+class LocalModel(Protocol):
+    """What the search minimizes.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    """
+
+    likelihood: Likelihood
+
+    def value(self, factorization: Factorization) -> float:
+        """Return the function at a Λ; inf where it is not defined."""
+
+    def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
+        """Model the function around that Λ; `is_slow` where the model has done badly."""
+
+
+class AverageInformation:
+    """The criterion, by average information as long as that does well.
+
+    Then by the observed second derivatives, or, of many parameters, by what the steps
+    have taught of them.
+    """
+
+    def __init__(self, likelihood: Likelihood, parameters: Parameters) -> None:
+        self.likelihood, self.parameters = likelihood, parameters
+        self.secant: Secant | None = None
+
+    def value(self, factorization: Factorization) -> float:
+        return self.likelihood.value(factorization)
+
+    def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
+        if is_slow and _is_cheap_to_observe(factorization.blocks):
+            return Profiled(self.likelihood).point(factorization, value, is_slow=True)
+        with np.errstate(all="ignore"):
+            d = derivatives(factorization, self.likelihood).along(self.parameters.entries)
+        chart = self.parameters.chart(factorization.lam)
+        if self.secant is None:
+            self.secant = Secant(chart.tau, d.gradient, np.zeros_like(d.information))
+        else:
+            self.secant = self.secant.after(chart.tau, d, learns=is_slow)
+        hessian = d.information + self.secant.correction
+        return second_order(chart, value, d.gradient, hessian, d.information)
+
+
+def _is_cheap_to_observe(blocks: Blocks) -> bool:
+    n_parameters = sum(t.term.structure.n_theta(t.size) for _, t in blocks.terms)
+    return n_parameters <= FEW_PARAMETERS and blocks.n_core <= SMALL_CORE
+
+
+@dataclass(frozen=True)
+class Secant:
+    """What the average information misses of the Hessian, learned from steps.
+
+    A symmetric rank-one correction (Nocedal and Wright, 2006, equation 6.24) in τ, in
+    which the gradients of different steps compare: with it the model reproduces the
+    change of the gradient over the last step. Where the data stray from the model,
+    average information alone converges slowly.
+    """
+
+    tau: FloatArray
+    gradient: FloatArray
+    correction: FloatArray
+
+    def after(self, tau: FloatArray, d: Derivatives, *, learns: bool) -> "Secant":
+        """Take in the derivatives at one more τ."""
+        step = tau - self.tau
+        missing = d.gradient - self.gradient - (d.information + self.correction) @ step
+        along = float(missing @ step)
+        correction = self.correction
+        if learns and abs(along) > SKIP * float(np.linalg.norm(missing) * np.linalg.norm(step)):
+            correction = correction + np.outer(missing, missing) / along
+        return Secant(tau, d.gradient, correction)
 
 
 class _Exact:

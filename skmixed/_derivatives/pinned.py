@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
-from skmixed._derivatives.information import Chart, TermChart, information
-from skmixed._derivatives.trust_region import Point, absolute
+from skmixed._derivatives.information import Information, information
+from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import Stage
@@ -76,53 +76,33 @@ class Profiled:
 
     def value(self, factorization: Factorization) -> float:
         for _, term in factorization.blocks.terms:
-            pinned, lam = term.term.structure, factorization.lam[term.index]
-            if isinstance(pinned, PinnedCorrelation) and not pinned.admits(lam):
+            if not term.term.structure.admits(factorization.lam[term.index]):
                 return np.inf
+        return self._value(factorization)
+
+    def _value(self, factorization: Factorization) -> float:
         return self.likelihood.value(factorization)
 
     def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
-        """Newton's model, with the expected information for a metric."""
+        """Newton's model, with the expected information at the best σ² for a metric."""
         with np.errstate(all="ignore"):
             sigma2 = self.sigma_squared(factorization)
             info = information(factorization, self.likelihood, sigma2)
-        chart = Chart.of(info)
-        gradient = chart.with_sigma @ info.gradient
-        metric = chart.with_sigma @ info.expected @ chart.with_sigma.T
-        g, h = self.reduced(chart, gradient, chart.hessian(info))
-        order = np.concatenate(
-            [np.arange(c.delta.start, c.delta.stop) for c in _in_order(chart)] or [np.empty(0, int)]
-        )
-        at = np.ix_(order, order)
-        own = metric[:-1, :-1] - np.outer(metric[:-1, -1], metric[-1, :-1]) / metric[-1, -1]
-        return Point(
-            lam=tuple(c.lam for c in _in_order(chart)),
-            value=value,
-            basis=tuple(c.basis for c in _in_order(chart)),
-            gradient=g[order],
-            hessian=h[at],
-            metric=own[at] + absolute(chart.bend)[at],
-        )
+        gradient, hessian = self.reduced(info)
+        border = info.expected[:-1, -1]
+        metric = info.expected[:-1, :-1] - np.outer(border, border) / info.expected[-1, -1]
+        return second_order(info.chart, value, gradient, hessian, metric)
 
-    def reduced(
-        self,
-        chart: Chart,  # noqa: ARG002
-        gradient: FloatArray,
-        hessian: FloatArray,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Take log σ² out of the derivatives in (δ, log σ²): it is at its best value."""
-        border = hessian[:-1, -1]
-        return gradient[:-1], hessian[:-1, :-1] - np.outer(border, border) / hessian[-1, -1]
-
-
-def _in_order(chart: Chart) -> list[TermChart]:
-    return sorted(chart.terms, key=lambda c: c.term.index)
+    def reduced(self, info: Information) -> tuple[FloatArray, FloatArray]:
+        """Take log σ² out of the derivatives in (τ, log σ²): it is at its best value."""
+        border, hessian = info.observed[:-1, -1], info.observed[:-1, :-1]
+        return info.gradient[:-1], hessian - np.outer(border, border) / info.observed[-1, -1]
 
 
 class _GivenSigma(Profiled):
     """The likelihood at a σ² that is given by Λ."""
 
-    def value(self, factorization: Factorization) -> float:
+    def _value(self, factorization: Factorization) -> float:
         return self.likelihood.value_at(factorization, self.sigma_squared(factorization))
 
 
@@ -136,13 +116,8 @@ class PinnedSigma(_GivenSigma):
     def sigma_squared(self, factorization: Factorization) -> float:  # noqa: ARG002
         return self.sigma**2
 
-    def reduced(
-        self,
-        chart: Chart,  # noqa: ARG002
-        gradient: FloatArray,
-        hessian: FloatArray,
-    ) -> tuple[FloatArray, FloatArray]:
-        return gradient[:-1], hessian[:-1, :-1]
+    def reduced(self, info: Information) -> tuple[FloatArray, FloatArray]:
+        return info.gradient[:-1], info.observed[:-1, :-1]
 
 
 class PinnedSd(_GivenSigma):
@@ -155,26 +130,27 @@ class PinnedSd(_GivenSigma):
         super().__init__(likelihood)
         self.sd, self.index, self.row = sd, index, row
 
-    def sigma_squared(self, factorization: Factorization) -> float:
+    def _relative(self, factorization: Factorization) -> float:
         half = self.row @ factorization.lam[self.index]
-        t = float(half @ half)
+        return float(half @ half)
+
+    def sigma_squared(self, factorization: Factorization) -> float:
+        t = self._relative(factorization)
         return self.sd**2 / t if t > 0 else np.inf
 
-    def reduced(
-        self, chart: Chart, gradient: FloatArray, hessian: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Follow log σ² = 2 log sd − log t(δ)."""
-        own = next(c for c in chart.terms if c.term.index == self.index)
-        moved, half = self.row @ own.basis, self.row @ own.lam
-        t = float(half @ half)
-        first, second = np.zeros(len(gradient) - 1), np.zeros_like(hessian[:-1, :-1])
-        first[own.delta] = -2.0 * moved @ half / t
-        second[own.delta, own.delta] = -2.0 * moved @ moved.T / t
-        second += np.outer(first, first)
+    def reduced(self, info: Information) -> tuple[FloatArray, FloatArray]:
+        """Follow log σ² = 2 log sd − log t(τ), where t is linear in τ."""
+        gradient, hessian = info.gradient, info.observed
+        _, term = info.parameters.terms[self.index]
+        directions = term.term.structure.directions(term.size)
+        first, place = np.zeros(len(gradient) - 1), info.parameters.places[self.index]
+        of_row = np.einsum("a,iab,b->i", self.row, directions, self.row)
+        first[place] = -of_row / self._relative(info.factorization)
         border = np.outer(hessian[:-1, -1], first)
-        h = hessian[:-1, :-1] + border + border.T
-        h += hessian[-1, -1] * np.outer(first, first) + gradient[-1] * second
-        return gradient[:-1] + gradient[-1] * first, h
+        of_sigma = (hessian[-1, -1] + gradient[-1]) * np.outer(first, first)
+        return gradient[:-1] + gradient[-1] * first, (
+            hessian[:-1, :-1] + border + border.T + of_sigma
+        )
 
 
 def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:

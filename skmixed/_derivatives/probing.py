@@ -132,6 +132,11 @@ class ProbedDerivatives:
     samples: FloatArray
     probes: Probes
 
+    def along(self, directions: FloatArray) -> "ProbedDerivatives":
+        """Return the same in the coefficients of directions of the entries, (d, n)."""
+        samples = self.samples @ directions.T
+        return ProbedDerivatives(self.derivatives.along(directions), samples, self.probes)
+
 
 def probed_derivatives(
     fixed: FixedSolution, likelihood: Likelihood, probes: Probes, *, tol: float, max_iter: int

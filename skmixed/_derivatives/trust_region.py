@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 
+from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, Lam
 
 # Smallest eigenvalue of the trust region's metric, as a share of its largest.
@@ -13,14 +14,17 @@ RIDGE = 1e-10
 
 @dataclass(frozen=True)
 class Point:
-    """The criterion at a canonical Λ, with its second-order model around it."""
+    """The criterion at a canonical Λ, with its second-order model around it, in δ."""
 
-    lam: Lam
+    chart: Chart
     value: float
-    basis: tuple[FloatArray, ...]
     gradient: FloatArray
     hessian: FloatArray
     metric: FloatArray
+
+    @property
+    def lam(self) -> Lam:
+        return self.chart.lam
 
     @property
     def is_usable(self) -> bool:
@@ -28,21 +32,6 @@ class Point:
         is_finite = np.isfinite(self.gradient).all() and np.isfinite(self.hessian).all()
         has_scale = not self.gradient.any() or np.diagonal(self.metric).max() > 0
         return bool(is_finite and has_scale)
-
-    def moved(self, step: FloatArray) -> Lam:
-        out, start = [], 0
-        for lam, basis in zip(self.lam, self.basis, strict=True):
-            out.append(lam + np.tensordot(step[start : start + len(basis)], basis, 1))
-            start += len(basis)
-        return tuple(out)
-
-    def step_to(self, lam: Lam) -> FloatArray:
-        """Return the step that leads to Λ, of those that its basis allows the nearest."""
-        parts = []
-        for own, basis, end in zip(self.lam, self.basis, lam, strict=True):
-            squares = np.einsum("iab,iab->i", basis, basis)
-            parts.append(np.einsum("iab,ab->i", basis, end - own) / squares)
-        return np.concatenate(parts)
 
     def step(self, radius: float) -> tuple[FloatArray, float, bool]:
         """Return the best step within the radius, its length, and if it is inside."""
@@ -55,6 +44,20 @@ class Point:
 
     def decrease(self, step: FloatArray) -> float:
         return float(-(self.gradient @ step + 0.5 * step @ self.hessian @ step))
+
+
+def second_order(
+    chart: Chart, value: float, gradient: FloatArray, hessian: FloatArray, metric: FloatArray
+) -> Point:
+    """Carry derivatives in τ, and a metric there, over to steps δ of the terms' Λ."""
+    jacobian, curvature = chart.jacobian, chart.curvature(gradient)
+    return Point(
+        chart=chart,
+        value=value,
+        gradient=jacobian @ gradient,
+        hessian=jacobian @ hessian @ jacobian.T + curvature,
+        metric=jacobian @ metric @ jacobian.T + absolute(curvature),
+    )
 
 
 def absolute(matrix: FloatArray) -> FloatArray:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.moments import Moments
 from skmixed._equations.system import Blocks
-from skmixed._estimation.start import symmetric_directions
 from skmixed._typing import FloatArray, Pair
 
 # Share of a column's squares outside the span of X, and of the largest
@@ -82,17 +82,14 @@ def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
 
 def _undetermined(blocks: Blocks, moments: Moments) -> tuple[tuple[int, ...], tuple[Pair, ...]]:
     """Find terms without unique variances, and covariances, from tr(V_a V_b) at V = I."""
-    terms, pairs, start = [], [], 0
-    directions = symmetric_directions(blocks)
-    for factor, term in blocks.terms:
-        structure = term.term.structure
-        own = directions[start : start + structure.n_theta(term.size)]
-        start += len(own)
+    terms, pairs, parameters = [], [], Parameters.of(blocks)
+    for (factor, term), place in zip(parameters.terms, parameters.places, strict=True):
+        own = parameters.entries[place]
         full = np.empty((len(own) + 1,) * 2)
         full[0, 0] = blocks.n_rows
         full[0, 1:] = full[1:, 0] = own @ moments.zz
         full[1:, 1:] = own @ moments.raw @ own.T
-        d = structure.directions(term.size)
+        d = term.term.structure.directions(term.size)
         size = np.einsum("iab,a,b->i", d**2, *[_variance_sizes(factor, term, moments)] * 2)
         informed = np.diagonal(full)[1:] > ROUNDING_SHARE * size
         # Two coefficients that no level has both of: their covariance is in no row.

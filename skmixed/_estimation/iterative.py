@@ -91,10 +91,9 @@ def _sd_errors(blocks: Blocks, objective: ProbedObjective) -> tuple[FloatArray, 
     """Carry the covariance of δ over to log sd of the user's coefficients."""
     _, point, _ = objective.modeled
     covariance = objective.parameter_covariance()
-    out, start = [], 0
-    for (_, term), lam, basis in zip(blocks.terms, point.lam, point.basis, strict=True):
-        own = slice(start, start + len(basis))
-        start = own.stop
+    out, chart = [], point.chart
+    parts = zip(blocks.terms, chart.lam, chart.basis, chart.places, strict=True)
+    for (_, term), lam, basis, own in parts:
         root = term.to_user @ lam
         with np.errstate(divide="ignore", invalid="ignore"):
             # ∂ log sd_a = (root ∂root')_aa / sd_a²

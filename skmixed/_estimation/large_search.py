@@ -3,14 +3,13 @@
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
-from skmixed._derivatives.objectives import BlockedObjective
-from skmixed._derivatives.quadratic_model import AverageInformation
+from skmixed._derivatives.objectives import AverageInformation, BlockedObjective
+from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._equations.system import Blocks
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
 from skmixed._estimation.search import Ending, trust_region_search
-from skmixed._estimation.start import nearest_factor
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
@@ -25,8 +24,9 @@ class LargeSearch:
 
     def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
         self.blocks, self.likelihood, self.runs = at_zero.blocks, likelihood, runs
+        self.parameters = Parameters.of(self.blocks)
         self.at_zero_value = likelihood.value(at_zero)
-        self.objective = BlockedObjective(at_zero, AverageInformation(likelihood))
+        self.objective = BlockedObjective(at_zero, AverageInformation(likelihood, self.parameters))
 
     def search(self, start: Lam) -> SearchReport:
         """SearchReport from the best of the starts."""
@@ -77,11 +77,11 @@ class LargeSearch:
             for term in factor.terms:
                 own = latest.lam[term.index] @ spherical[k][term.columns]
                 mean = own @ own.T / factor.n_levels / sigma2
-                out[term.index] = nearest_factor(term.term.structure, mean)
+                out[term.index] = term.term.structure.nearest(mean)
         return tuple(out[k] for k in sorted(out))
 
     def run(self, start: Lam) -> Ending:
-        self.objective.model = AverageInformation(self.likelihood)
+        self.objective.model = AverageInformation(self.likelihood, self.parameters)
         return trust_region_search(
             self.objective,
             start,

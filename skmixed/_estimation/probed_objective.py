@@ -7,21 +7,22 @@ Monte Carlo error of the probes: a gain that is small beside what that error cos
 none, and there more signs are drawn as long as the error itself is large.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.probing import (
     FixedSolution,
     ProbedDerivatives,
     Probes,
     probed_derivatives,
 )
-from skmixed._derivatives.quadratic_model import all_entries, chart_directions, second_order
-from skmixed._derivatives.trust_region import Point
+from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.krylov import System
 from skmixed._equations.system import Blocks
+from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, Lam
 
 # Signs to begin with, and at most.
@@ -44,8 +45,8 @@ class _State:
     """What is known at one Λ; `value` is the criterion less that at the start."""
 
     fixed: FixedSolution
+    chart: Chart
     found: ProbedDerivatives
-    sigma: FloatArray
     value: float
 
     @property
@@ -54,17 +55,16 @@ class _State:
 
     def point(self) -> Point:
         d = self.found.derivatives
-        return second_order(self.fixed.core, self.value, d, np.zeros_like(d.information))
+        return second_order(self.chart, self.value, d.gradient, d.information, d.information)
 
     def change_from(self, other: "_State") -> float:
         """Return the change of the criterion, by the trapezoidal rule."""
         slope = self.found.derivatives.gradient + other.found.derivatives.gradient
-        return float(0.5 * slope @ (self.sigma - other.sigma))
+        return float(0.5 * slope @ (self.chart.tau - other.chart.tau))
 
     def gradient_covariance(self) -> FloatArray:
         """Return the Monte Carlo covariance of the gradient in δ."""
-        _, _, flat = chart_directions(self.fixed.core)
-        samples = self.found.samples @ flat.T
+        samples = self.found.samples @ self.chart.jacobian.T
         return np.atleast_2d(np.cov(samples.T, ddof=1)) / len(samples)
 
 
@@ -76,6 +76,7 @@ class ProbedObjective:
 
     def __init__(self, blocks: Blocks, likelihood: Likelihood, seed: int, max_iter: int) -> None:
         self.blocks, self.likelihood = blocks, likelihood
+        self.parameters = Parameters.of(blocks)
         self.seed, self.max_iter = seed, max_iter
         size = blocks.spherical_places[-1].stop
         self.probes = Probes.draw(size, FEWEST, seed)
@@ -113,11 +114,12 @@ class ProbedObjective:
             fixed, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
         )
         self.probes = found.probes
-        state = _State(fixed, found, all_entries(fixed.core), 0.0)
+        found = found.along(self.parameters.entries)
+        state = _State(fixed, self.parameters.chart(lam), found, 0.0)
         if self._modeled is None:
             return state
         before = self._modeled[0]
-        return _State(fixed, found, state.sigma, before.value + state.change_from(before))
+        return replace(state, value=before.value + state.change_from(before))
 
     def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
         point = self.state.point()
@@ -151,7 +153,7 @@ class ProbedObjective:
         drawn.solved[:, :n] = self.probes.solved
         self.probes = drawn
         again = self._at(state.lam)
-        self._latest = _State(again.fixed, again.found, again.sigma, state.value)
+        self._latest = replace(again, value=state.value)
         return True
 
     @property
@@ -185,10 +187,9 @@ def _covariance(point: Point, noise: FloatArray) -> FloatArray:
 def _largest_error(point: Point, noise: FloatArray) -> float:
     """Return the largest standard error of an entry of a term's Λ, as a share of Λ."""
     errors = np.sqrt(np.maximum(np.diagonal(_covariance(point, noise)), 0.0))
-    largest, start = 0.0, 0
-    for lam, basis in zip(point.lam, point.basis, strict=True):
-        own = errors[start : start + len(basis)]
-        start += len(basis)
+    largest = 0.0
+    for lam, place in zip(point.lam, point.chart.places, strict=True):
+        own = errors[place]
         if lam.any():
             largest = max(largest, float(own.max()) / float(np.abs(lam).max()))
     return largest

@@ -16,11 +16,6 @@ from skmixed.exceptions import FitStatus
 # Share of the predicted decrease that a step must achieve, and the one from
 # which the trust region grows (Nocedal and Wright, 2006, algorithm 4.1).
 ACCEPT, GROW = 0.1, 0.75
-# A column of Λ that a step shrinks below this share is tried at zero. With
-# d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
-VANISHING = 0.5
-# Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
-NOTHING = 1e-8
 # The model is given up for a better one where a step achieves less than this share of what
 # it predicts, and where it gains less than this per step.
 FAIR = 0.5
@@ -123,7 +118,7 @@ class _Descent:
                 return self._end_at(point, FitStatus.CONVERGED)
             self.n_iter += 1
             radius = max(1.0, length) if np.isinf(radius) else radius
-            lam = point.moved(step)
+            lam = point.chart.moved(step)
             rate = expected / before if 0 < before < np.inf else 1.0
             self.is_slow = self.is_slow or SLOW < rate < FALLING
             if (is_interior or length >= LONG) and self._is_last(point, expected, rate):
@@ -131,7 +126,7 @@ class _Descent:
             if self._is_beaten(point.value, expected if is_interior else np.inf):
                 return self._end_at(point, FitStatus.MAX_ITER)
             noise = self.objective.noise(point.value)
-            trial = vanish(point.lam, lam) if may_vanish else lam
+            trial = point.chart.vanished(lam) if may_vanish else lam
             actual = point.value - self.objective.evaluate(trial)
             self._tell(point, radius, expected, actual)
             ratio = (actual + noise) / (expected + noise)
@@ -203,13 +198,13 @@ class _Descent:
 
     def _is_like(self, point: Point, trial: Lam, expected: float) -> bool:
         """Whether the model sees no difference between a step and what vanishes after it."""
-        without = point.decrease(point.step_to(trial))
+        without = point.decrease(point.chart.step_to(trial))
         return abs(without - expected) <= ALIKE * abs(expected)
 
     def _last_step(self, point: Point, lam: Lam) -> Ending:
         """Take the last step, to an exact zero where it leads to zero."""
         noise = self.objective.noise(point.value)
-        vanished = vanish(point.lam, lam)
+        vanished = point.chart.vanished(lam)
         for trial in (vanished, lam) if vanished is not lam else (lam,):
             value = self.objective.evaluate(trial)
             if value <= point.value + noise:
@@ -236,14 +231,3 @@ def _shrinkage(slope: float, actual: float) -> float:
     rise = -actual - slope
     share = -slope / (2.0 * rise) if 0 < rise < np.inf else 0.0
     return float(np.clip(share, *SHRINK))
-
-
-def vanish(before: Lam, after: Lam) -> Lam:
-    """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""
-    out, changed = [], False
-    for old, new in zip(before, after, strict=True):
-        size = np.abs(new).max(axis=0)
-        gone = (size > 0) & (size < np.maximum(VANISHING * np.abs(old).max(axis=0), NOTHING))
-        changed = changed or bool(gone.any())
-        out.append(np.where(gone, 0.0, new))
-    return tuple(out) if changed else after

@@ -9,7 +9,6 @@ from skmixed._equations.dense_system import DenseSystem, DenseTerm
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
 from skmixed._estimation.search import Ending, trust_region_search
-from skmixed._estimation.start import nearest_factor
 from skmixed._model.covariance import has_covariances, has_own_variances
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
@@ -169,7 +168,7 @@ class SmallSearch:
         for term, base in zip(system.terms, factor.bases, strict=True):
             own = base @ spherical[term.columns].reshape(term.size, -1)
             mean = own @ own.T / term.n_levels / sigma2
-            out.append(nearest_factor(term.term.term.structure, mean))
+            out.append(term.term.term.structure.nearest(mean))
         return tuple(out)
 
     def _is_doubtful(self, best: Ending) -> bool:

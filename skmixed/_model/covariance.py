@@ -21,12 +21,19 @@ import scipy.linalg
 
 from skmixed._typing import FloatArray
 
+# A column of Λ that a step shrinks below this share is tried at zero. With
+# d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
+VANISHING = 0.5
+# Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
+NOTHING = 1e-8
+
 
 class Covariance(Protocol):
     """What the search and the results need to know of a covariance structure.
 
-    Σ = ΛΛ' may be any positive semidefinite matrix of a linear space that holds
-    the identity.
+    Σ = ΛΛ' is a positive semidefinite matrix of a linear space that holds the identity,
+    and with Σ any multiple of it is allowed. `LinearCovariance` is the base of those
+    structures that allow every such matrix.
     """
 
     name: str
@@ -37,19 +44,33 @@ class Covariance(Protocol):
         """Count the free parameters of a term with `size` coefficients."""
 
     def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return coordinates around Λ: a canonical factor of ΛΛ' and ∂Λ/∂δ.
+        """Return coordinates δ around Λ: a canonical factor of ΛΛ' and ∂Λ/∂δ.
 
-        All Λ + Σ_i δ_i ∂Λ/∂δ_i from the canonical one on are factors that the
-        structure allows. Λ is one of these, or a triangular or symmetric root.
+        Λ is a factor that `moved` leads to, or a triangular or symmetric root.
         Columns of it that are zero stay exactly zero, in places that a step can
         fill. ∂Λ/∂δ has shape (n_theta, size, size).
         """
 
+    def moved(self, lam: FloatArray, basis: FloatArray, step: FloatArray) -> FloatArray:
+        """Return Λ at δ = `step` from a canonical factor and its ∂Λ/∂δ."""
+
+    def curvature(self, lam: FloatArray, basis: FloatArray, slope: FloatArray) -> FloatArray:
+        """Return ⟨G, ∂²(ΛΛ')/∂δ_i∂δ_j⟩ there for a symmetric G, (n_theta, n_theta)."""
+
+    def vanished(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Set to zero what a step shrinks below `VANISHING`; `after` itself if nothing."""
+
+    def nearest(self, covariance: FloatArray) -> FloatArray:
+        """Return a factor of the allowed matrix that is near a symmetric one."""
+
+    def admits(self, lam: FloatArray) -> bool:
+        """Whether a factor that a step has led to is one of the structure."""
+
     def directions(self, size: int) -> FloatArray:
-        """Return orthogonal D_i that span the space, Σ = Σ_i τ_i D_i: (n_theta, size, size)."""
+        """Return orthogonal D_i that span the space, Σ = Σ_i τ_i D_i: (d, size, size)."""
 
     def coordinates(self, covariance: FloatArray) -> FloatArray:
-        """Return the τ of matrices in that space: (..., size, size) to (..., n_theta)."""
+        """Return the τ of matrices in that space: (..., size, size) to (..., d)."""
 
     def theta(self, lam: FloatArray) -> FloatArray:
         """Return the parameters θ of a factor, lme4's where it has the structure: (n_theta,)."""
@@ -58,7 +79,46 @@ class Covariance(Protocol):
         """Return the lower triangular factor with parameters θ."""
 
 
-class Full:
+class LinearCovariance:
+    """A base for structures that allow all semidefinite matrices of a linear space.
+
+    Their Λ is linear in δ too.
+    """
+
+    def directions(self, size: int) -> FloatArray:
+        raise NotImplementedError
+
+    def moved(self, lam: FloatArray, basis: FloatArray, step: FloatArray) -> FloatArray:
+        return np.asarray(lam + np.tensordot(step, basis, 1))
+
+    def curvature(
+        self,
+        lam: FloatArray,  # noqa: ARG002
+        basis: FloatArray,
+        slope: FloatArray,
+    ) -> FloatArray:
+        """2 ⟨E_i, GE_j⟩."""
+        return 2.0 * np.einsum("iab,jab->ij", basis, slope @ basis)
+
+    def vanished(self, before: FloatArray, after: FloatArray) -> FloatArray:
+        """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""
+        size = np.abs(after).max(axis=0)
+        least = np.maximum(VANISHING * np.abs(before).max(axis=0), NOTHING)
+        gone = (size > 0) & (size < least)
+        return np.where(gone, 0.0, after) if gone.any() else after
+
+    def nearest(self, covariance: FloatArray) -> FloatArray:
+        """Return the symmetric root of the nearest matrix of the space, as far as positive."""
+        directions = self.directions(len(covariance))
+        squares = np.einsum("iab,iab->i", directions, directions)
+        coefficients = np.einsum("iab,ab->i", directions, covariance) / squares
+        return symmetric_root(np.tensordot(coefficients, directions, 1))
+
+    def admits(self, lam: FloatArray) -> bool:  # noqa: ARG002
+        return True
+
+
+class Full(LinearCovariance):
     """Any positive semidefinite matrix: lme4's ``(1 + x | g)``."""
 
     name = "full"
@@ -104,7 +164,7 @@ class Full:
         return out
 
 
-class Diag:
+class Diag(LinearCovariance):
     """Independent coefficients with a variance each: lme4's ``(1 + x || g)``."""
 
     name = "diag"
@@ -174,6 +234,12 @@ def has_own_variances(structure: Covariance) -> bool:
 def is_unrestricted(structure: Covariance) -> bool:
     """Whether every covariance is allowed."""
     return structure.n_theta(2) == 3
+
+
+def symmetric_root(covariance: FloatArray) -> FloatArray:
+    """Return the symmetric root of the nearest semidefinite matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def gradient_matrix(structure: Covariance, gradient: FloatArray, size: int) -> FloatArray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.information import Chart, TermChart, pseudo_inverse
+from skmixed._derivatives.information import pseudo_inverse
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Relative
 
@@ -46,23 +46,24 @@ class Components:
 def components(at: Relative) -> Components:
     """Return the components at the optimum and their standard errors."""
     info = at.information
-    chart = Chart.of(info)
-    covariance = 2.0 * pseudo_inverse(chart.hessian(info))
+    covariance, chart = 2.0 * pseudo_inverse(info.hessian), info.chart
     sigma = float(np.sqrt(at.likelihood.sigma_squared(at.factorization)))
-    terms = {c.term.index: _term(c, covariance, sigma) for c in chart.terms}
+    last = len(covariance) - 1
+    parts = zip(info.parameters.terms, chart.lam, chart.basis, chart.places, strict=True)
+    terms = []
+    for (_, term), lam, basis, place in parts:
+        own = [*range(place.start, place.stop), last]
+        joint = covariance[np.ix_(own, own)]
+        terms.append(_term(term.to_user @ lam, term.to_user @ basis, joint, sigma))
     return Components(
-        terms=tuple(terms[k] for k in sorted(terms)),
+        terms=tuple(terms),
         sigma=sigma,
         log_sigma_error=0.5 * float(np.sqrt(covariance[-1, -1])),
     )
 
 
-def _term(chart: TermChart, covariance: FloatArray, sigma: float) -> TermErrors:
-    to_user = chart.term.to_user
-    factor = to_user @ chart.lam
-    moved = to_user @ chart.basis
-    own = [*range(chart.delta.start, chart.delta.stop), len(covariance) - 1]
-    joint = covariance[np.ix_(own, own)]
+def _term(factor: FloatArray, moved: FloatArray, joint: FloatArray, sigma: float) -> TermErrors:
+    """Return the errors from Λ, ∂Λ/∂δ and the covariance of (δ, log σ²)."""
     variance = np.einsum("ab,ab->a", factor, factor)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = 2.0 * np.einsum("iab,ab->ia", moved, factor) / variance

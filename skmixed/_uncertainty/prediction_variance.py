@@ -24,7 +24,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._derivatives.information import Information, factor_directions, placed_terms
+from skmixed._derivatives.information import Information
+from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization, solve_lower
 from skmixed._equations.layout import DesignRows, as_sparse
 from skmixed._equations.row_substitution import RowSolver
@@ -125,27 +126,18 @@ def prediction_df(
     of known levels, (n, d), where other rows came after it.
     """
     slopes = RowSlopes.of(factorization).of_rows(rows.design) if slopes is None else slopes
-    start = 0
-    for directions, new in zip(factor_directions(factorization.blocks), rows.new, strict=True):
-        for i, direction in enumerate(directions, start):
+    parameters = Parameters.of(factorization.blocks)
+    parts = zip(parameters.by_factor, parameters.places_by_factor, rows.new, strict=True)
+    for directions, places, new in parts:
+        for i, direction in zip(places, directions, strict=True):
             slopes[new.rows, i] += new.quadratic(direction)
-        start += len(directions)
     slopes = np.column_stack([slopes, variance])
-    order = places_of_parameters(factorization.blocks, info.factorization.blocks)
-    covariance = parameter_covariance(info)[np.ix_(order, order)]
+    covariance = parameter_covariance(info)
     return np.maximum(LEAST_DF, satterthwaite_df(variance, slopes, covariance))
 
 
-def places_of_parameters(blocks: Blocks, at_fit: Blocks) -> NDArray[np.intp]:
-    """Return where the parameters of one layout are in another, log σ² last in both."""
-    there = {term.index: place for term, place in placed_terms(at_fit)}
-    places = [there[term.index] for term, _ in placed_terms(blocks)]
-    last = max((place.stop for place in places), default=0)
-    return np.concatenate([*(np.arange(p.start, p.stop) for p in places), [last]]).astype(np.intp)
-
-
 def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows) -> FloatArray:
-    """Return ∂(g + a'Φa)/∂τ, (n, d), in the order of all rows' factors."""
+    """Return ∂(g + a'Φa)/∂τ, (n, d)."""
     solver = RowSolver.of(with_fixed_of(fit, all_rows))
     # Sparse rows are multiplied one by one: a row is the same among others.
     white = as_sparse(solver.variance(rows).at_fixed)
@@ -155,7 +147,7 @@ def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows
     out = of_all.of_rows(DesignRows(rows.factors, rows.fixed - a + w))
     out -= of_all.of_rows(_fixed_alone(all_rows.blocks, w))
     of_fit = RowSlopes.of(fit).of_rows(_fixed_alone(fit.blocks, a))
-    return out + of_fit[:, places_of_parameters(all_rows.blocks, fit.blocks)[:-1]]
+    return out + of_fit
 
 
 def _fixed_alone(blocks: Blocks, fixed: FloatArray) -> DesignRows:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood, lay_out
-from skmixed._derivatives.information import information, placed_terms
-from skmixed._derivatives.objectives import BlockedObjective
+from skmixed._derivatives.information import information
+from skmixed._derivatives.objectives import BlockedObjective, LocalModel
 from skmixed._derivatives.pinned import (
     PinnedCorrelation,
     PinnedSd,
@@ -18,7 +18,6 @@ from skmixed._derivatives.pinned import (
     with_pinned_effect,
     with_structure,
 )
-from skmixed._derivatives.quadratic_model import LocalModel
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
@@ -291,10 +290,10 @@ class CorrelationTarget:
         found = search(blocks, [lam for _, lam in self._path.around(value)], model)
         self._path.add(value, found)
         info = information(found, self._likelihood)
-        term, place = next(t for t in placed_terms(blocks) if t[0].index == self.term)
+        place = info.parameters.places[self.term]
         lam, _ = pinned.chart(found.lam[self.term])
         half = pinned.turned(lam) @ lam.T
-        slope = term.term.structure.coordinates(half + half.T) @ info.gradient[:-1][place]
+        slope = pinned.coordinates(half + half.T) @ info.gradient[:-1][place]
         return model.value(found), float(slope)
 
     def at_bound(self, value: float) -> float:

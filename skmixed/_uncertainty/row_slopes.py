@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.information import factor_directions
+from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.tangents import SchurTangent, StageRows, StageTangent
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import DesignRows, FactorLayout
@@ -34,7 +34,7 @@ from skmixed._equations.row_substitution import (
     row_parts,
 )
 from skmixed._equations.selected_inverse import core_inverse
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,22 @@ class RowSlopes:
     inverse : (q_core + p,) * 2 array
         G of the core and X.
     quadratics : list of (q_core + p,) * 2 arrays
-        One for each direction.
+        One for each direction, in the order of the factors.
+    order : (d,) array of int
+        Places of these of the parameters, which are in the model's order.
     """
 
     solver: RowSolver
     stages: "tuple[_Stage, ...]"
     inverse: FloatArray
     quadratics: list[FloatArray]
+    order: IntArray
 
     @staticmethod
     def of(factorization: Factorization) -> "RowSlopes":
         """Costs a factorization for each direction, and holds a core for each."""
-        blocks, directions = factorization.blocks, factor_directions(factorization.blocks)
+        blocks, parameters = factorization.blocks, Parameters.of(factorization.blocks)
+        directions = parameters.by_factor
         stages: list[_Stage] = []
         tangents: list[SchurTangent] = []
         for k in range(len(blocks.stages)):
@@ -71,7 +75,8 @@ class RowSlopes:
         schur = factorization.schur[:-1, :-1]
         for factor, own in zip(blocks.core_factors, directions[len(stages) :], strict=True):
             quadratics += _of_core_factor(schur, inverse, factor, own)
-        return RowSlopes(RowSolver.of(factorization), tuple(stages), inverse, quadratics)
+        solver, order = RowSolver.of(factorization), parameters.from_factors
+        return RowSlopes(solver, tuple(stages), inverse, quadratics, order)
 
     def of_rows(self, rows: DesignRows) -> FloatArray:
         """Return ∂(z'TC⁻¹T'z)/∂τ, (n, d), part by part of the rows.
@@ -82,7 +87,7 @@ class RowSlopes:
         out = np.empty((len(rows.fixed), len(self.quadratics)))
         for part in row_parts(rows, self.solver.factorization.blocks, len(self.inverse)):
             out[part] = self._of_part(rows.part(part))
-        return out
+        return out[:, self.order]
 
     def _of_part(self, rows: DesignRows) -> FloatArray:
         """Σ_j t_j'D_i t_j: by the quadratic forms, then what the touched levels add."""

@@ -17,14 +17,12 @@ import numpy as np
 from skmixed._derivatives.criterion import core_traces
 from skmixed._derivatives.expected import expected_information
 from skmixed._derivatives.information import (
-    Chart,
     Information,
     bordered,
-    entries_of,
-    factor_directions,
     pseudo_inverse,
 )
 from skmixed._derivatives.level_products import Responses
+from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization, solve_lower
 from skmixed._equations.selected_inverse import Inverse, core_inverse
@@ -91,9 +89,8 @@ def parameter_covariance(info: Information) -> FloatArray:
 
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
-    chart = Chart.of(info)
-    of_chart = 2.0 * pseudo_inverse(chart.hessian(info))
-    return np.asarray(chart.with_sigma.T @ of_chart @ chart.with_sigma)
+    of_chart, jacobian = 2.0 * pseudo_inverse(info.hessian), info.jacobian
+    return np.asarray(jacobian.T @ of_chart @ jacobian)
 
 
 def satterthwaite_df(
@@ -143,10 +140,12 @@ def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
     if not blocks.factors:
         return np.array([[dof]]), np.zeros((0, p, p)), np.zeros((0, 0))
     inverse = core_inverse(at)
-    selected, entries = Inverse.of(at, inverse), entries_of(blocks)
+    selected, parameters = Inverse.of(at, inverse), Parameters.of(blocks)
+    entries = parameters.entries
     found = project(at, selected, Responses.fixed(at, selected), inverse)
     trace = entries @ np.concatenate([found.trace, core_traces(at, inverse)])
-    expected = expected_information(at, factor_directions(blocks), inverse, inverse)
+    expected = expected_information(at, parameters.by_factor, inverse, inverse)
+    expected = expected.in_order(parameters.from_factors)
     d, n = entries.shape
     half = np.tensordot(entries, found.products.reshape(n, p, n * p), 1).reshape(d * p, n, p)
     products = np.einsum("en,inq->ieq", entries, half).reshape(d * p, d * p)

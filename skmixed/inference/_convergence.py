@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.encoder import Encoder
-from skmixed._derivatives.information import Chart, Information, TermChart
+from skmixed._derivatives.information import Information
 from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.moments import moments
 from skmixed._estimation.multistart import lowest
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._model.covariance import gradient_matrix
+from skmixed._model.covariance import Covariance, gradient_matrix
 from skmixed._typing import FloatArray
 
 # The expected gain of a further step below which a point is an optimum: an
@@ -162,10 +162,9 @@ def convergence(model: Any) -> Convergence:
     view = fitted(model)
     with single_threaded_blas():
         info = view.information
-        chart = Chart.of(info)
-        hessian = chart.hessian(info)
+        hessian = info.hessian
         elsewhere = _elsewhere(view)
-    gradient = chart.with_sigma @ info.gradient
+    gradient = info.jacobian @ info.gradient
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
     standard = vectors.T @ (gradient / scale)
@@ -176,9 +175,9 @@ def convergence(model: Any) -> Convergence:
         n_factorizations=view.estimate.n_factorizations,
         gradient_norm=float(np.linalg.norm(standard)),
         expected_gain=float(0.5 * (standard[keep] ** 2 / values[keep]).sum()),
-        boundary=_boundary(view.encoder, chart, info),
+        boundary=_boundary(view.encoder, info),
         elsewhere=elsewhere,
-        eigenvalues=values if chart.terms else np.empty(0),
+        eigenvalues=values if info.parameters.terms else np.empty(0),
     )
 
 
@@ -194,22 +193,23 @@ def _elsewhere(view: FittedModel) -> float:
     return max(likelihood.value(view.factorization) - found, 0.0)
 
 
-def _boundary(encoder: Encoder, chart: Chart, info: Information) -> pd.DataFrame:
-    rows = []
-    for own in sorted(chart.terms, key=lambda c: c.term.index):
-        term = encoder.terms[own.term.index]
-        rank, slope = _off_boundary(own, info)
+def _boundary(encoder: Encoder, info: Information) -> pd.DataFrame:
+    rows, chart = [], info.chart
+    parts = zip(encoder.terms, chart.lam, info.parameters.places, strict=True)
+    for term, lam, place in parts:
+        rank, slope = _off_boundary(term.structure, lam, info.gradient[place])
         names = ", ".join(encoder.coefficient_names(term))
-        rows.append([encoder.factors[term.factor].name, names, len(own.lam), rank, slope])
+        rows.append([encoder.factors[term.factor].name, names, len(lam), rank, slope])
     return pd.DataFrame(rows, columns=["group", "coefficients", "size", "rank", "slope"])
 
 
-def _off_boundary(own: TermChart, info: Information) -> tuple[int, float]:
+def _off_boundary(
+    structure: Covariance, lam: FloatArray, gradient: FloatArray
+) -> tuple[int, float]:
     """Return the rank of Λ, and the least slope in the null space of its covariance."""
-    size, rank = len(own.lam), int(own.lam.any(axis=0).sum())
+    size, rank = len(lam), int(lam.any(axis=0).sum())
     if rank == size:
         return rank, np.nan
-    structure = own.term.term.structure
-    matrix = gradient_matrix(structure, info.gradient[:-1][own.tau], size)
-    null = np.linalg.svd(own.lam)[0][:, rank:]
+    matrix = gradient_matrix(structure, gradient, size)
+    null = np.linalg.svd(lam)[0][:, rank:]
     return rank, float(np.linalg.eigvalsh(null.T @ matrix @ null)[0])

@@ -57,11 +57,11 @@ def test_zero_variances_have_derivatives_too(seed):
     point = second_order_dense(dense, likelihood, projections, is_exact=True)
     assert point.is_usable
     # Along Λ_0 the criterion is even: no slope, and the curvature of Λ → ΛΛ' alone.
-    count = len(point.basis[0])
+    count = len(point.chart.basis[0])
     assert_allclose(point.gradient[:count], 0.0, atol=1e-12)
     step = np.zeros(len(point.gradient))
     step[:count] = 1e-3 / np.sqrt(count)
-    moved = likelihood.value(factorize_dense(system, point.moved(step)))
+    moved = likelihood.value(factorize_dense(system, point.chart.moved(step)))
     # The next term is of fourth order, 1e-12 times the information.
     expected = likelihood.value(dense) - point.decrease(step)
     assert moved == pytest.approx(expected, abs=1e-4 * abs(point.decrease(step)) + 1e-9)

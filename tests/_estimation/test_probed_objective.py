@@ -27,7 +27,7 @@ def test_changes_are_those_of_the_criterion(seed):
     assert objective.evaluate(lam) == 0.0
     point = objective.point(0.0, is_slow=False)
     step = np.random.default_rng(seed).normal(size=len(point.gradient))
-    moved = point.moved(1e-2 * step)
+    moved = point.chart.moved(1e-2 * step)
     blocks = case.factorized(case.lams(np.random.default_rng(0))).blocks
     exact = [case.likelihood.value(factorize(blocks, own)) for own in (moved, lam)]
     # The trapezoidal rule is off by the third power of the step; solves leave 1e-3 of a trace.
@@ -38,7 +38,7 @@ def test_nothing_is_solved_anew_where_the_model_is():
     _, objective, lam = opened(0, exact=False)
     value = objective.evaluate(lam)
     point = objective.point(value, is_slow=False)
-    objective.evaluate(point.moved(0.1 * np.ones(len(point.gradient))))
+    objective.evaluate(point.chart.moved(0.1 * np.ones(len(point.gradient))))
     before = objective.n_factorizations
     assert objective.evaluate(point.lam) == value
     assert objective.evaluate(lam) == value
@@ -60,7 +60,7 @@ def test_more_signs_are_drawn_while_the_error_is_large():
     # Signs whose spread is none are precise enough.
     same = np.repeat(signs[:, :1], FEWEST, axis=1)
     objective.probes = Probes(same, np.zeros_like(same))
-    objective.point(objective.evaluate(point.moved(0.0 * point.gradient)), is_slow=False)
+    objective.point(objective.evaluate(point.chart.moved(0.0 * point.gradient)), is_slow=False)
     assert not objective.refine()
 
 

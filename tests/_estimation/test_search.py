@@ -12,8 +12,8 @@ from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.criterion import derivatives, lay_out
-from skmixed._derivatives.quadratic_model import second_order
-from skmixed._derivatives.trust_region import trust_region_step
+from skmixed._derivatives.parameters import Parameters
+from skmixed._derivatives.trust_region import second_order, trust_region_step
 from skmixed._equations.cholesky import factorize
 from skmixed._estimation.fit import examined, fit_system
 from skmixed._fitted.runtime import single_threaded_blas
@@ -171,17 +171,15 @@ def test_a_variance_leaves_zero_when_the_data_ask_for_it():
     size = blocks.terms[0][1].size
     lam = np.zeros((size, size))
     factorization = factorize(blocks, (lam,))
-    point = second_order(
-        factorization,
-        likelihood.value(factorization),
-        d := derivatives(factorization, likelihood),
-        np.zeros_like(d.information),
-    )
+    parameters = Parameters.of(blocks)
+    d = derivatives(factorization, likelihood).along(parameters.entries)
+    value, chart = likelihood.value(factorization), parameters.chart((lam,))
+    point = second_order(chart, value, d.gradient, d.information, d.information)
     # The slope in Λ is zero there, the curvature is the sign of ∂d/∂Σ.
     assert not point.gradient.any()
     assert np.linalg.eigvalsh(point.hessian)[0] < 0
     step, _, _ = point.step(1.0)
-    assert likelihood.value(factorize(blocks, point.moved(0.1 * step))) < point.value
+    assert likelihood.value(factorize(blocks, point.chart.moved(0.1 * step))) < point.value
 
 
 def test_max_iter_counts_steps_and_says_that_it_stopped():

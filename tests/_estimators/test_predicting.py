@@ -17,7 +17,8 @@ from sklearn.pipeline import make_pipeline
 from test_diagnostics import MODELS, SLOPE, Case, make, weights_of
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._derivatives.information import information, placed_terms
+from skmixed._derivatives.information import information
+from skmixed._derivatives.parameters import Parameters
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.prediction_variance import (
@@ -78,7 +79,8 @@ class Dense:
             return np.empty((len(dense), 0))
         # V/σ² of the oracle is relative to the unit of the user's weights.
         out = dense_slopes(_AsCase(case), fac, case.lams, dense)
-        for term, place in placed_terms(fac.blocks):
+        parameters = Parameters.of(fac.blocks)
+        for (_, term), place in zip(parameters.terms, parameters.places, strict=True):
             for i, d in enumerate(term.term.structure.directions(term.size), place.start):
                 user = term.to_user @ d @ term.to_user.T
                 out[:, i] += np.einsum(

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor
-from skmixed._derivatives.information import Chart, information
+from skmixed._derivatives.information import information
 from skmixed._derivatives.pinned import (
     PinnedCorrelation,
     PinnedSd,
@@ -84,7 +84,7 @@ def test_models_under_a_constraint_have_exact_derivatives(seed):
         step = 1e-4 * rng.normal(size=len(point.gradient))
 
         def value(scale, model=model, point=point, step=step):
-            return model.value(factorize(fac.blocks, point.moved(scale * step)))
+            return model.value(factorize(fac.blocks, point.chart.moved(scale * step)))
 
         d = [value(s) for s in (-2, -1, 0, 1, 2)]
         # Differences of order h⁴; what is left is rounding of the criterion, 1e-12 / 1e-4.
@@ -209,7 +209,7 @@ def test_the_chart_s_hessian_is_that_of_the_criterion_at_the_boundary_too():
     lams[0][:] = 0.0
     fac = case.factorized(lams)
     info = information(fac, case.likelihood)
-    hessian = Chart.of(info).hessian(info)
+    hessian = info.hessian
     assert np.isfinite(hessian).all()
     assert_allclose(hessian, hessian.T, atol=1e-9 * np.abs(hessian).max())
 

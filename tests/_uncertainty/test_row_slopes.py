@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from simulate import random_case
 
-from skmixed._derivatives.information import placed_terms
 from skmixed._equations import row_substitution
 from skmixed._uncertainty.row_slopes import RowSlopes
 
@@ -33,7 +32,7 @@ def dense_slopes(case, factorization, lams, dense):
     t = z_b - weights @ z
     starts = np.cumsum([0, *(z.shape[1] for z, _ in oracle.terms)])
     columns = []
-    for term, _ in placed_terms(factorization.blocks):
+    for _, term in factorization.blocks.terms:
         own = t[:, starts[term.index] : starts[term.index + 1]].reshape(len(t), -1, term.size)
         for direction in term.term.structure.directions(term.size):
             user = term.to_user @ direction @ term.to_user.T
@@ -81,7 +80,7 @@ def test_the_oracle_s_slopes_are_derivatives():
         moved[k] = np.linalg.cholesky(lams[k] @ lams[k].T + change)
         return np.einsum("ij,jk,ik->i", dense, case.oracle.joint_covariance(moved), dense)
 
-    for term, _ in placed_terms(factorization.blocks):
+    for _, term in factorization.blocks.terms:
         for direction in term.term.structure.directions(term.size):
             change = step * term.to_user @ direction @ term.to_user.T
             slope = (variance(term.index, change) - variance(term.index, -change)) / (2 * step)

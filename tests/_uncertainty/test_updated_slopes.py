@@ -5,7 +5,6 @@ import scipy.linalg
 from numpy.testing import assert_allclose
 from updates import STRUCTURES, Dense, regressor, table, updated
 
-from skmixed._derivatives.information import placed_terms
 from skmixed._fitted.fitted_model import served
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.prediction_variance import updated_slopes
@@ -65,7 +64,7 @@ def test_slopes_are_derivatives_of_the_variance(name):
 def _directions(blocks):
     return [
         (term, direction)
-        for term, _ in placed_terms(blocks)
+        for _, term in blocks.terms
         for direction in term.term.structure.directions(term.size)
     ]
 
