@@ -5,9 +5,8 @@ one, and reads the cross-products that the fit has kept: no rows are needed.
 """
 
 from skmixed.inference._anova import anova
-from skmixed.inference._coefficients import coefficient_table, vcov
+from skmixed.inference._coefficients import coefficient_table, contrast, vcov
 from skmixed.inference._compare import compare, likelihood_ratio_test
-from skmixed.inference._contrasts import contrast
 from skmixed.inference._convergence import convergence
 from skmixed.inference._intervals import confidence_intervals
 from skmixed.inference._profile_paths import profile

@@ -1,13 +1,18 @@
-"""The table of the fixed effects, and their covariance."""
+"""The table of the fixed effects, their covariance, and tests of linear combinations of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from skmixed._data.warning import warn
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import fitted
-from skmixed.inference._fixed_tests import open_tests
+from skmixed._typing import FloatArray
+from skmixed.exceptions import NotEstimableWarning
+from skmixed.inference._fixed_tests import Tests, open_tests
 
 
 def coefficient_table(
@@ -146,3 +151,168 @@ def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
     out = np.full((len(names), len(names)), np.nan)
     out[np.ix_(kept, kept)] = covariance
     return pd.DataFrame(out, index=names, columns=names)
+
+
+def contrast(
+    model: Any,
+    L: Any,
+    ddf: str = "satterthwaite",
+    *,
+    joint: bool | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Test linear combinations of the fixed effects, Lβ = 0.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        The fitted model.
+    L : array-like, DataFrame, Series, mapping or list of mappings
+        One combination, of shape (n_fixed_effects,), or several, one a row, of
+        shape (n_combinations, n_fixed_effects), in the order of
+        ``fixed_effects_``; by name as a DataFrame or Series, or as mappings from
+        fixed effects to weights, where what is not named is 0.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
+        The method for the degrees of freedom, as in `coefficient_table`.
+    joint : bool, default=None
+        Whether to test all rows at once by F. None: where there are several.
+    level : float, default=0.95
+        Confidence level of the intervals of t tests.
+
+    Returns
+    -------
+    DataFrame
+        For t tests a row for each combination with the columns of
+        `coefficient_table`; for the F test one row with ``F``, ``df_num``,
+        ``df_den``, ``p_value``. F has as many degrees of freedom in the numerator
+        as L has independent rows. NaN, with a
+        `skmixed.exceptions.NotEstimableWarning`, for what the data do not determine
+        because of dropped columns: combinations that are none of the rows of X.
+
+    Raises
+    ------
+    ValueError
+        If L does not fit the model, or is 0.
+
+    See Also
+    --------
+    coefficient_table : A test of each fixed effect by itself.
+    anova : F tests of groups of columns, by name.
+
+    Notes
+    -----
+    The denominator's degrees of freedom of several combinations are those of [1]_
+    for Satterthwaite, as in lmerTest [2]_, and those of [3]_ with their scale of F
+    for Kenward and Roger. The former depend somewhat on how a hypothesis is divided
+    into rows, F and the latter do not. Costs what `coefficient_table` does.
+
+    References
+    ----------
+    .. [1] Fai, A. H.-T. and Cornelius, P. L. (1996). Approximate F-tests of multiple
+       degree of freedom hypotheses in generalized least squares analyses of
+       unbalanced split-plot experiments. J. Stat. Comput. Simul. 54, 363–378,
+       doi:10.1080/00949659608811740.
+    .. [2] Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest
+       package: tests in linear mixed effects models. J. Stat. Softw. 82(13), 1–26,
+       doi:10.18637/jss.v082.i13.
+    .. [3] Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed
+       effects from restricted maximum likelihood. Biometrics 53, 983–997,
+       doi:10.2307/2533558.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import contrast
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> contrast(model, {"(Intercept)": 1, "Days": 5})[["estimate", "lower", "upper"]].round(2)
+       estimate   lower   upper
+    0    303.74  283.53  323.96
+    """
+    level = validation.check_level(level)
+    tests = open_tests(model, ddf)
+    rows, index = _combinations(L, tests)
+    if joint is None:
+        joint = len(rows) > 1
+    validation.check_flag("joint", joint)
+    undetermined = tests.undetermined(rows)
+    is_determined: NDArray[np.bool_] = np.asarray(~undetermined.any(axis=1))
+    if not is_determined.all():
+        _warn_not_estimable(tests, undetermined, index)
+    if joint:
+        return tests.f_table({"joint": rows if is_determined.all() else rows[:0]})
+    table = tests.t_table(rows, index, level)
+    return table.where(pd.Series(is_determined, index=index), axis=0)
+
+
+def _warn_not_estimable(tests: Tests, undetermined: NDArray[np.bool_], index: list[Any]) -> None:
+    """Say which rows of L the data do not determine, and because of which columns."""
+    assert tests.dependence is not None
+    rows = [index[k] for k in np.flatnonzero(undetermined.any(axis=1))]
+    dropped = np.array(tests.dependence.dropped)[undetermined.any(axis=0)]
+    names = ", ".join(repr(tests.names[k]) for k in dropped)
+    warn(
+        f"The data do not determine {'row' if len(rows) == 1 else 'rows'} "
+        f"{', '.join(map(repr, rows))} of L, which are combinations of no rows of X. They depend "
+        f"on which columns were dropped in fit as linearly dependent, here {names}; their tests "
+        "are NaN. Give L the weights of means or of differences of means, or fit without those "
+        "columns.",
+        NotEstimableWarning,
+    )
+
+
+def _combinations(L: Any, tests: Tests) -> tuple[FloatArray, list[Any]]:
+    """Return L as a matrix over all fixed effects, and the labels of its rows."""
+    index: list[Any] | None = None
+    if isinstance(L, pd.DataFrame):
+        index, L = list(L.index), [_named(row) for _, row in L.iterrows()]
+    if isinstance(L, Mapping | pd.Series):
+        L = [L]
+    if isinstance(L, list | tuple) and L and all(isinstance(row, Mapping | pd.Series) for row in L):
+        L = [_by_name(_named(row), tests) for row in L]
+    try:
+        rows = np.atleast_2d(np.asarray(L, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"L={L!r} is no matrix of numbers. Give one weight for each of the "
+            f"{len(tests.names)} fixed effects, or a mapping by name."
+        ) from error
+    if rows.ndim != 2 or rows.shape[1] != len(tests.names):
+        raise ValueError(
+            f"L has shape {np.shape(L)}, but the model has {len(tests.names)} fixed effects: "
+            f"{', '.join(map(repr, tests.names))}. Give one weight for each, or a mapping by name."
+        )
+    if not np.isfinite(rows).all():
+        raise ValueError("L has weights that are NaN or infinite. Give finite ones.")
+    if not rows.any(axis=1).all():
+        raise ValueError("L has a row of zeros, which tests nothing. Leave it out.")
+    return rows, list(range(len(rows))) if index is None else index
+
+
+def _named(row: Mapping[str, float] | pd.Series) -> Mapping[str, float]:
+    if isinstance(row, pd.Series):
+        if not row.index.is_unique:
+            name = row.index[row.index.duplicated()][0]
+            raise ValueError(f"L names {name!r} twice. Give each fixed effect one weight.")
+        return dict(row)
+    return row
+
+
+def _by_name(row: Mapping[str, float], tests: Tests) -> FloatArray:
+    out = np.zeros(len(tests.names))
+    for name, weight in row.items():
+        if name not in tests.names:
+            raise ValueError(
+                f"L names {name!r}, which is not a fixed effect. The model has "
+                f"{', '.join(map(repr, tests.names))}."
+            )
+        if tests.names.count(name) > 1:  # a column of X has the name of the intercept
+            raise ValueError(f"L names {name!r}, which is a column and the intercept. Rename it.")
+        try:
+            out[tests.names.index(name)] = float(weight)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"L gives {name!r} the weight {weight!r}, which is no number. Give one."
+            ) from error
+    return out

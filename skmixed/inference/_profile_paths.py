@@ -12,15 +12,9 @@ from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.interval_ends import Target, interval
-from skmixed._uncertainty.profile import (
-    CorrelationTarget,
-    EffectTarget,
-    Profiler,
-    SdTarget,
-    SigmaTarget,
-)
+from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus
-from skmixed.inference._intervals import Parameter, check_profiles, parameters, wanted_components
+from skmixed.inference._parameters import Parameter, parameters, wanted_components
 
 COLUMNS = ("component", "group", "name", "value", "zeta")
 
@@ -112,8 +106,9 @@ def profile(
             "columns or groups."
         )
     rise = float(distributions.chi2.ppf(level, 1))
-    rows = [row for row in parameters(view) if row.component in wanted and _is_estimated(row)]
-    check_profiles(view, rows)
+    rows = [row for row in parameters(view, wanted) if row.is_estimated]
+    for row in rows:
+        row.check_profile(view)
     with single_threaded_blas():
         profiler = Profiler.of(view.stats, view.model)
         paths = [_path(profiler, row, rise, n_points) for row in rows]
@@ -125,41 +120,19 @@ def profile(
     return pd.DataFrame(points, columns=list(COLUMNS))
 
 
-def _is_estimated(row: Parameter) -> bool:
-    return row.component != "fixed" or row.b >= 0
-
-
 def _path(
     profiler: Profiler, row: Parameter, rise: float, n_points: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return values in rising order, and ζ."""
-    if row.component == "corr":
-        return _of_correlation(profiler, row, rise, n_points)
-    target: Target = SigmaTarget(profiler)
-    if row.component == "sd":
-        target = SdTarget(profiler, row.term, row.a)
-    elif row.component == "fixed":
-        target = EffectTarget(profiler, np.eye(len(profiler.solution.kept))[row.b], row.b)
-    ends = interval(target, profiler.deviance, rise)
-    values, rises = _rises(target, profiler.deviance, ends, n_points)
-    unit = np.sqrt(profiler.blocks.weight_unit) if row.component == "sigma" else 1.0
-    return unit * values, np.sign(values - target.best) * np.sqrt(rises)
+    """Return values in rising order, and ζ.
 
-
-def _of_correlation(
-    profiler: Profiler, row: Parameter, rise: float, n_points: int
-) -> tuple[FloatArray, FloatArray]:
-    """Take the angle for the correlation, which falls as that rises.
-
-    Where an sd is 0 the correlation can be anything: the deviance rises no further
-    than to that of the model without it.
+    A deviance that can rise no further has no ends, but those of the target.
     """
-    target = CorrelationTarget(profiler, row.term, row.a, row.b)
-    most = min(profiler.without(row.term, k) for k in (row.a, row.b)) - profiler.deviance
+    target, most = row.target(profiler), row.most(profiler)
     ends = target.bounds if most <= rise else interval(target, profiler.deviance, rise)
-    angles, rises = _rises(target, profiler.deviance, ends, n_points)
-    zeta = np.sign(target.best - angles) * np.sqrt(np.minimum(rises, max(most, 0.0)))
-    return np.cos(angles[::-1]), zeta[::-1]
+    values, rises = _rises(target, profiler.deviance, ends, n_points)
+    zeta = np.sign(values - target.best) * np.sqrt(np.minimum(rises, max(most, 0.0)))
+    found = row.of_target(profiler, values)
+    return (found[::-1], -zeta[::-1]) if row.falls else (found, zeta)
 
 
 def _rises(

@@ -10,7 +10,8 @@ from skmixed._fitted.fitted_model import fitted
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import coefficient_table, confidence_intervals
-from skmixed.inference._intervals import _exponential, _warn_unless_found, parameters
+from skmixed.inference._intervals import _warn_unless_found
+from skmixed.inference._parameters import KINDS, exponential_limits, parameters
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,7 @@ def test_messages(sleepstudy):
 
 
 def test_a_limit_that_a_profile_does_not_reach_is_named(sleepstudy):
-    parameter_rows = list(parameters(fitted(sleepstudy)))
+    parameter_rows = list(parameters(fitted(sleepstudy), tuple(KINDS)))
     table = pd.DataFrame({"lower": [0.0] * 6, "upper": [1.0] * 6})
     _warn_unless_found(parameter_rows, table)
     table.loc[[2, 3], "upper"] = np.nan
@@ -205,4 +206,4 @@ def test_a_wrong_parameter_is_refused_whether_the_method_uses_it_or_not(
 
 
 def test_wald_limits_of_an_sd_that_is_not_determined_overflow_to_infinity():
-    assert _exponential(1e-3, 1e4) == (0.0, np.inf)
+    assert exponential_limits(1e-3, 1e4) == (0.0, np.inf)
