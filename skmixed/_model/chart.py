@@ -79,7 +79,8 @@ class Chart:
         parts = []
         for own, basis, end in zip(self.lam, self.basis, lam, strict=True):
             squares = np.einsum("iab,iab->i", basis, basis)
-            parts.append(np.einsum("iab,ab->i", basis, end - own) / squares)
+            along = np.einsum("iab,ab->i", basis, end - own)
+            parts.append(along / np.where(squares > 0.0, squares, 1.0))
         return np.concatenate(parts)
 
     def vanished(self, after: Lam) -> Lam:

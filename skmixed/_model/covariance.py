@@ -3,7 +3,7 @@
 A structure says which matrices Λ_k a term may have, Cov(b_j) = σ² Λ_k Λ_k', and
 how the search moves among them. A further structure is a further class here and an
 entry in `STRUCTURES`, for which the tests of this file then run too: see
-docs/covariance_structures.md. All else that the package needs to know of a structure
+docs/covariance_structures.md. What else the package needs to know of a structure
 follows from its directions.
 
 The search moves in Λ and not in Σ = ΛΛ', so that every step stays positive

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.linalg
+from autoregressive import Autoregressive
 from numpy.testing import assert_allclose, assert_array_equal
+from oracle import DenseModel
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
@@ -20,7 +22,13 @@ from skmixed._model.covariance import (
     lower_factor,
 )
 from skmixed.exceptions import SingularFitWarning
-from skmixed.inference import confidence_intervals, convergence, likelihood_ratio_test, profile
+from skmixed.inference import (
+    coefficient_table,
+    confidence_intervals,
+    convergence,
+    likelihood_ratio_test,
+    profile,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "covariance_structures.md"
 
@@ -38,7 +46,7 @@ def structure_of_the_tutorial():
 
 
 TIED = structure_of_the_tutorial()
-ALL = [*STRUCTURES.values(), TIED]
+ALL = [*STRUCTURES.values(), TIED, Autoregressive()]
 every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.name)
 sizes = pytest.mark.parametrize("size", [1, 2, 4])
 
@@ -56,7 +64,9 @@ def test_theta_and_factor_are_inverse(structure, size):
 @sizes
 def test_directions_are_orthogonal_and_hold_the_identity(structure, size):
     directions = structure.directions(size)
-    assert directions.shape == (structure.n_theta(size), size, size)
+    assert directions.shape[1:] == (size, size)
+    # The least linear space that holds every Σ may have more dimensions than they.
+    assert len(directions) >= structure.n_theta(size)
     assert_array_equal(directions, directions.transpose(0, 2, 1))
     products = np.einsum("iab,jab->ij", directions, directions)
     assert_allclose(products, np.diag(np.diagonal(products)), atol=1e-15)
@@ -67,7 +77,7 @@ def test_directions_are_orthogonal_and_hold_the_identity(structure, size):
 @every_structure
 @sizes
 def test_coordinates_are_those_of_the_directions(structure, size):
-    tau = np.random.default_rng(0).normal(size=(2, 3, structure.n_theta(size)))
+    tau = np.random.default_rng(0).normal(size=(2, 3, len(structure.directions(size))))
     covariances = np.tensordot(tau, structure.directions(size), 1)
     assert_allclose(structure.coordinates(covariances), tau, rtol=1e-13)
 
@@ -93,10 +103,61 @@ def test_no_step_along_the_chart_leaves_the_structure(structure, size):
     for root in (lam, np.real(scipy.linalg.sqrtm(lam @ lam.T))):
         canonical, basis = structure.chart(root)
         assert_allclose(canonical @ canonical.T, lam @ lam.T, atol=1e-13)
-        moved = canonical + np.tensordot(rng.normal(size=len(basis)), basis, 1)
+        moved = structure.moved(canonical, basis, rng.normal(size=len(basis)))
+        assert structure.admits(moved)
         tau = structure.coordinates(moved @ moved.T)
         allowed = np.tensordot(tau, structure.directions(size), 1)
         assert_allclose(moved @ moved.T, allowed, atol=1e-13)
+        again = structure.lam(structure.theta(moved), size)
+        assert_allclose(again @ again.T, allowed, atol=1e-13)
+
+
+@every_structure
+@sizes
+@pytest.mark.parametrize("is_zero", [False, True])
+def test_a_chart_s_derivatives_are_those_of_its_steps(structure, size, is_zero):
+    rng = np.random.default_rng(4)
+    theta = np.abs(rng.normal(size=structure.n_theta(size)))
+    lam, basis = structure.chart(structure.lam(theta * (not is_zero), size))
+    step, slope = rng.normal(size=len(basis)), rng.normal(size=(size, size))
+    slope = slope + slope.T
+
+    def value(h):
+        moved = structure.moved(lam, basis, h * step)
+        return np.vdot(slope, moved @ moved.T)
+
+    assert_allclose(structure.moved(lam, basis, 0.0 * step), lam, atol=1e-15)
+    d = [value(h) for h in (-2e-3, -1e-3, 0.0, 1e-3, 2e-3)]
+    first = (8 * (d[3] - d[1]) - (d[4] - d[0])) / 12e-3
+    second = (16 * (d[3] + d[1]) - (d[4] + d[0]) - 30 * d[2]) / 12e-6
+    # Differences of order h⁴; what is left is rounding over h and h².
+    expected = 2 * np.einsum("i,iab,ab->", step, basis, slope @ lam)
+    assert expected == pytest.approx(first, abs=1e-9)
+    curvature = structure.curvature(lam, basis, slope)
+    assert_allclose(curvature, curvature.T, atol=1e-14)
+    assert step @ curvature @ step == pytest.approx(second, abs=1e-7)
+
+
+@every_structure
+@sizes
+def test_the_nearest_of_an_allowed_covariance_is_itself(structure, size):
+    theta = np.abs(np.random.default_rng(5).normal(size=structure.n_theta(size)))
+    lam = structure.lam(theta, size)
+    found = structure.nearest(lam @ lam.T)
+    assert_allclose(found @ found.T, lam @ lam.T, atol=1e-13)
+    # Of one without any positive part there is none but 0.
+    assert not structure.nearest(-np.eye(size)).any()
+
+
+@every_structure
+@sizes
+def test_what_shrinks_much_vanishes(structure, size):
+    theta = np.abs(np.random.default_rng(6).normal(size=structure.n_theta(size)))
+    before, _ = structure.chart(structure.lam(theta, size))
+    assert structure.vanished(before, before) is before
+    assert not structure.vanished(before, 0.1 * before).any()
+    found = structure.vanished(before, 0.1 * before)
+    assert structure.admits(found)
 
 
 @every_structure
@@ -119,6 +180,7 @@ def test_what_follows_from_the_directions():
         "diag": (False, True, False),
         "spherical": (False, False, False),
         "cs": (True, False, False),
+        "ar1": (True, False, False),
     }
 
 
@@ -151,12 +213,14 @@ def test_lower_factor_keeps_a_rank_deficiency_exact():
 
 @pytest.fixture
 def registered(monkeypatch):
-    monkeypatch.setitem(STRUCTURES, TIED.name, TIED)
+    for structure in (TIED, Autoregressive()):
+        monkeypatch.setitem(STRUCTURES, structure.name, structure)
 
 
+@pytest.mark.parametrize("name", ["cs", "ar1"])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_new_structure_reaches_the_oracle_s_minimum(registered, seed):
-    case = random_case(seed, structure="cs", n_terms=1 + seed % 2)
+def test_a_new_structure_reaches_the_oracle_s_minimum(registered, seed, name):
+    case = random_case(seed, structure=name, n_terms=1 + seed % 2)
     structures = [t.structure for t in case.model.terms]
     shapes = [len(t.columns) for t in case.model.terms]
     found = fit_system(examined(case.stats, case.model), tol=1e-12, max_iter=200)
@@ -222,3 +286,35 @@ def test_tied_correlations_have_no_profile(registered, tasks):
     table = confidence_intervals(model, "profile", components="sd")
     assert (table["lower"] < table["estimate"]).all()
     assert len(set(table["upper"].round(8))) == 1
+
+
+@pytest.mark.parametrize(("rho", "method"), [(0.7, "reml"), (-0.5, "ml"), (0.0, "reml")])
+def test_an_autoregression_is_fitted_and_reported_by_the_blocked_factor(registered, rho, method):
+    rng = np.random.default_rng(3)
+    n_groups, size = 50, 4
+    codes = np.repeat(np.arange(n_groups), 7)
+    columns = rng.normal(size=(len(codes), size))
+    lag = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    effects = rng.normal(size=(n_groups, size)) @ np.linalg.cholesky(1.0 * rho**lag).T
+    y = (columns * effects[codes]).sum(axis=1) + rng.normal(size=len(codes))
+    names = ["a", "b", "c", "d"]
+    X = pd.DataFrame(columns, columns=names).assign(g=codes)
+    effect = RandomEffect("g", names, intercept=False, covariance="ar1")
+    model = MixedLinearRegressor(effect, fixed=["a"], method=method).fit(X, y)
+    fixed = np.column_stack([np.ones(len(y)), columns[:, 0]])
+    oracle = DenseModel(fixed, y, [(codes, n_groups, columns)], reml=method == "reml")
+    least = oracle.minimum([size], [Autoregressive()], [np.array([1.0, 0.3])])
+    # L-BFGS-B with numerical derivatives stops 1e-6 short.
+    assert model.criterion_ == pytest.approx(least, abs=2e-6)
+    corr = model.covariances_["g"].to_numpy() / model.covariances_["g"].iloc[0, 0]
+    assert_allclose(corr, corr[0, 1] ** lag, atol=1e-12)
+    assert corr[0, 1] == pytest.approx(rho, abs=0.15)
+    found = convergence(model)
+    assert found.is_optimum
+    assert len(found.eigenvalues) == 3
+    # By the delta method from the curvature of the deviance in (t, ω, log σ²).
+    errors = confidence_intervals(model, components="sd")
+    assert (errors["lower"] < errors["estimate"]).all()
+    assert len(set(errors["upper"].round(8))) == 1
+    table = coefficient_table(model)
+    assert (table["df"] > 10.0).all()

@@ -1,0 +1,84 @@
+"""Second-order models of the criterion, for structures linear in their parameters or not."""
+
+import numpy as np
+import pytest
+from autoregressive import Autoregressive
+from simulate import random_case
+
+from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
+from skmixed._derivatives.objectives import AverageInformation
+from skmixed._derivatives.parameters import Parameters
+from skmixed._derivatives.pinned import PinnedSd, PinnedSigma, Profiled
+from skmixed._equations.cholesky import factorize
+from skmixed._equations.dense_system import DenseSystem
+from skmixed._model.covariance import STRUCTURES
+
+seeds = pytest.mark.parametrize("seed", range(8))
+
+
+@pytest.fixture(params=["full", "spherical", "ar1"])
+def structure(request, monkeypatch):
+    monkeypatch.setitem(STRUCTURES, "ar1", Autoregressive())
+    return request.param
+
+
+def opened(structure, seed):
+    """A random model at a random Λ: the case, the likelihood and the factor."""
+    case = random_case(seed, n_terms=1 + seed % 3, structure=structure)
+    theta = np.random.default_rng(seed)
+    lams = [
+        t.structure.lam(
+            theta.uniform(0.2, 1.2, t.structure.n_theta(len(t.columns))), len(t.columns)
+        )
+        for t in case.model.terms
+    ]
+    return case, case.laid_out[1], case.factorized(lams)
+
+
+def differences(value, step):
+    """First and second derivative along a step, to fourth order."""
+    d = [value(h * step) for h in (-2, -1, 0, 1, 2)]
+    first = (8 * (d[3] - d[1]) - (d[4] - d[0])) / 12
+    return first, (16 * (d[3] + d[1]) - (d[4] + d[0]) - 30 * d[2]) / 12
+
+
+@seeds
+def test_models_by_observed_information_are_exact(structure, seed):
+    _, likelihood, at = opened(structure, seed)
+    rng = np.random.default_rng(seed)
+    row = rng.normal(size=len(at.lam[0]))
+    pinned = PinnedSigma(likelihood, 1.3), PinnedSd(likelihood, 0.7, 0, row)
+    for model in (Profiled(likelihood), *pinned):
+        point = model.point(at, 0.0, is_slow=False)
+        step = 1e-3 * rng.normal(size=len(point.gradient))
+
+        def value(own, model=model, point=point):
+            return model.value(factorize(at.blocks, point.chart.moved(own)))
+
+        first, second = differences(value, step)
+        # Differences of order h⁴; what is left is rounding of the criterion, 1e-12.
+        scale = np.abs(point.gradient * step).sum()
+        assert point.gradient @ step == pytest.approx(first, abs=1e-6 * scale + 1e-10)
+        scale = np.abs(step) @ np.abs(point.hessian) @ np.abs(step)
+        assert step @ point.hessian @ step == pytest.approx(second, abs=1e-4 * scale + 1e-10)
+        assert np.linalg.eigvalsh(point.metric)[0] > -1e-8 * np.abs(point.metric).max()
+
+
+@seeds
+def test_the_dense_factor_gives_the_same_models(structure, seed):
+    _, likelihood, at = opened(structure, seed)
+    dense = factorize_dense(DenseSystem.of(at.blocks), at.lam)
+    projections = project_dense(dense, likelihood)
+    value = likelihood.value(at)
+    models = {
+        True: Profiled(likelihood),
+        False: AverageInformation(likelihood, Parameters.of(at.blocks)),
+    }
+    for is_exact, model in models.items():
+        found = second_order_dense(dense, likelihood, projections, is_exact=is_exact)
+        point = model.point(at, value, is_slow=False)
+        assert found.value == pytest.approx(value, rel=1e-10)
+        for name in ("gradient", "hessian"):
+            own, other = getattr(found, name), getattr(point, name)
+            # Two exact computations, at a condition of some 1e4.
+            assert own == pytest.approx(other, rel=1e-6, abs=1e-7 * np.abs(other).max())
