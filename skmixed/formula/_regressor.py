@@ -265,6 +265,7 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
         """Fit, called from a method or function that the user calls."""
         _check_formulaic()
         check_choice("na_action", self.na_action, NA_ACTIONS)
+        _check_context(self.context)
         self._check_named(sample_weight)
         rows = NamedRows.of(X)
         reading = Reading.of(self.formula, rows, self.context, self.weights, self.offset)
@@ -371,6 +372,14 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
+
+
+def _check_context(context: Any) -> None:
+    if context is not None and not isinstance(context, Mapping):
+        raise TypeError(
+            f"context={context!r} is of type {type(context).__name__}. Give a mapping from names "
+            "to the functions and values that the formula uses, such as {'double': double}."
+        )
 
 
 def _check_formulaic() -> None:

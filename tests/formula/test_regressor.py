@@ -494,3 +494,11 @@ def test_text_where_numbers_were_leaves_the_model_as_it_was(kind):
         with pytest.raises(ValueError, match=r"Column 'Days' .* holds labels, but in fit it held"):
             model.predict(rows)
     assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("context", [1.5, "double", [("double", 2)]])
+def test_a_context_that_is_no_mapping_is_refused(context):
+    data = read_frame("sleepstudy")
+    message = "context=.* is of type .*Give a mapping from names"
+    with pytest.raises(TypeError, match=message):
+        lmer("Reaction ~ Days + (1 | Subject)", data, context=context)
