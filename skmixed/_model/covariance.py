@@ -14,12 +14,13 @@ Program. 103, Prop. 4). For that the zero columns of Λ must face a free block:
 hence the pivoted factor in `Full.chart`.
 """
 
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import scipy.linalg
 
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 # A column of Λ that a step shrinks below this share is tried at zero. With
 # d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
@@ -118,6 +119,25 @@ class LinearCovariance:
         return True
 
 
+@lru_cache(maxsize=64)
+def lower_triangle(size: int) -> tuple[IntArray, IntArray]:
+    """Return the rows and the columns of a lower triangle, row by row."""
+    rows, columns = np.tril_indices(size)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
+
+
+@lru_cache(maxsize=64)
+def _symmetric_directions(size: int) -> FloatArray:
+    """Return E_ab + E_ba of the lower triangle, E_aa on its diagonal, (n, size, size)."""
+    rows, columns = lower_triangle(size)
+    out = np.zeros((len(rows), size, size))
+    out[np.arange(len(rows)), rows, columns] = 1.0
+    out[np.arange(len(rows)), columns, rows] = 1.0
+    out.flags.writeable = False
+    return out
+
+
 class Full(LinearCovariance):
     """Any positive semidefinite matrix: lme4's ``(1 + x | g)``."""
 
@@ -137,20 +157,16 @@ class Full(LinearCovariance):
         r, order = scipy.linalg.qr(nonzero.T, mode="r", pivoting=True, check_finite=False)
         canonical = np.empty_like(lam)
         canonical[order] = r.T
-        rows, columns = np.tril_indices(size)
+        rows, columns = lower_triangle(size)
         basis = np.zeros((len(rows), size, size))
         basis[np.arange(len(rows)), order[rows], columns] = 1.0
         return canonical, basis
 
     def directions(self, size: int) -> FloatArray:
-        rows, columns = np.tril_indices(size)
-        out = np.zeros((len(rows), size, size))
-        out[np.arange(len(rows)), rows, columns] = 1.0
-        out[np.arange(len(rows)), columns, rows] = 1.0
-        return out
+        return _symmetric_directions(size)
 
     def coordinates(self, covariance: FloatArray) -> FloatArray:
-        rows, columns = np.tril_indices(covariance.shape[-1])
+        rows, columns = lower_triangle(covariance.shape[-1])
         return covariance[..., rows, columns]
 
     def theta(self, lam: FloatArray) -> FloatArray:
