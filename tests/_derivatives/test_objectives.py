@@ -5,13 +5,17 @@ import pytest
 from autoregressive import Autoregressive
 from simulate import random_case
 
+from skmixed._derivatives.criterion import lay_out
 from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
-from skmixed._derivatives.objectives import AverageInformation
+from skmixed._derivatives.objectives import AverageInformation, BlockedObjective, DenseObjective
 from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.pinned import PinnedSd, PinnedSigma, Profiled
-from skmixed._equations.cholesky import factorize
+from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.dense_system import DenseSystem
+from skmixed._estimation.probed_objective import ProbedObjective
+from skmixed._estimation.search import trust_region_search
 from skmixed._model.covariance import STRUCTURES
+from skmixed.exceptions import FitStatus
 
 seeds = pytest.mark.parametrize("seed", range(8))
 
@@ -82,3 +86,76 @@ def test_the_dense_factor_gives_the_same_models(structure, seed):
             own, other = getattr(found, name), getattr(point, name)
             # Two exact computations, at a condition of some 1e4.
             assert own == pytest.approx(other, rel=1e-6, abs=1e-7 * np.abs(other).max())
+
+
+def blocked(case):
+    blocks, likelihood = case.laid_out
+    model = AverageInformation(likelihood, Parameters.of(blocks))
+    return BlockedObjective(factorize(blocks, zero_lam(blocks)), model)
+
+
+def dense(case):
+    blocks, likelihood = case.laid_out
+    return DenseObjective(DenseSystem.of(blocks), likelihood)
+
+
+def probed(case):
+    blocks, likelihood = lay_out(case.stats, case.model, is_sparse=True)
+    return ProbedObjective(blocks, likelihood, seed=0, max_iter=500)
+
+
+every_objective = pytest.mark.parametrize("make", [blocked, dense, probed])
+
+
+def crossed(seed):
+    """A random model with crossed factors, and a Λ."""
+    case = random_case(seed, n_terms=2)
+    if len({t.factor for t in case.model.terms}) < 2:
+        return crossed(seed + 100)
+    return case, case.factorized(case.lams(np.random.default_rng(seed))).lam
+
+
+@every_objective
+@pytest.mark.parametrize("seed", range(3))
+def test_an_objective_s_values_follow_its_models(make, seed):
+    case, lam = crossed(seed)
+    objective = make(case)
+    value = objective.evaluate(lam)
+    point = objective.point(value, is_slow=False)
+    assert point.value == value
+    step = np.random.default_rng(seed).normal(size=len(point.gradient))
+    step *= 1e-3 / np.sqrt(step @ point.metric @ step)
+    found = [objective.evaluate(point.chart.moved(h * step)) for h in (-1, 1)]
+    # A central difference: off by the third power of the step; solves leave 1e-3 of a trace.
+    slope = point.gradient @ step
+    assert slope == pytest.approx((found[1] - found[0]) / 2, rel=2e-3, abs=2e-6)
+    assert objective.noise(value) >= 0.0
+    assert objective.resolution(value) >= 0.0
+
+
+@every_objective
+def test_an_objective_keeps_the_factor_at_its_latest_lam(make):
+    case, lam = crossed(1)
+    objective = make(case)
+    value = objective.evaluate(lam)
+    before = objective.n_factorizations
+    assert before == 1
+    assert objective.evaluate(lam) == value
+    assert objective.n_factorizations == before
+    assert not objective.is_exact_fit
+    point = objective.point(value, is_slow=False)
+    assert objective.evaluate(point.lam) == pytest.approx(value, rel=1e-12, abs=1e-12)
+    assert objective.describe(value)
+
+
+@every_objective
+def test_the_one_search_minimizes_each_objective(make):
+    case, lam = crossed(2)
+    objective = make(case)
+    found = trust_region_search(objective, lam, tol=1e-10, max_iter=200)
+    assert found.status is FitStatus.CONVERGED
+    end = objective.point(objective.evaluate(found.lam), is_slow=False)
+    step, _, is_interior = end.step(np.inf)
+    assert is_interior
+    # What is left to gain is nothing, or lost in the error of the model.
+    assert end.decrease(step) <= max(1e-9, objective.noise(found.value), 1e-6)
