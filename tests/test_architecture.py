@@ -139,3 +139,23 @@ def _first_statement(function):
     """The first statement after the docstring."""
     body = function.body
     return body[1] if ast.get_docstring(function) and len(body) > 1 else body[0]
+
+
+def test_the_tree_for_contributors_lists_each_module_with_its_first_line():
+    contributing = PACKAGE.parent / "CONTRIBUTING.md"
+    if not contributing.exists():  # an installed package stands without it
+        pytest.skip("the checkout is not here")
+    tree, folder, listed = contributing.read_text("utf-8").split("```")[1], "", {}
+    for line in tree.strip().splitlines():
+        name, _, doc = line.strip().partition(" ")
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+        path = name if name == folder else folder * line.startswith(" ") + name
+        listed[path] = doc.strip()
+    expected = {}
+    for path, module in TREES.items():
+        name = str(path.relative_to(PACKAGE))
+        if name != "__init__.py":
+            first = (ast.get_docstring(module) or "").partition("\n")[0].rstrip(".")
+            expected[name.removesuffix("__init__.py")] = first
+    assert listed == expected
