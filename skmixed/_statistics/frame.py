@@ -96,10 +96,18 @@ def residuals(rows: FloatArray, regression: FloatArray) -> FloatArray:
 def solve_upper(
     triangle: FloatArray, right: FloatArray, *, is_transposed: bool = False, is_unit: bool = False
 ) -> FloatArray:
-    """Solve Rx = b or R'x = b, R upper triangular, by LAPACK without a check of the numbers."""
+    """Solve Rx = b or R'x = b, R upper triangular, by LAPACK without a check of the numbers.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If R has a zero on its diagonal.
+    """
     if not right.size:
         return right
-    solved, _ = dtrtrs(triangle, right, trans=int(is_transposed), unitdiag=int(is_unit))
+    solved, info = dtrtrs(triangle, right, trans=int(is_transposed), unitdiag=int(is_unit))
+    if info:
+        raise np.linalg.LinAlgError(f"The triangle has a zero at place {info - 1} of its diagonal.")
     return np.asarray(solved)
 
 

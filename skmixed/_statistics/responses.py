@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._statistics.frame import RESOLVED, Frame, Resolution, solve_upper
+from skmixed._statistics.frame import RANK_TOLERANCE, RESOLVED, Frame, Resolution, solve_upper
 from skmixed._typing import FloatArray, IntArray
 
 
@@ -259,8 +259,14 @@ def are_resolved(
 def regression_on(columns: FloatArray, responses: FloatArray) -> FloatArray:
     """Return least-squares coefficients, (p, R), of responses, (n, R).
 
-    The columns, (n, p), are linearly independent.
+    Of columns, (n, p), that are dependent, as those of another frame's weights may be, the
+    shortest of all that leave the same.
     """
     lengths = np.linalg.norm(columns, axis=0)
-    basis, triangle = np.linalg.qr(columns / lengths)
+    scaled = columns / lengths
+    basis, triangle = np.linalg.qr(scaled)
+    # A pivot is the distance of a column of unit length from the span of those before it.
+    if (np.abs(np.diagonal(triangle)) <= RANK_TOLERANCE).any():
+        found = np.linalg.lstsq(scaled, responses, rcond=RANK_TOLERANCE)[0]
+        return np.asarray(found / lengths[:, None])
     return solve_upper(triangle, basis.T @ responses) / lengths[:, None]

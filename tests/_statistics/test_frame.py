@@ -19,6 +19,7 @@ from skmixed._statistics.frame import (
     orthogonalize,
     residuals,
     semidefinite_factor,
+    solve_upper,
 )
 
 EPS = np.finfo(float).eps
@@ -203,3 +204,8 @@ def test_a_block_that_the_first_ones_do_not_prepare_for(order, monkeypatch):
         )
         left = np.abs(np.diagonal(np.linalg.qr(factor, mode="r")))
         assert_allclose(left, np.diagonal(expected), rtol=1e-8)
+
+
+def test_a_singular_triangle_is_no_silent_answer():
+    with pytest.raises(np.linalg.LinAlgError, match="zero at place 1"):
+        solve_upper(np.array([[1.0, 2.0], [0.0, 0.0]]), np.ones(2))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
@@ -63,6 +63,7 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10**6), n_terms=st.integers(0, 3))
+@example(seed=688, n_terms=0)  # the rows of positive weight leave the columns dependent
 @settings(max_examples=25, deadline=None)
 def test_other_weights_and_another_response(kind, seed, n_terms):
     case = random_case(seed, n_terms=n_terms)

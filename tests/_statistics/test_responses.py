@@ -10,6 +10,7 @@ from simulate import random_case
 from skmixed._statistics import accumulator, row_block
 from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.rank import working_columns
+from skmixed._statistics.responses import regression_on
 
 EPS = np.finfo(float).eps
 
@@ -91,3 +92,12 @@ def test_a_response_near_the_columns_keeps_its_digits_and_leaves_the_design_alon
         assert_allclose(found, expected, rtol=1e-6)
     working = working_columns(near, case.model)
     assert working.response_regression is not None
+
+
+def test_the_regression_on_dependent_columns_leaves_what_that_on_independent_ones_leaves():
+    rng = np.random.default_rng(0)
+    columns, responses = rng.normal(size=(9, 3)), rng.normal(size=(9, 2))
+    dependent = np.column_stack([columns, 1e3 * columns[:, 0] - columns[:, 2]])
+    left = responses - dependent @ regression_on(dependent, responses)
+    expected = responses - columns @ regression_on(columns, responses)
+    assert_allclose(left, expected, atol=100 * EPS)
