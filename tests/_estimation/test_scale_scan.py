@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulate import random_case
 
@@ -43,6 +43,7 @@ def test_the_scale_of_one_term(seed, n_terms, is_zero):
 
 
 @given(seed=seeds)
+@example(seed=664)  # the largest difference of some hundred
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_one_variance(seed):
     case = random_case(seed, structure="spherical")
@@ -51,9 +52,10 @@ def test_the_one_variance(seed):
     profile = VarianceProfile.of(blocks, likelihood)
     for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
         lam = np.sqrt(ratio) * np.eye(term.size)
-        # Levels whose weights differ by some percent are pooled.
+        # Levels whose weights differ by some percent are pooled: half of what two points of
+        # the criterion may differ by.
         there = likelihood.value(factorize(blocks, (lam,)))
-        assert value == pytest.approx(there, abs=POOLED)
+        assert value == pytest.approx(there, abs=0.5 * POOLED)
 
 
 class TwoValleys:
