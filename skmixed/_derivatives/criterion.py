@@ -24,8 +24,6 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._derivatives.level_products import Responses
-from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.selected_inverse import (
@@ -36,6 +34,7 @@ from skmixed._equations.selected_inverse import (
     without_fixed,
 )
 from skmixed._equations.system import Blocks, assemble
+from skmixed._equations.working_variates import Responses, project
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray

@@ -18,8 +18,8 @@ import scipy.linalg
 import scipy.linalg.lapack
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.trust_region import Point, absolute
-from skmixed._equations.dense_system import DenseSystem
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
 

@@ -19,12 +19,11 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood, core_traces
-from skmixed._derivatives.expected import expected_information
-from skmixed._derivatives.level_products import Responses
 from skmixed._derivatives.parameters import Parameters
-from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization
+from skmixed._equations.expected import expected_information
 from skmixed._equations.selected_inverse import Inverse, core_inverse
+from skmixed._equations.working_variates import Responses, project
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray
 

@@ -22,11 +22,11 @@ from skmixed._derivatives.dense_factor import (
     project_dense,
     second_order_dense,
 )
+from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.pinned import Profiled
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import Factorization, factorize
-from skmixed._equations.dense_system import DenseSystem
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, Lam
 

@@ -10,10 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import Blocks
 from skmixed._model.chart import Chart, consecutive
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, IntArray, Lam
 
 

@@ -8,10 +8,10 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import Stage
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import Full, lower_factor
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray
 
 # Rounding of a pinned Λ after a step, relative to its covariance.

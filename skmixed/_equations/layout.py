@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.coordinates import TermCoordinates, term_coordinates
 from skmixed._model.terms import Model
+from skmixed._statistics.coordinates import TermCoordinates, term_coordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
 

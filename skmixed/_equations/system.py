@@ -12,12 +12,13 @@ the core, are numbered through; a sparse matrix of cells couples a stage to them
 The products of the factors that are not eliminated: one dense matrix, or sparse ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import (
     FactorLayout,
     Stage,
@@ -27,6 +28,7 @@ from skmixed._equations.layout import (
     sparse_order,
 )
 from skmixed._model.terms import Model
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.rank import WorkingColumns, working_columns
 from skmixed._typing import FloatArray
@@ -177,6 +179,44 @@ class Blocks:
         """All terms with their factors, in the model's order."""
         pairs = [(f, t) for f in self.factors for t in f.terms]
         return sorted(pairs, key=lambda pair: pair[1].index)
+
+    def level_products(self, k: int) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Yield factor k's products with itself and with X and y, level by level.
+
+        (r, r, b) and (r, p + 1, b) for slabs of levels that are eliminated, else for all
+        levels at once.
+        """
+        place = self.factors[k]
+        q, r, at = place.n_levels, place.n_columns, place.core
+        if at is None:
+            stage = self.stages[k]
+            for slab in stage.products:
+                yield slab[:, stage.random], slab[:, stage.fixed]
+        elif self.crossed is not None:
+            own = self.crossed.own[k - len(self.stages)].transpose(1, 2, 0)
+            yield own, self.crossed.fixed[at].reshape(q, r, -1).transpose(1, 2, 0)
+        else:
+            rows = self.core[at].reshape(q, r, -1).transpose(1, 2, 0)
+            own = rows[:, at].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
+            yield own.transpose(1, 2, 0), rows[:, self.n_core :]
+
+    def pair_cells(self, k: int, j: int) -> tuple[Any, Any, FloatArray]:
+        """Return the cells of factors k < j: levels of each, and products (n, r_k, r_j)."""
+        first, second = self.factors[k], self.factors[j]
+        size = first.n_columns, second.n_columns
+        if first.core is None:
+            stage = self.stages[k]
+            own = [stage.with_values(values)[:, second.outer] for values in stage.values]
+            order = np.arange(size[0] * first.n_levels).reshape(size[0], -1).T.ravel()
+            matrix = sp.csr_array(sp.csr_array(sp.vstack(own))[order])
+        elif self.crossed is not None:
+            columns = np.arange(self.crossed.matrix.shape[1])[second.core]
+            matrix = sp.csr_array(self.crossed.matrix[first.core][:, columns])
+        else:
+            matrix = sp.csr_array(self.core[first.core, second.core])
+        cells = matrix.tobsr(size)
+        levels = np.repeat(np.arange(cells.indptr.size - 1), np.diff(cells.indptr))
+        return levels, cells.indices, cells.data
 
 
 def assemble(

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood, lay_out
+from skmixed._derivatives.moments import Moments, moments
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
-from skmixed._equations.coordinates import TermCoordinates
-from skmixed._equations.moments import Moments, moments
 from skmixed._equations.system import Blocks
 from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import iterate
@@ -17,6 +16,7 @@ from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import Solution, solve
 from skmixed._estimation.start import moment_start
 from skmixed._model.terms import Model
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus

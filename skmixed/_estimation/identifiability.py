@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.moments import Moments
 from skmixed._equations.system import Blocks
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Pair
 
 # Share of a column's squares outside the span of X, and of the largest

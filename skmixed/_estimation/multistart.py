@@ -12,8 +12,8 @@ systems two starts are compared, the moments at Λ = 0 and those within groups
 from collections.abc import Callable
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.dense_system import is_small
 from skmixed._equations.cholesky import Factorization, zero_lam
-from skmixed._equations.dense_system import is_small
 from skmixed._estimation.large_search import LargeSearch
 from skmixed._estimation.runs import Runs, SearchReport, identity
 from skmixed._estimation.small_search import SmallSearch

@@ -3,9 +3,9 @@
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
-from skmixed._equations.dense_system import DenseSystem, DenseTerm
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
 from skmixed._estimation.search import Ending, trust_region_search

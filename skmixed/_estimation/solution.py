@@ -7,10 +7,10 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import Effects, Factorization, solve_lower
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray

@@ -8,9 +8,9 @@ which are REML's where the optimum is interior (docs/mathematics.md, "The search
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.moments import Moments
 from skmixed._typing import Lam
 
 # Share of the variance of y below which the moments' residual variance says

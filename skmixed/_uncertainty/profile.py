@@ -19,7 +19,6 @@ from skmixed._derivatives.pinned import (
     with_structure,
 )
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import Blocks
 from skmixed._estimation.fit import examined, fit_system
@@ -27,6 +26,7 @@ from skmixed._estimation.search import trust_region_search
 from skmixed._estimation.solution import Solution, centered_to_user
 from skmixed._model.covariance import has_own_variances
 from skmixed._model.terms import Model
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components, TermErrors, components

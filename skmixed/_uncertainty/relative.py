@@ -24,12 +24,12 @@ import scipy.sparse as sp
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._equations.cholesky import Factorization, congruent, factorize, solve_lower
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse
 from skmixed._equations.level_algebra import Span
 from skmixed._equations.selected_inverse import random_inverse
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import is_unrestricted
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
 
 # Least eigenvalue of S̄, scaled to a unit diagonal, that is told from 0.

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.parameters import Parameters
-from skmixed._derivatives.tangents import SchurTangent, StageRows, StageTangent
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import DesignRows, FactorLayout
 from skmixed._equations.row_substitution import (
@@ -34,6 +33,7 @@ from skmixed._equations.row_substitution import (
     row_parts,
 )
 from skmixed._equations.selected_inverse import core_inverse
+from skmixed._equations.tangents import SchurTangent, StageRows, StageTangent
 from skmixed._typing import FloatArray, IntArray
 
 

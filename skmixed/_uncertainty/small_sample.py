@@ -15,17 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._derivatives.criterion import core_traces
-from skmixed._derivatives.expected import expected_information
 from skmixed._derivatives.information import (
     Information,
     bordered,
     pseudo_inverse,
 )
-from skmixed._derivatives.level_products import Responses
 from skmixed._derivatives.parameters import Parameters
-from skmixed._derivatives.working_variates import project
 from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.expected import expected_information
 from skmixed._equations.selected_inverse import Inverse, core_inverse
+from skmixed._equations.working_variates import Responses, project
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Relative
 

@@ -12,8 +12,8 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._data.warning import warn
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.moments import moments
 from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._equations.moments import moments
 from skmixed._equations.system import Blocks
 from skmixed._estimation.multistart import multistart
 from skmixed._estimation.solution import solve

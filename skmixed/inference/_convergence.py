@@ -8,8 +8,8 @@ import pandas as pd
 
 from skmixed._data.encoder import Encoder
 from skmixed._derivatives.information import Information
+from skmixed._derivatives.moments import moments
 from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._equations.moments import moments
 from skmixed._estimation.multistart import lowest
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.fitted_model import FittedModel, fitted

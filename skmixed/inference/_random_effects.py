@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from skmixed._equations.coordinates import column_lengths
 from skmixed._equations.selected_inverse import level_covariances
 from skmixed._fitted.checks import check_level
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._statistics.coordinates import column_lengths
 from skmixed._typing import FloatArray
 
 EFFECTS = ("group", "level", "name", "estimate", "std_error", "lower", "upper")

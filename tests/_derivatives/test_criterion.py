@@ -9,9 +9,9 @@ from reference_fits import Reference
 from simulate import random_case
 
 from skmixed._derivatives.criterion import derivatives, lay_out
-from skmixed._derivatives.expected import expected_information
+from skmixed._derivatives.moments import moments
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.moments import moments
+from skmixed._equations.expected import expected_information
 from skmixed._equations.selected_inverse import core_inverse, without_fixed
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term

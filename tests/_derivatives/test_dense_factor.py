@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose
 from simulate import random_case
 
 from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
+from skmixed._derivatives.dense_system import DenseSystem, is_small
 from skmixed._derivatives.pinned import Profiled
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.dense_system import DenseSystem, is_small
 
 seeds = st.integers(0, 10**6)
 

@@ -7,11 +7,11 @@ from simulate import random_case
 
 from skmixed._derivatives.criterion import lay_out
 from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
+from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.objectives import AverageInformation, BlockedObjective, DenseObjective
 from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.pinned import PinnedSd, PinnedSigma, Profiled
 from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._equations.dense_system import DenseSystem
 from skmixed._estimation.probed_objective import ProbedObjective
 from skmixed._estimation.search import trust_region_search
 from skmixed._model.covariance import STRUCTURES

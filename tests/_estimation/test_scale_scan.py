@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from simulate import random_case
 
 from skmixed._derivatives.dense_factor import factorize_dense
+from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.dense_system import DenseSystem
 from skmixed._estimation.large_search import POOLED
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, VarianceProfile, refined, valleys
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._equations.coordinates import TermCoordinates
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import has_own_variances, is_unrestricted
+from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray
 
 # Columns of random effects up to which the dense factor and its derivatives cost less

@@ -18,11 +18,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from skmixed._derivatives.tangents import SchurTangent, StageRows, StageTangent
-from skmixed._derivatives.working_variates import of_core_factor
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.selected_inverse import Inverse, core_residual
+from skmixed._equations.tangents import SchurTangent, StageRows, StageTangent
+from skmixed._equations.working_variates import of_core_factor
 from skmixed._typing import Directions, FloatArray, IntArray
 
 

@@ -10,10 +10,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from skmixed._equations.cholesky import Factorization, solve_lower
-from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 
 
@@ -112,7 +110,7 @@ def moments(at_zero: Factorization) -> Moments:
     ]
     for k, j in combinations(range(len(sums)), 2):
         rows, columns = blocks.factors[k].entries, blocks.factors[j].entries
-        both = _between(zx[k], zx[j], sums[k].pairs, sums[j].pairs, _pair(blocks, k, j))
+        both = _between(zx[k], zx[j], sums[k].pairs, sums[j].pairs, blocks.pair_cells(k, j))
         for out, part in zip((raw, information), both, strict=True):
             out[rows, columns], out[columns, rows] = part, part.T
     names = ("zz", "zpz", "outer")
@@ -129,51 +127,13 @@ def _summed(parts: Iterator[_Factor]) -> _Sums:
 
 def _parts(at_zero: Factorization, k: int) -> Iterator[_Factor]:
     """Yield a factor's own, slab by slab of levels; one part for a factor in the core."""
-    blocks = at_zero.blocks
-    if k < len(blocks.stages):
-        stage = blocks.stages[k]
-        for slab in stage.products:
-            yield _Factor.of(at_zero, slab[:, stage.random], slab[:, stage.fixed])
-        return
-    place = blocks.factors[k]
-    q, r = place.n_levels, place.n_columns
-    if blocks.crossed is not None:
-        own = blocks.crossed.own[k - len(blocks.stages)].transpose(1, 2, 0)
-        fixed = blocks.crossed.fixed[place.core].reshape(q, r, -1).transpose(1, 2, 0)
+    for own, fixed in at_zero.blocks.level_products(k):
         yield _Factor.of(at_zero, own, fixed)
-        return
-    core = blocks.core[place.core].reshape(q, r, -1).transpose(1, 2, 0)
-    diagonal = core[:, place.core].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
-    yield _Factor.of(at_zero, diagonal.transpose(1, 2, 0), core[:, blocks.n_core :])
 
 
 def _entries(sums: FloatArray) -> FloatArray:
     """Order Σ Q_da Q_bc, indexed d, a, b, c, by the directions ab and cd."""
     return sums.transpose(1, 2, 3, 0).reshape(len(sums) ** 2, -1)
-
-
-def _pair(blocks: Blocks, k: int, j: int) -> tuple[Any, Any, FloatArray]:
-    """Cells of two factors: levels of each, and products (n, r_k, r_l)."""
-    size = blocks.factors[k].n_columns, blocks.factors[j].n_columns
-    if k < len(blocks.stages):
-        stage, columns = blocks.stages[k], blocks.factors[j].outer
-        own = [stage.with_values(values)[:, columns] for values in stage.values]
-        order = np.arange(size[0] * stage.cells.shape[0]).reshape(size[0], -1).T.ravel()
-        matrix = sp.csr_array(sp.csr_array(sp.vstack(own))[order])
-    elif blocks.crossed is not None:
-        of_first = blocks.crossed.matrix[_place(blocks, k)]
-        matrix = sp.csr_array(of_first[:, _place(blocks, j)])
-    else:
-        matrix = sp.csr_array(blocks.core[blocks.factors[k].core, blocks.factors[j].core])
-    cells = matrix.tobsr(size)
-    levels = np.repeat(np.arange(cells.indptr.size - 1), np.diff(cells.indptr))
-    return levels, cells.indices, cells.data
-
-
-def _place(blocks: Blocks, k: int) -> slice:
-    place = blocks.factors[k].core
-    assert place is not None
-    return place
 
 
 def _between(
