@@ -72,6 +72,11 @@ class Information:
         out[:-1, :-1] += self.chart.curvature(self.gradient[:-1])
         return np.asarray(out)
 
+    @cached_property
+    def chart_covariance(self) -> FloatArray:
+        """Covariance of the estimates of (δ, log σ²), where the data determine them."""
+        return 2.0 * pseudo_inverse(self.hessian)
+
 
 def information(
     factorization: Factorization,

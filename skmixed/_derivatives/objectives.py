@@ -128,8 +128,7 @@ class AverageInformation:
 
 
 def _is_cheap_to_observe(blocks: Blocks) -> bool:
-    n_parameters = sum(t.term.structure.n_theta(t.size) for _, t in blocks.terms)
-    return n_parameters <= FEW_PARAMETERS and blocks.n_core <= SMALL_CORE
+    return blocks.n_theta <= FEW_PARAMETERS and blocks.n_core <= SMALL_CORE
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,11 @@ class Blocks:
     regression: FloatArray | None = None
 
     @property
+    def n_theta(self) -> int:
+        """Free parameters of the terms' covariances."""
+        return sum(t.term.structure.n_theta(t.size) for _, t in self.terms)
+
+    @property
     def n_fixed(self) -> int:
         return len(self.kept)
 

@@ -129,7 +129,7 @@ def _start_from(before: Estimate, blocks: Blocks) -> tuple[FloatArray, ...] | No
 
     From a boundary the moments are the better start, and as cheap.
     """
-    terms = sorted((t for _, t in blocks.terms), key=lambda t: t.index)
+    terms = [term for _, term in blocks.terms]
     lams = [t.lam for t in before.solution.terms]
     if before.status is not FitStatus.CONVERGED or before.solution.is_singular:
         return None

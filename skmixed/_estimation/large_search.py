@@ -7,9 +7,9 @@ from skmixed._derivatives.objectives import AverageInformation, BlockedObjective
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._equations.system import Blocks
-from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
+from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
-from skmixed._estimation.search import Ending, trust_region_search
+from skmixed._estimation.search import Ending
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
@@ -31,7 +31,7 @@ class LargeSearch:
 
     def search(self, start: Lam) -> SearchReport:
         """Search from the best of the starts."""
-        is_one = len(self.blocks.terms) == 1 and n_theta(self.blocks) == 1
+        is_one = len(self.blocks.terms) == 1 and self.blocks.n_theta == 1
         starts = self._valleys() if is_one else [self._best_start(start)]
         best = self.run(starts[0])
         for other in starts[1:]:
@@ -83,13 +83,7 @@ class LargeSearch:
 
     def run(self, start: Lam) -> Ending:
         self.objective.model = AverageInformation(self.likelihood, self.parameters)
-        return trust_region_search(
-            self.objective,
-            start,
-            tol=self.runs.tol,
-            max_iter=self.runs.max_iter,
-            report=self.runs.report,
-        )
+        return self.runs.search(self.objective, start)
 
 
 def _free(blocks: Blocks) -> Lam:

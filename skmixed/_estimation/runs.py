@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._derivatives.objectives import Objective
 from skmixed._equations.cholesky import Effects, Factorization
 from skmixed._equations.system import Blocks
 from skmixed._estimation.probed_objective import FINAL_TOL
-from skmixed._estimation.search import Ending
+from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
@@ -80,6 +81,17 @@ class Runs:
     max_iter: int
     report: Callable[[str], None] | None
 
+    def search(self, objective: Objective, start: Lam, *, known: float = np.inf) -> Ending:
+        """Make one; `known` is the value of another end, which it is to be lower than."""
+        return trust_region_search(
+            objective,
+            start,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            report=self.report,
+            known=known,
+        )
+
     def tell(self, line: str) -> None:
         if self.report is not None:
             self.report(line)
@@ -96,10 +108,6 @@ def better(best: Ending, other: Ending) -> Ending:
 def is_lower(value: float, other: float) -> bool:
     """Whether a criterion is lower by more than rounding; `other` may be inf."""
     return value < other if np.isinf(other) else value < other - BETTER * max(1.0, abs(other))
-
-
-def n_theta(blocks: Blocks) -> int:
-    return sum(t.term.structure.n_theta(t.size) for _, t in blocks.terms)
 
 
 def identity(blocks: Blocks) -> Lam:

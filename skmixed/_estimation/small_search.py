@@ -6,9 +6,9 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
-from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower, n_theta
+from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
-from skmixed._estimation.search import Ending, trust_region_search
+from skmixed._estimation.search import Ending
 from skmixed._model.covariance import has_covariances, has_own_variances
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
@@ -43,7 +43,7 @@ class SmallSearch:
         """Search from the moments, and from where a lower optimum may be."""
         best = self.run(start)
         best = self._without_gain_along_scales(best)
-        if n_theta(self.blocks) == 1:  # the scan has been over all there is
+        if self.blocks.n_theta == 1:  # the scan has been over all there is
             return self._found(best)
         if is_lower(self.at_zero_value, best.value):
             best = better(best, self.run(zero_lam(self.blocks), best))
@@ -76,14 +76,8 @@ class SmallSearch:
             )
         if is_scanned and np.isfinite(self.objective.evaluate(start)):
             start = self._scanned_start(start)
-        return trust_region_search(
-            self.objective,
-            start,
-            tol=self.runs.tol,
-            max_iter=self.runs.max_iter,
-            report=self.runs.report,
-            known=np.inf if known is None else known.value,
-        )
+        value = np.inf if known is None else known.value
+        return self.runs.search(self.objective, start, known=value)
 
     def _scanned_start(self, start: Lam) -> Lam:
         """Scan the scales before a run, but where a step would gain little."""

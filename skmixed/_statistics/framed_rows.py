@@ -241,10 +241,9 @@ class FramedRows:
         own, levels = self._sums_with(weights, response, ResponseFrame(center))
         sums = replace(stats.over_rows(), responses=own)
         if not sums.resolved()[1][0]:
-            basis, used = sums.basis, sums.independent
-            gamma = np.zeros((len(stats.center), 1))
+            basis = sums.basis
             along = basis.responses_around(center).along
-            gamma[used] = regression_on(basis.factor[:, used], along)
+            gamma = regression_on(basis.factor, along, sums.independent)
             own, levels = self._sums_with(weights, response, ResponseFrame(center, gamma))
         return own, levels
 

@@ -256,12 +256,19 @@ def are_resolved(
     return (sizes * RESOLVED**2 <= left) | (squares <= nothing) | ~is_finite
 
 
-def regression_on(columns: FloatArray, responses: FloatArray) -> FloatArray:
+def regression_on(
+    columns: FloatArray, responses: FloatArray, used: NDArray[np.bool_] | None = None
+) -> FloatArray:
     """Return least-squares coefficients, (p, R), of responses, (n, R).
 
     Of columns, (n, p), that are dependent, as those of another frame's weights may be, the
-    shortest of all that leave the same.
+    shortest of all that leave the same. Where only some columns are `used`, (p,), the
+    others have coefficients of 0.
     """
+    if used is not None:
+        out = np.zeros((columns.shape[1], responses.shape[1]))
+        out[used] = regression_on(columns[:, used], responses)
+        return out
     lengths = np.linalg.norm(columns, axis=0)
     scaled = columns / lengths
     basis, triangle = np.linalg.qr(scaled)

@@ -157,10 +157,9 @@ def _in_own_frame(sums: RowSums, weights: FloatArray | None, table: FloatArray) 
         sums = _in_frame(sums, Frame(sums.center, regression), own, weights, table)
         are_good = sums.resolved()[1]
     if not are_good.all():
-        used, factor = sums.independent, factor_of_rows(table)
-        columns, responses = factor[:, :k][:, used], factor[:, k:][:, ~are_good]
-        gamma = np.zeros((k, len(are_good)))
-        gamma[np.ix_(used, ~are_good)] = regression_on(columns, responses)
+        factor, gamma = factor_of_rows(table), np.zeros((k, len(are_good)))
+        near = factor[:, k:][:, ~are_good]
+        gamma[:, ~are_good] = regression_on(factor[:, :k], near, sums.independent)
         sums = _in_frame(sums, sums.frame, ResponseFrame(own.center, gamma), weights, table)
     return sums
 

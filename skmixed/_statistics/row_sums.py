@@ -1,6 +1,6 @@
 """Products of the columns over all rows, and the frame that keeps their digits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -201,22 +201,17 @@ class RowSums:
 
     def counted_once(self) -> "RowSums":
         """Return the sums over all rows without their weights."""
-        responses = replace(self.responses, total=self.responses.sum_of_rows, unweighted=None)
-        return RowSums(
-            self.n_rows, 0.0, self.center, self.sum_of_rows, responses, None, self.regression
+        return replace(
+            self.over_rows(),
+            sum_log_weights=0.0,
+            total=self.sum_of_rows,
+            responses=replace(self.responses, total=self.responses.sum_of_rows, unweighted=None),
+            unweighted=None,
         )
 
     def over_rows(self) -> "RowSums":
         """Return the sums over all rows alone."""
-        return RowSums(
-            self.n_rows,
-            self.sum_log_weights,
-            self.center,
-            self.total,
-            self.responses,
-            self.unweighted,
-            self.regression,
-        )
+        return RowSums(**{field.name: getattr(self, field.name) for field in fields(RowSums)})
 
     def reframed(self, frame: Frame) -> Self:
         """Return the same sums in another frame of the design, where the responses stay u."""
@@ -361,11 +356,10 @@ def common_response_frame(a: RowSums, b: RowSums) -> ResponseFrame:
         regression[:, near] = own.regression[:, near]
         near = ~_responses_together(a, b, ResponseFrame(center, regression)).resolved()[1]
     if near.any():
-        bases, used = [a.basis, b.basis], together.independent
+        bases = [a.basis, b.basis]
         columns = np.concatenate([own.factor for own in bases])
         rows = np.concatenate([own.responses_around(center).along for own in bases])
-        regression[:, near] = 0.0
-        regression[np.ix_(used, near)] = regression_on(columns[:, used], rows[:, near])
+        regression[:, near] = regression_on(columns, rows[:, near], together.independent)
     return ResponseFrame(center, regression if regression.any() else None)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.information import pseudo_inverse
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Relative
 
@@ -46,7 +45,7 @@ class Components:
 def components(at: Relative) -> Components:
     """Return the components at the optimum and their standard errors."""
     info = at.information
-    covariance, chart = 2.0 * pseudo_inverse(info.hessian), info.chart
+    covariance, chart = info.chart_covariance, info.chart
     sigma = float(np.sqrt(at.likelihood.sigma_squared(at.factorization)))
     last = len(covariance) - 1
     parts = zip(info.parameters.terms, chart.lam, chart.basis, chart.places, strict=True)

@@ -15,11 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._derivatives.criterion import core_traces
-from skmixed._derivatives.information import (
-    Information,
-    bordered,
-    pseudo_inverse,
-)
+from skmixed._derivatives.information import Information, bordered, pseudo_inverse
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization, solve_lower
 from skmixed._equations.expected import expected_information
@@ -88,8 +84,8 @@ def parameter_covariance(info: Information) -> FloatArray:
 
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
-    of_chart, jacobian = 2.0 * pseudo_inverse(info.hessian), info.jacobian
-    return np.asarray(jacobian.T @ of_chart @ jacobian)
+    jacobian = info.jacobian
+    return np.asarray(jacobian.T @ info.chart_covariance @ jacobian)
 
 
 def satterthwaite_df(
