@@ -1,1 +1,1 @@
-"""The criterion at one Λ, its derivatives and quadratic model, and the information."""
+"""The criterion at one Λ, its derivatives there, and the quadratic models made of them."""

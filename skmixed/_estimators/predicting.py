@@ -27,7 +27,7 @@ from skmixed._fitted.prediction_rows import (
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.degrees_of_freedom import METHODS
+from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed._uncertainty.prediction_variance import (
     PredictedRows,
     mean_variance,
@@ -38,7 +38,7 @@ from skmixed._uncertainty.prediction_variance import (
 from skmixed._uncertainty.row_variance import solved_variance
 
 OF = ("observation", "mean")
-DDF = tuple(name for name, method in METHODS.items() if method.has_predictions)
+DDF_OF_PREDICTIONS = tuple(name for name, method in DDF.items() if method.has_predictions)
 
 
 class Prediction(FittedAttributes):
@@ -273,14 +273,14 @@ class Prediction(FittedAttributes):
         check_is_fitted(self)
         level = validation.check_level(level)
         validation.check_choice("of", of, OF)
-        validation.check_choice("ddf", ddf, DDF)
+        validation.check_choice("ddf", ddf, DDF_OF_PREDICTIONS)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         rows = open_rows(self, X, groups, opened=served(self))
         weights = None
         if of == "observation":
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
         center = rows.expected()
-        errors = _Errors.of(rows, weights, needs_factor=METHODS[ddf].sample is not None)
+        errors = _Errors.of(rows, weights, needs_factor=DDF[ddf].sample is not None)
         half = np.where(rows.is_estimable, errors.half_width(level, ddf), np.nan)
         return np.column_stack([center - half, center + half])
 
@@ -351,7 +351,7 @@ class _Errors:
         return np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
 
     def _df(self, ddf: str) -> Any:
-        of_residual = METHODS[ddf].of_residual
+        of_residual = DDF[ddf].of_residual
         if of_residual is not None:
             return of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
         with single_threaded_blas():

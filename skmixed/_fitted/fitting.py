@@ -36,7 +36,7 @@ def fit_statistics(
     model = encoder.model(reml=parameters.method == "reml")
     with single_threaded_blas():
         try:
-            result = _search(parameters, encoder, stats, before)
+            result = _search(parameters, encoder, model, stats, before)
         except UndeterminedError as error:
             if not may_wait:
                 raise
@@ -53,12 +53,15 @@ def _with_dependence(result: Estimate, stats: CrossProducts, model: Model) -> Es
 
 
 def _search(
-    parameters: Any, encoder: Encoder, stats: CrossProducts, before: Estimate | None
+    parameters: Any,
+    encoder: Encoder,
+    model: Model,
+    stats: CrossProducts,
+    before: Estimate | None,
 ) -> Estimate:
     validation.check_covariances(encoder, stats.n_rows)
     validation.check_levels(encoder, stats)
     validation.check_factors(encoder, stats)
-    model = encoder.model(reml=parameters.method == "reml")
     report = _printer(parameters.verbose)
     solver = _solver(parameters, stats, model)
     if solver == "exact":

@@ -1,6 +1,6 @@
 """Methods for the degrees of freedom of tests of fixed effects, by name.
 
-A further method is an entry of `METHODS`, for which the tests of this file then run too.
+A further method is an entry of `DDF`, for which the tests of this file then run too.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class DegreesOfFreedom:
     has_predictions: bool = True
 
 
-METHODS = {
+DDF = {
     method.name: method
     for method in (
         DegreesOfFreedom(

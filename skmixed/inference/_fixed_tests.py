@@ -15,7 +15,7 @@ from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.degrees_of_freedom import METHODS, DegreesOfFreedom
+from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import SmallSample
 
@@ -144,8 +144,8 @@ def _independent(rows: FloatArray, basis: FloatArray, of_basis: FloatArray) -> F
 
 def open_tests(model: Any, ddf: str) -> Tests:
     """Open a fitted estimator for tests with degrees of freedom `ddf`."""
-    validation.check_choice("ddf", ddf, METHODS)
-    view, method = fitted(model), METHODS[ddf]
+    validation.check_choice("ddf", ddf, DDF)
+    view, method = fitted(model), DDF[ddf]
     solution = view.solution
     if method.needs_reml and not solution.reml:
         raise ValueError(

@@ -13,7 +13,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._uncertainty.components import components as components_of
-from skmixed._uncertainty.degrees_of_freedom import METHODS as DEGREES
+from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import Resamples, bootstrap
@@ -125,7 +125,7 @@ def confidence_intervals(
     """
     validation.check_choice("method", method, METHODS)
     level = validation.check_level(level)
-    validation.check_choice("ddf", ddf, DEGREES)
+    validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
     view = fitted(model)

@@ -80,6 +80,11 @@ class Parameter:
         """Whether the data determine it."""
         return True
 
+    @staticmethod
+    def title(group: str, name: str) -> str:
+        """Name it and its scale in a display."""
+        raise NotImplementedError
+
     def check_profile(self, view: FittedModel) -> None:
         """Refuse a parameter that cannot be held by itself."""
 
@@ -119,6 +124,10 @@ class Sd(Parameter):
     term: int
     a: int
 
+    @staticmethod
+    def title(group: str, name: str) -> str:
+        return f"sd of {name} | {group}"
+
     def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
         log_error = float(errors.components.terms[self.term].log_sd_error[self.a])
         return exponential_limits(self.estimate, errors.quantile * log_error)
@@ -140,6 +149,10 @@ class Correlation(Parameter):
     term: int
     a: int
     b: int
+
+    @staticmethod
+    def title(group: str, name: str) -> str:
+        return f"corr. {name} | {group}"
 
     def check_profile(self, view: FittedModel) -> None:
         structure = view.encoder.terms[self.term].structure
@@ -191,6 +204,10 @@ class Sigma(Parameter):
 
     component = "sigma"
 
+    @staticmethod
+    def title(group: str, name: str) -> str:  # noqa: ARG004
+        return f"σ ({group})"
+
     def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
         half = errors.quantile * errors.components.log_sigma_error
         return exponential_limits(self.estimate, half)
@@ -214,6 +231,10 @@ class FixedEffect(Parameter):
 
     a: int
     b: int | None
+
+    @staticmethod
+    def title(group: str, name: str) -> str:  # noqa: ARG004
+        return f"{name}, fixed"
 
     @property
     def is_estimated(self) -> bool:

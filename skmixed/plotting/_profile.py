@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from skmixed._typing import FloatArray
 from skmixed.inference import profile
+from skmixed.inference._parameters import KINDS
 from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
 
 LEVELS = (0.5, 0.8, 0.95, 0.99)
@@ -188,7 +189,9 @@ class ProfileDisplay:
             limits = [(level, *_limits(values, zeta, level)) for level in LEVELS]
             rows += [(*key, *limit) for limit in limits]
             _draw(panel, values, zeta, limits)
-            finish(panel, x=_name(*map(str, key)), y="" if j % n_columns else "ζ")
+            component, *labels = map(str, key)
+            title = KINDS[component].title(*labels)
+            finish(panel, x=title, y="" if j % n_columns else "ζ")
             panel.yaxis.label.set_rotation(0)
             panel.tick_params(labelleft=j % n_columns == 0)
             if (j + 1) % n_columns == 0 or j + 1 == n:
@@ -232,12 +235,3 @@ def _mark_levels(ax: Any) -> None:
     right.set_yticks([*-z[::-1], *z], [*names[::-1], *names])
     right.tick_params(labelsize="xx-small", color=GRAY, labelcolor=GRAY)
     right.spines["right"].set_visible(False)
-
-
-def _name(component: str, group: str, name: str) -> str:
-    """Name a parameter and its scale."""
-    if component == "sigma":
-        return "σ (residual)"
-    if component == "sd":
-        return f"sd of {name} | {group}"
-    return f"corr. {name} | {group}" if component == "corr" else f"{name}, fixed"

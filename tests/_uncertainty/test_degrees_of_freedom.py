@@ -6,10 +6,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skmixed import lmer
-from skmixed._uncertainty.degrees_of_freedom import METHODS
+from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed.inference import anova, contrast
 
-each_method = pytest.mark.parametrize("ddf", METHODS)
+each_method = pytest.mark.parametrize("ddf", DDF)
 
 
 def frame(gap):
@@ -24,13 +24,13 @@ def frame(gap):
 
 
 def test_they_have_names_of_their_own():
-    assert all(name == method.name for name, method in METHODS.items())
-    assert len({method.sentence for method in METHODS.values()}) == len(METHODS)
+    assert all(name == method.name for name, method in DDF.items())
+    assert len({method.sentence for method in DDF.values()}) == len(DDF)
 
 
 @each_method
 def test_a_method_has_a_sample_or_one_number_for_all(ddf):
-    method = METHODS[ddf]
+    method = DDF[ddf]
     assert (method.sample is None) == (method.joint is None) == (method.of_residual is not None)
 
 
