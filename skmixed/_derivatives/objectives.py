@@ -33,6 +33,9 @@ from skmixed._typing import FloatArray, Lam
 # Differences of the criterion below this share of it are rounding, and what of a
 # predicted gain can matter: an estimate is off by the root of it, in standard errors.
 ROUNDING, RESOLUTION = 1e-13, 2e-15
+# What several steps together have to gain, or the search has ended: in nearly flat valleys
+# a model hardly predicts anything.
+STALLED = 1e-7
 # A gain of no more than a few times the rounding of the criterion may be that.
 FEW_NOISES = 4.0
 # Parameters, and columns of the core, up to which the observed second derivatives, a
@@ -67,6 +70,9 @@ class Objective(Protocol):
 
     def resolution(self, value: float) -> float:
         """Return the predicted gain that is nothing."""
+
+    def has_stalled(self, gained: float, value: float) -> bool:
+        """Whether a gain of several steps together is nothing that matters."""
 
     def is_lost(self, gain: float) -> bool:
         """Whether a step that is predicted to gain so much is lost in the model's error."""
@@ -158,6 +164,9 @@ class Secant:
 
 class _Exact:
     """Values and models with no error but rounding."""
+
+    def has_stalled(self, gained: float, value: float) -> bool:
+        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
 
     def is_lost(self, gain: float) -> bool:  # noqa: ARG002
         return False

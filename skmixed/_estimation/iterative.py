@@ -11,7 +11,7 @@ from skmixed._equations.cholesky import Factorization, no_effects
 from skmixed._equations.krylov import LogDeterminant, System, log_determinant
 from skmixed._equations.layout import elimination_order
 from skmixed._equations.system import Blocks
-from skmixed._estimation.probed_objective import ProbedObjective
+from skmixed._estimation.probed_objective import FIXED_TOL, ProbedObjective
 from skmixed._estimation.runs import MonteCarlo, SearchReport
 from skmixed._estimation.search import trust_region_search
 from skmixed._model.terms import Model
@@ -60,6 +60,7 @@ def iterate(
     objective = ProbedObjective(blocks, likelihood, seed, max_iter)
     ending = trust_region_search(objective, start, tol=0.0, max_iter=max_iter, report=report)
     fixed, signs = objective.solution(), objective.probes.signs
+    is_solved = fixed.solved.residual <= FIXED_TOL
     of_core = _log_determinant(fixed.system, signs, seed)
     monte_carlo = MonteCarlo(
         sd_errors=_sd_errors(blocks, objective),
@@ -70,7 +71,7 @@ def iterate(
     )
     return SearchReport(
         replace(fixed.core, logdet_z=fixed.system.done.logdet + of_core.value),
-        ending.status,
+        ending.status if is_solved else FitStatus.MAX_ITER,
         max(ending.n_iter, 1),
         objective.n_factorizations,
         fixed.effects(),

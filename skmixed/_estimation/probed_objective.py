@@ -38,6 +38,9 @@ NEGLIGIBLE = 1e-6
 # Relative residuals of the solves: the probes' errors are far larger, and β̂ enters
 # the gradient by its square.
 PROBE_TOL, FIXED_TOL, FINAL_TOL = 1e-3, 1e-6, 1e-9
+# Relative residual from which on a solution is of no use: conjugate gradients have then not
+# converged in the steps that they may take.
+UNSOLVED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,15 @@ class ProbedObjective:
 
     @property
     def state(self) -> _State:
-        """The latest one."""
-        assert self._latest is not None
+        """The latest one.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If there is none, since the equations could be solved at no start.
+        """
+        if self._latest is None:
+            raise np.linalg.LinAlgError("Conjugate gradients solve the equations at no start.")
         return self._latest
 
     @property
@@ -101,21 +111,36 @@ class ProbedObjective:
         if self._modeled is not None and any(lam is own.lam for own in self._modeled[:2]):
             self._latest = self._modeled[0]
         elif self._latest is None or lam is not self._latest.lam:
-            self._latest = self._at(lam)
+            try:
+                with np.errstate(all="ignore"):  # what overflows is not solved, and refused
+                    self._latest = self._at(lam)
+            except np.linalg.LinAlgError:
+                return np.inf
         return self.state.value
 
     def _at(self, lam: Lam) -> _State:
-        """Solve at Λ, from the solutions at the latest one."""
+        """Solve at Λ, from the solutions at the latest one.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If conjugate gradients have not solved the equations, of a start alone if nothing
+            can be computed.
+        """
         self.n_factorizations += 1
         system = System.of(self.blocks, lam)
         fixed = FixedSolution.of(system, tol=FIXED_TOL, max_iter=self.max_iter, start=self._solved)
-        self._solved = fixed.solved.columns
+        is_solved = fixed.solved.residual <= UNSOLVED or self._modeled is None
+        if not (is_solved and fixed.core.residual_squares > 0.0):
+            raise np.linalg.LinAlgError("Conjugate gradients have not solved the equations.")
         found = probed_derivatives(
             fixed, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
         )
-        self.probes = found.probes
+        self._solved, self.probes = fixed.solved.columns, found.probes
         found = found.along(self.parameters.entries)
         state = _State(fixed, self.parameters.chart(lam), found, 0.0)
+        if not _is_semidefinite(found.derivatives.information):
+            raise np.linalg.LinAlgError("The derivatives have lost their digits.")
         if self._modeled is None:
             return state
         before = self._modeled[0]
@@ -140,6 +165,10 @@ class ProbedObjective:
     def resolution(self, value: float) -> float:  # noqa: ARG002
         return 0.0
 
+    def has_stalled(self, gained: float, value: float) -> bool:  # noqa: ARG002
+        """Return False: `is_lost` tells a gain from nothing."""
+        return False
+
     def is_lost(self, gain: float) -> bool:
         return gain <= max(SMALL * self.cost, NEGLIGIBLE)
 
@@ -158,7 +187,9 @@ class ProbedObjective:
 
     @property
     def is_exact_fit(self) -> bool:
-        return self.likelihood.is_exact_fit(self.state.fixed.core)
+        fixed = self.state.fixed
+        is_solved = fixed.solved.residual <= FIXED_TOL
+        return is_solved and self.likelihood.is_exact_fit(fixed.core)
 
     def describe(self, value: float) -> str:  # noqa: ARG002
         return f"{self.probes.signs.shape[1]} probes, Monte Carlo error worth {self.cost:.3g}"
@@ -176,6 +207,15 @@ class ProbedObjective:
         if is_interior and self.is_lost(point.decrease(step)):
             out += np.outer(step, step)
         return out
+
+
+def _is_semidefinite(information: FloatArray) -> bool:
+    """Whether a Gram matrix is one still, to the accuracy of its solves."""
+    squares = np.diagonal(information)
+    if not (np.isfinite(information).all() and (squares >= 0.0).all()):
+        return False
+    scale = np.sqrt(np.where(squares > 0.0, squares, 1.0))
+    return bool(np.linalg.eigvalsh(information / np.outer(scale, scale))[0] >= -PROBE_TOL)
 
 
 def _covariance(point: Point, noise: FloatArray) -> FloatArray:

@@ -21,9 +21,8 @@ ACCEPT, GROW = 0.1, 0.75
 FAIR = 0.5
 # No less than that where the criterion falls without bound: nothing to learn there.
 SLOW, FALLING = 0.02, 0.98
-# Steps that together have to gain more than this, or the search has ended: in nearly flat
-# valleys a model hardly predicts anything.
-STALL_STEPS, STALLED = 10, 1e-7
+# Steps that together have to gain something, or the search has ended.
+STALL_STEPS = 10
 # A failed step is shortened by no less and no more than these factors.
 SHRINK = 0.02, 0.5
 # Share of a predicted gain that is no difference.
@@ -140,7 +139,7 @@ class _Descent:
             elif trial is not lam and not self._is_like(point, trial, expected):
                 may_vanish = False
             elif expected <= FEW_NOISES * noise or length < SHORTEST:
-                return self._end_at(point, FitStatus.CONVERGED)
+                return self._end_at(point, _end_of_failed(actual))
             else:
                 radius = length * _shrinkage(float(point.gradient @ step), actual)
         return self._end(point.lam, self.objective.evaluate(point.lam), FitStatus.EXACT_FIT)
@@ -194,7 +193,7 @@ class _Descent:
         if self.n_iter % STALL_STEPS:
             return False
         gained, self.milestone = self.milestone - value, value
-        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
+        return self.objective.has_stalled(gained, value)
 
     def _is_like(self, point: Point, trial: Lam, expected: float) -> bool:
         """Whether the model sees no difference between a step and what vanishes after it."""
@@ -224,6 +223,11 @@ class _Descent:
                 f"trust radius {radius:.3g}, "
                 f"decrease {actual:.3g} of {expected:.3g} expected"
             )
+
+
+def _end_of_failed(actual: float) -> FitStatus:
+    """Say how a run ends of which no step gains: at an optimum, or beside what is not defined."""
+    return FitStatus.CONVERGED if np.isfinite(actual) else FitStatus.MAX_ITER
 
 
 def _shrinkage(slope: float, actual: float) -> float:

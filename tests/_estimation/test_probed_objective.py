@@ -1,10 +1,15 @@
 """The criterion by probed gradients, as the search sees it."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from _equations.test_krylov import all_probes, crossed_case
 from numpy.testing import assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 
+from skmixed import MixedLinearRegressor
 from skmixed._derivatives.probing import Probes
 from skmixed._equations.cholesky import factorize
 from skmixed._estimation.probed_objective import FEWEST, SMALL, ProbedObjective
@@ -76,3 +81,47 @@ def test_the_search_ends_where_no_gain_is_left_beside_the_error():
     covariance = objective.parameter_covariance()
     assert np.linalg.eigvalsh(covariance - np.outer(step, step))[0] > -1e-12
     assert case.likelihood.sigma_squared(objective.solution().core) > 0
+
+
+def ladder(n_levels, scale, seed):
+    """Two factors whose levels are the edges of one long path: barely connected."""
+    random = np.random.default_rng(seed)
+    a, b = np.repeat(np.arange(n_levels), 2), (np.arange(2 * n_levels) + 1) // 2
+    x = random.normal(size=len(a))
+    effects = random.normal(size=n_levels)[a] + random.normal(size=n_levels + 1)[b]
+    y = scale * effects + x + 0.1 * random.normal(size=len(a))
+    return pd.DataFrame({"a": a, "b": b, "x": x}), y
+
+
+@pytest.mark.parametrize(
+    ("n_levels", "scale", "seed", "max_iter"),
+    [(60, 30.0, 5, 200), (60, 3.0, 0, 200), (150, 3.0, 1, 50)],
+)
+def test_where_conjugate_gradients_break_down_nothing_is_called_converged(
+    n_levels, scale, seed, max_iter
+):
+    frame, y = ladder(n_levels, scale, seed)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model = MixedLinearRegressor(
+            ["a", "b"], fixed=["x"], solver="iterative", max_iter=max_iter
+        ).fit(frame, y)
+    assert not model.converged_
+    assert any(issubclass(w.category, ConvergenceWarning) for w in told)
+    # What is told is still of the data: the exact minimum within some errors of the estimate.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exact = MixedLinearRegressor(["a", "b"], fixed=["x"], solver="exact").fit(frame, y)
+    assert abs(model.criterion_ - exact.criterion_) < 20.0 * max(1.0, model.criterion_error_)
+
+
+def test_where_the_equations_are_not_solved_the_criterion_is_infinite():
+    _, objective, lam = opened(3, exact=False)
+    objective.evaluate(lam)
+    objective.point(0.0, is_slow=False)
+    before = objective.state
+    objective.max_iter = 0
+    assert objective.evaluate(tuple(1e6 * own for own in lam)) == np.inf
+    assert objective.state is before
+    objective.max_iter = 500
+    assert objective.evaluate(lam) == 0.0
