@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skmixed._equations.cholesky import solve_lower
-from skmixed._equations.row_substitution import RowSolver, RowVariance
-from skmixed._estimation.solution import centered_to_user
+from skmixed._equations.row_substitution import RowVariance
+from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_choice
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
 
 __all__ = ["cooks_distance", "influence", "leverage", "residuals"]
@@ -330,8 +328,7 @@ def influence(
 
 
 def _row_variance(rows: GivenRows) -> RowVariance:
-    with single_threaded_blas():
-        return RowSolver.of(rows.fitted.factorization).variance(rows.design())
+    return kernel.row_variance(rows.fitted.factorization, rows.design())
 
 
 def _leverage(rows: GivenRows, weights: FloatArray, variance: RowVariance) -> FloatArray:
@@ -364,10 +361,7 @@ def _changes(rows: GivenRows, variance: RowVariance, shift: FloatArray) -> Float
     (X'V⁻¹X)⁻¹X'V⁻¹ε = w R_x⁻ᵀ a.
     """
     factorization, kept = rows.fitted.factorization, list(rows.fitted.solution.kept)
-    blocks = factorization.blocks
-    to_user, _ = centered_to_user(blocks, rows.fitted.model)
+    changes = kernel.fixed_changes(factorization, rows.fitted.model, variance.at_fixed)
     out = np.zeros((len(rows.fitted.model.fixed), rows.n_rows))
-    with single_threaded_blas():
-        root = solve_lower(factorization.chol_x, to_user.T)
-        out[kept] = -(variance.at_fixed @ root).T * (shift / blocks.weight_unit)
+    out[kept] = -changes * (shift / factorization.blocks.weight_unit)
     return out

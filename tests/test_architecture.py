@@ -94,6 +94,40 @@ def test_third_parties_only_where_named(path):
             assert root in THIRD_PARTIES[package], f"{package} imports {name}"
 
 
+def names_in(path):
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+@each_file
+def test_threads_of_blas_are_limited_in_one_module(path):
+    if path.stem not in ("kernel", "runtime"):
+        assert "single_threaded_blas" not in set(names_in(path))
+
+
+# Functions of the kernel that multiply and factor nothing.
+WITHOUT_BLAS = {"elimination_order", "factor_rows", "prefers_iterative", "weight_unit"}
+# Those of its packages that compute.
+COMPUTING = ("_equations", "_derivatives", "_estimation", "_uncertainty")
+
+
+@each_file
+def test_packages_above_call_the_kernel_through_one_module(path):
+    if package_of(path) in (*KERNEL, "_data") or path.stem == "kernel":
+        return
+    for name in imports_of(path):
+        _, package, *rest = [*name.split("."), ""]
+        function = rest[1] if len(rest) > 2 else ""
+        if name.startswith("skmixed.") and package in COMPUTING:
+            is_function = function == function.lower()
+            assert not is_function or function in WITHOUT_BLAS, name
+
+
 def test_there_are_at_most_ten_private_packages_of_at_most_twelve_modules():
     assert sum(name.startswith("_") for name in PACKAGES) <= 10
     for package in PACKAGES:

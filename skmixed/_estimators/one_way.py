@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._estimation.fit import examined, fit_system
+from skmixed._fitted import kernel
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
-from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._typing import FloatArray, IntArray
@@ -54,14 +53,14 @@ def one_way(codes: IntArray, n_levels: int, y: FloatArray, *, reml: bool) -> One
     # In units of a power of 2, which costs no digit, squares neither overflow nor vanish.
     unit = int(np.frexp(np.abs(y).max())[1])
     y = np.ldexp(y, -unit)
-    stats = accumulate(Design((), (y,), None, (FactorDesign(codes, n_levels, (0,)),)))
+    stats = kernel.accumulate(Design((), (y,), None, (FactorDesign(codes, n_levels, (0,)),)))
     found = _limit(stats, reml=reml) or _optimum(stats, reml=reml)
     return replace(found, mean=math.ldexp(found.mean, unit), levels=np.ldexp(found.levels, unit))
 
 
 def _optimum(stats: CrossProducts, *, reml: bool) -> OneWay:
     model = Model((0,), (Term(0, (0,), STRUCTURES["spherical"]),), reml)
-    result = fit_system(examined(stats, model), tol=TOL, max_iter=MAX_ITER)
+    result = kernel.fit_products(stats, model, tol=TOL, max_iter=MAX_ITER)
     mean, term = float(result.solution.fixed[0]), result.solution.terms[0]
     ratio = float(term.lam[0, 0] ** 2)
     return OneWay(

@@ -13,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import check_unmasked
 from skmixed._equations.cholesky import Factorization
-from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import SOLVER_STEPS, FittedModel, served
+from skmixed._fitted import kernel
+from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed._fitted.prediction_rows import (
     GivenRows,
     estimable_rows,
@@ -25,17 +25,9 @@ from skmixed._fitted.prediction_rows import (
     open_rows,
 )
 from skmixed._fitted.results import FittedAttributes
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
-from skmixed._uncertainty.prediction_variance import (
-    PredictedRows,
-    mean_variance,
-    prediction_df,
-    updated_slopes,
-    with_new_levels,
-)
-from skmixed._uncertainty.row_variance import solved_variance
+from skmixed._uncertainty.prediction_variance import PredictedRows
 
 OF = ("observation", "mean")
 DDF_OF_PREDICTIONS = tuple(name for name, method in DDF.items() if method.has_predictions)
@@ -326,17 +318,13 @@ class _Errors:
     ) -> "_Errors":
         """Return those of observations of the weights, or without them of means."""
         view = given.fitted
-        with single_threaded_blas():
-            if view.is_iterative and not needs_factor:
-                at = view.solved.core
-                rows = given.predicted(at.blocks)
-                known = solved_variance(
-                    view.solved, rows.design, tol=FINAL_TOL, max_iter=SOLVER_STEPS
-                )
-                relative = with_new_levels(at, known, rows)
-            else:
-                at, rows = view.factorization, given.predicted()
-                relative = mean_variance(at, rows)
+        if view.is_iterative and not needs_factor:
+            at = view.solved.core
+            rows = given.predicted(at.blocks)
+            relative = kernel.solved_mean_variance(view.solved, rows)
+        else:
+            at, rows = view.factorization, given.predicted()
+            relative = kernel.mean_variance(at, rows)
         if weights is not None:
             relative += at.blocks.weight_unit / weights
         return _Errors(view, rows, at, relative)
@@ -354,11 +342,6 @@ class _Errors:
         of_residual = DDF[ddf].of_residual
         if of_residual is not None:
             return of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
-        with single_threaded_blas():
-            fit, blocks = self.view.at_fit.relative, self.view.factorization.blocks
-            rows = self.rows.in_units(fit.units, blocks)
-            if self.view.before is None:
-                return prediction_df(fit.factorization, rows, self.relative, fit.information)
-            all_rows = fit.units.factorize(blocks)
-            slopes = updated_slopes(fit.factorization, all_rows, rows.design)
-            return prediction_df(all_rows, rows, self.relative, fit.information, slopes)
+        fit, blocks = self.view.at_fit.relative, self.view.factorization.blocks
+        is_updated = self.view.before is not None
+        return kernel.prediction_df(fit, blocks, self.rows, self.relative, is_updated=is_updated)

@@ -22,7 +22,6 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import fit_statistics
 from skmixed._fitted.reader import Intake
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import ColumnName
 from skmixed.exceptions import FitStatus
@@ -317,12 +316,11 @@ class MixedLinearRegressor(
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         self._check_parameters()
-        with single_threaded_blas():  # once for all that follows
-            table = open_checked(X, self, y, reset=True)
-            intake = Intake(self._specification(), type(self).__name__)
-            intake.add(table, y, sample_weight, groups, is_last=True)
-            stats = intake.statistics()
-            self._estimate_from(stats.encoder, stats.products)
+        table = open_checked(X, self, y, reset=True)
+        intake = Intake(self._specification(), type(self).__name__)
+        intake.add(table, y, sample_weight, groups, is_last=True)
+        stats = intake.statistics()
+        self._estimate_from(stats.encoder, stats.products)
 
     def _check_parameters(self) -> None:
         validation.check_parameters(self)

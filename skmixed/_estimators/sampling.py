@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from skmixed._data.encoder import Factor, combine
 from skmixed._data.labels import learn_levels
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.results import FittedAttributes
-from skmixed._fitted.runtime import seed_sequence, single_threaded_blas, spawned
+from skmixed._fitted.runtime import seed_sequence, spawned
 from skmixed._typing import Draw, FloatArray, IntArray
-from skmixed._uncertainty.draws import draw_deviation
 
 EFFECTS = ("conditional", "new")
 
@@ -112,9 +112,8 @@ class Sampling(FittedAttributes):
         validation.check_draws(n_samples, rows.n_rows)
         sampler = _Sampler.of(rows, sample_weight, is_conditional=effects == "conditional")
         out = np.empty((n_samples, rows.n_rows))
-        with single_threaded_blas():
-            for sample, seed in zip(out, seeds, strict=True):
-                sampler.draw(sample, seed)
+        for sample, seed in zip(out, seeds, strict=True):
+            sampler.draw(sample, seed)
         return out.T
 
 
@@ -185,7 +184,7 @@ class _Sampler:
         if not self.is_conditional:
             return solution.fixed, [np.empty((len(t.lam), 0)) for t in solution.terms]
         sigma = float(np.sqrt(self.opened.sigma_squared))
-        deviation = draw_deviation(self.opened.factorization, self.opened.model, sigma, rng)
+        deviation = kernel.draw_deviation(self.opened.factorization, self.opened.model, sigma, rng)
         fixed = solution.fixed.copy()
         fixed[list(solution.kept)] += deviation.fixed
         pairs = zip(solution.terms, deviation.effects, strict=True)
@@ -200,7 +199,7 @@ class _Sampler:
         ends = np.cumsum([len(solution.terms[i].lam) for i in own])
         spherical = rng.standard_normal((n_new, ends[-1]))  # level by level
         for index, part in zip(own, np.split(spherical, ends[:-1], axis=1), strict=True):
-            yield index, solution.sigma * solution.terms[index].lam @ part.T
+            yield index, kernel.times_lam(solution.sigma * solution.terms[index].lam, part)
 
     def _add(self, out: FloatArray, used: tuple[int, ...], coefficients: Any) -> None:
         """Add coefficients, of all rows or of each, times the columns `used`."""

@@ -25,9 +25,8 @@ from skmixed._estimators.text_layout import (
     shortened,
 )
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.messages import fit_warnings
+from skmixed._fitted.messages import fit_warnings, words
 from skmixed._fitted.results import RESIDUAL, FittedAttributes
-from skmixed._fitted.words import words
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._variance import icc_of, r2_of, variances

@@ -18,7 +18,6 @@ from skmixed._estimators.folds import checked_folds, splitter_of
 from skmixed._estimators.one_way import OneWay, one_way
 from skmixed._estimators.target import numeric_target
 from skmixed._fitted import checks as validation
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._fitted.saved_checks import check_categories
 from skmixed._fitted.saved_state import PlainState
 from skmixed._typing import FloatArray, IntArray
@@ -357,8 +356,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         mean, results = float(np.mean(target)), []
         for j, (codes, categories) in enumerate(zip(columns, self._categories, strict=True)):
             known, size = codes >= 0, len(categories)
-            with single_threaded_blas():
-                result = one_way(codes[known], size, target[known], reml=self.method == "reml")
+            result = one_way(codes[known], size, target[known], reml=self.method == "reml")
             if result is not None and not result.has_converged:
                 name = self.get_feature_names_out()[j]
                 warn(

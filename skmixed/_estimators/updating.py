@@ -12,12 +12,11 @@ from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import open_checked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._fitted.results import FittedAttributes
-from skmixed._fitted.runtime import ForkedLock, single_threaded_blas
-from skmixed._statistics.accumulator import accumulate
+from skmixed._fitted.runtime import ForkedLock
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._uncertainty.effects_update import updated
 
 # An update builds on the one before. A child process forked meanwhile has no other thread.
 _one_at_a_time = ForkedLock()
@@ -110,8 +109,7 @@ class ColdStart(FittedAttributes):
             encoder, stats = _with_rows(self, served(self), X, y, sample_weight, groups)
             validation.check_range(encoder, stats)
             validation.check_memory(encoder, stats, at_fit.model)
-            with single_threaded_blas():
-                solution = updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
+            solution = kernel.updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
             self._model = at_fit.with_rows(encoder, stats, solution)
         return self
 
@@ -136,9 +134,8 @@ def _with_rows(
     union = EncoderUnion.of(before.encoder)
     places = union.take(part)
     # Squares that overflow are found in the result, where they can be named.
-    with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore"):
-        further = accumulate(design).in_frame_of(before.stats).aligned(places, union.n_levels)
-        stats = (before.stats + further).in_frame_of(before.stats)  # the fit's
+    with np.errstate(over="ignore", invalid="ignore"):
+        stats = kernel.with_rows(before.stats, design, places, union.n_levels)
     return replace(before.encoder, factors=union.joined().factors), stats
 
 

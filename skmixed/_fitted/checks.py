@@ -14,8 +14,8 @@ from skmixed._data.parameters import items_of
 from skmixed._data.table import Table, check_unmasked, numeric_column, shown
 from skmixed._equations.layout import elimination_order
 from skmixed._estimation.identifiability import Identifiability
+from skmixed._fitted.messages import words
 from skmixed._fitted.runtime import check_seed
-from skmixed._fitted.words import words
 from skmixed._model.covariance import Covariance
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts

@@ -8,25 +8,20 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.encoder import Encoder
-from skmixed._derivatives.criterion import Likelihood, lay_out
-from skmixed._derivatives.information import Information, information
+from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.information import Information
 from skmixed._derivatives.probing import FixedSolution
-from skmixed._equations.cholesky import Factorization, factorize
-from skmixed._equations.krylov import System
-from skmixed._equations.system import Blocks, assemble, weight_unit
+from skmixed._equations.cholesky import Factorization
+from skmixed._equations.system import Blocks, weight_unit
 from skmixed._estimation.fit import Estimate
-from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution
+from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_memory
 from skmixed._model.coding import ModelTerm, terms_of_spec
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Lam
-from skmixed._uncertainty.effects_update import with_fixed_of
 from skmixed._uncertainty.relative import Relative
-
-# Steps of conjugate gradients at most, where a fit has needed fewer.
-SOLVER_STEPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +123,7 @@ class FittedModel:
     def _laid_out(self) -> tuple[Blocks, Likelihood]:
         check_memory(self.encoder, self.stats, self.model)
         like = None if self.before is None else self.before.stats
-        return lay_out(self.stats, self.model, like)
+        return kernel.lay_out(self.stats, self.model, like)
 
     @property
     def likelihood(self) -> Likelihood:
@@ -149,31 +144,29 @@ class FittedModel:
         MemoryError
             If it has no room.
         """
-        return factorize(self._laid_out[0], self._lam)
+        return kernel.factorize(self._laid_out[0], self._lam)
 
     @cached_property
     def factorization(self) -> Factorization:
         """The factorization at the optimum, with β̂, σ and X'V⁻¹X of the fit."""
         if self.before is None:
             return self.of_all_rows
-        return with_fixed_of(self.before.factorization, self.of_all_rows)
+        return kernel.with_fixed_of(self.before.factorization, self.of_all_rows)
 
     @cached_property
     def information(self) -> Information:
         """The information on the variance parameters at the optimum, in the search's columns."""
-        return information(self.factorization, self.likelihood)
+        return kernel.information_at(self.factorization, self.likelihood)
 
     @cached_property
     def relative(self) -> Relative:
         """The system at the optimum in its own units, for degrees of freedom and errors."""
-        return Relative.of(self.factorization, self.likelihood)
+        return kernel.relative(self.factorization, self.likelihood)
 
     @cached_property
     def solved(self) -> FixedSolution:
         """The iterative engine's solution at the optimum."""
-        blocks, _ = assemble(self.stats, self.model, is_sparse=True)
-        system = System.of(blocks, self._lam)
-        return FixedSolution.of(system, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
+        return kernel.solved(self.stats, self.model, self._lam)
 
 
 def regressor_of(model: Any) -> Any:

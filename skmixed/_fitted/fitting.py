@@ -7,14 +7,13 @@ from typing import Any
 from sklearn.utils import check_random_state
 
 from skmixed._data.encoder import Encoder
-from skmixed._estimation.fit import Estimate, estimate_at_zero, examined, fit_system
+from skmixed._estimation.fit import Estimate
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.messages import fit_warnings, waiting
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._statistics.estimability import Dependence
 from skmixed._typing import Message
 from skmixed.exceptions import UndeterminedError
 
@@ -34,21 +33,20 @@ def fit_statistics(
     of them, give the estimates at variances of 0.
     """
     model = encoder.model(reml=parameters.method == "reml")
-    with single_threaded_blas():
-        try:
-            result = _search(parameters, encoder, model, stats, before)
-        except UndeterminedError as error:
-            if not may_wait:
-                raise
-            result, messages = estimate_at_zero(stats, model), [waiting(error)]
-        else:
-            messages = fit_warnings(result, encoder, stats, parameters.max_iter)
-        return _with_dependence(result, stats, model), messages
+    try:
+        result = _search(parameters, encoder, model, stats, before)
+    except UndeterminedError as error:
+        if not may_wait:
+            raise
+        result, messages = kernel.estimate_at_zero(stats, model), [waiting(error)]
+    else:
+        messages = fit_warnings(result, encoder, stats, parameters.max_iter)
+    return _with_dependence(result, stats, model), messages
 
 
 def _with_dependence(result: Estimate, stats: CrossProducts, model: Model) -> Estimate:
     """Return estimates that know how the dropped columns depend on the others."""
-    dependence = Dependence.of(stats, model, result.solution.kept)
+    dependence = kernel.dependence(stats, model, result.solution.kept)
     return replace(result, solution=replace(result.solution, dependence=dependence))
 
 
@@ -68,9 +66,9 @@ def _search(
         validation.check_memory(encoder, stats, model)
     if report is not None and len(encoder.factors) > 1:
         report(f"solver {solver}")
-    system = examined(stats, model, solver=solver)
+    system = kernel.examined(stats, model, solver=solver)
     validation.check_findings(system.findings, encoder, stats.n_rows)
-    return fit_system(
+    return kernel.fit_system(
         system,
         tol=parameters.tol,
         max_iter=parameters.max_iter,

@@ -18,10 +18,9 @@ from skmixed._data.warning import warn
 from skmixed._equations.layout import DesignRows, factor_rows
 from skmixed._equations.system import Blocks
 from skmixed._estimation.solution import Solution
+from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_response, check_squares, check_weights
 from skmixed._fitted.fitted_model import FittedModel, before_model, fitted, regressor_of
-from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
 from skmixed.exceptions import NotEstimableWarning
@@ -121,10 +120,7 @@ def estimable_rows(encoder: Encoder, solution: Solution, table: Table) -> NDArra
     names = [encoder.names[column - 1] for column in used]
     deviating = np.zeros(len(dependence.dropped), dtype=bool)
     for rows, values in dense_slabs(table, positions, names):
-        with single_threaded_blas():
-            suspects = dependence.suspects(values)
-            ones = np.ones((len(suspects), int(dependence.has_intercept)))
-            deviates = dependence.deviates(np.column_stack([ones, values[suspects]]))
+        suspects, deviates = kernel.deviating(dependence, values)
         out[rows.start + suspects] = ~deviates.any(axis=1)
         deviating |= deviates.any(axis=0)
     if not out.all():
@@ -261,7 +257,7 @@ class GivenRows:
         for j, kept in enumerate(blocks.kept):
             np.subtract(columns[model.fixed[kept]], blocks.center[j], out=fixed[:, j])
         if blocks.regression is not None:
-            fixed = residuals(fixed, blocks.regression[:-1, :-1])
+            fixed = kernel.residuals(fixed, blocks.regression[:-1, :-1])
         return PredictedRows(DesignRows(tuple(factors), fixed), tuple(new))
 
     def codes(self, k: int) -> IntArray:

@@ -8,7 +8,7 @@ from skmixed._data.level_union import EncoderUnion
 from skmixed._data.metadata import open_metadata
 from skmixed._data.table import Table, check_distinct
 from skmixed._fitted import checks as validation
-from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._fitted import kernel
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.design import Design
@@ -63,9 +63,7 @@ class Intake:
         if weights is not None and not weights.any():
             return
         part, design = self._planned.learn(table, metadata, response, weights)
-        design = self._renumbered(part, design)
-        with single_threaded_blas():
-            (self._accumulator.add_last if is_last else self._accumulator.add)(design)
+        kernel.add_rows(self._accumulator, self._renumbered(part, design), is_last=is_last)
 
     def statistics(self) -> SufficientStatistics:
         """Return the statistics of all rows taken in."""
@@ -74,8 +72,7 @@ class Intake:
         encoder = self._planned or self._known
         factors = self._known.factors if self._union is None else self._union.joined().factors
         encoder = replace(encoder, factors=factors)
-        with single_threaded_blas():
-            products = self._accumulator.products()
+        products = kernel.products_of(self._accumulator)
         validation.check_range(encoder, products)
         return SufficientStatistics(encoder, products, self._names, self._n_features)
 

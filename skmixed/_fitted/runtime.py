@@ -27,9 +27,10 @@ from threadpoolctl import ThreadpoolController
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _blas() -> list[Any]:
     """Find the loaded BLAS libraries, which takes milliseconds, once."""
-    return ThreadpoolController()
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    return list(found)
 
 
 class ForkedLock:
@@ -70,8 +71,7 @@ class _Limit:
         with self.lock:
             self.users.add(user)
             if len(self.users) == 1:
-                libraries = _controller().select(user_api="blas").lib_controllers
-                self.before = self.before or [(own, own.get_num_threads()) for own in libraries]
+                self.before = self.before or [(own, own.get_num_threads()) for own in _blas()]
                 _set_threads([(own, 1) for own, _ in self.before])
 
     def leave(self, user: _User) -> None:
@@ -102,7 +102,7 @@ def _set_threads(libraries: list[tuple[Any, int]]) -> None:
 
 
 def _let_go() -> None:
-    for library in _controller().lib_controllers:
+    for library in _blas():
         clear = getattr(library, "clear_controlling_thread", None)
         if clear is not None:
             clear(force=True)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._fitted.words import FORMULA, speaking
+from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
 from skmixed.formula._model_frame import ModelFrame

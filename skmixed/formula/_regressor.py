@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance
-from skmixed._fitted.words import FORMULA, speaking
+from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._model.covariance import STRUCTURES
 from skmixed.formula._columns import NamedRows
 from skmixed.formula._model_frame import Reading

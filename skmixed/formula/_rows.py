@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._fitted.checks import check_response
-from skmixed._fitted.words import FORMULA, Words, speaking
+from skmixed._fitted.messages import FORMULA, Words, speaking
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows, missing_message
 from skmixed.formula._model_frame import ModelFrame, Quantity, Reading

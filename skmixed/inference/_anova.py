@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted, formula_terms
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.hypotheses import hypotheses, root_of_rows
 from skmixed.inference._fixed_tests import Tests, open_tests
 
 TYPES = (1, 2, 3)
@@ -124,9 +123,8 @@ def anova(
     if coded is None:
         return tests.f_table(_of_columns(terms, tests))
     view = fitted(model)
-    with single_threaded_blas():
-        root = root_of_rows(view.stats, view.model, tests.kept)
-        return tests.f_table(hypotheses(coded, root, type))
+    root = kernel.root_of_rows(view.stats, view.model, tests.kept)
+    return tests.f_table(kernel.hypotheses(coded, root, type))
 
 
 def _of_columns(

@@ -12,17 +12,13 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._data.warning import warn
 from skmixed._derivatives.criterion import Likelihood
-from skmixed._derivatives.moments import moments
-from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._equations.system import Blocks
-from skmixed._estimation.multistart import multistart
-from skmixed._estimation.solution import solve
-from skmixed._estimation.start import moment_start
+from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_draws, check_jobs
 from skmixed._fitted.fitted_model import fitted, regressor_of
-from skmixed._fitted.runtime import seed_sequence, single_threaded_blas
+from skmixed._fitted.runtime import seed_sequence
 from skmixed._model.terms import Model
-from skmixed._typing import FloatArray, Lam
+from skmixed._typing import FloatArray
 from skmixed._uncertainty.draws import Simulator
 from skmixed.exceptions import FitStatus
 
@@ -77,18 +73,15 @@ class _Task:
         From the moments of the draw and not from the Λ that it was drawn with: in
         balanced designs the search then takes one step instead of four.
         """
-        at_zero = factorize(blocks, zero_lam(blocks))
-        start: Lam = ()
-        if self.model.terms:
-            start = moment_start(at_zero, likelihood, moments(at_zero))
-        search = multistart(at_zero, likelihood, start, tol=self.tol, max_iter=self.max_iter)
-        solution = solve(search.factorization, likelihood, self.model)
+        solution, status = kernel.refit(
+            blocks, likelihood, self.model, tol=self.tol, max_iter=self.max_iter
+        )
         scaled = [solution.sigma * term.lam for term in solution.terms]
         return _Refit(
             fixed=solution.fixed,
             covariances=tuple(lam @ lam.T for lam in scaled),
             sigma=solution.sigma,
-            converged=search.status is not FitStatus.MAX_ITER,
+            converged=status is not FitStatus.MAX_ITER,
         )
 
 
@@ -144,8 +137,7 @@ def bootstrap(
     run = _runner(n_jobs)
     refits: list[_Refit] = []
     with _progress(n_samples, verbose=verbose) as advance:
-        with single_threaded_blas():
-            simulator = Simulator.of(parts.factorization, parts.likelihood)
+        simulator = kernel.simulator(parts.factorization, parts.likelihood)
         task = _Task(simulator, parts.model, regressor.tol, regressor.max_iter)
         size = -(-n_samples // MAX_TASKS)
         batches = (seeds[start : start + size] for start in range(0, n_samples, size))
@@ -165,9 +157,9 @@ def _runner(n_jobs: int | None) -> Parallel:
 
 
 def _refit_batch(task: _Task, seeds: list[np.random.SeedSequence]) -> list[_Refit]:
-    with single_threaded_blas():
-        draws = (task.simulator.draw(np.random.default_rng(seed)) for seed in seeds)
-        return [task.refit(*draw) for draw in draws]
+    generators = map(np.random.default_rng, seeds)
+    draws = (kernel.drawn_system(task.simulator, rng) for rng in generators)
+    return [task.refit(*draw) for draw in draws]
 
 
 def _stacked(refits: list[_Refit]) -> Resamples:

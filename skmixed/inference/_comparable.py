@@ -19,10 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.warning import warn
-from skmixed._estimation.fit import examined, fit_system
 from skmixed._estimation.solution import Solution
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import STRUCTURES, has_covariances, has_own_variances
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
@@ -140,10 +139,13 @@ def _open(name: str, model: Any) -> Contender:
 def _by_maximum_likelihood(contender: Contender) -> Contender:
     """Fit the model again from its statistics, with ML for REML."""
     parts = contender.fitted
-    with single_threaded_blas():
-        # Its findings need no check: the same columns and rows have passed it.
-        system = examined(parts.stats, parts.encoder.model(reml=False))
-        result = fit_system(system, tol=contender.tol, max_iter=contender.max_iter)
+    # Its findings need no check: the same columns and rows have passed it.
+    result = kernel.fit_products(
+        parts.stats,
+        parts.encoder.model(reml=False),
+        tol=contender.tol,
+        max_iter=contender.max_iter,
+    )
     return replace(contender, fitted=replace(parts, estimate=result))
 
 

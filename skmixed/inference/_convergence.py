@@ -8,12 +8,8 @@ import pandas as pd
 
 from skmixed._data.encoder import Encoder
 from skmixed._derivatives.information import Information
-from skmixed._derivatives.moments import moments
-from skmixed._equations.cholesky import factorize, zero_lam
-from skmixed._estimation.multistart import lowest
-from skmixed._estimation.start import moment_start
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.covariance import Covariance, gradient_matrix
 from skmixed._typing import FloatArray
 
@@ -160,10 +156,8 @@ def convergence(model: Any) -> Convergence:
     True
     """
     view = fitted(model)
-    with single_threaded_blas():
-        info = view.information
-        hessian = info.hessian
-        elsewhere = _elsewhere(view)
+    info = view.information
+    hessian, elsewhere = info.hessian, _elsewhere(view)
     gradient = info.jacobian @ info.gradient
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
@@ -187,9 +181,7 @@ def _elsewhere(view: FittedModel) -> float:
     is_exact_fit = likelihood.is_exact_fit(view.factorization)
     if not blocks.stages or is_exact_fit or view.estimate.solver != "exact":
         return np.nan
-    at_zero = factorize(blocks, zero_lam(blocks))
-    start = moment_start(at_zero, likelihood, moments(at_zero))
-    found = lowest(at_zero, likelihood, start, tol=TOLERANCE, max_iter=MAX_ITER)
+    found = kernel.lowest(blocks, likelihood, tol=TOLERANCE, max_iter=MAX_ITER)
     return max(likelihood.value(view.factorization) - found, 0.0)
 
 

@@ -1,6 +1,6 @@
 """The estimates of the fixed effects, and the distribution their tests refer to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from skmixed._estimation.solution import centered_to_user
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import FittedModel, fitted
-from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._fitted import kernel
+from skmixed._fitted.fitted_model import fitted
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
-from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import SmallSample
 
 # A singular value of L below this share of the largest is none.
@@ -73,7 +71,7 @@ class Tests:
     def df(self, rows: FloatArray) -> FloatArray:
         """Degrees of freedom of the t test of each row over the kept effects, (k, p) to (k,)."""
         if self.sample is not None:
-            return self.sample.df(rows @ self.basis)
+            return kernel.df(self.sample, rows @ self.basis)
         assert self.method.of_residual is not None
         return np.full(len(rows), self.method.of_residual(self.residual_df))
 
@@ -115,7 +113,7 @@ class Tests:
         if self.sample is None or self.method.joint is None:
             df, scale = float(self.df(rows)[0]), 1.0
         else:
-            df, scale = self.method.joint(self.sample, own)
+            df, scale = kernel.joint_df(self.method.joint, self.sample, own)
         value = rows @ self.estimate
         wald = value @ np.linalg.solve(own @ self.of_basis @ own.T, value)
         f = scale * float(wald) / q
@@ -152,7 +150,10 @@ def open_tests(model: Any, ddf: str) -> Tests:
             "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "
             "likelihood. Fit it with method='reml', or use ddf='satterthwaite'."
         )
-    sample = None if method.sample is None else _in_user_columns(view, method.sample)
+    sample = None
+    if method.sample is not None:
+        blocks = view.factorization.blocks
+        sample = kernel.small_sample(method.sample, view.relative, blocks, view.model)
     p = len(solution.kept)
     of_basis = np.eye(p)
     if sample is not None:
@@ -169,9 +170,3 @@ def open_tests(model: Any, ddf: str) -> Tests:
         has_intercept=view.model.has_intercept,
         dependence=solution.dependence,
     )
-
-
-def _in_user_columns(view: FittedModel, make: Callable[[Relative], SmallSample]) -> SmallSample:
-    with single_threaded_blas():
-        to_user, _ = centered_to_user(view.factorization.blocks, view.model)
-        return make(view.relative).in_columns(to_user)

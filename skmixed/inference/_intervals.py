@@ -1,6 +1,6 @@
 """Confidence intervals of all parameters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.warning import warn
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
-from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._uncertainty.components import components as components_of
+from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
-from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus
-from skmixed.inference._bootstrap import Resamples, bootstrap
+from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._parameters import Parameter, WaldErrors, parameters, wanted_components
 
@@ -135,17 +134,16 @@ def confidence_intervals(
             "vary. Leave out columns or groups."
         )
     rows = parameters(view, wanted)
-    with single_threaded_blas():
-        if method == "wald":
-            limits = _wald(model, view, level, ddf)
-        elif method == "profile":
-            limits = _profiles(view, rows, level)
-        else:
-            draws = bootstrap(
-                model, n_samples, random_state=random_state, n_jobs=n_jobs, verbose=verbose > 0
-            )
-            limits = _percentiles(draws, level)
-        found = [(*row.labels, row.estimate, *limits(row)) for row in rows]
+    if method == "wald":
+        limits = _wald(model, view, rows, level, ddf)
+    elif method == "profile":
+        limits = _profiles(view, rows, level)
+    else:
+        draws = bootstrap(
+            model, n_samples, random_state=random_state, n_jobs=n_jobs, verbose=verbose > 0
+        )
+        limits = [_percentiles(row.values(draws), level) for row in rows]
+    found = [(*row.labels, row.estimate, *own) for row, own in zip(rows, limits, strict=True)]
     columns = ["component", "group", "name", "estimate", "lower", "upper"]
     table = pd.DataFrame(found, columns=columns)
     if method == "profile":
@@ -170,37 +168,30 @@ def _warn_unless_found(rows: list[Parameter], table: pd.DataFrame) -> None:
 
 
 def _wald(
-    model: Any, view: FittedModel, level: float, ddf: str
-) -> Callable[[Parameter], tuple[float, float]]:
+    model: Any, view: FittedModel, rows: list[Parameter], level: float, ddf: str
+) -> list[tuple[float, float]]:
     """Return limits that are normal on transformed scales, and of t."""
     tests = open_tests(model, ddf)
     table = tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
     quantile = float(distributions.norm.ppf(0.5 + level / 2))
-    errors = WaldErrors(components_of(view.relative), table, quantile)
-    return lambda row: row.wald_limits(errors)
+    errors = WaldErrors(kernel.components(view.relative), table, quantile)
+    return [row.wald_limits(errors) for row in rows]
 
 
-def _profiles(
-    view: FittedModel, rows: list[Parameter], level: float
-) -> Callable[[Parameter], tuple[float, float]]:
+def _profiles(view: FittedModel, rows: list[Parameter], level: float) -> list[tuple[float, float]]:
     """Return limits of likelihood profiles."""
     for row in rows:
         row.check_profile(view)
-    profiler = Profiler.of(view.stats, view.model)
     rise = float(distributions.chi2.ppf(level, 1))
-    return lambda row: row.profile_limits(profiler, rise)
+    return kernel.profiles(
+        view.stats, view.model, rows, lambda profiler, row: row.profile_limits(profiler, rise)
+    )
 
 
-def _percentiles(draws: Resamples, level: float) -> Callable[[Parameter], tuple[float, float]]:
+def _percentiles(values: FloatArray, level: float) -> tuple[float, float]:
     """Return percentiles of bootstrap samples."""
-    shares = [0.5 - level / 2, 0.5 + level / 2]
-
-    def limits(row: Parameter) -> tuple[float, float]:
-        values = row.values(draws)
-        values = values[np.isfinite(values)]
-        if not len(values):
-            return np.nan, np.nan
-        low, high = np.quantile(values, shares)
-        return float(low), float(high)
-
-    return limits
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return np.nan, np.nan
+    low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
+    return float(low), float(high)

@@ -12,12 +12,13 @@ import pandas as pd
 
 from skmixed._data.parameters import items_of
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.results import RESIDUAL, covariance_of
 from skmixed._model.covariance import has_covariances, is_unrestricted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.components import Components
-from skmixed._uncertainty.interval_ends import Target, interval
+from skmixed._uncertainty.interval_ends import Target
 from skmixed._uncertainty.profile import (
     CorrelationTarget,
     EffectTarget,
@@ -102,7 +103,7 @@ class Parameter:
 
     def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
         """Return where the deviance has risen by `rise`."""
-        ends = np.array(interval(self.target(profiler), profiler.deviance, rise))
+        ends = np.array(kernel.interval(self.target(profiler), profiler.deviance, rise))
         low, high = self.of_target(profiler, ends[::-1] if self.falls else ends)
         return float(low), float(high)
 

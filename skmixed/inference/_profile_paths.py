@@ -1,6 +1,7 @@
 """Likelihood profiles: how the deviance rises as one parameter moves."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ import pandas as pd
 from scipy import stats as distributions
 
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.interval_ends import Target, interval
+from skmixed._uncertainty.interval_ends import Target
 from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus
 from skmixed.inference._parameters import Parameter, parameters, wanted_components
@@ -109,9 +110,8 @@ def profile(
     rows = [row for row in parameters(view, wanted) if row.is_estimated]
     for row in rows:
         row.check_profile(view)
-    with single_threaded_blas():
-        profiler = Profiler.of(view.stats, view.model)
-        paths = [_path(profiler, row, rise, n_points) for row in rows]
+    trace = partial(_path, rise=rise, n_points=n_points)
+    paths = kernel.profiles(view.stats, view.model, rows, trace)
     points = [
         (*row.labels, *point)
         for row, path in zip(rows, paths, strict=True)
@@ -121,14 +121,14 @@ def profile(
 
 
 def _path(
-    profiler: Profiler, row: Parameter, rise: float, n_points: int
+    profiler: Profiler, row: Parameter, *, rise: float, n_points: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return values in rising order, and ζ.
 
     A deviance that can rise no further has no ends, but those of the target.
     """
     target, most = row.target(profiler), row.most(profiler)
-    ends = target.bounds if most <= rise else interval(target, profiler.deviance, rise)
+    ends = target.bounds if most <= rise else kernel.interval(target, profiler.deviance, rise)
     values, rises = _rises(target, profiler.deviance, ends, n_points)
     zeta = np.sign(values - target.best) * np.sqrt(np.minimum(rises, max(most, 0.0)))
     found = row.of_target(profiler, values)

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from skmixed._equations.selected_inverse import level_covariances
+from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_level
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
-from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._statistics.coordinates import column_lengths
 from skmixed._typing import FloatArray
 
@@ -80,8 +79,7 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     """
     level = check_level(level)
     opened = served(model)
-    with single_threaded_blas():
-        covariances = level_covariances(opened.factorization)
+    covariances = kernel.level_covariances(opened.factorization)
     variances = [np.einsum("qaa->qa", own) for own in covariances]
     parts = [_of_factor(opened, k, variances) for k in range(len(opened.encoder.factors))]
     if not parts:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from skmixed import MixedLinearRegressor
-from skmixed._fitted import fitted_model
+from skmixed._fitted import kernel
 from skmixed._uncertainty import relative
 from skmixed.datasets import load_sleepstudy
 from skmixed.inference import (
@@ -42,8 +42,8 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(module, name, counted)
 
-    count(fitted_model, "factorize")
-    count(fitted_model, "information")
+    count(kernel, "factorize")
+    count(kernel, "information_at")
     count(relative, "factorize")
     count(relative, "information")
     return counts
@@ -62,8 +62,8 @@ def test_all_that_follows_a_fit_shares_one_factorization(model, calls):
     model.predict_interval(X)
     model.predict(X, return_std=True)
     assert calls == {
-        ("skmixed._fitted.fitted_model", "factorize"): 1,
-        ("skmixed._fitted.fitted_model", "information"): 1,  # of `convergence`
+        ("skmixed._fitted.kernel", "factorize"): 1,
+        ("skmixed._fitted.kernel", "information_at"): 1,  # of `convergence`
         ("skmixed._uncertainty.relative", "factorize"): 1,  # in units of the effects
         ("skmixed._uncertainty.relative", "information"): 1,
     }

@@ -1,0 +1,242 @@
+"""What is computed for the packages above the kernel: each function on one BLAS thread.
+
+The one place that limits the threads (`runtime`): a function of the kernel that multiplies
+or factors matrices is called by its name here, or in a function that is made of several,
+so that threads are limited once for all of them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._derivatives import criterion, information
+from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.moments import moments
+from skmixed._derivatives.probing import FixedSolution
+from skmixed._equations import cholesky, selected_inverse
+from skmixed._equations.cholesky import Factorization, zero_lam
+from skmixed._equations.krylov import System
+from skmixed._equations.layout import DesignRows
+from skmixed._equations.row_substitution import RowSolver, RowVariance
+from skmixed._equations.system import Blocks, assemble
+from skmixed._estimation import fit, multistart
+from skmixed._estimation.fit import Estimate
+from skmixed._estimation.probed_objective import FINAL_TOL
+from skmixed._estimation.solution import Solution, centered_to_user, solve
+from skmixed._estimation.start import moment_start
+from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._model.terms import Model
+from skmixed._statistics import accumulator, frame
+from skmixed._statistics.accumulator import Accumulator
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.design import Design
+from skmixed._statistics.estimability import Dependence
+from skmixed._typing import FloatArray, IntArray, Lam
+from skmixed._uncertainty import components as _components
+from skmixed._uncertainty import draws, effects_update, interval_ends, prediction_variance
+from skmixed._uncertainty import hypotheses as _hypotheses
+from skmixed._uncertainty.draws import Simulator
+from skmixed._uncertainty.prediction_variance import PredictedRows
+from skmixed._uncertainty.profile import Profiler
+from skmixed._uncertainty.relative import Relative
+from skmixed._uncertainty.row_variance import solved_variance
+from skmixed._uncertainty.small_sample import SmallSample
+from skmixed.exceptions import FitStatus
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Steps of conjugate gradients at most, where a fit has needed fewer.
+SOLVER_STEPS = 1000
+
+
+def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
+        with single_threaded_blas():
+            return function(*args, **kwargs)
+
+    return limited
+
+
+# From rows to statistics.
+accumulate = _on_one_thread(accumulator.accumulate)
+dependence = _on_one_thread(Dependence.of)
+residuals = _on_one_thread(frame.residuals)
+
+
+@_on_one_thread
+def add_rows(sums: Accumulator, design: Design, *, is_last: bool) -> None:
+    """Take in rows; the last ones need not be copied."""
+    (sums.add_last if is_last else sums.add)(design)
+
+
+@_on_one_thread
+def products_of(sums: Accumulator) -> CrossProducts:
+    """Return the products of all rows taken in."""
+    return sums.products()
+
+
+@_on_one_thread
+def with_rows(
+    stats: CrossProducts, design: Design, places: Sequence[IntArray], n_levels: Sequence[int]
+) -> CrossProducts:
+    """Return the products with those of further rows, in the frame that they are in."""
+    further = accumulator.accumulate(design).in_frame_of(stats).aligned(places, n_levels)
+    return (stats + further).in_frame_of(stats)
+
+
+@_on_one_thread
+def deviating(own: Dependence, values: FloatArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Return rows of X that the data may not determine, and in which dropped columns, (k, d)."""
+    suspects = own.suspects(values)
+    ones = np.ones((len(suspects), int(own.has_intercept)))
+    return suspects, own.deviates(np.column_stack([ones, values[suspects]]))
+
+
+# From statistics to estimates.
+examined = _on_one_thread(fit.examined)
+fit_system = _on_one_thread(fit.fit_system)
+estimate_at_zero = _on_one_thread(fit.estimate_at_zero)
+updated = _on_one_thread(effects_update.updated)
+
+
+@_on_one_thread
+def fit_products(stats: CrossProducts, model: Model, *, tol: float, max_iter: int) -> Estimate:
+    """Fit a model whose findings need no check."""
+    return fit.fit_system(fit.examined(stats, model), tol=tol, max_iter=max_iter)
+
+
+@_on_one_thread
+def refit(
+    blocks: Blocks, likelihood: Likelihood, model: Model, *, tol: float, max_iter: int
+) -> tuple[Solution, FitStatus]:
+    """Fit a model to a system of a drawn response, from the moments of the draw."""
+    at_zero = cholesky.factorize(blocks, zero_lam(blocks))
+    start = moment_start(at_zero, likelihood, moments(at_zero)) if model.terms else ()
+    search = multistart.multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter)
+    return solve(search.factorization, likelihood, model), search.status
+
+
+@_on_one_thread
+def lowest(blocks: Blocks, likelihood: Likelihood, *, tol: float, max_iter: int) -> float:
+    """Return the lowest criterion that searches from several starts end at."""
+    at_zero = cholesky.factorize(blocks, zero_lam(blocks))
+    start = moment_start(at_zero, likelihood, moments(at_zero))
+    return multistart.lowest(at_zero, likelihood, start, tol=tol, max_iter=max_iter)
+
+
+# At the optimum.
+lay_out = _on_one_thread(criterion.lay_out)
+factorize = _on_one_thread(cholesky.factorize)
+with_fixed_of = _on_one_thread(effects_update.with_fixed_of)
+information_at = _on_one_thread(information.information)
+relative = _on_one_thread(Relative.of)
+components = _on_one_thread(_components.components)
+level_covariances = _on_one_thread(selected_inverse.level_covariances)
+
+
+@_on_one_thread
+def solved(stats: CrossProducts, model: Model, lam: Lam) -> FixedSolution:
+    """Return the iterative engine's solution at Λ."""
+    blocks, _ = assemble(stats, model, is_sparse=True)
+    system = System.of(blocks, lam)
+    return FixedSolution.of(system, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
+
+
+@_on_one_thread
+def small_sample(
+    method: Callable[[Relative], SmallSample], at: Relative, blocks: Blocks, model: Model
+) -> SmallSample:
+    """Return what degrees of freedom are made of, in the user's columns."""
+    to_user, _ = centered_to_user(blocks, model)
+    return method(at).in_columns(to_user)
+
+
+@_on_one_thread
+def df(sample: SmallSample, rows: FloatArray) -> FloatArray:
+    """Return the degrees of freedom of the t test of each row of LF, (k, p) to (k,)."""
+    return sample.df(rows)
+
+
+@_on_one_thread
+def joint_df(
+    method: Callable[[SmallSample, FloatArray], tuple[float, float]],
+    sample: SmallSample,
+    rows: FloatArray,
+) -> tuple[float, float]:
+    """Return the degrees of freedom of the F test of the rows of LF, and the scale of F."""
+    return method(sample, rows)
+
+
+# Of rows.
+mean_variance = _on_one_thread(prediction_variance.mean_variance)
+
+
+@_on_one_thread
+def solved_mean_variance(at: FixedSolution, rows: PredictedRows) -> FloatArray:
+    """Return what `mean_variance` does, by a solve for each row."""
+    known = solved_variance(at, rows.design, tol=FINAL_TOL, max_iter=SOLVER_STEPS)
+    return prediction_variance.with_new_levels(at.core, known, rows)
+
+
+@_on_one_thread
+def prediction_df(
+    at: Relative, blocks: Blocks, rows: PredictedRows, variance: FloatArray, *, is_updated: bool
+) -> FloatArray:
+    """Return Satterthwaite's degrees of freedom of rows' variances, (n,).
+
+    `blocks` are of all rows, and `is_updated` if they are more than those of the fit.
+    """
+    rows = rows.in_units(at.units, blocks)
+    all_rows, slopes = at.factorization, None
+    if is_updated:
+        all_rows = at.units.factorize(blocks)
+        slopes = prediction_variance.updated_slopes(at.factorization, all_rows, rows.design)
+    return prediction_variance.prediction_df(all_rows, rows, variance, at.information, slopes)
+
+
+@_on_one_thread
+def row_variance(at: Factorization, rows: DesignRows) -> RowVariance:
+    """Return the variance of each row's prediction, relative to σ²."""
+    return RowSolver.of(at).variance(rows)
+
+
+@_on_one_thread
+def fixed_changes(at: Factorization, model: Model, at_fixed: FloatArray) -> FloatArray:
+    """Return a'R_x⁻¹ in the user's columns for rows a of `RowVariance.at_fixed`, (p, n)."""
+    to_user, _ = centered_to_user(at.blocks, model)
+    return np.asarray(at_fixed @ cholesky.solve_lower(at.chol_x, to_user.T)).T
+
+
+# Inference and draws.
+root_of_rows = _on_one_thread(_hypotheses.root_of_rows)
+hypotheses = _on_one_thread(_hypotheses.hypotheses)
+interval = _on_one_thread(interval_ends.interval)
+simulator = _on_one_thread(Simulator.of)
+draw_deviation = _on_one_thread(draws.draw_deviation)
+
+
+@_on_one_thread
+def drawn_system(own: Simulator, rng: np.random.Generator) -> tuple[Blocks, Likelihood]:
+    """Draw the system of a response, and its likelihood."""
+    return own.draw(rng)
+
+
+@_on_one_thread
+def times_lam(lam: FloatArray, spherical: FloatArray) -> FloatArray:
+    """Return λu of each level, (s, q), from u, (q, s)."""
+    return np.asarray(lam @ spherical.T)
+
+
+@_on_one_thread
+def profiles(
+    stats: CrossProducts, model: Model, rows: Iterable[R], trace: Callable[[Profiler, R], T]
+) -> list[T]:
+    """Return what `trace` reads off the likelihood's profile of each parameter."""
+    profiler = Profiler.of(stats, model)
+    return [trace(profiler, row) for row in rows]
