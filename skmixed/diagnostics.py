@@ -90,7 +90,7 @@ def residuals(
     array([-0.183, -0.627, -1.764])
     """
     check_choice("kind", kind, KINDS)
-    rows = open_rows(model, X, groups, with_effects=kind != "marginal")
+    rows = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
     error = rows.response(y) - rows.expected()
     if kind in ("conditional", "marginal"):
         return error

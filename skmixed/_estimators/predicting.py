@@ -60,7 +60,7 @@ class Prediction(FittedAttributes):
             others need not be in X.
         return_std : bool, default=False
             Whether to return the standard deviation of a new observation of
-            weight 1 too; needs ``include="all"``.
+            weight 1 too, whose groups are new ones of factors that are not included.
 
         Returns
         -------
@@ -176,6 +176,7 @@ class Prediction(FittedAttributes):
         *,
         level: float = 0.95,
         of: str = "observation",
+        include: str | Sequence[str] = "all",
         ddf: str = "satterthwaite",
         groups: Any = None,
         sample_weight: ArrayLike | None = None,
@@ -184,7 +185,8 @@ class Prediction(FittedAttributes):
 
         They count the errors of the fixed effects and of the BLUPs jointly, and for
         a group that is unknown or missing the variance between groups, factor by
-        factor: a row may have a known school and a new class.
+        factor: a row may have a known school and a new class. With
+        ``include="fixed"`` a mean is that of the population, Xβ.
 
         Parameters
         ----------
@@ -194,7 +196,11 @@ class Prediction(FittedAttributes):
             The confidence level of the intervals.
         of : {"observation", "mean"}, default="observation"
             Whether the interval is to hold a new response, or its expectation
-            Xβ + Zb in the row's groups.
+            Xβ + Zb in the row's groups, Z of the included factors.
+        include : "all", "fixed" or list of str, default="all"
+            Around which prediction, as in `predict`. The mean has no effects of other
+            grouping factors; an observation has those of a new group. Grouping
+            columns of others need not be in X.
         ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
             Degrees of freedom of t: Satterthwaite's for the whole variance of the
             prediction, n less the rank of X, or infinitely many (the plug-in
@@ -229,10 +235,11 @@ class Prediction(FittedAttributes):
         Notes
         -----
         The variance of a mean is σ²z'C⁻¹z, from the mixed-model equations C [1]_,
-        plus zₖ'Σₖzₖ for each factor k of unknown level; of an observation, plus
-        σ²/w. Its degrees of freedom are 2φ²/g'Ag, with g the derivatives of this
-        variance φ by the variance parameters and A their covariance from the
-        observed information, as for a fixed effect in lmerTest, and not below 1.
+        plus zₖ'Σₖzₖ for each included factor k of unknown level; of an observation,
+        plus zₖ'Σₖzₖ for each other factor too, and σ²/w. Its degrees of freedom are
+        2φ²/g'Ag, with g the derivatives of this variance φ by the variance parameters
+        and A their covariance from the observed information, as for a fixed effect in
+        lmerTest, and not below 1.
         Rows given to `update_groups` count for the groups' effects, not for the fixed
         effects and variances. Without groups it is the interval of ordinary least
         squares, t with n − p degrees of freedom (REML).
@@ -261,13 +268,21 @@ class Prediction(FittedAttributes):
         >>> model.predict_interval(rows, of="mean", level=0.9).round(1)
         array([[338.7, 365.3],
                [232.2, 375.3]])
+
+        Of the mean over all subjects, and of an observation of a new one:
+
+        >>> days = pd.DataFrame({"Days": [5]})
+        >>> model.predict_interval(days, of="mean", include="fixed").round(1)
+        array([[283.5, 324. ]])
+        >>> model.predict_interval(days, include="fixed").round(1)
+        array([[205.1, 402.4]])
         """
         check_is_fitted(self)
         level = validation.check_level(level)
         validation.check_choice("of", of, OF)
         validation.check_choice("ddf", ddf, DDF_OF_PREDICTIONS)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
-        rows = open_rows(self, X, groups, opened=served(self))
+        rows = open_rows(self, X, groups, include=include, opened=served(self))
         weights = None
         if of == "observation":
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
@@ -281,13 +296,7 @@ class Prediction(FittedAttributes):
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict, with the standard deviation of an observation of weight 1."""
         validation.check_flag("return_std", return_std)
-        if not (isinstance(include, str) and include == "all"):
-            raise ValueError(
-                f"return_std=True needs include='all', not include={include!r}: an observation "
-                "has the effects of all its groups. Where a row's group is not to count as known, "
-                "give it a missing label."
-            )
-        rows = open_rows(self, X, groups, opened=served(self))
+        rows = open_rows(self, X, groups, include=include, opened=served(self))
         center = rows.expected()
         sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
         return center, np.where(rows.is_estimable, sd, np.nan)
@@ -316,14 +325,17 @@ class _Errors:
     def of(
         given: GivenRows, weights: FloatArray | None, *, needs_factor: bool = False
     ) -> "_Errors":
-        """Return those of observations of the weights, or without them of means."""
-        view = given.fitted
+        """Return those of observations of the weights, or without them of means.
+
+        An observation has effects of new levels of the factors that are not included.
+        """
+        view, is_new = given.fitted, weights is not None
         if view.is_iterative and not needs_factor:
             at = view.solved.core
-            rows = given.predicted(at.blocks)
+            rows = given.predicted(at.blocks, others_are_new=is_new)
             relative = kernel.solved_mean_variance(view.solved, rows)
         else:
-            at, rows = view.factorization, given.predicted()
+            at, rows = view.factorization, given.predicted(others_are_new=is_new)
             relative = kernel.mean_variance(at, rows)
         if weights is not None:
             relative += at.blocks.weight_unit / weights

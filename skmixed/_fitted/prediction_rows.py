@@ -19,7 +19,7 @@ from skmixed._equations.layout import DesignRows, factor_rows
 from skmixed._equations.system import Blocks
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
-from skmixed._fitted.checks import check_response, check_squares, check_weights
+from skmixed._fitted.checks import check_include, check_response, check_squares, check_weights
 from skmixed._fitted.fitted_model import FittedModel, before_model, fitted, regressor_of
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
@@ -232,10 +232,14 @@ class GivenRows:
         """
         return self.predicted().design
 
-    def predicted(self, blocks: Blocks | None = None) -> PredictedRows:
+    def predicted(
+        self, blocks: Blocks | None = None, *, others_are_new: bool = True
+    ) -> PredictedRows:
         """Return the rows of `design`, and apart those with an unknown level.
 
         In the layout of `blocks`, of the exact factorization by default.
+        `others_are_new`: whether rows are at new levels of the factors that are not
+        included, or have no effects of theirs at all.
         """
         encoder, model = self.fitted.encoder, self.fitted.model
         blocks = self.fitted.factorization.blocks if blocks is None else blocks
@@ -250,7 +254,8 @@ class GivenRows:
             codes = self.codes(k)
             own = [columns[c] - center[c] for c in encoder.factor_columns(k)]
             values = np.stack(own, axis=1)
-            unknown = np.flatnonzero(codes < 0)
+            is_drawn = k in self.included or others_are_new
+            unknown = np.flatnonzero((codes < 0) & is_drawn)
             factors.append(factor_rows(codes, values, factor.n_levels))
             new.append(NewLevels(unknown, values[unknown]))
         fixed = np.empty((self.n_rows, blocks.n_fixed))
@@ -275,22 +280,22 @@ def open_rows(
     X: Any,
     groups: Any = None,
     *,
-    with_effects: bool = True,
+    include: Any = "all",
     opened: FittedModel | None = None,
 ) -> GivenRows:
     """Open X for a fitted estimator, or for a Pipeline that ends in one.
 
-    `with_effects`: whether the random effects of the rows' levels count. `opened`:
-    the model as `fitted`, the default, or `served` opens it.
+    `include`: whose random effects count, as in predict. `opened`: the model as
+    `fitted`, the default, or `served` opens it.
     """
     regressor, opened = regressor_of(model), opened or fitted(model)
-    included = tuple(range(len(opened.encoder.factors))) if with_effects else ()
+    included = check_include(include, opened.encoder)
     index = X.index if isinstance(X, pd.DataFrame) else None
     X, by_formula = before_model(model, X)
     frame = None
     if by_formula is not None:
         frame = by_formula._complete(X)
-        X = frame.columns("all" if with_effects else "fixed")
+        X = frame.columns(include)
         index = X.index if frame.keep is not None else index
     table = open_features(regressor, X, opened.encoder, included)
     metadata = open_prediction_metadata(groups, table.n_rows, opened.encoder, included)

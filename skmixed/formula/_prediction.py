@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._fitted.checks import check_include
 from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
@@ -35,7 +36,8 @@ class FormulaPrediction:
             Whose effects to add: those of all grouping factors, of none, or of
             those named, by the keys of ``random_effects_``.
         return_std : bool, default=False
-            Whether to return the standard deviation of a new observation too.
+            Whether to return the standard deviation of a new observation too, whose
+            groups are new ones of factors that are not included.
 
         Returns
         -------
@@ -65,9 +67,9 @@ class FormulaPrediction:
         """
         given = self._given(X)
         with speaking(FORMULA):
-            include = include if isinstance(include, str) else list(include)
-            columns, offset = given.columns(include), given.offset()
-            found = self.regressor_.predict(columns, include=include, return_std=return_std)
+            names = self._factors(include)
+            columns, offset = given.columns(names), given.offset()
+            found = self.regressor_.predict(columns, include=names, return_std=return_std)
         if offset is None:
             return found
         return (found[0] + offset, found[1]) if return_std else found + offset
@@ -78,6 +80,7 @@ class FormulaPrediction:
         *,
         level: float = 0.95,
         of: str = "observation",
+        include: str | Sequence[str] = "all",
         ddf: str = "satterthwaite",
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
@@ -91,7 +94,10 @@ class FormulaPrediction:
             The confidence level of the intervals.
         of : {"observation", "mean"}, default="observation"
             Whether the interval is to hold a new response, or its expectation in
-            the row's groups.
+            the row's groups, those of the included factors.
+        include : "all", "fixed" or list of str, default="all"
+            Around which prediction, as in `predict`. An observation has the effects
+            of a new group of the others; their columns need not be in X.
         ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
             The method for the degrees of freedom of t.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -129,9 +135,10 @@ class FormulaPrediction:
         """
         given = self._given(X)
         with speaking(FORMULA):
-            columns, offset = given.columns("all"), given.offset()
+            names = self._factors(include)
+            columns, offset = given.columns(names), given.offset()
             found = self.regressor_.predict_interval(
-                columns, level=level, of=of, ddf=ddf, sample_weight=sample_weight
+                columns, level=level, of=of, include=names, ddf=ddf, sample_weight=sample_weight
             )
         return found if offset is None else found + offset[:, None]
 
@@ -193,6 +200,11 @@ class FormulaPrediction:
         1            -0.091             0.041   1.0     308
         """
         return self._given(X).columns("all")
+
+    def _factors(self, include: Any) -> list[str]:
+        """Return the grouping factors whose effects count, by name."""
+        encoder = self.regressor_._model.encoder
+        return [encoder.factors[k].name for k in check_include(include, encoder)]
 
     def _given(self, X: Any) -> FrameRows:
         check_is_fitted(self)

@@ -61,7 +61,8 @@ class Rows:
 
     def expected(self, model: Any, *, with_effects: bool) -> FloatArray:
         groups = self.groups if with_effects else None
-        return open_rows(model, self.X, groups, with_effects=with_effects).expected()
+        include = "all" if with_effects else "fixed"
+        return open_rows(model, self.X, groups, include=include).expected()
 
 
 def choose_column(model: Any, encoder: Encoder, k: int, rows: Rows, x: ColumnName | None) -> int:

@@ -179,7 +179,7 @@ class ResidualsDisplay:
         encoder, solution = fitted(model).encoder, fitted(model).solution
         shown = _choose_panels(panels, has_groups=bool(encoder.factors))
         found = diagnostics.residuals(model, X, y, kind, sample_weight=sample_weight, groups=groups)
-        given = open_rows(model, X, groups, with_effects=kind != "marginal")
+        given = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
         rows = pd.DataFrame({"fitted": given.expected(), "residual": found}, index=given.index)
         name = None
         if group is not None or "group" in shown:

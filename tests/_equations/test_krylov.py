@@ -286,6 +286,11 @@ def test_standard_deviations_of_predictions_are_solved_for():
     assert_allclose(std, dense, rtol=1e-6)  # solves to nine digits, σ̂ to as many
     normal = model.predict_interval(rows, ddf="normal", level=0.95)
     assert_allclose(np.ptp(normal, axis=1), 2 * 1.959964 * std, rtol=1e-6)
+    population = {"of": "mean", "include": "fixed", "ddf": "normal"}
+    found = model.predict_interval(rows[["x"]], **population)
+    given = open_rows(model, rows[["x"]], include="fixed").predicted(others_are_new=False)
+    dense = np.sqrt(view.sigma_squared * mean_variance(view.factorization, given))
+    assert_allclose(np.ptp(found, axis=1), 2 * 1.959964 * dense, rtol=1e-6)
     wide = model.predict_interval(rows)
     assert (np.ptp(wide, axis=1) > np.ptp(normal, axis=1) * (1 - 1e-5)).all()
 

@@ -150,8 +150,6 @@ def test_a_new_subject_and_a_known_one():
     mean = variance[1] + z @ model.covariances_["Subject"].to_numpy() @ z
     assert np.sqrt(mean) == pytest.approx(40.9478, abs=5e-5)
     assert np.sqrt(mean + model.sigma_**2) == pytest.approx(48.2873, abs=5e-5)
-    fixed = RowSolver.of(factorization).variance(
-        open_rows(model, rows, with_effects=False).design()
-    )
+    fixed = RowSolver.of(factorization).variance(open_rows(model, rows, include="fixed").design())
     assert fixed.total[1] == relative[1]
     assert (fixed.given_fixed == 0.0).all()

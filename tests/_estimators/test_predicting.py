@@ -10,7 +10,7 @@ import pytest
 from _uncertainty.test_row_slopes import dense_slopes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from oracle import design_of_term
 from scipy import stats
 from sklearn.pipeline import make_pipeline
@@ -19,14 +19,8 @@ from test_diagnostics import MODELS, SLOPE, Case, make, weights_of
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.information import information
 from skmixed._derivatives.parameters import Parameters
+from skmixed._estimators.predicting import OF
 from skmixed._fitted.fitted_model import fitted
-from skmixed._fitted.prediction_rows import open_rows
-from skmixed._uncertainty.prediction_variance import (
-    NewLevels,
-    PredictedRows,
-    mean_variance,
-    prediction_df,
-)
 from skmixed._uncertainty.small_sample import parameter_covariance
 from skmixed.datasets import load_dyestuff, load_dyestuff2, load_pastes, load_sleepstudy
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
@@ -168,19 +162,88 @@ def test_a_known_subject_and_a_new_one():
     assert model.predict(rows, return_std=True)[1][1] == pytest.approx(48.2873, abs=5e-5)
 
 
-def test_a_row_without_random_effects_has_the_contrast_s_degrees_of_freedom():
+def test_the_mean_of_the_population_has_the_contrast_s_interval():
     X, y = load_pastes(return_X_y=True, as_frame=True)
-    X = X.assign(x=np.random.default_rng(0).normal(size=len(X)))
+    X = X[["batch", "cask"]].assign(x=np.random.default_rng(0).normal(size=len(X)))
     model = MixedLinearRegressor(["batch", ("batch", "cask")], fixed=["x"]).fit(X, y)
-    given = open_rows(model, X.iloc[:3], with_effects=False)
-    none = tuple(NewLevels(n.rows[:0], n.values[:0]) for n in given.predicted().new)
-    rows = PredictedRows(given.design(), none)
-    fac = given.fitted.factorization
-    variance = mean_variance(fac, rows)
-    found = prediction_df(fac, rows, variance, given.fitted.information)
-    table = pd.concat([contrast(model, [[1, x]]) for x in X["x"].iloc[:3]])
-    assert_allclose(np.sqrt(given.fitted.sigma_squared * variance), table["std_error"], rtol=1e-9)
-    assert_allclose(found, table["df"], rtol=1e-7)
+    rows = X[["x"]].iloc[:3]
+    table = pd.concat([contrast(model, [[1, x]]) for x in rows["x"]])
+    found = model.predict_interval(rows, of="mean", include="fixed")
+    assert_allclose(found.mean(axis=1), table["estimate"], rtol=1e-10)
+    expected = T(0.975, table["df"]) * table["std_error"]
+    # Two ways to the derivatives of a variance, of which t feels a tenth.
+    assert_allclose(half_width(found), expected, rtol=1e-8)
+    normal = model.predict_interval(rows, of="mean", include="fixed", ddf="normal")
+    assert_allclose(half_width(normal), T(0.975, np.inf) * table["std_error"], rtol=1e-9)
+
+
+def test_the_mean_of_the_population_is_lmertest_s():
+    X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    found = model.predict_interval(X[["Days"]].iloc[[0, 9]], of="mean", include="fixed")
+    # contest1D(m, c(1, 0)) and c(1, 9), with finite differences for the degrees of freedom.
+    expected = [[237.0064468, 265.8037629], [314.7465593, 376.4747977]]
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_observation_of_the_population_is_in_new_groups(case):
+    X, model = rows_of(case), case.model
+    columns = [c for own in fitted(model).encoder.factors for c in own.name.split(":")]
+    unknown = X.assign(**dict.fromkeys(columns, None))
+    given = X.drop(columns=columns)
+    expected = model.predict(unknown, return_std=True)
+    assert_array_equal(model.predict(given, include="fixed", return_std=True), expected)
+    expected = model.predict_interval(unknown)
+    assert_array_equal(model.predict_interval(given, include="fixed"), expected)
+
+
+def test_a_mean_has_no_variance_of_factors_that_are_not_included():
+    X, y = make()
+    model = MixedLinearRegressor([SLOPE, "item"], fixed=["x", "z"]).fit(X, y)
+    rows = other_rows()
+
+    def variance(rows, **more):
+        found = model.predict_interval(rows, ddf="normal", **more)
+        return (half_width(found) / T(0.975, np.inf)) ** 2
+
+    alone = rows.drop(columns="item")
+    of_schools = variance(alone, of="mean", include=["school"])
+    of_new_item = rows.assign(item="new")
+    item = model.covariances_["item"].iloc[0, 0]
+    assert_allclose(variance(of_new_item, of="mean") - of_schools, item, rtol=1e-9)
+    assert_array_equal(variance(alone, include=["school"]), variance(of_new_item))
+    # A school of the included factor that is not known varies.
+    new = rows.assign(school=99)
+    root = np.column_stack([np.ones(40), rows["x"]])
+    between = np.einsum("ni,ij,nj->n", root, model.covariances_["school"], root)
+    of_new_school = variance(new, of="mean", include=["school"])
+    population = variance(new, of="mean", include="fixed")
+    assert_allclose(of_new_school - population, between, rtol=1e-9)
+
+
+def test_further_rows_do_not_change_the_population():
+    X, y = make()
+    model = MixedLinearRegressor([SLOPE, "item"], fixed=["x", "z"]).fit(X, y)
+    rows = other_rows()
+    of_fit = [model.predict_interval(rows, of=of, include="fixed") for of in OF]
+    new, more = make(3)
+    model.update_groups(new.assign(school=new["school"] + 5), more)
+    of_all = [model.predict_interval(rows, of=of, include="fixed") for of in OF]
+    assert_allclose(of_all, of_fit, rtol=1e-8)  # derivatives from two factorizations
+
+
+def test_the_population_needs_no_known_groups():
+    X, y = make()
+    model = MixedLinearRegressor("school", fixed=["x"], handle_unknown="error").fit(X, y)
+    rows = X.assign(school=99)
+    assert np.isfinite(model.predict_interval(rows, include="fixed")).all()
+    assert np.isfinite(model.predict(rows, include="fixed", return_std=True)[1]).all()
+    beside = MixedLinearRegressor(fixed=["x"]).fit(X[["x"]], y, groups=X["school"])
+    assert_allclose(
+        beside.predict_interval(X[["x"]], include="fixed"),
+        model.predict_interval(rows, include="fixed"),
+        rtol=1e-10,
+    )
 
 
 def test_a_new_group_of_a_balanced_one_way_layout_is_a_combination_of_mean_squares():
@@ -342,9 +405,9 @@ def test_messages():
         model.predict_interval(X, level=95)
     with pytest.raises(TypeError, match=r"return_std=1 is of type int\. Give True or False"):
         model.predict(X, return_std=1)
-    for include in ("fixed", ["school"], []):
-        with pytest.raises(ValueError, match=r"return_std=True needs include='all', not include="):
-            model.predict(X, return_std=True, include=include)
+    for call, more in ((model.predict_interval, {}), (model.predict, {"return_std": True})):
+        with pytest.raises(ValueError, match=r"include=\['item'\] names 'item', which is not a"):
+            call(X, include=["item"], **more)
     weights = np.ones(60)
     weights[7] = 0.0
     with pytest.raises(ValueError, match="sample_weight is 0 at row 7, and an observation of no"):

@@ -536,8 +536,10 @@ def test_choices_are_text(value):
             model.summary(ddf=value)
     with pytest.raises(ValueError, match="which is not a grouping factor of the model"):
         model.predict(X, include=[value])
-    with pytest.raises(ValueError, match="return_std=True needs include='all'"):
+    with pytest.raises(ValueError, match="which is not a grouping factor of the model"):
         model.predict(X, include=[value], return_std=True)
+    with pytest.raises(ValueError, match="which is not a grouping factor of the model"):
+        model.predict_interval(X, include=[value])
 
 
 @pytest.mark.parametrize(

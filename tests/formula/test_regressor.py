@@ -294,6 +294,15 @@ def test_every_function_takes_the_model():
     assert_array_equal(
         model.predict(FRAME, return_std=True)[1], expected.predict(X, return_std=True)[1]
     )
+    days = FRAME[["Days"]]
+    for include in ("fixed", []):
+        population = {"of": "mean", "include": include}
+        assert_array_equal(
+            model.predict_interval(days, **population),
+            expected.predict_interval(days, **population),
+        )
+    with pytest.raises(TypeError, match="include=3 is of type int"):
+        model.predict(days, include=3)
     null = lmer("Reaction ~ Days + (1 | Subject)", FRAME)
     assert likelihood_ratio_test(null, model)["df"].iloc[1] == 2
     assert len(compare({"null": null, "slope": model})) == 2
