@@ -25,23 +25,12 @@ from typing import Protocol
 import numpy as np
 
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import FactorLayout
-from skmixed._equations.selected_inverse import (
-    Inverse,
-    core_inverse,
-    core_residual,
-    random_inverse,
-    without_fixed,
-)
+from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.system import Blocks, assemble
 from skmixed._equations.working_variates import Responses, project
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray
-
-# Least share of the information on a random effect that lies in its own rows
-# for which a difference from 1 is taken: four digits of sixteen are lost.
-RESOLVED = 1e-4
 
 
 class Factored(Protocol):
@@ -108,14 +97,9 @@ class Likelihood:
         value += self.residual_squares(factor) / sigma_squared
         return value + factor.logdet_x if self.reml else value
 
-    def trace_inverse(self, factorization: Factorization, inverse: FloatArray) -> FloatArray:
-        """Return G for the traces: `inverse` of the core and X for REML, without X for ML."""
-        if self.reml:
-            return inverse
-        own = factorization.random_inverse
-        if own is None and factorization.spans and factorization.blocks.n_core:
-            own = random_inverse(factorization)
-        return without_fixed(inverse, factorization.blocks.n_core, own)
+    def inverse(self, factorization: Factorization) -> CoreInverse:
+        """Return G of the core and X; for the traces without X by ML."""
+        return CoreInverse.of(factorization, has_fixed=self.reml)
 
 
 def lay_out(
@@ -160,55 +144,8 @@ class Derivatives:
 
 def derivatives(factorization: Factorization, likelihood: Likelihood) -> Derivatives:
     """Differentiate the criterion; costs one to three factorizations."""
-    inverse = core_inverse(factorization)
-    trace_inverse = likelihood.trace_inverse(factorization, inverse)
-    selected = Inverse.of(factorization, trace_inverse)
-    found = project(factorization, selected, Responses.residual(factorization), inverse)
-    trace = np.concatenate([found.trace, core_traces(factorization, trace_inverse)])
+    found = project(likelihood.inverse(factorization), Responses.residual(factorization))
     outer = found.outer[:, 0, 0]
     products = found.products - np.outer(outer, outer) / likelihood.residual_squares(factorization)
     sigma2 = likelihood.sigma_squared(factorization)
-    return Derivatives(trace - outer / sigma2, products / sigma2)
-
-
-def core_traces(factorization: Factorization, inverse: FloatArray) -> FloatArray:
-    """Return Σ_j (Z'PZ)_jj of the factors in the core, each row by row."""
-    parts = [_core_trace(factorization, f, inverse) for f in factorization.blocks.core_factors]
-    return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
-
-
-def _core_trace(
-    factorization: Factorization, factor: FactorLayout, inverse: FloatArray
-) -> FloatArray:
-    """Σ_j (Z'PZ)_jj of a factor in the core, (r, r)."""
-    q, r = factor.n_levels, factor.n_columns
-    schur = factorization.schur[:-1, factor.core]
-    lam, own = factor.lam(factorization.lam), _level_sum(schur[factor.core], q)
-    span = factorization.spans.get(factor.entries.start)
-    if span is not None:
-        solved = inverse[factor.core].reshape(q, r, -1)
-        taken = np.einsum("qan,nqb->ab", solved, schur.reshape(-1, q, r), optimize=True)
-        out = span.precision @ taken
-        if span.null is not None:
-            left = core_residual(factorization, inverse, factor)
-            parts = (m.reshape(-1, q, r) for m in (left, schur))
-            out += span.null @ np.einsum("nqa,nqb->ab", *parts, optimize=True)
-        return np.asarray(out)
-    if lam.shape[0] == lam.shape[1] and _resolves(lam, own / q):
-        # Λ'Z'PZΛ = I − (RR')⁻¹ at the factor's effects
-        root = np.linalg.inv(lam)
-        shrunken = root @ _level_sum(inverse[factor.core, factor.core], q) @ root.T
-        return root.T @ (q * np.eye(r) - shrunken) @ root
-    parts = (m.reshape(-1, q, r) for m in (schur, inverse @ schur))
-    return np.asarray(own - np.einsum("nqa,nqb->ab", *parts, optimize=True))
-
-
-def _level_sum(matrix: FloatArray, q: int) -> FloatArray:
-    """Sum the diagonal blocks of a (q·r, q·r) matrix, (r, r)."""
-    r = len(matrix) // q
-    return np.asarray(np.einsum("qaqb->ab", matrix.reshape(q, r, q, r)))
-
-
-def _resolves(lam: FloatArray, products: FloatArray) -> bool:
-    """Whether I − (RR')⁻¹ keeps its digits, being about Λ'SΛ where that is small."""
-    return float(np.linalg.eigvalsh(lam.T @ products @ lam)[0]) > RESOLVED
+    return Derivatives(found.trace - outer / sigma2, products / sigma2)

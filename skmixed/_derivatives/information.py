@@ -18,11 +18,10 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._derivatives.criterion import Likelihood, core_traces
+from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.expected import expected_information
-from skmixed._equations.selected_inverse import Inverse, core_inverse
+from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Responses, project
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray
@@ -93,19 +92,13 @@ def information(
         none = np.empty((0, blocks.n_fixed, blocks.n_fixed))
         both = np.array([[squares]]), np.array([[dof]])
         return Information(factorization, parameters, slope, *both, none)
-    inverse = core_inverse(factorization)
-    trace_inverse = likelihood.trace_inverse(factorization, inverse)
-    found = project(
-        factorization,
-        Inverse.of(factorization, trace_inverse),
-        Responses.residual(factorization),
-        inverse,
-    )
-    entries, by_factor = parameters.entries, parameters.by_factor
-    trace = entries @ np.concatenate([found.trace, core_traces(factorization, trace_inverse)])
+    inverse = likelihood.inverse(factorization)
+    found = project(inverse, Responses.residual(factorization))
+    entries = parameters.entries
+    trace = entries @ found.trace
     slope = entries @ found.outer[:, 0, 0] / sigma2
     average = entries @ found.products @ entries.T / sigma2
-    expected = expected_information(factorization, by_factor, inverse, trace_inverse)
+    expected = expected_information(inverse, parameters.by_factor)
     expected = expected.in_order(parameters.from_factors)
     return Information(
         factorization=factorization,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.cholesky import Factorization
 from skmixed._typing import FloatArray
 
 
@@ -48,8 +48,7 @@ class _Factor:
     @staticmethod
     def of(at_zero: Factorization, zz: FloatArray, fixed: FloatArray) -> "_Factor":
         """Take in Z'WZ and Z'W[X y] per level, (r, r, q) and (r, p + 1, q)."""
-        root = solve_lower(at_zero.chol_x, np.eye(at_zero.blocks.n_fixed))
-        zx = np.matmul(root, fixed[:, :-1])
+        zx = np.matmul(at_zero.fixed.inverse_root.T, fixed[:, :-1])
         rho = np.matmul(np.append(-at_zero.beta, 1.0), fixed)
         return _Factor(zz, zx, np.einsum("apq,bpq->abq", zx, zx), rho)
 

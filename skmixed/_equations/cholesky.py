@@ -15,17 +15,22 @@ changes when another Λ is tried.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._equations.elimination import EliminatedStage, FactorRows, eliminate
 from skmixed._equations.layout import FactorLayout, Stage
-from skmixed._equations.level_algebra import Span, to_slabs
+from skmixed._equations.level_algebra import (
+    FixedFactor,
+    Span,
+    cholesky_lower,
+    solve_lower,
+    to_slabs,
+)
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, Lam
 
@@ -108,9 +113,9 @@ class Factorization:
         return self.solution[self.n_spherical :]
 
     @property
-    def chol_x(self) -> FloatArray:
-        """Factor of X'V⁻¹X, lower triangular, (p, p)."""
-        return self.chol_core[self.n_spherical :, self.n_spherical :]
+    def fixed(self) -> FixedFactor:
+        """The factor of X'V⁻¹X."""
+        return FixedFactor(self.chol_core[self.n_spherical :, self.n_spherical :])
 
     def from_spherical(self, rows: FloatArray) -> FloatArray:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
@@ -129,6 +134,30 @@ class Factorization:
         û is from L'u = c_u − R_ZXβ̂ (Bates et al., 2015, J. Stat. Softw. 67(1), equation 52).
         """
         return self._back([stage.white_response for stage in self.stages], self.solution)
+
+    def with_beta(self, beta: FloatArray) -> "Factorization":
+        """Return the factor with other fixed effects, given, and the core's effects for them.
+
+        Those solve R_c'u = v − R_xc'β, of which v does not change.
+        """
+        n = self.n_spherical
+        across = self.chol_core[n:, :n].T @ (self.beta - beta)
+        moved = solve_lower(self.chol_core[:n, :n], across, transposed=True)
+        return replace(self, solution=np.concatenate([self.solution[:n] + moved, beta]))
+
+    def with_fixed_of(self, fit: "Factorization") -> "Factorization":
+        """Return the factor with β̂, r² and R_x of another one.
+
+        Both have the same columns of X, in the same coordinates.
+        """
+        chol, n = self.chol_core.copy(), self.n_spherical
+        chol[n:, n:] = fit.fixed.chol
+        return replace(
+            self.with_beta(fit.beta),
+            chol_core=chol,
+            residual_squares=fit.residual_squares,
+            logdet_x=fit.logdet_x,
+        )
 
     def noise(self, rng: np.random.Generator) -> tuple[list[FloatArray], FloatArray]:
         """Draw a standard normal for each row of the factor: of the stages, and of the core."""
@@ -191,7 +220,7 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
     system = _core_system(blocks, lam, schur)
     n, p = len(system) - 1, blocks.n_fixed
     is_zero = not any(own.any() for own in lam)
-    chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else _cholesky(system[:n, :n])
+    chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else cholesky_lower(system[:n, :n])
     rhs = solve_lower(chol, system[:n, n])
     logs = 2.0 * np.log(np.diagonal(chol))
     return Factorization(
@@ -344,25 +373,8 @@ def congruent(blocks: Blocks, lam: Lam, matrix: FloatArray, *, transposed: bool)
     return np.concatenate([_apply(blocks, lam, right[:n], transposed=transposed), right[n:]])
 
 
-def _cholesky(system: FloatArray) -> FloatArray:
-    if not len(system):
-        return system
-    return np.asarray(scipy.linalg.cholesky(system, lower=True, check_finite=False))
-
-
 def _cholesky_of_fixed(system: FloatArray, p: int) -> FloatArray:
     """Factor the core at Λ = 0, where it is the identity beside X'X."""
     chol, fixed = np.eye(len(system)), slice(len(system) - p, None)
-    chol[fixed, fixed] = _cholesky(system[fixed, fixed])
+    chol[fixed, fixed] = cholesky_lower(system[fixed, fixed])
     return chol
-
-
-def solve_lower(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:
-    """Solve with a lower triangular matrix, or with its transpose."""
-    if not len(chol):
-        return rhs
-    return np.asarray(
-        scipy.linalg.solve_triangular(
-            chol, rhs, lower=True, trans=1 if transposed else 0, check_finite=False
-        )
-    )

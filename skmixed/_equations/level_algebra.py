@@ -1,4 +1,4 @@
-"""Arrays over levels in slabs, and the algebra of their small matrices.
+"""Triangular matrices, and arrays over levels in slabs with the algebra of their small ones.
 
 A slab holds some levels, the last axis; (k, r, m, b) is k slabs of b levels. The
 loops are over the columns of the small matrices, in vectors over the levels.
@@ -7,8 +7,68 @@ loops are over the columns of the small matrices, in vectors over the levels.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from skmixed._typing import FloatArray
+
+
+def cholesky_lower(matrix: FloatArray) -> FloatArray:
+    """Return the lower triangular factor of a positive definite matrix."""
+    if not len(matrix):
+        return matrix
+    return np.asarray(scipy.linalg.cholesky(matrix, lower=True, check_finite=False))
+
+
+def solve_lower(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:
+    """Solve with a lower triangular matrix, or with its transpose."""
+    if not len(chol):
+        return rhs
+    return np.asarray(
+        scipy.linalg.solve_triangular(
+            chol, rhs, lower=True, trans=1 if transposed else 0, check_finite=False
+        )
+    )
+
+
+def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
+    """Return (RR')⁻¹ from R, lower triangular."""
+    if not len(chol):
+        return chol
+    lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
+    inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
+    diagonal = np.arange(len(inverse))
+    inverse[diagonal, diagonal] *= 0.5
+    return np.asarray(inverse)
+
+
+@dataclass(frozen=True)
+class FixedFactor:
+    """R_x, lower triangular, with R_xR_x' = X'V⁻¹X, (p, p)."""
+
+    chol: FloatArray
+
+    @property
+    def products(self) -> FloatArray:
+        """X'V⁻¹X."""
+        return self.chol @ self.chol.T
+
+    @property
+    def inverse_root(self) -> FloatArray:
+        """R_x⁻ᵀ, whose square is (X'V⁻¹X)⁻¹, upper triangular."""
+        return self.half_solve(np.eye(len(self.chol))).T
+
+    def half_solve(self, columns: FloatArray) -> FloatArray:
+        """Return R_x⁻¹v."""
+        return solve_lower(self.chol, columns)
+
+    def times(self, columns: FloatArray) -> FloatArray:
+        """Return R_xv."""
+        return self.chol @ columns
+
+    @property
+    def logdet(self) -> float:
+        """log|X'V⁻¹X|."""
+        return float(2.0 * np.log(np.diagonal(self.chol)).sum())
 
 
 def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:

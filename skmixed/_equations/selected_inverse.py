@@ -1,9 +1,10 @@
 """The inverse of the mixed-model equations, where the gradient needs it.
 
-G of `criterion` is dense for the core. Of the outer stages of a chain only the
-entries are formed that meet a level of an inner stage: a level with itself, with
-the cells it has, and with X (the selected inverse; Takahashi, Fagan and Chin,
-1973, 8th PICA Conference).
+With S the Schur complement of the core and X, G is its inverse with the random effects
+shrunken, G = [Λ_c 0; 0 I](RR')⁻¹[Λ_c 0; 0 I]'. It is dense for the core. Of the outer
+stages of a chain only the entries are formed that meet a level of an inner stage: a
+level with itself, with the cells it has, and with X (the selected inverse; Takahashi,
+Fagan and Chin, 1973, 8th PICA Conference).
 
 Covariances of the random effects of each level, given β, σ and θ.
 
@@ -14,25 +15,139 @@ docs/mathematics.md, "The BLUP as a conditional mean").
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._equations.cholesky import Factorization, congruent, row_ranges
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.level_algebra import inverse_of_cholesky
 from skmixed._typing import FloatArray
 
+# Least share of the information on a random effect that lies in its own rows
+# for which a difference from 1 is taken: four digits of sixteen are lost.
+RESOLVED = 1e-4
 
-def core_inverse(factorization: Factorization) -> FloatArray:
-    """Return G = [Λ_c 0; 0 I](RR')⁻¹[Λ_c 0; 0 I]' without y, (q_core + p,) * 2."""
-    inverse = inverse_of_cholesky(factorization.chol_core)
-    if not factorization.n_spherical:
-        return inverse
-    return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+
+@dataclass(frozen=True)
+class CoreInverse:
+    """G of the core and X, without y.
+
+    Attributes
+    ----------
+    factorization : Factorization
+    whole : (q_core + p,) * 2 array
+        G.
+    has_fixed : bool
+        Whether traces are those of P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹, with the columns of X
+        in G, or of V⁻¹, the fixed effects given.
+    """
+
+    factorization: Factorization
+    whole: FloatArray
+    has_fixed: bool
+
+    @staticmethod
+    def of(factorization: Factorization, *, has_fixed: bool) -> "CoreInverse":
+        inverse = inverse_of_cholesky(factorization.chol_core)
+        if factorization.n_spherical:
+            blocks, lam = factorization.blocks, factorization.lam
+            inverse = congruent(blocks, lam, inverse, transposed=False)
+        return CoreInverse(factorization, inverse, has_fixed)
+
+    @cached_property
+    def of_traces(self) -> FloatArray:
+        """G for traces: with 0 for X where the fixed effects are given."""
+        if self.has_fixed:
+            return self.whole
+        out, n = np.zeros_like(self.whole), self.factorization.blocks.n_core
+        own = self.factorization.random_inverse
+        if own is None and self.factorization.spans and n:
+            own = random_inverse(self.factorization)
+        if own is not None:
+            out[:n, :n] = own
+        elif n:
+            to_fixed = self.whole[:n, n:]
+            taken = to_fixed @ np.linalg.solve(self.whole[n:, n:], to_fixed.T)
+            out[:n, :n] = self.whole[:n, :n] - taken
+        return out
+
+    @cached_property
+    def along(self) -> "tuple[Inverse, ...]":
+        """G for traces, with its entries at the chain, after each stage."""
+        return Inverse.along(self.factorization, self.of_traces)
+
+    @cached_property
+    def selected(self) -> "Inverse":
+        """G for traces, with its entries at the chain, of all that the first stage leaves."""
+        return self.along[0]
+
+    def residual(self, factor: FactorLayout) -> FloatArray:
+        """Return I − GS at the random effects of a factor in the core, (q_core + p, q·r)."""
+        return _residual(self.factorization, self.whole, factor)
+
+    def residual_of_traces(self) -> FloatArray:
+        """Return I − GS for traces at all random effects of the core, (q_core + p, q_core).
+
+        In the span of Λ that is G(ΛΛ')⁺ (`Span`).
+        """
+        inverse, spans = self.of_traces, self.factorization.spans
+        n = len(inverse)
+        out = np.empty((n, self.factorization.blocks.n_core))
+        for factor in self.factorization.blocks.core_factors:
+            span, own = spans.get(factor.entries.start), factor.core
+            if span is None or span.null is not None:
+                out[:, own] = _residual(self.factorization, inverse, factor)
+            if span is not None:
+                shape = (n, factor.n_levels, factor.n_columns)
+                solved = np.matmul(inverse[:, own].reshape(shape), span.precision)
+                if span.null is not None:
+                    solved += np.matmul(out[:, own].reshape(shape), span.null)
+                out[:, own] = solved.reshape(n, -1)
+        return out
+
+    def traces(self) -> FloatArray:
+        """Return Σ_j (Z'PZ)_jj of the factors in the core, each row by row."""
+        parts = [self._trace(factor) for factor in self.factorization.blocks.core_factors]
+        return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
+
+    def _trace(self, factor: FactorLayout) -> FloatArray:
+        """Σ_j (Z'PZ)_jj of a factor in the core, (r, r)."""
+        q, r, inverse = factor.n_levels, factor.n_columns, self.of_traces
+        schur = self.factorization.schur[:-1, factor.core]
+        lam, own = factor.lam(self.factorization.lam), _level_sum(schur[factor.core], q)
+        span = self.factorization.spans.get(factor.entries.start)
+        if span is not None:
+            solved = inverse[factor.core].reshape(q, r, -1)
+            taken = np.einsum("qan,nqb->ab", solved, schur.reshape(-1, q, r), optimize=True)
+            out = span.precision @ taken
+            if span.null is not None:
+                left = _residual(self.factorization, inverse, factor)
+                parts = (m.reshape(-1, q, r) for m in (left, schur))
+                out += span.null @ np.einsum("nqa,nqb->ab", *parts, optimize=True)
+            return np.asarray(out)
+        if lam.shape[0] == lam.shape[1] and _resolves(lam, own / q):
+            # Λ'Z'PZΛ = I − (RR')⁻¹ at the factor's effects
+            root = np.linalg.inv(lam)
+            shrunken = root @ _level_sum(inverse[factor.core, factor.core], q) @ root.T
+            return root.T @ (q * np.eye(r) - shrunken) @ root
+        parts = (m.reshape(-1, q, r) for m in (schur, inverse @ schur))
+        return np.asarray(own - np.einsum("nqa,nqb->ab", *parts, optimize=True))
+
+    def quadratics(self, factor: FactorLayout, directions: FloatArray) -> list[FloatArray]:
+        """Return Σ_j (I − SG)_j'D_i(I − SG)_j over the levels of a factor in the core.
+
+        For (d, r, r) directions D_i matrices over the core and X.
+        """
+        residual = -(self.factorization.schur[:-1, :-1][factor.core] @ self.whole)
+        place = np.arange(len(self.whole))[factor.core]
+        residual[np.arange(len(place)), place] += 1.0
+        by_level = residual.reshape(factor.n_levels, factor.n_columns, -1)
+        return [residual.T @ np.matmul(d, by_level).reshape(residual.shape) for d in directions]
 
 
 def random_inverse(factorization: Factorization) -> FloatArray:
@@ -42,7 +157,7 @@ def random_inverse(factorization: Factorization) -> FloatArray:
     return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
 
 
-def core_residual(
+def _residual(
     factorization: Factorization, inverse: FloatArray, factor: FactorLayout
 ) -> FloatArray:
     """Return I − GS at the random effects of a factor in the core, (q_core + p, q·r).
@@ -60,29 +175,15 @@ def core_residual(
     return np.concatenate([out + random @ (schur[:n, n:] @ to_fixed), -to_fixed])
 
 
-def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
-    """Return (RR')⁻¹ from R, lower triangular."""
-    if not len(chol):
-        return chol
-    lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
-    inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
-    diagonal = np.arange(len(inverse))
-    inverse[diagonal, diagonal] *= 0.5
-    return np.asarray(inverse)
+def _level_sum(matrix: FloatArray, q: int) -> FloatArray:
+    """Sum the diagonal blocks of a (q·r, q·r) matrix, (r, r)."""
+    r = len(matrix) // q
+    return np.asarray(np.einsum("qaqb->ab", matrix.reshape(q, r, q, r)))
 
 
-def without_fixed(inverse: FloatArray, n: int, random: FloatArray | None = None) -> FloatArray:
-    """Return the inverse of the core's random effects alone, 0 for X: ML's G.
-
-    `random` is that of `random_inverse`, where it is at hand.
-    """
-    out = np.zeros_like(inverse)
-    if random is not None:
-        out[:n, :n] = random
-    elif n:
-        to_fixed = inverse[:n, n:]
-        out[:n, :n] = inverse[:n, :n] - to_fixed @ np.linalg.solve(inverse[n:, n:], to_fixed.T)
-    return out
+def _resolves(lam: FloatArray, products: FloatArray) -> bool:
+    """Whether I − (RR')⁻¹ keeps its digits, being about Λ'SΛ where that is small."""
+    return float(np.linalg.eigvalsh(lam.T @ products @ lam)[0]) > RESOLVED
 
 
 @dataclass(frozen=True)
@@ -110,13 +211,8 @@ class Inverse:
         return bool(self.fixed.any())
 
     @staticmethod
-    def of(factorization: Factorization, core: FloatArray) -> "Inverse":
-        """Go back along the chain from the inverse of the core and X."""
-        return Inverse.along(factorization, core)[0]
-
-    @staticmethod
     def along(factorization: Factorization, core: FloatArray) -> "tuple[Inverse, ...]":
-        """Return what remains after each stage."""
+        """Go back along the chain from the inverse of the core and X; what each stage leaves."""
         blocks = factorization.blocks
         n, width = blocks.n_core, blocks.factors[-1].outer.stop
         to_fixed = np.zeros((width, blocks.n_fixed))

@@ -1,11 +1,9 @@
-"""Rows of the remaining system that belong to one eliminated stage.
+"""A direction of Σ carried along the elimination, and the expected information.
 
 After a stage is eliminated, what is left is a symmetric matrix over the later
 stages of the chain and the core. Sums of products of the stage's rows, level by
 level, keep that matrix's pattern: a later stage stays block-diagonal, its cells
 stay where they are, and only the core is dense.
-
-A direction of Σ carried along the elimination: the matrices of one stage.
 
 At each stage, with S the system there,
 
@@ -14,20 +12,34 @@ At each stage, with S the system there,
 the stage's own direction E leaves −C'EC of the system beyond; a direction of an
 earlier stage, which has reached the system as the tangent D, leaves
 D_cc − (D_c − ½DJ)'J − J'(D_c − ½DJ). It meets the stage in D and Y = D_c − DJ.
+
+The expected information is tr(P V_i P V_j) with V_i = Z_k D_i Z_k', minus the second
+derivatives of log|V| + log|X'V⁻¹X| in the directions D_i of Σ_k, since V is linear in
+them. With G the inverse of what remains, a stage adds, level by level,
+
+    tr(AEAF) − tr(OEAF) − tr(OFAE),  O = CGC'          for two own directions
+    −tr(EB'DB) + 2 tr(E B'YGC')                          for an own and an earlier one
+    tr(TDTD̃) + 2 tr(T Y G Ỹ')                            for two earlier ones
+
+Without the columns of X in G it is tr(V⁻¹ V_i V⁻¹ V_j): maximum likelihood. For what
+it serves: docs/mathematics.md, "Kenward and Roger".
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 
 from skmixed._equations.cholesky import Factorization, cell_positions, sum_of_products
 from skmixed._equations.elimination import EliminatedStage
-from skmixed._equations.layout import Stage
+from skmixed._equations.layout import FactorLayout, Stage
 from skmixed._equations.row_substitution import LaterSolution
+from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._equations.system import Blocks
-from skmixed._typing import FloatArray
+from skmixed._equations.working_variates import of_core_factor
+from skmixed._typing import Directions, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -221,3 +233,167 @@ class StageTangent:
             return SchurTangent((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
         scaled = self.c.times(-0.5 * direction)
         return symmetric_product(blocks, self.k, scaled, self.c)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Expected information, and derivatives of the information on β.
+
+    Attributes
+    ----------
+    information : (d, d) array
+        tr(P V_i P V_j).
+    fixed : (d, p, p) array
+        X'V⁻¹V_iV⁻¹X.
+    """
+
+    information: FloatArray
+    fixed: FloatArray
+
+    def in_order(self, places: IntArray) -> "Expected":
+        """Return the same for the parameters in another order."""
+        return Expected(self.information[np.ix_(places, places)], self.fixed[places])
+
+
+def expected_information(inverse: CoreInverse, directions: Directions) -> Expected:
+    """Return tr(P V_i P V_j) and X'V⁻¹V_iV⁻¹X, factor by factor.
+
+    Parameters
+    ----------
+    inverse : CoreInverse
+        Of the factorization; where the fixed effects are given V⁻¹ takes the place of P.
+    directions : tuple of (d, r, r) arrays
+        Symmetric directions of each factor's Σ, in the order of the blocks.
+
+    Notes
+    -----
+    Costs d factorizations. A direction of an inner factor is carried along as a
+    matrix of the remaining system, so that memory is d times that of the core.
+    """
+    factorization = inverse.factorization
+    total = sum(len(d) for d in directions)
+    information = np.zeros((total, total))
+    tangents: list[SchurTangent] = []
+    for k, own in enumerate(directions[: len(factorization.stages)]):
+        stage = StageTangent.of(factorization, k)
+        inverted = _Inverted.of(stage, tangents, inverse.along[k])
+        n = len(tangents)
+        here = slice(n, n + len(own))
+        information[here, here] += inverted.own(own)
+        if n:
+            information[here, :n] += inverted.with_own(own)
+            information[:n, here] = information[here, :n].T
+            information[:n, :n] += inverted.among_themselves()
+        tangents = stage.beyond(tangents, own)
+    information += _of_core(inverse, directions, tangents)
+    return Expected(information, _of_fixed(inverse, directions, tangents))
+
+
+def _of_fixed(
+    inverse: CoreInverse, directions: Directions, tangents: list[SchurTangent]
+) -> FloatArray:
+    """Return X'V⁻¹V_iV⁻¹X, (d, p, p): what the tangents come to at X.
+
+    With U' = [−S_XcG_0  I], which takes [Z_c X]'V_1⁻¹ to X'V⁻¹, G_0 the inverse
+    without X.
+    """
+    factorization, n_core = inverse.factorization, inverse.factorization.blocks.n_core
+    p = factorization.blocks.n_fixed
+    u = inverse.whole[:, n_core:] @ factorization.fixed.products
+    out = [-(u.T @ tangent.core @ u) for tangent in tangents]
+    n = len(factorization.stages)
+    for factor, own in zip(factorization.blocks.core_factors, directions[n:], strict=True):
+        zvx = of_core_factor(factorization, factor, -u[:n_core], np.eye(p, p + 1))
+        out += list(np.einsum("qax,eab,qby->exy", zvx, own, zvx, optimize=True))
+    return np.array(out).reshape(len(out), p, p)
+
+
+@dataclass(frozen=True)
+class _Inverted:
+    """A stage's matrices with what the inverse of the rest makes of them.
+
+    cg : CG; earlier : (D, Y, YG) for each direction of an earlier stage.
+    """
+
+    stage: StageTangent
+    cg: StageRows
+    earlier: tuple[tuple[FloatArray, StageRows, StageRows], ...]
+
+    @staticmethod
+    def of(stage: StageTangent, tangents: list[SchurTangent], inverse: Inverse) -> "_Inverted":
+        n_chain = stage.factorization.blocks.n_chain
+        earlier = [(d, y, _times_inverse(y, inverse, n_chain)) for d, y in stage.met_by(tangents)]
+        return _Inverted(stage, _times_inverse(stage.c, inverse, n_chain), tuple(earlier))
+
+    def own(self, directions: FloatArray) -> FloatArray:
+        r, _, q = self.stage.a.shape
+        a, o = self.stage.a.reshape(r * r, q), self.cg.dot(self.stage.c).reshape(r * r, q)
+        both = (a - o) @ (a - o).T - o @ o.T
+        return _contracted(both.reshape(r, r, r, r), directions, directions)
+
+    def with_own(self, directions: FloatArray) -> FloatArray:
+        b = self.stage.b
+        out = np.empty((len(directions), len(self.earlier)))
+        for i, (d, _, yg) in enumerate(self.earlier):
+            crossed = np.einsum("baq,bcq->ac", b, yg.dot(self.stage.c))
+            summed = 2.0 * crossed - np.einsum("baq,bcq,cdq->ad", b, d, b, optimize=True)
+            out[:, i] = np.einsum("eab,ab->e", directions, summed)
+        return out
+
+    def among_themselves(self) -> FloatArray:
+        t, n = self.stage.t, len(self.earlier)
+        td = [np.einsum("abq,bcq->acq", t, d) for d, _, _ in self.earlier]
+        out = np.empty((n, n))
+        for i, (_, _, yg) in enumerate(self.earlier):
+            for j, (_, y, _) in enumerate(self.earlier):
+                out[i, j] = np.einsum("abq,baq->", td[i], td[j])
+                out[i, j] += 2.0 * np.einsum("abq,baq->", t, yg.dot(y))
+        return out
+
+
+def _times_inverse(rows: StageRows, inverse: Inverse, n_chain: int) -> StageRows:
+    """Return rows·G at the same cells and at X."""
+    return StageRows(rows.stage, *inverse.times(rows.stage, rows.cells, rows.fixed, n_chain))
+
+
+def _of_core(
+    inverse: CoreInverse, directions: Directions, tangents: list[SchurTangent]
+) -> FloatArray:
+    """Add what the core has: traces of products of dense matrices."""
+    factorization = inverse.factorization
+    blocks, n = factorization.blocks, len(tangents)
+    total = sum(len(d) for d in directions)
+    out = np.zeros((total, total))
+    weighted = [inverse.of_traces @ tangent.core for tangent in tangents]
+    for i in range(n):
+        for j in range(i + 1):
+            out[i, j] = out[j, i] = np.vdot(weighted[i], weighted[j].T)
+    if not blocks.core_factors:
+        return out
+    schur = factorization.schur[:-1, :-1]
+    b = inverse.residual_of_traces()
+    places = [(f, d) for f, d in zip(blocks.factors, directions, strict=True) if f.core is not None]
+    starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
+    here = [slice(*pair) for pair in pairwise(starts)]
+    for i, tangent in enumerate(tangents):
+        passed = tangent.core @ b
+        for at, (f, d) in zip(here, places, strict=True):
+            blocks_of = np.einsum("nqa,nqb->ab", *(_of_factor(m, f) for m in (b, passed)))
+            out[at, i] = out[i, at] = -np.einsum("eab,ab->e", d, blocks_of)
+    q_matrix = schur[: blocks.n_core] @ b
+    for at, (f, d) in zip(here, places, strict=True):
+        for at2, (f2, d2) in zip(here, places, strict=True):
+            own = _of_factor(q_matrix[f.core], f2).reshape(f.n_levels, f.n_columns, f2.n_levels, -1)
+            both = np.einsum("jamd,jbmc->adbc", own, own, optimize=True)
+            out[at, at2] = np.einsum("eab,fcd,adbc->ef", d, d2, both, optimize=True)
+    return out
+
+
+def _of_factor(matrix: FloatArray, factor: FactorLayout) -> FloatArray:
+    """Take the factor's columns, level by level: (n, q, r)."""
+    return matrix[:, factor.core].reshape(len(matrix), factor.n_levels, factor.n_columns)
+
+
+def _contracted(sums: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
+    """Σ over levels of tr(E Q F Q), from Σ Q_ab Q_cd."""
+    return np.asarray(np.einsum("fda,ead->ef", second, np.einsum("ebc,abcd->ead", first, sums)))

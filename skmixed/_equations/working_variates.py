@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization, prefers_sparse, row_ranges, solve_lower
+from skmixed._equations.cholesky import Factorization, prefers_sparse, row_ranges
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.level_algebra import Span, to_slabs
-from skmixed._equations.selected_inverse import Inverse, core_residual
+from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._typing import FloatArray
 
 
@@ -41,10 +41,10 @@ class Responses:
         return Responses(np.append(-factorization.beta, 1.0)[None], outer[:, None])
 
     @staticmethod
-    def fixed(factorization: Factorization, inverse: Inverse) -> "Responses":
-        """Return the columns of X; G_cX = −(their effects) G_XX, where G is REML's inverse."""
-        chol = factorization.chol_x
-        return Responses(np.eye(len(chol), len(chol) + 1), -inverse.to_fixed @ chol @ chol.T)
+    def fixed(inverse: CoreInverse) -> "Responses":
+        """Return the columns of X; G_cX = −(their effects) G_XX, where G has the columns of X."""
+        p, chol = inverse.factorization.blocks.n_fixed, inverse.factorization.fixed.chol
+        return Responses(np.eye(p, p + 1), -inverse.selected.to_fixed @ chol @ chol.T)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def project_stage(
     within, cross = np.zeros((r, r, r * c, r * c)), np.zeros((r, p, r * c))
     root = np.zeros((p, p))
     if inverse.has_fixed:  # its square is G_XX; the triangle keeps the columns' scales apart
-        root = solve_lower(factorization.chol_x, np.eye(p))
+        root = factorization.fixed.inverse_root.T
     cells = _Cells.of(done, inverse, responses.outer, blocks.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
@@ -185,8 +185,8 @@ class Projection:
 
     Attributes
     ----------
-    trace : array
-        Σ_j (Z'PZ)_jj of the eliminated factors, each row by row.
+    trace : (n,) array
+        Σ_j (Z'PZ)_jj.
     outer : (n, c, c) array
         Σ_j ρ_jρ_j': v'V⁻¹V_abV⁻¹v.
     products : (n·c, n·c) array
@@ -198,25 +198,14 @@ class Projection:
     products: FloatArray
 
 
-def project(
-    factorization: Factorization, selected: Inverse, responses: Responses, inverse: FloatArray
-) -> Projection:
-    """Project the columns of all factors.
-
-    Parameters
-    ----------
-    factorization : Factorization
-    selected : Inverse
-        G for the traces.
-    responses : Responses
-    inverse : (q_core + p,) * 2 array
-        G for F'PF, that of `core_inverse`.
-    """
+def project(inverse: CoreInverse, responses: Responses) -> Projection:
+    """Project the columns of all factors."""
+    factorization = inverse.factorization
     blocks, c = factorization.blocks, len(responses.weights)
     columns = _Columns(factorization, c)
     traces, outers = [np.empty(0)], []
     for k in range(len(blocks.stages)):
-        part = project_stage(factorization, k, selected, responses)
+        part = project_stage(factorization, k, inverse.selected, responses)
         columns.eliminate(k, part)
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
@@ -225,6 +214,7 @@ def project(
         rho = of_core_factor(factorization, factor, effects, responses.weights)
         columns.add_core(factor, rho)
         outers.append(_by_entry(np.tensordot(rho, rho, ((0,), (0,)))))
+    traces.append(inverse.traces())
     return Projection(np.concatenate(traces), np.concatenate(outers), columns.projected(inverse))
 
 
@@ -293,18 +283,18 @@ class _Columns:
         self.products[own] = rows
         self.products[:, own] = rows.T
 
-    def projected(self, inverse: FloatArray) -> FloatArray:
+    def projected(self, inverse: CoreInverse) -> FloatArray:
         """Return F'PF, with the inverse of the core and X."""
         chain = self.factorization.blocks.n_chain
         rhs = np.concatenate([self.outer[chain:], self.fixed])
-        solved = inverse @ rhs
+        solved = inverse.whole @ rhs
         out = self.products - rhs.T @ solved
         for factor, rho in self.core:
             span, own = self.factorization.spans.get(factor.entries.start), self._of(factor)
             if span is not None:
                 left = None
                 if span.null is not None:
-                    left = core_residual(self.factorization, inverse, factor).T @ rhs
+                    left = inverse.residual(factor).T @ rhs
                 projected = in_core_span(span, solved[factor.core], left)
                 rows = np.einsum("qbx,qan->abxn", rho, projected).reshape(-1, len(out))
                 out[own], out[:, own] = rows, rows.T

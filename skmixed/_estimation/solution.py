@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
-from skmixed._equations.cholesky import Effects, Factorization, solve_lower
+from skmixed._equations.cholesky import Effects, Factorization
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
@@ -115,7 +115,7 @@ def solve(
     fixed = np.zeros(len(model.fixed))
     fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
     root_unit = float(np.sqrt(blocks.weight_unit))
-    root = solve_lower(factorization.chol_x, to_user.T)
+    root = factorization.fixed.half_solve(to_user.T)
     if found is None and blocks.factors:
         found = factorization.effects()
     spherical = () if found is None else found.spherical

@@ -133,7 +133,6 @@ def lowest(blocks: Blocks, likelihood: Likelihood, *, tol: float, max_iter: int)
 # At the optimum.
 lay_out = _on_one_thread(criterion.lay_out)
 factorize = _on_one_thread(cholesky.factorize)
-with_fixed_of = _on_one_thread(effects_update.with_fixed_of)
 information_at = _on_one_thread(information.information)
 relative = _on_one_thread(Relative.of)
 components = _on_one_thread(_components.components)
@@ -210,7 +209,7 @@ def row_variance(at: Factorization, rows: DesignRows) -> RowVariance:
 def fixed_changes(at: Factorization, model: Model, at_fixed: FloatArray) -> FloatArray:
     """Return a'R_x⁻¹ in the user's columns for rows a of `RowVariance.at_fixed`, (p, n)."""
     to_user, _ = centered_to_user(at.blocks, model)
-    return np.asarray(at_fixed @ cholesky.solve_lower(at.chol_x, to_user.T)).T
+    return np.asarray(at_fixed @ at.fixed.half_solve(to_user.T)).T
 
 
 # Inference and draws.

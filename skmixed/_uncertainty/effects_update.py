@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.linalg
 
-from skmixed._equations.cholesky import Factorization, factorize, solve_lower
+from skmixed._equations.cholesky import factorize
 from skmixed._equations.system import Blocks, assemble
 from skmixed._estimation.solution import Solution, centered_to_user, user_effects
 from skmixed._model.terms import Model
@@ -34,35 +34,10 @@ def updated(
     lam = tuple(term.search_lam for term in solution.terms)
     system, _ = assemble(stats, model, like=at_fit)
     done = factorize(system, lam)
-    given = replace(done, solution=_solution(done, _centered(solution, done.blocks, model)))
+    given = done.with_beta(_centered(solution, done.blocks, model))
     found = user_effects(given, given.effects().spherical)
     terms = zip(solution.terms, found, strict=True)
     return replace(solution, terms=tuple(replace(term, effects=own) for term, own in terms))
-
-
-def with_fixed_of(fit: Factorization, all_rows: Factorization) -> Factorization:
-    """Return the factor of all rows with β̂, r² and R_x of the fit.
-
-    Both have the same columns of X, in the same coordinates.
-    """
-    n = all_rows.n_spherical
-    chol = all_rows.chol_core.copy()
-    chol[n:, n:] = fit.chol_x
-    return replace(
-        all_rows,
-        chol_core=chol,
-        solution=_solution(all_rows, fit.beta),
-        residual_squares=fit.residual_squares,
-        logdet_x=fit.logdet_x,
-    )
-
-
-def _solution(done: Factorization, beta: FloatArray) -> FloatArray:
-    """Solve for the core's effects again: R_c'u = v − R_xc'β, of which v does not change."""
-    n = done.n_spherical
-    across = done.chol_core[n:, :n].T @ (done.beta - beta)
-    moved = solve_lower(done.chol_core[:n, :n], across, transposed=True)
-    return np.concatenate([done.solution[:n] + moved, beta])
 
 
 def _centered(solution: Solution, blocks: Blocks, model: Model) -> FloatArray:

@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 
 from skmixed._derivatives.information import Information
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization, solve_lower
+from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import DesignRows, as_sparse
 from skmixed._equations.row_substitution import RowSolver
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.effects_update import with_fixed_of
 from skmixed._uncertainty.relative import Units
 from skmixed._uncertainty.row_slopes import RowSlopes
 from skmixed._uncertainty.small_sample import parameter_covariance, satterthwaite_df
@@ -138,11 +137,11 @@ def prediction_df(
 
 def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows) -> FloatArray:
     """Return ∂(g + a'Φa)/∂τ, (n, d)."""
-    solver = RowSolver.of(with_fixed_of(fit, all_rows))
+    solver = RowSolver.of(all_rows.with_fixed_of(fit))
     # Sparse rows are multiplied one by one: a row is the same among others.
     white = as_sparse(solver.variance(rows).at_fixed)
-    a = np.asarray(white @ fit.chol_x.T)
-    w = np.asarray(white @ solve_lower(fit.chol_x, all_rows.chol_x @ all_rows.chol_x.T))
+    a = np.asarray(white @ fit.fixed.chol.T)
+    w = np.asarray(white @ fit.fixed.half_solve(all_rows.fixed.products))
     of_all = RowSlopes.of(all_rows)
     out = of_all.of_rows(DesignRows(rows.factors, rows.fixed - a + w))
     out -= of_all.of_rows(_fixed_alone(all_rows.blocks, w))

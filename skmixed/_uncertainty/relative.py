@@ -23,7 +23,7 @@ import scipy.sparse as sp
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
-from skmixed._equations.cholesky import Factorization, congruent, factorize, solve_lower
+from skmixed._equations.cholesky import Factorization, congruent, factorize
 from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse
 from skmixed._equations.level_algebra import Span
 from skmixed._equations.selected_inverse import random_inverse
@@ -62,7 +62,7 @@ class Units:
                 own = term.to_factor_columns.T @ products @ term.to_factor_columns
                 found[term.index] = _unit(term, own, factorization.lam[term.index])
         parts = [found[term.index] for _, term in blocks.terms]
-        fixed = solve_lower(factorization.chol_x, np.eye(blocks.n_fixed)).T
+        fixed = factorization.fixed.inverse_root
         return Units(tuple(t for t, _ in parts), tuple(e for _, e in parts), fixed)
 
     def factorize(self, blocks: Blocks) -> Factorization:

@@ -24,7 +24,7 @@ import numpy as np
 
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import DesignRows, FactorLayout
+from skmixed._equations.layout import DesignRows
 from skmixed._equations.row_substitution import (
     BackSubstitution,
     LaterSolution,
@@ -32,7 +32,7 @@ from skmixed._equations.row_substitution import (
     TouchedLevels,
     row_parts,
 )
-from skmixed._equations.selected_inverse import core_inverse
+from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.tangents import SchurTangent, StageRows, StageTangent
 from skmixed._typing import FloatArray, IntArray
 
@@ -45,7 +45,7 @@ class RowSlopes:
     ----------
     solver : RowSolver
     stages : tuple of _Stage
-    inverse : (q_core + p,) * 2 array
+    inverse : CoreInverse
         G of the core and X.
     quadratics : list of (q_core + p,) * 2 arrays
         One for each direction, in the order of the factors.
@@ -55,7 +55,7 @@ class RowSlopes:
 
     solver: RowSolver
     stages: "tuple[_Stage, ...]"
-    inverse: FloatArray
+    inverse: CoreInverse
     quadratics: list[FloatArray]
     order: IntArray
 
@@ -70,11 +70,11 @@ class RowSlopes:
             sums = StageTangent.of(factorization, k)
             stages.append(_Stage(sums, directions[k], sums.met_by(tangents)))
             tangents = sums.beyond(tangents, directions[k])
-        inverse = core_inverse(factorization)
-        quadratics = [-inverse @ tangent.core @ inverse for tangent in tangents]
-        schur = factorization.schur[:-1, :-1]
+        inverse = CoreInverse.of(factorization, has_fixed=True)
+        g = inverse.whole
+        quadratics = [-g @ tangent.core @ g for tangent in tangents]
         for factor, own in zip(blocks.core_factors, directions[len(stages) :], strict=True):
-            quadratics += _of_core_factor(schur, inverse, factor, own)
+            quadratics += inverse.quadratics(factor, own)
         solver, order = RowSolver.of(factorization), parameters.from_factors
         return RowSlopes(solver, tuple(stages), inverse, quadratics, order)
 
@@ -85,7 +85,7 @@ class RowSlopes:
         for each direction; per level that occurs, the same times its cells.
         """
         out = np.empty((len(rows.fixed), len(self.quadratics)))
-        for part in row_parts(rows, self.solver.factorization.blocks, len(self.inverse)):
+        for part in row_parts(rows, self.solver.factorization.blocks, len(self.inverse.whole)):
             out[part] = self._of_part(rows.part(part))
         return out[:, self.order]
 
@@ -96,23 +96,12 @@ class RowSlopes:
         for i, matrix in enumerate(self.quadratics):
             out[:, i] = found.quadratic(matrix)
         touched = self.solver.touched(found)
-        back = BackSubstitution(self.solver.factorization, found.times(self.inverse))
+        back = BackSubstitution(self.solver.factorization, found.times(self.inverse.whole))
         for k in reversed(range(len(self.stages))):
             later = back.later(touched[k])
             self.stages[k].add_slopes(out, touched[k], later)
             back.solve(k, later)
         return out
-
-
-def _of_core_factor(
-    schur: FloatArray, inverse: FloatArray, factor: FactorLayout, directions: FloatArray
-) -> list[FloatArray]:
-    """Σ_j t_j'D_i t_j of a factor in the core, as matrices of the row there."""
-    residual = -(schur[factor.core] @ inverse)
-    place = np.arange(len(inverse))[factor.core]
-    residual[np.arange(len(place)), place] += 1.0
-    by_level = residual.reshape(factor.n_levels, factor.n_columns, -1)
-    return [residual.T @ np.matmul(d, by_level).reshape(residual.shape) for d in directions]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._derivatives.criterion import core_traces
 from skmixed._derivatives.information import Information, bordered, pseudo_inverse
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization, solve_lower
-from skmixed._equations.expected import expected_information
-from skmixed._equations.selected_inverse import Inverse, core_inverse
+from skmixed._equations.cholesky import Factorization
+from skmixed._equations.selected_inverse import CoreInverse
+from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Responses, project
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Relative
@@ -121,8 +120,8 @@ def kenward_roger(at: Relative) -> SmallSample:
 
 def unscaled_covariance(factorization: Factorization) -> FloatArray:
     """Return (X'V⁻¹X)⁻¹, (p, p): Bates et al. (2015), equation 54."""
-    root = solve_lower(factorization.chol_x, np.eye(factorization.blocks.n_fixed))
-    return root.T @ root
+    root = factorization.fixed.inverse_root
+    return root @ root.T
 
 
 def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -134,12 +133,11 @@ def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
     dof = blocks.n_rows - p
     if not blocks.factors:
         return np.array([[dof]]), np.zeros((0, p, p)), np.zeros((0, 0))
-    inverse = core_inverse(at)
-    selected, parameters = Inverse.of(at, inverse), Parameters.of(blocks)
+    inverse, parameters = CoreInverse.of(at, has_fixed=True), Parameters.of(blocks)
     entries = parameters.entries
-    found = project(at, selected, Responses.fixed(at, selected), inverse)
-    trace = entries @ np.concatenate([found.trace, core_traces(at, inverse)])
-    expected = expected_information(at, parameters.by_factor, inverse, inverse)
+    found = project(inverse, Responses.fixed(inverse))
+    trace = entries @ found.trace
+    expected = expected_information(inverse, parameters.by_factor)
     expected = expected.in_order(parameters.from_factors)
     d, n = entries.shape
     half = np.tensordot(entries, found.products.reshape(n, p, n * p), 1).reshape(d * p, n, p)

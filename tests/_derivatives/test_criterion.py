@@ -11,8 +11,8 @@ from simulate import random_case
 from skmixed._derivatives.criterion import derivatives, lay_out
 from skmixed._derivatives.moments import moments
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.expected import expected_information
-from skmixed._equations.selected_inverse import core_inverse, without_fixed
+from skmixed._equations.selected_inverse import CoreInverse
+from skmixed._equations.tangents import expected_information
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
@@ -137,9 +137,8 @@ def test_expected_information_is_the_oracle_s(seed, n_terms, singular):
         r = f.n_columns
         order += [t.index for t in f.terms]
         by_factor.append(np.stack([moved[t.index, f.entries].reshape(r, r) for t in f.terms]))
-    inverse = core_inverse(factorization)
-    of_trace = inverse if case.model.reml else without_fixed(inverse, blocks.n_core)
-    found = expected_information(factorization, tuple(by_factor), inverse, of_trace)
+    inverse = CoreInverse.of(factorization, has_fixed=case.model.reml)
+    found = expected_information(inverse, tuple(by_factor))
     # Both sides are exact; what remains is rounding in the inverse of V.
     expected = expected[np.ix_(order, order)]
     assert_allclose(found.information, expected, atol=1e-7 * np.abs(expected).max())

@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from simulate import random_case
@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.criterion import derivatives
 from skmixed._derivatives.probing import FixedSolution, Probes, probed_derivatives
-from skmixed._equations.krylov import System, log_determinant, solve_columns
+from skmixed._equations.krylov import STEPS, System, log_determinant, solve_columns
 from skmixed._equations.system import assemble
 from skmixed._estimation import iterative as iterative_module
 from skmixed._estimation.iterative import prefers_iterative
@@ -83,6 +83,7 @@ def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
 @settings(max_examples=40, deadline=None)
 def test_the_log_determinant_with_all_probes_is_exact(seed):
     case, lams, system = crossed_case(seed)
+    assume(system.root.shape[1] <= STEPS)
     found = log_determinant(system, all_probes(system).signs)
     total = system.done.logdet + found.value
     # Lanczos' process runs to the end here, without reorthogonalization.

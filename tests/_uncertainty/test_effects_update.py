@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
 
 from skmixed._estimation.solution import solve
-from skmixed._uncertainty.effects_update import updated, with_fixed_of
+from skmixed._uncertainty.effects_update import updated
 
 
 @given(seed=st.integers(0, 10**6), n_terms=st.integers(1, 4))
@@ -30,7 +30,7 @@ def test_the_fit_s_own_rows_give_its_own_effects(seed, n_terms):
 def test_a_factor_with_its_own_fixed_part_is_itself(seed, n_terms):
     case = random_case(seed, n_terms=n_terms)
     factorization = case.factorized(case.lams(np.random.default_rng(seed)))
-    same = with_fixed_of(factorization, factorization)
+    same = factorization.with_fixed_of(factorization)
     assert_array_equal(same.chol_core, factorization.chol_core)
     assert_array_equal(same.solution, factorization.solution)
     assert same.residual_squares == factorization.residual_squares
