@@ -72,7 +72,7 @@ class DenseSystem:
 
     @staticmethod
     def of(blocks: Blocks) -> "DenseSystem":
-        joined, starts = _joined(blocks)
+        joined, starts = blocks.full()
         half, columns = _of_terms(blocks, joined, starts)
         products, _ = _of_terms(blocks, np.ascontiguousarray(half.T), starts)
         terms = tuple(
@@ -97,36 +97,7 @@ class DenseSystem:
 def is_small(blocks: Blocks) -> bool:
     """Whether the dense matrix is the cheaper one to search with."""
     columns = sum(f.n_levels * t.size for f, t in blocks.terms)
-    return 0 < columns <= MOST_COLUMNS and blocks.crossed is None
-
-
-def _joined(blocks: Blocks) -> tuple[FloatArray, list[int]]:
-    """Lay out the blocks in full: factor by factor, level by level, then X and y.
-
-    Returned with the first row of each factor, and that of X.
-    """
-    sizes = [f.n_levels * f.n_columns for f in blocks.factors]
-    starts = [0, *np.cumsum(sizes).tolist()]
-    n_random, n_stages = starts[-1], len(blocks.stages)
-    size = n_random + blocks.n_fixed + 1
-    out = np.zeros((size, size))
-    for k, stage in enumerate(blocks.stages):
-        q, r = blocks.factors[k].n_levels, blocks.factors[k].n_columns
-        rows, width = slice(starts[k], starts[k + 1]), stage.products.shape[2]
-        products = stage.products.transpose(0, 3, 1, 2).reshape(-1, r, width)[:q]
-        levels = np.arange(q)
-        own = out[rows, rows].reshape(q, r, q, r)
-        own[levels, :, levels] = products[:, :, stage.random]
-        out[rows, n_random:] = products[:, :, stage.fixed].reshape(q * r, -1)
-        out[n_random:, rows] = out[rows, n_random:].T
-        if len(stage.rows):
-            at = starts[k] + stage.rows * r + np.arange(r)[:, None]
-            beyond = sizes[0] + stage.cells.indices
-            out[at, beyond] = stage.values
-            out[beyond, at] = stage.values
-    core = starts[n_stages]
-    out[core:, core:] = blocks.core
-    return out, starts
+    return 0 < columns <= MOST_COLUMNS and not blocks.is_sparse
 
 
 def _of_terms(

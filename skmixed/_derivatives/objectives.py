@@ -204,7 +204,7 @@ class BlockedObjective(_Exact):
 
     def noise(self, value: float) -> float:
         likelihood = self.model.likelihood
-        squares = float(self.blocks.core[-1, -1]) / likelihood.residual_squares(self.latest)
+        squares = self.blocks.response_squares / likelihood.residual_squares(self.latest)
         of_residual = 4.0 * np.finfo(float).eps * max(likelihood.dof, 1) * squares
         return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
 

@@ -1,17 +1,12 @@
 """Models with one quantity held at a value: what a profile minimizes over the rest."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import Factorization
-from skmixed._equations.layout import Stage
-from skmixed._equations.system import Blocks
 from skmixed._model.covariance import Full, lower_factor
-from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray
 
 # Rounding of a pinned Λ after a step, relative to its covariance.
@@ -151,52 +146,3 @@ class PinnedSd(_GivenSigma):
         return gradient[:-1] + gradient[-1] * first, (
             hessian[:-1, :-1] + border + border.T + of_sigma
         )
-
-
-def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:
-    """Return the blocks with another structure of one term."""
-
-    def changed(term: TermCoordinates) -> TermCoordinates:
-        if term.index != index:
-            return term
-        return replace(term, term=replace(term.term, structure=structure))
-
-    factors = tuple(replace(f, terms=tuple(changed(t) for t in f.terms)) for f in blocks.factors)
-    return replace(blocks, factors=factors)
-
-
-def with_pinned_effect(blocks: Blocks, row: FloatArray, pivot: int, value: float) -> Blocks:
-    """Return the blocks of the model in which row'β = value; the pivot column goes.
-
-    β_pivot = (value − Σ row_k β_k) / row_pivot: the other columns become
-    x_k − x_pivot row_k / row_pivot, and y becomes y − x_pivot value / row_pivot.
-    """
-    p = blocks.n_fixed
-    change = np.eye(p + 1)
-    change[pivot, :p] -= row / row[pivot]
-    change[pivot, p] = -value / row[pivot]
-    change = np.delete(change, pivot, axis=1)
-    n = blocks.n_core
-    core = np.empty((n + p, n + p))
-    core[:n, :n] = blocks.core[:n, :n]
-    core[n:, n:] = change.T @ blocks.core[n:, n:] @ change
-    core[:n, n:] = blocks.core[:n, n:] @ change
-    core[n:, :n] = core[:n, n:].T
-    return replace(
-        blocks,
-        core=core,
-        kept=tuple(range(p - 1)),
-        stages=tuple(_changed_stage(stage, change) for stage in blocks.stages),
-    )
-
-
-def _changed_stage(stage: Stage, change: FloatArray) -> Stage:
-    own = stage.products[:, :, stage.random]
-    fixed = np.einsum("krmb,mp->krpb", stage.products[:, :, stage.fixed], change)
-    r, p = own.shape[2], fixed.shape[2]
-    return replace(
-        stage,
-        products=np.ascontiguousarray(np.concatenate([own, fixed], axis=2)),
-        random=np.arange(r),
-        fixed=np.arange(r, r + p),
-    )

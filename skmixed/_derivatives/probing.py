@@ -20,7 +20,7 @@ from skmixed._derivatives.criterion import Derivatives, Likelihood
 from skmixed._equations.cholesky import Effects, Factorization
 from skmixed._equations.krylov import Solved, System, solve_columns
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.level_algebra import levels_last, solve_lower
+from skmixed._equations.linear_algebra import levels_last, solve_lower
 from skmixed._equations.selected_inverse import Inverse
 from skmixed._equations.working_variates import Projected, Responses, project_stage
 from skmixed._typing import FloatArray

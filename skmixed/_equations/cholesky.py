@@ -14,29 +14,25 @@ chain are eliminated from it one by one. A `Factorization` is a value: nothing i
 changes when another Λ is tried.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._equations.elimination import EliminatedStage, FactorRows, eliminate
 from skmixed._equations.layout import FactorLayout, Stage
-from skmixed._equations.level_algebra import (
+from skmixed._equations.linear_algebra import (
     FixedFactor,
     Span,
     cholesky_lower,
     solve_lower,
+    sum_of_products,
     to_slabs,
 )
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, Lam
-
-# Multiplications of a dense symmetric product in the time of one of a sparse
-# product, on one core.
-SPARSE_COST = 200
 
 
 @dataclass(frozen=True)
@@ -134,6 +130,19 @@ class Factorization:
         û is from L'u = c_u − R_ZXβ̂ (Bates et al., 2015, J. Stat. Softw. 67(1), equation 52).
         """
         return self._back([stage.white_response for stage in self.stages], self.solution)
+
+    def mean_products(self, k: int) -> FloatArray:
+        """Return the mean over levels of a factor's products Z'V_1⁻¹Z, (r, r).
+
+        V_1 is the covariance of what is eliminated before the factor.
+        """
+        factor = self.blocks.factors[k]
+        q, r = factor.n_levels, factor.n_columns
+        if factor.core is None:
+            own = self.stages[k].products[:, :, self.blocks.stages[k].random]
+            return np.asarray(own.sum(axis=(0, 3)) / q)
+        own = self.schur[factor.core, factor.core].reshape(q, r, q, r)
+        return np.asarray(np.einsum("qaqb->ab", own) / q)
 
     def with_beta(self, beta: FloatArray) -> "Factorization":
         """Return the factor with other fixed effects, given, and the core's effects for them.
@@ -315,35 +324,6 @@ def cell_positions(
     width = stage.cells.shape[1]
     keys = stage.rows * width + stage.cells.indices
     return np.searchsorted(keys, rows.astype(np.intp) * width + columns)
-
-
-def sum_of_products(left: list[sp.csr_array], right: list[sp.csr_array]) -> FloatArray:
-    """Sum l'r over sparse matrices of one pattern, as a dense matrix, by the cheaper product."""
-    if prefers_sparse(left[0]):
-        products = (one.T @ other for one, other in zip(left, right, strict=True))
-        return np.asarray(sum(products).toarray())
-    out = np.zeros((left[0].shape[1],) * 2)
-    for start, stop in row_ranges(left[0]):
-        for one, other in zip(left, right, strict=True):
-            dense = one[start:stop].toarray()
-            # NumPy takes half the time where it sees that both are the same.
-            out += dense.T @ (dense if other is one else other[start:stop].toarray())
-    return out
-
-
-def prefers_sparse(matrix: sp.csr_array) -> bool:
-    """Whether m'm costs less as a sparse product than as a dense one."""
-    per_row = np.diff(matrix.indptr).astype(float)
-    rows, columns = matrix.shape
-    return SPARSE_COST * float(per_row @ per_row) < rows * float(columns) ** 2
-
-
-def row_ranges(matrix: sp.csr_array) -> Iterator[tuple[int, int]]:
-    """Cut rows so that a part takes 32 MB as a dense matrix."""
-    rows, columns = matrix.shape
-    step = max(1, 2**22 // columns)
-    for start in range(0, rows, step):
-        yield start, min(start + step, rows)
 
 
 def _core_system(blocks: Blocks, lam: Lam, schur: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._equations.layout import Stage
-from skmixed._equations.level_algebra import (
+from skmixed._equations.linear_algebra import (
     Span,
     cholesky_levels,
     levels_first,

@@ -168,6 +168,16 @@ class DesignRows:
     def part(self, rows: NDArray[np.intp] | slice) -> "DesignRows":
         return DesignRows(tuple(f[rows] for f in self.factors), self.fixed[rows])
 
+    def in_columns(self, bases: list[FloatArray], fixed: FloatArray) -> "DesignRows":
+        """Return rows of [ZT XF]: T of each factor, (r, s), and F, (p, p)."""
+        factors = []
+        for own, base in zip(self.factors, bases, strict=True):
+            q = own.shape[1] // len(base)
+            parts = np.broadcast_to(base, (q, *base.shape)), np.arange(q), np.arange(q + 1)
+            shape = (q * base.shape[0], q * base.shape[1])
+            factors.append(own @ sp.bsr_array(parts, shape=shape).tocsr())
+        return DesignRows(tuple(factors), as_sparse(self.fixed) @ fixed)
+
 
 def factor_rows(codes: NDArray[np.intp], values: FloatArray, n_levels: int) -> sp.csr_array:
     """Lay (n, r) values at the levels of the rows, none where the code is −1: (n, q·r)."""

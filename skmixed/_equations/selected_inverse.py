@@ -14,7 +14,7 @@ coordinates, u = Λ⁻¹b, in which terms on one factor stay apart (see
 docs/mathematics.md, "The BLUP as a conditional mean").
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,10 +22,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.cholesky import Factorization, congruent, row_ranges
+from skmixed._equations.cholesky import Factorization, congruent
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout, Stage
-from skmixed._equations.level_algebra import inverse_of_cholesky
+from skmixed._equations.linear_algebra import Span, inverse_of_cholesky, row_ranges
 from skmixed._typing import FloatArray
 
 # Least share of the information on a random effect that lies in its own rows
@@ -155,6 +155,21 @@ def random_inverse(factorization: Factorization) -> FloatArray:
     n = factorization.n_spherical
     inverse = inverse_of_cholesky(factorization.chol_core[:n, :n])
     return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+
+
+def in_spans(factorization: Factorization) -> Factorization:
+    """Return the factor with products Z'V⁻¹ that have no difference in the span of Λ (`Span`).
+
+    For systems in which ΛΛ' is about (Z'V_1⁻¹Z)⁻¹ or below; it costs a pass over the levels.
+    """
+    factors = factorization.blocks.factors
+    spans = {f.entries.start: Span.of(f.lam(factorization.lam)) for f in factors}
+    stages = tuple(stage.in_span() for stage in factorization.stages)
+    out = replace(factorization, spans=spans, stages=stages)
+    of_core = [spans[f.entries.start] for f in factorization.blocks.core_factors]
+    if any(span.null is not None for span in of_core):  # where Λ lacks rank
+        out = replace(out, random_inverse=random_inverse(out))
+    return out
 
 
 def _residual(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skmixed._equations.cholesky import eliminate_chain
 from skmixed._equations.elimination import FactorRows
 from skmixed._equations.layout import Stage
-from skmixed._equations.level_algebra import in_slabs
+from skmixed._equations.linear_algebra import in_slabs
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 

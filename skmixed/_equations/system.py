@@ -30,7 +30,7 @@ from skmixed._equations.layout import (
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._statistics.rank import WorkingColumns, working_columns
+from skmixed._statistics.rank import WorkingColumns, residual_floor, working_columns
 from skmixed._typing import FloatArray
 
 
@@ -155,8 +155,37 @@ class Blocks:
         return sum(t.term.structure.n_theta(t.size) for _, t in self.terms)
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the core is sparse, for the iterative engine."""
+        return self.crossed is not None
+
+    @property
     def n_fixed(self) -> int:
         return len(self.kept)
+
+    @property
+    def fixed_products(self) -> FloatArray:
+        """[X y]'W[X y], (p + 1,) * 2."""
+        return self.core[self.n_core :, self.n_core :]
+
+    @property
+    def response_squares(self) -> float:
+        """Y'Wy."""
+        return float(self.core[-1, -1])
+
+    @property
+    def floor(self) -> float:
+        """The least residual sum of squares of y around the center of the data.
+
+        That center is not 0 only beside an intercept, which is the first column of X.
+        """
+        products, center = self.fixed_products, float(self.center[-1])
+        squares = self.response_squares
+        if not center:
+            return residual_floor(squares, squares)
+        weight, total = float(products[0, 0]), float(products[0, -1])
+        raw = squares + center * (2.0 * total + center * weight)
+        return residual_floor(raw, squares - total**2 / weight)
 
     @property
     def n_core(self) -> int:
@@ -204,6 +233,34 @@ class Blocks:
             rows = self.core[at].reshape(q, r, -1).transpose(1, 2, 0)
             own = rows[:, at].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
             yield own.transpose(1, 2, 0), rows[:, self.n_core :]
+
+    def full(self) -> tuple[FloatArray, list[int]]:
+        """Lay out one dense matrix: factor by factor, level by level, then X and y.
+
+        Returned with the first row of each factor, and that of X.
+        """
+        sizes = [f.n_levels * f.n_columns for f in self.factors]
+        starts = [0, *np.cumsum(sizes).tolist()]
+        n_random, n_stages = starts[-1], len(self.stages)
+        size = n_random + self.n_fixed + 1
+        out = np.zeros((size, size))
+        for k, stage in enumerate(self.stages):
+            q, r = self.factors[k].n_levels, self.factors[k].n_columns
+            rows, width = slice(starts[k], starts[k + 1]), stage.products.shape[2]
+            products = stage.products.transpose(0, 3, 1, 2).reshape(-1, r, width)[:q]
+            levels = np.arange(q)
+            own = out[rows, rows].reshape(q, r, q, r)
+            own[levels, :, levels] = products[:, :, stage.random]
+            out[rows, n_random:] = products[:, :, stage.fixed].reshape(q * r, -1)
+            out[n_random:, rows] = out[rows, n_random:].T
+            if len(stage.rows):
+                at = starts[k] + stage.rows * r + np.arange(r)[:, None]
+                beyond = sizes[0] + stage.cells.indices
+                out[at, beyond] = stage.values
+                out[beyond, at] = stage.values
+        core = starts[n_stages]
+        out[core:, core:] = self.core
+        return out, starts
 
     def pair_cells(self, k: int, j: int) -> tuple[Any, Any, FloatArray]:
         """Return the cells of factors k < j: levels of each, and products (n, r_k, r_j)."""

@@ -32,9 +32,10 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization, cell_positions, sum_of_products
+from skmixed._equations.cholesky import Factorization, cell_positions
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.linear_algebra import sum_of_products
 from skmixed._equations.row_substitution import LaterSolution
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._equations.system import Blocks

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization, prefers_sparse, row_ranges
+from skmixed._equations.cholesky import Factorization
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.level_algebra import Span, to_slabs
+from skmixed._equations.linear_algebra import Span, prefers_sparse, row_ranges, to_slabs
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._typing import FloatArray
 

@@ -49,7 +49,7 @@ def multistart(
     """
     if likelihood.is_exact_fit(at_zero):
         return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1)
-    if not at_zero.blocks.stages:
+    if not at_zero.blocks.factors:
         return SearchReport(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
     runs = Runs(tol, max_iter, report)
     if is_small(at_zero.blocks):

@@ -13,7 +13,6 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_factor import DenseFactor
 from skmixed._derivatives.objectives import DenseObjective
-from skmixed._equations.level_algebra import levels_last
 from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray, IntArray
 
@@ -263,9 +262,8 @@ class VarianceProfile:
     def of(blocks: Blocks, likelihood: Likelihood) -> "VarianceProfile | None":
         """Profile the variance of blocks with one term of one variance."""
         ((factor, term),) = blocks.terms
-        stage, q = blocks.stages[0], factor.n_levels
-        own = levels_last(stage.products[:, :, stage.random], q)
-        beside = levels_last(stage.products[:, :, stage.fixed], q)
+        parts = zip(*blocks.level_products(0), strict=True)
+        own, beside = (np.concatenate(p, axis=2)[:, :, : factor.n_levels] for p in parts)
         if own.shape[:2] == (1, 1):
             values, beside = (
                 own[0] * term.to_factor_columns[0, 0] ** 2,
@@ -284,10 +282,10 @@ class VarianceProfile:
             return None
         if not is_free.all():
             values, rows = values[is_free], rows[:, is_free]
-        lengths = np.sqrt(np.maximum(np.diagonal(blocks.core), np.finfo(float).tiny))
+        lengths = np.sqrt(np.maximum(np.diagonal(blocks.fixed_products), np.finfo(float).tiny))
         pools = _pooled(values, rows / lengths[:, None])
-        rest = blocks.core / np.outer(lengths, lengths)
-        return VarianceProfile(*pools, rest, lengths, float(blocks.core[-1, -1]), likelihood)
+        rest = blocks.fixed_products / np.outer(lengths, lengths)
+        return VarianceProfile(*pools, rest, lengths, blocks.response_squares, likelihood)
 
     def values(self, ratios: FloatArray) -> FloatArray:
         likelihood, p = self.likelihood, len(self.rest) - 1

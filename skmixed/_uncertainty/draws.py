@@ -22,13 +22,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._equations.changes import with_response
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.semidefinite import Root
 from skmixed._equations.system import Blocks
 from skmixed._estimation.solution import centered_to_user, user_effects
 from skmixed._model.terms import Model
-from skmixed._statistics.rank import residual_floor
 from skmixed._typing import FloatArray, Lam
 
 
@@ -78,41 +78,12 @@ class Simulator:
         rest = 2.0 * float(rng.standard_gamma(dof / 2.0))  # χ², also with 0 degrees of freedom
         squares = sum((float(np.vdot(part, part)) for part in v), self.sigma**2 * rest)
         drawn = with_response(blocks, *root.transposed(v), squares)
-        return drawn, replace(self.likelihood, floor=_floor(drawn))
+        return drawn, replace(self.likelihood, floor=drawn.floor)
 
     def _effects(self, factor: FactorLayout, rng: np.random.Generator) -> FloatArray:
         """Draw b of one factor, (r, q)."""
         lam = factor.lam(self.lam)
         return self.sigma * (lam @ rng.standard_normal((lam.shape[1], factor.n_levels)))
-
-
-def with_response(
-    blocks: Blocks, stages: list[FloatArray], of_core: FloatArray, squares: float
-) -> Blocks:
-    """Put Z'Wy of each stage, [Z_c X]'Wy of the core and y'Wy in the place of those of y."""
-    parts = []
-    for stage, own in zip(blocks.stages, stages, strict=True):
-        products = stage.products.copy()
-        products[:, :, stage.fixed[-1]] = own
-        parts.append(replace(stage, products=products))
-    core = blocks.core.copy()
-    core[:-1, -1] = core[-1, :-1] = of_core
-    core[-1, -1] = squares
-    return replace(blocks, core=core, stages=tuple(parts))
-
-
-def _floor(blocks: Blocks) -> float:
-    """Return the least residual sum of squares of y around the center of the data.
-
-    That center is not 0 only beside an intercept, which is the first column of X.
-    """
-    core, ones = blocks.core, blocks.n_core
-    center, squares = float(blocks.center[-1]), float(core[-1, -1])
-    if not center:
-        return residual_floor(squares, squares)
-    weight, total = float(core[ones, ones]), float(core[ones, -1])
-    raw = squares + center * (2.0 * total + center * weight)
-    return residual_floor(raw, squares - total**2 / weight)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from skmixed._derivatives.pinned import (
     PinnedSd,
     PinnedSigma,
     Profiled,
-    with_pinned_effect,
-    with_structure,
 )
+from skmixed._equations.changes import with_pinned_effect, with_structure
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import Blocks

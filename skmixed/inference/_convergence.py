@@ -179,7 +179,7 @@ def _elsewhere(view: FittedModel) -> float:
     """Return by how much a search from another start ends lower."""
     blocks, likelihood = view.factorization.blocks, view.likelihood
     is_exact_fit = likelihood.is_exact_fit(view.factorization)
-    if not blocks.stages or is_exact_fit or view.estimate.solver != "exact":
+    if not blocks.factors or is_exact_fit or view.estimate.solver != "exact":
         return np.nan
     found = kernel.lowest(blocks, likelihood, tol=TOLERANCE, max_iter=MAX_ITER)
     return max(likelihood.value(view.factorization) - found, 0.0)

@@ -16,9 +16,9 @@ from skmixed._derivatives.pinned import (
     PinnedSd,
     PinnedSigma,
     Profiled,
-    with_pinned_effect,
 )
 from skmixed._derivatives.trust_region import Point
+from skmixed._equations.changes import with_pinned_effect
 from skmixed._equations.cholesky import factorize
 from skmixed._fitted.fitted_model import fitted
 from skmixed._uncertainty.components import components

@@ -1,15 +1,21 @@
-"""Triangular matrices, and arrays over levels in slabs with the algebra of their small ones.
+"""Triangular, sparse and small matrices, and arrays over levels in slabs.
 
 A slab holds some levels, the last axis; (k, r, m, b) is k slabs of b levels. The
 loops are over the columns of the small matrices, in vectors over the levels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse as sp
 
 from skmixed._typing import FloatArray
+
+# Multiplications of a dense symmetric product in the time of one of a sparse
+# product, on one core.
+SPARSE_COST = 200
 
 
 def cholesky_lower(matrix: FloatArray) -> FloatArray:
@@ -69,6 +75,35 @@ class FixedFactor:
     def logdet(self) -> float:
         """log|X'V⁻¹X|."""
         return float(2.0 * np.log(np.diagonal(self.chol)).sum())
+
+
+def sum_of_products(left: list[sp.csr_array], right: list[sp.csr_array]) -> FloatArray:
+    """Sum l'r over sparse matrices of one pattern, as a dense matrix, by the cheaper product."""
+    if prefers_sparse(left[0]):
+        products = (one.T @ other for one, other in zip(left, right, strict=True))
+        return np.asarray(sum(products).toarray())
+    out = np.zeros((left[0].shape[1],) * 2)
+    for start, stop in row_ranges(left[0]):
+        for one, other in zip(left, right, strict=True):
+            dense = one[start:stop].toarray()
+            # NumPy takes half the time where it sees that both are the same.
+            out += dense.T @ (dense if other is one else other[start:stop].toarray())
+    return out
+
+
+def prefers_sparse(matrix: sp.csr_array) -> bool:
+    """Whether m'm costs less as a sparse product than as a dense one."""
+    per_row = np.diff(matrix.indptr).astype(float)
+    rows, columns = matrix.shape
+    return SPARSE_COST * float(per_row @ per_row) < rows * float(columns) ** 2
+
+
+def row_ranges(matrix: sp.csr_array) -> Iterator[tuple[int, int]]:
+    """Cut rows so that a part takes 32 MB as a dense matrix."""
+    rows, columns = matrix.shape
+    step = max(1, 2**22 // columns)
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)
 
 
 def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:

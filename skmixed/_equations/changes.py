@@ -1,0 +1,176 @@
+"""The system in other columns, with other structures, or with another response."""
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmixed._equations.cholesky import congruent
+from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.system import Blocks
+from skmixed._model.covariance import Full
+from skmixed._statistics.coordinates import TermCoordinates
+from skmixed._typing import FloatArray, Lam
+
+
+def with_response(
+    blocks: Blocks, stages: list[FloatArray], of_core: FloatArray, squares: float
+) -> Blocks:
+    """Put Z'Wy of each stage, [Z_c X]'Wy of the core and y'Wy in the place of those of y."""
+    parts = []
+    for stage, own in zip(blocks.stages, stages, strict=True):
+        products = stage.products.copy()
+        products[:, :, stage.fixed[-1]] = own
+        parts.append(replace(stage, products=products))
+    core = blocks.core.copy()
+    core[:-1, -1] = core[-1, :-1] = of_core
+    core[-1, -1] = squares
+    return replace(blocks, core=core, stages=tuple(parts))
+
+
+def in_columns(blocks: Blocks, bases: Lam, fixed: FloatArray) -> Blocks:
+    """Return the blocks with columns ZT and XF.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    bases : tuple of (s, s) arrays
+        T of each term, by its index.
+    fixed : (p, p) array
+        F.
+    """
+    factors = _factors(blocks, bases)
+    n, base = len(blocks.stages), [f.lam(bases) for f in blocks.factors]
+    return replace(
+        blocks,
+        core=_core(blocks, bases, fixed),
+        stages=tuple(_stage(blocks, factors, base, fixed, k) for k in range(n)),
+        factors=factors,
+    )
+
+
+def _core(blocks: Blocks, bases: Lam, fixed: FloatArray) -> FloatArray:
+    out = blocks.core.copy()
+    if blocks.n_core:
+        out = congruent(blocks, bases, out, transposed=True)
+    of_fixed = slice(len(out) - 1 - blocks.n_fixed, len(out) - 1)
+    out[:, of_fixed] = out[:, of_fixed] @ fixed
+    out[of_fixed] = fixed.T @ out[of_fixed]
+    return out
+
+
+def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
+    """Lay out the factors anew: a column for each coefficient of each term."""
+    out: list[FactorLayout] = []
+    outer = entries = in_core = 0
+    for factor in blocks.factors:
+        r = sum(term.size for term in factor.terms)
+        size = factor.n_levels * r
+        width = size if out else 0
+        identity = np.eye(r)
+        terms = tuple(
+            replace(t, to_factor_columns=identity[:, t.columns], to_user=t.to_user @ bases[t.index])
+            for t in factor.terms
+        )
+        core = None if factor.core is None else slice(in_core, in_core + size)
+        places = slice(outer, outer + width), slice(entries, entries + r * r)
+        out.append(FactorLayout(factor.n_levels, r, terms, core, *places))
+        in_core += 0 if core is None else size
+        outer, entries = outer + width, entries + r * r
+    return tuple(out)
+
+
+def _stage(
+    blocks: Blocks,
+    factors: tuple[FactorLayout, ...],
+    unit: list[FloatArray],
+    fixed: FloatArray,
+    k: int,
+) -> Stage:
+    stage, base = blocks.stages[k], unit[k]
+    n, r, m, b = stage.products.shape
+    s, p = base.shape[1], len(fixed)
+    change = np.zeros((m, s + p + 1))  # a column of Z may be one of X, too
+    change[stage.random, :s] = base
+    change[stage.fixed[:-1], s:-1] = fixed
+    change[stage.fixed[-1], -1] = 1.0
+    left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, m, b)
+    products = np.matmul(change.T, left)
+    places = np.arange(s + p + 1)
+    cells, values = _cells(blocks, factors, unit, k)
+    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
+    return Stage(products, places[:s], places[s:], cells, values, rows)
+
+
+def _cells(
+    blocks: Blocks, factors: tuple[FactorLayout, ...], unit: list[FloatArray], k: int
+) -> tuple[sp.csr_array, FloatArray]:
+    """Return the cells of a stage, level pair by level pair, and their values."""
+    stage, s = blocks.stages[k], unit[k].shape[1]
+    rows, columns, values = [np.empty(0, int)], [np.empty(0, int)], [np.empty((s, 0))]
+    for old, new, base in zip(
+        blocks.factors[k + 1 :], factors[k + 1 :], unit[k + 1 :], strict=True
+    ):
+        # A pair of levels that meet has all their columns, one after the other.
+        at = (stage.cells.indices >= old.outer.start) & (stage.cells.indices < old.outer.stop)
+        r, t = base.shape
+        level = (stage.cells.indices[at][::r] - old.outer.start) // r
+        pairs = stage.values[:, at].reshape(-1, len(level), r) @ base
+        rows.append(np.repeat(stage.rows[at][::r], t))
+        columns.append((new.outer.start + t * level[:, None] + np.arange(t)).ravel())
+        values.append(unit[k].T @ pairs.reshape(len(unit[k]), -1))
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    order = np.lexsort((column, row))
+    starts = np.searchsorted(row[order], np.arange(stage.cells.shape[0] + 1))
+    parts = np.ones(len(order)), column[order], starts
+    cells = sp.csr_array(parts, shape=(stage.cells.shape[0], factors[-1].outer.stop))
+    return cells, np.concatenate(values, axis=1)[:, order]
+
+
+def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:
+    """Return the blocks with another structure of one term."""
+
+    def changed(term: TermCoordinates) -> TermCoordinates:
+        if term.index != index:
+            return term
+        return replace(term, term=replace(term.term, structure=structure))
+
+    factors = tuple(replace(f, terms=tuple(changed(t) for t in f.terms)) for f in blocks.factors)
+    return replace(blocks, factors=factors)
+
+
+def with_pinned_effect(blocks: Blocks, row: FloatArray, pivot: int, value: float) -> Blocks:
+    """Return the blocks of the model in which row'β = value; the pivot column goes.
+
+    β_pivot = (value − Σ row_k β_k) / row_pivot: the other columns become
+    x_k − x_pivot row_k / row_pivot, and y becomes y − x_pivot value / row_pivot.
+    """
+    p = blocks.n_fixed
+    change = np.eye(p + 1)
+    change[pivot, :p] -= row / row[pivot]
+    change[pivot, p] = -value / row[pivot]
+    change = np.delete(change, pivot, axis=1)
+    n = blocks.n_core
+    core = np.empty((n + p, n + p))
+    core[:n, :n] = blocks.core[:n, :n]
+    core[n:, n:] = change.T @ blocks.core[n:, n:] @ change
+    core[:n, n:] = blocks.core[:n, n:] @ change
+    core[n:, :n] = core[:n, n:].T
+    return replace(
+        blocks,
+        core=core,
+        kept=tuple(range(p - 1)),
+        stages=tuple(_changed_stage(stage, change) for stage in blocks.stages),
+    )
+
+
+def _changed_stage(stage: Stage, change: FloatArray) -> Stage:
+    own = stage.products[:, :, stage.random]
+    fixed = np.einsum("krmb,mp->krpb", stage.products[:, :, stage.fixed], change)
+    r, p = own.shape[2], fixed.shape[2]
+    return replace(
+        stage,
+        products=np.ascontiguousarray(np.concatenate([own, fixed], axis=2)),
+        random=np.arange(r),
+        fixed=np.arange(r, r + p),
+    )
