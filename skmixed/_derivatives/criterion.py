@@ -24,13 +24,14 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import Effects, Factorization
+from skmixed._equations.linear_algebra import FixedFactor
 from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.system import Blocks, assemble
 from skmixed._equations.working_variates import Responses, project
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, Lam
 
 
 class Factored(Protocol):
@@ -44,6 +45,36 @@ class Factored(Protocol):
 
     @property
     def logdet_x(self) -> float: ...
+
+
+class Factor(Factored, Protocol):
+    """What a fit reads of the equations at one Λ, factored or solved.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    lam : tuple of (s, s) arrays
+        Λ of each term.
+    beta : (p,) array
+        β̂ of the kept columns, in the coordinates of the blocks.
+    fixed : FixedFactor
+        The factor of X'V⁻¹X.
+    """
+
+    @property
+    def blocks(self) -> Blocks: ...
+
+    @property
+    def lam(self) -> Lam: ...
+
+    @property
+    def beta(self) -> FloatArray: ...
+
+    @property
+    def fixed(self) -> FixedFactor: ...
+
+    def effects(self) -> Effects:
+        """Return the best linear unbiased predictors û, and b̂."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ changes when another Λ is tried.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -117,9 +118,9 @@ class Factorization:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
         return _apply(self.blocks, self.lam, rows, transposed=False)
 
-    @property
+    @cached_property
     def inverse_root(self) -> FloatArray:
-        """TR⁻ᵀ of the core and X, (q_core + p, s_core + p)."""
+        """TR⁻ᵀ of the core and X, (q_core + p, s_core + p); costs a third of their order cubed."""
         upper = solve_lower(self.chol_core, np.eye(len(self.chol_core))).T
         random, fixed = np.split(upper, [self.n_spherical])
         return np.ascontiguousarray(np.concatenate([self.from_spherical(random), fixed]))
@@ -129,6 +130,8 @@ class Factorization:
 
         û is from L'u = c_u − R_ZXβ̂ (Bates et al., 2015, J. Stat. Softw. 67(1), equation 52).
         """
+        if self.blocks.is_sparse:  # of which the core is factored at Λ = 0 alone
+            return no_effects(self.blocks, self.beta)
         return self._back([stage.white_response for stage in self.stages], self.solution)
 
     def mean_products(self, k: int) -> FloatArray:

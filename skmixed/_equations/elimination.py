@@ -165,6 +165,17 @@ class EliminatedStage(FactorRows):
         own = self.at_cells(self.half[:, :, self.stage.random])
         return _less(self.values, self.cell_half, own)
 
+    def gls_products(self) -> tuple[FloatArray, FloatArray]:
+        """Return Σ_j Z_j'V_1⁻¹Z_j, (r, r), and Z'V_1⁻¹X of each level, (q, r, p)."""
+        left = levels_last(np.stack(list(self.gls_slabs())), self.n_levels)
+        own = left[:, self.stage.random].sum(axis=2)
+        return own, left[:, self.stage.fixed[:-1]].transpose(2, 0, 1)
+
+    def gls_times(self, columns: FloatArray) -> FloatArray:
+        """Return Z'V_1⁻¹Z_c times (n_outer, m) columns, level by level, (q, r, m)."""
+        matrices = map(self.stage.with_values, self.gls_cells())
+        return np.stack([own @ columns for own in matrices], axis=1)
+
     def gls_columns(self, columns: FloatArray, half: FloatArray) -> FloatArray:
         """Return v − (L⁻¹Λ'Z'Z)'w of (r, n, q) columns and their w, (s, n, q)."""
         to_own = levels_first(self.half[:, :, self.stage.random], self.n_levels)
@@ -221,6 +232,17 @@ class ZeroStage(EliminatedStage):
     def gls_cells(self) -> FloatArray:
         return self.values.copy()
 
+    def gls_products(self) -> tuple[FloatArray, FloatArray]:
+        """Return Σ_j Z_j'V_1⁻¹Z_j, (r, r), and Z'V_1⁻¹X of each level, (q, r, p)."""
+        left = levels_last(np.stack(list(self.gls_slabs())), self.n_levels)
+        own = left[:, self.stage.random].sum(axis=2)
+        return own, left[:, self.stage.fixed[:-1]].transpose(2, 0, 1)
+
+    def gls_times(self, columns: FloatArray) -> FloatArray:
+        """Return Z'V_1⁻¹Z_c times (n_outer, m) columns, level by level, (q, r, m)."""
+        matrices = map(self.stage.with_values, self.gls_cells())
+        return np.stack([own @ columns for own in matrices], axis=1)
+
     def gls_columns(self, columns: FloatArray, half: FloatArray) -> FloatArray:  # noqa: ARG002
         return columns
 
@@ -263,6 +285,17 @@ class SpannedStage(EliminatedStage):
 
     def gls_cells(self) -> FloatArray:
         return self.cell_gls
+
+    def gls_products(self) -> tuple[FloatArray, FloatArray]:
+        """Return Σ_j Z_j'V_1⁻¹Z_j, (r, r), and Z'V_1⁻¹X of each level, (q, r, p)."""
+        left = levels_last(np.stack(list(self.gls_slabs())), self.n_levels)
+        own = left[:, self.stage.random].sum(axis=2)
+        return own, left[:, self.stage.fixed[:-1]].transpose(2, 0, 1)
+
+    def gls_times(self, columns: FloatArray) -> FloatArray:
+        """Return Z'V_1⁻¹Z_c times (n_outer, m) columns, level by level, (q, r, m)."""
+        matrices = map(self.stage.with_values, self.gls_cells())
+        return np.stack([own @ columns for own in matrices], axis=1)
 
     def gls_columns(self, columns: FloatArray, half: FloatArray) -> FloatArray:
         own = levels_last(self.half[:, :, self.stage.random], self.n_levels)

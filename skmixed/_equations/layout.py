@@ -45,6 +45,16 @@ class FactorLayout:
     outer: slice
     entries: slice
 
+    def take(self, matrix: FloatArray) -> FloatArray:
+        """Take the factor's rows of the core, level by level: (q, r, m) of (q_core, m)."""
+        return matrix[self.core].reshape(self.n_levels, self.n_columns, -1)
+
+    def put(self, rows: FloatArray, n: int) -> FloatArray:
+        """Lay (q·r, m) rows at the factor's place in the core, zeros elsewhere: (n, m)."""
+        out = np.zeros((n, rows.shape[1]))
+        out[self.core] = rows
+        return out
+
     def lam(self, lam: tuple[FloatArray, ...]) -> FloatArray:
         """Join the terms' Λ to that of the factor's columns, (r, s)."""
         parts = [t.to_factor_columns @ lam[t.index] for t in self.terms]

@@ -20,8 +20,7 @@ from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse
 from skmixed._equations.system import Blocks, sparse_diagonal
 from skmixed._typing import FloatArray, IntArray
 
-# Numbers of a dense array over a part of the rows, 32 MB.
-PART_NUMBERS = 2**22
+PART_NUMBERS = 2**22  # of a dense array over a part of the rows: 32 MB
 
 
 def row_parts(rows: DesignRows, blocks: Blocks, width: int) -> Iterator[IntArray | slice]:
@@ -304,54 +303,29 @@ class RowVariance:
 
 
 @dataclass(frozen=True)
-class RowSolver:
-    """The factor at one Λ, laid out for rows.
+class RowSubstitution:
+    """The stages of a factor, laid out for rows.
 
     Attributes
     ----------
-    factorization : Factorization
+    blocks : Blocks
     stages : tuple of SparseStage or None
         None where Λ = 0.
     """
 
-    factorization: Factorization
+    blocks: Blocks
     stages: tuple[SparseStage | None, ...]
 
     @staticmethod
-    def of(factorization: Factorization) -> "RowSolver":
-        """Costs the size of the factor."""
-        n_chain = factorization.blocks.n_chain
-        stages = (
-            SparseStage.of(done, n_chain) if done.lam.any() else None
-            for done in factorization.stages
-        )
-        return RowSolver(factorization, tuple(stages))
-
-    @cached_property
-    def core(self) -> FloatArray:
-        """TR⁻ᵀ of the core and X; costs a third of their order cubed."""
-        return self.factorization.inverse_root
-
-    def variance(self, rows: DesignRows) -> RowVariance:
-        """Return ‖R⁻¹T'z‖² of each row, part by part of the rows.
-
-        A part holds a dense array of 32 MB. Costs per row the order of the core and X
-        times the number of entries; per level that occurs, the same times its cells.
-        Nothing is inverted per row, a singular Λ is no exception, and a sum of squares
-        has no cancellation.
-        """
-        (n, p), s = rows.fixed.shape, self.factorization.n_spherical
-        given, at_fixed = np.empty(n), np.empty((n, p))
-        for part in row_parts(rows, self.factorization.blocks, s + p):
-            found = self.substituted(rows.part(part))
-            dense = found.times(self.core)
-            given[part] = found.squares + _squares(dense[:, :s])
-            at_fixed[part] = dense[:, s:]
-        return RowVariance(given, at_fixed)
+    def of(blocks: Blocks, stages: tuple[EliminatedStage, ...]) -> "RowSubstitution":
+        """Costs the size of the stages."""
+        n_chain = blocks.n_chain
+        laid_out = (SparseStage.of(done, n_chain) if done.lam.any() else None for done in stages)
+        return RowSubstitution(blocks, tuple(laid_out))
 
     def substituted(self, rows: DesignRows) -> SubstitutedRows:
         """Take rows through the stages."""
-        n_stages, n, blocks = len(self.stages), len(rows.fixed), self.factorization.blocks
+        n_stages, n, blocks = len(self.stages), len(rows.fixed), self.blocks
         squares, fixed = np.zeros(n), rows.fixed.copy()
         left = joined([*rows.factors[1:n_stages], sp.csr_array((n, 0))])
         values, taken = [], []
@@ -375,10 +349,47 @@ class RowSolver:
     def touched(self, found: SubstitutedRows) -> list[TouchedLevels]:
         """Return the levels of each stage that rows meet."""
         out: list[TouchedLevels] = []
-        blocks = self.factorization.blocks
+        blocks = self.blocks
         for values, factor, stage in zip(found.values, blocks.factors, blocks.stages, strict=False):
             out.append(TouchedLevels.of(values, factor, stage, out))
         return out
+
+
+@dataclass(frozen=True)
+class RowSolver:
+    """The factor at one Λ, laid out for rows.
+
+    Attributes
+    ----------
+    factorization : Factorization
+    substitution : RowSubstitution
+    """
+
+    factorization: Factorization
+    substitution: RowSubstitution
+
+    @staticmethod
+    def of(factorization: Factorization) -> "RowSolver":
+        """Costs the size of the factor."""
+        own = RowSubstitution.of(factorization.blocks, factorization.stages)
+        return RowSolver(factorization, own)
+
+    def variance(self, rows: DesignRows) -> RowVariance:
+        """Return ‖R⁻¹T'z‖² of each row, part by part of the rows.
+
+        A part holds a dense array of 32 MB. Costs per row the order of the core and X
+        times the number of entries; per level that occurs, the same times its cells.
+        Nothing is inverted per row, a singular Λ is no exception, and a sum of squares
+        has no cancellation.
+        """
+        (n, p), s = rows.fixed.shape, self.factorization.n_spherical
+        given, at_fixed = np.empty(n), np.empty((n, p))
+        for part in row_parts(rows, self.factorization.blocks, s + p):
+            found = self.substitution.substituted(rows.part(part))
+            dense = found.times(self.factorization.inverse_root)
+            given[part] = found.squares + _squares(dense[:, :s])
+            at_fixed[part] = dense[:, s:]
+        return RowVariance(given, at_fixed)
 
 
 def _squares(rows: FloatArray) -> FloatArray:

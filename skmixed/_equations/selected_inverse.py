@@ -220,11 +220,6 @@ class Inverse:
     to_fixed: FloatArray
     fixed: FloatArray
 
-    @property
-    def has_fixed(self) -> bool:
-        """Whether the fixed effects are unknown, and not given."""
-        return bool(self.fixed.any())
-
     @staticmethod
     def along(factorization: Factorization, core: FloatArray) -> "tuple[Inverse, ...]":
         """Go back along the chain from the inverse of the core and X; what each stage leaves."""

@@ -205,6 +205,12 @@ class Blocks:
         return [slice(stop - n, stop) for n, stop in zip(sizes, stops, strict=True)]
 
     @property
+    def n_spherical(self) -> int:
+        """Columns of the core's random effects in the coordinates of Λ."""
+        places = self.spherical_places
+        return places[-1].stop if places else 0
+
+    @property
     def core_factors(self) -> tuple[FactorLayout, ...]:
         return self.factors[len(self.stages) :]
 

@@ -16,6 +16,7 @@ from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import Span, prefers_sparse, row_ranges, to_slabs
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
+from skmixed._equations.system import Blocks
 from skmixed._typing import FloatArray
 
 
@@ -73,18 +74,23 @@ class Projected:
 
 
 def project_stage(
-    factorization: Factorization, k: int, inverse: Inverse, responses: Responses
+    blocks: Blocks,
+    done: EliminatedStage,
+    k: int,
+    responses: Responses,
+    inverse: CoreInverse | None = None,
 ) -> Projected:
-    """Project the columns of stage k."""
-    blocks, done = factorization.blocks, factorization.stages[k]
+    """Project the columns of stage k; without an inverse the trace is not P's."""
     stage, r, p = done.stage, blocks.factors[k].n_columns, blocks.n_fixed
     c = len(responses.weights)
     trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
     within, cross = np.zeros((r, r, r * c, r * c)), np.zeros((r, p, r * c))
     root = np.zeros((p, p))
-    if inverse.has_fixed:  # its square is G_XX; the triangle keeps the columns' scales apart
-        root = factorization.fixed.inverse_root.T
-    cells = _Cells.of(done, inverse, responses.outer, blocks.n_chain)
+    if inverse is not None and inverse.has_fixed:
+        # Its square is G_XX; the triangle keeps the columns' scales apart.
+        root = inverse.factorization.fixed.inverse_root.T
+    selected = None if inverse is None else inverse.selected
+    cells = _Cells.of(done, selected, responses.outer, blocks.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
@@ -92,6 +98,7 @@ def project_stage(
         zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
             rho = rho - cells.residual[i]
+        if cells.matrices and inverse is not None:
             both = zvx.reshape(r, -1) @ cells.to_fixed[i].reshape(r, -1).T
             trace -= both + both.T
         rhos.append(rho)
@@ -129,7 +136,7 @@ class _Cells:
     @staticmethod
     def of(
         done: EliminatedStage,
-        inverse: Inverse,
+        inverse: Inverse | None,
         outer_effects: FloatArray,
         n_chain: int,
     ) -> "_Cells":
@@ -137,6 +144,9 @@ class _Cells:
         if not len(done.stage.rows):
             return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
         matrices = tuple(map(done.stage.with_values, done.gls_cells()))
+        residual = to_slabs(np.stack([(m @ outer_effects).T for m in matrices]), k, b)
+        if inverse is None:
+            return _Cells(matrices, residual, np.empty(0), np.zeros((r, r)))
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
         trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
         if inverse.chain is not None:
@@ -144,12 +154,7 @@ class _Cells:
                 weighted = left @ inverse.chain
                 for j, right in enumerate(matrices):
                     trace[i, j] += weighted.multiply(right).sum()
-        return _Cells(
-            matrices,
-            to_slabs(np.stack([(m @ outer_effects).T for m in matrices]), k, b),
-            to_slabs(to_fixed, k, b),
-            trace,
-        )
+        return _Cells(matrices, residual, to_slabs(to_fixed, k, b), trace)
 
     def times(self, rho: FloatArray, width: int) -> FloatArray:
         """Return Z_c'V_1⁻¹F_ab, (n_outer, r²c)."""
@@ -205,7 +210,7 @@ def project(inverse: CoreInverse, responses: Responses) -> Projection:
     columns = _Columns(factorization, c)
     traces, outers = [np.empty(0)], []
     for k in range(len(blocks.stages)):
-        part = project_stage(factorization, k, inverse.selected, responses)
+        part = project_stage(blocks, factorization.stages[k], k, responses, inverse)
         columns.eliminate(k, part)
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))

@@ -102,7 +102,7 @@ def fit_system(
     else:
         found = multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter, report=report)
     return Estimate(
-        solution=solve(found.factorization, likelihood, model, found.effects),
+        solution=solve(found.factor, likelihood, model),
         status=found.status,
         n_iter=found.n_iter,
         n_factorizations=found.n_factorizations,

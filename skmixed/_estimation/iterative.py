@@ -1,14 +1,14 @@
 """The iterative engine's way from cross-products to estimates, and when it is taken."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.lanczos import log_determinant
 from skmixed._derivatives.probing import Probes
-from skmixed._equations.cholesky import Factorization, no_effects
-from skmixed._equations.krylov import LogDeterminant, System, log_determinant
+from skmixed._equations.cholesky import Factorization
+from skmixed._equations.conjugate_gradients import CoreOperator, LogDeterminant
 from skmixed._equations.layout import elimination_order
 from skmixed._equations.system import Blocks
 from skmixed._estimation.probed_objective import FIXED_TOL, ProbedObjective
@@ -55,36 +55,34 @@ def iterate(
     """Search; the equations at the end are solved to full accuracy."""
     blocks = at_zero.blocks
     if likelihood.is_exact_fit(at_zero):
-        effects = no_effects(blocks, at_zero.beta)
-        return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1, effects)
+        return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1)
     objective = ProbedObjective(blocks, likelihood, seed, max_iter)
     ending = trust_region_search(objective, start, tol=0.0, max_iter=max_iter, report=report)
-    fixed, signs = objective.solution(), objective.probes.signs
-    is_solved = fixed.solved.residual <= FIXED_TOL
-    of_core = _log_determinant(fixed.system, signs, seed)
+    factor, signs = objective.solution(), objective.probes.signs
+    is_solved = factor.solved.residual <= FIXED_TOL
+    of_core = _log_determinant(factor.operator, signs, seed)
     monte_carlo = MonteCarlo(
         sd_errors=_sd_errors(blocks, objective),
         criterion_error=of_core.error,
         n_probes=signs.shape[1],
-        residual=fixed.solved.residual,
+        residual=factor.solved.residual,
         condition=of_core.condition,
     )
     return SearchReport(
-        replace(fixed.core, logdet_z=fixed.system.done.logdet + of_core.value),
+        factor.with_log_determinant(of_core),
         ending.status if is_solved else FitStatus.MAX_ITER,
         max(ending.n_iter, 1),
         objective.n_factorizations,
-        fixed.effects(),
         monte_carlo,
     )
 
 
-def _log_determinant(system: System, signs: FloatArray, seed: int) -> LogDeterminant:
+def _log_determinant(operator: CoreOperator, signs: FloatArray, seed: int) -> LogDeterminant:
     """Draw more signs until the criterion is good enough to compare models by."""
-    found = log_determinant(system, signs)
+    found = log_determinant(operator, signs)
     while found.error > USEFUL_ERROR and signs.shape[1] < MOST_SIGNS:
         signs = Probes.draw(len(signs), 2 * signs.shape[1], seed).signs
-        found = log_determinant(system, signs)
+        found = log_determinant(operator, signs)
     return found
 
 

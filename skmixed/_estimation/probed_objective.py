@@ -13,14 +13,9 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.parameters import Parameters
-from skmixed._derivatives.probing import (
-    FixedSolution,
-    ProbedDerivatives,
-    Probes,
-    probed_derivatives,
-)
+from skmixed._derivatives.probing import ProbedDerivatives, Probes, probed_derivatives
 from skmixed._derivatives.trust_region import Point, second_order
-from skmixed._equations.krylov import System
+from skmixed._equations.conjugate_gradients import CoreOperator, IterativeFactor
 from skmixed._equations.system import Blocks
 from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, Lam
@@ -47,14 +42,14 @@ UNSOLVED = 1e-3
 class _State:
     """What is known at one Λ; `value` is the criterion less that at the start."""
 
-    fixed: FixedSolution
+    factor: IterativeFactor
     chart: Chart
     found: ProbedDerivatives
     value: float
 
     @property
     def lam(self) -> Lam:
-        return self.fixed.core.lam
+        return self.factor.lam
 
     def point(self) -> Point:
         d = self.found.derivatives
@@ -81,8 +76,7 @@ class ProbedObjective:
         self.blocks, self.likelihood = blocks, likelihood
         self.parameters = Parameters.of(blocks)
         self.seed, self.max_iter = seed, max_iter
-        size = blocks.spherical_places[-1].stop
-        self.probes = Probes.draw(size, FEWEST, seed)
+        self.probes = Probes.draw(blocks.n_spherical, FEWEST, seed)
         self.n_factorizations = 0
         self._solved: FloatArray | None = None
         self._latest: _State | None = None
@@ -128,17 +122,16 @@ class ProbedObjective:
             can be computed.
         """
         self.n_factorizations += 1
-        system = System.of(self.blocks, lam)
-        fixed = FixedSolution.of(system, tol=FIXED_TOL, max_iter=self.max_iter, start=self._solved)
-        is_solved = fixed.solved.residual <= UNSOLVED or self._modeled is None
-        if not (is_solved and fixed.core.residual_squares > 0.0):
+        factor = self._solve(CoreOperator.of(self.blocks, lam), FIXED_TOL)
+        is_solved = factor.solved.residual <= UNSOLVED or self._modeled is None
+        if not (is_solved and factor.residual_squares > 0.0):
             raise np.linalg.LinAlgError("Conjugate gradients have not solved the equations.")
         found = probed_derivatives(
-            fixed, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
+            factor, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
         )
-        self._solved, self.probes = fixed.solved.columns, found.probes
+        self._solved, self.probes = factor.solved.columns, found.probes
         found = found.along(self.parameters.entries)
-        state = _State(fixed, self.parameters.chart(lam), found, 0.0)
+        state = _State(factor, self.parameters.chart(lam), found, 0.0)
         if not _is_semidefinite(found.derivatives.information):
             raise np.linalg.LinAlgError("The derivatives have lost their digits.")
         if self._modeled is None:
@@ -185,19 +178,21 @@ class ProbedObjective:
         self._latest = replace(again, value=state.value)
         return True
 
+    def _solve(self, operator: CoreOperator, tol: float) -> IterativeFactor:
+        return IterativeFactor.of(operator, tol=tol, max_iter=self.max_iter, start=self._solved)
+
     @property
     def is_exact_fit(self) -> bool:
-        fixed = self.state.fixed
-        is_solved = fixed.solved.residual <= FIXED_TOL
-        return is_solved and self.likelihood.is_exact_fit(fixed.core)
+        factor = self.state.factor
+        is_solved = factor.solved.residual <= FIXED_TOL
+        return is_solved and self.likelihood.is_exact_fit(factor)
 
     def describe(self, value: float) -> str:  # noqa: ARG002
         return f"{self.probes.signs.shape[1]} probes, Monte Carlo error worth {self.cost:.3g}"
 
-    def solution(self) -> FixedSolution:
-        """Return the fixed effects at the latest Λ, solved to full accuracy."""
-        system = self.state.fixed.system
-        return FixedSolution.of(system, tol=FINAL_TOL, max_iter=self.max_iter, start=self._solved)
+    def solution(self) -> IterativeFactor:
+        """Return the factor at the latest Λ, solved to full accuracy."""
+        return self._solve(self.state.factor.operator, FINAL_TOL)
 
     def parameter_covariance(self) -> FloatArray:
         """Return the Monte Carlo covariance of δ; a step that is left out counts as an error."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._derivatives.criterion import Factor
 from skmixed._derivatives.objectives import Objective
-from skmixed._equations.cholesky import Effects, Factorization
 from skmixed._equations.system import Blocks
 from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.search import Ending, trust_region_search
@@ -53,23 +53,20 @@ class SearchReport:
 
     Attributes
     ----------
-    factorization : Factorization
+    factor : Factor
     status : FitStatus
     n_iter : int
         Steps tried by the run that is kept.
     n_factorizations : int
         Of all runs: Λ at which the equations were solved.
-    effects : Effects or None
-        Random effects, where the factorization does not hold the core.
     monte_carlo : MonteCarlo or None
         Of the iterative engine.
     """
 
-    factorization: Factorization
+    factor: Factor
     status: FitStatus
     n_iter: int
     n_factorizations: int
-    effects: Effects | None = None
     monte_carlo: MonteCarlo | None = None
 
 

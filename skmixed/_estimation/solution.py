@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.criterion import Likelihood
-from skmixed._equations.cholesky import Effects, Factorization
+from skmixed._derivatives.criterion import Factor, Likelihood
 from skmixed._equations.system import Blocks
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
@@ -100,38 +99,26 @@ class Solution:
         return any(t.is_singular for t in self.terms)
 
 
-def solve(
-    factorization: Factorization,
-    likelihood: Likelihood,
-    model: Model,
-    found: Effects | None = None,
-) -> Solution:
-    """Read the estimates off the factor at the optimum.
-
-    `found` are the random effects, where the factorization does not hold the core.
-    """
-    blocks = factorization.blocks
+def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:
+    """Read the estimates off the factor at the optimum."""
+    blocks = factor.blocks
     to_user, offset = centered_to_user(blocks, model)
     fixed = np.zeros(len(model.fixed))
-    fixed[list(blocks.kept)] = to_user @ factorization.beta + offset
+    fixed[list(blocks.kept)] = to_user @ factor.beta + offset
     root_unit = float(np.sqrt(blocks.weight_unit))
-    root = factorization.fixed.half_solve(to_user.T)
-    if found is None and blocks.factors:
-        found = factorization.effects()
-    spherical = () if found is None else found.spherical
-    sigma = float(np.sqrt(likelihood.sigma_squared(factorization)))
+    effects = user_effects(factor, factor.effects().spherical) if blocks.factors else ()
+    root = factor.fixed.half_solve(to_user.T)
+    sigma = float(np.sqrt(likelihood.sigma_squared(factor)))
     return Solution(
         fixed=fixed,
         kept=blocks.kept,
         fixed_root=sigma * root.T,
         terms=tuple(
-            _term_solution(t, factorization.lam[t.index], own, root_unit)
-            for (_, t), own in zip(
-                blocks.terms, user_effects(factorization, spherical), strict=True
-            )
+            _term_solution(t, factor.lam[t.index], own, root_unit)
+            for (_, t), own in zip(blocks.terms, effects, strict=True)
         ),
         sigma=sigma * root_unit,
-        criterion=likelihood.value(factorization),
+        criterion=likelihood.value(factor),
         reml=likelihood.reml,
     )
 
@@ -149,14 +136,12 @@ def centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArr
     return to_user, offset
 
 
-def user_effects(
-    factorization: Factorization, spherical: Sequence[FloatArray]
-) -> tuple[FloatArray, ...]:
+def user_effects(factor: Factor, spherical: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
     """Turn spherical effects of each factor to those of each term, of the user's columns."""
-    blocks = factorization.blocks
+    blocks = factor.blocks
     places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
     return tuple(
-        t.to_user @ factorization.lam[index] @ spherical[k][t.columns]
+        t.to_user @ factor.lam[index] @ spherical[k][t.columns]
         for index, (k, t) in sorted(places.items())
     )
 

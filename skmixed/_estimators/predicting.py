@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import check_unmasked
-from skmixed._equations.cholesky import Factorization
+from skmixed._derivatives.criterion import Factor
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
@@ -310,7 +310,7 @@ class _Errors:
     ----------
     view : FittedModel
     rows : PredictedRows
-    at : Factorization
+    at : Factor
         With their layout; its core is factored, or solved for.
     relative : (n,) array
         Their variances, relative to the σ² of the factorization.
@@ -318,7 +318,7 @@ class _Errors:
 
     view: FittedModel
     rows: PredictedRows
-    at: Factorization
+    at: Factor
     relative: FloatArray
 
     @staticmethod
@@ -331,7 +331,7 @@ class _Errors:
         """
         view, is_new = given.fitted, weights is not None
         if view.is_iterative and not needs_factor:
-            at = view.solved.core
+            at: Factor = view.solved
             rows = given.predicted(at.blocks, others_are_new=is_new)
             relative = kernel.solved_mean_variance(view.solved, rows)
         else:

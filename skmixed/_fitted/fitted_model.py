@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._data.encoder import Encoder
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information
-from skmixed._derivatives.probing import FixedSolution
 from skmixed._equations.cholesky import Factorization
+from skmixed._equations.conjugate_gradients import IterativeFactor
 from skmixed._equations.system import Blocks, weight_unit
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
@@ -164,8 +164,8 @@ class FittedModel:
         return kernel.relative(self.factorization, self.likelihood)
 
     @cached_property
-    def solved(self) -> FixedSolution:
-        """The iterative engine's solution at the optimum."""
+    def solved(self) -> IterativeFactor:
+        """The iterative engine's factor at the optimum."""
         return kernel.solved(self.stats, self.model, self._lam)
 
 

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from skmixed._derivatives import criterion, information
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.moments import moments
-from skmixed._derivatives.probing import FixedSolution
 from skmixed._equations import cholesky, selected_inverse
 from skmixed._equations.cholesky import Factorization, zero_lam
-from skmixed._equations.krylov import System
+from skmixed._equations.conjugate_gradients import CoreOperator, IterativeFactor
 from skmixed._equations.layout import DesignRows
 from skmixed._equations.row_substitution import RowSolver, RowVariance
 from skmixed._equations.system import Blocks, assemble
@@ -119,7 +118,7 @@ def refit(
     at_zero = cholesky.factorize(blocks, zero_lam(blocks))
     start = moment_start(at_zero, likelihood, moments(at_zero)) if model.terms else ()
     search = multistart.multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter)
-    return solve(search.factorization, likelihood, model), search.status
+    return solve(search.factor, likelihood, model), search.status
 
 
 @_on_one_thread
@@ -140,11 +139,11 @@ level_covariances = _on_one_thread(selected_inverse.level_covariances)
 
 
 @_on_one_thread
-def solved(stats: CrossProducts, model: Model, lam: Lam) -> FixedSolution:
-    """Return the iterative engine's solution at Λ."""
+def solved(stats: CrossProducts, model: Model, lam: Lam) -> IterativeFactor:
+    """Return the iterative engine's factor at Λ."""
     blocks, _ = assemble(stats, model, is_sparse=True)
-    system = System.of(blocks, lam)
-    return FixedSolution.of(system, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
+    operator = CoreOperator.of(blocks, lam)
+    return IterativeFactor.of(operator, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
 
 
 @_on_one_thread
@@ -177,10 +176,10 @@ mean_variance = _on_one_thread(prediction_variance.mean_variance)
 
 
 @_on_one_thread
-def solved_mean_variance(at: FixedSolution, rows: PredictedRows) -> FloatArray:
+def solved_mean_variance(at: IterativeFactor, rows: PredictedRows) -> FloatArray:
     """Return what `mean_variance` does, by a solve for each row."""
     known = solved_variance(at, rows.design, tol=FINAL_TOL, max_iter=SOLVER_STEPS)
-    return prediction_variance.with_new_levels(at.core, known, rows)
+    return prediction_variance.with_new_levels(at, known, rows)
 
 
 @_on_one_thread

@@ -24,6 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from skmixed._derivatives.criterion import Factor
 from skmixed._derivatives.information import Information
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization
@@ -98,13 +99,11 @@ def mean_variance(factorization: Factorization, rows: PredictedRows) -> FloatArr
     )
 
 
-def with_new_levels(
-    factorization: Factorization, known: FloatArray, rows: PredictedRows
-) -> FloatArray:
+def with_new_levels(factor: Factor, known: FloatArray, rows: PredictedRows) -> FloatArray:
     """Add what levels that are not among the data's bring, to a copy."""
     out = known.copy()
-    for factor, new in zip(factorization.blocks.factors, rows.new, strict=True):
-        out[new.rows] += new.squares(factor.lam(factorization.lam))
+    for layout, new in zip(factor.blocks.factors, rows.new, strict=True):
+        out[new.rows] += new.squares(layout.lam(factor.lam))
     return out
 
 

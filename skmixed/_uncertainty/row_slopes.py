@@ -91,11 +91,11 @@ class RowSlopes:
 
     def _of_part(self, rows: DesignRows) -> FloatArray:
         """Σ_j t_j'D_i t_j: by the quadratic forms, then what the touched levels add."""
-        found = self.solver.substituted(rows)
+        found = self.solver.substitution.substituted(rows)
         out = np.empty((len(rows.fixed), len(self.quadratics)))
         for i, matrix in enumerate(self.quadratics):
             out[:, i] = found.quadratic(matrix)
-        touched = self.solver.touched(found)
+        touched = self.solver.substitution.touched(found)
         back = BackSubstitution(self.solver.factorization, found.times(self.inverse.whole))
         for k in reversed(range(len(self.stages))):
             later = back.later(touched[k])

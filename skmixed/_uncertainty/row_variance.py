@@ -5,10 +5,9 @@ As by `row_substitution`, but for the core: there z'TC⁻¹T'z is solved for.
 
 import numpy as np
 
-from skmixed._derivatives.probing import FixedSolution
-from skmixed._equations.krylov import solve_columns
+from skmixed._equations.conjugate_gradients import IterativeFactor, solve_columns
 from skmixed._equations.layout import DesignRows
-from skmixed._equations.row_substitution import RowSolver, SubstitutedRows
+from skmixed._equations.row_substitution import RowSubstitution, SubstitutedRows
 from skmixed._typing import FloatArray
 
 # Rows solved for at a time: their columns of the core are dense.
@@ -16,25 +15,27 @@ ROWS = 64
 
 
 def solved_variance(
-    fixed: FixedSolution, rows: DesignRows, *, tol: float, max_iter: int
+    factor: IterativeFactor, rows: DesignRows, *, tol: float, max_iter: int
 ) -> FloatArray:
     """Return z'TC⁻¹T'z of each row, (n,), as `RowSolver` does.
 
     A solve for each row, some at a time; the result is good to the solves'
     tolerance, and to that depends on the rows solved with.
     """
-    solver = RowSolver.of(fixed.core)
+    substitution = RowSubstitution.of(factor.blocks, factor.stages)
     starts = range(0, len(rows.fixed), ROWS)
     parts = [rows.part(slice(start, start + ROWS)) for start in starts]
-    found = [_solved(fixed, solver.substituted(part), tol, max_iter) for part in parts]
+    found = [_solved(factor, substitution.substituted(part), tol, max_iter) for part in parts]
     return np.concatenate([np.empty(0), *found])
 
 
-def _solved(fixed: FixedSolution, rows: SubstitutedRows, tol: float, max_iter: int) -> FloatArray:
+def _solved(
+    factor: IterativeFactor, rows: SubstitutedRows, tol: float, max_iter: int
+) -> FloatArray:
     """Add to ‖w‖² of the stage v'Λ_cM_c⁻¹Λ_c'v of the core, and what not knowing β adds."""
-    system, p = fixed.system, fixed.system.blocks.n_fixed
-    rhs = system.root.T @ rows.core.T.toarray()
-    solved = solve_columns(system, rhs, tol=tol, max_iter=max_iter).columns
-    at_fixed = rows.fixed - (system.to_fixed[:, :p].T @ (system.root @ solved)).T
+    operator, p = factor.operator, factor.blocks.n_fixed
+    rhs = operator.root.T @ rows.core.T.toarray()
+    solved = solve_columns(operator, rhs, tol=tol, max_iter=max_iter).columns
+    at_fixed = rows.fixed - (operator.to_fixed[:, :p].T @ (operator.root @ solved)).T
     squares = rows.squares + np.einsum("ij,ij->j", rhs, solved)
-    return np.asarray(squares + ((at_fixed @ fixed.root_of_fixed) ** 2).sum(axis=1))
+    return np.asarray(squares + ((at_fixed @ factor.fixed.inverse_root) ** 2).sum(axis=1))

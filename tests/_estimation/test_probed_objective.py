@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from _equations.test_krylov import all_probes, crossed_case
+from _equations.test_conjugate_gradients import all_probes, crossed_case
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
@@ -80,7 +80,7 @@ def test_the_search_ends_where_no_gain_is_left_beside_the_error():
     # A step that is left out counts as an error.
     covariance = objective.parameter_covariance()
     assert np.linalg.eigvalsh(covariance - np.outer(step, step))[0] > -1e-12
-    assert case.likelihood.sigma_squared(objective.solution().core) > 0
+    assert case.likelihood.sigma_squared(objective.solution()) > 0
 
 
 def ladder(n_levels, scale, seed):

@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.criterion import derivatives
-from skmixed._derivatives.probing import FixedSolution, Probes, probed_derivatives
-from skmixed._equations.krylov import STEPS, System, log_determinant, solve_columns
+from skmixed._derivatives.lanczos import STEPS, log_determinant
+from skmixed._derivatives.probing import Probes, probed_derivatives
+from skmixed._equations.conjugate_gradients import CoreOperator, IterativeFactor, solve_columns
 from skmixed._equations.system import assemble
 from skmixed._estimation import iterative as iterative_module
 from skmixed._estimation.iterative import prefers_iterative
@@ -37,7 +38,7 @@ def crossed_case(seed, *, singular=False):
     search = [
         np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(blocks.terms, lams, strict=True)
     ]
-    return case, lams, System.of(blocks, tuple(search))
+    return case, lams, CoreOperator.of(blocks, tuple(search))
 
 
 def all_probes(system):
@@ -59,9 +60,9 @@ def by_factor(vector, factors, order):
 def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
     case, lams, system = crossed_case(seed, singular=singular)
     exact = case.factorized(lams)
-    fixed = FixedSolution.of(system, tol=1e-13, max_iter=500, start=None)
+    factor = IterativeFactor.of(system, tol=1e-13, max_iter=500, start=None)
     likelihood, probes = case.likelihood, all_probes(system)
-    found = probed_derivatives(fixed, likelihood, probes, tol=1e-13, max_iter=500)
+    found = probed_derivatives(factor, likelihood, probes, tol=1e-13, max_iter=500)
     wanted = derivatives(exact, likelihood)
     order = sorted({t.factor for t in case.model.terms})
     size = np.abs(wanted.gradient).max()
@@ -72,8 +73,8 @@ def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
         by_factor(wanted.gradient, exact.blocks.factors, order),
         atol=1e-6 * size,
     )
-    assert fixed.core.residual_squares == pytest.approx(exact.residual_squares, rel=1e-8)
-    assert_allclose(fixed.core.beta, exact.beta, rtol=1e-6, atol=1e-8)
+    assert factor.residual_squares == pytest.approx(exact.residual_squares, rel=1e-8)
+    assert_allclose(factor.beta, exact.beta, rtol=1e-6, atol=1e-8)
     trace = np.trace(found.derivatives.information), np.trace(wanted.information)
     assert trace[0] == pytest.approx(trace[1], rel=1e-7)
     assert_allclose(found.samples.mean(axis=0), found.derivatives.gradient, atol=1e-9 * size)

@@ -10,30 +10,26 @@ bounded below by 1, and between crossed factors that are well connected the bloc
 leave a condition of a few units (Ghosh, Hastie and Owen, 2022, Ann. Stat. 50;
 Kündig and Sigrist, 2025, arXiv:2505.09552). See docs/mathematics.md, "The iterative
 engine".
-
-The log-determinant of the mixed-model equations by stochastic Lanczos quadrature.
-
-With D the diagonal blocks of M_c and B = D^{-1/2}M_cD^{-T/2}, log|M_c| = log|D| + tr log B,
-and tr log B = E w'(log B)w for random signs w (Ubaru, Chen and Saad, 2017, SIAM J.
-Matrix Anal. Appl. 38). The diagonal blocks of B are identities, so that w'(B − I)w has
-mean 0: taken off, it leaves a spread of second order in the off-diagonal blocks.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
+from skmixed._equations.cholesky import Effects
 from skmixed._equations.elimination import EliminatedStage, eliminate
+from skmixed._equations.layout import FactorLayout
+from skmixed._equations.linear_algebra import FixedFactor, solve_lower
 from skmixed._equations.system import Blocks, Crossed, sparse_diagonal
+from skmixed._equations.working_variates import Projected, Responses, project_stage
 from skmixed._typing import FloatArray, Lam
 
 
 @dataclass(frozen=True)
-class System:
-    """The equations at one Λ.
+class CoreOperator:
+    """M_c and what goes with it, at one Λ.
 
     Attributes
     ----------
@@ -59,7 +55,7 @@ class System:
     of_fixed: FloatArray
 
     @staticmethod
-    def of(blocks: Blocks, lam: Lam) -> "System":
+    def of(blocks: Blocks, lam: Lam) -> "CoreOperator":
         stage, place, crossed = blocks.stages[0], blocks.factors[0], blocks.crossed
         assert crossed is not None
         done = eliminate(stage, stage.products, stage.values, place.lam(lam))
@@ -69,7 +65,7 @@ class System:
             sparse_diagonal(np.repeat(f.lam(lam)[None], f.n_levels, axis=0))
             for f in blocks.core_factors
         ]
-        return System(
+        return CoreOperator(
             blocks=blocks,
             crossed=crossed,
             lam=lam,
@@ -78,6 +74,21 @@ class System:
             to_fixed=crossed.fixed - taken,
             of_fixed=blocks.core - done.gram[np.ix_(stage.fixed, stage.fixed)],
         )
+
+    @property
+    def size(self) -> int:
+        """Order of M_c, s_core."""
+        return int(self.root.shape[1])
+
+    @property
+    def factors(self) -> tuple[FactorLayout, ...]:
+        """The factors of the core."""
+        return self.blocks.core_factors
+
+    @property
+    def places(self) -> list[slice]:
+        """Their places among the columns of M_c."""
+        return self.blocks.spherical_places
 
     def schur(self, columns: FloatArray) -> FloatArray:
         """Return S_cc times (q_core, m) columns."""
@@ -118,6 +129,16 @@ class System:
             parts.append(sparse_diagonal(np.asarray(np.linalg.inv(block), dtype=float)))
         return sp.csr_array(sp.block_diag(parts, format="csr"))
 
+    def root_of_blocks(self) -> tuple[sp.csr_array, float]:
+        """Return the inverse Cholesky factors of the diagonal blocks, and log|D|."""
+        parts, total = [], 0.0
+        for schur, place in zip(self.schur_blocks, self.blocks.core_factors, strict=True):
+            lam = place.lam(self.lam)
+            chol = np.linalg.cholesky(lam.T @ schur @ lam + np.eye(lam.shape[1]))
+            total += 2.0 * float(np.log(np.einsum("qaa->qa", chol)).sum())
+            parts.append(sparse_diagonal(np.linalg.inv(chol)))
+        return sp.csr_array(sp.block_diag(parts, format="csr")), total
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -129,7 +150,7 @@ class Solved:
 
 
 def solve_columns(
-    system: System,
+    operator: CoreOperator,
     rhs: FloatArray,
     *,
     tol: float,
@@ -142,9 +163,9 @@ def solve_columns(
     share the products with M_c. Stops when every residual is at most `tol` times
     its right-hand side, in the norm of the preconditioner.
     """
-    precondition = system.preconditioner
+    precondition = operator.preconditioner
     x = np.zeros_like(rhs) if start is None else start.copy()
-    r = rhs.copy() if start is None else rhs - system.times(x)
+    r = rhs.copy() if start is None else rhs - operator.times(x)
     z = precondition @ r
     p = z.copy()
     rho = _dots(r, z)
@@ -152,7 +173,7 @@ def solve_columns(
     n_iter = 0
     while n_iter < max_iter and (rho > tol**2 * sizes).any():
         n_iter += 1
-        q = system.times(p)
+        q = operator.times(p)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.nan_to_num(rho / _dots(p, q))
         x += step * p
@@ -171,12 +192,6 @@ def _dots(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
-# Steps of Lanczos' process: it converges at the rate of conjugate gradients.
-STEPS = 25
-# Weight of an eigenvalue in a quadrature that is rounding.
-NO_WEIGHT = 1e-12
-
-
 @dataclass(frozen=True)
 class LogDeterminant:
     """log|M_c|, its Monte Carlo standard error, and the condition of B."""
@@ -186,66 +201,112 @@ class LogDeterminant:
     condition: float
 
 
-def log_determinant(system: System, signs: FloatArray) -> LogDeterminant:
-    """Estimate log|M_c| from (s_core, n) signs."""
-    inverse_root, log_blocks = _root_of_blocks(system)
+@dataclass(frozen=True)
+class IterativeFactor:
+    """β̂, b̂ and what belongs to them at one Λ, from p + 1 solves.
 
-    def times(columns: FloatArray) -> FloatArray:
-        return np.asarray(inverse_root @ system.times(inverse_root.T @ columns))
+    Attributes
+    ----------
+    operator : CoreOperator
+    solved : Solved
+        M_c⁻¹Λ_c'S_c[X y].
+    core_effects : (q_core, p) array
+        The random effects of the core with the columns of X as responses.
+    fixed : FixedFactor
+        The factor of X'V⁻¹X.
+    beta : (p,) array
+        β̂ of the kept columns, centered as in `Blocks`.
+    residual_squares : float
+        r².
+    of_core : LogDeterminant or None
+        log|M_c|, where it has been estimated.
+    """
 
-    diagonal, beside, first = _lanczos(times, signs)
-    size = len(signs)
-    values, vectors = _eigen(diagonal, beside)
-    weights = vectors[:, 0, :] ** 2
-    samples = size * (weights * np.log(np.maximum(values, np.finfo(float).tiny))).sum(axis=1)
-    samples -= size * (first - 1.0)
-    error = float(samples.std(ddof=1) / np.sqrt(len(samples))) if len(samples) > 1 else np.nan
-    seen = values[weights > NO_WEIGHT]  # others belong to no part of the sign
-    condition = float(seen.max() / seen.min())
-    return LogDeterminant(log_blocks + float(samples.mean()), error, condition)
+    operator: CoreOperator
+    solved: Solved
+    core_effects: FloatArray
+    fixed: FixedFactor
+    beta: FloatArray
+    residual_squares: float
+    of_core: LogDeterminant | None = None
 
+    @staticmethod
+    def of(
+        operator: CoreOperator, *, tol: float, max_iter: int, start: FloatArray | None
+    ) -> "IterativeFactor":
+        """Solve for X and y; `tol` and `max_iter` are those of `solve_columns`.
 
-def _root_of_blocks(system: System) -> tuple[sp.csr_array, float]:
-    """Return the inverse Cholesky factors of the diagonal blocks, and log|D|."""
-    parts, total = [], 0.0
-    for schur, place in zip(system.schur_blocks, system.blocks.core_factors, strict=True):
-        lam = place.lam(system.lam)
-        chol = np.linalg.cholesky(lam.T @ schur @ lam + np.eye(lam.shape[1]))
-        total += 2.0 * float(np.log(np.einsum("qaa->qa", chol)).sum())
-        parts.append(sparse_diagonal(np.linalg.inv(chol)))
-    return sp.csr_array(sp.block_diag(parts, format="csr")), total
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If what the solves leave of X'V⁻¹X is not positive definite.
+        """
+        rhs = operator.root.T @ operator.to_fixed
+        solved = solve_columns(operator, rhs, tol=tol, max_iter=max_iter, start=start)
+        x = solved.columns
+        # b'M⁻¹b to second order in the error of x.
+        taken = x.T @ rhs + rhs.T @ x - x.T @ operator.times(x)
+        of_fixed, p = operator.of_fixed - taken, operator.blocks.n_fixed
+        fixed = FixedFactor(np.linalg.cholesky(of_fixed[:p, :p]) if p else np.empty((0, 0)))
+        half = fixed.half_solve(of_fixed[:p, p])
+        return IterativeFactor(
+            operator=operator,
+            solved=solved,
+            core_effects=operator.root @ x[:, :p],
+            fixed=fixed,
+            beta=solve_lower(fixed.chol, half, transposed=True),
+            residual_squares=float(of_fixed[p, p] - half @ half),
+        )
 
+    @property
+    def blocks(self) -> Blocks:
+        return self.operator.blocks
 
-def _lanczos(
-    times: Callable[[FloatArray], FloatArray], signs: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the tridiagonal matrices of all columns, (n, steps), and w'Bw / w'w."""
-    size, n = signs.shape
-    steps = min(STEPS, size)
-    v, before = signs / np.sqrt(size), np.zeros_like(signs)
-    diagonal, beside = np.ones((n, steps)), np.zeros((n, steps - 1))
-    beta = np.zeros(n)
-    for k in range(steps):
-        u = times(v) - beta * before
-        alpha = np.einsum("ij,ij->j", u, v)
-        diagonal[:, k] = alpha
-        if k + 1 == steps:
-            break
-        u -= alpha * v
-        beta = np.linalg.norm(u, axis=0)
-        # An invariant subspace is found: what follows has no weight.
-        beta = np.where(beta > np.finfo(float).eps * size, beta, 0.0)
-        beside[:, k] = beta
-        with np.errstate(divide="ignore", invalid="ignore"):
-            v, before = np.nan_to_num(u / beta, posinf=0.0, neginf=0.0), v
-    return diagonal, beside, diagonal[:, 0]
+    @property
+    def lam(self) -> Lam:
+        return self.operator.lam
 
+    @property
+    def stages(self) -> tuple[EliminatedStage, ...]:
+        """The one stage that is eliminated."""
+        return (self.operator.done,)
 
-def _eigen(diagonal: FloatArray, beside: FloatArray) -> tuple[FloatArray, FloatArray]:
-    n, steps = diagonal.shape
-    matrices = np.zeros((n, steps, steps))
-    k = np.arange(steps)
-    matrices[:, k, k] = diagonal
-    matrices[:, k[1:], k[:-1]] = matrices[:, k[:-1], k[1:]] = beside
-    values, vectors = np.linalg.eigh(matrices)
-    return values, vectors
+    @property
+    def logdet_z(self) -> float:
+        """log|M|, which has a Monte Carlo error; it has to be estimated first."""
+        assert self.of_core is not None
+        return self.operator.done.logdet + self.of_core.value
+
+    @property
+    def logdet_x(self) -> float:
+        return self.fixed.logdet
+
+    @property
+    def residual_weights(self) -> FloatArray:
+        """The combination y − Xβ̂ of the columns of X and y, (p + 1,)."""
+        return np.append(-self.beta, 1.0)
+
+    @property
+    def outer(self) -> FloatArray:
+        """b̂ of the core, (q_core,)."""
+        return np.asarray(self.operator.root @ self.solved.columns @ self.residual_weights)
+
+    def project_stage(self) -> Projected:
+        """Project the columns of the eliminated factor, of y − Xβ̂; without traces."""
+        responses = Responses(self.residual_weights[None], self.outer[:, None])
+        return project_stage(self.blocks, self.operator.done, 0, responses)
+
+    def with_log_determinant(self, of_core: LogDeterminant) -> "IterativeFactor":
+        return replace(self, of_core=of_core)
+
+    def effects(self) -> Effects:
+        """Return û of all factors, and b̂ of those in the core."""
+        blocks, outer = self.blocks, self.outer
+        solved = self.solved.columns @ self.residual_weights
+        core = [
+            solved[at].reshape(place.n_levels, -1).T
+            for at, place in zip(blocks.spherical_places, blocks.core_factors, strict=True)
+        ]
+        stage = self.operator.done
+        own = stage.effects(stage.white_response, self.beta, outer)
+        return Effects((own, *core), outer, self.beta)
