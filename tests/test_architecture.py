@@ -128,6 +128,21 @@ def test_packages_above_call_the_kernel_through_one_module(path):
             assert not is_function or function in WITHOUT_BLAS, name
 
 
+# The arrays of a system and of its factors, and where they lie.
+ARRAYS = {
+    *("stages", "stage", "schur", "core", "crossed", "half", "cell_half"),
+    *("chol", "chol_core", "chol_levels", "n_chain", "core_factors", "spherical_places"),
+}
+
+
+@each_file
+def test_the_layout_of_the_equations_has_one_home(path):
+    if package_of(path) == "_equations":
+        return
+    read = {node.attr for node in ast.walk(TREES[path]) if isinstance(node, ast.Attribute)}
+    assert not read & ARRAYS, read & ARRAYS
+
+
 def test_there_are_at_most_ten_private_packages_of_at_most_twelve_modules():
     assert sum(name.startswith("_") for name in PACKAGES) <= 10
     for package in PACKAGES:

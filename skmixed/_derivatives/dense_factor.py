@@ -42,9 +42,9 @@ class DenseFactor:
         The diagonal of S, of each column.
     products : (q + p + 1,) * 2 array
         [ZWU X y]'W[ZWU X y].
-    half : (q + p + 1,) * 2 array
+    scaled : (q + p + 1,) * 2 array
         The same with S(ZWU) for ZWU in the rows.
-    chol : (q + p,) * 2 array
+    lower : (q + p,) * 2 array
         Factor of C, lower triangular.
     solution : (q + p,) array
         (û, β̂).
@@ -57,8 +57,8 @@ class DenseFactor:
     bases: tuple[FloatArray, ...]
     strengths: FloatArray
     products: FloatArray
-    half: FloatArray
-    chol: FloatArray
+    scaled: FloatArray
+    lower: FloatArray
     solution: FloatArray
     residual_squares: float
     logdet_z: float
@@ -184,20 +184,20 @@ def second_order_dense(
 
 def project_dense(factor: DenseFactor, likelihood: Likelihood) -> Projections:
     """Project the columns ZWU and y; costs the inverse of C and two products."""
-    n, q = len(factor.chol), factor.system.n_random
-    products = _project(factor, _inverse(factor.chol), n)
-    effects = factor.products[:q, n] - factor.half[:n, :q].T @ factor.solution
+    n, q = len(factor.lower), factor.system.n_random
+    products = _project(factor, _inverse(factor.lower), n)
+    effects = factor.products[:q, n] - factor.scaled[:n, :q].T @ factor.solution
     strong = factor.strengths > STRONG
     effects[strong] = factor.solution[:q][strong] / factor.strengths[strong]
     if likelihood.reml:
         return Projections(products, products, effects)
-    own = _inverse(np.asfortranarray(factor.chol[:q, :q]))
+    own = _inverse(np.asfortranarray(factor.lower[:q, :q]))
     return Projections(products, _project(factor, own, q), effects)
 
 
 def _project(factor: DenseFactor, inverse: FloatArray, n: int) -> FloatArray:
     q = factor.system.n_random
-    half = factor.half[:n, :q]
+    half = factor.scaled[:n, :q]
     solved = inverse @ half
     out = factor.products[:q, :q] - half.T @ solved
     strong = np.flatnonzero(factor.strengths > STRONG)

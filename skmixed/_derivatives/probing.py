@@ -105,7 +105,7 @@ def probed_traces(
     exact = [_stage_trace(factor, has_fixed=has_fixed)]
     samples = [-_symmetric_pairs(operator.done.gls_times(x), operator.done.gls_times(w))]
     # N(X'V⁻¹X)⁻¹N' with N = S_cX − S_cc b̂_X, that REML takes off
-    of_fixed = operator.to_fixed[:, :p] - operator.schur(factor.core_effects)
+    of_fixed = operator.to_fixed[:, :p] - operator.times_products(factor.core_effects)
     rows = of_fixed @ factor.fixed.inverse_root
     for k, place in enumerate(operator.factors):
         own, noise = _core_traces(operator, k, solved, signs, tol, max_iter)
@@ -151,7 +151,7 @@ def _core_traces(
         pairs = _symmetric_pairs(*(m[at].reshape(q, s, -1) for m in (solved, signs)))
         moved = np.einsum("ca,abn,bd->cdn", inverse.T, pairs.reshape(s, s, -1), inverse)
         return (q * inverse.T @ inverse).ravel(), -moved.reshape(s * s, -1)
-    x, w = (place.take(operator.schur(operator.root @ m)) for m in (solved, signs))
+    x, w = (place.take(operator.times_products(operator.root @ m)) for m in (solved, signs))
     return own.ravel(), -_symmetric_pairs(x, w)
 
 
@@ -193,7 +193,7 @@ def residual_products(
     """
     operator, weights = factor.operator, factor.residual_weights
     rho = operator.to_fixed @ weights
-    rho -= operator.schur(factor.outer[:, None])[:, 0]
+    rho -= operator.times_products(factor.outer[:, None])[:, 0]
     part = factor.project_stage()
     outers = [part.outer[:, 0, :, 0].ravel()]
     for place in operator.factors:
@@ -217,7 +217,7 @@ def _projected(
         own = place.take(rho[:, None])[:, :, 0]
         spread = np.einsum("ac,qb->qacb", np.eye(r), own)  # row a of level q, column (c, b)
         columns = place.put(spread.reshape(q * r, r * r), len(rho))
-        outer[:, place.entries] = operator.schur(columns)
+        outer[:, place.entries] = operator.times_products(columns)
         at_x[:, place.entries] = operator.to_fixed[:, :p].T @ columns
         rows = np.einsum("qb,qan->abn", own, place.take(outer)).reshape(r * r, size)
         products[place.entries], products[:, place.entries] = rows, rows.T

@@ -100,6 +100,11 @@ class Factorization:
     random_inverse: FloatArray | None = None
 
     @property
+    def n_stages(self) -> int:
+        """Factors eliminated level by level; they come first."""
+        return len(self.stages)
+
+    @property
     def n_spherical(self) -> int:
         """Columns of the core's random effects in the coordinates of Λ."""
         return len(self.solution) - self.blocks.n_fixed
@@ -163,7 +168,7 @@ class Factorization:
         Both have the same columns of X, in the same coordinates.
         """
         chol, n = self.chol_core.copy(), self.n_spherical
-        chol[n:, n:] = fit.fixed.chol
+        chol[n:, n:] = fit.fixed.root
         return replace(
             self.with_beta(fit.beta),
             chol_core=chol,

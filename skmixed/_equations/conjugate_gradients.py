@@ -90,7 +90,7 @@ class CoreOperator:
         """Their places among the columns of M_c."""
         return self.blocks.spherical_places
 
-    def schur(self, columns: FloatArray) -> FloatArray:
+    def times_products(self, columns: FloatArray) -> FloatArray:
         """Return S_cc times (q_core, m) columns."""
         out = self.crossed.matrix @ columns
         for half in self.done.at_outer:
@@ -99,7 +99,7 @@ class CoreOperator:
 
     def times(self, columns: FloatArray) -> FloatArray:
         """Return M_c times (s_core, m) columns."""
-        out = self.root.T @ self.schur(self.root @ columns)
+        out = self.root.T @ self.times_products(self.root @ columns)
         out += columns
         return out
 
@@ -254,7 +254,7 @@ class IterativeFactor:
             solved=solved,
             core_effects=operator.root @ x[:, :p],
             fixed=fixed,
-            beta=solve_lower(fixed.chol, half, transposed=True),
+            beta=solve_lower(fixed.root, half, transposed=True),
             residual_squares=float(of_fixed[p, p] - half @ half),
         )
 

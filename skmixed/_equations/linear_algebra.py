@@ -51,30 +51,26 @@ def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
 class FixedFactor:
     """R_x, lower triangular, with R_xR_x' = X'V⁻¹X, (p, p)."""
 
-    chol: FloatArray
+    root: FloatArray
 
     @property
     def products(self) -> FloatArray:
         """X'V⁻¹X."""
-        return self.chol @ self.chol.T
+        return self.root @ self.root.T
 
     @property
     def inverse_root(self) -> FloatArray:
         """R_x⁻ᵀ, whose square is (X'V⁻¹X)⁻¹, upper triangular."""
-        return self.half_solve(np.eye(len(self.chol))).T
+        return self.half_solve(np.eye(len(self.root))).T
 
     def half_solve(self, columns: FloatArray) -> FloatArray:
         """Return R_x⁻¹v."""
-        return solve_lower(self.chol, columns)
-
-    def times(self, columns: FloatArray) -> FloatArray:
-        """Return R_xv."""
-        return self.chol @ columns
+        return solve_lower(self.root, columns)
 
     @property
     def logdet(self) -> float:
         """log|X'V⁻¹X|."""
-        return float(2.0 * np.log(np.diagonal(self.chol)).sum())
+        return float(2.0 * np.log(np.diagonal(self.root)).sum())
 
 
 def sum_of_products(left: list[sp.csr_array], right: list[sp.csr_array]) -> FloatArray:

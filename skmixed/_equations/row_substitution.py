@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._equations.cholesky import Factorization
+from skmixed._equations.conjugate_gradients import IterativeFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse, joined
 from skmixed._equations.system import Blocks, sparse_diagonal
@@ -116,7 +117,7 @@ class SubstitutedRows:
     fixed: FloatArray
 
     @cached_property
-    def core(self) -> sp.coo_array:
+    def at_core(self) -> sp.coo_array:
         """What is left at the core, v = own − Σ wH, (n, q_core)."""
         core = self.own
         for part in self.white:
@@ -138,8 +139,8 @@ class SubstitutedRows:
     def quadratic(self, matrix: FloatArray) -> FloatArray:
         """Return v'Mv for what is left at the core and X, (n,)."""
         half, n = self.times(matrix), self.own.shape[1]
-        row, column = self.core.row.astype(np.intp), self.core.col
-        out = sums_by(row, half[row, column] * self.core.data, len(half))
+        row, column = self.at_core.row.astype(np.intp), self.at_core.col
+        out = sums_by(row, half[row, column] * self.at_core.data, len(half))
         for left, right in zip(half[:, n:].T, self.fixed.T, strict=True):
             out += left * right
         return out
@@ -317,11 +318,11 @@ class RowSubstitution:
     stages: tuple[SparseStage | None, ...]
 
     @staticmethod
-    def of(blocks: Blocks, stages: tuple[EliminatedStage, ...]) -> "RowSubstitution":
+    def of(factor: Factorization | IterativeFactor) -> "RowSubstitution":
         """Costs the size of the stages."""
-        n_chain = blocks.n_chain
+        n_chain, stages = factor.blocks.n_chain, factor.stages
         laid_out = (SparseStage.of(done, n_chain) if done.lam.any() else None for done in stages)
-        return RowSubstitution(blocks, tuple(laid_out))
+        return RowSubstitution(factor.blocks, tuple(laid_out))
 
     def substituted(self, rows: DesignRows) -> SubstitutedRows:
         """Take rows through the stages."""
@@ -371,8 +372,7 @@ class RowSolver:
     @staticmethod
     def of(factorization: Factorization) -> "RowSolver":
         """Costs the size of the factor."""
-        own = RowSubstitution.of(factorization.blocks, factorization.stages)
-        return RowSolver(factorization, own)
+        return RowSolver(factorization, RowSubstitution.of(factorization))
 
     def variance(self, rows: DesignRows) -> RowVariance:
         """Return ‖R⁻¹T'z‖² of each row, part by part of the rows.

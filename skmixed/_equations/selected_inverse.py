@@ -26,7 +26,7 @@ from skmixed._equations.cholesky import Factorization, congruent
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout, Stage
 from skmixed._equations.linear_algebra import Span, inverse_of_cholesky, row_ranges
-from skmixed._typing import FloatArray
+from skmixed._typing import Directions, FloatArray
 
 # Least share of the information on a random effect that lies in its own rows
 # for which a difference from 1 is taken: four digits of sixteen are lost.
@@ -138,11 +138,17 @@ class CoreInverse:
         parts = (m.reshape(-1, q, r) for m in (schur, inverse @ schur))
         return np.asarray(own - np.einsum("nqa,nqb->ab", *parts, optimize=True))
 
-    def quadratics(self, factor: FactorLayout, directions: FloatArray) -> list[FloatArray]:
-        """Return Σ_j (I − SG)_j'D_i(I − SG)_j over the levels of a factor in the core.
+    def quadratics(self, directions: Directions) -> list[FloatArray]:
+        """Return Σ_j (I − SG)_j'D_i(I − SG)_j over the levels j of the factors in the core.
 
-        For (d, r, r) directions D_i matrices over the core and X.
+        Matrices over the core and X, one for each of the (d, r, r) directions D_i of each
+        factor, in the order of the blocks.
         """
+        blocks = self.factorization.blocks
+        pairs = zip(blocks.core_factors, directions[len(blocks.stages) :], strict=True)
+        return [matrix for pair in pairs for matrix in self._quadratics(*pair)]
+
+    def _quadratics(self, factor: FactorLayout, directions: FloatArray) -> list[FloatArray]:
         residual = -(self.factorization.schur[:-1, :-1][factor.core] @ self.whole)
         place = np.arange(len(self.whole))[factor.core]
         residual[np.arange(len(place)), place] += 1.0

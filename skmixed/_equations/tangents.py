@@ -107,16 +107,16 @@ class SchurTangent:
     Attributes
     ----------
     stages : tuple of LaterTangent
-    core : (q_core + p,) * 2 array
+    at_core : (q_core + p,) * 2 array
     """
 
     stages: tuple[LaterTangent, ...]
-    core: FloatArray
+    at_core: FloatArray
 
     def plus(self, other: "SchurTangent", factor: float) -> "SchurTangent":
         return SchurTangent(
             tuple(_plus(a, b, factor) for a, b in zip(self.stages, other.stages, strict=True)),
-            self.core + factor * other.core,
+            self.at_core + factor * other.at_core,
         )
 
 
@@ -225,7 +225,7 @@ class StageTangent:
         here, *rest = tangent.stages
         half = here.rows.minus(self.j.times(0.5 * here.own))
         taken = symmetric_product(self.factorization.blocks, self.k, half, self.j)
-        return SchurTangent(tuple(rest), tangent.core).plus(taken, -1.0)
+        return SchurTangent(tuple(rest), tangent.at_core).plus(taken, -1.0)
 
     def _left_by(self, direction: FloatArray) -> SchurTangent:
         """Return the tangent of an own direction."""
@@ -301,7 +301,7 @@ def _of_fixed(
     factorization, n_core = inverse.factorization, inverse.factorization.blocks.n_core
     p = factorization.blocks.n_fixed
     u = inverse.whole[:, n_core:] @ factorization.fixed.products
-    out = [-(u.T @ tangent.core @ u) for tangent in tangents]
+    out = [-(u.T @ tangent.at_core @ u) for tangent in tangents]
     n = len(factorization.stages)
     for factor, own in zip(factorization.blocks.core_factors, directions[n:], strict=True):
         zvx = of_core_factor(factorization, factor, -u[:n_core], np.eye(p, p + 1))
@@ -365,7 +365,7 @@ def _of_core(
     blocks, n = factorization.blocks, len(tangents)
     total = sum(len(d) for d in directions)
     out = np.zeros((total, total))
-    weighted = [inverse.of_traces @ tangent.core for tangent in tangents]
+    weighted = [inverse.of_traces @ tangent.at_core for tangent in tangents]
     for i in range(n):
         for j in range(i + 1):
             out[i, j] = out[j, i] = np.vdot(weighted[i], weighted[j].T)
@@ -377,7 +377,7 @@ def _of_core(
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
     for i, tangent in enumerate(tangents):
-        passed = tangent.core @ b
+        passed = tangent.at_core @ b
         for at, (f, d) in zip(here, places, strict=True):
             blocks_of = np.einsum("nqa,nqb->ab", *(_of_factor(m, f) for m in (b, passed)))
             out[at, i] = out[i, at] = -np.einsum("eab,ab->e", d, blocks_of)

@@ -44,7 +44,7 @@ class Responses:
     @staticmethod
     def fixed(inverse: CoreInverse) -> "Responses":
         """Return the columns of X; G_cX = −(their effects) G_XX, where G has the columns of X."""
-        p, chol = inverse.factorization.blocks.n_fixed, inverse.factorization.fixed.chol
+        p, chol = inverse.factorization.blocks.n_fixed, inverse.factorization.fixed.root
         return Responses(np.eye(p, p + 1), -inverse.selected.to_fixed @ chol @ chol.T)
 
 

@@ -139,7 +139,7 @@ def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows
     solver = RowSolver.of(all_rows.with_fixed_of(fit))
     # Sparse rows are multiplied one by one: a row is the same among others.
     white = as_sparse(solver.variance(rows).at_fixed)
-    a = np.asarray(white @ fit.fixed.chol.T)
+    a = np.asarray(white @ fit.fixed.root.T)
     w = np.asarray(white @ fit.fixed.half_solve(all_rows.fixed.products))
     of_all = RowSlopes.of(all_rows)
     out = of_all.of_rows(DesignRows(rows.factors, rows.fixed - a + w))

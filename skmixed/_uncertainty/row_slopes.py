@@ -44,7 +44,7 @@ class RowSlopes:
     Attributes
     ----------
     solver : RowSolver
-    stages : tuple of _Stage
+    chain : tuple of _Stage
     inverse : CoreInverse
         G of the core and X.
     quadratics : list of (q_core + p,) * 2 arrays
@@ -54,7 +54,7 @@ class RowSlopes:
     """
 
     solver: RowSolver
-    stages: "tuple[_Stage, ...]"
+    chain: "tuple[_Stage, ...]"
     inverse: CoreInverse
     quadratics: list[FloatArray]
     order: IntArray
@@ -62,21 +62,20 @@ class RowSlopes:
     @staticmethod
     def of(factorization: Factorization) -> "RowSlopes":
         """Costs a factorization for each direction, and holds a core for each."""
-        blocks, parameters = factorization.blocks, Parameters.of(factorization.blocks)
+        parameters = Parameters.of(factorization.blocks)
         directions = parameters.by_factor
-        stages: list[_Stage] = []
+        chain: list[_Stage] = []
         tangents: list[SchurTangent] = []
-        for k in range(len(blocks.stages)):
+        for k in range(factorization.n_stages):
             sums = StageTangent.of(factorization, k)
-            stages.append(_Stage(sums, directions[k], sums.met_by(tangents)))
+            chain.append(_Stage(sums, directions[k], sums.met_by(tangents)))
             tangents = sums.beyond(tangents, directions[k])
         inverse = CoreInverse.of(factorization, has_fixed=True)
         g = inverse.whole
-        quadratics = [-g @ tangent.core @ g for tangent in tangents]
-        for factor, own in zip(blocks.core_factors, directions[len(stages) :], strict=True):
-            quadratics += inverse.quadratics(factor, own)
+        quadratics = [-g @ tangent.at_core @ g for tangent in tangents]
+        quadratics += inverse.quadratics(directions)
         solver, order = RowSolver.of(factorization), parameters.from_factors
-        return RowSlopes(solver, tuple(stages), inverse, quadratics, order)
+        return RowSlopes(solver, tuple(chain), inverse, quadratics, order)
 
     def of_rows(self, rows: DesignRows) -> FloatArray:
         """Return ∂(z'TC⁻¹T'z)/∂τ, (n, d), part by part of the rows.
@@ -97,9 +96,9 @@ class RowSlopes:
             out[:, i] = found.quadratic(matrix)
         touched = self.solver.substitution.touched(found)
         back = BackSubstitution(self.solver.factorization, found.times(self.inverse.whole))
-        for k in reversed(range(len(self.stages))):
+        for k in reversed(range(len(self.chain))):
             later = back.later(touched[k])
-            self.stages[k].add_slopes(out, touched[k], later)
+            self.chain[k].add_slopes(out, touched[k], later)
             back.solve(k, later)
         return out
 

@@ -22,7 +22,7 @@ def solved_variance(
     A solve for each row, some at a time; the result is good to the solves'
     tolerance, and to that depends on the rows solved with.
     """
-    substitution = RowSubstitution.of(factor.blocks, factor.stages)
+    substitution = RowSubstitution.of(factor)
     starts = range(0, len(rows.fixed), ROWS)
     parts = [rows.part(slice(start, start + ROWS)) for start in starts]
     found = [_solved(factor, substitution.substituted(part), tol, max_iter) for part in parts]
@@ -34,7 +34,7 @@ def _solved(
 ) -> FloatArray:
     """Add to ‖w‖² of the stage v'Λ_cM_c⁻¹Λ_c'v of the core, and what not knowing β adds."""
     operator, p = factor.operator, factor.blocks.n_fixed
-    rhs = operator.root.T @ rows.core.T.toarray()
+    rhs = operator.root.T @ rows.at_core.T.toarray()
     solved = solve_columns(operator, rhs, tol=tol, max_iter=max_iter).columns
     at_fixed = rows.fixed - (operator.to_fixed[:, :p].T @ (operator.root @ solved)).T
     squares = rows.squares + np.einsum("ij,ij->j", rhs, solved)

@@ -107,7 +107,7 @@ def test_at_fixed_is_the_row_of_the_weighted_design(seed, n_terms):
     factorization = case.factorized(lams)
     codes = [f.codes for f in case.design.factors]
     rows = kernel_rows(case, factorization.blocks, codes, case.columns)
-    found = RowSolver.of(factorization).variance(rows).at_fixed @ factorization.fixed.chol.T
+    found = RowSolver.of(factorization).variance(rows).at_fixed @ factorization.fixed.root.T
     center = factorization.blocks.center[:-1]
     expected = case.oracle.at(lams)["V_inv"] @ (case.oracle.X - center)
     expected /= case.oracle.weights[:, None]
