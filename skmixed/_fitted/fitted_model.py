@@ -151,7 +151,7 @@ class FittedModel:
         """The factorization at the optimum, with β̂, σ and X'V⁻¹X of the fit."""
         if self.before is None:
             return self.of_all_rows
-        return self.of_all_rows.with_fixed_of(self.before.factorization)
+        return kernel.with_fixed_of(self.of_all_rows, self.before.factorization)
 
     @cached_property
     def information(self) -> Information:

@@ -132,6 +132,7 @@ def lowest(blocks: Blocks, likelihood: Likelihood, *, tol: float, max_iter: int)
 # At the optimum.
 lay_out = _on_one_thread(criterion.lay_out)
 factorize = _on_one_thread(cholesky.factorize)
+with_fixed_of = _on_one_thread(Factorization.with_fixed_of)
 information_at = _on_one_thread(information.information)
 relative = _on_one_thread(Relative.of)
 components = _on_one_thread(_components.components)
