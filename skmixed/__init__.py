@@ -17,5 +17,11 @@ __all__ = [
 __version__ = "0.2.0"
 
 # Saved models and messages name the classes by their public path.
-for _cls in (MixedEffectEncoder, MixedLinearRegressor, RandomEffect, SufficientStatistics):
+for _cls in (
+    AllExcept,
+    MixedEffectEncoder,
+    MixedLinearRegressor,
+    RandomEffect,
+    SufficientStatistics,
+):
     _cls.__module__ = __name__

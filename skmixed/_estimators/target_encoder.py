@@ -303,8 +303,8 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         tags.target_tags.required = True
         return tags
 
-    def _check_parts(self, parts: dict[str, Any], n_features: Any) -> None:
-        check_categories(parts["_categories"], n_features)
+    def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
+        check_categories(parts["_categories"], state)
 
     def _unfitted_copy(self) -> "MixedEffectEncoder":
         """Return an encoder with this one's parameters and output setting alone."""

@@ -5,13 +5,19 @@ indices is checked to be inside of its arrays, and every array to have the shape
 the encoder asks for, before anything is computed with it.
 """
 
+from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from skmixed._data.categories import Categories
 from skmixed._data.encoder import Encoder, Factor
+from skmixed._data.labels import ColumnLevels
 from skmixed._estimation.fit import Estimate
+from skmixed._estimation.identifiability import Identifiability
+from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import Solution
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._model.covariance import STRUCTURES
@@ -19,6 +25,7 @@ from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.grouped_products import FactorProducts, PairProducts
 from skmixed._statistics.responses import ResponseProducts, ResponseTotals
+from skmixed.exceptions import FitStatus
 
 
 def check_saved(model: Any, n_features: Any) -> None:
@@ -33,55 +40,122 @@ def check_saved(model: Any, n_features: Any) -> None:
     _is("encoder", model.encoder, Encoder)
     _is("estimate", model.estimate, Estimate)
     _check_encoder(model.encoder, n_features)
-    _require(isinstance(model.n_rows, int) and model.n_rows > 0, "number of rows")
+    _check_counts("number of rows", model.n_rows)
+    _check_estimate(model.encoder, model.estimate)
     if model.products is not None:
         _check_statistics(model.encoder, model.products)
-    _check_solution(model.encoder, model.solution)
     if model.before is not None:
         check_saved(model.before, n_features)
-        _require(model.before.before is None, "further rows")
+        require(model.before.before is None, "further rows")
 
 
-def check_categories(categories: Any, n_features: Any) -> None:
-    """Refuse what are no categories of each column."""
-    _require(isinstance(categories, tuple) and len(categories) == n_features, "categories")
+def check_statistics(encoder: Any, products: Any, feature_names: Any, n_features: Any) -> None:
+    """Refuse sufficient statistics whose parts do not fit each other."""
+    _is("encoder", encoder, Encoder)
+    _check_encoder(encoder, n_features)
+    _check_statistics(encoder, products)
+    if feature_names is not None:
+        _check_names(feature_names)
+        require(len(feature_names) == n_features, "names of columns")
+
+
+def check_columns(state: Mapping[str, Any]) -> None:
+    """Refuse numbers and names of columns that are none, or that nothing was fitted to."""
+    n_features, names = state.get("n_features_in_"), state.get("feature_names_in_")
+    is_number = type(n_features) is int and n_features > 0
+    require(n_features is None or is_number, "numbers of columns")
+    if names is not None:
+        _check_array("names of columns", names, (len(names),), "O")
+        require(len(names) == n_features, "names of columns")
+        _check_names(tuple(names.tolist()))
+
+
+def check_categories(categories: Any, state: Mapping[str, Any]) -> None:
+    """Refuse what are no categories of each column, or no encodings of them in the state."""
+    n_features = state["n_features_in_"]
+    require(isinstance(categories, tuple) and len(categories) == n_features, "categories")
     for own in categories:
         _is("categories", own, Categories)
-        _check_array("labels", own.levels.labels, (len(own.levels),), "iufMmO")
-        _require(isinstance(own.has_missing, bool), "categories")
+        check_levels(own.levels)
+        require(isinstance(own.has_missing, bool), "categories")
+    encodings = state["encodings_"]
+    require(isinstance(encodings, list) and len(encodings) == n_features, "encodings")
+    for codes, own in zip(encodings, categories, strict=True):
+        _check_array("encodings", codes, (len(own),))
+    for name in ("intercept_", "smooth_"):
+        _check_array(name, state[name], (n_features,))
 
 
-def damaged(what: str) -> ValueError:
+class DamagedModelError(ValueError):
+    """A saved model that cannot be read."""
+
+
+def damaged(what: str) -> DamagedModelError:
     """Return the error to raise of a saved model that cannot be read."""
-    return ValueError(f"The saved model is damaged: {what}. Save it again, or fit anew.")
+    return DamagedModelError(f"The saved model is damaged: {what}. Save it again, or fit anew.")
 
 
-def _require(is_so: Any, what: str) -> None:
+def check_labels(labels: Any) -> None:
+    """Refuse what are no labels of levels."""
+    _check_array("labels", labels, (len(labels),), "iufMmO")
+    if labels.dtype == object:
+        deque(map(hash, labels.tolist()), maxlen=0)  # raises where one cannot be hashed
+
+
+def check_levels(levels: Any) -> None:
+    """Refuse what are no levels, each of another label."""
+    _is("labels", levels, ColumnLevels)
+    check_labels(levels.labels)
+    require(levels.index.is_unique and not levels.index.hasnans, "labels")
+
+
+def is_finite_matrix(matrix: Any) -> bool:
+    """Whether it is a sparse matrix of finite numbers, as `unpack` returns it."""
+    is_matrix = isinstance(matrix, sp.csr_array) and matrix.dtype == np.float64
+    return is_matrix and bool(np.isfinite(matrix.data).all())
+
+
+def require(is_so: Any, what: str) -> None:
+    """Refuse a saved model of which something is not so."""
     if not is_so:
         raise damaged(f"its {what} do not fit the rest")
 
 
 def _is(what: str, value: Any, kind: Any) -> None:
-    _require(isinstance(value, kind), what)
+    require(isinstance(value, kind), what)
 
 
 def _check_array(what: str, array: Any, shape: tuple[int, ...], kinds: str = "f") -> None:
     _is(what, array, np.ndarray)
-    _require(array.shape == shape and array.dtype.kind in kinds and array.dtype.isnative, what)
+    require(array.shape == shape and array.dtype.kind in kinds and array.dtype.isnative, what)
+
+
+def _check_counts(what: str, *counts: Any) -> None:
+    require(all(type(count) is int and 0 < count < 2**62 for count in counts), what)
+
+
+def _check_numbers(what: str, *numbers: Any) -> None:
+    """Check finite numbers."""
+    require(all(type(number) is float and np.isfinite(number) for number in numbers), what)
+
+
+def _check_names(names: Any) -> None:
+    _is("names of columns", names, tuple)
+    require(all(type(name) is str for name in names), "names of columns")
 
 
 def _check_positions(what: str, positions: Any, end: Any) -> None:
     """Check a tuple of distinct integers from 0 up to `end`."""
     _is(what, positions, tuple)
-    _require(all(type(k) is int and 0 <= k < end for k in positions), what)
-    _require(len(set(positions)) == len(positions), what)
+    require(all(type(k) is int and 0 <= k < end for k in positions), what)
+    require(len(set(positions)) == len(positions), what)
 
 
 def _check_encoder(encoder: Encoder, n_features: Any) -> None:
-    _require(type(n_features) is int and n_features > 0, "numbers of columns")
+    require(type(n_features) is int and n_features > 0, "numbers of columns")
     _check_positions("numeric columns", encoder.numeric, n_features)
-    _is("names of columns", encoder.names, tuple)
-    _require(len(encoder.names) == len(encoder.numeric), "names of columns")
+    _check_names(encoder.names)
+    require(len(encoder.names) == len(encoder.numeric), "names of columns")
     n_columns = 1 + len(encoder.numeric)
     _check_positions("fixed columns", encoder.fixed, n_columns)
     _is("grouping factors", encoder.factors, tuple)
@@ -92,49 +166,53 @@ def _check_encoder(encoder: Encoder, n_features: Any) -> None:
     for term in encoder.terms:
         _check_positions("random-effects terms", (term.factor,), len(encoder.factors))
         _check_positions("columns of random effects", term.columns, n_columns)
-        _require(term.structure in STRUCTURES.values(), "covariance structures")
+        require(term.structure in STRUCTURES.values(), "covariance structures")
 
 
 def _check_factor(factor: Factor, n_features: int) -> None:
-    _require(factor.sources and len(factor.sources) == len(factor.levels), "grouping columns")
+    require(factor.sources and len(factor.sources) == len(factor.levels), "grouping columns")
+    _check_names(tuple(s.name for s in factor.sources))
     columns = tuple(s.position for s in factor.sources if s.position is not None)
     _check_positions("grouping columns", columns, n_features)
     for levels in factor.levels:
-        _check_array("labels", levels.labels, (len(levels.labels),), "iufMmO")
+        check_levels(levels)
     if factor.cells is None:
-        _require(len(factor.sources) == 1, "labels")
+        require(len(factor.sources) == 1, "labels")
         return
     _check_array("cells of an interaction", factor.cells, (len(factor.cells),), "i")
     end = np.prod([float(len(levels)) for levels in factor.levels])
     within = (factor.cells >= 0).all() and (factor.cells < end).all()
-    _require(within and end < 2.0**62, "cells of an interaction")
+    require(within and end < 2.0**62, "cells of an interaction")
 
 
 def _check_statistics(encoder: Encoder, stats: Any) -> None:
     _is("statistics", stats, CrossProducts)
     k = len(encoder.numeric) + 1
+    _check_counts("number of rows", stats.n_rows)
+    _check_numbers("weights", stats.sum_log_weights)
     _check_array("sums of products", stats.total, (k, k))
+    require((np.diagonal(stats.total) >= 0).all() and stats.total[0, 0] > 0, "sums of products")
     _check_array("centers", stats.center, (k,))
     _check_regression(stats.regression, k)
     if stats.unweighted is not None:
         _check_array("unweighted sums", stats.unweighted, (k, k))
     _check_responses(stats.responses, k, is_weighted=stats.unweighted is not None)
-    _require(len(stats.factors) == len(encoder.factors), "sums of groups")
+    require(len(stats.factors) == len(encoder.factors), "sums of groups")
     for position, (own, factor) in enumerate(zip(stats.factors, encoder.factors, strict=True)):
         _is("sums of groups", own, FactorProducts)
-        _require(own.columns == encoder.factor_columns(position), "columns of groups")
+        require(own.columns == encoder.factor_columns(position), "columns of groups")
         q, r = factor.n_levels, len(own.columns)
         _check_array("sums of groups", own.products, (q, r, k + 1))
-        _require(own.n_responses == 1, "sums of groups")
+        require(own.n_responses == 1, "sums of groups")
         _check_array("counts of groups", own.counts, (q,), "iu")
     n_factors = len(stats.factors)
-    _require(len(stats.pairs) == n_factors * (n_factors - 1) // 2, "pairs of factors")
+    require(len(stats.pairs) == n_factors * (n_factors - 1) // 2, "pairs of factors")
     for pair in stats.pairs:
         _is("sums of pairs", pair, PairProducts)
         _check_positions("pairs of factors", (pair.first, pair.second), len(stats.factors))
         sides = [stats.factors[k].sums.shape for k in (pair.first, pair.second)]
-        _require(pair.matrix.shape == tuple(q * r for q, r, _ in sides), "sums of pairs")
-        _require(pair.matrix.dtype == np.float64, "sums of pairs")
+        require(pair.matrix.shape == tuple(q * r for q, r, _ in sides), "sums of pairs")
+        require(pair.matrix.dtype == np.float64, "sums of pairs")
 
 
 def _check_responses(responses: Any, k: int, *, is_weighted: bool) -> None:
@@ -143,7 +221,7 @@ def _check_responses(responses: Any, k: int, *, is_weighted: bool) -> None:
     _check_array("centers", responses.center, (1,))
     if responses.regression is not None:
         _check_array("regressions of responses", responses.regression, (k, 1))
-    _require((responses.unweighted is not None) == is_weighted, "responses")
+    require((responses.unweighted is not None) == is_weighted, "responses")
     for total in (responses.total, responses.unweighted)[: 1 + is_weighted]:
         _is("responses", total, ResponseTotals)
         _check_array("sums of responses", total.with_columns, (k, 1))
@@ -156,7 +234,7 @@ def _check_regression(regression: Any, m: int) -> None:
         return
     _check_array("regressions of columns", regression, (m, m))
     is_unit = (np.diagonal(regression) == 1.0).all() and not np.tril(regression, -1).any()
-    _require(is_unit and np.isfinite(regression).all(), "regressions of columns")
+    require(is_unit and np.isfinite(regression).all(), "regressions of columns")
 
 
 def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:
@@ -165,14 +243,40 @@ def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:
         return
     _is("dropped columns", dependence, Dependence)
     _check_positions("dropped columns", dependence.dropped, p)
-    _require(dependence.kept == kept, "kept columns")
-    _require({*kept, *dependence.dropped} == set(range(p)), "dropped columns")
+    require(dependence.kept == kept, "kept columns")
+    require({*kept, *dependence.dropped} == set(range(p)), "dropped columns")
     n_kept, n_dropped = len(kept), p - len(kept)
-    _require(len(dependence.dropped) == n_dropped, "dropped columns")
+    require(len(dependence.dropped) == n_dropped, "dropped columns")
     _check_array("combinations of columns", dependence.weights, (n_kept, n_dropped))
     _check_array("centers of columns", dependence.center, (p,))
     _check_array("scales of columns", dependence.scale, (n_kept,))
     _check_array("scales of columns", dependence.floor, (n_dropped,))
+
+
+def _check_estimate(encoder: Encoder, estimate: Any) -> None:
+    _check_solution(encoder, estimate.solution)
+    _is("status", estimate.status, FitStatus)
+    counts = (estimate.n_iter, estimate.n_factorizations)
+    require(all(type(count) is int and count >= 0 for count in counts), "number of steps")
+    findings, n_terms = estimate.findings, len(encoder.terms)
+    _is("findings", findings, Identifiability)
+    _check_positions("findings", findings.undetermined, n_terms)
+    for own in (findings.spanned, findings.apart):
+        _is("findings", own, tuple)
+    for term, *columns in (*findings.spanned, *findings.apart):
+        _check_positions("findings", (term,), n_terms)
+        _check_positions("findings", tuple(columns), 1 + len(encoder.numeric))
+    if estimate.monte_carlo is not None:
+        _check_monte_carlo(encoder, estimate.monte_carlo)
+
+
+def _check_monte_carlo(encoder: Encoder, found: Any) -> None:
+    _is("Monte Carlo errors", found, MonteCarlo)
+    numbers = (found.criterion_error, found.residual, found.condition)
+    require(all(type(number) is float for number in numbers), "Monte Carlo errors")
+    require(len(found.sd_errors) == len(encoder.terms), "Monte Carlo errors")
+    for errors, term in zip(found.sd_errors, encoder.terms, strict=True):
+        _check_array("Monte Carlo errors", errors, (len(term.columns),))
 
 
 def _check_solution(encoder: Encoder, solution: Any) -> None:
@@ -182,9 +286,13 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
     _check_positions("fixed effects", solution.kept, p)
     _check_array("covariances", solution.fixed_root, (len(solution.kept),) * 2)
     _check_dependence(solution.dependence, solution.kept, p)
-    _require(len(solution.terms) == len(encoder.terms), "random effects")
+    _check_numbers("estimates", solution.sigma)
+    is_criterion = type(solution.criterion) is float and type(solution.reml) is bool
+    require(solution.sigma >= 0 and is_criterion, "estimates")
+    require(len(solution.terms) == len(encoder.terms), "random effects")
     for own, term in zip(solution.terms, encoder.terms, strict=True):
         s, q = len(term.columns), encoder.factors[term.factor].n_levels
         for lam in (own.lam, own.search_lam):
             _check_array("covariance factors", lam, (s, s))
         _check_array("random effects", own.effects, (s, q))
+        _check_array("covariance parameters", own.theta, (term.structure.n_theta(s),))

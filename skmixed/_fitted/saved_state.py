@@ -8,7 +8,8 @@ How a fitted estimator is saved, and a copy of it that predicts and no more.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar, Self
 
@@ -25,7 +26,13 @@ from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import Solution, TermSolution
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.saved_checks import check_saved, damaged
+from skmixed._fitted.saved_checks import (
+    DamagedModelError,
+    check_columns,
+    check_saved,
+    damaged,
+    require,
+)
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
@@ -130,7 +137,10 @@ def unpack(state: Any) -> Any:
 
 
 # What a state of another form brings about where it is read.
-MALFORMED = (KeyError, TypeError, AttributeError, IndexError)
+MALFORMED = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError),
+    *(RuntimeError, SyntaxError, TypeError),
+)
 
 
 class PlainState:
@@ -145,8 +155,16 @@ class PlainState:
 
     _parts: ClassVar[tuple[str, ...]]
 
-    def _check_parts(self, parts: dict[str, Any], n_features: Any) -> None:
-        """Refuse parts that do not fit each other, with any error that comes of it."""
+    def _pack_parts(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """Return the parts by the names that they are saved by."""
+        return {name.strip("_"): pack(part) for name, part in parts.items()}
+
+    def _unpack_parts(self, fit: dict[str, Any]) -> dict[str, Any]:
+        """Return the parts of a saved fit by their attributes."""
+        return {name: unpack(fit.get(name.strip("_"))) for name in self._parts}
+
+    def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
+        """Refuse parts that do not fit each other or the state, with any error that comes of it."""
 
     def _after_loading(self) -> None:
         """Set what follows from the parts."""
@@ -155,24 +173,24 @@ class PlainState:
         """Replace the parts of the fit by plain arrays and lists."""
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         if self._parts[0] in state:
-            parts = {name.strip("_"): pack(state.pop(name, None)) for name in self._parts}
-            state["_fit"] = {"format": FORMAT, **parts}
+            parts = {name: state.pop(name, None) for name in self._parts}
+            state["_fit"] = {"format": FORMAT, **self._pack_parts(parts)}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        fit = state.pop("_fit", None)
+        with reading():
+            # The parts come from what is checked, and from nothing else.
+            require(all(type(name) is str for name in state), "names")
+            state = {name: own for name, own in state.items() if name not in self._parts}
+            fit = state.pop("_fit", None)
+            check_columns(state)
+            require(fit is not None or "n_features_in_" not in state, "columns")
         if fit is not None:
-            if fit["format"] > FORMAT:
-                raise ValueError(
-                    f"The model was saved in format {fit['format']}, by a later version of "
-                    f"skmixed; this one reads formats up to {FORMAT}. Update skmixed."
-                )
-            parts = _unpacked(fit, self._parts)
-            try:
-                self._check_parts(parts, state.get("n_features_in_"))
-            except MALFORMED as error:
-                raise damaged(f"{type(error).__name__}: {error}") from error
+            check_format(fit)
+            with reading():
+                parts = self._unpack_parts(fit)
+            with reading():
+                self._check_parts(parts, state)
             state.update(parts)
         # Parameters that the version which saved it did not have.
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
@@ -180,15 +198,31 @@ class PlainState:
                 state.setdefault(name, parameter.default)
         super().__setstate__(state)  # type: ignore[misc]
         if fit is not None:
-            self._after_loading()
+            with reading():
+                self._after_loading()
 
 
-def _unpacked(fit: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the parts of a saved fit."""
+@contextmanager
+def reading() -> Iterator[None]:
+    """Say of a saved model that it is damaged, whatever error reading it brings about."""
     try:
-        return {name: unpack(fit.get(name.strip("_"))) for name in names}
+        yield
+    except DamagedModelError:
+        raise
     except (*MALFORMED, ValueError) as error:
         raise damaged(f"{type(error).__name__}: {error}") from error
+
+
+def check_format(fit: Any) -> None:
+    """Refuse the format of a later version."""
+    with reading():
+        saved_in = fit["format"]
+        require(type(saved_in) is int and saved_in > 0, "format")
+    if saved_in > FORMAT:
+        raise ValueError(
+            f"The model was saved in format {saved_in}, by a later version of skmixed; this one "
+            f"reads formats up to {FORMAT}. Update skmixed."
+        )
 
 
 class Persistence(PlainState):
@@ -198,8 +232,8 @@ class Persistence(PlainState):
     _model: FittedModel
     _publish: Callable[[], None]
 
-    def _check_parts(self, parts: dict[str, Any], n_features: Any) -> None:
-        check_saved(parts["_model"], n_features)
+    def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
+        check_saved(parts["_model"], state.get("n_features_in_"))
 
     def _after_loading(self) -> None:
         self._publish()  # in the form of this version

@@ -1,9 +1,12 @@
 """SufficientStatistics: all that a fit reads of rows, and that adds up."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.level_union import EncoderUnion
+from skmixed._fitted.saved_checks import check_statistics
+from skmixed._fitted.saved_state import FORMAT, check_format, pack, reading, unpack
 from skmixed._statistics.cross_products import CrossProducts
 
 
@@ -14,7 +17,7 @@ class SufficientStatistics:
     Made by `MixedLinearRegressor.statistics`, added by ``+``, and fitted by
     `MixedLinearRegressor.fit_statistics`. The statistics of two sets of rows
     add up to those of all rows, so that a model is fitted to rows that never
-    come together in one place. They pickle to plain arrays.
+    come together in one place. They are saved as plain arrays.
 
     Attributes
     ----------
@@ -63,6 +66,19 @@ class SufficientStatistics:
     products: CrossProducts
     feature_names: tuple[str, ...] | None
     n_features: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain arrays and lists."""
+        return {"format": FORMAT} | {
+            own.name: pack(getattr(self, own.name)) for own in fields(self)
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        check_format(state)
+        with reading():
+            parts = {own.name: unpack(state[own.name]) for own in fields(self)}
+            check_statistics(**parts)
+        self.__dict__.update(parts)
 
     @property
     def n_rows(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._typing import FloatArray
@@ -83,6 +84,32 @@ class ModelTerm:
         """Return the place of each indicator along its numeric axes, sorted by name."""
         along = [self.places(name).tolist() for name in sorted(self.numeric)]
         return list(zip(*along, strict=True)) if along else [()] * self.n_indicators
+
+
+@dataclass(frozen=True)
+class Coding:
+    """The coding of a factor's categories, as of a `formulaic` ContrastsState.
+
+    Attributes
+    ----------
+    full, reduced : sparse (n_categories, n_columns) array
+        Beside no constant, and beside one.
+    """
+
+    full: sp.csr_array
+    reduced: sp.csr_array
+
+    @staticmethod
+    def of(contrasts: Any) -> "Coding":
+        matrices = (
+            contrasts.get_coding_matrix(reduced_rank=is_reduced, sparse=True)
+            for is_reduced in (False, True)
+        )
+        return Coding(*(sp.csr_array(matrix, dtype=np.float64) for matrix in matrices))
+
+    def get_coding_matrix(self, reduced_rank: bool = True) -> FloatArray:
+        """Return the matrix, (n_categories, n_columns), by formulaic's name of it."""
+        return np.asarray((self.reduced if reduced_rank else self.full).toarray())
 
 
 def terms_of_spec(spec: Any, written: Callable[[Any], str] = str) -> tuple[ModelTerm, ...]:

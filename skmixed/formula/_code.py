@@ -17,6 +17,7 @@ from unicodedata import normalize
 import numpy as np
 
 from skmixed._typing import Use
+from skmixed.formula._syntax import plain_name
 
 # A letter for Python and formulaic, and the same in every normal form of Unicode, that
 # names of columns hardly have.
@@ -158,7 +159,10 @@ class Resolver(ast.NodeTransformer):
         return self.column(self.dots.get(name, name), TERM)
 
     def dotted(self, name: str) -> str:
-        """Return an identifier for a column that a dot stands for."""
+        """Return what a dot holds of a column: as the formula writes it, which may take it off."""
+        quoted = {own: identifier for identifier, own in self.quotes.names.items()}
+        if name in quoted or plain_name(name) == name:
+            return quoted.get(name, name)
         self.dots[alias(name, TERM)] = name
         return alias(name, TERM)
 

@@ -104,6 +104,8 @@ class ModelFrame:
     Attributes
     ----------
     source : Source
+    given : tuple of str
+        The columns of the data that the formula was read for, as far as it names them.
     kinds : ColumnKinds
         Of the columns that the right-hand side evaluates.
     grouping : dict of str to str
@@ -118,6 +120,7 @@ class ModelFrame:
     """
 
     source: Source
+    given: tuple[str, ...]
     kinds: ColumnKinds
     grouping: dict[str, str]
     fixed: Part
@@ -294,27 +297,52 @@ class Reading:
     def grouping(self) -> dict[str, str]:
         return {column.name: column.column for own, _ in self.random for column in own}
 
+    @property
+    def sums(self) -> list[Sum]:
+        """The fixed part, and each random-effects term."""
+        return [self.fixed, *(part for _, part in self.random)]
+
     def learn(self, rows: NamedRows, *, with_response: bool) -> ModelFrame:
         """Learn categories and transformations from rows."""
         kinds = ColumnKinds.learn(rows, self.variables)
-        sums = [self.fixed, *(part for _, part in self.random)]
-        uses: dict[Use, None] = dict.fromkeys(use for part in sums for use in part.uses)
-        for part in sums:
+        uses: dict[Use, None] = dict.fromkeys(use for part in self.sums for use in part.uses)
+        for part in self.sums:
             self.source.check_kinds(part, kinds)
         frame = kinds.frame(rows, uses)
-        parts = [self.source.learn(part, kinds, frame) for part in sums]
+        parts = tuple(self.source.learn(part, kinds, frame) for part in self.sums)
         check_names(self.source.parsed.text, parts, self.grouping)
         response, weights = self.response, self.weights
-        return ModelFrame(
-            source=self.source,
+        return self.with_learned(
             kinds=kinds,
-            grouping=self.grouping,
-            fixed=parts[0],
-            slopes=tuple(parts[1:]),
-            groups=tuple(tuple(column.name for column in own) for own, _ in self.random),
+            parts=parts,
             offsets=tuple(own.learned(rows) for own in self.offsets),
             response=response.learned(rows) if response and with_response else response,
             weights=weights and weights.learned(rows),
+        )
+
+    def with_learned(
+        self,
+        *,
+        kinds: ColumnKinds,
+        parts: tuple[Part, ...],
+        offsets: tuple[Quantity, ...],
+        response: Quantity | None,
+        weights: Quantity | None,
+    ) -> ModelFrame:
+        """Return the formula with what was learned of its parts."""
+        beside = [own.columns for own in (response, weights) if own]
+        used = {*self.needed(with_response=False), *(name for own in beside for name in own)}
+        return ModelFrame(
+            source=self.source,
+            given=tuple(name for name in dict.fromkeys(self.rows.names) if name in used),
+            kinds=kinds,
+            grouping=self.grouping,
+            fixed=parts[0],
+            slopes=parts[1:],
+            groups=tuple(tuple(column.name for column in own) for own, _ in self.random),
+            offsets=offsets,
+            response=response,
+            weights=weights,
         )
 
 

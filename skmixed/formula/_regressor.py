@@ -17,6 +17,7 @@ from skmixed.formula._columns import NamedRows
 from skmixed.formula._model_frame import Reading
 from skmixed.formula._prediction import FormulaPrediction
 from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
+from skmixed.formula._saved import FormulaState
 
 NA_ACTIONS = ("error", "drop")
 
@@ -99,7 +100,7 @@ def lmer(
     return model._fit(data, None, None if named is not None else weights)
 
 
-class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
+class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEstimator):
     """Linear mixed-effects regression given by lme4's formula.
 
     A `skmixed.MixedLinearRegressor` on the columns that the formula makes of a
@@ -295,12 +296,16 @@ class FormulaRegressor(FormulaPrediction, RegressorMixin, BaseEstimator):
                 sample_weight=given.weights(sample_weight),
             )
         self.regressor_, self._frame = regressor, frame
-        self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
         self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
+        self._publish()
+        return self
+
+    def _publish(self) -> None:
+        frame = self._frame
+        self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
         names = dict.fromkeys((*frame.variables, *frame.grouping.values()))
         self.feature_names_in_ = np.array(list(names), dtype=object)
         self.n_features_in_ = len(names)
-        return self
 
     def summary(self, ddf: str | None = None) -> Summary:
         """Summarize the fit in a table that an lme4 user recognizes.

@@ -15,6 +15,7 @@ from skmixed._typing import FloatArray, Use
 from skmixed.formula._code import AS_TERM, TERM, Quotes, Resolver, Scope, as_written, columns_in
 from skmixed.formula._columns import DATE_ADVICE, ColumnKinds, NamedRows
 from skmixed.formula._factors import FUNCTIONS, MARKED
+from skmixed.formula._learned import Learned
 from skmixed.formula._syntax import ParsedFormula, error_at, place_of
 
 OFFERED = (
@@ -64,23 +65,50 @@ class Part:
     Attributes
     ----------
     sum : Sum
-    spec : formulaic.ModelSpec
-        With the state of its transformations.
-    terms : dict of str to tuple of str
-        Term → its columns, the intercept left out.
-    sources : dict of str to tuple of str
-        Column → the columns of the data that its term uses.
-    owned : tuple
-        The factors of each term, with its columns.
-    has_intercept : bool
+    learned : Learned
     """
 
     sum: Sum
-    spec: Any
-    terms: dict[str, tuple[str, ...]]
-    sources: dict[str, tuple[str, ...]]
-    owned: tuple[tuple[frozenset[str], tuple[str, ...]], ...]
-    has_intercept: bool
+    learned: Learned
+
+    @cached_property
+    def _found(self) -> list[tuple[Any, tuple[str, ...]]]:
+        """Terms with their columns, the intercept left out."""
+        parts = zip(self.sum.formula, self.learned.terms, strict=True)
+        return [
+            (term, tuple(as_written(name, self.sum.codes) for name in own.columns))
+            for term, own in parts
+            if str(term) != INTERCEPT
+        ]
+
+    @cached_property
+    def terms(self) -> dict[str, tuple[str, ...]]:
+        """Term → its columns, the intercept left out."""
+        return {self.sum.written(term): columns for term, columns in self._found}
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Column → the columns of the data that its term uses."""
+        return {
+            name: own_columns(term, self.sum) for term, columns in self._found for name in columns
+        }
+
+    @property
+    def owned(self) -> list[tuple[frozenset[str], tuple[str, ...]]]:
+        """The factors of each term, with its columns."""
+        return [
+            (frozenset(f"`{self.sum.written_factor(f)}`" for f in term.factors), columns)
+            for term, columns in self._found
+        ]
+
+    @property
+    def has_intercept(self) -> bool:
+        return len(self._found) < len(self.learned.terms)
+
+    @property
+    def spec(self) -> Any:
+        """A `formulaic.ModelSpec` of its own for each use."""
+        return self.learned.spec(self.sum.formula)
 
     @property
     def names(self) -> list[str]:
@@ -104,9 +132,6 @@ class Source:
         from formulaic.transforms import TRANSFORMS
 
         return {**vars(builtins), **TRANSFORMS, **FUNCTIONS, **self.context}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"parsed": self.parsed, "context": self.context}
 
     def sum(
         self, text: str, rows: NamedRows, others: Iterable[str] = (), wrapper: str = AS_TERM
@@ -190,25 +215,7 @@ class Source:
         self.check_kinds(own, kinds)
         spec = self.matrix(own.formula, frame, own).model_spec
         self._check_levels(spec, own)
-        names = [as_written(name, own.codes) for name in spec.column_names]
-        found = {
-            term: tuple(names[k] for k in columns)
-            for term, columns in spec.term_indices.items()
-            if str(term) != INTERCEPT
-        }
-        return Part(
-            sum=own,
-            spec=spec,
-            terms={own.written(term): columns for term, columns in found.items()},
-            sources={
-                name: own_columns(term, own) for term, columns in found.items() for name in columns
-            },
-            owned=tuple(
-                (frozenset(f"`{own.written_factor(f)}`" for f in term.factors), columns)
-                for term, columns in found.items()
-            ),
-            has_intercept=len(found) < len(spec.term_indices),
-        )
+        return Part(own, Learned.of(spec))
 
     def _scope(self, rows: NamedRows) -> Scope:
         def refuse(name: str, is_called: bool) -> None:

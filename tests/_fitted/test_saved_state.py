@@ -11,16 +11,19 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from hostile import check_hostile_states
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
-from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed import AllExcept, MixedEffectEncoder, MixedLinearRegressor, RandomEffect
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.saved_state import FORMAT, PARTS, pack, unpack
+from skmixed.formula import FormulaRegressor
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -392,3 +395,72 @@ def test_damaged_parts_are_refused():
 def test_crafted_parts_are_refused(path, change):
     with pytest.raises(ValueError, match="The saved model is damaged"):
         loaded(with_changed(saved(), path, change))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        [],
+        {3: 1},
+        {"n_features_in_": 3},
+        {"n_features_in_": 3, "feature_names_in_": np.array(["x"], dtype=object), "_fit": {}},
+        {"_fit": None, "n_features_in_": 3},
+        {"_fit": {}},
+        {"_fit": {"format": "1"}},
+        {"_fit": 5},
+    ],
+    ids=str,
+)
+def test_what_is_no_state_is_refused(state):
+    for kind in (MixedLinearRegressor, MixedEffectEncoder, FormulaRegressor):
+        with pytest.raises(ValueError, match="The saved model is damaged"):
+            kind.__new__(kind).__setstate__(state)
+
+
+def test_parts_come_from_what_is_checked():
+    for kind in (MixedLinearRegressor, MixedEffectEncoder, FormulaRegressor):
+        model = kind.__new__(kind)
+        model.__setstate__(dict.fromkeys(kind._parts, 5))
+        with pytest.raises(NotFittedError):
+            check_is_fitted(model)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what comes of other numbers
+def test_hostile_states():
+    X, y = CROSSED[["x", "g", "h"]], CROSSED["y"]
+    model = MixedLinearRegressor([RandomEffect("g", slopes="x"), ("g", "h")]).fit(X, y, 1 + X["h"])
+    check_hostile_states(model, lambda other: other.predict(X[:5], return_std=True), 0.25)
+    encoder = MixedEffectEncoder().fit(X[["g", "h"]].mask(X[["g", "h"]] == 2), y)
+    check_hostile_states(encoder, lambda other: other.transform(X[["g", "h"]]), 0.25)
+    stats = MixedLinearRegressor("g").statistics(X[["x", "g"]], y)
+    refit = MixedLinearRegressor("g").fit_statistics
+    check_hostile_states(stats, lambda other: (repr(other), other + other, refit(other)), 0.25)
+
+
+def test_statistics_are_plain():
+    X, y = CROSSED[["x", "g", "h"]], CROSSED["y"]
+    model = MixedLinearRegressor(["g", "h"])
+    stats = model.statistics(X, y)
+    own = {c for c in saved_classes(pickle.dumps(stats, protocol=4)) if c.startswith("skmixed")}
+    assert own == {"skmixed.SufficientStatistics"}
+    other = pickle.loads(pickle.dumps(stats))
+    assert repr(other) == repr(stats)
+    assert model.fit_statistics(other).criterion_ == model.fit_statistics(stats).criterion_
+    state = stats.__getstate__()
+    with pytest.raises(ValueError, match="by a later version"):
+        other.__setstate__(state | {"format": FORMAT + 1})
+
+
+def test_skops_loads_statistics_and_parameters():
+    sio = pytest.importorskip("skops.io")
+    X, y = CROSSED[["x", "g", "h"]], CROSSED["y"]
+    model = MixedLinearRegressor("g", fixed=AllExcept(["h"]))
+    for value in (model.statistics(X, y), model.fit(X, y)):
+        data = sio.dumps(value)
+        types = sio.get_untrusted_types(data=data)
+        assert set(types) <= {f"skmixed.{type(value).__name__}", "skmixed.AllExcept"}
+        loaded = sio.loads(data, trusted=types)
+        assert repr(loaded) == repr(value)
+        assert_equal(loaded.__getstate__(), value.__getstate__())

@@ -356,3 +356,17 @@ def test_columns_by_the_name_of_scikit_learn():
     assert model.score(X=X, y=y) == model.score(X, y)
     assert model.model_matrix(X=X).shape == (180, 2)
     assert model.predict_interval(X=X).shape == (180, 2)
+
+
+def test_columns_are_taken_off_a_dot():
+    frame = SLEEP[["Reaction", "Days", "Subject", "late"]].assign(x=RNG.normal(size=180))
+    frame = frame.assign(**{"a b": RNG.normal(size=180), "1": RNG.normal(size=180)})
+    whole = ["Days", "late", "x", "a b", "1"]
+    for taken in ("x", "`x`", "`a b`", "`1`", "late - x", "Days:x"):
+        model = lmer(f"Reaction ~ . - {taken} + (1 | Subject)", frame)
+        names = taken.replace("`", "").split(" - ")
+        assert list(model.terms_) == [name for name in whole if name not in names]
+        assert set(model.feature_names_in_) == {*model.terms_, "Subject"}
+    model = lmer("Reaction ~ .^2 - x:Days - late + (1 | Subject)", frame)
+    assert "Days:a b" in model.terms_
+    assert not {"late", "Days:x", "x:Days"} & set(model.terms_)
