@@ -14,12 +14,18 @@ where both strengths are large, one is, or none (docs/mathematics.md, "Small sys
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
-import scipy.linalg.lapack
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.trust_region import Point, absolute
+from skmixed._equations.cholesky import Effects
+from skmixed._equations.linear_algebra import (
+    FixedFactor,
+    cholesky_lower,
+    inverse_of_cholesky,
+    solve_lower,
+)
+from skmixed._equations.system import Blocks
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
 
@@ -36,8 +42,8 @@ class DenseFactor:
     ----------
     system : DenseSystem
     lam : tuple of (s, s) arrays
-    bases : tuple of (s, s) arrays
-        W U of each term.
+    bases, rotations : tuples of (s, s) arrays
+        W U of each term, and V with Λ = W U S V'.
     strengths : (q,) array
         The diagonal of S, of each column.
     products : (q + p + 1,) * 2 array
@@ -55,6 +61,7 @@ class DenseFactor:
     system: DenseSystem
     lam: Lam
     bases: tuple[FloatArray, ...]
+    rotations: tuple[FloatArray, ...]
     strengths: FloatArray
     products: FloatArray
     scaled: FloatArray
@@ -63,6 +70,33 @@ class DenseFactor:
     residual_squares: float
     logdet_z: float
     logdet_x: float
+
+    @property
+    def blocks(self) -> Blocks:
+        return self.system.blocks
+
+    @property
+    def beta(self) -> FloatArray:
+        """β̂ of the kept columns, (p,)."""
+        return self.solution[self.system.n_random :]
+
+    @property
+    def fixed(self) -> FixedFactor:
+        """The factor of X'V⁻¹X."""
+        q = self.system.n_random
+        return FixedFactor(self.lower[q:, q:])
+
+    def effects(self) -> Effects:
+        """Return û, and b̂ = Λû."""
+        of_terms = {
+            term.term.index: rotation @ self.solution[term.columns].reshape(term.size, -1)
+            for term, rotation in zip(self.system.terms, self.rotations, strict=True)
+        }
+        spherical = tuple(
+            np.concatenate([of_terms[own.index] for own in factor.terms])
+            for factor in self.blocks.factors
+        )
+        return Effects.of(self.blocks, self.lam, spherical, self.beta)
 
     def cancellation(self, likelihood: Likelihood) -> float:
         """Return the rounding of the criterion where digits cancel: in r², and in C."""
@@ -80,10 +114,11 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
         If C is not positive definite to rounding.
     """
     q = system.n_random
-    bases, strengths = [], np.empty(q)
+    bases, rotations, strengths = [], [], np.empty(q)
     for term in system.terms:
-        vectors, own, _ = np.linalg.svd(term.to_white @ lam[term.term.index])
+        vectors, own, right = np.linalg.svd(term.to_white @ lam[term.term.index])
         bases.append(term.white @ vectors)
+        rotations.append(right.T)
         strengths[term.columns] = np.repeat(own, term.n_levels)
     products = system.changed(bases)
     half = products.copy()
@@ -92,29 +127,23 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
     system_matrix[:, :q] *= strengths
     system_matrix[np.arange(q), np.arange(q)] += 1.0
     n = len(products) - 1
-    chol, failed = scipy.linalg.lapack.dpotrf(system_matrix[:n, :n], lower=1, clean=1)
-    if failed:
-        raise np.linalg.LinAlgError("The system is not positive definite.")
-    rhs = _solve(chol, system_matrix[:n, n])
+    chol = cholesky_lower(system_matrix[:n, :n])
+    rhs = solve_lower(chol, system_matrix[:n, n])
     logs = 2.0 * np.log(np.diagonal(chol))
     return DenseFactor(
         system,
         lam,
         tuple(bases),
+        tuple(rotations),
         strengths,
         products,
         half,
         chol,
-        _solve(chol, rhs, transposed=True),
+        solve_lower(chol, rhs, transposed=True),
         float(system_matrix[n, n] - rhs @ rhs),
         float(logs[:q].sum()),
         sum(logs[q:].tolist()),  # of a few numbers, in a tenth of the time of an array's sum
     )
-
-
-def _solve(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:
-    out, _ = scipy.linalg.lapack.dtrtrs(chol, rhs, lower=1, trans=int(transposed))
-    return np.asarray(out)
 
 
 @dataclass(frozen=True)
@@ -185,13 +214,13 @@ def second_order_dense(
 def project_dense(factor: DenseFactor, likelihood: Likelihood) -> Projections:
     """Project the columns ZWU and y; costs the inverse of C and two products."""
     n, q = len(factor.lower), factor.system.n_random
-    products = _project(factor, _inverse(factor.lower), n)
+    products = _project(factor, inverse_of_cholesky(factor.lower), n)
     effects = factor.products[:q, n] - factor.scaled[:n, :q].T @ factor.solution
     strong = factor.strengths > STRONG
     effects[strong] = factor.solution[:q][strong] / factor.strengths[strong]
     if likelihood.reml:
         return Projections(products, products, effects)
-    own = _inverse(np.asfortranarray(factor.lower[:q, :q]))
+    own = inverse_of_cholesky(np.asfortranarray(factor.lower[:q, :q]))
     return Projections(products, _project(factor, own, q), effects)
 
 
@@ -209,13 +238,6 @@ def _project(factor: DenseFactor, inverse: FloatArray, n: int) -> FloatArray:
         shrunken = np.eye(len(strong)) - inverse[np.ix_(strong, strong)]
         out[np.ix_(strong, strong)] = shrunken / np.outer(size, size)
     return out
-
-
-def _inverse(chol: FloatArray) -> FloatArray:
-    lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
-    inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
-    inverse[np.arange(len(inverse)), np.arange(len(inverse))] *= 0.5
-    return np.asarray(inverse)
 
 
 def _information(

@@ -54,6 +54,17 @@ class Effects:
     outer: FloatArray
     fixed: FloatArray
 
+    @staticmethod
+    def of(
+        blocks: Blocks, lam: Lam, spherical: tuple[FloatArray, ...], fixed: FloatArray
+    ) -> "Effects":
+        """Take in u of each factor, and β."""
+        outer = [
+            (factor.lam(lam) @ own).T.ravel()
+            for factor, own in zip(blocks.factors[1:], spherical[1:], strict=True)
+        ]
+        return Effects(spherical, np.concatenate([np.empty(0), *outer]), fixed)
+
 
 def no_effects(blocks: Blocks, fixed: FloatArray) -> Effects:
     """Return random effects of 0, those of a least-squares fit."""

@@ -19,21 +19,40 @@ SPARSE_COST = 200
 
 
 def cholesky_lower(matrix: FloatArray) -> FloatArray:
-    """Return the lower triangular factor of a positive definite matrix."""
+    """Return the lower triangular factor of a positive definite matrix.
+
+    LAPACK is called by itself, here and below: SciPy's checks take longer than it does.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the matrix is not positive definite to rounding.
+    """
     if not len(matrix):
         return matrix
-    return np.asarray(scipy.linalg.cholesky(matrix, lower=True, check_finite=False))
+    chol, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=1)
+    if failed:
+        raise np.linalg.LinAlgError("The system is not positive definite.")
+    return np.asarray(chol)
 
 
 def solve_lower(chol: FloatArray, rhs: FloatArray, *, transposed: bool = False) -> FloatArray:
-    """Solve with a lower triangular matrix, or with its transpose."""
+    """Solve with a lower triangular matrix, or with its transpose.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the matrix has a zero on its diagonal.
+    """
     if not len(chol):
         return rhs
-    return np.asarray(
-        scipy.linalg.solve_triangular(
-            chol, rhs, lower=True, trans=1 if transposed else 0, check_finite=False
-        )
-    )
+    if chol.flags.f_contiguous:
+        out, failed = scipy.linalg.lapack.dtrtrs(chol, rhs, lower=1, trans=int(transposed))
+    else:  # the transpose is in LAPACK's order, and need not be copied
+        out, failed = scipy.linalg.lapack.dtrtrs(chol.T, rhs, lower=0, trans=int(not transposed))
+    if failed:
+        raise np.linalg.LinAlgError("The triangular matrix is singular.")
+    return np.asarray(out)
 
 
 def inverse_of_cholesky(chol: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
-from skmixed._equations.cholesky import Factorization, factorize, zero_lam
+from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
 from skmixed._estimation.search import Ending
@@ -34,7 +34,7 @@ class SmallSearch:
     """The search in a dense system."""
 
     def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
-        self.blocks, self.at_zero, self.runs = at_zero.blocks, at_zero, runs
+        self.blocks, self.runs = at_zero.blocks, runs
         self.at_zero_value = likelihood.value(at_zero)
         self.objective = DenseObjective(DenseSystem.of(at_zero.blocks), likelihood)
         self.has_other_valley = False
@@ -62,11 +62,12 @@ class SmallSearch:
         return is_inside and best.n_iter <= FEW_STEPS and not self.has_other_valley
 
     def _found(self, best: Ending) -> SearchReport:
+        self.objective.evaluate(best.lam)
         return SearchReport(
-            factorize(self.blocks, best.lam, reuse=self.at_zero),
+            self.objective.factor,
             best.status,
             best.n_iter,
-            self.objective.n_factorizations + 2,
+            self.objective.n_factorizations + 1,
         )
 
     def run(self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True) -> Ending:
