@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
 
 from skmixed._equations.cholesky import congruent
-from skmixed._equations.layout import FactorLayout, Stage
-from skmixed._equations.system import Blocks
+from skmixed._equations.layout import Cells, FactorLayout, Layout
+from skmixed._equations.system import Blocks, Stage
 from skmixed._model.covariance import Full
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
@@ -41,11 +40,12 @@ def in_columns(blocks: Blocks, bases: Lam, fixed: FloatArray) -> Blocks:
     """
     factors = _factors(blocks, bases)
     n, base = len(blocks.stages), [f.lam(bases) for f in blocks.factors]
+    stages = tuple(_stage(blocks, factors, base, fixed, k) for k in range(n))
     return replace(
         blocks,
         core=_core(blocks, bases, fixed),
-        stages=tuple(_stage(blocks, factors, base, fixed, k) for k in range(n)),
-        factors=factors,
+        layout=Layout(factors, tuple(stage.cells for stage in stages)),
+        stages=stages,
     )
 
 
@@ -74,7 +74,7 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
         )
         core = None if factor.core is None else slice(in_core, in_core + size)
         places = slice(outer, outer + width), slice(entries, entries + r * r)
-        out.append(FactorLayout(factor.n_levels, r, terms, core, *places))
+        out.append(FactorLayout(factor.position, factor.n_levels, r, terms, core, *places))
         in_core += 0 if core is None else size
         outer, entries = outer + width, entries + r * r
     return tuple(out)
@@ -98,13 +98,12 @@ def _stage(
     products = np.matmul(change.T, left)
     places = np.arange(s + p + 1)
     cells, values = _cells(blocks, factors, unit, k)
-    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
-    return Stage(products, places[:s], places[s:], cells, values, rows)
+    return Stage(products, places[:s], places[s:], cells, values)
 
 
 def _cells(
     blocks: Blocks, factors: tuple[FactorLayout, ...], unit: list[FloatArray], k: int
-) -> tuple[sp.csr_array, FloatArray]:
+) -> tuple[Cells, FloatArray]:
     """Return the cells of a stage, level pair by level pair, and their values."""
     stage, s = blocks.stages[k], unit[k].shape[1]
     rows, columns, values = [np.empty(0, int)], [np.empty(0, int)], [np.empty((s, 0))]
@@ -112,18 +111,17 @@ def _cells(
         blocks.factors[k + 1 :], factors[k + 1 :], unit[k + 1 :], strict=True
     ):
         # A pair of levels that meet has all their columns, one after the other.
-        at = (stage.cells.indices >= old.outer.start) & (stage.cells.indices < old.outer.stop)
+        at = (stage.cells.columns >= old.outer.start) & (stage.cells.columns < old.outer.stop)
         r, t = base.shape
-        level = (stage.cells.indices[at][::r] - old.outer.start) // r
+        level = (stage.cells.columns[at][::r] - old.outer.start) // r
         pairs = stage.values[:, at].reshape(-1, len(level), r) @ base
-        rows.append(np.repeat(stage.rows[at][::r], t))
+        rows.append(np.repeat(stage.cells.rows[at][::r], t))
         columns.append((new.outer.start + t * level[:, None] + np.arange(t)).ravel())
         values.append(unit[k].T @ pairs.reshape(len(unit[k]), -1))
     row, column = np.concatenate(rows), np.concatenate(columns)
     order = np.lexsort((column, row))
-    starts = np.searchsorted(row[order], np.arange(stage.cells.shape[0] + 1))
-    parts = np.ones(len(order)), column[order], starts
-    cells = sp.csr_array(parts, shape=(stage.cells.shape[0], factors[-1].outer.stop))
+    starts = np.searchsorted(row[order], np.arange(stage.n_levels + 1))
+    cells = Cells(starts, column[order], row[order], factors[-1].outer.stop)
     return cells, np.concatenate(values, axis=1)[:, order]
 
 
@@ -136,7 +134,7 @@ def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:
         return replace(term, term=replace(term.term, structure=structure))
 
     factors = tuple(replace(f, terms=tuple(changed(t) for t in f.terms)) for f in blocks.factors)
-    return replace(blocks, factors=factors)
+    return replace(blocks, layout=replace(blocks.layout, factors=factors))
 
 
 def with_pinned_effect(blocks: Blocks, row: FloatArray, pivot: int, value: float) -> Blocks:

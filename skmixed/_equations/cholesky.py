@@ -20,10 +20,9 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmixed._equations.elimination import EliminatedStage, FactorRows, eliminate
-from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import (
     FixedFactor,
     Span,
@@ -32,7 +31,7 @@ from skmixed._equations.linear_algebra import (
     sum_of_products,
     to_slabs,
 )
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import Blocks, Stage
 from skmixed._typing import FloatArray, Lam
 
 
@@ -325,24 +324,15 @@ def _taken(rows: FactorRows, later: Stage, place: FactorLayout) -> tuple[FloatAr
     products[:, later.random] = squares.transpose(1, 2, 0)
     products[:, later.fixed] = crossed.transpose(1, 2, 0)
     slabs = to_slabs(products, *later.products.shape[::3])
-    if not len(later.rows):
+    if not len(later.cells):
         return slabs, later.values
     # With the columns beyond, which lie at the cells of the later stage.
     rest = sum(o.T @ h for o, h in zip(own, halves, strict=True)).tocoo()
     outside = rest.col >= place.outer.stop
     values = np.zeros(later.values.shape)
-    at = cell_positions(later, rest.row[outside] // r, rest.col[outside])
+    at = later.cells.find(rest.row[outside] // r, rest.col[outside])
     values[rest.row[outside] % r, at] = rest.data[outside]
     return slabs, values
-
-
-def cell_positions(
-    stage: Stage, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Find cells of a stage by level and outer column."""
-    width = stage.cells.shape[1]
-    keys = stage.rows * width + stage.cells.indices
-    return np.searchsorted(keys, rows.astype(np.intp) * width + columns)
 
 
 def _core_system(blocks: Blocks, lam: Lam, schur: FloatArray) -> FloatArray:

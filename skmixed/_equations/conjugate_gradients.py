@@ -109,7 +109,7 @@ class CoreOperator:
         out = []
         stage = self.blocks.stages[0]
         for own, place in zip(self.crossed.own, self.blocks.core_factors, strict=True):
-            r, columns = place.n_columns, stage.cells.indices
+            r, columns = place.n_columns, stage.cells.columns
             inside = (columns >= place.outer.start) & (columns < place.outer.stop)
             # The r cells of a pair of levels lie side by side.
             level = (columns[inside][::r] - place.outer.start) // r

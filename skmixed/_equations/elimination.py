@@ -19,7 +19,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.layout import Stage
 from skmixed._equations.linear_algebra import (
     Span,
     cholesky_levels,
@@ -28,6 +27,7 @@ from skmixed._equations.linear_algebra import (
     solve_levels,
     solve_levels_transposed,
 )
+from skmixed._equations.system import Stage
 from skmixed._typing import FloatArray
 
 
@@ -54,9 +54,9 @@ class FactorRows:
     @cached_property
     def at_outer(self) -> tuple[sp.csr_array, ...]:
         """H at the outer columns, (q, n_outer) for each of the s rows; none without cells."""
-        if not len(self.stage.rows):
+        if not len(self.stage.cells):
             return ()
-        return tuple(self.stage.with_values(values) for values in self.cell_half)
+        return tuple(self.stage.cells.with_values(values) for values in self.cell_half)
 
     @property
     def at_fixed(self) -> FloatArray:
@@ -173,7 +173,7 @@ class EliminatedStage(FactorRows):
 
     def gls_times(self, columns: FloatArray) -> FloatArray:
         """Return Z'V_1⁻¹Z_c times (n_outer, m) columns, level by level, (q, r, m)."""
-        matrices = map(self.stage.with_values, self.gls_cells())
+        matrices = map(self.stage.cells.with_values, self.gls_cells())
         return np.stack([own @ columns for own in matrices], axis=1)
 
     def gls_columns(self, columns: FloatArray, half: FloatArray) -> FloatArray:
@@ -196,7 +196,7 @@ class EliminatedStage(FactorRows):
     def at_cells(self, slabs: FloatArray) -> FloatArray:
         """Repeat small matrices of the levels, (k, s, r, b), at their cells: (s, r, n_cells)."""
         k, s, r, b = slabs.shape
-        return slabs.transpose(1, 2, 0, 3).reshape(s, r, k * b)[:, :, self.stage.rows]
+        return slabs.transpose(1, 2, 0, 3).reshape(s, r, k * b)[:, :, self.stage.cells.rows]
 
     def in_span(self) -> "EliminatedStage":
         """Return the stage with Z'V_1⁻¹ taken without a difference in the span of Λ."""
@@ -240,7 +240,7 @@ class ZeroStage(EliminatedStage):
 
     def gls_times(self, columns: FloatArray) -> FloatArray:
         """Return Z'V_1⁻¹Z_c times (n_outer, m) columns, level by level, (q, r, m)."""
-        matrices = map(self.stage.with_values, self.gls_cells())
+        matrices = map(self.stage.cells.with_values, self.gls_cells())
         return np.stack([own @ columns for own in matrices], axis=1)
 
     def gls_columns(self, columns: FloatArray, half: FloatArray) -> FloatArray:  # noqa: ARG002
@@ -294,7 +294,7 @@ class SpannedStage(EliminatedStage):
 
     def gls_times(self, columns: FloatArray) -> FloatArray:
         """Return Z'V_1⁻¹Z_c times (n_outer, m) columns, level by level, (q, r, m)."""
-        matrices = map(self.stage.with_values, self.gls_cells())
+        matrices = map(self.stage.cells.with_values, self.gls_cells())
         return np.stack([own @ columns for own in matrices], axis=1)
 
     def gls_columns(self, columns: FloatArray, half: FloatArray) -> FloatArray:
@@ -368,7 +368,7 @@ def eliminate(
         solve_levels(lower, part)
         gram += np.matmul(part, part.transpose(0, 2, 1)).sum(axis=0)
         logdet += 2.0 * float(np.log(lower[diagonal, diagonal]).sum())
-    cell_half = _eliminate_cells(stage.rows, lam.T @ values, chol)
+    cell_half = _eliminate_cells(stage.cells.rows, lam.T @ values, chol)
     return EliminatedStage(stage, half, cell_half, gram, lam, products, values, chol, logdet)
 
 

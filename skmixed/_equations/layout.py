@@ -1,16 +1,21 @@
-"""Which factors are eliminated, in which order, and where each lies."""
+"""Which factors are eliminated, in which order, and where each lies.
+
+One chain of nested factors, that with most columns, is eliminated level by level, the
+inner ones first. What is left, the core, has the columns of the other factors and of X,
+and y. The columns outside of a stage, those of later stages and of the core, are numbered
+through; a sparse pattern of cells says which of them each level of the stage meets.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates, term_coordinates
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 
 def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
@@ -27,6 +32,8 @@ class FactorLayout:
 
     Attributes
     ----------
+    position : int
+        Of the factor among those of the statistics.
     n_levels, n_columns : int
         Levels q, and columns r of the factor.
     terms : tuple of TermCoordinates
@@ -38,6 +45,7 @@ class FactorLayout:
         The place of its Σ, row by row, among the parameters of all factors.
     """
 
+    position: int
     n_levels: int
     n_columns: int
     terms: tuple[TermCoordinates, ...]
@@ -62,38 +70,131 @@ class FactorLayout:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The products of one factor that is eliminated.
+class Cells:
+    """Which outer columns each level of a stage meets: a sparse pattern, row by row.
 
     Attributes
     ----------
-    products : (k, r, m, b) array
-        Per-level products of the factor's r columns with m columns, in k slabs
-        of b levels; the last one is filled up with zeros.
-    random, fixed : (r,) and (p + 1,) arrays of int
-        Where among the m columns the factor's own are, and X's and y's.
-    cells : sparse (q, n_outer) array
-        Which outer columns meet each level.
-    values : (r, n_cells) array
-        The products there, in the order of the cells.
-    rows : (n_cells,) array of int
-        Level of each cell.
+    starts : (q + 1,) array of int
+        Where the cells of each level begin, and the last ones end.
+    columns, rows : (n_cells,) arrays of int
+        Outer column and level of each cell.
+    width : int
+        All outer columns, n_outer.
     """
 
-    products: FloatArray
-    random: NDArray[np.intp]
-    fixed: NDArray[np.intp]
-    cells: sp.csr_array
-    values: FloatArray
-    rows: NDArray[np.intp]
+    starts: IntArray
+    columns: IntArray
+    rows: IntArray
+    width: int
+
+    @staticmethod
+    def of(starts: IntArray, columns: IntArray, width: int) -> "Cells":
+        rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        return Cells(starts, columns, rows, width)
+
+    @staticmethod
+    def none(n_levels: int, width: int) -> "Cells":
+        """Return the pattern of a stage that meets nothing but X."""
+        return Cells.of(np.zeros(n_levels + 1, np.intp), np.empty(0, np.intp), width)
 
     @property
     def n_levels(self) -> int:
-        return int(self.cells.shape[0])
+        return len(self.starts) - 1
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def with_values(self, values: FloatArray) -> sp.csr_array:
-        """Return the cells holding other values, (q, n_outer)."""
-        return sp.csr_array((values, self.cells.indices, self.cells.indptr), shape=self.cells.shape)
+        """Return the cells holding values, (q, n_outer)."""
+        shape = (self.n_levels, self.width)
+        return sp.csr_array((values, self.columns, self.starts), shape=shape)
+
+    def find(self, rows: IntArray, columns: IntArray) -> IntArray:
+        """Find cells by level and outer column."""
+        keys = self.rows * self.width + self.columns
+        return np.searchsorted(keys, rows.astype(np.intp) * self.width + columns)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of a model's factors, and where each lies; the same for all of one pattern.
+
+    Rows that have the same levels and cells, with other weights or another response, have
+    the same layout.
+
+    Attributes
+    ----------
+    factors : tuple of FactorLayout
+        Those of the stages first, inner ones before outer, then those of the core.
+    cells : tuple of Cells
+        Of each stage.
+    sources : tuple of (r, n_cells) arrays of int
+        Where the value of each cell stands in the stage's products with later factors; none
+        for a system that is made from another one.
+    """
+
+    factors: tuple[FactorLayout, ...]
+    cells: tuple[Cells, ...]
+    sources: tuple[IntArray, ...] = ()
+
+    @staticmethod
+    def of(stats: CrossProducts, like: CrossProducts, model: Model, *, is_sparse: bool) -> "Layout":
+        """Lay out what a model uses; the terms' coordinates are those of `like`.
+
+        With `is_sparse` the largest factor alone is eliminated.
+        """
+        chain, core = (sparse_order if is_sparse else elimination_order)(stats, model)
+        factors = factor_layouts(stats, like, model, chain, core)
+        n = len(chain)
+        joined = [_join_cells(stats, factors, k) for k in range(n)]
+        return Layout(factors, tuple(own for own, _ in joined), tuple(at for _, at in joined))
+
+    @property
+    def n_stages(self) -> int:
+        return len(self.cells)
+
+    @property
+    def core_factors(self) -> tuple[FactorLayout, ...]:
+        return self.factors[self.n_stages :]
+
+    def stage_pairs(self, stats: CrossProducts, k: int) -> list[sp.csr_array]:
+        """Return the products of stage k's columns with those of the factors after it."""
+        return _pairs(stats, self.factors, k)
+
+    def values(self, stats: CrossProducts, k: int) -> FloatArray:
+        """Return the products at the cells of stage k, (r, n_cells)."""
+        parts = self.stage_pairs(stats, k)
+        if not parts:
+            return np.empty(self.sources[k].shape)
+        return np.asarray(np.concatenate([part.data for part in parts])[self.sources[k]])
+
+
+def _pairs(stats: CrossProducts, factors: tuple[FactorLayout, ...], k: int) -> list[sp.csr_array]:
+    own = factors[k].position
+    return [pair_matrix(stats, own, later.position) for later in factors[k + 1 :]]
+
+
+def _join_cells(
+    stats: CrossProducts, factors: tuple[FactorLayout, ...], k: int
+) -> tuple[Cells, IntArray]:
+    """Join the patterns of a stage's products, (q·r, …) each: cells, and their sources."""
+    parts, (q, r) = _pairs(stats, factors, k), (factors[k].n_levels, factors[k].n_columns)
+    width = factors[-1].outer.stop
+    if not parts:
+        return Cells.none(q, width), np.empty((r, 0), np.intp)
+    stops = np.cumsum([part.nnz for part in parts])
+    numbered = [
+        sp.csr_array((np.arange(stop - part.nnz, stop), part.indices, part.indptr), part.shape)
+        for part, stop in zip(parts, stops, strict=True)
+    ]
+    beside = sp.csr_array((q * r, width - sum(part.shape[1] for part in parts)))
+    joined = sp.hstack([beside.astype(np.intp), *numbered], format="csr")
+    joined.sort_indices()
+    # The r rows of a level have the same cells.
+    first = joined[::r]
+    cells = Cells.of(first.indptr, first.indices, width)
+    return cells, np.stack([joined[a::r].data for a in range(r)])
 
 
 def elimination_order(stats: CrossProducts, model: Model) -> tuple[list[int], list[int]]:
@@ -145,6 +246,7 @@ def factor_layouts(
         is_core = position >= len(chain)
         out.append(
             FactorLayout(
+                position=k,
                 n_levels=len(factor.counts),
                 n_columns=r,
                 terms=term_coordinates(like, model.terms, k),
@@ -175,7 +277,7 @@ class DesignRows:
     factors: tuple[sp.csr_array, ...]
     fixed: FloatArray
 
-    def part(self, rows: NDArray[np.intp] | slice) -> "DesignRows":
+    def part(self, rows: IntArray | slice) -> "DesignRows":
         return DesignRows(tuple(f[rows] for f in self.factors), self.fixed[rows])
 
     def in_columns(self, bases: list[FloatArray], fixed: FloatArray) -> "DesignRows":
@@ -189,7 +291,7 @@ class DesignRows:
         return DesignRows(tuple(factors), as_sparse(self.fixed) @ fixed)
 
 
-def factor_rows(codes: NDArray[np.intp], values: FloatArray, n_levels: int) -> sp.csr_array:
+def factor_rows(codes: IntArray, values: FloatArray, n_levels: int) -> sp.csr_array:
     """Lay (n, r) values at the levels of the rows, none where the code is −1: (n, q·r)."""
     (n, r), known = values.shape, codes >= 0
     if not known.all():

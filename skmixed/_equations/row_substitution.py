@@ -17,8 +17,8 @@ import scipy.sparse as sp
 from skmixed._equations.cholesky import Factorization
 from skmixed._equations.conjugate_gradients import IterativeFactor
 from skmixed._equations.elimination import EliminatedStage
-from skmixed._equations.layout import DesignRows, FactorLayout, Stage, as_sparse, joined
-from skmixed._equations.system import Blocks, sparse_diagonal
+from skmixed._equations.layout import DesignRows, FactorLayout, as_sparse, joined
+from skmixed._equations.system import Blocks, Stage, sparse_diagonal
 from skmixed._typing import FloatArray, IntArray
 
 PART_NUMBERS = 2**22  # of a dense array over a part of the rows: 32 MB
@@ -61,10 +61,10 @@ class SparseStage:
     @staticmethod
     def of(done: EliminatedStage, n_chain: int) -> "SparseStage":
         stage, q, s = done.stage, done.n_levels, done.lam.shape[1]
-        rows = stage.rows * s + np.arange(s)[:, None]
+        rows = stage.cells.rows * s + np.arange(s)[:, None]
         cells = sp.coo_array(
-            (done.cell_half.ravel(), (rows.ravel(), np.tile(stage.cells.indices, s))),
-            shape=(q * s, stage.cells.shape[1]),
+            (done.cell_half.ravel(), (rows.ravel(), np.tile(stage.cells.columns, s))),
+            shape=(q * s, stage.cells.width),
         ).tocsr()
         return SparseStage(
             root=sparse_diagonal(done.root.transpose(2, 1, 0)),
@@ -184,7 +184,7 @@ class TouchedLevels:
         m, level, at = len(keys), keys % q, at[: len(entries)]
         values = sums_by(rows.indices.astype(np.intp) % r * m + at, rows.data, r * m)
         # The cells of a level lie side by side.
-        starts = stage.cells.indptr.astype(np.intp)
+        starts = stage.cells.starts.astype(np.intp)
         first, counts = starts[level], np.diff(starts)[level]
         met, before = np.repeat(np.arange(m), counts), np.cumsum(counts) - counts
         cell = np.arange(len(met)) + (first - before)[met]
@@ -193,7 +193,7 @@ class TouchedLevels:
     @property
     def column(self) -> IntArray:
         """The outer columns of the cells, (e,)."""
-        return self.stage.cells.indices[self.cell].astype(np.intp)
+        return self.stage.cells.columns[self.cell].astype(np.intp)
 
     def keys_in(self, factor: FactorLayout) -> IntArray:
         """Return row · q + level of a later factor's levels that these meet."""

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from skmixed._equations.cholesky import Factorization, congruent
 from skmixed._equations.elimination import EliminatedStage
-from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import Span, inverse_of_cholesky, row_ranges
+from skmixed._equations.system import Stage
 from skmixed._typing import Directions, FloatArray
 
 # Least share of the information on a random effect that lies in its own rows
@@ -246,7 +247,7 @@ class Inverse:
         # Of a level with itself T + TS_cGS_c'T, and −TS_cG at what it meets.
         own = np.einsum("as,stq,bt->abq", done.lam, done.inverse(within), done.lam, optimize=True)
         omega = np.einsum("saq,sbq->abq", root, root)
-        cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.rows], at_cells)
+        cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.cells.rows], at_cells)
         to_fixed = self.to_fixed.copy()
         to_fixed[place.outer] = -np.einsum("abq,bqx->qax", omega, at_fixed).reshape(q * r, -1)
         chain = _chain_entries(done.stage, place, own, cells)
@@ -265,28 +266,28 @@ class Inverse:
         for a in range(r):
             for b in range(r):
                 weights = at_cells[a] * done.values[b]
-                within[a, b] += np.bincount(stage.rows, weights, minlength=stage.n_levels)
+                within[a, b] += np.bincount(stage.cells.rows, weights, minlength=stage.n_levels)
         return within, at_cells, at_fixed
 
     def times(
         self, stage: Stage, values: FloatArray, fixed: FloatArray, n_chain: int
     ) -> tuple[FloatArray, FloatArray]:
         """[Z_c X] times G for the rows of a stage: at its cells, and at X."""
-        if not len(stage.rows):
+        if not len(stage.cells):
             # In the order of the rows in memory, in which their products are summed.
             return values, np.matmul(self.fixed, fixed.transpose(0, 2, 1)).transpose(0, 2, 1)
-        columns = stage.cells.indices
+        columns = stage.cells.columns
         in_core = columns >= n_chain
-        at_cells = np.einsum("rnx,nx->rn", fixed[:, stage.rows], self.to_fixed[columns])
+        at_cells = np.einsum("rnx,nx->rn", fixed[:, stage.cells.rows], self.to_fixed[columns])
         at_fixed = fixed @ self.fixed
         for a, own in enumerate(values):
-            matrix = stage.with_values(own)
+            matrix = stage.cells.with_values(own)
             at_fixed[a] += matrix @ self.to_fixed
             if self.chain is not None:
-                at_cells[a] += (matrix @ self.chain)[stage.rows, columns]
+                at_cells[a] += (matrix @ self.chain)[stage.cells.rows, columns]
             core = matrix[:, n_chain:]
             at_cells[a, in_core] += _sampled(
-                core, self.core, stage.rows[in_core], columns[in_core] - n_chain
+                core, self.core, stage.cells.rows[in_core], columns[in_core] - n_chain
             )
         return at_cells, at_fixed
 
@@ -295,12 +296,12 @@ def _chain_entries(
     stage: Stage, place: FactorLayout, own: FloatArray, cells: FloatArray
 ) -> sp.csr_array:
     """Lay the entries of one stage, symmetrically, among the outer columns."""
-    q, r, width = place.n_levels, place.n_columns, stage.cells.shape[1]
+    q, r, width = place.n_levels, place.n_columns, stage.cells.width
     first = place.outer.start
     level = first + r * np.arange(q)
     a, b = (m.ravel()[:, None] for m in np.indices((r, r)))
-    rows = [(a + level).ravel(), (np.arange(r)[:, None] + first + r * stage.rows).ravel()]
-    columns = [(b + level).ravel(), np.tile(stage.cells.indices, r)]
+    rows = [(a + level).ravel(), (np.arange(r)[:, None] + first + r * stage.cells.rows).ravel()]
+    columns = [(b + level).ravel(), np.tile(stage.cells.columns, r)]
     diagonal = sp.coo_array((own.ravel(), (rows[0], columns[0])), shape=(width, width))
     beside = sp.coo_array((cells.ravel(), (rows[1], columns[1])), shape=(width, width))
     return (diagonal + beside + beside.T).tocsr()

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from skmixed._equations.cholesky import eliminate_chain
 from skmixed._equations.elimination import FactorRows
-from skmixed._equations.layout import Stage
 from skmixed._equations.linear_algebra import in_slabs
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import Blocks, Stage
 from skmixed._typing import FloatArray
 
 # Share of its own products that is left of a column where nothing is.
@@ -124,7 +123,7 @@ def eliminate_semidefinite(
     has the rounding of all small ones before it. From a share of `PIVOT_SHARE`
     on nothing is left.
     """
-    r, random, rows = len(stage.random), stage.random, stage.rows
+    r, random, rows = len(stage.random), stage.random, stage.cells.rows
     squares = _diagonal(stage.products, random)
     left, cells = products.copy(), values.copy()
     half, cell_half = np.zeros_like(products), np.zeros_like(values)

@@ -1,15 +1,9 @@
 """The cross-products of one model, laid out for the factorizations of a search.
 
-`assemble` picks from the statistics what a model uses. One chain of nested
-factors, that with most columns, is eliminated level by level, the inner ones
-first: what an inner factor leaves of an outer one stays block-diagonal. Arrays
-over levels have the levels last, so that the algebra of the small matrices
-(r × r per level) runs in long vectors, without a loop over levels. What is left,
-the core, is one dense matrix of the other factors' columns, the independent
-columns of X, and y. The columns outside of a stage, those of later stages and of
-the core, are numbered through; a sparse matrix of cells couples a stage to them.
-
-The products of the factors that are not eliminated: one dense matrix, or sparse ones.
+`assemble` picks from the statistics what a model uses, in the order of a `Layout`. Arrays
+over levels have the levels last, so that the algebra of the small matrices (r × r per
+level) runs in long vectors, without a loop over levels. The core is one dense matrix, or,
+for the iterative engine, sparse ones.
 """
 
 from collections.abc import Iterator
@@ -20,18 +14,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._equations.layout import (
+    Cells,
     FactorLayout,
-    Stage,
-    elimination_order,
-    factor_layouts,
+    Layout,
     pair_matrix,
-    sparse_order,
 )
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.rank import WorkingColumns, residual_floor, working_columns
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -113,6 +105,34 @@ SLAB_NUMBERS, SLAB_LEVELS = 65_536, 64
 
 
 @dataclass(frozen=True)
+class Stage:
+    """The products of one factor that is eliminated.
+
+    Attributes
+    ----------
+    products : (k, r, m, b) array
+        Per-level products of the factor's r columns with m columns, in k slabs
+        of b levels; the last one is filled up with zeros.
+    random, fixed : (r,) and (p + 1,) arrays of int
+        Where among the m columns the factor's own are, and X's and y's.
+    cells : Cells
+        Which outer columns meet each level.
+    values : (r, n_cells) array
+        The products there, in the order of the cells.
+    """
+
+    products: FloatArray
+    random: IntArray
+    fixed: IntArray
+    cells: Cells
+    values: FloatArray
+
+    @property
+    def n_levels(self) -> int:
+        return self.cells.n_levels
+
+
+@dataclass(frozen=True)
 class Blocks:
     """The matrix [Z X y]'W[Z X y] of one model.
 
@@ -128,10 +148,9 @@ class Blocks:
     regression : (p + 1, p + 1) array or None
         E, unit upper triangular, of what was taken off them then: X − c = X̃E_X and
         y − c_y = ỹ + X̃γ, with γ above the last column's 1. None for the identity.
+    layout : Layout
     stages : tuple of Stage
         The chain that is eliminated, inner factors first.
-    factors : tuple of FactorLayout
-        Those of the stages first, then those of the core.
     n_rows : int
     weight_unit : float
         What the weights are counted in.
@@ -142,12 +161,17 @@ class Blocks:
     core: FloatArray
     kept: tuple[int, ...]
     center: FloatArray
+    layout: Layout
     stages: tuple[Stage, ...]
-    factors: tuple[FactorLayout, ...]
     n_rows: int
     weight_unit: float = 1.0
     crossed: Crossed | None = None
     regression: FloatArray | None = None
+
+    @property
+    def factors(self) -> tuple[FactorLayout, ...]:
+        """Those of the stages first, then those of the core."""
+        return self.layout.factors
 
     @property
     def n_theta(self) -> int:
@@ -212,7 +236,7 @@ class Blocks:
 
     @property
     def core_factors(self) -> tuple[FactorLayout, ...]:
-        return self.factors[len(self.stages) :]
+        return self.layout.core_factors
 
     @property
     def terms(self) -> list[tuple[FactorLayout, TermCoordinates]]:
@@ -259,9 +283,9 @@ class Blocks:
             own[levels, :, levels] = products[:, :, stage.random]
             out[rows, n_random:] = products[:, :, stage.fixed].reshape(q * r, -1)
             out[n_random:, rows] = out[rows, n_random:].T
-            if len(stage.rows):
-                at = starts[k] + stage.rows * r + np.arange(r)[:, None]
-                beyond = sizes[0] + stage.cells.indices
+            if len(stage.cells):
+                at = starts[k] + stage.cells.rows * r + np.arange(r)[:, None]
+                beyond = sizes[0] + stage.cells.columns
                 out[at, beyond] = stage.values
                 out[beyond, at] = stage.values
         core = starts[n_stages]
@@ -274,7 +298,7 @@ class Blocks:
         size = first.n_columns, second.n_columns
         if first.core is None:
             stage = self.stages[k]
-            own = [stage.with_values(values)[:, second.outer] for values in stage.values]
+            own = [stage.cells.with_values(values)[:, second.outer] for values in stage.values]
             order = np.arange(size[0] * first.n_levels).reshape(size[0], -1).T.ravel()
             matrix = sp.csr_array(sp.csr_array(sp.vstack(own))[order])
         elif self.crossed is not None:
@@ -293,6 +317,7 @@ def assemble(
     like: CrossProducts | None = None,
     *,
     is_sparse: bool = False,
+    layout: Layout | None = None,
 ) -> tuple[Blocks, float]:
     """Lay out what `model` uses of the statistics; decide the rank of X.
 
@@ -301,26 +326,24 @@ def assemble(
     `like` are statistics in the same frame, from which to take the unit of the
     weights, the columns of X and y, and the terms' coordinates. With `is_sparse`
     the largest factor alone is eliminated, and the core stays sparse, for the
-    iterative engine.
+    iterative engine. `layout` is that of a system of the same levels and cells, if there is
+    one: its order, places and coordinates are taken over.
     """
     unit = weight_unit(stats if like is None else like)
     stats = stats.in_units(unit)
     like = stats if like is None else like
     columns = working_columns(like, model)
     total = columns.total(stats)
-    order = sparse_order if is_sparse else elimination_order
-    chain, core = order(stats, model)
-    factors = factor_layouts(stats, like, model, chain, core)
+    if layout is None:
+        layout = Layout.of(stats, like, model, is_sparse=is_sparse)
+    core = [factor.position for factor in layout.core_factors]
     system = Blocks(
         core=total if is_sparse else dense_core(stats, core, total, columns),
         kept=columns.kept,
         center=columns.center,
         regression=columns.regression,
-        stages=tuple(
-            _stage(stats, k, [*chain[i + 1 :], *core], factors, columns)
-            for i, k in enumerate(chain)
-        ),
-        factors=factors,
+        layout=layout,
+        stages=tuple(_stage(stats, layout, k, columns) for k in range(layout.n_stages)),
         n_rows=stats.n_rows,
         weight_unit=unit,
         crossed=sparse_core(stats, core, columns) if is_sparse else None,
@@ -334,13 +357,9 @@ def weight_unit(stats: CrossProducts) -> float:
     return float(4.0 ** np.round(np.log2(mean) / 2.0)) if 0 < mean < np.inf else 1.0
 
 
-def _stage(
-    stats: CrossProducts,
-    k: int,
-    later: list[int],
-    places: tuple[FactorLayout, ...],
-    columns: WorkingColumns,
-) -> Stage:
+def _stage(stats: CrossProducts, layout: Layout, at: int, columns: WorkingColumns) -> Stage:
+    """Take in the products of stage `at`, with X and y and with the factors after it."""
+    k = layout.factors[at].position
     factor = stats.factors[k]
     own, used = list(factor.columns), list(columns.fixed.used)
     if columns.fixed.change_from(stats) is None:
@@ -354,25 +373,8 @@ def _stage(
         random, fixed = list(range(len(own))), list(range(len(own), len(own) + len(used)))
     products = _in_slabs([*parts, columns.response_levels(stats, k)[:, :, 0]])
     fixed.append(products.shape[2] - 1)
-    width = places[-1].outer.stop
-    cells, values = _join_cells(
-        [pair_matrix(stats, k, j) for j in later], len(factor.counts), len(own), width
-    )
-    rows = np.repeat(np.arange(cells.shape[0]), np.diff(cells.indptr))
-    return Stage(products, np.array(random), np.array(fixed), cells, values, rows)
-
-
-def _join_cells(
-    parts: list[sp.csr_array], q: int, r: int, width: int
-) -> tuple[sp.csr_array, FloatArray]:
-    """Join (q·r, …) matrices, the last ending at `width`: cells and (r, n_cells) values."""
-    if not parts:
-        return sp.csr_array((q, width)), np.empty((r, 0))
-    n = sum(part.shape[1] for part in parts)
-    joined = sp.hstack([sp.csr_array((q * r, width - n)), *parts], format="csr")
-    joined.sort_indices()
-    # The r rows of a level have the same cells.
-    return joined[::r], np.stack([joined[a::r].data for a in range(r)])
+    values = layout.values(stats, at)
+    return Stage(products, np.array(random), np.array(fixed), layout.cells[at], values)
 
 
 def _in_slabs(columns: list[FloatArray]) -> FloatArray:

@@ -32,13 +32,13 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization, cell_positions
+from skmixed._equations.cholesky import Factorization
 from skmixed._equations.elimination import EliminatedStage
-from skmixed._equations.layout import FactorLayout, Stage
+from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import sum_of_products
 from skmixed._equations.row_substitution import LaterSolution
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import Blocks, Stage
 from skmixed._equations.working_variates import of_core_factor
 from skmixed._typing import Directions, FloatArray, IntArray
 
@@ -62,13 +62,13 @@ class StageRows:
 
     @cached_property
     def matrices(self) -> list[sp.csr_array]:
-        return [self.stage.with_values(values) for values in self.cells]
+        return [self.stage.cells.with_values(values) for values in self.cells]
 
     def times(self, small: FloatArray) -> "StageRows":
         """Multiply from the left by one small matrix, (s, r), or one per level, (s, r, q)."""
         if small.ndim == 2:
             return StageRows(self.stage, small @ self.cells, np.tensordot(small, self.fixed, 1))
-        at_cells = np.einsum("abn,bn->an", small[:, :, self.stage.rows], self.cells)
+        at_cells = np.einsum("abn,bn->an", small[:, :, self.stage.cells.rows], self.cells)
         return StageRows(self.stage, at_cells, np.einsum("abq,bqx->aqx", small, self.fixed))
 
     def at(self, later: LaterSolution) -> FloatArray:
@@ -81,11 +81,11 @@ class StageRows:
     def dot(self, other: "StageRows") -> FloatArray:
         """Σ over columns of the products of two sets of rows, per level, (r, s, q)."""
         out = np.einsum("aqx,bqx->abq", self.fixed, other.fixed)
-        if not len(self.stage.rows):
+        if not len(self.stage.cells):
             return out
         for row, left in zip(out, self.cells, strict=True):
             for own, right in zip(row, other.cells, strict=True):
-                own += np.bincount(self.stage.rows, left * right, minlength=len(own))
+                own += np.bincount(self.stage.cells.rows, left * right, minlength=len(own))
         return out
 
 
@@ -148,7 +148,7 @@ def _at_later(blocks: Blocks, g: int, left: StageRows, right: StageRows) -> Late
     place, stage = blocks.factors[g], blocks.stages[g]
     q, r = place.n_levels, place.n_columns
     own = np.zeros((r, r, q))
-    cells = np.zeros((r, len(stage.rows)))
+    cells = np.zeros((r, len(stage.cells)))
     fixed = np.zeros((r, q, blocks.n_fixed))
     for one, other in ((left, right), (right, left)):
         here = [m[:, place.outer] for m in one.matrices]
@@ -158,7 +158,7 @@ def _at_later(blocks: Blocks, g: int, left: StageRows, right: StageRows) -> Late
         np.add.at(own, (at[0] % r, at[1] % r, at[0] // r), products.data[inside])
         outside = products.col >= place.outer.stop
         rows, columns = products.row[outside], products.col[outside]
-        cells[rows % r, cell_positions(stage, rows // r, columns)] += products.data[outside]
+        cells[rows % r, stage.cells.find(rows // r, columns)] += products.data[outside]
         at_fixed = sum(h.T @ f for h, f in zip(here, other.fixed, strict=True))
         fixed += at_fixed.reshape(q, r, -1).transpose(1, 0, 2)
     return LaterTangent(own, StageRows(stage, cells, fixed))

@@ -114,7 +114,7 @@ def project_stage(
         trace=trace - cells.trace,
         outer=outer.reshape(r, c, r, c),
         within=within.reshape(r, r, r * c, r * c).transpose(0, 2, 1, 3).reshape(size, size),
-        to_outer=cells.times(rho, stage.cells.shape[1]),
+        to_outer=cells.times(rho, stage.cells.width),
         to_fixed=cross.transpose(1, 0, 2).reshape(p, size),
         rho=rho,
     )
@@ -141,9 +141,9 @@ class _Cells:
         n_chain: int,
     ) -> "_Cells":
         k, r, _, b = done.products.shape
-        if not len(done.stage.rows):
+        if not len(done.stage.cells):
             return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
-        matrices = tuple(map(done.stage.with_values, done.gls_cells()))
+        matrices = tuple(map(done.stage.cells.with_values, done.gls_cells()))
         residual = to_slabs(np.stack([(m @ outer_effects).T for m in matrices]), k, b)
         if inverse is None:
             return _Cells(matrices, residual, np.empty(0), np.zeros((r, r)))
