@@ -89,7 +89,10 @@ class _Sums:
     @property
     def information(self) -> FloatArray:
         """All pairs of levels; one level with itself is among them too, there as O O'."""
-        across = np.einsum("axdy,bxcy->abcd", self.pairs, self.pairs, optimize=True)
+        r, p, _, _ = self.pairs.shape
+        # Σ_xy (Σ_j E_ax E_dy)(Σ_l E_bx E_cy)
+        rows = self.pairs.transpose(0, 2, 1, 3).reshape(r * r, p * p)
+        across = (rows @ rows.T).reshape(r, r, r, r).transpose(0, 2, 3, 1)
         return _entries(self.same.reshape(across.shape) + across)
 
 

@@ -326,8 +326,8 @@ def assemble(
     `like` are statistics in the same frame, from which to take the unit of the
     weights, the columns of X and y, and the terms' coordinates. With `is_sparse`
     the largest factor alone is eliminated, and the core stays sparse, for the
-    iterative engine. `layout` is that of a system of the same levels and cells, if there is
-    one: its order, places and coordinates are taken over.
+    iterative engine. `layout` is that of another system of the same frame, levels and
+    cells, if there is one: its order, places and coordinates of terms are taken over.
     """
     unit = weight_unit(stats if like is None else like)
     stats = stats.in_units(unit)

@@ -1,0 +1,57 @@
+"""A layout is the same for all systems of one pattern, and none of their numbers are in it."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from simulate import random_case
+
+from skmixed._equations.cholesky import factorize
+from skmixed._equations.layout import Cells
+from skmixed._equations.system import assemble
+from skmixed._statistics.accumulator import accumulate
+from skmixed._statistics.framed_rows import FramedRows
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_other_weights_and_another_response_have_the_same_layout(seed, is_sparse):
+    """Rows that are reduced again in their frame, as for a reweighting or a draw."""
+    case = random_case(seed, n_terms=1 + seed % 4)
+    rng = np.random.default_rng(seed)
+    n = case.design.n_rows
+    first, weights = accumulate(case.design), rng.uniform(0.5, 2.0, n)
+    before, _ = assemble(first, case.model, is_sparse=is_sparse)
+    rows = FramedRows.of(case.design, first)
+    stats = rows.reweighted(weights, rng.normal(size=n))
+    afresh, _ = assemble(stats, case.model, is_sparse=is_sparse)
+    given, _ = assemble(stats, case.model, is_sparse=is_sparse, layout=before.layout)
+    assert given.layout is before.layout
+    for own, other in zip(afresh.layout.cells, given.layout.cells, strict=True):
+        assert_array_equal(own.columns, other.columns)
+        assert_array_equal(own.rows, other.rows)
+    for own, other in zip(afresh.stages, given.stages, strict=True):
+        assert_array_equal(own.values, other.values)
+        assert_array_equal(own.products, other.products)
+    assert_array_equal(afresh.core, given.core)
+    if not is_sparse:
+        # The terms' coordinates are those of the weights before: one covariance in both.
+        user = [t.to_user for _, t in before.terms]
+        lams = [
+            tuple(np.linalg.solve(t.to_user, u) for (_, t), u in zip(s.terms, user, strict=True))
+            for s in (given, afresh)
+        ]
+        found, wanted = factorize(given, lams[0]), factorize(afresh, lams[1])
+        # Two factors of the same matrix in other columns.
+        assert found.residual_squares == pytest.approx(wanted.residual_squares, rel=1e-9)
+        assert found.logdet_z == pytest.approx(wanted.logdet_z, rel=1e-9)
+
+
+def test_cells_are_found_by_level_and_column():
+    cells = Cells.of(np.array([0, 2, 2, 5]), np.array([1, 3, 0, 2, 4]), width=5)
+    assert_array_equal(cells.rows, [0, 0, 2, 2, 2])
+    assert_array_equal(cells.find(np.array([2, 0, 2]), np.array([4, 1, 0])), [4, 0, 2])
+    dense = cells.with_values(np.arange(1.0, 6.0)).toarray()
+    assert_array_equal(dense, [[0, 1, 0, 2, 0], [0, 0, 0, 0, 0], [3, 0, 4, 0, 5]])
+    assert cells.n_levels == 3
+    assert len(cells) == 5
+    assert len(Cells.none(4, 7)) == 0
