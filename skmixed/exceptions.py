@@ -6,6 +6,7 @@ __all__ = [
     "ExactFitWarning",
     "FitStatus",
     "IdentifiabilityWarning",
+    "NormalIntervalsWarning",
     "NotEstimableWarning",
     "RankDeficiencyWarning",
     "RefitWarning",
@@ -170,6 +171,35 @@ class IdentifiabilityWarning(UserWarning):
     0 waits for rows
     1 waits for rows
     2 The search for the variance components converged.
+    """
+
+
+class NormalIntervalsWarning(UserWarning):
+    """Intervals are normal, since those of t would take too long.
+
+    The iterative solver fitted the model, without the factorization that
+    Satterthwaite's degrees of freedom need. With hundreds of groups the two
+    distributions hardly differ.
+
+    See Also
+    --------
+    skmixed.MixedLinearRegressor.predict_interval : Its parameter `ddf`.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_penicillin
+    >>> from skmixed.exceptions import NormalIntervalsWarning
+    >>> X, y = load_penicillin(return_X_y=True)
+    >>> model = MixedLinearRegressor(["plate", "sample"], solver="iterative").fit(X, y)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", NormalIntervalsWarning)
+    ...     usual = model.predict_interval(X[:1])
+    >>> len(caught)
+    1
+    >>> bool((usual == model.predict_interval(X[:1], ddf="normal")).all())
+    True
     """
 
 

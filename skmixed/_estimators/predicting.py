@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import check_unmasked
+from skmixed._data.warning import warn
 from skmixed._derivatives.criterion import Factor
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
@@ -26,8 +27,9 @@ from skmixed._fitted.prediction_rows import (
 )
 from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.degrees_of_freedom import DDF
+from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.prediction_variance import PredictedRows
+from skmixed.exceptions import NormalIntervalsWarning
 
 OF = ("observation", "mean")
 DDF_OF_PREDICTIONS = tuple(name for name, method in DDF.items() if method.has_predictions)
@@ -177,7 +179,7 @@ class Prediction(FittedAttributes):
         level: float = 0.95,
         of: str = "observation",
         include: str | Sequence[str] = "all",
-        ddf: str = "satterthwaite",
+        ddf: str | None = None,
         groups: Any = None,
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
@@ -201,10 +203,11 @@ class Prediction(FittedAttributes):
             Around which prediction, as in `predict`. The mean has no effects of other
             grouping factors; an observation has those of a new group. Grouping
             columns of others need not be in X.
-        ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
+        ddf : {"satterthwaite", "residual", "normal"}, default=None
             Degrees of freedom of t: Satterthwaite's for the whole variance of the
             prediction, n less the rank of X, or infinitely many (the plug-in
-            interval, which takes the variances for known).
+            interval, which takes the variances for known). None: Satterthwaite's,
+            unless the iterative solver fitted the model; then normal, with a warning.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -227,6 +230,11 @@ class Prediction(FittedAttributes):
         TypeError
             If `level` is no number.
 
+        Warns
+        -----
+        skmixed.exceptions.NormalIntervalsWarning
+            If `ddf` is None and the iterative solver fitted the model.
+
         See Also
         --------
         predict : Point predictions; with ``return_std``, a standard deviation.
@@ -247,7 +255,8 @@ class Prediction(FittedAttributes):
         Costs a few factorizations, and then O(n·(p + s)) operations with one chain
         of nested factors of s coefficients; crossed factors multiply that by the
         order of the dense core. After an iterative fit each row is a solve, to nine
-        digits, unless Satterthwaite's degrees of freedom ask for the dense core.
+        digits; Satterthwaite's degrees of freedom, if `ddf` asks for them, factor the
+        dense core, which may take minutes.
 
         References
         ----------
@@ -280,15 +289,17 @@ class Prediction(FittedAttributes):
         check_is_fitted(self)
         level = validation.check_level(level)
         validation.check_choice("of", of, OF)
-        validation.check_choice("ddf", ddf, DDF_OF_PREDICTIONS)
+        if ddf is not None:
+            validation.check_choice("ddf", ddf, DDF_OF_PREDICTIONS)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
         rows = open_rows(self, X, groups, include=include, opened=served(self))
         weights = None
         if of == "observation":
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
         center = rows.expected()
-        errors = _Errors.of(rows, weights, needs_factor=DDF[ddf].sample is not None)
-        half = np.where(rows.is_estimable, errors.half_width(level, ddf), np.nan)
+        method = _usual_ddf(rows.fitted) if ddf is None else DDF[ddf]
+        errors = _Errors.of(rows, weights, needs_factor=method.sample is not None)
+        half = np.where(rows.is_estimable, errors.half_width(level, method), np.nan)
         return np.column_stack([center - half, center + half])
 
     def _predict_with_std(
@@ -300,6 +311,19 @@ class Prediction(FittedAttributes):
         center = rows.expected()
         sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
         return center, np.where(rows.is_estimable, sd, np.nan)
+
+
+def _usual_ddf(model: FittedModel) -> DegreesOfFreedom:
+    """Return Satterthwaite's method where a fit has the factorization that it needs."""
+    if not model.is_iterative:
+        return DDF["satterthwaite"]
+    warn(
+        "The iterative solver fitted the model, without the factorization that Satterthwaite's "
+        "degrees of freedom need: the intervals are normal. ddf='normal' says that this is meant; "
+        "ddf='satterthwaite' factorizes, which may take minutes.",
+        NormalIntervalsWarning,
+    )
+    return DDF["normal"]
 
 
 @dataclass(frozen=True)
@@ -345,15 +369,14 @@ class _Errors:
     def variance(self) -> FloatArray:
         return self.view.sigma_squared * self.relative
 
-    def half_width(self, level: float, ddf: str) -> FloatArray:
+    def half_width(self, level: float, method: DegreesOfFreedom) -> FloatArray:
         sd = np.sqrt(self.variance)
-        quantile = distributions.t.ppf(0.5 + level / 2, self._df(ddf))
+        quantile = distributions.t.ppf(0.5 + level / 2, self._df(method))
         return np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
 
-    def _df(self, ddf: str) -> Any:
-        of_residual = DDF[ddf].of_residual
-        if of_residual is not None:
-            return of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
+    def _df(self, method: DegreesOfFreedom) -> Any:
+        if method.of_residual is not None:
+            return method.of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
         fit, blocks = self.view.at_fit.relative, self.view.factorization.blocks
         is_updated = self.view.before is not None
         return kernel.prediction_df(fit, blocks, self.rows, self.relative, is_updated=is_updated)

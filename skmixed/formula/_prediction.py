@@ -81,7 +81,7 @@ class FormulaPrediction:
         level: float = 0.95,
         of: str = "observation",
         include: str | Sequence[str] = "all",
-        ddf: str = "satterthwaite",
+        ddf: str | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
         """Predict intervals, of new observations or of their means.
@@ -98,8 +98,9 @@ class FormulaPrediction:
         include : "all", "fixed" or list of str, default="all"
             Around which prediction, as in `predict`. An observation has the effects
             of a new group of the others; their columns need not be in X.
-        ddf : {"satterthwaite", "residual", "normal"}, default="satterthwaite"
-            The method for the degrees of freedom of t.
+        ddf : {"satterthwaite", "residual", "normal"}, default=None
+            The method for the degrees of freedom of t. None: Satterthwaite's, unless
+            the iterative solver fitted the model; then normal, with a warning.
         sample_weight : array-like of shape (n_samples,), default=None
             Precision weights of the observations, 1 if None.
 

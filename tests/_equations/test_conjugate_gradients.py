@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
 from sklearn.exceptions import ConvergenceWarning
 
@@ -21,7 +21,7 @@ from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.prediction_variance import mean_variance
-from skmixed.exceptions import ExactFitWarning, SingularFitWarning
+from skmixed.exceptions import ExactFitWarning, NormalIntervalsWarning, SingularFitWarning
 
 seeds = st.integers(0, 10**6)
 
@@ -293,7 +293,11 @@ def test_standard_deviations_of_predictions_are_solved_for():
     given = open_rows(model, rows[["x"]], include="fixed").predicted(others_are_new=False)
     dense = np.sqrt(view.sigma_squared * mean_variance(view.factorization, given))
     assert_allclose(np.ptp(found, axis=1), 2 * 1.959964 * dense, rtol=1e-6)
-    wide = model.predict_interval(rows)
+    with pytest.warns(NormalIntervalsWarning, match="fitted the model, without the") as record:
+        usual = model.predict_interval(rows)
+    assert [r.filename for r in record] == [__file__]
+    assert_array_equal(usual, normal)
+    wide = model.predict_interval(rows, ddf="satterthwaite")
     assert (np.ptp(wide, axis=1) > np.ptp(normal, axis=1) * (1 - 1e-5)).all()
 
 

@@ -528,10 +528,11 @@ def test_choices_are_text(value):
         with pytest.raises(ValueError, match=f"{name}=.* is not known"):
             MixedLinearRegressor("Subject", **{name: value}).fit(X, Y)
     model = MixedLinearRegressor("Subject").fit(X, Y)
-    for name in ("of", "ddf"):
-        with pytest.raises(ValueError, match=f"{name}=.* is not known"):
-            model.predict_interval(X, **{name: value})
+    with pytest.raises(ValueError, match=r"of=.* is not known"):
+        model.predict_interval(X, of=value)
     if value is not None:
+        with pytest.raises(ValueError, match=r"ddf=.* is not known"):
+            model.predict_interval(X, ddf=value)
         with pytest.raises(ValueError, match=r"ddf=.* is not known"):
             model.summary(ddf=value)
     with pytest.raises(ValueError, match="which is not a grouping factor of the model"):

@@ -19,6 +19,7 @@ from skmixed._estimators.predicting import _Errors
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.components import components
+from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed._uncertainty.relative import Relative, Units
 from skmixed._uncertainty.small_sample import kenward_roger_f
 from skmixed.exceptions import SingularFitWarning
@@ -159,7 +160,7 @@ def test_predictions(both):
     ]
     variance, df = np.transpose(expected)
     assert_allclose(errors.relative, variance, rtol=RTOL)
-    assert_allclose(errors._df("satterthwaite"), np.maximum(df, 1.0), rtol=RTOL)
+    assert_allclose(errors._df(DDF["satterthwaite"]), np.maximum(df, 1.0), rtol=RTOL)
 
 
 def test_units(both):

@@ -1,9 +1,15 @@
-"""One BLAS thread, and the marker of the quick tests."""
+"""One BLAS thread, the marker of the quick tests, and the package itself.
+
+pytest imports a file that is given alone before its package, which imports it again: the
+classes of a module would exist twice. So the package is imported here, first.
+"""
 
 from collections.abc import Iterator
 
 import pytest
 from threadpoolctl import threadpool_limits
+
+import skmixed  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)
