@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections import Counter
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -167,6 +168,32 @@ def test_aliases_of_types_are_in_one_module(path):
             )
             if is_type and name[0].isupper() and not name.isupper():
                 assert path.stem == "_typing" or name in BESIDE_A_CLASS, f"{path.name}: {name}"
+
+
+def long_functions(path):
+    """Functions of the kernel of more than twelve lines, with the lines of their bodies."""
+    lines = path.read_text("utf-8").splitlines()
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.FunctionDef):
+            body = lines[_first_statement(node).lineno - 1 : node.end_lineno]
+            if len(body) > 12:
+                yield node.name, body
+
+
+@each_file
+def test_long_functions_of_the_kernel_say_what_each_part_computes(path):
+    if package_of(path) in KERNEL:
+        silent = [name for name, body in long_functions(path) if not any("#" in x for x in body)]
+        assert not silent
+
+
+def test_one_name_is_one_thing():
+    classes, functions = Counter(), Counter()
+    for path, tree in TREES.items():
+        classes += Counter(n.name.lstrip("_") for n in tree.body if isinstance(n, ast.ClassDef))
+        if package_of(path) in KERNEL:
+            functions += Counter(n.name for n in tree.body if isinstance(n, ast.FunctionDef))
+    assert not [name for name, count in (classes + functions).items() if count > 1]
 
 
 def test_budgets():

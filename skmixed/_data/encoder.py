@@ -36,7 +36,7 @@ class Metadata:
 
 
 @dataclass(frozen=True)
-class Source:
+class LabelSource:
     """Where a grouping column comes from: a position of X, or metadata."""
 
     name: str
@@ -48,12 +48,12 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Factor:
+class GroupingFactor:
     """One grouping factor and its levels.
 
     Attributes
     ----------
-    sources : tuple of Source
+    sources : tuple of LabelSource
         Its column, or the columns whose interaction it is.
     levels : tuple of ColumnLevels
         One a column; empty before fit.
@@ -61,7 +61,7 @@ class Factor:
         Of an interaction, the combinations that occur, as mixed-radix numbers.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[LabelSource, ...]
     levels: tuple[ColumnLevels, ...] = ()
     cells: NDArray[np.int64] | None = None
 
@@ -93,7 +93,7 @@ class Factor:
 
     def learn(
         self, table: Table, metadata: Metadata, rows: NDArray[np.intp] | None = None
-    ) -> tuple["Factor", IntArray]:
+    ) -> tuple["GroupingFactor", IntArray]:
         """Learn the levels; return the factor with them, and each row's code.
 
         `rows` are the numbers of the rows for messages, where some were left out.
@@ -140,14 +140,14 @@ class Encoder:
         Their names.
     fixed : tuple of int
         The statistics' columns with a fixed effect; 0 is the intercept.
-    factors : tuple of Factor
+    factors : tuple of GroupingFactor
     terms : tuple of Term
     """
 
     numeric: tuple[int, ...]
     names: tuple[str, ...]
     fixed: tuple[int, ...]
-    factors: tuple[Factor, ...]
+    factors: tuple[GroupingFactor, ...]
     terms: tuple[Term, ...]
 
     @property
@@ -240,7 +240,7 @@ def plan(
         )
     sources = [_sources(table, metadata, effect) for effect in random_effects]
     _check_used(metadata, sources)
-    factors = list(dict.fromkeys(Factor(s) for s in sources))
+    factors = list(dict.fromkeys(GroupingFactor(s) for s in sources))
     _check_keys([factor.name for factor in factors])
     grouping = {s.position for group in sources for s in group}
     fixed_at = _fixed_positions(table, fixed, grouping)
@@ -249,7 +249,7 @@ def plan(
     at = {position: k for k, position in enumerate(numeric, start=1)}
     terms = tuple(
         Term(
-            factor=factors.index(Factor(source)),
+            factor=factors.index(GroupingFactor(source)),
             columns=(*((0,) if effect.intercept else ()), *(at[j] for j in own)),
             structure=STRUCTURES[effect.covariance or "full"],
         )
@@ -264,7 +264,7 @@ def plan(
     )
 
 
-def _check_used(metadata: Metadata, sources: list[tuple[Source, ...]]) -> None:
+def _check_used(metadata: Metadata, sources: list[tuple[LabelSource, ...]]) -> None:
     if metadata.columns and all(s.position is not None for own in sources for s in own):
         raise ValueError(
             f"groups= has {', '.join(map(repr, metadata.columns))}, but the constructor names "
@@ -281,7 +281,7 @@ def _check_keys(names: list[str]) -> None:
             )
 
 
-def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[Source, ...]:
+def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[LabelSource, ...]:
     names = effect.groups if isinstance(effect.groups, tuple) else (effect.groups,)
     sources = tuple(_source(table, metadata, name) for name in names)
     if len(set(sources)) < len(sources):
@@ -292,15 +292,15 @@ def _sources(table: Table, metadata: Metadata, effect: RandomEffect) -> tuple[So
     return sources
 
 
-def _source(table: Table, metadata: Metadata, name: ColumnName) -> Source:
+def _source(table: Table, metadata: Metadata, name: ColumnName) -> LabelSource:
     if name in metadata.columns:
         if table.names is not None and name in table.names:
             raise ValueError(
                 f"Grouping column {name!r} is both in X and in `groups`. Rename one of them."
             )
-        return Source(str(name), None)
+        return LabelSource(str(name), None)
     position = _position(table, name, "groups")
-    return Source(table.label(position), position)
+    return LabelSource(table.label(position), position)
 
 
 def _fixed_positions(table: Table, fixed: Any, grouping: set[int | None]) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._data.encoder import Encoder, Factor, combine
+from skmixed._data.encoder import Encoder, GroupingFactor, combine
 from skmixed._data.labels import (
     EXACT_INTEGERS,
     ColumnLevels,
@@ -146,7 +146,7 @@ def _converted(labels: Labels, wanted: np.dtype[Any]) -> Labels:
 class FactorUnion:
     """Levels of one factor: labels, or combinations of the labels of columns."""
 
-    def __init__(self, factor: Factor) -> None:
+    def __init__(self, factor: GroupingFactor) -> None:
         self.factor = factor
         self.columns = [LabelUnion() for _ in factor.sources]
         self.kinds: list[str | None] = [None] * len(self.columns)
@@ -157,7 +157,7 @@ class FactorUnion:
     def n_levels(self) -> int:
         return len((self.combined or self.columns)[-1])
 
-    def take(self, part: Factor) -> IntArray:
+    def take(self, part: GroupingFactor) -> IntArray:
         """Return the number of each level of a part, a new one where it is new."""
         self._check_kinds(part)
         codes = [
@@ -171,7 +171,7 @@ class FactorUnion:
             found = _take_pairs(combined, found, code)
         return found
 
-    def joined(self) -> Factor:
+    def joined(self) -> GroupingFactor:
         """Return the factor with all levels."""
         levels = tuple(ColumnLevels(column.labels) for column in self.columns)
         if not self.combined:
@@ -184,7 +184,7 @@ class FactorUnion:
             found = keys >> _BITS
         return replace(self.factor, levels=levels, cells=combine([found, *codes], levels))
 
-    def _check_kinds(self, part: Factor) -> None:
+    def _check_kinds(self, part: GroupingFactor) -> None:
         """Refuse numbers where text was, which no label could ever match."""
         for k, (source, levels) in enumerate(zip(part.sources, part.levels, strict=True)):
             for run in self.columns[k].runs:

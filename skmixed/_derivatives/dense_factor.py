@@ -185,9 +185,11 @@ def second_order_dense(
     for k, (term, base) in enumerate(zip(system.terms, factor.bases, strict=True)):
         structure, lam, basis = chart.structures[k], chart.lam[k], chart.basis[k]
         s, own = term.size, term.columns
+        # ∂d/∂Σ = Σ_j [(ZWU)'P(ZWU)]_jj − ρ_jρ_j'/σ², in the columns ZWU
         effects = rho[own].reshape(s, -1)
         within = q_trace[own, own].reshape(s, term.n_levels, s, term.n_levels)
         slope = np.einsum("ajbj->ab", within) - effects @ effects.T / sigma2
+        # Σ_i = ∂ΛΛ' + Λ∂Λ' in these columns
         to_base = (term.to_white @ base).T @ term.to_white
         half = (to_base @ basis) @ (to_base @ lam).T
         of_sigma = half + half.transpose(0, 2, 1)
@@ -196,6 +198,7 @@ def second_order_dense(
         of_lam = to_base.T @ slope @ to_base
         curvatures.append(structure.curvature(lam, basis, of_lam))
     traces, variates = _information(factor, directions, q_trace, rho)
+    # y'PV_iPV_jPy/σ², less what profiling σ² out takes
     quadratic = variates @ (projections.products @ variates.T) / sigma2
     first = variates @ rho / sigma2
     profiled = 0.5 * np.outer(first, first) / max(likelihood.dof, 1)
@@ -227,6 +230,7 @@ def project_dense(factor: DenseFactor, likelihood: Likelihood) -> Projections:
 def _project(factor: DenseFactor, inverse: FloatArray, n: int) -> FloatArray:
     q = factor.system.n_random
     half = factor.scaled[:n, :q]
+    # A − (ZWU)'[…]C⁻¹[…]'(ZWU); S⁻¹C⁻¹[…]'(ZWU) and S⁻¹(I − C⁻¹)S⁻¹ where S is large
     solved = inverse @ half
     out = factor.products[:q, :q] - half.T @ solved
     strong = np.flatnonzero(factor.strengths > STRONG)

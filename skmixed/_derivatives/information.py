@@ -87,6 +87,7 @@ def information(
     sigma2 = likelihood.sigma_squared(factorization) if sigma_squared is None else sigma_squared
     squares = likelihood.residual_squares(factorization) / sigma2
     parameters = Parameters.of(blocks)
+    # σ² alone: ν − r²/σ², r²/σ² and ν
     if not blocks.factors:
         slope = np.array([dof - squares])
         none = np.empty((0, blocks.n_fixed, blocks.n_fixed))
@@ -95,6 +96,7 @@ def information(
     inverse = likelihood.inverse(factorization)
     found = project(inverse, Responses.residual(factorization))
     entries = parameters.entries
+    # tr(PV_i), y'PV_iPy/σ², y'PV_iPV_jPy/σ² and tr(PV_iPV_j)
     trace = entries @ found.trace
     slope = entries @ found.outer[:, 0, 0] / sigma2
     average = entries @ found.products @ entries.T / sigma2

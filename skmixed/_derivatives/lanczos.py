@@ -28,7 +28,7 @@ def log_determinant(operator: CoreOperator, signs: FloatArray) -> LogDeterminant
 
     diagonal, beside, first = _lanczos(times, signs)
     size = len(signs)
-    values, vectors = _eigen(diagonal, beside)
+    values, vectors = _tridiagonal_eigen(diagonal, beside)
     weights = vectors[:, 0, :] ** 2
     samples = size * (weights * np.log(np.maximum(values, np.finfo(float).tiny))).sum(axis=1)
     samples -= size * (first - 1.0)
@@ -63,7 +63,7 @@ def _lanczos(
     return diagonal, beside, diagonal[:, 0]
 
 
-def _eigen(diagonal: FloatArray, beside: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _tridiagonal_eigen(diagonal: FloatArray, beside: FloatArray) -> tuple[FloatArray, FloatArray]:
     n, steps = diagonal.shape
     matrices = np.zeros((n, steps, steps))
     k = np.arange(steps)

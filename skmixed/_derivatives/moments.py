@@ -37,7 +37,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class _Factor:
+class _FactorMoments:
     """One factor's own, levels last: zz (r, r, q), zx = E (r, p, q), own = EE', rho (r, q)."""
 
     zz: FloatArray
@@ -46,11 +46,11 @@ class _Factor:
     rho: FloatArray
 
     @staticmethod
-    def of(at_zero: Factorization, zz: FloatArray, fixed: FloatArray) -> "_Factor":
+    def of(at_zero: Factorization, zz: FloatArray, fixed: FloatArray) -> "_FactorMoments":
         """Take in Z'WZ and Z'W[X y] per level, (r, r, q) and (r, p + 1, q)."""
         zx = np.matmul(at_zero.fixed.inverse_root.T, fixed[:, :-1])
         rho = np.matmul(np.append(-at_zero.beta, 1.0), fixed)
-        return _Factor(zz, zx, np.einsum("apq,bpq->abq", zx, zx), rho)
+        return _FactorMoments(zz, zx, np.einsum("apq,bpq->abq", zx, zx), rho)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Sums:
     pairs: FloatArray
 
     @staticmethod
-    def of(part: _Factor) -> "_Sums":
+    def of(part: _FactorMoments) -> "_Sums":
         r, p, _ = part.zx.shape
         flat = part.zx.reshape(r * p, part.zx.shape[2])
         zz, own = part.zz.reshape(r * r, -1), part.own.reshape(r * r, -1)
@@ -120,17 +120,17 @@ def moments(at_zero: Factorization) -> Moments:
     return Moments(flat[0], flat[1], flat[2], raw, information)
 
 
-def _summed(parts: Iterator[_Factor]) -> _Sums:
+def _summed(parts: Iterator[_FactorMoments]) -> _Sums:
     total = _Sums.of(next(parts))
     for part in parts:
         total = total + _Sums.of(part)
     return total
 
 
-def _parts(at_zero: Factorization, k: int) -> Iterator[_Factor]:
+def _parts(at_zero: Factorization, k: int) -> Iterator[_FactorMoments]:
     """Yield a factor's own, slab by slab of levels; one part for a factor in the core."""
     for own, fixed in at_zero.blocks.level_products(k):
-        yield _Factor.of(at_zero, own, fixed)
+        yield _FactorMoments.of(at_zero, own, fixed)
 
 
 def _entries(sums: FloatArray) -> FloatArray:

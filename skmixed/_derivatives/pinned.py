@@ -30,11 +30,13 @@ class PinnedCorrelation(Full):
         rest = [k for k in range(size) if k not in (self.a, self.b)]
         order = [self.a, self.b, *rest]
         lower = lower_factor(lam[order])
+        # Rows (s, 0, …) and m(cos, sin, 0, …), then those of the others
         direction = np.array([np.cos(self.angle), np.sin(self.angle)])
         lower[0, 0] = np.linalg.norm(lam[self.a])
         lower[1, :2] = np.linalg.norm(lam[self.b]) * direction
         inner, of_inner = super().chart(lower[2:, 2:]) if rest else (lower[2:, 2:], np.empty(0))
         lower[2:, 2:] = inner
+        # ∂Λ/∂s, ∂Λ/∂m, the others' first two columns, and the chart of their rest
         basis = np.zeros((2 + 2 * len(rest) + len(of_inner), size, size))
         basis[0, 0, 0] = 1.0
         basis[1, 1, :2] = direction

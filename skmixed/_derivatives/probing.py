@@ -69,6 +69,7 @@ def probed_derivatives(
         factor, signs, solved, has_fixed=likelihood.reml, tol=tol, max_iter=max_iter
     )
     outer, products = residual_products(factor, tol=tol, max_iter=max_iter)
+    # Σ_j [(Z'PZ)_jj − ρ_jρ_j'/σ̂²], and (F'PF − ∇r²∇r²'/r²)/σ̂²
     sigma2 = likelihood.sigma_squared(factor)
     products -= np.outer(outer, outer) / likelihood.residual_squares(factor)
     score = trace - outer / sigma2
@@ -109,7 +110,7 @@ def probed_traces(
     rows = of_fixed @ factor.fixed.inverse_root
     for k, place in enumerate(operator.factors):
         own, noise = _core_traces(operator, k, solved, signs, tol, max_iter)
-        exact.append(own - _squares(place.take(rows)) if has_fixed else own)
+        exact.append(own - _sum_of_squares(place.take(rows)) if has_fixed else own)
         samples.append(noise)
     return np.concatenate(exact), np.concatenate(samples)
 
@@ -121,7 +122,7 @@ def _stage_trace(factor: IterativeFactor, *, has_fixed: bool) -> FloatArray:
     if not has_fixed:
         return own.ravel()
     at_x = at_x - operator.done.gls_times(factor.core_effects)
-    return np.asarray(own.ravel() - _squares(at_x @ factor.fixed.inverse_root))
+    return np.asarray(own.ravel() - _sum_of_squares(at_x @ factor.fixed.inverse_root))
 
 
 def _core_traces(
@@ -143,6 +144,7 @@ def _core_traces(
     own = schur.sum(axis=0)
     is_square = lam.shape[0] == lam.shape[1]
     if is_square and float(np.linalg.eigvalsh(lam.T @ own @ lam)[0]) > q:
+        # Λ⁻ᵀ(qI − Σ_j (M_c⁻¹)_jj)Λ⁻¹, exact or by x w'
         inverse, s = np.linalg.inv(lam), lam.shape[1]
         at, n = operator.places[k], signs.shape[1]
         if q * s <= FEW_COLUMNS:
@@ -169,7 +171,7 @@ def _inverse_blocks(
     return np.asarray(np.einsum("qaqb->ab", inverse.reshape(q, size, q, size)))
 
 
-def _squares(rows: FloatArray) -> FloatArray:
+def _sum_of_squares(rows: FloatArray) -> FloatArray:
     """Sum rows rows' over levels, (q, r, p) to (r²,)."""
     q, r, p = rows.shape
     flat = rows.transpose(1, 0, 2).reshape(r, q * p)
@@ -199,10 +201,10 @@ def residual_products(
     for place in operator.factors:
         own = place.take(rho[:, None])[:, :, 0]
         outers.append((own.T @ own).ravel())
-    return np.concatenate(outers), _projected(factor, part, rho, tol, max_iter)
+    return np.concatenate(outers), _projected_products(factor, part, rho, tol, max_iter)
 
 
-def _projected(
+def _projected_products(
     factor: IterativeFactor, part: Projected, rho: FloatArray, tol: float, max_iter: int
 ) -> FloatArray:
     """F'PF of the columns F_ab = Z_a ρ_b of all factors (as `working_variates`)."""

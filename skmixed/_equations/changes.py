@@ -40,7 +40,7 @@ def in_columns(blocks: Blocks, bases: Lam, fixed: FloatArray) -> Blocks:
     """
     factors = _factors(blocks, bases)
     n, base = len(blocks.stages), [f.lam(bases) for f in blocks.factors]
-    stages = tuple(_stage(blocks, factors, base, fixed, k) for k in range(n))
+    stages = tuple(_changed_products(blocks, factors, base, fixed, k) for k in range(n))
     return replace(
         blocks,
         core=_core(blocks, bases, fixed),
@@ -64,6 +64,7 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
     out: list[FactorLayout] = []
     outer = entries = in_core = 0
     for factor in blocks.factors:
+        # As `layout.factor_layouts`, with s columns for r: T takes the factor's place.
         r = sum(term.size for term in factor.terms)
         size = factor.n_levels * r
         width = size if out else 0
@@ -80,7 +81,7 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
     return tuple(out)
 
 
-def _stage(
+def _changed_products(
     blocks: Blocks,
     factors: tuple[FactorLayout, ...],
     unit: list[FloatArray],
@@ -148,6 +149,7 @@ def with_pinned_effect(blocks: Blocks, row: FloatArray, pivot: int, value: float
     change[pivot, :p] -= row / row[pivot]
     change[pivot, p] = -value / row[pivot]
     change = np.delete(change, pivot, axis=1)
+    # C'[X y]'W[X y]C, and with Z the same from one side
     n = blocks.n_core
     core = np.empty((n + p, n + p))
     core[:n, :n] = blocks.core[:n, :n]

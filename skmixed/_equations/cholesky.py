@@ -205,6 +205,7 @@ class Factorization:
             of_core[own].reshape(factor.n_levels, -1).T
             for own, factor in zip(self.blocks.spherical_places, factors[n:], strict=True)
         ]
+        # Stage by stage, the outer ones first: L'u = w − H_Xβ − H_c b_c and b = Λu
         for k in reversed(range(n)):
             own = self.stages[k].effects(white[k], beta, outer)
             spherical.insert(0, own)
@@ -243,11 +244,13 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
     def one(k: int, products: FloatArray, values: FloatArray) -> EliminatedStage:
         return eliminate(blocks.stages[k], products, values, blocks.factors[k].lam(lam), old[k])
 
+    # The chain, level by level: L, H and S = [Z_c X y]'[Z_c X y] − H'H
     stages, schur = eliminate_chain(blocks, one)
     system = _core_system(blocks, lam, schur)
     n, p = len(system) - 1, blocks.n_fixed
     is_zero = not any(own.any() for own in lam)
     chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else cholesky_lower(system[:n, :n])
+    # RR' of the core and X; R(u_c; β) from Rv = Λ_c'S_cy, and r² = S_yy − v'v
     rhs = solve_lower(chol, system[:n, n])
     logs = 2.0 * np.log(np.diagonal(chol))
     return Factorization(
@@ -355,6 +358,7 @@ def congruent(blocks: Blocks, lam: Lam, matrix: FloatArray, *, transposed: bool)
         out = matrix * scale
         out *= scale[:, None]
         return out
+    # TS, and T(TS)': each one product for the levels of a factor
     shape = [own.shape[0 if transposed else 1] for own in lams]
     n = sum(f.n_levels * k for f, k in zip(blocks.core_factors, shape, strict=True))
     left = np.concatenate([_apply(blocks, lam, matrix[:n], transposed=transposed), matrix[n:]])

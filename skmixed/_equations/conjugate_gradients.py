@@ -59,6 +59,7 @@ class CoreOperator:
         stage, place, crossed = blocks.stages[0], blocks.factors[0], blocks.crossed
         assert crossed is not None
         done = eliminate(stage, stage.products, stage.values, place.lam(lam))
+        # H_c'H_X, which the eliminated factor takes from Z_c'[X y]
         parts = zip(done.at_outer, done.at_fixed, strict=False)
         taken = sum((half.T @ fixed for half, fixed in parts), 0.0)
         roots = [
@@ -174,12 +175,14 @@ def solve_columns(
     while n_iter < max_iter and (rho > tol**2 * sizes).any():
         n_iter += 1
         q = operator.times(p)
+        # α = r'z / p'M_cp; x + αp and r − αM_cp
         with np.errstate(divide="ignore", invalid="ignore"):
             step = np.nan_to_num(rho / _dots(p, q))
         x += step * p
         r -= step * q
         z = precondition @ r
         before, rho = rho, _dots(r, z)
+        # p ← z + p (r'z) / (r'z before)
         with np.errstate(divide="ignore", invalid="ignore"):
             p *= np.nan_to_num(rho / before)
         p += z

@@ -244,6 +244,7 @@ def factor_layouts(
         r, size = len(factor.columns), factor.sums[:, :, 0].size
         width = size if position else 0
         is_core = position >= len(chain)
+        # A factor's q·r columns lie level by level, its r² entries of Σ row by row.
         out.append(
             FactorLayout(
                 position=k,

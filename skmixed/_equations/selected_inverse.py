@@ -72,6 +72,7 @@ class CoreInverse:
         if own is not None:
             out[:n, :n] = own
         elif n:
+            # (S_cc)⁻¹ = G_cc − G_cX G_XX⁻¹ G_Xc
             to_fixed = self.whole[:n, n:]
             taken = to_fixed @ np.linalg.solve(self.whole[n:, n:], to_fixed.T)
             out[:n, :n] = self.whole[:n, :n] - taken
@@ -103,6 +104,7 @@ class CoreInverse:
             span, own = spans.get(factor.entries.start), factor.core
             if span is None or span.null is not None:
                 out[:, own] = _residual(self.factorization, inverse, factor)
+            # G(ΛΛ')⁺ + (I − GS)(I − ΛΛ⁺)
             if span is not None:
                 shape = (n, factor.n_levels, factor.n_columns)
                 solved = np.matmul(inverse[:, own].reshape(shape), span.precision)
@@ -348,6 +350,7 @@ def _spherical_blocks(factorization: Factorization) -> list[FloatArray]:
     core[: blocks.n_core, : blocks.n_core] = (
         congruent(blocks, factorization.lam, random, transposed=False) if n else random
     )
+    # Per level of a stage L⁻ᵀ(I + L⁻¹Λ'S_cGS_c'ΛL⁻ᵀ)L⁻¹
     later = Inverse.along(factorization, core)
     out = []
     for done, inverse in zip(factorization.stages, later, strict=True):

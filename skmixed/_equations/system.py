@@ -60,6 +60,7 @@ def dense_core(
     core = np.zeros((n + len(total),) * 2)
     core[n:, n:] = total
     for i, k in enumerate(factors):
+        # Z_k'WZ_k, Z_k'W[X y], and Z_k'WZ_j of the factors before
         rows = slice(starts[i], starts[i + 1])
         core[rows, rows] = _block_diagonal(stats.own_products(k))
         core[rows, n:] = columns.levels(stats, k).reshape(sizes[i], -1)
@@ -260,6 +261,7 @@ class Blocks:
             own = self.crossed.own[k - len(self.stages)].transpose(1, 2, 0)
             yield own, self.crossed.fixed[at].reshape(q, r, -1).transpose(1, 2, 0)
         else:
+            # Z_k'W[Z_c X y], of which a level with itself is a diagonal block
             rows = self.core[at].reshape(q, r, -1).transpose(1, 2, 0)
             own = rows[:, at].reshape(r, q, r, q)[:, np.arange(q), :, np.arange(q)]
             yield own.transpose(1, 2, 0), rows[:, self.n_core :]
@@ -278,12 +280,14 @@ class Blocks:
             q, r = self.factors[k].n_levels, self.factors[k].n_columns
             rows, width = slice(starts[k], starts[k + 1]), stage.products.shape[2]
             products = stage.products.transpose(0, 3, 1, 2).reshape(-1, r, width)[:q]
+            # Z'WZ of a stage is block-diagonal; Z'W[X y] is full.
             levels = np.arange(q)
             own = out[rows, rows].reshape(q, r, q, r)
             own[levels, :, levels] = products[:, :, stage.random]
             out[rows, n_random:] = products[:, :, stage.fixed].reshape(q * r, -1)
             out[n_random:, rows] = out[rows, n_random:].T
             if len(stage.cells):
+                # With later factors it has the cells.
                 at = starts[k] + stage.cells.rows * r + np.arange(r)[:, None]
                 beyond = sizes[0] + stage.cells.columns
                 out[at, beyond] = stage.values
@@ -299,6 +303,7 @@ class Blocks:
         if first.core is None:
             stage = self.stages[k]
             own = [stage.cells.with_values(values)[:, second.outer] for values in stage.values]
+            # Rows coefficient by coefficient, turned to level by level
             order = np.arange(size[0] * first.n_levels).reshape(size[0], -1).T.ravel()
             matrix = sp.csr_array(sp.csr_array(sp.vstack(own))[order])
         elif self.crossed is not None:
@@ -337,6 +342,7 @@ def assemble(
     if layout is None:
         layout = Layout.of(stats, like, model, is_sparse=is_sparse)
     core = [factor.position for factor in layout.core_factors]
+    # [Z X y]'W[Z X y]: the core by itself, and each stage with what comes after it
     system = Blocks(
         core=total if is_sparse else dense_core(stats, core, total, columns),
         kept=columns.kept,

@@ -151,7 +151,7 @@ def _at_later(blocks: Blocks, g: int, left: StageRows, right: StageRows) -> Late
     cells = np.zeros((r, len(stage.cells)))
     fixed = np.zeros((r, q, blocks.n_fixed))
     for one, other in ((left, right), (right, left)):
-        here = [m[:, place.outer] for m in one.matrices]
+        here = [m[:, place.outer] for m in one.matrices]  # of the stage itself
         products = sum(h.T @ m for h, m in zip(here, other.matrices, strict=True)).tocoo()
         inside = (products.col >= place.outer.start) & (products.col < place.outer.stop)
         at = products.row[inside], products.col[inside] - place.outer.start
@@ -278,7 +278,7 @@ def expected_information(inverse: CoreInverse, directions: Directions) -> Expect
     for k, own in enumerate(directions[: len(factorization.stages)]):
         stage = StageTangent.of(factorization, k)
         inverted = _Inverted.of(stage, tangents, inverse.along[k])
-        n = len(tangents)
+        n = len(tangents)  # directions of the stages before
         here = slice(n, n + len(own))
         information[here, here] += inverted.own(own)
         if n:
@@ -365,7 +365,7 @@ def _of_core(
     blocks, n = factorization.blocks, len(tangents)
     total = sum(len(d) for d in directions)
     out = np.zeros((total, total))
-    weighted = [inverse.of_traces @ tangent.at_core for tangent in tangents]
+    weighted = [inverse.of_traces @ tangent.at_core for tangent in tangents]  # G D
     for i in range(n):
         for j in range(i + 1):
             out[i, j] = out[j, i] = np.vdot(weighted[i], weighted[j].T)
@@ -377,11 +377,11 @@ def _of_core(
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
     for i, tangent in enumerate(tangents):
-        passed = tangent.at_core @ b
+        passed = tangent.at_core @ b  # DB
         for at, (f, d) in zip(here, places, strict=True):
             blocks_of = np.einsum("nqa,nqb->ab", *(_of_factor(m, f) for m in (b, passed)))
             out[at, i] = out[i, at] = -np.einsum("eab,ab->e", d, blocks_of)
-    q_matrix = schur[: blocks.n_core] @ b
+    q_matrix = schur[: blocks.n_core] @ b  # Q = SB
     for at, (f, d) in zip(here, places, strict=True):
         for at2, (f2, d2) in zip(here, places, strict=True):
             own = _of_factor(q_matrix[f.core], f2).reshape(f.n_levels, f.n_columns, f2.n_levels, -1)

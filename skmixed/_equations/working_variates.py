@@ -90,7 +90,7 @@ def project_stage(
         # Its square is G_XX; the triangle keeps the columns' scales apart.
         root = inverse.factorization.fixed.inverse_root.T
     selected = None if inverse is None else inverse.selected
-    cells = _Cells.of(done, selected, responses.outer, blocks.n_chain)
+    cells = _CellSums.of(done, selected, responses.outer, blocks.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
@@ -121,7 +121,7 @@ def project_stage(
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _CellSums:
     """What the cells Z'V_1⁻¹Z_c of a stage add to its sums.
 
     residual : slabs of (r, c, b), Z'V_1⁻¹Z_c b̂_c; to_fixed : slabs of (r, p, b),
@@ -139,14 +139,15 @@ class _Cells:
         inverse: Inverse | None,
         outer_effects: FloatArray,
         n_chain: int,
-    ) -> "_Cells":
+    ) -> "_CellSums":
         k, r, _, b = done.products.shape
         if not len(done.stage.cells):
-            return _Cells((), np.empty(0), np.empty(0), np.zeros((r, r)))
+            return _CellSums((), np.empty(0), np.empty(0), np.zeros((r, r)))
         matrices = tuple(map(done.stage.cells.with_values, done.gls_cells()))
         residual = to_slabs(np.stack([(m @ outer_effects).T for m in matrices]), k, b)
         if inverse is None:
-            return _Cells(matrices, residual, np.empty(0), np.zeros((r, r)))
+            return _CellSums(matrices, residual, np.empty(0), np.zeros((r, r)))
+        # A'G_cX and Σ_j A'G_ccA for A = Z_c'V_1⁻¹Z, at the core and at the chain
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
         trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
         if inverse.chain is not None:
@@ -154,7 +155,7 @@ class _Cells:
                 weighted = left @ inverse.chain
                 for j, right in enumerate(matrices):
                     trace[i, j] += weighted.multiply(right).sum()
-        return _Cells(matrices, residual, to_slabs(to_fixed, k, b), trace)
+        return _CellSums(matrices, residual, to_slabs(to_fixed, k, b), trace)
 
     def times(self, rho: FloatArray, width: int) -> FloatArray:
         """Return Z_c'V_1⁻¹F_ab, (n_outer, r²c)."""
@@ -177,6 +178,7 @@ def _weighted_products(matrices: list[sp.csr_array], weights: FloatArray) -> Flo
                 product = (matrices[i].T @ matrices[j]).toarray()
                 out[i, j] = out[j, i] = np.vdot(product, weights)
         return out
+    # m_aG, dense for a part of the rows, and its products with m_b
     for start, stop in row_ranges(matrices[0]):
         dense = np.stack([m[start:stop].toarray() for m in matrices])
         weighted = (dense.reshape(-1, len(weights)) @ weights).reshape(r, -1)
@@ -209,11 +211,13 @@ def project(inverse: CoreInverse, responses: Responses) -> Projection:
     blocks, c = factorization.blocks, len(responses.weights)
     columns = _Columns(factorization, c)
     traces, outers = [np.empty(0)], []
+    # ρ and F'V_1⁻¹F of each stage, of which the next one is then taken out
     for k in range(len(blocks.stages)):
         part = project_stage(blocks, factorization.stages[k], k, responses, inverse)
         columns.eliminate(k, part)
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
+    # ρ = S_c[−b̂; weights] of the factors in the core
     for factor in blocks.core_factors:
         effects = responses.outer[blocks.n_chain :]
         rho = of_core_factor(factorization, factor, effects, responses.weights)
@@ -291,11 +295,13 @@ class _Columns:
     def projected(self, inverse: CoreInverse) -> FloatArray:
         """Return F'PF, with the inverse of the core and X."""
         chain = self.factorization.blocks.n_chain
+        # F'PF = F'V_1⁻¹F − F'V_1⁻¹[Z_c X] G [Z_c X]'V_1⁻¹F
         rhs = np.concatenate([self.outer[chain:], self.fixed])
         solved = inverse.whole @ rhs
         out = self.products - rhs.T @ solved
         for factor, rho in self.core:
             span, own = self.factorization.spans.get(factor.entries.start), self._of(factor)
+            # In the span of Λ ρ'Z'P without that difference
             if span is not None:
                 left = None
                 if span.null is not None:

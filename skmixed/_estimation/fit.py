@@ -97,6 +97,7 @@ def fit_system(
     start = None if before is None else _start_from(before, at_zero.blocks)
     if start is None:
         start = () if system.moments is None else moment_start(at_zero, likelihood, system.moments)
+    # Each engine ends with a factor, of which the estimates are read off.
     if system.is_iterative:
         found = iterate(at_zero, likelihood, start, seed=seed, max_iter=max_iter, report=report)
     else:

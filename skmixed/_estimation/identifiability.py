@@ -66,6 +66,7 @@ def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
     found = []
     for factor, term in blocks.terms:
         r = factor.n_columns
+        # Σ_j (Z'WZ)_jj and Σ_j (Z'PZ)_jj of each coefficient's column
         own, left = (
             np.einsum(
                 "ra,rs,sa->a",

@@ -58,6 +58,7 @@ def iterate(
         return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1)
     objective = ProbedObjective(blocks, likelihood, seed, max_iter)
     ending = trust_region_search(objective, start, tol=0.0, max_iter=max_iter, report=report)
+    # β̂ and b̂ at the end, and log|M| with its error
     factor, signs = objective.solution(), objective.probes.signs
     is_solved = factor.solved.residual <= FIXED_TOL
     of_core = _log_determinant(factor.operator, signs, seed)

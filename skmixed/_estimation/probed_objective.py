@@ -129,6 +129,7 @@ class ProbedObjective:
         found = probed_derivatives(
             factor, self.likelihood, self.probes, tol=PROBE_TOL, max_iter=self.max_iter
         )
+        # From here on the solutions are where the next ones start.
         self._solved, self.probes = factor.solved.columns, found.probes
         found = found.along(self.parameters.entries)
         state = _State(factor, self.parameters.chart(lam), found, 0.0)

@@ -171,6 +171,7 @@ class EffectsProfile:
         factor, projections = objective.factor, objective.projections
         now = 1.0 if factor.strengths[own].any() else 0.0
         at = np.ix_(own, own)
+        # UDU' = S(Z'P_0Z)S, and h = U'SZ'P_0y = (1 + cD)U'SZ'Py
         values, vectors = _eigen(projections.products[at], shape, now)
         is_free = values > NOTHING * max(float(values[-1]), 0.0)
         if not is_free.any():
@@ -264,6 +265,7 @@ class VarianceProfile:
         ((factor, term),) = blocks.terms
         parts = zip(*blocks.level_products(0), strict=True)
         own, beside = (np.concatenate(p, axis=2)[:, :, : factor.n_levels] for p in parts)
+        # UDU' = Z_j'WZ_j of each level, and H = U'Z_j'W[X y]
         if own.shape[:2] == (1, 1):
             values, beside = (
                 own[0] * term.to_factor_columns[0, 0] ** 2,
@@ -282,6 +284,7 @@ class VarianceProfile:
             return None
         if not is_free.all():
             values, rows = values[is_free], rows[:, is_free]
+        # Pooled, in columns of X and y of unit length
         lengths = np.sqrt(np.maximum(np.diagonal(blocks.fixed_products), np.finfo(float).tiny))
         pools = _pooled(values, rows / lengths[:, None])
         rest = blocks.fixed_products / np.outer(lengths, lengths)

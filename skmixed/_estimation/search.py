@@ -124,23 +124,23 @@ class _Descent:
                 return self._last_step(point, lam)
             if self._is_beaten(point.value, expected if is_interior else np.inf):
                 return self._end_at(point, FitStatus.MAX_ITER)
-            noise = self.objective.noise(point.value)
+            noise = self.objective.noise(point.value)  # what a gain may be by error alone
             trial = point.chart.vanished(lam) if may_vanish else lam
             actual = point.value - self.objective.evaluate(trial)
             self._tell(point, radius, expected, actual)
             ratio = (actual + noise) / (expected + noise)
             self.is_slow = self.is_slow or ratio < FAIR
-            if ratio >= ACCEPT:
+            if ratio >= ACCEPT:  # taken
                 before = expected if is_interior else np.inf
                 is_exact_fit = self.objective.is_exact_fit
                 point, may_vanish = self._model(point.value - actual), True
                 if ratio >= GROW:
                     radius = max(radius, 3.0 * length)
             elif trial is not lam and not self._is_like(point, trial, expected):
-                may_vanish = False
+                may_vanish = False  # tried again, without the zeros
             elif expected <= FEW_NOISES * noise or length < SHORTEST:
                 return self._end_at(point, _end_of_failed(actual))
-            else:
+            else:  # tried again, shortened
                 radius = length * _shrinkage(float(point.gradient @ step), actual)
         return self._end(point.lam, self.objective.evaluate(point.lam), FitStatus.EXACT_FIT)
 

@@ -100,6 +100,7 @@ class SmallSearch:
                 return best
             if self.objective.factor.lam is not best.lam:
                 self.objective.evaluate(best.lam)
+            # Λ along each scale at its lowest, and a search from there if that is lower
             moved = self._scanned(best.lam, gain=LEFT * max(1.0, abs(best.value)), by_column=True)
             if moved is best.lam:
                 return best
@@ -123,6 +124,7 @@ class SmallSearch:
         factor = self.objective.factor
         strengths = factor.strengths[term.columns].reshape(term.size, -1)[:, 0]
         shape = strengths[columns] if strengths[columns].any() else np.ones(len(columns))
+        # The columns of these coefficients, level by level, and their strengths at c = 1
         levels = np.arange(term.n_levels)
         first = term.columns.start + np.asarray(columns) * term.n_levels
         own = (first[:, None] + levels).ravel()
@@ -130,6 +132,7 @@ class SmallSearch:
         lowest = None if profile is None else self._lowest(profile)
         if lowest is None or not lowest.value < self.objective.value - gain:
             return None
+        # Λ = W (U S U') with the strengths √c S
         strengths = strengths.copy()
         strengths[columns] = np.sqrt(lowest.ratio) * shape
         vectors = term.to_white @ factor.bases[k]

@@ -109,6 +109,7 @@ def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:
     effects = user_effects(factor, factor.effects().spherical) if blocks.factors else ()
     root = factor.fixed.half_solve(to_user.T)
     sigma = float(np.sqrt(likelihood.sigma_squared(factor)))
+    # σ̂R_x⁻¹ of the user's columns is the root of Cov(β̂); Λ is in the unit of weights.
     return Solution(
         fixed=fixed,
         kept=blocks.kept,

@@ -24,6 +24,7 @@ def moment_start(at_zero: Factorization, likelihood: Likelihood, moments: Moment
     parameters = Parameters.of(blocks)
     directions = parameters.entries
     traces = directions @ moments.zpz
+    # [n − p, tr(PV_i); tr(PV_i), tr(PV_iPV_j)] (σ², σ²τ) = (y'Py, y'PV_iPy)
     system = np.empty((len(directions) + 1,) * 2)
     system[0, 0] = blocks.n_rows - blocks.n_fixed
     system[0, 1:] = system[1:, 0] = traces

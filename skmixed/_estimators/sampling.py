@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from skmixed._data.encoder import Factor, combine
+from skmixed._data.encoder import GroupingFactor, combine
 from skmixed._data.labels import learn_levels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
@@ -233,7 +233,7 @@ def _places(rows: GivenRows, k: int, *, is_conditional: bool) -> _Places:
     return _Places(codes, int(numbers.max(initial=-1)) + 1)
 
 
-def _by_appearance(factor: Factor, rows: GivenRows, which: NDArray[np.bool_]) -> IntArray:
+def _by_appearance(factor: GroupingFactor, rows: GivenRows, which: NDArray[np.bool_]) -> IntArray:
     """Give some rows' labels numbers, in order; a missing one is different from all."""
     if not which.any():
         return np.empty(0, dtype=np.intp)

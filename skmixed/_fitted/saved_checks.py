@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._data.categories import Categories
-from skmixed._data.encoder import Encoder, Factor
+from skmixed._data.encoder import Encoder, GroupingFactor
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
@@ -161,7 +161,7 @@ def _check_encoder(encoder: Encoder, n_features: Any) -> None:
     _is("grouping factors", encoder.factors, tuple)
     _is("random-effects terms", encoder.terms, tuple)
     for factor in encoder.factors:
-        _is("grouping factors", factor, Factor)
+        _is("grouping factors", factor, GroupingFactor)
         _check_factor(factor, n_features)
     for term in encoder.terms:
         _check_positions("random-effects terms", (term.factor,), len(encoder.factors))
@@ -169,7 +169,7 @@ def _check_encoder(encoder: Encoder, n_features: Any) -> None:
         require(term.structure in STRUCTURES.values(), "covariance structures")
 
 
-def _check_factor(factor: Factor, n_features: int) -> None:
+def _check_factor(factor: GroupingFactor, n_features: int) -> None:
     require(factor.sources and len(factor.sources) == len(factor.levels), "grouping columns")
     _check_names(tuple(s.name for s in factor.sources))
     columns = tuple(s.position for s in factor.sources if s.position is not None)

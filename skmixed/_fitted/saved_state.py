@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.categories import Categories
-from skmixed._data.encoder import Encoder, Factor, Source
+from skmixed._data.encoder import Encoder, GroupingFactor, LabelSource
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
@@ -51,7 +51,7 @@ PARTS: dict[str, Any] = {
     "dependence": Dependence,
     "encoder": Encoder,
     "estimate": Estimate,
-    "factor": Factor,
+    "factor": GroupingFactor,
     "factor products": FactorProducts,
     "findings": Identifiability,
     "fitted model": FittedModel,
@@ -60,7 +60,7 @@ PARTS: dict[str, Any] = {
     "response products": ResponseProducts,
     "response totals": ResponseTotals,
     "solution": Solution,
-    "source": Source,
+    "source": LabelSource,
     "term": Term,
     "term solution": TermSolution,
 }

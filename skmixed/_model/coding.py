@@ -121,13 +121,13 @@ def terms_of_spec(spec: Any, written: Callable[[Any], str] = str) -> tuple[Model
     return tuple(
         ModelTerm(INTERCEPT, (), np.ones((1, 1)))
         if str(term) == INTERCEPT
-        else _term(written(term), [_Part.of(own) for own in scoped], list(columns), codings)
+        else _term(written(term), [_CodedPart.of(own) for own in scoped], list(columns), codings)
         for term, scoped, columns in spec.structure
     )
 
 
 @dataclass(frozen=True)
-class _Part:
+class _CodedPart:
     """A product of factors, each with all its columns or with one less.
 
     formulaic makes a term of several, where the terms before it do not span its margins.
@@ -137,12 +137,12 @@ class _Part:
     scale: float
 
     @staticmethod
-    def of(scoped: Any) -> "_Part":
-        return _Part({f.factor.expr: bool(f.reduced) for f in scoped.factors}, scoped.scale)
+    def of(scoped: Any) -> "_CodedPart":
+        return _CodedPart({f.factor.expr: bool(f.reduced) for f in scoped.factors}, scoped.scale)
 
 
 def _term(
-    name: str, parts: Sequence[_Part], columns: Sequence[str], codings: Mapping[str, Any]
+    name: str, parts: Sequence[_CodedPart], columns: Sequence[str], codings: Mapping[str, Any]
 ) -> ModelTerm:
     if not parts:  # the terms before it span it
         return ModelTerm(name, (), np.empty((0, 0)))
@@ -165,13 +165,13 @@ def _term(
     return ModelTerm(name, axes, np.concatenate(blocks, axis=1))
 
 
-def _n_coded(part: _Part, codings: Mapping[str, Any]) -> int:
+def _n_coded(part: _CodedPart, codings: Mapping[str, Any]) -> int:
     """Count the columns of a part but for its numeric factors."""
     own = [_matrix(codings[f], k).shape[1] for f, k in part.is_reduced.items() if f in codings]
     return int(np.prod(own))
 
 
-def _coding(part: _Part, axes: Sequence[Axis], codings: Mapping[str, Any]) -> FloatArray:
+def _coding(part: _CodedPart, axes: Sequence[Axis], codings: Mapping[str, Any]) -> FloatArray:
     """Return a part's columns as sums of the term's indicators."""
     out = np.full((1, 1), float(part.scale))
     for axis in axes:

@@ -85,6 +85,7 @@ class CrossProducts(RowSums):
     def aligned(self, places: Sequence[IntArray], n_levels: Sequence[int]) -> "CrossProducts":
         """Return the same sums with each factor's levels numbered anew."""
         sizes = [len(f.columns) for f in self.factors]
+        # Each factor's sums by its own numbers, those of a pair by both.
         return replace(
             self,
             factors=tuple(

@@ -156,14 +156,17 @@ def orthogonalize(factor: FloatArray, spreads: FloatArray, raw: FloatArray) -> O
     kept: list[int] = []
     for j, identity in enumerate(np.eye(m)):
         k = len(kept)
+        # Gram and Schmidt: e_j = x_j − Σ_k (b_k'x_j) b_k, and T_j with it
         rest, along = _less_projection(scaled[:, j], basis[:k])
         combination = identity - along @ of_basis[:k]
         left = float(np.linalg.norm(rest))
+        # A column near the others is regressed on them: E_j takes what they explain.
         if norms[j] > 0 and left <= REGRESSED * np.linalg.norm(combination):
             regression[:, j] += along @ of_left[:k] * (unit[j] / unit)
             along = np.zeros(k)
         if left <= ROUNDING * np.linalg.norm(raw / unit * combination):
             continue
+        # ‖D T_j‖ / ‖e_j‖, a column of R⁻¹, whose norms bound the singular values
         change = float(np.linalg.norm(spreads * combination)) / left
         if singular.are_raised(j, k, inverse_squares + change**2):
             basis[k], of_basis[k] = rest / left, combination / left

@@ -62,11 +62,13 @@ class CellPattern:
         the levels before.
         """
         r, s, q = len(first.columns), len(second.columns), second.n_levels
+        # The pairs of levels that occur, level by level of the first factor
         found, cells = np.unique(first.codes * np.int64(q) + second.codes, return_inverse=True)
         levels, others = np.divmod(found, q)
         counts = np.bincount(levels, minlength=first.n_levels)
         before = (np.cumsum(counts) - counts)[levels]
         rank, m = np.arange(len(found)) - before, counts[levels]
+        # r₁r₂·s + r₂(a·m + i) + b
         a, b = np.arange(r)[:, None], np.arange(s)
         before, rank, m = (own[:, None, None] for own in (before, rank, m))
         places = r * s * before + s * (a * m + rank) + b
@@ -155,6 +157,7 @@ class FramedRows:
         counted = None if weights.all() else weights > 0
         total, levels = self._products(weights)
         logarithms = np.log(weights if counted is None else weights[counted])
+        # Σ w ee' of all rows, of the levels and of the cells; y comes to them last.
         sums = CrossProducts(
             n_rows=len(logarithms),
             sum_log_weights=float(logarithms.sum()),
@@ -254,6 +257,7 @@ class FramedRows:
         levels = self._no_sums(1)
         total, plain = np.zeros((2, self.design.n_columns + 1))
         for block in self.blocks:
+            # u = y − c − eγ, and e'Wu, u'Wu and Z'Wu of it
             left = response[block.place] - frame.center
             if frame.regression is not None:
                 left -= block.rows @ frame.regression[:, 0]

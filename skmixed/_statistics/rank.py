@@ -133,6 +133,7 @@ class WorkingColumns:
         delta = self.response_change_from(stats)
         of_response = stats.responses.total.moved(stats.total, delta)
         out, p = np.empty((self.n_columns,) * 2), self.n_columns - 1
+        # T'ST with T from the columns of the statistics to these
         if change is None:
             out[:p, :p] = stats.total[np.ix_(used, used)]
             out[:p, p] = of_response.with_columns[used, 0]

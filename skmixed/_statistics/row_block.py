@@ -35,6 +35,7 @@ def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> C
     sums = _gathered(design, *(_means(design) if known is None else _centers(known)), table)
     if known is not None and sums.has_drifted:
         return reduced(design, None, table)
+    # Z' of each factor, of the centered rows; then e'We in a frame that keeps digits
     z = [indicators(f, table) for f in design.factors]
     if known is None:
         sums = _in_own_frame(sums, design.weights, table)
@@ -43,6 +44,7 @@ def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> C
         is_good, are_good = known.over_rows().plus_rows(sums).resolved()
         if not is_good or not are_good.all():
             return reduced(design, None, table)
+    # Z'We of each level, and Z_f'WZ_g of each pair of factors
     return CrossProducts(
         **vars(sums),
         factors=tuple(
@@ -77,6 +79,7 @@ def _gathered(
     table[:, 0] = 1.0
     total, plain = _Products(*table.shape), _Products(*table.shape)
     root = None if weights is None else np.sqrt(weights)[:, None]
+    # √w(1, x − c, y − c_y), and the sums of its products, stripe by stripe
     for start in range(0, len(table), STRIPE_ROWS):
         part = slice(start, start + STRIPE_ROWS)
         stripe = table[part]
@@ -129,6 +132,7 @@ def _row_sums(
     """Tell the products of the columns from those of the responses, which stand behind them."""
     k = len(frame.center)
     plain = None if unweighted is None else _totals(unweighted, k)
+    # [X'WX X'Wy; y'WX y'Wy], taken apart at the k columns of X
     return RowSums(
         n_rows=n_rows,
         sum_log_weights=sum_log_weights,
@@ -150,12 +154,14 @@ def _in_own_frame(sums: RowSums, weights: FloatArray | None, table: FloatArray) 
     """Take off the centered columns, and then the responses, the regressions that they ask for."""
     k, own = len(sums.center), sums.responses.frame
     is_good, are_good = sums.resolved()
+    # E of the columns, from the triangular factor of the rows
     if not is_good:
         factor = factor_of_rows(table[:, :k])
         spreads = np.sqrt(np.square(factor).sum(axis=0))
         regression = orthogonalize(factor, spreads, np.sqrt(sums.raw_squares)).regression
         sums = _in_frame(sums, Frame(sums.center, regression), own, weights, table)
         are_good = sums.resolved()[1]
+    # γ of the responses that are near the columns
     if not are_good.all():
         factor, gamma = factor_of_rows(table), np.zeros((k, len(are_good)))
         near = factor[:, k:][:, ~are_good]
@@ -178,6 +184,7 @@ def _in_frame(
     if regression is None and gamma is None:
         return sums
     total, plain = _Products(*table.shape), _Products(*table.shape)
+    # x − c = eE, y − c_y = u + eγ: rows e and u in the place of the centered ones
     for start in range(0, len(table), STRIPE_ROWS):
         part = slice(start, start + STRIPE_ROWS)
         stripe = table[part]

@@ -311,8 +311,9 @@ def common_frame(a: RowSums, b: RowSums) -> Frame:
     """
     center = a.center
     together = _together(a, b, Frame(center))
+    # The mean of all rows, where one side's is far from the other's
     if together.moments.have_drifted[1:].any():
-        center = _pooled(a.moments, b.moments)
+        center = _pooled_center(a.moments, b.moments)
         center[0] = 0.0
         together = _together(a, b, Frame(center))
     if together.resolved()[0]:
@@ -320,6 +321,7 @@ def common_frame(a: RowSums, b: RowSums) -> Frame:
     kept = Frame(center, a.regression)
     if a.regression is not None and _together(a, b, kept).resolved()[0]:
         return kept
+    # R'R = R_a'R_a + R_b'R_b, and E from R
     factor = added_factors(a.factor_around(center), b.factor_around(center))
     spreads = np.sqrt(np.square(factor).sum(axis=0))
     return Frame(center, orthogonalize(factor, spreads, np.sqrt(together.raw_squares)).regression)
@@ -329,7 +331,7 @@ def _together(a: RowSums, b: RowSums, frame: Frame) -> RowSums:
     return a.reframed(frame).plus_rows(b.reframed(frame))
 
 
-def _pooled(a: ColumnMoments, b: ColumnMoments) -> FloatArray:
+def _pooled_center(a: ColumnMoments, b: ColumnMoments) -> FloatArray:
     """Return the mean over the rows of both, (m,).
 
     To draw it off the center of `a` by a standard deviation, `b` needs more weight than
@@ -348,13 +350,15 @@ def common_response_frame(a: RowSums, b: RowSums) -> ResponseFrame:
     center, regression = own.center, np.zeros_like(own.total.with_columns)
     together = _responses_together(a, b, ResponseFrame(center))
     drifted = together.response_moments.have_drifted
+    # The mean of all rows, where one side's is far from the other's
     if drifted.any():
-        center = np.where(drifted, _pooled(a.response_moments, b.response_moments), center)
+        center = np.where(drifted, _pooled_center(a.response_moments, b.response_moments), center)
         together = _responses_together(a, b, ResponseFrame(center))
     near = ~together.resolved()[1]
     if near.any() and own.regression is not None:
         regression[:, near] = own.regression[:, near]
         near = ~_responses_together(a, b, ResponseFrame(center, regression)).resolved()[1]
+    # γ by least squares on the triangular factors of both sides, one below the other
     if near.any():
         bases = [a.basis, b.basis]
         columns = np.concatenate([own.factor for own in bases])

@@ -51,9 +51,10 @@ def components(at: Relative) -> Components:
     parts = zip(info.parameters.terms, chart.lam, chart.basis, chart.places, strict=True)
     terms = []
     for (_, term), lam, basis, place in parts:
+        # The covariance of a term's δ and log σ²
         own = [*range(place.start, place.stop), last]
         joint = covariance[np.ix_(own, own)]
-        terms.append(_term(term.to_user @ lam, term.to_user @ basis, joint, sigma))
+        terms.append(_term_errors(term.to_user @ lam, term.to_user @ basis, joint, sigma))
     return Components(
         terms=tuple(terms),
         sigma=sigma,
@@ -61,10 +62,13 @@ def components(at: Relative) -> Components:
     )
 
 
-def _term(factor: FloatArray, moved: FloatArray, joint: FloatArray, sigma: float) -> TermErrors:
+def _term_errors(
+    factor: FloatArray, moved: FloatArray, joint: FloatArray, sigma: float
+) -> TermErrors:
     """Return the errors from Λ, ∂Λ/∂δ and the covariance of (δ, log σ²)."""
     variance = np.einsum("ab,ab->a", factor, factor)
     with np.errstate(divide="ignore", invalid="ignore"):
+        # ∂ log sd_a = (∂ΛΛ')_aa / (ΛΛ')_aa, and ½ for log σ²; ∂ atanh r of each two
         relative = 2.0 * np.einsum("iab,ab->ia", moved, factor) / variance
         log_sd = np.concatenate([0.5 * relative, np.full((1, len(variance)), 0.5)])
         corr, z = _correlations(factor, moved)

@@ -82,6 +82,7 @@ def indicators_by_columns(terms: Sequence[ModelTerm]) -> FloatArray:
         own = [k for k, term in enumerate(terms) if term.numeric == numeric]
         gram = np.block([[_products(terms[a], terms[b]) for b in own] for a in own])
         coding = block_diag(*(terms[k].coding for k in own))
+        # (B'GB)⁻¹B'G, by least squares where a coding is singular
         half = coding.T @ gram
         found = np.linalg.lstsq(half @ coding, half, rcond=None)[0]
         rows = np.cumsum([0, *(terms[k].coding.shape[1] for k in own)])
@@ -146,6 +147,7 @@ def _rows(
     are orthogonal to all estimable functions that are 0 in `own` too.
     """
     span = _span(root[:, before], lengths[before])
+    # Swept by the columns before, then by the term's own: pivots of 1, or an identity
     rest = root - _projected(root, span)
     basis, pivots = _pivots(rest, own, lengths)
     rows: FloatArray = basis.T @ rest

@@ -71,6 +71,7 @@ def _end(target: Target, deviance: float, rise: float, side: float) -> float:
             outside, value = bound, 0.5 * (inside + bound)
         at, slope = target.at(value)
         found = max(at - deviance, 0.0)
+        # Newton's step for ζ = √(d − d̂), about linear in the value: dζ = d'/(2ζ)
         zeta = float(np.sqrt(found))
         trial = value + (wanted - zeta) * 2.0 * zeta / slope if slope * side > 0 else np.nan
         if abs(found - rise) <= CLOSE * rise and np.isfinite(trial):

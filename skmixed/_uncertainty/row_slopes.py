@@ -44,7 +44,7 @@ class RowSlopes:
     Attributes
     ----------
     solver : RowSolver
-    chain : tuple of _Stage
+    chain : tuple of _StageSlopes
     inverse : CoreInverse
         G of the core and X.
     quadratics : list of (q_core + p,) * 2 arrays
@@ -54,7 +54,7 @@ class RowSlopes:
     """
 
     solver: RowSolver
-    chain: "tuple[_Stage, ...]"
+    chain: "tuple[_StageSlopes, ...]"
     inverse: CoreInverse
     quadratics: list[FloatArray]
     order: IntArray
@@ -64,13 +64,15 @@ class RowSlopes:
         """Costs a factorization for each direction, and holds a core for each."""
         parameters = Parameters.of(factorization.blocks)
         directions = parameters.by_factor
-        chain: list[_Stage] = []
+        chain: list[_StageSlopes] = []
         tangents: list[SchurTangent] = []
+        # Each stage's A, B, C, T, and the tangents of the directions before it
         for k in range(factorization.n_stages):
             sums = StageTangent.of(factorization, k)
-            chain.append(_Stage(sums, directions[k], sums.met_by(tangents)))
+            chain.append(_StageSlopes(sums, directions[k], sums.met_by(tangents)))
             tangents = sums.beyond(tangents, directions[k])
         inverse = CoreInverse.of(factorization, has_fixed=True)
+        # −GDG of what the tangents come to, Σ_j (I − SG)_j'D_i(I − SG)_j of the core's own
         g = inverse.whole
         quadratics = [-g @ tangent.at_core @ g for tangent in tangents]
         quadratics += inverse.quadratics(directions)
@@ -104,7 +106,7 @@ class RowSlopes:
 
 
 @dataclass(frozen=True)
-class _Stage:
+class _StageSlopes:
     """One stage: its matrices, its own directions, and D and Y of those before."""
 
     sums: StageTangent
@@ -121,9 +123,11 @@ class _Stage:
         selected = here.by_row(len(out))
         elsewhere = sums.c.at(later)
         t = here.times(sums.b.transpose(1, 0, 2), here.values) - elsewhere
+        # t'Et − (Cc_r)'E(Cc_r)
         for i, direction in enumerate(self.directions):
             own = _bilinear(direction[:, :, None], t) - _bilinear(direction[:, :, None], elsewhere)
             out[:, n + i] += selected @ own
+        # (Tv)'D(Tv) + 2(Tv)'Yc_r
         effect = here.times(sums.t, here.values)
         for i, (tangent, rows) in enumerate(self.earlier):
             both = _bilinear(tangent[:, :, here.level], effect)

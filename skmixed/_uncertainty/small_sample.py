@@ -140,6 +140,7 @@ def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
     expected = expected_information(inverse, parameters.by_factor)
     expected = expected.in_order(parameters.from_factors)
     d, n = entries.shape
+    # D_i'(F'PF)D_j with the columns of X as responses
     half = np.tensordot(entries, found.products.reshape(n, p, n * p), 1).reshape(d * p, n, p)
     products = np.einsum("en,inq->ieq", entries, half).reshape(d * p, d * p)
     return bordered(expected.information, trace, dof), expected.fixed, products
