@@ -73,6 +73,9 @@ def residuals(
 
     Notes
     -----
+    They are of what the model predicts, after `update_groups` too; standardized ones
+    are then an error, as there are no leverages.
+
     A row of weight 0 was not in the fit; its Pearson and standardized residuals
     are 0. A standardized residual is NaN where h = 1: the row fits itself. Of
     rows that were not in the fit, standardized residuals have no meaning.
@@ -91,6 +94,8 @@ def residuals(
     """
     check_choice("kind", kind, KINDS)
     rows = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
+    if kind == "standardized":
+        _check_is_fit(rows, "standardized residuals", "choose another kind, or ")
     error = rows.response(y) - rows.expected()
     if kind in ("conditional", "marginal"):
         return error
@@ -130,7 +135,8 @@ def leverage(
     Raises
     ------
     ValueError
-        If the rows do not match the model, or weights are missing.
+        If the rows do not match the model, weights are missing, or the model was given
+        rows by `update_groups`.
     TypeError
         If `model` is no regressor of this package.
 
@@ -165,6 +171,7 @@ def leverage(
     array([0.2293, 0.1697, 0.1268])
     """
     rows = open_rows(model, X, groups)
+    _check_is_fit(rows, "leverages")
     return _leverage(rows, rows.weights(sample_weight), _row_variance(rows))
 
 
@@ -202,7 +209,8 @@ def cooks_distance(
     Raises
     ------
     ValueError
-        If the rows do not match the model, or weights are missing.
+        If the rows do not match the model, weights are missing, or the model was given
+        rows by `update_groups`.
     TypeError
         If `model` is no regressor of this package.
 
@@ -233,6 +241,7 @@ def cooks_distance(
     array([0.005 , 0.0402, 0.2261])
     """
     rows = open_rows(model, X, groups)
+    _check_is_fit(rows, "Cook's distances")
     weights, error = rows.weights(sample_weight), rows.response(y) - rows.expected()
     return _cooks_distance(rows, error, weights, _leverage(rows, weights, _row_variance(rows)))
 
@@ -271,7 +280,8 @@ def influence(
     Raises
     ------
     ValueError
-        If the rows do not match the model, or weights are missing.
+        If the rows do not match the model, weights are missing, or the model was given
+        rows by `update_groups`.
     TypeError
         If `model` is no regressor of this package.
 
@@ -311,6 +321,7 @@ def influence(
     change_Days          0.422   -0.152
     """
     rows = open_rows(model, X, groups)
+    _check_is_fit(rows, "influences")
     weights, error = rows.weights(sample_weight), rows.response(y) - rows.expected()
     variance = _row_variance(rows)
     h = _leverage(rows, weights, variance)
@@ -325,6 +336,15 @@ def influence(
     names = rows.fitted.encoder.fixed_names
     columns |= {f"change_{name}": change for name, change in zip(names, changes, strict=True)}
     return pd.DataFrame(columns, index=rows.index)
+
+
+def _check_is_fit(rows: GivenRows, what: str, instead: str = "") -> None:
+    """Refuse a model to which rows were given after its fit."""
+    if rows.fitted.before is not None:
+        raise ValueError(
+            f"The {what} say how a fit follows its own rows, and update_groups has given the model "
+            f"rows that are not part of its fit: {instead}fit the model to all rows."
+        )
 
 
 def _row_variance(rows: GivenRows) -> RowVariance:

@@ -308,3 +308,23 @@ def test_messages():
         influence(StandardScaler(), X, y)
     # Those without weights in them need none.
     assert len(residuals(model, X, y)) == len(residuals(model, X, y, "marginal")) == 60
+
+
+def test_after_an_update():
+    X, y = load_sleepstudy(return_X_y=True)
+    is_new = (X["Subject"] == "308").to_numpy()
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X[~is_new], y[~is_new])
+    model.update_groups(X[is_new], y[is_new])
+    for kind in ("conditional", "pearson"):
+        assert_allclose(residuals(model, X, y, kind), y - model.predict(X), rtol=1e-12)
+    found = residuals(model, X, y, "marginal")
+    assert_allclose(found, y - model.predict(X, include="fixed"), rtol=1e-12)
+    calls = {
+        "standardized residuals": lambda: residuals(model, X, y, "standardized"),
+        "leverages": lambda: leverage(model, X),
+        "Cook's distances": lambda: cooks_distance(model, X, y),
+        "influences": lambda: influence(model, X, y),
+    }
+    for what, call in calls.items():
+        with pytest.raises(ValueError, match=f"The {what} say how a fit follows its own rows, and"):
+            call()

@@ -17,7 +17,7 @@ from skmixed._derivatives.criterion import Factor
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
-from skmixed._fitted.fitted_model import FittedModel, served
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import (
     GivenRows,
     estimable_rows,
@@ -292,7 +292,7 @@ class Prediction(FittedAttributes):
         if ddf is not None:
             validation.check_choice("ddf", ddf, DDF_OF_PREDICTIONS)
         validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
-        rows = open_rows(self, X, groups, include=include, opened=served(self))
+        rows = open_rows(self, X, groups, include=include)
         weights = None
         if of == "observation":
             weights = validation.check_positive_weights(sample_weight, rows.n_rows)
@@ -307,7 +307,7 @@ class Prediction(FittedAttributes):
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict, with the standard deviation of an observation of weight 1."""
         validation.check_flag("return_std", return_std)
-        rows = open_rows(self, X, groups, include=include, opened=served(self))
+        rows = open_rows(self, X, groups, include=include)
         center = rows.expected()
         sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
         return center, np.where(rows.is_estimable, sd, np.nan)

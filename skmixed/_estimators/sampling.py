@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.encoder import GroupingFactor, combine
 from skmixed._data.labels import learn_levels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
-from skmixed._fitted.fitted_model import FittedModel, served
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import seed_sequence, spawned
@@ -104,11 +105,11 @@ class Sampling(FittedAttributes):
         >>> round(float(known.std())), round(float(new.std()))
         (30, 66)
         """
-        opened = served(self)
+        check_is_fitted(self)
         validation.check_choice("effects", effects, EFFECTS)
         validation.check_number("n_samples", n_samples, integral=True)
         seeds = spawned(seed_sequence(random_state), n_samples)
-        rows = open_rows(self, X, groups, opened=opened)
+        rows = open_rows(self, X, groups)
         validation.check_draws(n_samples, rows.n_rows)
         sampler = _Sampler.of(rows, sample_weight, is_conditional=effects == "conditional")
         out = np.empty((n_samples, rows.n_rows))

@@ -20,7 +20,7 @@ from skmixed._equations.system import Blocks
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_include, check_response, check_squares, check_weights
-from skmixed._fitted.fitted_model import FittedModel, before_model, fitted, regressor_of
+from skmixed._fitted.fitted_model import FittedModel, before_model, regressor_of, served
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
 from skmixed.exceptions import NotEstimableWarning
@@ -275,20 +275,13 @@ class GivenRows:
         return codes
 
 
-def open_rows(
-    model: Any,
-    X: Any,
-    groups: Any = None,
-    *,
-    include: Any = "all",
-    opened: FittedModel | None = None,
-) -> GivenRows:
+def open_rows(model: Any, X: Any, groups: Any = None, *, include: Any = "all") -> GivenRows:
     """Open X for a fitted estimator, or for a Pipeline that ends in one.
 
-    `include`: whose random effects count, as in predict. `opened`: the model as
-    `fitted`, the default, or `served` opens it.
+    With what the estimator predicts with: effects of rows given to `update_groups` too.
+    `include`: whose random effects count, as in predict.
     """
-    regressor, opened = regressor_of(model), opened or fitted(model)
+    regressor, opened = regressor_of(model), served(model)
     included = check_include(include, opened.encoder)
     index = X.index if isinstance(X, pd.DataFrame) else None
     X, by_formula = before_model(model, X)

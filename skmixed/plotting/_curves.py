@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.metadata import open_metadata
-from skmixed._data.table import numeric_column, open_table
+from skmixed._data.table import float_column, numeric_column, open_table
 from skmixed._fitted.fitted_model import before_model, formula_of, regressor_of
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._typing import ColumnName, FloatArray, IntArray
@@ -42,9 +42,14 @@ class Rows:
         beside = {name: np.asarray(column) for name, column in metadata.items()}
         return Rows(X, pd.DataFrame(beside) if beside else None)
 
-    def column(self, position: int) -> FloatArray:
+    def column(self, position: int, rows: IntArray) -> FloatArray:
+        """Return a column's numbers in some rows; an error counts rows as X does."""
         table = open_table(self.X)
-        return numeric_column(table.get(position), table.label(position))
+        name = table.label(position)
+        values = np.asarray(float_column(table.get(position), name))
+        is_shown = np.zeros(len(values), dtype=bool)
+        is_shown[rows] = True
+        return numeric_column(np.where(is_shown, values, 0.0), name)[rows]
 
     def taken(self, rows: IntArray) -> "Rows":
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
@@ -125,7 +130,7 @@ def curves(
     sizes = np.array([len(rows) for rows in own])
     chosen = rows.taken(np.concatenate(own))
     inside = np.isin(codes, shown)
-    column = rows.taken(np.flatnonzero(inside)).column(position)
+    column = rows.column(position, np.flatnonzero(inside))
     values = np.linspace(column.min(), column.max(), N_VALUES)
     repeated = chosen.taken(np.repeat(np.arange(sizes.sum()), N_VALUES))
     repeated = repeated.with_column(position, np.tile(values, sizes.sum()))

@@ -11,7 +11,7 @@ from skmixed._data.encoder import Encoder
 from skmixed._data.parameters import items_of
 from skmixed._data.table import open_table
 from skmixed._fitted.checks import check_number
-from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.fitted_model import served
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._typing import ColumnName, IntArray
 from skmixed.plotting._axes import (
@@ -162,7 +162,7 @@ class FittedLinesDisplay:
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_number("max_levels", max_levels, integral=True)
-        encoder, rows = fitted(model).encoder, Rows.of(model, X, groups)
+        encoder, rows = served(model).encoder, Rows.of(model, X, groups)
         k = choose_group(encoder, group)
         given = open_rows(model, rows.X, rows.groups)
         response, position = given.response(y), choose_column(model, encoder, k, rows, x)
@@ -174,7 +174,7 @@ class FittedLinesDisplay:
         values, conditional, fixed = curves(model, rows, codes, shown, position)
         index = encoder.factors[k].index.to_flat_index()
         inside = np.flatnonzero(np.isin(codes, shown))
-        data = {"x": rows.taken(inside).column(position), "y": response[inside]}
+        data = {"x": rows.column(position, inside), "y": response[inside]}
         lines = {
             "level": index[shown].repeat(len(values)),
             "x": np.tile(values, len(shown)),

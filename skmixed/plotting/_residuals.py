@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from skmixed import diagnostics
 from skmixed._data.parameters import items_of
 from skmixed._fitted.checks import check_choice
-from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.fitted_model import served
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed.plotting._axes import (
     BLUE,
@@ -176,7 +176,8 @@ class ResidualsDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        encoder, solution = fitted(model).encoder, fitted(model).solution
+        opened = served(model)
+        encoder, solution = opened.encoder, opened.solution
         shown = _choose_panels(panels, has_groups=bool(encoder.factors))
         found = diagnostics.residuals(model, X, y, kind, sample_weight=sample_weight, groups=groups)
         given = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.fitted_model import served
 from skmixed.plotting._axes import (
     DARK,
     GRAY,
@@ -61,7 +61,8 @@ class ShrinkageDisplay:
     Notes
     -----
     A group's own fit is least squares of y less the fixed effects of other columns
-    and the random effects of other factors, read off the cross-products of the fit.
+    and the random effects of other factors, read off the cross-products of the fit, and
+    of rows given to `update_groups` after it.
     With A = Zⱼ'WⱼZⱼ, the products of its rows, the BLUP is the mean of own fit c
     and fixed effects β, weighted by precisions: (A/σ² + Σ⁻¹)⁻¹(A c/σ² + Σ⁻¹β);
     see [1]_, chapter 12.
@@ -162,7 +163,7 @@ class ShrinkageDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        opened = fitted(model)
+        opened = served(model)
         k = choose_group(opened.encoder, group)
         names = choose_names(opened.encoder, k, name)
         if name is not None and len(names) > 2:

@@ -162,9 +162,7 @@ def test_variances_of_rows_follow_the_formula(name, is_weighted):
     X = pd.concat([X, dense.X.iloc[::7]], ignore_index=True)
     X["g"] += 3 * (np.arange(len(X)) % 2)  # some levels are still unknown
     opened = served(model)
-    variance = RowSolver.of(opened.factorization).variance(
-        open_rows(model, X, opened=opened).design()
-    )
+    variance = RowSolver.of(opened.factorization).variance(open_rows(model, X).design())
     sigma2 = opened.sigma_squared
     given_fixed, of_fixed = dense.variances(X)
     # Rounding times the condition of M and X'X, some thousands.

@@ -38,7 +38,7 @@ def check(dense, X):
     model = dense.model
     opened = served(model)
     fit, all_rows = opened.at_fit.factorization, opened.of_all_rows
-    rows = open_rows(model, X, opened=opened).design()
+    rows = open_rows(model, X).design()
     found = updated_slopes(fit, all_rows, rows)
     terms = opened.solution.terms
     base = [term.lam @ term.lam.T for term in terms]

@@ -569,3 +569,57 @@ def test_levels_without_an_order():
     y = X["x"] + 3 * codes + rng.normal(size=60)
     model = MixedLinearRegressor("g").fit(X, y)
     assert len(plotting.FittedLinesDisplay.from_estimator(model, X, y).axes_) == 4
+
+
+def test_displays_after_an_update(sleepstudy):
+    X, y = sleepstudy
+    is_new = (X["Subject"] == "308").to_numpy()
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X[~is_new], y[~is_new])
+    model.update_groups(X[is_new], y[is_new])
+    effects = model.random_effects_["Subject"]
+    lines = plotting.FittedLinesDisplay.from_estimator(model, X, y, levels=["308"]).lines
+    days = pd.DataFrame({"Days": lines["x"], "Subject": "308"})
+    assert_allclose(lines["fitted"], model.predict(days), rtol=1e-12)
+    rows = plotting.ResidualsDisplay.from_estimator(model, X, y, kind="pearson").rows
+    assert_allclose(rows["fitted"], model.predict(X), rtol=1e-12)
+    assert rows["level"].notna().all()
+    with pytest.raises(ValueError, match="of its fit: choose another kind, or fit the model to"):
+        plotting.ResidualsDisplay.from_estimator(model, X, y, kind="standardized")
+    with pytest.raises(ValueError, match="The influences say how a fit follows"):
+        plotting.InfluenceDisplay.from_estimator(model, X, y)
+    shrinkage = plotting.ShrinkageDisplay.from_estimator(model)
+    partial = effects + model.fixed_effects_
+    assert_allclose(shrinkage.partial_pooling.loc[effects.index], partial, rtol=1e-12)
+    # Lines of the days from the products of centered columns.
+    own = np.polynomial.Polynomial.fit(X["Days"][is_new], y[is_new], 1).convert().coef
+    assert_allclose(shrinkage.no_pooling.loc["308"], own, rtol=1e-10)
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf, None, pd.NA], ids=str)
+def test_missing_values_of_a_column_to_plot_against(missing, model, sleepstudy):
+    X, y = sleepstudy
+    fit = MixedLinearRegressor("Subject", fixed=["Days"], random_slopes="Days")
+    fit.fit(X.assign(other=1.0), y)
+    values = np.arange(180.0).astype(object)
+    values[20 + 3] = missing
+    X = X.assign(other=values)
+    assert X["Subject"].iloc[23] == "310"
+    display = plotting.FittedLinesDisplay.from_estimator
+    assert len(display(fit, X, y, x="other", levels=["308", "309"]).data) == 20
+    with pytest.raises(ValueError, match=r"Column 'other' contains .*first at row 23\)"):
+        display(fit, X, y, x="other", levels=["310"])
+
+
+def test_masked_values_are_refused(sleepstudy):
+    X, y = sleepstudy
+    number = X["Subject"].astype(int)
+    array = np.column_stack([X["Days"], number, np.arange(180)]).astype(float)
+    fit = MixedLinearRegressor(1, fixed=[0], random_slopes=0).fit(array, y)
+    masked = np.ma.array(array, mask=np.zeros(array.shape, dtype=bool))
+    masked.mask[23, 2] = True
+    responses = np.ma.array(np.asarray(y), mask=np.arange(180) == 23)
+    for kind in OF_ROWS:
+        with pytest.raises(ValueError, match=r"X has 1 masked values \(first at row 23\)"):
+            kind.from_estimator(fit, masked, y)
+        with pytest.raises(ValueError, match=r"y has 1 masked values \(first at row 23\)"):
+            kind.from_estimator(fit, array, responses)
