@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import _num_samples
 
 from skmixed._data.encoder import Encoder, Metadata
 from skmixed._data.level_union import EncoderUnion
@@ -61,7 +62,7 @@ class ColdStart(FittedAttributes):
         ------
         ValueError
             If the model has no random effects, X does not match that of `fit`,
-            or a group, a number or a response is missing.
+            there are no rows, or a group, a number or a response is missing.
 
         See Also
         --------
@@ -126,6 +127,11 @@ def _with_rows(
     estimator: Any, before: FittedModel, X: Any, y: Any, sample_weight: Any, groups: Any
 ) -> tuple[Encoder, CrossProducts]:
     """Return the labels and sums of all rows, the further ones included."""
+    if _num_samples(X) == 0:
+        raise ValueError(
+            "X has no rows, from which update_groups could learn. Call it with rows only; without "
+            "new ones the effects are what they were."
+        )
     table = open_checked(X, estimator, reset=False)
     response = validation.check_response(y, table.n_rows, estimator)
     weights = validation.check_weights(sample_weight, table.n_rows)

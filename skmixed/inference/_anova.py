@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
+from skmixed._data.warning import warn
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted, formula_terms
 from skmixed._typing import FloatArray
@@ -47,7 +49,8 @@ def anova(
     DataFrame
         A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``. Of a term
         some of whose effects the data do not determine, the others are tested, with
-        fewer ``df_num``; where none is determined, the row is NaN.
+        fewer ``df_num``; where none is determined, the row is NaN. A model without
+        terms has an empty table, and brings a warning.
 
     Raises
     ------
@@ -55,7 +58,8 @@ def anova(
         If a term names a column without a fixed effect, or `type` is not among its
         choices.
     TypeError
-        If `terms` is no mapping, or a term does not name columns.
+        If `terms` is no mapping, such as a second model, or a term does not name
+        columns.
 
     See Also
     --------
@@ -112,6 +116,11 @@ def anova(
     """
     if isinstance(type, bool) or type not in TYPES:
         raise ValueError(f"type={type!r} is not known. Choose one of 1, 2, 3.")
+    if isinstance(terms, BaseEstimator):
+        raise TypeError(
+            "anova tests the terms of one model, and was given two. Compare nested models with "
+            "likelihood_ratio_test, and others with compare."
+        )
     coded = formula_terms(model) if terms is None else None
     if coded is None and type != 3:
         raise ValueError(
@@ -121,10 +130,24 @@ def anova(
         )
     tests = open_tests(model, ddf)
     if coded is None:
-        return tests.f_table(_of_columns(terms, tests))
-    view = fitted(model)
-    root = kernel.root_of_rows(view.stats, view.model, tests.kept)
-    return tests.f_table(kernel.hypotheses(coded, root, type))
+        rows = _of_columns(terms, tests)
+    elif all(term.is_intercept for term in coded):
+        rows = {}
+    else:
+        view = fitted(model)
+        root = kernel.root_of_rows(view.stats, view.model, tests.kept)
+        rows = kernel.hypotheses(coded, root, type)
+    if terms is None and not rows:
+        _warn_of_no_terms(tests)
+    return tests.f_table(rows)
+
+
+def _warn_of_no_terms(tests: Tests) -> None:
+    own = "the intercept alone, which coefficient_table tests" if tests.has_intercept else "empty"
+    warn(
+        f"The model has no terms to test, so that the table is empty: its fixed part is {own}.",
+        UserWarning,
+    )
 
 
 def _of_columns(

@@ -253,6 +253,12 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
 
 
 def _named(models: tuple[Any, ...], names: Sequence[str] | None) -> Mapping[str, Any]:
+    if len(models) == 1 and isinstance(models[0], list | tuple):
+        kind = type(models[0]).__name__
+        raise TypeError(
+            f"compare takes models one by one, not as a {kind}. Write compare(first, second), or "
+            "give a mapping of names to models."
+        )
     if len(models) == 1 and isinstance(models[0], Mapping):
         if names is not None:
             raise ValueError(f"names={names!r} has no use beside a mapping of names to models.")

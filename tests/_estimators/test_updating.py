@@ -265,6 +265,8 @@ def broken(A, a):
         "kind": ((A.assign(g=A["g"].map(str)), a), "'g' are text"),
         "number": ((A.assign(x1=np.inf), a), "'x1' contains infinity"),
         "range": ((A.assign(x1=1e200), a), "products of them overflow"),
+        "no rows": ((A[:0], a[:0]), "X has no rows, from which update_groups could learn"),
+        "no rows of a list": (([], []), "X has no rows, from which update_groups could learn"),
         "length": ((A, a[:5]), "inconsistent numbers of samples"),
     }
 

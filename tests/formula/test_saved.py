@@ -88,7 +88,7 @@ def test_skops_trusts_no_type_of_formulaic(name):
     assert sorted(trusted) == [*CLASSES, OWN]
     loaded = sio.loads(data, trusted=trusted)
     assert_same(loaded, model)
-    if name != "no columns":
+    if model.terms_:
         pd.testing.assert_frame_equal(anova(loaded), anova(model))
     assert packed_frame(loaded._frame).keys() == packed_frame(model._frame).keys()
 

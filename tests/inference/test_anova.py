@@ -2,7 +2,6 @@
 
 import json
 import re
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from skmixed import MixedLinearRegressor, lmer
-from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import anova
 
 pytestmark = [
@@ -273,9 +271,29 @@ def test_types():
             anova(fitted, terms, type=1)
 
 
-def test_a_model_without_terms_has_an_empty_table():
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_a_model_without_terms_has_an_empty_table_and_says_so():
     frame = design(np.random.default_rng(9))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RankDeficiencyWarning)
-        warnings.simplefilter("ignore", SingularFitWarning)
-        assert anova(lmer("y ~ 1 + (1 | g)", frame)).empty
+    rows, y = frame[["x", "g"]], frame["y"]
+    intercept = [
+        lmer("y ~ 1 + (1 | g)", frame),
+        MixedLinearRegressor("g", fixed=[]).fit(rows, y),
+    ]
+    nothing = [
+        lmer("y ~ 0 + (1 | g)", frame),
+        MixedLinearRegressor("g", fixed=[], fit_intercept=False).fit(rows, y),
+    ]
+    for models, own in ((intercept, "the intercept alone, which"), (nothing, "empty")):
+        for model in models:
+            with pytest.warns(UserWarning, match=f"no terms to test.*its fixed part is {own}"):
+                table = anova(model)
+            assert table.empty
+            assert list(table) == ["F", "df_num", "df_den", "p_value"]
+
+
+def test_a_second_model_is_none_of_the_terms():
+    frame = design(np.random.default_rng(9))
+    small, large = lmer("y ~ a + (1 | g)", frame), lmer("y ~ a + b + (1 | g)", frame)
+    for models in ((small, large), (small, large, large)):
+        with pytest.raises(TypeError, match="Compare nested models with likelihood_ratio"):
+            anova(*models)

@@ -526,5 +526,10 @@ def test_names_that_do_not_fit():
     assert_refuses("names=['a'] has 1 names for 2 models.", compare, SLOPE, SLOPE, names=["a"])
     assert_refuses("names=['a', 'a'] has a name twice.", compare, SLOPE, SLOPE, names=["a", "a"])
     assert_refuses("names=['a'] has no use beside a mapping", compare, {"b": SLOPE}, names=["a"])
-    assert_refuses("compare needs at least two models, got 1. Give", compare, [SLOPE, INTERCEPT])
+    assert_refuses("compare needs at least two models, got 1. Give", compare, SLOPE)
+    for models in ([SLOPE, INTERCEPT], (SLOPE, INTERCEPT)):
+        kind = type(models).__name__
+        message = f"compare takes models one by one, not as a {kind}. Write compare(first, second)"
+        for more in ({}, {"names": ["a", "b"]}):
+            assert_refuses(message, compare, models, error=TypeError, **more)
     assert_refuses("compare needs at least two models, got 0.", compare)
