@@ -3,42 +3,24 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._data.encoder import Encoder, Specification
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, RandomEffect
 from skmixed._data.table import open_checked
-from skmixed._data.warning import warn
-from skmixed._estimators.incremental import PartwiseFitting
-from skmixed._estimators.predicting import Prediction
-from skmixed._estimators.sampling import Sampling
-from skmixed._estimators.summary import Summarizing
-from skmixed._estimators.updating import ColdStart
+from skmixed._estimators import incremental, predicting, sampling, summary, updating
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.fitting import fit_statistics
+from skmixed._fitted.fitting import committed, estimate_from, specification
 from skmixed._fitted.reader import Intake
-from skmixed._statistics.cross_products import CrossProducts
+from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import ColumnName
-from skmixed.exceptions import FitStatus
 
 Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...] | RandomEffect]
 
 
-class MixedLinearRegressor(
-    NestedParameters,
-    PartwiseFitting,
-    ColdStart,
-    Sampling,
-    Prediction,
-    Summarizing,
-    RegressorMixin,
-    BaseEstimator,
-):
+class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, BaseEstimator):
     """Linear mixed-effects regression, by REML or maximum likelihood.
 
     The model is y = Xβ + Zb + ε with bⱼ ~ N(0, σ²ΛₖΛₖ') for level j of
@@ -265,10 +247,19 @@ class MixedLinearRegressor(
         >>> model.predict(X[["Days"]], groups=X["Subject"])[:2].round(1)
         array([292.2, 302.7])
         """
-        fitted = self._unfitted_copy()
-        fitted._fit(X, y, sample_weight, groups)
-        self.__dict__ = fitted.__dict__
-        return self
+        return committed(self, lambda own: own._fit(X, y, sample_weight, groups))
+
+    # Methods that stand in modules of their own.
+    fit_chunks = incremental.fit_chunks
+    partial_fit = incremental.partial_fit
+    statistics = incremental.statistics
+    fit_statistics = incremental.fit_statistics
+    predict = predicting.predict
+    predict_interval = predicting.predict_interval
+    score = predicting.score
+    sample_y = sampling.sample_y
+    summary = summary.summary
+    update_groups = updating.update_groups
 
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.
@@ -307,65 +298,10 @@ class MixedLinearRegressor(
     def __sklearn_is_fitted__(self) -> bool:
         return "_model" in vars(self)
 
-    def _unfitted_copy(self) -> "MixedLinearRegressor":
-        """Return an estimator with this one's parameters and requests alone."""
-        copy = type(self).__new__(type(self))
-        own = {k: v for k, v in vars(self).items() if k not in _FITTED}
-        copy.__dict__.update(own)
-        return copy
-
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
-        self._check_parameters()
+        validation.check_parameters(self)
         table = open_checked(X, self, y, reset=True)
-        intake = Intake(self._specification(), type(self).__name__)
+        intake = Intake(specification(self), type(self).__name__)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
-        self._estimate_from(stats.encoder, stats.products)
-
-    def _check_parameters(self) -> None:
-        validation.check_parameters(self)
-
-    def _specification(self) -> Specification:
-        return Specification(
-            self.groups, self.random_slopes, self.fixed, self.covariance, self.fit_intercept
-        )
-
-    def _estimate_from(
-        self, encoder: Encoder, stats: CrossProducts, *, may_wait: bool = False
-    ) -> None:
-        """Fit the model to the statistics, and commit the results.
-
-        `may_wait`: whether rows that do not determine the variances will do.
-        """
-        before = self._model.at_fit.estimate if "_model" in vars(self) else None
-        result, messages = fit_statistics(self, encoder, stats, before=before, may_wait=may_wait)
-        # Rows given to update_groups are not among these.
-        self._model = FittedModel.of(encoder, stats, result)
-        self._publish()
-        for message, category in messages:
-            warn(message, category)
-
-    def _publish(self) -> None:
-        encoder, result = self._model.encoder, self._model.at_fit.estimate
-        solution = result.solution
-        first = int(encoder.fixed[:1] == (0,))
-        self.coef_ = np.zeros(self.n_features_in_)
-        columns = [encoder.numeric[c - 1] for c in encoder.fixed[first:]]
-        self.coef_[columns] = solution.fixed[first:]
-        self.intercept_ = float(solution.fixed[0]) if first else 0.0
-        self.sigma_ = solution.sigma
-        self.theta_ = solution.theta
-        self.criterion_ = solution.criterion
-        self.converged_ = result.status not in (FitStatus.MAX_ITER, FitStatus.UNDETERMINED)
-        self.singular_ = solution.is_singular
-        self.status_ = result.status.value
-        self.n_iter_ = result.n_iter
-        self.n_factorizations_ = result.n_factorizations
-
-
-# What fit sets. Other names, such as a subclass sets before, are left alone.
-_FITTED = (
-    *("_model", "n_features_in_", "feature_names_in_"),
-    *("coef_", "intercept_", "sigma_", "theta_", "criterion_"),
-    *("converged_", "singular_", "status_", "n_iter_", "n_factorizations_"),
-)
+        estimate_from(self, stats.encoder, stats.products)

@@ -15,107 +15,103 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
-from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import seed_sequence, spawned
 from skmixed._typing import Draw, FloatArray, IntArray
 
 EFFECTS = ("conditional", "new")
 
 
-class Sampling(FittedAttributes):
-    """The method of `MixedLinearRegressor` that draws responses."""
+def sample_y(
+    self: Any,
+    X: Any,
+    n_samples: int = 1,
+    random_state: Any = 0,
+    *,
+    effects: str = "conditional",
+    sample_weight: ArrayLike | None = None,
+    groups: Any = None,
+) -> FloatArray:
+    """Draw new responses for the rows of X.
 
-    def sample_y(
-        self,
-        X: Any,
-        n_samples: int = 1,
-        random_state: Any = 0,
-        *,
-        effects: str = "conditional",
-        sample_weight: ArrayLike | None = None,
-        groups: Any = None,
-    ) -> FloatArray:
-        """Draw new responses for the rows of X.
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_rows, n_features)
+        Samples with the columns that `fit` was given.
+    n_samples : int, default=1
+        The number of responses that are drawn for each row.
+    random_state : int, RandomState, Generator or None, default=0
+        An int gives the same samples at each call.
+    effects : {"conditional", "new"}, default="conditional"
+        "conditional" draws the effects of known groups, and the fixed
+        effects, given the data; those of unknown groups from N(0, Σ).
+        "new" draws all groups from N(0, Σ), as if none were known, around
+        the estimated fixed effects.
+    sample_weight : array-like of shape (n_rows,), default=None
+        Precision weights of the new responses, positive; None: all 1.
+    groups : array-like of shape (n_rows,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
 
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_rows, n_features)
-            Samples with the columns that `fit` was given.
-        n_samples : int, default=1
-            The number of responses that are drawn for each row.
-        random_state : int, RandomState, Generator or None, default=0
-            An int gives the same samples at each call.
-        effects : {"conditional", "new"}, default="conditional"
-            "conditional" draws the effects of known groups, and the fixed
-            effects, given the data; those of unknown groups from N(0, Σ).
-            "new" draws all groups from N(0, Σ), as if none were known, around
-            the estimated fixed effects.
-        sample_weight : array-like of shape (n_rows,), default=None
-            Precision weights of the new responses, positive; None: all 1.
-        groups : array-like of shape (n_rows,) or frame, default=None
-            Grouping columns, where `fit` was given them beside X.
+    Returns
+    -------
+    ndarray of shape (n_rows, n_samples)
+        Responses, on the scale of y. Within a sample, rows of one group
+        share its effect, of an unknown group too; rows whose group is
+        missing have one each.
 
-        Returns
-        -------
-        ndarray of shape (n_rows, n_samples)
-            Responses, on the scale of y. Within a sample, rows of one group
-            share its effect, of an unknown group too; rows whose group is
-            missing have one each.
+    Raises
+    ------
+    ValueError
+        If a parameter or X is not as above, or a group is unknown and
+        ``handle_unknown="error"``, with "conditional".
+    TypeError
+        If a parameter is of the wrong kind.
 
-        Raises
-        ------
-        ValueError
-            If a parameter or X is not as above, or a group is unknown and
-            ``handle_unknown="error"``, with "conditional".
-        TypeError
-            If a parameter is of the wrong kind.
+    See Also
+    --------
+    predict_interval : Intervals, one row at a time.
+    skmixed.inference.confidence_intervals : Parametric bootstrap intervals.
 
-        See Also
-        --------
-        predict_interval : Intervals, one row at a time.
-        skmixed.inference.confidence_intervals : Parametric bootstrap intervals.
+    Notes
+    -----
+    "conditional" is the posterior predictive distribution with a flat prior
+    of β: (b, β) from N((b̂, β̂), σ²TC⁻¹T'), the joint covariance of the
+    mixed-model equations [1]_, and ε from N(0, σ²/w). Its spread is that of a
+    prediction interval for an observation.
+    "new" is the parametric bootstrap, lme4's ``simulate(use.u = FALSE)``.
+    In both, the variances are taken as estimated.
 
-        Notes
-        -----
-        "conditional" is the posterior predictive distribution with a flat prior
-        of β: (b, β) from N((b̂, β̂), σ²TC⁻¹T'), the joint covariance of the
-        mixed-model equations [1]_, and ε from N(0, σ²/w). Its spread is that of a
-        prediction interval for an observation.
-        "new" is the parametric bootstrap, lme4's ``simulate(use.u = FALSE)``.
-        In both, the variances are taken as estimated.
+    Sample j depends on `random_state` and j alone, and the responses of
+    some first rows do not depend on the rows behind them. A sample costs a
+    pass over the groups and one over the rows; beside the result, memory
+    for a few columns.
 
-        Sample j depends on `random_state` and j alone, and the responses of
-        some first rows do not depend on the rows behind them. A sample costs a
-        pass over the groups and one over the rows; beside the result, memory
-        for a few columns.
+    References
+    ----------
+    .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
+       under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
 
-        References
-        ----------
-        .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
-           under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
-
-        Examples
-        --------
-        >>> from skmixed import MixedLinearRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
-        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-        >>> known = model.sample_y(X.tail(1), 1000)
-        >>> new = model.sample_y(X.tail(1), 1000, effects="new")
-        >>> round(float(known.std())), round(float(new.std()))
-        (30, 66)
-        """
-        check_is_fitted(self)
-        validation.check_choice("effects", effects, EFFECTS)
-        validation.check_number("n_samples", n_samples, integral=True)
-        seeds = spawned(seed_sequence(random_state), n_samples)
-        rows = open_rows(self, X, groups)
-        validation.check_draws(n_samples, rows.n_rows)
-        sampler = _Sampler.of(rows, sample_weight, is_conditional=effects == "conditional")
-        out = np.empty((n_samples, rows.n_rows))
-        for sample, seed in zip(out, seeds, strict=True):
-            sampler.draw(sample, seed)
-        return out.T
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> known = model.sample_y(X.tail(1), 1000)
+    >>> new = model.sample_y(X.tail(1), 1000, effects="new")
+    >>> round(float(known.std())), round(float(new.std()))
+    (30, 66)
+    """
+    check_is_fitted(self)
+    validation.check_choice("effects", effects, EFFECTS)
+    validation.check_number("n_samples", n_samples, integral=True)
+    seeds = spawned(seed_sequence(random_state), n_samples)
+    rows = open_rows(self, X, groups)
+    validation.check_draws(n_samples, rows.n_rows)
+    sampler = _Sampler.of(rows, sample_weight, is_conditional=effects == "conditional")
+    out = np.empty((n_samples, rows.n_rows))
+    for sample, seed in zip(out, seeds, strict=True):
+        sampler.draw(sample, seed)
+    return out.T
 
 
 @dataclass(frozen=True)

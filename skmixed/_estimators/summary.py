@@ -26,7 +26,7 @@ from skmixed._estimators.text_layout import (
 )
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import fit_warnings, words
-from skmixed._fitted.results import RESIDUAL, FittedAttributes
+from skmixed._fitted.results import RESIDUAL
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._variance import icc_of, r2_of, variances
@@ -182,51 +182,48 @@ def _quoted(name: str, taken: str) -> str:
     return f"`{name}`" if name == taken else name
 
 
-class Summarizing(FittedAttributes):
-    """The method of `MixedLinearRegressor` that puts a fit into words and tables."""
+def summary(self: Any, ddf: str | None = None) -> Summary:
+    """Summarize the fit in a table that an lme4 user recognizes.
 
-    def summary(self, ddf: str | None = None) -> Summary:
-        """Summarize the fit in a table that an lme4 user recognizes.
+    Parameters
+    ----------
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
+        Degrees of freedom of the t tests, as in `inference.coefficient_table`.
+        None: Satterthwaite's, unless the iterative solver fitted the model or
+        they have no room in memory; a note then says so. They cost a few
+        factorizations, about as much as the search.
 
-        Parameters
-        ----------
-        ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
-            Degrees of freedom of the t tests, as in `inference.coefficient_table`.
-            None: Satterthwaite's, unless the iterative solver fitted the model or
-            they have no room in memory; a note then says so. They cost a few
-            factorizations, about as much as the search.
+    Returns
+    -------
+    Summary
+        With a text form, shown by ``print``, and one for notebooks. Its frames
+        ``fixed`` and ``random`` and its other parts are attributes.
 
-        Returns
-        -------
-        Summary
-            With a text form, shown by ``print``, and one for notebooks. Its frames
-            ``fixed`` and ``random`` and its other parts are attributes.
-
-        Examples
-        --------
-        >>> from skmixed import MixedLinearRegressor
-        >>> from skmixed.datasets import load_rail
-        >>> X, y = load_rail(return_X_y=True)
-        >>> print(MixedLinearRegressor("Rail").fit(X, y).summary())
-        Linear mixed model fitted by REML
-        Samples: 18   Levels: Rail 6
-        REML criterion: 122.1770   logLik: -61.0885   AIC: 128.177   BIC: 130.848
-        <BLANKLINE>
-        Random effects:
-         Group     Name         Variance  Std.Dev.
-         Rail      (Intercept)    615.31   24.805
-         residual                  16.17     4.021
-        <BLANKLINE>
-        Fixed effects (t tests with Satterthwaite's degrees of freedom):
-                      Estimate  Std. Error   df  t value  Pr(>|t|)
-         (Intercept)    66.500      10.171  5.0   6.5382    0.0013
-        <BLANKLINE>
-        ICC: Rail 0.974   R²: marginal 0.000   conditional 0.974
-        <BLANKLINE>
-        The search for the variance components converged.
-        """
-        check_is_fitted(self)
-        return summarize(self, ddf)
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_rail
+    >>> X, y = load_rail(return_X_y=True)
+    >>> print(MixedLinearRegressor("Rail").fit(X, y).summary())
+    Linear mixed model fitted by REML
+    Samples: 18   Levels: Rail 6
+    REML criterion: 122.1770   logLik: -61.0885   AIC: 128.177   BIC: 130.848
+    <BLANKLINE>
+    Random effects:
+     Group     Name         Variance  Std.Dev.
+     Rail      (Intercept)    615.31   24.805
+     residual                  16.17     4.021
+    <BLANKLINE>
+    Fixed effects (t tests with Satterthwaite's degrees of freedom):
+                  Estimate  Std. Error   df  t value  Pr(>|t|)
+     (Intercept)    66.500      10.171  5.0   6.5382    0.0013
+    <BLANKLINE>
+    ICC: Rail 0.974   R²: marginal 0.000   conditional 0.974
+    <BLANKLINE>
+    The search for the variance components converged.
+    """
+    check_is_fitted(self)
+    return summarize(self, ddf)
 
 
 def summarize(

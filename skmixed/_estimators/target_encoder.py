@@ -1,10 +1,11 @@
 """MixedEffectEncoder: categorical columns as BLUPs of the target."""
 
 from collections.abc import Iterator, Sequence
+from inspect import get_annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -18,6 +19,7 @@ from skmixed._estimators.folds import checked_folds, splitter_of
 from skmixed._estimators.one_way import OneWay, one_way
 from skmixed._estimators.target import numeric_target
 from skmixed._fitted import checks as validation
+from skmixed._fitted.fitting import committed
 from skmixed._fitted.saved_checks import check_categories
 from skmixed._fitted.saved_state import PlainState
 from skmixed._typing import FloatArray, IntArray
@@ -125,6 +127,16 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
 
     _parts = ("_categories",)
 
+    # What fit sets.
+    _categories: tuple[Categories, ...]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    encodings_: list[FloatArray]
+    categories_: list[Any]
+    intercept_: FloatArray
+    smooth_: FloatArray
+    target_mean_: float
+
     def __init__(
         self,
         categories: str | Sequence[ArrayLike] = "auto",
@@ -173,10 +185,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         >>> [round(float(y.groupby(X[name]).mean().std(ddof=0)), 2) for name in X]
         [0.86, 1.77]
         """
-        fitted = self._unfitted_copy()
-        fitted._fit(X, y)
-        self.__dict__ = fitted.__dict__
-        return self
+        return committed(self, lambda own: own._fit(X, y))
 
     def fit_transform(self, X: Any, y: ArrayLike, **params: Any) -> FloatArray:
         """Fit the encoder, and encode each row by fits on the other folds.
@@ -219,17 +228,9 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         >>> round(float(np.corrcoef(from_all_rows, y)[0, 1]), 2)
         0.84
         """
-        fitted = self._unfitted_copy()
-        split_params = self._routed(params)
-        columns, target = fitted._fit(X, y)
-        splitter, labels = splitter_of(self.cv, y, target)
-        out = np.empty((len(target), len(columns)))
-        for train, test in checked_folds(splitter.split(X, labels, **split_params), len(target)):
-            results = fitted._estimate([codes[train] for codes in columns], target[train])
-            for j, (codes, result) in enumerate(zip(columns, results, strict=True)):
-                out[test, j] = _encoded(codes[test], result.levels, result.mean)
-        self.__dict__ = fitted.__dict__
-        return out
+        encoded: list[FloatArray] = []
+        committed(self, lambda own: encoded.append(own._fit_across_folds(X, y, params)))
+        return encoded[0]
 
     def transform(self, X: Any) -> FloatArray:
         """Encode categories by what was learned from all rows of `fit`.
@@ -306,12 +307,17 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
         check_categories(parts["_categories"], state)
 
-    def _unfitted_copy(self) -> "MixedEffectEncoder":
-        """Return an encoder with this one's parameters and output setting alone."""
-        copy = type(self).__new__(type(self))
-        own = {k: v for k, v in vars(self).items() if k not in _FITTED}
-        copy.__dict__.update(own)
-        return copy
+    def _fit_across_folds(self, X: Any, y: Any, params: dict[str, Any]) -> FloatArray:
+        """Fit all rows; encode each by fits on the other folds, (n, n_features)."""
+        split_params = self._routed(params)
+        columns, target = self._fit(X, y)
+        splitter, labels = splitter_of(self.cv, y, target)
+        out = np.empty((len(target), len(columns)))
+        for train, test in checked_folds(splitter.split(X, labels, **split_params), len(target)):
+            results = self._estimate([codes[train] for codes in columns], target[train])
+            for j, (codes, result) in enumerate(zip(columns, results, strict=True)):
+                out[test, j] = _encoded(codes[test], result.levels, result.mean)
+        return out
 
     def _routed(self, params: dict[str, Any]) -> dict[str, Any]:
         """Return the metadata for the splitter."""
@@ -373,8 +379,4 @@ def _encoded(codes: IntArray, encodings: FloatArray, mean: float) -> FloatArray:
     return np.append(encodings, mean)[codes]
 
 
-# What fit sets.
-_FITTED = (
-    *("_categories", "n_features_in_", "feature_names_in_"),
-    *("encodings_", "categories_", "intercept_", "smooth_", "target_mean_"),
-)
+MixedEffectEncoder.set_by_fit = frozenset(get_annotations(MixedEffectEncoder))

@@ -1,7 +1,7 @@
 """Effects of new groups, and of groups with new rows, without a new fit."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,104 +15,103 @@ from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
-from skmixed._fitted.results import FittedAttributes
 from skmixed._fitted.runtime import ForkedLock
 from skmixed._statistics.cross_products import CrossProducts
+
+E = TypeVar("E")
 
 # An update builds on the one before. A child process forked meanwhile has no other thread.
 _one_at_a_time = ForkedLock()
 
 
-class ColdStart(FittedAttributes):
-    """The method of `MixedLinearRegressor` that learns groups after the fit."""
+@weights_not_labels
+def update_groups(
+    self: E,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    groups: Any = None,
+) -> E:
+    """Learn the effects of new or grown groups, with the model kept.
 
-    @weights_not_labels
-    def update_groups(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        groups: Any = None,
-    ) -> Self:
-        """Learn the effects of new or grown groups, with the model kept.
+    The random effects become those that the rows of the fit and all rows
+    given here determine, at the fit's fixed effects and variances.
+    `predict` and `random_effects_` know them; calls add up.
 
-        The random effects become those that the rows of the fit and all rows
-        given here determine, at the fit's fixed effects and variances.
-        `predict` and `random_effects_` know them; calls add up.
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_samples, n_features)
+        Further rows, none of which the fit has seen, with the columns of
+        `fit`. Groups may be new in any factor.
+    y : array-like of shape (n_samples,)
+        The response of each sample.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Precision weights, in the unit of those of `fit`; None: all 1.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
 
-        Parameters
-        ----------
-        X : frame or array-like of shape (n_samples, n_features)
-            Further rows, none of which the fit has seen, with the columns of
-            `fit`. Groups may be new in any factor.
-        y : array-like of shape (n_samples,)
-            The response of each sample.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Precision weights, in the unit of those of `fit`; None: all 1.
-        groups : array-like of shape (n_samples,) or frame, default=None
-            Grouping columns, where `fit` was given them beside X.
+    Returns
+    -------
+    MixedLinearRegressor
+        The estimator itself. A failure leaves it as it was.
 
-        Returns
-        -------
-        MixedLinearRegressor
-            The estimator itself. A failure leaves it as it was.
+    Raises
+    ------
+    ValueError
+        If the model has no random effects, X does not match that of `fit`,
+        there are no rows, or a group, a number or a response is missing.
 
-        Raises
-        ------
-        ValueError
-            If the model has no random effects, X does not match that of `fit`,
-            there are no rows, or a group, a number or a response is missing.
+    See Also
+    --------
+    partial_fit : Estimates everything anew.
 
-        See Also
-        --------
-        partial_fit : Estimates everything anew.
+    Notes
+    -----
+    Solves (Λ'Z'WZΛ + I)u = Λ'Z'W(y − Xβ̂), b̂ = Λu, over all rows, through
+    their cross-products: the equations of [1]_, the fixed effects given.
+    A nested model changes within the outermost groups that have new rows,
+    a crossed one wherever groups are connected. A new group's effect is its
+    mean residual, shrunken as one of the fit's would be.
 
-        Notes
-        -----
-        Solves (Λ'Z'WZΛ + I)u = Λ'Z'W(y − Xβ̂), b̂ = Λu, over all rows, through
-        their cross-products: the equations of [1]_, the fixed effects given.
-        A nested model changes within the outermost groups that have new rows,
-        a crossed one wherever groups are connected. A new group's effect is its
-        mean residual, shrunken as one of the fit's would be.
+    Fixed effects, variances, the criterion and every statistic of the fit
+    stay what they were: rows given here are not part of it. `fit` and
+    `partial_fit` forget them. Nothing here notices a population that has
+    changed: refit when the new rows are many.
 
-        Fixed effects, variances, the criterion and every statistic of the fit
-        stay what they were: rows given here are not part of it. `fit` and
-        `partial_fit` forget them. Nothing here notices a population that has
-        changed: refit when the new rows are many.
+    Costs the new rows, and a pass over the groups. Calls from several threads
+    take turns, so that none is lost.
 
-        Costs the new rows, and a pass over the groups. Calls from several threads
-        take turns, so that none is lost.
+    References
+    ----------
+    .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
+       under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
 
-        References
-        ----------
-        .. [1] Henderson, C. R. (1975). Best linear unbiased estimation and prediction
-           under a selection model. Biometrics 31, 423–447, doi:10.2307/2529430.
-
-        Examples
-        --------
-        >>> from skmixed import MixedLinearRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
-        >>> known = X["Subject"] != "372"
-        >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
-        >>> model = model.fit(X[known], y[known])
-        >>> last = X[X["Subject"] == "372"].tail(1)
-        >>> model.predict(last).round(1)
-        array([344.3])
-        >>> first = X[X["Subject"] == "372"].head(3)
-        >>> model.update_groups(first, y[first.index]).predict(last).round(1)
-        array([368.5])
-        """
-        at_fit = fitted(self)
-        _check_random_effects(at_fit.encoder)
-        with _one_at_a_time:
-            encoder, stats = _with_rows(self, served(self), X, y, sample_weight, groups)
-            validation.check_range(encoder, stats)
-            validation.check_memory(encoder, stats, at_fit.model)
-            solution = kernel.updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
-            self._model = at_fit.with_rows(encoder, stats, solution)
-        return self
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> known = X["Subject"] != "372"
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
+    >>> model = model.fit(X[known], y[known])
+    >>> last = X[X["Subject"] == "372"].tail(1)
+    >>> model.predict(last).round(1)
+    array([344.3])
+    >>> first = X[X["Subject"] == "372"].head(3)
+    >>> model.update_groups(first, y[first.index]).predict(last).round(1)
+    array([368.5])
+    """
+    own: Any = self
+    at_fit = fitted(own)
+    _check_random_effects(at_fit.encoder)
+    with _one_at_a_time:
+        encoder, stats = _with_rows(own, served(own), X, y, sample_weight, groups)
+        validation.check_range(encoder, stats)
+        validation.check_memory(encoder, stats, at_fit.model)
+        solution = kernel.updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
+        own._model = at_fit.with_rows(encoder, stats, solution)
+    return self
 
 
 def _check_random_effects(encoder: Encoder) -> None:

@@ -2,20 +2,65 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sklearn.utils import check_random_state
 
-from skmixed._data.encoder import Encoder
+from skmixed._data.encoder import Encoder, Specification
+from skmixed._data.warning import warn
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import fit_warnings, waiting
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Message
 from skmixed.exceptions import UndeterminedError
+
+E = TypeVar("E")
+
+
+def committed(estimator: E, change: Callable[[Any], object]) -> E:
+    """Apply a change to a copy that is not fitted, and take its state over.
+
+    A failure, or an interrupt, leaves the estimator as it was. The copy has its
+    parameters, requests and what else it was given, such as by a subclass.
+    """
+    own = type(estimator).__new__(type(estimator))
+    set_by_fit = own.set_by_fit  # type: ignore[attr-defined]
+    own.__dict__.update((k, v) for k, v in vars(estimator).items() if k not in set_by_fit)
+    change(own)
+    estimator.__dict__ = own.__dict__
+    return estimator
+
+
+def specification(estimator: Any) -> Specification:
+    """Return what the parameters say of the columns of X."""
+    return Specification(
+        estimator.groups,
+        estimator.random_slopes,
+        estimator.fixed,
+        estimator.covariance,
+        estimator.fit_intercept,
+    )
+
+
+def estimate_from(
+    estimator: Any, encoder: Encoder, stats: CrossProducts, *, may_wait: bool = False
+) -> None:
+    """Fit an estimator to the statistics of rows, and publish the results; warn last.
+
+    `may_wait`: whether rows that do not determine the variances will do.
+    """
+    before = estimator._model.at_fit.estimate if "_model" in vars(estimator) else None
+    result, messages = fit_statistics(estimator, encoder, stats, before=before, may_wait=may_wait)
+    # Rows given to update_groups are not among these.
+    estimator._model = FittedModel.of(encoder, stats, result)
+    estimator._publish()
+    for message, category in messages:
+        warn(message, category)
 
 
 def fit_statistics(

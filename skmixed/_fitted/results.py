@@ -7,9 +7,12 @@ and raising only AttributeError, since notebooks read them all.
 """
 
 from collections.abc import Iterator, Mapping
+from inspect import get_annotations
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
@@ -18,6 +21,7 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_state import Persistence
 from skmixed._model.covariance import has_covariances
 from skmixed._typing import FloatArray
+from skmixed.exceptions import FitStatus
 
 RESIDUAL = "residual"
 
@@ -120,10 +124,44 @@ def _correlations(covariance: FloatArray, *, is_known: bool) -> FloatArray:
         return np.asarray(np.clip(covariance / np.outer(sd, sd), -1.0, 1.0))
 
 
+def results(model: FittedModel, n_features: int) -> dict[str, Any]:
+    """Return the attributes that a fit sets beside its columns' names and number."""
+    encoder, estimate = model.encoder, model.at_fit.estimate
+    solution = estimate.solution
+    first = int(encoder.fixed[:1] == (0,))
+    coef = np.zeros(n_features)
+    coef[[encoder.numeric[c - 1] for c in encoder.fixed[first:]]] = solution.fixed[first:]
+    return {
+        "coef_": coef,
+        "intercept_": float(solution.fixed[0]) if first else 0.0,
+        "sigma_": solution.sigma,
+        "theta_": solution.theta,
+        "criterion_": solution.criterion,
+        "converged_": estimate.status not in (FitStatus.MAX_ITER, FitStatus.UNDETERMINED),
+        "singular_": solution.is_singular,
+        "status_": estimate.status.value,
+        "n_iter_": estimate.n_iter,
+        "n_factorizations_": estimate.n_factorizations,
+    }
+
+
 class FittedAttributes(Persistence):
     """The properties of a fitted `MixedLinearRegressor`."""
 
+    # What fit sets. Other names, such as a subclass sets before, are left alone.
     _model: FittedModel
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    coef_: FloatArray
+    intercept_: float
+    sigma_: float
+    theta_: FloatArray
+    criterion_: float
+    converged_: bool
+    singular_: bool
+    status_: str
+    n_iter_: int
+    n_factorizations_: int
 
     @property
     def fixed_effects_(self) -> pd.Series:
@@ -195,6 +233,10 @@ class FittedAttributes(Persistence):
         solution = model.solution
         return float(solution.criterion + np.log(model.n_rows) * solution.n_parameters)
 
+    def _publish(self) -> None:
+        """Set the attributes that show the model."""
+        self.__dict__.update(results(self._model, self.n_features_in_))
+
     def _need(self, attribute: str) -> FittedModel:
         """Return the fit, or say as an attribute error that there is none."""
         if "_model" not in vars(self):
@@ -202,3 +244,6 @@ class FittedAttributes(Persistence):
                 f"{type(self).__name__} has no attribute {attribute!r} before fit."
             )
         return self._model.at_fit
+
+
+FittedAttributes.set_by_fit = frozenset(get_annotations(FittedAttributes))

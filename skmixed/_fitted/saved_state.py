@@ -151,9 +151,12 @@ class PlainState:
     _parts : tuple of str
         Attributes of a fitted estimator that are no plain ones, saved by their names
         without underscores.
+    set_by_fit : frozenset of str
+        Attributes that `fit` sets; it starts from an estimator that has none of them.
     """
 
     _parts: ClassVar[tuple[str, ...]]
+    set_by_fit: ClassVar[frozenset[str]] = frozenset()
 
     def _pack_parts(self, parts: dict[str, Any]) -> dict[str, Any]:
         """Return the parts by the names that they are saved by."""

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._estimators.incremental import _of_chunks
 from skmixed._statistics import accumulator
 from skmixed._statistics.frame import Frame
 from skmixed.datasets import load_penicillin
@@ -171,7 +172,7 @@ def test_a_thousand_chunks_far_from_zero(small_blocks):
     X, y = np.column_stack([x, g]), x - 1e8 + rng.normal(size=n)
     cuts = [slice(start, start + 10) for start in range(0, n, 10)]
     model = MixedLinearRegressor(1, random_slopes=0)
-    stats = model._of_chunks((X[cut], y[cut], weights[cut]) for cut in cuts).products
+    stats = _of_chunks(model, ((X[cut], y[cut], weights[cut]) for cut in cuts)).products
     mean = np.average(x, weights=weights)
     expected = (weights * (x - mean) ** 2).sum()
     assert_allclose(stats.mean[1], mean, rtol=1e-15)
@@ -277,7 +278,7 @@ def test_equal_labels_are_one_in_all_chunks(kind):
         for part, labels in zip((slice(0, 30), slice(30, 60)), own, strict=True)
     ]
     model = MixedLinearRegressor("g")
-    found = model._of_chunks(iter(halves))
+    found = _of_chunks(model, iter(halves))
     expected = model.statistics(X[["x"]].assign(g=codes), y)
     assert list(found.encoder.factors[0].index) == sorted(
         distinct, key=lambda x: list(found.encoder.factors[0].index).index(x)

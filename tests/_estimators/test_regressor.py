@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed import AllExcept, MixedLinearRegressor, RandomEffect
 from skmixed._data.encoder import Metadata
 from skmixed._data.table import open_table
+from skmixed._fitted.fitting import specification
 from skmixed.exceptions import FitStatus, SingularFitWarning
 
 FRAME = read_frame("sleepstudy")
@@ -725,8 +726,8 @@ IDS = X.assign(z=Z, clinic=np.arange(len(X)) % 7, ward=np.arange(len(X)) % 5)
 def test_all_columns_except(fixed, groups):
     table = IDS.astype({"Subject": int})
     names = [] if "Subject" in str(groups) else ["Subject"]
-    specification = MixedLinearRegressor(groups, fixed=fixed)._specification()
-    model = specification.plan(open_table(table), Metadata({}))
+    planned = specification(MixedLinearRegressor(groups, fixed=fixed))
+    model = planned.plan(open_table(table), Metadata({}))
     assert set(model.fixed_names) == {"(Intercept)", "Days", "z", *names}
 
 
