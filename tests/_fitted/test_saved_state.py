@@ -37,6 +37,7 @@ def _make():
 
 make = _make()
 CASES = make.cases()
+OTHERS = make.others()
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir() if (path / "expected.json").exists())
 
 
@@ -90,6 +91,15 @@ class TestGolden:
         model = pickle.loads((GOLDEN / version / "slim.pickle").read_bytes())
         expected = json.loads((GOLDEN / version / "expected.json").read_text())["text"]
         assert_allclose(model.predict(CASES["text"][1]), expected["predictions"], rtol=1e-14)
+
+    @pytest.mark.parametrize("version", VERSIONS)
+    @pytest.mark.parametrize("name", OTHERS)
+    def test_other_classes(self, version, name):
+        _, numbers = OTHERS[name]
+        expected = json.loads((GOLDEN / version / "expected.json").read_text())[name]
+        model = pickle.loads((GOLDEN / version / f"{name}.pickle").read_bytes())
+        # Functions of the formula, and the search, by other versions of NumPy.
+        assert_allclose(numbers(model), expected, rtol=1e-12)
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_coefficients_are_in_the_form_of_this_version(self, version):

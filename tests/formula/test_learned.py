@@ -11,7 +11,7 @@ from skmixed.formula._learned import Learned
 
 FRAME = pd.DataFrame(
     {"x": np.linspace(0, 1, 24), "f": list("abcd") * 6, "k": list("pqr") * 8, "z": np.arange(24.0)}
-)
+).astype({"f": "category", "k": "category"})
 CODINGS = ["treatment", "treatment('b')", "SAS", "sum", "helmert", "diff", "poly"]
 SUMS = [f"C(f, contr.{coding})" for coding in CODINGS]
 SUMS += ["0 + f", "f:k", "0 + C(f, contr.sum):x", "poly(x, 3)", "bs(x, df=5)", "center(x) * k", "1"]

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 import skmixed
-from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed import MixedEffectEncoder, MixedLinearRegressor, RandomEffect, lmer
 from skmixed.datasets import load_cake, load_pastes, load_sleepstudy
 
 
@@ -72,6 +72,26 @@ def observed(model, X, fit_arguments):
     }
 
 
+def others():
+    """Return a fitted model of each other class, and its numbers, by name."""
+    X, y = sleepstudy()
+    frame = X.assign(Reaction=y, late=X["Days"] > 4)
+    formula = "Reaction ~ poly(Days, 2) + C(late, contr.sum) + log(Days + 1) + (Days | Subject)"
+    cake, angle = load_cake(return_X_y=True)
+    cake = cake[["recipe", "replicate"]]
+    return {
+        "formula": (lmer(formula, frame), lambda model: model.predict(frame).tolist()),
+        "encoder": (
+            MixedEffectEncoder().fit(cake, angle),
+            lambda encoder: encoder.transform(cake).ravel().tolist(),
+        ),
+        "statistics": (
+            MixedLinearRegressor("Subject").statistics(X, y),
+            lambda stats: [MixedLinearRegressor("Subject").fit_statistics(stats).criterion_],
+        ),
+    }
+
+
 def main():
     folder = Path(__file__).parent / skmixed.__version__
     folder.mkdir(exist_ok=True)
@@ -81,6 +101,9 @@ def main():
         # Protocol 4 is read by every supported Python.
         (folder / f"{name}.pickle").write_bytes(pickle.dumps(model, protocol=4))
         expected[name] = observed(model, X, arguments)
+    for name, (model, numbers) in others().items():
+        (folder / f"{name}.pickle").write_bytes(pickle.dumps(model, protocol=4))
+        expected[name] = numbers(model)
     (folder / "slim.pickle").write_bytes(pickle.dumps(slim_copy(), protocol=4))
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
