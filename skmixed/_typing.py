@@ -18,3 +18,7 @@ Progress = Callable[[int, list[int]], None]
 ColumnName = str | int
 GroupName = ColumnName | tuple[ColumnName, ...]
 Labels = NDArray[Any]
+# M and s with which rows e of one frame are eM − s in another; M is None for the identity.
+FrameChange = tuple[FloatArray | None, FloatArray]
+# E of some frames, None for the identity.
+Regressions = tuple[FloatArray | None, ...]

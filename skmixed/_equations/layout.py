@@ -43,6 +43,8 @@ class FactorLayout:
         Its place among the outer columns; empty for the first stage.
     entries : slice
         The place of its Σ, row by row, among the parameters of all factors.
+    regression : (r, r) array or None
+        E of the factor's columns, rows d − c = fE; None for the identity.
     """
 
     position: int
@@ -52,6 +54,7 @@ class FactorLayout:
     core: slice | None
     outer: slice
     entries: slice
+    regression: FloatArray | None = None
 
     def take(self, matrix: FloatArray) -> FloatArray:
         """Take the factor's rows of the core, level by level: (q, r, m) of (q_core, m)."""
@@ -254,6 +257,7 @@ def factor_layouts(
                 core=slice(in_core, in_core + size) if is_core else None,
                 outer=slice(outer, outer + width),
                 entries=slice(entries, entries + r * r),
+                regression=factor.regression,
             )
         )
         in_core += size if is_core else 0
@@ -270,7 +274,7 @@ class DesignRows:
     ----------
     factors : tuple of sparse (n, q·r) arrays
         In the order of the blocks; level by level the factor's columns, (1, x −
-        center). A row without entries has no effect of the factor.
+        center), in their frame. A row without entries has no effect of the factor.
     fixed : (n, p) array
         The kept columns of X, centered.
     """

@@ -94,7 +94,7 @@ def _undetermined(blocks: Blocks, moments: Moments) -> tuple[tuple[int, ...], tu
         size = np.einsum("iab,a,b->i", d**2, *[_variance_sizes(factor, term, moments)] * 2)
         informed = np.diagonal(full)[1:] > ROUNDING_SHARE * size
         # Two coefficients that no level has both of: their covariance is in no row.
-        apart = ~informed & ~np.diagonal(d, axis1=1, axis2=2).any(axis=1)
+        apart = ~informed & (size > 0) & ~np.diagonal(d, axis1=1, axis2=2).any(axis=1)
         pairs += [_pair(term, direction) for direction in d[apart]]
         if not informed[~apart].all() or _is_singular(full[np.ix_(*[np.r_[True, ~apart]] * 2)]):
             terms.append(term.index)

@@ -108,7 +108,7 @@ def fit_warnings(
         *_apart(result, encoder),
         *_ending(result, max_iter),
         *_unsolved(result, encoder),
-        *_singular(result, encoder),
+        *_singular(result, encoder, stats),
     ]
 
 
@@ -226,7 +226,7 @@ def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
 
 def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
     """Find the slopes without variation inside the levels."""
-    products, columns = stats.own_products(term.factor), stats.factors[term.factor].columns
+    products, columns = stats.column_products(term.factor), stats.factors[term.factor].columns
     found = []
     for column in set(term.columns) - {0}:
         a = columns.index(column)
@@ -260,17 +260,23 @@ def _ending(result: Estimate, max_iter: int) -> Iterator[Message]:
         )
 
 
-def _singular(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+def _singular(result: Estimate, encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
     for term, solution in zip(encoder.terms, result.solution.terms, strict=True):
         if solution.is_singular and result.status is not FitStatus.EXACT_FIT:
-            yield _singular_message(term, solution, encoder), SingularFitWarning
+            has_own = stats.factors[term.factor].regression is not None
+            message = _singular_message(term, solution, encoder, is_by_name=not has_own)
+            yield message, SingularFitWarning
 
 
-def _singular_message(term: Term, solution: TermSolution, encoder: Encoder) -> str:
+def _singular_message(
+    term: Term, solution: TermSolution, encoder: Encoder, *, is_by_name: bool
+) -> str:
+    """Say what has no variance; not by name where the search combines the coefficients."""
     group = encoder.factors[term.factor].name
     names = encoder.coefficient_names(term)
     sd = np.linalg.norm(solution.search_lam, axis=1)
-    zero = [n for n, s in zip(names, sd, strict=True) if s <= NO_VARIANCE * max(sd.max(), 1.0)]
+    is_zero = sd <= NO_VARIANCE * max(sd.max(), 1.0)
+    zero = [n for n, own in zip(names, is_zero, strict=True) if own and is_by_name]
     advice = "The model may be richer than the data supports; consider leaving the slope out."
     if zero == [names[0]] and term.has_intercept:
         advice = "The groups do not differ beyond the residual variance."

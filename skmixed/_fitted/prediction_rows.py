@@ -254,6 +254,8 @@ class GivenRows:
             codes = self.codes(k)
             own = [columns[c] - center[c] for c in encoder.factor_columns(k)]
             values = np.stack(own, axis=1)
+            if factor.regression is not None:
+                values = kernel.residuals(values, factor.regression)
             is_drawn = k in self.included or others_are_new
             unknown = np.flatnonzero((codes < 0) & is_drawn)
             factors.append(factor_rows(codes, values, factor.n_levels))

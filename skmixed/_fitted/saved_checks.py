@@ -203,6 +203,7 @@ def _check_statistics(encoder: Encoder, stats: Any) -> None:
         require(own.columns == encoder.factor_columns(position), "columns of groups")
         q, r = factor.n_levels, len(own.columns)
         _check_array("sums of groups", own.products, (q, r, k + 1))
+        _check_regression(own.regression, r)
         require(own.n_responses == 1, "sums of groups")
         _check_array("counts of groups", own.counts, (q,), "iu")
     n_factors = len(stats.factors)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
+from skmixed._statistics.frame import Frame
 from skmixed._statistics.grouped_products import PairProducts
 from skmixed._statistics.row_block import reduced
-from skmixed._typing import FloatArray
 
 # Rows gathered at a time. The buffer of a block stays small beside the data.
 BLOCK_ROWS = 131_072
@@ -75,8 +75,8 @@ class Accumulator:
         self._flush()
         if self._sums is None:
             raise ValueError("No rows were added.")
-        center, self._is_own = self._sums.center, False
-        return replace(self._sums, pairs=tuple(p.joined(center) for p in self._pairs))
+        sums, self._is_own = self._sums, False
+        return replace(sums, pairs=tuple(p.joined(p.frames(sums)) for p in self._pairs))
 
     def _flush(self) -> None:
         if self._waiting.n_rows:
@@ -99,14 +99,13 @@ class Accumulator:
         sums = replace(stats, pairs=())
         if self._sums is None:
             self._sums = sums
-            columns = [f.columns for f in stats.factors]
-            self._pairs = [_GrowingPair((columns[p.first], columns[p.second])) for p in stats.pairs]
+            self._pairs = [_GrowingPair(p.first, p.second) for p in stats.pairs]
         elif sums.is_in_frame_of(self._sums):  # which was found to serve both
             self._sums = self._sums.plus_in_frame(sums, overwrite=self._is_own)
         else:
             self._sums = self._sums.plus(sums, overwrite=self._is_own)
         for own, pair in zip(self._pairs, stats.pairs, strict=True):
-            own.add(stats.center, pair)
+            own.add(own.frames(stats), pair)
 
 
 class _Waiting:
@@ -154,6 +153,10 @@ class _Waiting:
         self.arrays = arrays
 
 
+# Those of the columns of two factors.
+_Frames = tuple[Frame, Frame]
+
+
 class _GrowingPair:
     """Cells of two factors, in runs that are joined when they are of like size.
 
@@ -161,31 +164,36 @@ class _GrowingPair:
     cost a pass over them. So each cell is joined a logarithmic number of times.
     """
 
-    def __init__(self, columns: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-        self.columns = columns
-        self.runs: list[tuple[FloatArray, PairProducts]] = []
+    def __init__(self, first: int, second: int) -> None:
+        self.first, self.second = first, second
+        self.runs: list[tuple[_Frames, PairProducts]] = []
 
-    def add(self, center: FloatArray, pair: PairProducts) -> None:
-        self.runs.append((center, pair))
+    def frames(self, stats: CrossProducts) -> _Frames:
+        """Return the frames of the two factors' columns."""
+        first, second = (stats.factors[k].frame(stats.center) for k in (self.first, self.second))
+        return first, second
+
+    def add(self, frames: _Frames, pair: PairProducts) -> None:
+        self.runs.append((frames, pair))
         while len(self.runs) > 1 and self._size(-2) <= 2 * self._size(-1):
             self._join_last(self.runs[-2][0])
 
-    def joined(self, center: FloatArray) -> PairProducts:
+    def joined(self, frames: _Frames) -> PairProducts:
         while len(self.runs) > 1:
-            self._join_last(center)
-        return self._around(center, self.runs[0])
+            self._join_last(frames)
+        return _in_frames(frames, self.runs[0])
 
     def _size(self, position: int) -> int:
         return int(self.runs[position][1].matrix.nnz)
 
-    def _join_last(self, center: FloatArray) -> None:
+    def _join_last(self, frames: _Frames) -> None:
         last, before = self.runs.pop(), self.runs.pop()
-        self.runs.append((center, self._around(center, before) + self._around(center, last)))
+        self.runs.append((frames, _in_frames(frames, before) + _in_frames(frames, last)))
 
-    def _around(self, center: FloatArray, run: tuple[FloatArray, PairProducts]) -> PairProducts:
-        shift = center - run[0]
-        first, second = (shift[list(columns)] for columns in self.columns)
-        return run[1].shifted((first, second))
+
+def _in_frames(frames: _Frames, run: tuple[_Frames, PairProducts]) -> PairProducts:
+    first, second = (old.change_to(new) for old, new in zip(run[0], frames, strict=True))
+    return run[1].moved(first, second)
 
 
 def _block_rows(design: Design) -> int:

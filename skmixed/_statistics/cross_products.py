@@ -2,9 +2,10 @@
 
 Over rows i with weights w_i and columns d_0 = 1, d_1 … d_m of a design, a
 `CrossProducts` holds Σ w ee' in total, for rows e' with (d − c)' = e'E, and for each
-grouping factor and level Σ w (d_a − c_a) e' for the factor's own columns a. The
+grouping factor and level Σ w fe' for rows f of the factor's own columns. The
 center c is near the mean, and E takes off columns their regression on others that
-they nearly depend on, so that no digits are lost to either. Beside them stand the
+they nearly depend on, so that no digits are lost to either; f is that of the factor's
+columns among themselves. Beside them stand the
 products of one or several responses with the same columns (`responses`). Everything
 a fit computes is a function of these sums; their size does not depend on the number of
 rows (see docs/mathematics.md, "Cross-products, centers and scales").
@@ -18,10 +19,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._statistics.frame import Frame
-from skmixed._statistics.grouped_products import FactorProducts, PairProducts
+from skmixed._statistics.grouped_products import (
+    FactorProducts,
+    PairProducts,
+    own_regression,
+)
 from skmixed._statistics.responses import ResponseFrame
 from skmixed._statistics.row_sums import RowSums, common_frame, common_response_frame
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import FloatArray, IntArray, Regressions
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,17 @@ class CrossProducts(RowSums):
     factors: tuple[FactorProducts, ...] = ()
     pairs: tuple[PairProducts, ...] = ()
 
+    @property
+    def own_regressions(self) -> Regressions:
+        """The regressions of the factors' own columns."""
+        return tuple(f.regression for f in self.factors)
+
     def own_products(self, k: int) -> FloatArray:
-        """Σ w (d_a − c_a)(d_b − c_b) for the columns of factor k, per level, (q, r, r)."""
-        factor, own = self.factors[k], list(self.factors[k].columns)
+        """Σ w ff' of factor k, per level, (q, r, r)."""
+        factor = self.factors[k]
         if self.regression is None:
-            return factor.sums[:, :, own]
-        products = factor.sums @ self.regression[:, own]
+            return factor.sums[:, :, list(factor.columns)]
+        products = factor.sums @ self.frame.of_own_columns(factor.columns, factor.regression)
         return np.asarray((products + products.transpose(0, 2, 1)) / 2.0)
 
     def response(self, k: int) -> "CrossProducts":
@@ -55,19 +65,34 @@ class CrossProducts(RowSums):
             factors=tuple(f.with_responses(f.responses[:, :, own]) for f in self.factors),
         )
 
-    def reframed(self, frame: Frame) -> Self:
-        """Return the same sums in another frame of the design, where the responses stay u."""
-        if self.frame.is_same(frame):
+    def column_products(self, k: int) -> FloatArray:
+        """Σ w (d_a − c_a)(d_b − c_b) for the columns of factor k, per level, (q, r, r)."""
+        own = self.factors[k].regression
+        return self.own_products(k) if own is None else own.T @ self.own_products(k) @ own
+
+    def reframed(self, frame: Frame, own: Regressions | None = None) -> Self:
+        """Return the same sums in another frame of the design, where the responses stay u.
+
+        `own` are the regressions of the factors' columns: by default as they are, but none
+        in a frame of the design without one.
+        """
+        # The frames of the factors' columns, d_O − c_O = fE_O, before and after
+        if own is None:
+            has_own = frame.regression is not None
+            own = tuple(f.regression if has_own else None for f in self.factors)
+        old = [f.frame(self.center) for f in self.factors]
+        factors = zip(self.factors, own, strict=True)
+        new = [replace(f, regression=e).frame(frame.center) for f, e in factors]
+        if self.frame.is_same(frame) and all(map(Frame.is_same, old, new)):
             return self
-        change, shift = self.frame.change_to(frame)
-        moved = frame.center - self.center
-        own = [moved[list(f.columns)] for f in self.factors]
+        # e to eM − s, and f to fM − s
+        rows, moves = self.frame.change_to(frame), list(map(Frame.change_to, old, new))
         return replace(
             super().reframed(frame),
             factors=tuple(
-                f.moved(change, shift, c) for f, c in zip(self.factors, own, strict=True)
+                f.moved(rows, move, e) for f, move, e in zip(self.factors, moves, own, strict=True)
             ),
-            pairs=tuple(p.shifted((own[p.first], own[p.second])) for p in self.pairs),
+            pairs=tuple(p.moved(moves[p.first], moves[p.second]) for p in self.pairs),
         )
 
     def with_responses_in(self, frame: ResponseFrame) -> Self:
@@ -78,9 +103,19 @@ class CrossProducts(RowSums):
         factors = tuple(f.with_responses_moved(delta) for f in self.factors)
         return replace(super().with_responses_in(frame), factors=factors)
 
-    def in_frame_of(self, other: RowSums) -> Self:
-        """Return the same sums in the frame of others, of the design and of the responses."""
-        return self.reframed(other.frame).with_responses_in(other.responses.frame)
+    def in_frame_of(self, other: "CrossProducts") -> Self:
+        """Return the same sums in the frames of others."""
+        moved = self.reframed(other.frame, other.own_regressions)
+        return moved.with_responses_in(other.responses.frame)
+
+    def is_in_frame_of(self, other: "CrossProducts") -> bool:
+        """Whether the columns, the responses and the factors' columns are in the same frames."""
+        pairs = zip(self.factors, other.factors, strict=True)
+        return (
+            self.frame.is_same(other.frame)
+            and self.responses.frame.is_same(other.responses.frame)
+            and all(f.frame(self.center).is_same(g.frame(other.center)) for f, g in pairs)
+        )
 
     def aligned(self, places: Sequence[IntArray], n_levels: Sequence[int]) -> "CrossProducts":
         """Return the same sums with each factor's levels numbered anew."""
@@ -128,7 +163,9 @@ class CrossProducts(RowSums):
         arrays of either side.
         """
         frame = common_frame(self.over_rows(), other.over_rows())
-        a, b = self.reframed(frame), other.reframed(frame)
+        rows = self.over_rows().reframed(frame).plus_rows(other.over_rows().reframed(frame))
+        own = tuple(own_regression(rows, f.columns, f.regression) for f in self.factors)
+        a, b = self.reframed(frame, own), other.reframed(frame, own)
         of_responses = common_response_frame(a.over_rows(), b.over_rows())
         a, b = a.with_responses_in(of_responses), b.with_responses_in(of_responses)
         return a.plus_in_frame(b, overwrite=overwrite)

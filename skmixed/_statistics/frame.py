@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri, dtrtrs
 
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import FloatArray, FrameChange, IntArray
 
 # Singular values, as shares of the largest, up to which those of the columns of X at
 # unit length count as zero.
@@ -69,12 +69,20 @@ class Frame:
             return coefficients
         return solve_upper(self.regression, coefficients, is_unit=True)
 
-    def change_to(self, other: "Frame") -> tuple[FloatArray | None, FloatArray]:
+    def change_to(self, other: "Frame") -> FrameChange:
         """Return M and s with which rows of this frame, times M, less s, are in the other."""
         shift = other.in_frame(other.center - self.center)
         if self.has_regression_of(other):
             return None, shift
         return other.in_frame(self.coefficients(np.eye(len(shift)))), shift
+
+    def of_own_columns(self, columns: tuple[int, ...], regression: FloatArray | None) -> FloatArray:
+        """Return M with f = eM the rows of some columns in a frame of their own, (k, r).
+
+        d_O − c_O = fE_O of the columns O, with E_O the `regression`.
+        """
+        own = self.coefficients(np.eye(len(self.center)))[:, list(columns)]
+        return own if regression is None else residuals(own, regression)
 
     def lengths(self, raw: FloatArray) -> FloatArray:
         """Return what each column e is a difference of, from lengths of the columns, (m,)."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
-from skmixed._statistics.frame import Frame
+from skmixed._statistics.frame import Frame, residuals
 from skmixed._statistics.grouped_products import FactorProducts, PairProducts
 from skmixed._statistics.responses import (
     ResponseFrame,
@@ -23,9 +23,8 @@ from skmixed._statistics.responses import (
     ResponseTotals,
     regression_on,
 )
-from skmixed._statistics.row_block import indicators
-from skmixed._statistics.row_sums import RowSums
-from skmixed._typing import FloatArray, IntArray
+from skmixed._statistics.row_block import indicators, own_rows
+from skmixed._typing import FloatArray, IntArray, Regressions
 
 # Rows that are weighted at a time: what is made of them stays in the cache.
 BLOCK_ROWS = 32_768
@@ -107,15 +106,16 @@ class FramedBlock:
     indicators: tuple[sp.csc_array, ...]
 
     @staticmethod
-    def of(design: Design, place: slice, frame: Frame) -> "FramedBlock":
-        """Lay out rows."""
+    def of(design: Design, place: slice, frame: Frame, own: Regressions) -> "FramedBlock":
+        """Lay out rows; `own` are the regressions of the factors' columns."""
         part = design.rows(place)
         rows = np.empty((part.n_rows, part.n_columns))
         rows[:, 0] = 1.0
         for j, column in enumerate(part.columns, start=1):
             np.subtract(column, frame.center[j], out=rows[:, j])
-        z = tuple(indicators(factor, rows) for factor in part.factors)
-        return FramedBlock(place, frame.in_frame(rows), z)
+        rows, factors = frame.in_frame(rows), zip(part.factors, own, strict=True)
+        z = tuple(indicators(f, own_rows(rows, frame, f, e)) for f, e in factors)
+        return FramedBlock(place, rows, z)
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,8 @@ class FramedRows:
     ----------
     design : Design
     frame : Frame
+    own : tuple of (r, r) arrays or None
+        Regressions of the factors' columns.
     blocks : tuple of FramedBlock
     total : (k, k) array
         Σ ee' over the rows, each counted once.
@@ -135,19 +137,21 @@ class FramedRows:
 
     design: Design
     frame: Frame
+    own: Regressions
     blocks: tuple[FramedBlock, ...]
     total: FloatArray
     cells: tuple[CellPattern, ...]
 
     @staticmethod
-    def of(design: Design, like: RowSums) -> "FramedRows":
-        """Lay out rows in the frame of statistics, which may be theirs with any weights."""
+    def of(design: Design, like: CrossProducts) -> "FramedRows":
+        """Lay out rows in the frames of statistics, which may be theirs with any weights."""
         step = max(BLOCK_ROWS, *(f.n_levels * len(f.columns) for f in design.factors), 0)
         places = [slice(start, start + step) for start in range(0, design.n_rows, step)]
-        blocks = tuple(FramedBlock.of(design, place, like.frame) for place in places)
+        frame, own = like.frame, like.own_regressions
+        blocks = tuple(FramedBlock.of(design, place, frame, own) for place in places)
         total = sum(block.rows.T @ block.rows for block in blocks)
         cells = tuple(CellPattern.of(*pair) for pair in combinations(design.factors, 2))
-        return FramedRows(design, like.frame, blocks, np.asarray(total), cells)
+        return FramedRows(design, frame, own, blocks, np.asarray(total), cells)
 
     def reweighted(self, weights: FloatArray, *responses: FloatArray) -> CrossProducts:
         """Return the products with other weights, which may be 0, and other responses.
@@ -166,8 +170,8 @@ class FramedRows:
             total=total,
             responses=ResponseProducts.none(len(total)),
             factors=tuple(
-                FactorProducts(f.columns, own, 0, _counts(f, counted))
-                for f, own in zip(self.design.factors, levels, strict=True)
+                FactorProducts(f.columns, own, 0, _counts(f, counted), e)
+                for f, own, e in zip(self.design.factors, levels, self.own, strict=True)
             ),
             pairs=self._pairs(weights),
             unweighted=self.total if counted is None else self._counted_once(counted),
@@ -176,12 +180,12 @@ class FramedRows:
 
     def with_responses(self, stats: CrossProducts, *responses: FloatArray) -> CrossProducts:
         """Return the statistics of these rows, in this frame, with other responses."""
-        if not stats.frame.is_same(self.frame):
+        if not stats.frame.is_same(self.frame) or not _are_same(stats.own_regressions, self.own):
             raise ValueError("The statistics are in another frame than the rows.")
         return self._beside(stats, self.design.weights, responses)
 
     def _products(self, weights: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
-        """Return Σ w ee', (k, k), and Σ w (d_a − c_a) e' per level of each factor, (q, r, k)."""
+        """Return Σ w ee', (k, k), and Σ w fe' per level of each factor, (q, r, k)."""
         k = self.design.n_columns
         total, sums = np.zeros((k, k)), self._no_sums(k)
         for block in self.blocks:
@@ -200,13 +204,24 @@ class FramedRows:
         return total
 
     def _pairs(self, weights: FloatArray) -> tuple[PairProducts, ...]:
-        """Return Σ w (d_a − c_a)(d_b − c_b) per cell of each two factors."""
-        own = [[self._centered(c) for c in factor.columns] for factor in self.design.factors]
+        """Return Σ w f_a f_b per cell of each two factors."""
+        factors = zip(self.design.factors, self.own, strict=True)
+        own = [self._own_columns(factor, e) for factor, e in factors]
         pairs = zip(combinations(range(len(own)), 2), self.cells, strict=True)
         return tuple(
             PairProducts(f, g, cells.products([weights * x for x in own[f]], own[g]))
             for (f, g), cells in pairs
         )
+
+    def _own_columns(
+        self, factor: FactorDesign, regression: FloatArray | None
+    ) -> list[FloatArray | float]:
+        """Return the columns f of a factor, (n,) each; 1 for the ones."""
+        centered = [self._centered(c) for c in factor.columns]
+        if regression is None:
+            return centered
+        rows = np.stack(np.broadcast_arrays(*centered), axis=1)
+        return [1.0, *residuals(rows, regression).T[1:]]
 
     def _centered(self, column: int) -> FloatArray | float:
         """Return a column d − c; 1 for the ones."""
@@ -274,6 +289,13 @@ class FramedRows:
         of_response = ResponseTotals(total[:-1, None], total[-1:])
         products = ResponseProducts(frame.center, frame.regression, of_response, of_rows)
         return products, self._by_level(levels)
+
+
+def _are_same(mine: Regressions, its: Regressions) -> bool:
+    return all(
+        a is b or (a is not None and b is not None and np.array_equal(a, b))
+        for a, b in zip(mine, its, strict=True)
+    )
 
 
 def _counts(factor: FactorDesign, counted: NDArray[np.bool_] | None) -> NDArray[np.int64]:

@@ -9,7 +9,12 @@ import scipy.sparse as sp
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._statistics.frame import Frame, factor_of_rows, orthogonalize, residuals
-from skmixed._statistics.grouped_products import FactorProducts, PairProducts, sorted_rows
+from skmixed._statistics.grouped_products import (
+    FactorProducts,
+    PairProducts,
+    own_regression,
+    sorted_rows,
+)
 from skmixed._statistics.responses import (
     ResponseFrame,
     ResponseProducts,
@@ -35,27 +40,51 @@ def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> C
     sums = _gathered(design, *(_means(design) if known is None else _centers(known)), table)
     if known is not None and sums.has_drifted:
         return reduced(design, None, table)
-    # Z' of each factor, of the centered rows; then e'We in a frame that keeps digits
-    z = [indicators(f, table) for f in design.factors]
+    # e'We in a frame that keeps digits
     if known is None:
         sums = _in_own_frame(sums, design.weights, table)
+        own = tuple(own_regression(sums, f.columns) for f in design.factors)
     else:
         sums = _in_frame(sums, known.frame, known.responses.frame, design.weights, table)
-        is_good, are_good = known.over_rows().plus_rows(sums).resolved()
-        if not is_good or not are_good.all():
+        own = known.own_regressions
+        if not _are_resolved(known, known.over_rows().plus_rows(sums)):
             return reduced(design, None, table)
-    # Z'We of each level, and Z_f'WZ_g of each pair of factors
+    # Z' of each factor, of rows f; then Z'We of each level, and Z_f'WZ_g of each pair of factors
+    z = [
+        indicators(f, own_rows(table, sums.frame, f, e))
+        for f, e in zip(design.factors, own, strict=True)
+    ]
     return CrossProducts(
         **vars(sums),
         factors=tuple(
-            _factor_block(f, own, table, len(design.responses))
-            for f, own in zip(design.factors, z, strict=True)
+            _factor_block(f, e, own_z, table, len(design.responses))
+            for f, e, own_z in zip(design.factors, own, z, strict=True)
         ),
         pairs=tuple(
             PairProducts(f, g, _cell_products(z[f], z[g], design.factors[f], design.factors[g]))
             for f, g in combinations(range(len(z)), 2)
         ),
     )
+
+
+def _are_resolved(known: CrossProducts, sums: RowSums) -> bool:
+    """Whether the frames of known statistics serve the sums of more rows."""
+    is_good, are_good = sums.resolved()
+    if not is_good or not are_good.all():
+        return False
+    return all(own_regression(sums, f.columns, f.regression) is f.regression for f in known.factors)
+
+
+def own_rows(
+    table: FloatArray, frame: Frame, factor: FactorDesign, regression: FloatArray | None
+) -> FloatArray:
+    """Return a factor's rows f in a frame of their own, (n, r).
+
+    From rows e of the design, the first columns of a table.
+    """
+    if frame.regression is None:
+        return np.take(table, factor.columns, axis=1)  # in the order of the rows
+    return table[:, : len(frame.center)] @ frame.of_own_columns(factor.columns, regression)
 
 
 def _means(design: Design) -> tuple[FloatArray, FloatArray]:
@@ -199,20 +228,23 @@ def _in_frame(
     return _row_sums(sums.n_rows, log_weights, frame, of_responses, total.sum(), unweighted)
 
 
-def indicators(factor: FactorDesign, table: FloatArray) -> sp.csc_array:
-    """Z' of one factor, (q·r, n): a row of the data is a column of it."""
-    n, r = len(table), len(factor.columns)
+def indicators(factor: FactorDesign, own: FloatArray) -> sp.csc_array:
+    """Z' of one factor, (q·r, n), from its rows, (n, r): a row of them is a column of it."""
+    n, r = own.shape
     index: Any = np.int32 if max(factor.n_levels, n) * r < 2**31 else np.int64
     indices, starts = np.empty((n, r), dtype=index), np.arange(0, n * r + 1, r, dtype=index)
     np.multiply(factor.codes, r, out=indices[:, 0], casting="unsafe")
     for a in range(1, r):
         np.add(indices[:, 0], a, out=indices[:, a])
-    own = np.take(table, factor.columns, axis=1)  # in the order of the rows
     return sp.csc_array((own.ravel(), indices.ravel(), starts), shape=(factor.n_levels * r, n))
 
 
 def _factor_block(
-    factor: FactorDesign, z: sp.csc_array, table: FloatArray, n_responses: int
+    factor: FactorDesign,
+    regression: FloatArray | None,
+    z: sp.csc_array,
+    table: FloatArray,
+    n_responses: int,
 ) -> FactorProducts:
     """Sum the products per level, as a sparse (q·r, n) times a dense (n, k + R)."""
     shape = factor.n_levels, len(factor.columns), table.shape[1]
@@ -221,6 +253,7 @@ def _factor_block(
         products=np.asarray(z @ table).reshape(shape),
         n_responses=n_responses,
         counts=np.bincount(factor.codes, minlength=factor.n_levels),
+        regression=regression,
     )
 
 

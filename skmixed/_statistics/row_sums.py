@@ -194,11 +194,6 @@ class RowSums:
         """Return R, with R'R the products of rows d − center, (k, k)."""
         return self.basis.columns_around(center)
 
-    def is_in_frame_of(self, other: "RowSums") -> bool:
-        """Whether the columns and the responses are in the same frame."""
-        mine, its = self.responses.frame, other.responses.frame
-        return self.frame.is_same(other.frame) and mine.is_same(its)
-
     def counted_once(self) -> "RowSums":
         """Return the sums over all rows without their weights."""
         return replace(

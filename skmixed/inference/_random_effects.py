@@ -180,10 +180,9 @@ def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
     """Return the singular values of Λ on scaled columns, and how many are not 0."""
     solution, block = opened.solution.terms[index], opened.factorization.blocks.terms[index][1]
     lengths = column_lengths(opened.stats, block.term)
-    # The search scales by powers of two; 1 where a column has no length.
-    scale = np.diagonal(block.to_user) * np.where(lengths > 0.0, lengths, 1.0)
     root_unit = np.sqrt(opened.factorization.blocks.weight_unit)
-    lam = scale[:, None] * solution.search_lam / root_unit
+    centered = block.to_centered(opened.stats.center) @ solution.search_lam
+    lam = np.where(lengths > 0.0, lengths, 1.0)[:, None] * centered / root_unit
     # Where Λ lacks rank, columns of it are exactly zero.
     n_positive = int(np.count_nonzero(np.abs(solution.search_lam).max(axis=0)))
     sd = np.linalg.svd(lam, compute_uv=False)

@@ -112,11 +112,11 @@ def test_the_center_moves_a_logarithmic_number_of_times(monkeypatch):
     monkeypatch.setattr(accumulator_module, "BLOCK_ROWS", 10)
     moves, seen = [], CrossProducts.reframed
 
-    def counted(self, frame):
+    def counted(self, frame, *own):
         # Moves of the sum, which is what holds all levels, not of one block of it.
         if self.n_rows > 20 and not np.array_equal(frame.center, self.center):
             moves.append(frame)
-        return seen(self, frame)
+        return seen(self, frame, *own)
 
     monkeypatch.setattr(CrossProducts, "reframed", counted)
     accumulator, n_parts = Accumulator(), 3_000

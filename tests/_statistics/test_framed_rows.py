@@ -81,18 +81,20 @@ def near(rng, n):
     return np.column_stack([1e4 + x, x + 1e-5 * rng.normal(size=n), rng.normal(size=n)])
 
 
+@pytest.mark.parametrize("slopes", [(0, 1, 3), (0, 1, 2, 3)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_frame_of_the_first_weights_serves_others(kind):
+def test_a_frame_of_the_first_weights_serves_others(kind, slopes):
     """Columns far from 0, and near each other, and a response near them."""
     rng = np.random.default_rng(0)
     n, columns = 400, near(rng, 400)
     codes = rng.integers(0, 8, n), rng.integers(0, 5, n)
-    factors = (FactorDesign(codes[0], 8, (0, 2)), FactorDesign(codes[1], 5, (0, 1, 3)))
+    factors = (FactorDesign(codes[0], 8, (0, 2)), FactorDesign(codes[1], 5, slopes))
     first, z = rng.uniform(0.1, 1.0, n), 1e5 * columns[:, 2] + rng.normal(size=n)
     design = Design(tuple(columns.T), (z,), first, factors)
     rows, weights = FramedRows.of(design, accumulate(design)), weights_of(kind, n, rng)
     found, expected = rows.reweighted(weights, z), afresh(design, weights, z)
     assert found.regression is not None
+    assert (found.factors[1].regression is not None) == (2 in slopes)
     assert found.responses.regression is not None
     assert_same(found, expected)
     # The digits of what is left of y beside the columns: 5 of them are gone.
