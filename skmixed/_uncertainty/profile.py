@@ -79,8 +79,9 @@ class Profiler:
         return self.solution.criterion
 
     @property
-    def user_lam(self) -> Lam:
-        return in_user_columns(self.factorization)
+    def lam(self) -> Lam:
+        """Λ in the search's coordinates, in which the columns' digits are kept."""
+        return self.factorization.lam
 
     def without(self, term: int, column: int) -> float:
         """Return the least deviance of the model in which one coefficient does not vary."""
@@ -98,17 +99,12 @@ def _fit(stats: CrossProducts, model: Model) -> Solution:
     return fit_system(examined(stats, model), tol=TOLERANCE, max_iter=MAX_ITER).solution
 
 
-def in_user_columns(factorization: Factorization) -> Lam:
-    """Return Λ of each term for the user's columns."""
-    return tuple(t.to_user @ factorization.lam[t.index] for _, t in factorization.blocks.terms)
-
-
-def search(blocks: Blocks, user_lams: list[Lam], model: LocalModel) -> Factorization:
-    """Minimize from the best of some Λ in the user's columns; return the factorization there."""
+def search(blocks: Blocks, lams: list[Lam], model: LocalModel) -> Factorization:
+    """Minimize from the best of some Λ in the blocks' coordinates; return the factorization."""
     at_zero = factorize(blocks, zero_lam(blocks))
     if not blocks.terms:
         return at_zero
-    starts = [_in_search_columns(blocks, lams) for lams in user_lams]
+    starts = [_charted(blocks, lam) for lam in lams]
     if len(starts) > 1:
         starts.sort(key=lambda lam: model.value(factorize(blocks, lam)))
     objective = BlockedObjective(at_zero, model)
@@ -116,18 +112,15 @@ def search(blocks: Blocks, user_lams: list[Lam], model: LocalModel) -> Factoriza
     return objective.latest
 
 
-def _in_search_columns(blocks: Blocks, user_lam: Lam) -> Lam:
-    """Return Λ in the search's columns, in the form that its structures allow."""
-    out = []
-    for (_, term), lam in zip(blocks.terms, user_lam, strict=True):
-        own = np.asarray(np.linalg.solve(term.to_user, lam), dtype=float)
-        out.append(term.term.structure.chart(own)[0])
-    return tuple(out)
+def _charted(blocks: Blocks, lams: Lam) -> Lam:
+    """Return Λ in the form that its structures allow."""
+    parts = zip(blocks.terms, lams, strict=True)
+    return tuple(term.term.structure.chart(lam)[0] for (_, term), lam in parts)
 
 
 @dataclass
 class _Path:
-    """Where the searches of a profile have ended: Λ in the user's columns, by value.
+    """Where the searches of a profile have ended: Λ by value.
 
     The next one starts from the neighbors of its value, of which the better one
     counts: a trial far off may have ended in another minimum.
@@ -142,7 +135,7 @@ class _Path:
         return [*nearest, min(above, key=_value)] if above else nearest
 
     def add(self, value: float, found: Factorization) -> None:
-        self.ends.append((value, in_user_columns(found)))
+        self.ends.append((value, found.lam))
 
 
 def _value(end: tuple[float, Lam]) -> float:
@@ -169,7 +162,7 @@ class SigmaTarget:
 
     def __post_init__(self) -> None:
         self.best = self.profiler.errors.sigma
-        self._path = _Path([(self.best, self.profiler.user_lam)])
+        self._path = _Path([(self.best, self.profiler.lam)])
 
     def guess(self, errors: float) -> float:
         return self.best * _ratio(errors * self.profiler.errors.log_sigma_error)
@@ -200,7 +193,7 @@ class SdTarget:
 
     def __post_init__(self) -> None:
         self.best = float(self._errors.sd[self.column])
-        self._path = _Path([(self.best, self.profiler.user_lam)])
+        self._path = _Path([(self.best, self.profiler.lam)])
 
     @property
     def _errors(self) -> TermErrors:
@@ -230,22 +223,40 @@ class SdTarget:
         return model.value(found), slope
 
     def _start(self, value: float, last: float, lams: Lam) -> Lam:
-        """Scale the coefficient's row of Λ to the value; give it one where it is 0."""
-        out, sigma = list(lams), self.profiler.errors.sigma
-        scale = np.ones(len(out[self.term]))
+        """Scale the coefficient to the value; give it a variance where it has none.
+
+        Of b, scaled is row'b, and what the other coefficients follow of it.
+        """
+        out, lam = list(lams), lams[self.term]
+        row, relative = self._place[1].to_user[self.column], value / self.profiler.errors.sigma
         structure = self.profiler.model.terms[self.term].structure
-        own = [self.column] if has_own_variances(structure) else list(range(len(scale)))
-        if last > 0:
-            scale[own] = value / last
-            out[self.term] = scale[:, None] * out[self.term]
+        if not has_own_variances(structure):
+            out[self.term] = (
+                value / last * lam
+                if last > 0
+                else relative / float(np.linalg.norm(row)) * np.eye(len(lam))
+            )
+        elif last > 0:
+            own = row @ lam
+            along = _unit_along(row, self.column)
+            if np.count_nonzero(row) > 1:
+                along = lam @ own / (own @ own)
+            out[self.term] = lam + (value / last - 1.0) * np.outer(along, own)
         else:
-            covariance = out[self.term] @ out[self.term].T
-            covariance[own, own] = (value / sigma) ** 2
-            out[self.term] = structure.lam(structure.theta(_root(covariance)), len(scale))
+            change = relative * _unit_along(row, self.column)
+            root = _root(lam @ lam.T + np.outer(change, change))
+            out[self.term] = structure.lam(structure.theta(root), len(root))
         return tuple(out)
 
     def at_bound(self, value: float) -> float:  # noqa: ARG002
         return self.profiler.without(self.term, self.column)
+
+
+def _unit_along(row: FloatArray, column: int) -> FloatArray:
+    """Return the change of one of the coefficients by which row'b changes by 1."""
+    out = np.zeros(len(row))
+    out[column] = 1.0 / row[column]
+    return out
 
 
 def _root(covariance: FloatArray) -> FloatArray:
@@ -275,7 +286,13 @@ class CorrelationTarget:
         terms[self.term] = replace(terms[self.term], structure=pinned)
         model = replace(self.profiler.model, terms=tuple(terms))
         self._blocks, self._likelihood = lay_out(self.profiler.stats, model)
-        self._path = _Path([(self.best, self.profiler.user_lam)])
+        start = [
+            np.linalg.solve(own.to_user, term.to_user @ lam)
+            for (_, own), (_, term), lam in zip(
+                self._blocks.terms, self.profiler.blocks.terms, self.profiler.lam, strict=True
+            )
+        ]
+        self._path = _Path([(self.best, tuple(start))])
 
     def guess(self, errors: float) -> float:
         if not np.isfinite(self._z_error):
@@ -310,14 +327,16 @@ class EffectTarget:
 
     profiler: Profiler
     row: FloatArray
-    pivot: int
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def __post_init__(self) -> None:
         to_user, offset = centered_to_user(self.profiler.blocks, self.profiler.model)
         self._row, self._offset = self.row @ to_user, float(self.row @ offset)
         self.best = float(self._row @ self.profiler.factorization.beta) + self._offset
-        self._path = _Path([(self.best, self.profiler.user_lam)])
+        # The column that goes is the one beside which the others change least.
+        squares = np.diagonal(self.profiler.blocks.core)[-1 - len(self._row) : -1]
+        self._pivot = int(np.argmax(np.abs(self._row) / np.sqrt(squares)))
+        self._path = _Path([(self.best, self.profiler.lam)])
 
     def guess(self, errors: float) -> float:
         at = self.profiler.factorization
@@ -329,7 +348,7 @@ class EffectTarget:
 
     def at(self, value: float) -> tuple[float, float]:
         blocks, likelihood = self.profiler.blocks, self.profiler.likelihood
-        pinned = with_pinned_effect(blocks, self._row, self.pivot, value - self._offset)
+        pinned = with_pinned_effect(blocks, self._row, self._pivot, value - self._offset)
         starts = [lam for _, lam in self._path.around(value)]
         found = search(pinned, starts, Profiled(likelihood))
         self._path.add(value, found)

@@ -247,7 +247,7 @@ class FixedEffect(Parameter):
 
     def target(self, profiler: Profiler) -> Target:
         assert self.b is not None
-        return EffectTarget(profiler, np.eye(len(profiler.solution.kept))[self.b], self.b)
+        return EffectTarget(profiler, np.eye(len(profiler.solution.kept))[self.b])
 
     def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
         if self.b is None:

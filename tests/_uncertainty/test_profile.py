@@ -148,8 +148,8 @@ def test_slopes_of_profiles_are_their_derivatives():
     targets = [
         (SdTarget(profiler, 0, 0), 30.0),
         (SdTarget(profiler, 0, 1), 4.0),
-        (EffectTarget(profiler, np.array([1.0, 0.0]), 0), 240.0),
-        (EffectTarget(profiler, np.array([1.0, 9.0]), 0), 360.0),
+        (EffectTarget(profiler, np.array([1.0, 0.0])), 240.0),
+        (EffectTarget(profiler, np.array([1.0, 9.0])), 360.0),
     ]
     for target, value in targets:
         h = 1e-3 * value
@@ -162,7 +162,7 @@ def test_the_interval_of_a_prediction_is_one_of_its_effects():
     reference = Reference("sleepstudy", "random_slope", "ml")
     view = fitted(reference.fitted())
     profiler = Profiler.of(view.stats, view.model)
-    low, high = interval(EffectTarget(profiler, np.array([1.0, 9.0]), 0), profiler.deviance, RISE)
+    low, high = interval(EffectTarget(profiler, np.array([1.0, 9.0])), profiler.deviance, RISE)
     assert low < view.solution.fixed @ [1, 9] < high
 
 
@@ -277,9 +277,9 @@ def test_a_search_starts_from_the_better_of_two_ends():
     """Of which the first, far off, comes first."""
     view = fitted(Reference("sleepstudy", "random_slope", "ml").fitted())
     profiler = Profiler.of(view.stats, view.model)
-    far = tuple(1e3 * lam for lam in profiler.user_lam)
+    far = tuple(1e3 * lam for lam in profiler.lam)
     model = Profiled(profiler.likelihood)
-    best = search(profiler.blocks, [far, profiler.user_lam], model)
-    alone = search(profiler.blocks, [profiler.user_lam], model)
+    best = search(profiler.blocks, [far, profiler.lam], model)
+    alone = search(profiler.blocks, [profiler.lam], model)
     # Not merely the same minimum: the same steps to it.
     assert_array_equal(best.lam[0], alone.lam[0])
