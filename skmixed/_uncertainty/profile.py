@@ -287,7 +287,7 @@ class CorrelationTarget:
         model = replace(self.profiler.model, terms=tuple(terms))
         self._blocks, self._likelihood = lay_out(self.profiler.stats, model)
         start = [
-            np.linalg.solve(own.to_user, term.to_user @ lam)
+            np.asarray(np.linalg.solve(own.to_user, term.to_user @ lam), dtype=float)
             for (_, own), (_, term), lam in zip(
                 self._blocks.terms, self.profiler.blocks.terms, self.profiler.lam, strict=True
             )

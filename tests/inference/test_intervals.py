@@ -207,3 +207,36 @@ def test_a_wrong_parameter_is_refused_whether_the_method_uses_it_or_not(
 
 def test_wald_limits_of_an_sd_that_is_not_determined_overflow_to_infinity():
     assert exponential_limits(1e-3, 1e4) == (0.0, np.inf)
+
+
+def _sloped(seed, shift=0.0, scale=1.0):
+    """A table with a slope x, as shift + scale·x, and y."""
+    rng = np.random.default_rng(seed)
+    g, x = np.repeat(np.arange(20), 8), rng.normal(size=160)
+    effects = rng.normal(size=(20, 2)) @ np.array([[1.0, 0.3], [0.0, 0.7]])
+    y = 1 + 2 * x + effects[g, 0] + effects[g, 1] * x + rng.normal(size=160)
+    return pd.DataFrame({"x": shift + scale * x, "g": g}), y
+
+
+def _profile_limits(X, y):
+    model = MixedLinearRegressor("g", random_slopes="x").fit(X, y)
+    table = confidence_intervals(model, "profile", components=["sd", "sigma", "fixed"])
+    return table[["lower", "upper"]].to_numpy()
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_profile_limits_follow_the_scale_of_a_slope(scale):
+    plain, scaled = (_profile_limits(*_sloped(1, scale=s)) for s in (1.0, scale))
+    units = np.array([1, scale, 1, 1, scale])[:, None]  # of the slope: its sd, its fixed effect
+    # The last of Newton's steps leaves 1e-6 of a width.
+    assert_allclose(units * scaled, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_profile_limits_are_those_of_a_slope_far_from_0(seed):
+    """The intercept is that at x = 0: the slope over 1e8 sd's of x."""
+    plain, far = (_profile_limits(*_sloped(seed, shift=s)) for s in (0.0, 1e8))
+    # Of x itself, eight digits are left; the last of Newton's steps leaves 1e-6 of a width.
+    assert_allclose(far[[1, 2, 4]], plain[[1, 2, 4]], rtol=1e-5)
+    assert_allclose(far[0], 1e8 * plain[1], rtol=1e-5)
+    assert_allclose(far[3], -1e8 * plain[4, ::-1], rtol=1e-5)
