@@ -86,6 +86,15 @@ class DenseSystem:
         half = self._half(maps, self.products)
         return self._half(maps, np.ascontiguousarray(half.T))
 
+    def effective_levels(self, term: DenseTerm) -> float:
+        """Count the levels, each by what its rows say of the effects: (Σ t)² / Σ t²."""
+        products = self.products[term.columns, term.columns]
+        by_level = products.reshape(term.size, term.n_levels, term.size, term.n_levels)
+        levels = np.arange(term.n_levels)
+        own = by_level[:, levels, :, levels]
+        traces = np.einsum("jab,ac,bc->j", own, term.white, term.white)
+        return float(traces.sum() ** 2 / (traces**2).sum())
+
     def _half(self, maps: list[FloatArray], rows: FloatArray) -> FloatArray:
         out = rows.copy()
         for own, term in zip(maps, self.terms, strict=True):

@@ -12,7 +12,7 @@ from skmixed._equations.system import Blocks
 from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import iterate
 from skmixed._estimation.multistart import multistart
-from skmixed._estimation.runs import MonteCarlo
+from skmixed._estimation.runs import MonteCarlo, SearchReport
 from skmixed._estimation.solution import Solution, solve
 from skmixed._estimation.start import moment_start
 from skmixed._model.terms import Model
@@ -92,24 +92,37 @@ def fit_system(
     estimates `before`, of fewer rows, if there are any; `seed` is that of the random
     signs of the iterative engine.
     """
-    model, at_zero, findings = system.model, system.at_zero, system.findings
-    likelihood = system.likelihood
+    found = search_system(
+        system, tol=tol, max_iter=max_iter, report=report, before=before, seed=seed
+    )
+    return Estimate(
+        solution=solve(found.factor, system.likelihood, system.model),
+        status=found.status,
+        n_iter=found.n_iter,
+        n_factorizations=found.n_factorizations,
+        findings=system.findings,
+        monte_carlo=found.monte_carlo,
+    )
+
+
+def search_system(
+    system: Examined,
+    *,
+    tol: float,
+    max_iter: int,
+    report: Callable[[str], None] | None = None,
+    before: Estimate | None = None,
+    seed: int = 0,
+) -> SearchReport:
+    """Search for Λ, with the parameters of `fit_system`."""
+    at_zero, likelihood = system.at_zero, system.likelihood
     start = None if before is None else _start_from(before, at_zero.blocks)
     if start is None:
         start = () if system.moments is None else moment_start(at_zero, likelihood, system.moments)
     # Each engine ends with a factor, of which the estimates are read off.
     if system.is_iterative:
-        found = iterate(at_zero, likelihood, start, seed=seed, max_iter=max_iter, report=report)
-    else:
-        found = multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter, report=report)
-    return Estimate(
-        solution=solve(found.factor, likelihood, model),
-        status=found.status,
-        n_iter=found.n_iter,
-        n_factorizations=found.n_factorizations,
-        findings=findings,
-        monte_carlo=found.monte_carlo,
-    )
+        return iterate(at_zero, likelihood, start, seed=seed, max_iter=max_iter, report=report)
+    return multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter, report=report)
 
 
 def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:

@@ -8,7 +8,7 @@ from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._equations.system import Blocks
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
-from skmixed._estimation.scale_scan import VarianceProfile, refined, valleys
+from skmixed._estimation.scale_scan import ScaleScan, VarianceProfile, refined
 from skmixed._estimation.search import Ending
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
@@ -26,6 +26,7 @@ class LargeSearch:
     def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
         self.blocks, self.likelihood, self.runs = at_zero.blocks, likelihood, runs
         self.parameters = Parameters.of(self.blocks)
+        self.scans: tuple[ScaleScan, ...] = ()
         self.at_zero_value = likelihood.value(at_zero)
         self.objective = BlockedObjective(at_zero, AverageInformation(likelihood, self.parameters))
 
@@ -36,18 +37,27 @@ class LargeSearch:
         best = self.run(starts[0])
         for other in starts[1:]:
             best = better(best, self.run(other))
+        # Without any variance it may be lower, where no start was
         if best.status is FitStatus.CONVERGED and is_lower(self.at_zero_value, best.value):
             best = better(best, self.run(zero_lam(self.blocks)))
         if self.objective.latest.lam is not best.lam:
             self.objective.evaluate(best.lam)
         return SearchReport(
-            self.objective.latest, best.status, best.n_iter, self.objective.n_factorizations + 1
+            self.objective.latest,
+            best.status,
+            best.n_iter,
+            self.objective.n_factorizations + 1,
+            scans=self.scans,
         )
 
     def _valleys(self) -> list[Lam]:
         """Return the starts of the one variance: the lowest valley, and those as low as it."""
         profile = VarianceProfile.of(self.blocks, self.likelihood)
-        found = [] if profile is None else [refined(profile, v) for v in valleys(profile)]
+        found = []
+        # The lowest point of each valley, to less than a step of the grid
+        if profile is not None:
+            self.scans = (ScaleScan.of(profile),)
+            found = [refined(profile, v) for v in self.scans[0].valleys]
         least = min((valley.value for valley in found), default=np.inf)
         as_low = sorted(
             (valley for valley in found if valley.value <= least + POOLED),

@@ -9,6 +9,7 @@ from skmixed._derivatives.criterion import Factor
 from skmixed._derivatives.objectives import Objective
 from skmixed._equations.system import Blocks
 from skmixed._estimation.probed_objective import FINAL_TOL
+from skmixed._estimation.scale_scan import ScaleScan
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
@@ -61,6 +62,8 @@ class SearchReport:
         Of all runs: Λ at which the equations were solved.
     monte_carlo : MonteCarlo or None
         Of the iterative engine.
+    scans : tuple of ScaleScan
+        Along the scales of the random effects, where they were made.
     """
 
     factor: Factor
@@ -68,6 +71,7 @@ class SearchReport:
     n_iter: int
     n_factorizations: int
     monte_carlo: MonteCarlo | None = None
+    scans: tuple[ScaleScan, ...] = ()
 
 
 @dataclass(frozen=True)

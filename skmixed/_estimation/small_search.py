@@ -7,7 +7,7 @@ from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import Factorization, zero_lam
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
-from skmixed._estimation.scale_scan import EffectsProfile, Valley, refined, valleys
+from skmixed._estimation.scale_scan import EffectsProfile, ScaleScan, Valley, refined
 from skmixed._estimation.search import Ending
 from skmixed._model.covariance import has_covariances, has_own_variances
 from skmixed._typing import Lam
@@ -38,6 +38,7 @@ class SmallSearch:
         self.at_zero_value = likelihood.value(at_zero)
         self.objective = DenseObjective(DenseSystem.of(at_zero.blocks), likelihood)
         self.has_other_valley = False
+        self.scans: list[ScaleScan] = []
 
     def search(self, start: Lam) -> SearchReport:
         """Search from the moments, and from where a lower optimum may be."""
@@ -68,6 +69,7 @@ class SmallSearch:
             best.status,
             best.n_iter,
             self.objective.n_factorizations + 1,
+            scans=tuple(self.scans),
         )
 
     def run(self, start: Lam, known: Ending | None = None, *, is_scanned: bool = True) -> Ending:
@@ -81,7 +83,7 @@ class SmallSearch:
         return self.runs.search(self.objective, start, known=value)
 
     def _scanned_start(self, start: Lam) -> Lam:
-        """Scan the scales before a run, but where a step would gain little."""
+        """ScaleScan the scales before a run, but where a step would gain little."""
         point = self.objective.point(self.objective.value, is_slow=False)
         step, _, is_interior = point.step(np.inf) if point.is_usable else (None, 0.0, False)
         if step is not None and is_interior and point.decrease(step) < WORTH:
@@ -94,7 +96,7 @@ class SmallSearch:
         return start
 
     def _without_gain_along_scales(self, best: Ending) -> Ending:
-        """Scan the scales around an end; search on from what is lower there."""
+        """ScaleScan the scales around an end; search on from what is lower there."""
         for _ in range(MOST_ROUNDS):
             if best.status is FitStatus.EXACT_FIT:
                 return best
@@ -111,7 +113,7 @@ class SmallSearch:
         return best
 
     def _scanned(self, lam: Lam, *, gain: float, by_column: bool) -> Lam:
-        """Scan each scale in turn, at the latest factor; move where that gains enough."""
+        """ScaleScan each scale in turn, at the latest factor; move where that gains enough."""
         for k, term in enumerate(self.objective.system.terms):
             for columns in _scales(term, by_column=by_column):
                 moved = self._moved(k, term, columns, gain)
@@ -145,7 +147,9 @@ class SmallSearch:
 
     def _lowest(self, profile: EffectsProfile) -> Valley | None:
         """Return the lowest point, but for the valley that the factor is in by itself."""
-        found = valleys(profile)
+        scan = ScaleScan.of(profile)
+        self.scans.append(scan)
+        found = scan.valleys
         self.has_other_valley = self.has_other_valley or len(found) > 1
         elsewhere = [
             refined(profile, valley)
@@ -176,18 +180,9 @@ class SmallSearch:
         return any(
             term.size > 1
             and not lam.any(axis=0).all()
-            and self._effective_levels(term) <= FEW_LEVELS
+            and self.objective.system.effective_levels(term) <= FEW_LEVELS
             for term, lam in zip(self.objective.system.terms, best.lam, strict=True)
         )
-
-    def _effective_levels(self, term: DenseTerm) -> float:
-        """Count the levels, each by what its rows say of the effects: (Σ t)² / Σ t²."""
-        products = self.objective.system.products[term.columns, term.columns]
-        by_level = products.reshape(term.size, term.n_levels, term.size, term.n_levels)
-        levels = np.arange(term.n_levels)
-        own = by_level[:, levels, :, levels]
-        traces = np.einsum("jab,ac,bc->j", own, term.white, term.white)
-        return float(traces.sum() ** 2 / (traces**2).sum())
 
 
 def _scales(term: DenseTerm, *, by_column: bool) -> list[list[int]]:

@@ -20,9 +20,10 @@ from skmixed._equations.changes import with_pinned_effect, with_structure
 from skmixed._equations.cholesky import Factorization, factorize, zero_lam
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import Blocks
-from skmixed._estimation.fit import examined, fit_system
-from skmixed._estimation.search import trust_region_search
-from skmixed._estimation.solution import Solution, centered_to_user
+from skmixed._estimation.fit import examined, fit_system, search_system
+from skmixed._estimation.multistart import may_have_others, thorough_search
+from skmixed._estimation.runs import Runs, is_lower
+from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._model.covariance import has_own_variances
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
@@ -51,6 +52,8 @@ class Profiler:
     likelihood : Likelihood
     errors : Components
         For first guesses of the ends.
+    is_doubtful : bool
+        Whether there may be other optima, so that each search is to be thorough.
     """
 
     stats: CrossProducts
@@ -59,16 +62,20 @@ class Profiler:
     factorization: Factorization
     likelihood: Likelihood
     errors: Components
+    is_doubtful: bool
 
     @staticmethod
     def of(stats: CrossProducts, model: Model) -> "Profiler":
         model = replace(model, reml=False)
-        solution = _fit(stats, model)
+        examined_system = examined(stats, model)
+        found = search_system(examined_system, tol=TOLERANCE, max_iter=MAX_ITER)
+        solution = solve(found.factor, examined_system.likelihood, model)
         lam = tuple(t.search_lam for t in solution.terms)
         system, likelihood = lay_out(stats, model)
         factorization = factorize(system, lam)
         errors = components(Relative.of(factorization, likelihood))
-        return Profiler(stats, model, solution, factorization, likelihood, errors)
+        is_doubtful = may_have_others(system, found)
+        return Profiler(stats, model, solution, factorization, likelihood, errors, is_doubtful)
 
     @property
     def blocks(self) -> Blocks:
@@ -99,16 +106,28 @@ def _fit(stats: CrossProducts, model: Model) -> Solution:
     return fit_system(examined(stats, model), tol=TOLERANCE, max_iter=MAX_ITER).solution
 
 
-def search(blocks: Blocks, lams: list[Lam], model: LocalModel) -> Factorization:
-    """Minimize from the best of some Λ in the blocks' coordinates; return the factorization."""
-    at_zero = factorize(blocks, zero_lam(blocks))
+def search(
+    blocks: Blocks, lams: list[Lam], model: LocalModel, *, is_thorough: bool = False
+) -> Factorization:
+    """Minimize from the best of some Λ in the blocks' coordinates; return the factorization.
+
+    From all of them, and from elsewhere, with `is_thorough`.
+    """
+    zero = zero_lam(blocks)
+    at_zero = factorize(blocks, zero)
     if not blocks.terms:
         return at_zero
+    value_at_zero = model.value(at_zero)
+    objective, runs = BlockedObjective(at_zero, model), Runs(TOLERANCE, MAX_ITER, None)
     starts = [_charted(blocks, lam) for lam in lams]
-    if len(starts) > 1:
-        starts.sort(key=lambda lam: model.value(factorize(blocks, lam)))
-    objective = BlockedObjective(at_zero, model)
-    trust_region_search(objective, starts[0], tol=TOLERANCE, max_iter=MAX_ITER)
+    if is_thorough:
+        thorough_search(objective, runs, starts)
+        return objective.latest
+    # The best start is evaluated last, or once more; Λ = 0 is where others may end
+    start = min(starts, key=objective.evaluate) if len(starts) > 1 else starts[0]
+    best = runs.search(objective, start)
+    if is_lower(value_at_zero, best.value):
+        runs.search(objective, zero)
     return objective.latest
 
 
@@ -172,7 +191,7 @@ class SigmaTarget:
         model = PinnedSigma(likelihood, value)
         # The random effects keep their own sd.
         starts = [tuple(s / value * own for own in lam) for s, lam in self._path.around(value)]
-        found = search(self.profiler.blocks, starts, model)
+        found = search(self.profiler.blocks, starts, model, is_thorough=self.profiler.is_doubtful)
         self._path.add(value, found)
         squares = likelihood.residual_squares(found)
         slope = 2.0 * (likelihood.dof / value - squares / value**3)
@@ -216,7 +235,7 @@ class SdTarget:
         likelihood, row = self.profiler.likelihood, self._place[1].to_user[self.column]
         model = PinnedSd(likelihood, value, self.term, row)
         starts = [self._start(value, *end) for end in self._path.around(value)]
-        found = search(self.profiler.blocks, starts, model)
+        found = search(self.profiler.blocks, starts, model, is_thorough=self.profiler.is_doubtful)
         self._path.add(value, found)
         squares = likelihood.residual_squares(found) / model.sigma_squared(found)
         slope = 2.0 * (likelihood.dof - squares) / value
@@ -237,13 +256,14 @@ class SdTarget:
                 else relative / float(np.linalg.norm(row)) * np.eye(len(lam))
             )
         elif last > 0:
+            # Λ + (v/v₀ − 1) a r'Λ, r'a = 1: a is one coefficient's, or Σr/r'Σr of several
             own = row @ lam
-            along = _unit_along(row, self.column)
+            along = _unit_along(row)
             if np.count_nonzero(row) > 1:
                 along = lam @ own / (own @ own)
             out[self.term] = lam + (value / last - 1.0) * np.outer(along, own)
         else:
-            change = relative * _unit_along(row, self.column)
+            change = relative * _unit_along(row)
             root = _root(lam @ lam.T + np.outer(change, change))
             out[self.term] = structure.lam(structure.theta(root), len(root))
         return tuple(out)
@@ -252,10 +272,10 @@ class SdTarget:
         return self.profiler.without(self.term, self.column)
 
 
-def _unit_along(row: FloatArray, column: int) -> FloatArray:
-    """Return the change of one of the coefficients by which row'b changes by 1."""
-    out = np.zeros(len(row))
-    out[column] = 1.0 / row[column]
+def _unit_along(row: FloatArray) -> FloatArray:
+    """Return the change of one coefficient, of the largest share, by which row'b changes by 1."""
+    out, largest = np.zeros(len(row)), int(np.argmax(np.abs(row)))
+    out[largest] = 1.0 / row[largest]
     return out
 
 
@@ -286,6 +306,7 @@ class CorrelationTarget:
         terms[self.term] = replace(terms[self.term], structure=pinned)
         model = replace(self.profiler.model, terms=tuple(terms))
         self._blocks, self._likelihood = lay_out(self.profiler.stats, model)
+        # Λ in the columns of these blocks, of which no slope is centered
         start = [
             np.asarray(np.linalg.solve(own.to_user, term.to_user @ lam), dtype=float)
             for (_, own), (_, term), lam in zip(
@@ -303,11 +324,17 @@ class CorrelationTarget:
     def at(self, value: float) -> tuple[float, float]:
         pinned, model = PinnedCorrelation(self.a, self.b, value), Profiled(self._likelihood)
         blocks = with_structure(self._blocks, self.term, pinned)
-        found = search(blocks, [lam for _, lam in self._path.around(value)], model)
+        found = search(
+            blocks,
+            [lam for _, lam in self._path.around(value)],
+            model,
+            is_thorough=self.profiler.is_doubtful,
+        )
         self._path.add(value, found)
         info = information(found, self._likelihood)
         place = info.parameters.places[self.term]
         lam, _ = pinned.chart(found.lam[self.term])
+        # ∂d/∂angle = ⟨∂d/∂Σ, ∂Σ/∂angle⟩, with ∂Λ/∂angle Λ' and its transpose for the latter
         half = pinned.turned(lam) @ lam.T
         slope = pinned.coordinates(half + half.T) @ info.gradient[:-1][place]
         return model.value(found), float(slope)
@@ -334,7 +361,7 @@ class EffectTarget:
         self._row, self._offset = self.row @ to_user, float(self.row @ offset)
         self.best = float(self._row @ self.profiler.factorization.beta) + self._offset
         # The column that goes is the one beside which the others change least.
-        squares = np.diagonal(self.profiler.blocks.core)[-1 - len(self._row) : -1]
+        squares = np.diagonal(self.profiler.blocks.fixed_products)[:-1]
         self._pivot = int(np.argmax(np.abs(self._row) / np.sqrt(squares)))
         self._path = _Path([(self.best, self.profiler.lam)])
 
@@ -350,7 +377,7 @@ class EffectTarget:
         blocks, likelihood = self.profiler.blocks, self.profiler.likelihood
         pinned = with_pinned_effect(blocks, self._row, self._pivot, value - self._offset)
         starts = [lam for _, lam in self._path.around(value)]
-        found = search(pinned, starts, Profiled(likelihood))
+        found = search(pinned, starts, Profiled(likelihood), is_thorough=self.profiler.is_doubtful)
         self._path.add(value, found)
         free = factorize(blocks, found.lam)
         distance = value - self._offset - float(self._row @ free.beta)

@@ -11,7 +11,13 @@ from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import factorize
 from skmixed._estimation.large_search import POOLED
-from skmixed._estimation.scale_scan import EffectsProfile, Valley, VarianceProfile, refined, valleys
+from skmixed._estimation.scale_scan import (
+    EffectsProfile,
+    ScaleScan,
+    Valley,
+    VarianceProfile,
+    refined,
+)
 
 seeds = st.integers(0, 10**6)
 RATIOS = np.array([1e-3, 0.3, 1.0, 5.0, 400.0])
@@ -74,7 +80,7 @@ class TwoValleys:
 
 def test_both_of_two_valleys_are_found_and_refined():
     profile = TwoValleys(-2.0, 3.0)
-    found = [refined(profile, valley) for valley in valleys(profile)]
+    found = [refined(profile, valley) for valley in ScaleScan.of(profile).valleys]
     assert len(found) == 2
     assert found[0].value < found[1].value
     # To an eighth of a step of the grid, made finer three times.
@@ -84,3 +90,18 @@ def test_both_of_two_valleys_are_found_and_refined():
 
 def test_the_lower_end_is_not_refined():
     assert refined(TwoValleys(0.0, 1.0), Valley(1.0, 0.0, 0.0)) == Valley(1.0, 0.0, 0.0)
+
+
+class OneValley:
+    """A pair of logistic curves, which fall and rise once."""
+
+    eigenvalues = np.array([0.5, 2.0])
+
+    def values(self, ratios):
+        return 9.0 * np.log1p(ratios) - 12.0 * np.log1p(2.0 * ratios / (1.0 + ratios))
+
+
+def test_what_is_not_a_single_valley_is_bent():
+    assert not ScaleScan.of(OneValley()).is_bent
+    assert ScaleScan.of(TwoValleys(-2.0, 0.0)).is_bent
+    assert not ScaleScan(np.arange(1.0), np.array([0.0, np.inf])).is_bent

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_fits import Reference, references
@@ -23,7 +24,13 @@ from skmixed._equations.cholesky import factorize
 from skmixed._fitted.fitted_model import fitted
 from skmixed._uncertainty.components import components
 from skmixed._uncertainty.interval_ends import interval
-from skmixed._uncertainty.profile import EffectTarget, Profiler, SdTarget, search
+from skmixed._uncertainty.profile import (
+    EffectTarget,
+    Profiler,
+    SdTarget,
+    SigmaTarget,
+    search,
+)
 from skmixed._uncertainty.relative import Relative
 from skmixed.inference import confidence_intervals
 
@@ -283,3 +290,89 @@ def test_a_search_starts_from_the_better_of_two_ends():
     alone = search(profiler.blocks, [profiler.lam], model)
     # Not merely the same minimum: the same steps to it.
     assert_array_equal(best.lam[0], alone.lam[0])
+
+
+def _unlike_groups(seed):
+    """A few large groups that are alike, and small ones that deviate: two valleys."""
+    rng = np.random.default_rng(seed)
+    n_large, n_small = rng.integers(2, 5), rng.integers(2, 12)
+    sizes = np.r_[rng.integers(20, 80, n_large), rng.integers(1, 4, n_small)]
+    g = np.repeat(np.arange(len(sizes)), sizes)
+    large = rng.normal(size=n_large) * 0.02
+    effects = np.r_[large, rng.normal(size=n_small) * rng.choice([1, 2, 3])]
+    x = rng.normal(size=len(g))
+    return g, x, effects[g] + 0.5 * x + rng.normal(size=len(g))
+
+
+class OneVariance:
+    """The deviance of y ~ x + (1 | g) with a quantity held, on a grid of the one variance."""
+
+    RATIOS = np.concatenate([[0.0], np.exp(np.arange(-20.0, 25.0, 0.005))])
+
+    def __init__(self, g, x, y):
+        columns = np.column_stack([np.ones(len(y)), x, y])
+        sums, n = np.zeros((g.max() + 1, 3)), np.bincount(g)
+        np.add.at(sums, g, columns)
+        # log|V| and [X y]'V⁻¹[X y] at each ratio
+        grown = 1.0 + np.multiply.outer(self.RATIOS, n)
+        taken = np.einsum("tj,ja,jb->tab", self.RATIOS[:, None] / grown, sums, sums)
+        self.logdet, self.left = np.log(grown).sum(axis=1), columns.T @ columns - taken
+        self.n = len(y)
+
+    def least(self, kind, value=None):
+        left, n = self.left, self.n
+        if kind in (0, 1):  # an effect held
+            a, b = kind, 1 - kind
+            squares = left[:, 2, 2] - 2 * value * left[:, a, 2] + value**2 * left[:, a, a]
+            squares -= (left[:, b, 2] - value * left[:, b, a]) ** 2 / left[:, b, b]
+        else:
+            beta = np.linalg.solve(left[:, :2, :2], left[:, :2, 2:])
+            squares = left[:, 2, 2] - np.einsum("ta,tak->t", left[:, 2, :2], beta)
+        with np.errstate(divide="ignore"):
+            of_sd = np.inf if value is None else value**2 / self.RATIOS
+        variance = {"sigma": value and value**2, "sd": of_sd}.get(kind, squares / n)
+        with np.errstate(invalid="ignore"):
+            return np.nanmin(self.logdet + n * np.log(2 * np.pi * variance) + squares / variance)
+
+
+@pytest.mark.parametrize("seed", [1, 20, 25, 46, 81, 103, 111, 123, 135, 139, 157, 167])
+def test_profiles_are_of_the_lowest_optimum_at_each_value(seed):
+    """Of which another one takes over on the way to a limit."""
+    g, x, y = _unlike_groups(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # singular
+        model = MixedLinearRegressor("g").fit(pd.DataFrame({"x": x, "g": g}), y)
+    table = confidence_intervals(model, "profile")
+    exact = OneVariance(g, x, y)
+    best = exact.least("free")
+    for kind, row in zip(["sd", "sigma", 0, 1], table.itertuples(index=False), strict=True):
+        for limit in (row.lower, row.upper):
+            if limit > 0 or kind != "sd":
+                # The grid is off by up to a step where an sd is held, less elsewhere.
+                assert exact.least(kind, limit) - best == pytest.approx(RISE, rel=2e-3)
+
+
+def test_slopes_of_few_groups_are_searched_for_from_elsewhere():
+    """A panel whose slopes differ within and between groups; the limit was 3 % too far in."""
+    rng = np.random.default_rng(1009)
+    q, n = rng.integers(5, 12), rng.integers(3, 9)
+    g, m = np.repeat(np.arange(q), n), rng.normal(size=q) * rng.choice([0.5, 1, 3])
+    within = rng.normal(size=q * n) * rng.choice([0.3, 1])
+    x = m[g] + within
+    y = 1 + rng.normal() * within * 2 + rng.normal() * m[g] * 2
+    y += (rng.normal(size=q) * rng.choice([0, 0.3]))[g] * x
+    y += rng.normal(size=q * n) * rng.choice([0.3, 1])
+    model = MixedLinearRegressor("g", random_slopes="x", method="ml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # singular
+        view = fitted(model.fit(pd.DataFrame({"x": x, "g": g}), y))
+    profiler = Profiler.of(view.stats, view.model)
+    assert profiler.is_doubtful
+    target = SigmaTarget(profiler)
+    low, _ = interval(target, profiler.deviance, RISE)
+    model = PinnedSigma(profiler.likelihood, low)
+    ends = [
+        model.value(search(profiler.blocks, [tuple(c * np.eye(2) for _ in [0])], model))
+        for c in (0.0, 0.1, 1.0, 10.0, 100.0)
+    ]
+    assert min(ends) - profiler.deviance == pytest.approx(RISE, rel=1e-5)
