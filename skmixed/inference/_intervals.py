@@ -14,6 +14,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
+from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._fixed_tests import open_tests
@@ -137,7 +138,7 @@ def confidence_intervals(
     if method == "wald":
         limits = _wald(model, view, rows, level, ddf)
     elif method == "profile":
-        limits = _profiles(view, rows, level)
+        limits = [own for (own,) in _profiles(view, rows, [level])]
     else:
         draws = bootstrap(
             model, n_samples, random_state=random_state, n_jobs=n_jobs, verbose=verbose > 0
@@ -178,14 +179,32 @@ def _wald(
     return [row.wald_limits(errors) for row in rows]
 
 
-def _profiles(view: FittedModel, rows: list[Parameter], level: float) -> list[tuple[float, float]]:
-    """Return limits of likelihood profiles."""
+def profile_intervals(
+    model: Any, levels: Sequence[float], components: str | Sequence[str] | None
+) -> pd.DataFrame:
+    """Return profile intervals of several levels, of all parameters that have a profile."""
+    view = fitted(model)
+    rows = [row for row in parameters(view, wanted_components(components)) if row.is_estimated]
+    found = [
+        (*row.labels, level, *own)
+        for row, limits in zip(rows, _profiles(view, rows, levels), strict=True)
+        for level, own in zip(levels, limits, strict=True)
+    ]
+    return pd.DataFrame(found, columns=["component", "group", "name", "level", "lower", "upper"])
+
+
+def _profiles(
+    view: FittedModel, rows: list[Parameter], levels: Sequence[float]
+) -> list[list[tuple[float, float]]]:
+    """Return limits of likelihood profiles, of each parameter at each level."""
     for row in rows:
         row.check_profile(view)
-    rise = float(distributions.chi2.ppf(level, 1))
-    return kernel.profiles(
-        view.stats, view.model, rows, lambda profiler, row: row.profile_limits(profiler, rise)
-    )
+    rises = [float(distributions.chi2.ppf(level, 1)) for level in levels]
+
+    def limits(profiler: Profiler, row: Parameter) -> list[tuple[float, float]]:
+        return [row.profile_limits(profiler, rise) for rise in rises]
+
+    return kernel.profiles(view.stats, view.model, rows, limits)
 
 
 def _percentiles(values: FloatArray, level: float) -> tuple[float, float]:

@@ -10,12 +10,13 @@ from scipy.stats import norm
 
 from skmixed._typing import FloatArray
 from skmixed.inference import profile
+from skmixed.inference._intervals import profile_intervals
 from skmixed.inference._parameters import KINDS
 from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
 
 LEVELS = (0.5, 0.8, 0.95, 0.99)
 PARAMETER = ["component", "group", "name"]
-# Points of a drawn curve; intervals are read off it to about 1e-5 of their width.
+# Points of a drawn curve.
 DRAWN = 400
 
 
@@ -29,6 +30,9 @@ class ProfileDisplay:
     ----------
     profile : DataFrame
         The table of `skmixed.inference.profile`.
+    intervals : DataFrame
+        Columns ``component``, ``group``, ``name``, ``level``, ``lower``, ``upper``: those
+        of `skmixed.inference.confidence_intervals` by ``method="profile"``.
 
     Attributes
     ----------
@@ -36,14 +40,11 @@ class ProfileDisplay:
         One for each parameter, in the order of `profile`.
     figure_ : Figure
         The figure that holds the axes.
-    intervals_ : DataFrame
-        Columns ``component``, ``group``, ``name``, ``level``, ``lower``, ``upper``,
-        read off the curves.
 
     See Also
     --------
     skmixed.inference.profile : The numbers.
-    skmixed.inference.confidence_intervals : Intervals to more digits.
+    skmixed.inference.confidence_intervals : The intervals.
 
     Notes
     -----
@@ -66,7 +67,7 @@ class ProfileDisplay:
     >>> X, y = load_sleepstudy(return_X_y=True)
     >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
     >>> display = ProfileDisplay.from_estimator(model, components="sigma")
-    >>> display.intervals_[["level", "lower", "upper"]].round(2)
+    >>> display.intervals[["level", "lower", "upper"]].round(2)
        level  lower  upper
     0   0.50  24.61  26.64
     1   0.80  23.77  27.65
@@ -75,8 +76,8 @@ class ProfileDisplay:
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, profile: pd.DataFrame) -> None:
-        self.profile = profile
+    def __init__(self, *, profile: pd.DataFrame, intervals: pd.DataFrame) -> None:
+        self.profile, self.intervals = profile, intervals
 
     @classmethod
     def from_estimator(
@@ -127,7 +128,7 @@ class ProfileDisplay:
         >>> X, y = load_dyestuff(return_X_y=True)
         >>> model = MixedLinearRegressor("Batch").fit(X, y)
         >>> display = ProfileDisplay.from_estimator(model, components="sd", n_points=4)
-        >>> display.intervals_[["level", "lower", "upper"]].round({"lower": 0, "upper": 0})
+        >>> display.intervals[["level", "lower", "upper"]].round({"lower": 0, "upper": 0})
            level  lower  upper
         0   0.50   28.0   49.0
         1   0.80   21.0   62.0
@@ -141,7 +142,8 @@ class ProfileDisplay:
             raise ValueError(
                 f"components={components!r}, of which the model has none. Use None for all."
             )
-        return cls(profile=found).plot(ax)
+        intervals = profile_intervals(model, LEVELS, components)
+        return cls(profile=found, intervals=intervals).plot(ax)
 
     def plot(self, ax: Any = None) -> "ProfileDisplay":
         """Plot the profiles.
@@ -183,12 +185,10 @@ class ProfileDisplay:
         size = (max(4.8, 0.8 + 2.3 * n_columns), 0.4 + 2.5 * -(-n // n_columns))
         self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
         self.figure_ = self.axes_[0].figure
-        rows: list[tuple[Any, ...]] = []
         for j, (panel, (key, part)) in enumerate(zip(self.axes_, parts, strict=True)):
             values, zeta = _curve(part)
-            limits = [(level, *_limits(values, zeta, level)) for level in LEVELS]
-            rows += [(*key, *limit) for limit in limits]
-            _draw(panel, values, zeta, limits)
+            is_own = (self.intervals[PARAMETER] == list(key)).all(axis=1)
+            _draw(panel, values, zeta, self.intervals.loc[is_own, ["lower", "upper"]].to_numpy())
             component, *labels = map(str, key)
             title = KINDS[component].title(*labels)
             finish(panel, x=title, y="" if j % n_columns else "ζ")
@@ -196,7 +196,6 @@ class ProfileDisplay:
             panel.tick_params(labelleft=j % n_columns == 0)
             if (j + 1) % n_columns == 0 or j + 1 == n:
                 _mark_levels(panel)
-        self.intervals_ = pd.DataFrame(rows, columns=[*PARAMETER, "level", "lower", "upper"])
         return self
 
 
@@ -207,18 +206,10 @@ def _curve(part: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     return fine, np.maximum.accumulate(PchipInterpolator(value, zeta)(fine))
 
 
-def _limits(values: FloatArray, zeta: FloatArray, level: float) -> tuple[float, float]:
-    """Return where the curve reaches ±z, or its end."""
-    z = norm.ppf(0.5 + level / 2)
-    low, high = np.interp([-z, z], zeta, values)
-    return float(low), float(high)
-
-
-def _draw(
-    ax: Any, values: FloatArray, zeta: FloatArray, limits: list[tuple[float, float, float]]
-) -> None:
+def _draw(ax: Any, values: FloatArray, zeta: FloatArray, limits: FloatArray) -> None:
+    """Draw the curve, and verticals at limits (n, 2), where there are any."""
     ax.axhline(0.0, color=GRAY, linewidth=0.8, zorder=1)
-    ends = np.array([limit[1:] for limit in limits]).ravel()
+    ends = limits[np.isfinite(limits)]
     heights = np.interp(ends, values, zeta)
     ax.vlines(ends, 0.0, heights, color=GRAY, linewidth=0.8, zorder=2)
     ax.plot(values, zeta, color=BLUE, linewidth=1.5, zorder=3)
