@@ -352,7 +352,7 @@ def _row_variance(rows: GivenRows) -> RowVariance:
 
 
 def _leverage(rows: GivenRows, weights: FloatArray, variance: RowVariance) -> FloatArray:
-    return weights / rows.fitted.factorization.blocks.weight_unit * variance.total
+    return weights / rows.fitted.factorization.system.weight_unit * variance.total
 
 
 def _rest(h: FloatArray) -> FloatArray:
@@ -383,5 +383,5 @@ def _changes(rows: GivenRows, variance: RowVariance, shift: FloatArray) -> Float
     factorization, kept = rows.fitted.factorization, list(rows.fitted.solution.kept)
     changes = kernel.fixed_changes(factorization, rows.fitted.model, variance.at_fixed)
     out = np.zeros((len(rows.fitted.model.fixed), rows.n_rows))
-    out[kept] = -changes * (shift / factorization.blocks.weight_unit)
+    out[kept] = -changes * (shift / factorization.system.weight_unit)
     return out

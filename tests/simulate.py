@@ -47,11 +47,11 @@ class Case:
 
     def factorized(self, lams):
         """The factorization at factors in the user's coordinates."""
-        blocks = self.system
+        system = self.system
         search = [
-            np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(blocks.terms, lams, strict=True)
+            np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(system.terms, lams, strict=True)
         ]
-        return factorize(blocks, tuple(search))
+        return factorize(system, tuple(search))
 
 
 def random_case(seed, *, structure=None, reml=None, weighted=None, intercept=None, n_terms=1):

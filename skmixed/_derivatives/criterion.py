@@ -24,10 +24,10 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._equations.cholesky import Effects, Factorization
+from skmixed._equations.cholesky import CholeskyFactor, Effects
 from skmixed._equations.linear_algebra import FixedFactor
 from skmixed._equations.selected_inverse import CoreInverse
-from skmixed._equations.system import Blocks, assemble
+from skmixed._equations.system import System, assemble
 from skmixed._equations.working_variates import Responses, project
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
@@ -52,17 +52,17 @@ class Factor(Factored, Protocol):
 
     Attributes
     ----------
-    blocks : Blocks
+    system : System
     lam : tuple of (s, s) arrays
         Λ of each term.
     beta : (p,) array
-        β̂ of the kept columns, in the coordinates of the blocks.
+        β̂ of the kept columns, in the coordinates of the system.
     fixed : FixedFactor
         The factor of X'V⁻¹X.
     """
 
     @property
-    def blocks(self) -> Blocks: ...
+    def system(self) -> System: ...
 
     @property
     def lam(self) -> Lam: ...
@@ -128,7 +128,7 @@ class Likelihood:
         value += self.residual_squares(factor) / sigma_squared
         return value + factor.logdet_x if self.reml else value
 
-    def inverse(self, factorization: Factorization) -> CoreInverse:
+    def inverse(self, factorization: CholeskyFactor) -> CoreInverse:
         """Return G of the core and X; for the traces without X by ML."""
         return CoreInverse.of(factorization, has_fixed=self.reml)
 
@@ -139,7 +139,7 @@ def lay_out(
     like: CrossProducts | None = None,
     *,
     is_sparse: bool = False,
-) -> tuple[Blocks, Likelihood]:
+) -> tuple[System, Likelihood]:
     """Lay out a model's system, as `assemble` does, and the likelihood of its parameters."""
     system, floor = assemble(stats, model, like, is_sparse=is_sparse)
     of_unit = stats.n_rows * math.log(system.weight_unit)
@@ -173,7 +173,7 @@ class Derivatives:
         return Derivatives(directions @ self.gradient, information)
 
 
-def derivatives(factorization: Factorization, likelihood: Likelihood) -> Derivatives:
+def derivatives(factorization: CholeskyFactor, likelihood: Likelihood) -> Derivatives:
     """Differentiate the criterion; costs one to three factorizations."""
     found = project(likelihood.inverse(factorization), Responses.residual(factorization))
     outer = found.outer[:, 0, 0]

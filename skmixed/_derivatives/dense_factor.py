@@ -25,7 +25,7 @@ from skmixed._equations.linear_algebra import (
     inverse_of_cholesky,
     solve_lower,
 )
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
 
@@ -40,7 +40,7 @@ class DenseFactor:
 
     Attributes
     ----------
-    system : DenseSystem
+    dense : DenseSystem
     lam : tuple of (s, s) arrays
     bases, rotations : tuples of (s, s) arrays
         W U of each term, and V with Λ = W U S V'.
@@ -58,7 +58,7 @@ class DenseFactor:
         r², log|M| and log|X'V⁻¹X|.
     """
 
-    system: DenseSystem
+    dense: DenseSystem
     lam: Lam
     bases: tuple[FloatArray, ...]
     rotations: tuple[FloatArray, ...]
@@ -72,31 +72,31 @@ class DenseFactor:
     logdet_x: float
 
     @property
-    def blocks(self) -> Blocks:
-        return self.system.blocks
+    def system(self) -> System:
+        return self.dense.system
 
     @property
     def beta(self) -> FloatArray:
         """β̂ of the kept columns, (p,)."""
-        return self.solution[self.system.n_random :]
+        return self.solution[self.dense.n_random :]
 
     @property
     def fixed(self) -> FixedFactor:
         """The factor of X'V⁻¹X."""
-        q = self.system.n_random
+        q = self.dense.n_random
         return FixedFactor(self.lower[q:, q:])
 
     def effects(self) -> Effects:
         """Return û, and b̂ = Λû."""
         of_terms = {
             term.term.index: rotation @ self.solution[term.columns].reshape(term.size, -1)
-            for term, rotation in zip(self.system.terms, self.rotations, strict=True)
+            for term, rotation in zip(self.dense.terms, self.rotations, strict=True)
         }
         spherical = tuple(
             np.concatenate([of_terms[own.index] for own in factor.terms])
-            for factor in self.blocks.factors
+            for factor in self.system.factors
         )
-        return Effects.of(self.blocks, self.lam, spherical, self.beta)
+        return Effects.of(self.system, self.lam, spherical, self.beta)
 
     def cancellation(self, likelihood: Likelihood) -> float:
         """Return the rounding of the criterion where digits cancel: in r², and in C."""
@@ -105,7 +105,7 @@ class DenseFactor:
         return float(np.finfo(float).eps * (4.0 * likelihood.dof * share + squares.max()))
 
 
-def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
+def factorize_dense(dense: DenseSystem, lam: Lam) -> DenseFactor:
     """Factor a dense system at Λ.
 
     Raises
@@ -113,14 +113,14 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
     numpy.linalg.LinAlgError
         If C is not positive definite to rounding.
     """
-    q = system.n_random
+    q = dense.n_random
     bases, rotations, strengths = [], [], np.empty(q)
-    for term in system.terms:
+    for term in dense.terms:
         vectors, own, right = np.linalg.svd(term.to_white @ lam[term.term.index])
         bases.append(term.white @ vectors)
         rotations.append(right.T)
         strengths[term.columns] = np.repeat(own, term.n_levels)
-    products = system.changed(bases)
+    products = dense.changed(bases)
     half = products.copy()
     half[:q] *= strengths[:, None]
     system_matrix = half.copy()
@@ -131,7 +131,7 @@ def factorize_dense(system: DenseSystem, lam: Lam) -> DenseFactor:
     rhs = solve_lower(chol, system_matrix[:n, n])
     logs = 2.0 * np.log(np.diagonal(chol))
     return DenseFactor(
-        system,
+        dense,
         lam,
         tuple(bases),
         tuple(rotations),
@@ -178,11 +178,11 @@ def second_order_dense(
     two: from afar the better guide, nearly convex. The metric is the expected information
     at a given σ², tr(PV_iPV_j), positive semidefinite to rounding.
     """
-    system, rho, q_trace = factor.system, projections.effects, projections.traces
+    dense, rho, q_trace = factor.dense, projections.effects, projections.traces
     sigma2 = likelihood.sigma_squared(factor)
-    chart = Chart.of(tuple(t.term.term.structure for t in system.terms), factor.lam)
+    chart = Chart.of(tuple(t.term.term.structure for t in dense.terms), factor.lam)
     gradients, directions, curvatures = [], [], []
-    for k, (term, base) in enumerate(zip(system.terms, factor.bases, strict=True)):
+    for k, (term, base) in enumerate(zip(dense.terms, factor.bases, strict=True)):
         structure, lam, basis = chart.structures[k], chart.lam[k], chart.basis[k]
         s, own = term.size, term.columns
         # ∂d/∂Σ = Σ_j [(ZWU)'P(ZWU)]_jj − ρ_jρ_j'/σ², in the columns ZWU
@@ -216,7 +216,7 @@ def second_order_dense(
 
 def project_dense(factor: DenseFactor, likelihood: Likelihood) -> Projections:
     """Project the columns ZWU and y; costs the inverse of C and two products."""
-    n, q = len(factor.lower), factor.system.n_random
+    n, q = len(factor.lower), factor.dense.n_random
     products = _project(factor, inverse_of_cholesky(factor.lower), n)
     effects = factor.products[:q, n] - factor.scaled[:n, :q].T @ factor.solution
     strong = factor.strengths > STRONG
@@ -228,7 +228,7 @@ def project_dense(factor: DenseFactor, likelihood: Likelihood) -> Projections:
 
 
 def _project(factor: DenseFactor, inverse: FloatArray, n: int) -> FloatArray:
-    q = factor.system.n_random
+    q = factor.dense.n_random
     half = factor.scaled[:n, :q]
     # A − (ZWU)'[…]C⁻¹[…]'(ZWU); S⁻¹C⁻¹[…]'(ZWU) and S⁻¹(I − C⁻¹)S⁻¹ where S is large
     solved = inverse @ half
@@ -248,17 +248,17 @@ def _information(
     factor: DenseFactor, directions: list[FloatArray], q_trace: FloatArray, rho: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return tr(PV_iPV_j), (n_θ, n_θ), and the working variates Σ_iρ, (n_θ, q)."""
-    system = factor.system
+    dense = factor.dense
     stops = np.cumsum([len(own) for own in directions])
     traces = np.empty((stops[-1], stops[-1]))
-    variates = np.zeros((stops[-1], system.n_random))
+    variates = np.zeros((stops[-1], dense.n_random))
     places = [slice(stop - len(own), stop) for stop, own in zip(stops, directions, strict=True)]
-    for i, (term, own) in enumerate(zip(system.terms, directions, strict=True)):
+    for i, (term, own) in enumerate(zip(dense.terms, directions, strict=True)):
         s, flat = term.size, own.reshape(len(own), -1)
         variates[places[i], term.columns] = (own @ rho[term.columns].reshape(s, -1)).reshape(
             len(own), -1
         )
-        for j, other in enumerate(system.terms[: i + 1]):
+        for j, other in enumerate(dense.terms[: i + 1]):
             # Σ_jl Q_(aj)(dl) Q_(bj)(cl), the levels j of one term and l of the other
             r, part = other.size, q_trace[term.columns, other.columns]
             pairs = part.reshape(s, term.n_levels, r, other.n_levels).transpose(0, 2, 1, 3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._model.covariance import has_own_variances, is_unrestricted
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray
@@ -61,25 +61,25 @@ class DenseSystem:
     terms : tuple of DenseTerm
     n_random : int
         Columns q of Z.
-    blocks : Blocks
+    system : System
         What it was made from.
     """
 
     products: FloatArray
     terms: tuple[DenseTerm, ...]
     n_random: int
-    blocks: Blocks
+    system: System
 
     @staticmethod
-    def of(blocks: Blocks) -> "DenseSystem":
-        joined, starts = blocks.full()
-        half, columns = _of_terms(blocks, joined, starts)
-        products, _ = _of_terms(blocks, np.ascontiguousarray(half.T), starts)
+    def of(system: System) -> "DenseSystem":
+        joined, starts = system.full()
+        half, columns = _of_terms(system, joined, starts)
+        products, _ = _of_terms(system, np.ascontiguousarray(half.T), starts)
         terms = tuple(
             _dense_term(products, term, factor.n_levels, own)
-            for (factor, term), own in zip(blocks.terms, columns, strict=True)
+            for (factor, term), own in zip(system.terms, columns, strict=True)
         )
-        return DenseSystem(products, terms, columns[-1].stop, blocks)
+        return DenseSystem(products, terms, columns[-1].stop, system)
 
     def changed(self, maps: list[FloatArray]) -> FloatArray:
         """Return the products for Z times a matrix for each term, (s, s)."""
@@ -103,19 +103,19 @@ class DenseSystem:
         return out
 
 
-def is_small(blocks: Blocks) -> bool:
+def is_small(system: System) -> bool:
     """Whether the dense matrix is the cheaper one to search with."""
-    columns = sum(f.n_levels * t.size for f, t in blocks.terms)
-    return 0 < columns <= MOST_COLUMNS and not blocks.is_sparse
+    columns = sum(f.n_levels * t.size for f, t in system.terms)
+    return 0 < columns <= MOST_COLUMNS and not system.is_sparse
 
 
 def _of_terms(
-    blocks: Blocks, rows: FloatArray, starts: list[int]
+    system: System, rows: FloatArray, starts: list[int]
 ) -> tuple[FloatArray, list[slice]]:
     """Turn rows of the factors' columns to those of the terms; return their places too."""
     parts, places, stop = [], [], 0
-    for factor, term in blocks.terms:
-        k = blocks.factors.index(factor)
+    for factor, term in system.terms:
+        k = system.factors.index(factor)
         own = rows[starts[k] : starts[k + 1]].reshape(factor.n_levels, factor.n_columns, -1)
         part = np.einsum("ca,jcn->ajn", term.to_factor_columns, own).reshape(-1, rows.shape[1])
         parts.append(part)

@@ -20,7 +20,7 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Responses, project
 from skmixed._model.chart import Chart, block_diagonal
@@ -37,7 +37,7 @@ class Information:
 
     Attributes
     ----------
-    factorization : Factorization
+    factorization : CholeskyFactor
     parameters : Parameters
     gradient : (d + 1,) array
     observed, expected : (d + 1, d + 1) arrays
@@ -46,7 +46,7 @@ class Information:
         X'V⁻¹V_iV⁻¹X.
     """
 
-    factorization: Factorization
+    factorization: CholeskyFactor
     parameters: Parameters
     gradient: FloatArray
     observed: FloatArray
@@ -78,19 +78,19 @@ class Information:
 
 
 def information(
-    factorization: Factorization,
+    factorization: CholeskyFactor,
     likelihood: Likelihood,
     sigma_squared: float | None = None,
 ) -> Information:
     """Differentiate twice, at σ̂² or another σ²; costs one factorization for each τ."""
-    blocks, dof = factorization.blocks, likelihood.dof
+    system, dof = factorization.system, likelihood.dof
     sigma2 = likelihood.sigma_squared(factorization) if sigma_squared is None else sigma_squared
     squares = likelihood.residual_squares(factorization) / sigma2
-    parameters = Parameters.of(blocks)
+    parameters = Parameters.of(system)
     # σ² alone: ν − r²/σ², r²/σ² and ν
-    if not blocks.factors:
+    if not system.factors:
         slope = np.array([dof - squares])
-        none = np.empty((0, blocks.n_fixed, blocks.n_fixed))
+        none = np.empty((0, system.n_fixed, system.n_fixed))
         both = np.array([[squares]]), np.array([[dof]])
         return Information(factorization, parameters, slope, *both, none)
     inverse = likelihood.inverse(factorization)

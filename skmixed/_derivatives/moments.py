@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._typing import FloatArray
 
 
@@ -46,7 +46,7 @@ class _FactorMoments:
     rho: FloatArray
 
     @staticmethod
-    def of(at_zero: Factorization, zz: FloatArray, fixed: FloatArray) -> "_FactorMoments":
+    def of(at_zero: CholeskyFactor, zz: FloatArray, fixed: FloatArray) -> "_FactorMoments":
         """Take in Z'WZ and Z'W[X y] per level, (r, r, q) and (r, p + 1, q)."""
         zx = np.matmul(at_zero.fixed.inverse_root.T, fixed[:, :-1])
         rho = np.matmul(np.append(-at_zero.beta, 1.0), fixed)
@@ -96,13 +96,13 @@ class _Sums:
         return _entries(self.same.reshape(across.shape) + across)
 
 
-def moments(at_zero: Factorization) -> Moments:
+def moments(at_zero: CholeskyFactor) -> Moments:
     """Sum the moments; costs q·r²·(r² + p²) per factor and the cells of each pair."""
-    blocks = at_zero.blocks
-    sums = [_summed(_parts(at_zero, k)) for k in range(len(blocks.factors))]
-    size = blocks.factors[-1].entries.stop
+    system = at_zero.system
+    sums = [_summed(_parts(at_zero, k)) for k in range(len(system.factors))]
+    size = system.factors[-1].entries.stop
     raw, information = np.zeros((size, size)), np.zeros((size, size))
-    for place, own in zip(blocks.factors, sums, strict=True):
+    for place, own in zip(system.factors, sums, strict=True):
         raw[place.entries, place.entries] = _entries(own.raw.reshape((place.n_columns,) * 4))
         information[place.entries, place.entries] = own.information
     # E of all levels at once, which only pairs of factors need.
@@ -111,8 +111,8 @@ def moments(at_zero: Factorization) -> Moments:
         for k in range(len(sums) if len(sums) > 1 else 0)
     ]
     for k, j in combinations(range(len(sums)), 2):
-        rows, columns = blocks.factors[k].entries, blocks.factors[j].entries
-        both = _between(zx[k], zx[j], sums[k].pairs, sums[j].pairs, blocks.pair_cells(k, j))
+        rows, columns = system.factors[k].entries, system.factors[j].entries
+        both = _between(zx[k], zx[j], sums[k].pairs, sums[j].pairs, system.pair_cells(k, j))
         for out, part in zip((raw, information), both, strict=True):
             out[rows, columns], out[columns, rows] = part, part.T
     names = ("zz", "zpz", "outer")
@@ -127,9 +127,9 @@ def _summed(parts: Iterator[_FactorMoments]) -> _Sums:
     return total
 
 
-def _parts(at_zero: Factorization, k: int) -> Iterator[_FactorMoments]:
+def _parts(at_zero: CholeskyFactor, k: int) -> Iterator[_FactorMoments]:
     """Yield a factor's own, slab by slab of levels; one part for a factor in the core."""
-    for own, fixed in at_zero.blocks.level_products(k):
+    for own, fixed in at_zero.system.level_products(k):
         yield _FactorMoments.of(at_zero, own, fixed)
 
 

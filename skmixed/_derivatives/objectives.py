@@ -26,8 +26,8 @@ from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.pinned import Profiled
 from skmixed._derivatives.trust_region import Point, second_order
-from skmixed._equations.cholesky import Factorization, factorize
-from skmixed._equations.system import Blocks
+from skmixed._equations.cholesky import CholeskyFactor, factorize
+from skmixed._equations.system import System
 from skmixed._typing import FloatArray, Lam
 
 # Differences of the criterion below this share of it are rounding, and what of a
@@ -98,10 +98,10 @@ class LocalModel(Protocol):
 
     likelihood: Likelihood
 
-    def value(self, factorization: Factorization) -> float:
+    def value(self, factorization: CholeskyFactor) -> float:
         """Return the function at a Λ; inf where it is not defined."""
 
-    def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
+    def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:
         """Model the function around that Λ; `is_slow` where the model has done badly."""
 
 
@@ -116,11 +116,11 @@ class AverageInformation:
         self.likelihood, self.parameters = likelihood, parameters
         self.secant: Secant | None = None
 
-    def value(self, factorization: Factorization) -> float:
+    def value(self, factorization: CholeskyFactor) -> float:
         return self.likelihood.value(factorization)
 
-    def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:
-        if is_slow and _is_cheap_to_observe(factorization.blocks):
+    def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:
+        if is_slow and _is_cheap_to_observe(factorization.system):
             return Profiled(self.likelihood).point(factorization, value, is_slow=True)
         with np.errstate(all="ignore"):
             d = derivatives(factorization, self.likelihood).along(self.parameters.entries)
@@ -133,8 +133,8 @@ class AverageInformation:
         return second_order(chart, value, d.gradient, hessian, d.information)
 
 
-def _is_cheap_to_observe(blocks: Blocks) -> bool:
-    return blocks.n_theta <= FEW_PARAMETERS and blocks.n_core <= SMALL_CORE
+def _is_cheap_to_observe(system: System) -> bool:
+    return system.n_theta <= FEW_PARAMETERS and system.n_core <= SMALL_CORE
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ class BlockedObjective(_Exact):
     The arrays of one factorization are kept, and written over by the next.
     """
 
-    def __init__(self, initial: Factorization, model: LocalModel) -> None:
-        self.blocks, self.latest, self.model = initial.blocks, initial, model
+    def __init__(self, initial: CholeskyFactor, model: LocalModel) -> None:
+        self.system, self.latest, self.model = initial.system, initial, model
         self.n_factorizations = 0
 
     def evaluate(self, lam: Lam) -> float:
@@ -193,7 +193,7 @@ class BlockedObjective(_Exact):
             self.n_factorizations += 1
             try:
                 with np.errstate(all="ignore"):  # what overflows is inf, and refused
-                    self.latest = factorize(self.blocks, lam, reuse=self.latest)
+                    self.latest = factorize(self.system, lam, reuse=self.latest)
             except np.linalg.LinAlgError:
                 return np.inf
         value = self.model.value(self.latest)
@@ -204,9 +204,9 @@ class BlockedObjective(_Exact):
 
     def noise(self, value: float) -> float:
         likelihood = self.model.likelihood
-        squares = self.blocks.response_squares / likelihood.residual_squares(self.latest)
+        squares = self.system.response_squares / likelihood.residual_squares(self.latest)
         of_residual = 4.0 * np.finfo(float).eps * max(likelihood.dof, 1) * squares
-        return float(ROUNDING * (abs(value) + self.blocks.n_rows) + min(of_residual, 1.0))
+        return float(ROUNDING * (abs(value) + self.system.n_rows) + min(of_residual, 1.0))
 
     def resolution(self, value: float) -> float:
         return RESOLUTION * abs(value)
@@ -219,8 +219,8 @@ class BlockedObjective(_Exact):
 class DenseObjective(_Exact):
     """The criterion by a dense factor, with exact second derivatives."""
 
-    def __init__(self, system: DenseSystem, likelihood: Likelihood) -> None:
-        self.system, self.likelihood = system, likelihood
+    def __init__(self, dense: DenseSystem, likelihood: Likelihood) -> None:
+        self.dense, self.likelihood = dense, likelihood
         self.latest: DenseFactor | None = None
         self.value = np.inf
         self.n_factorizations = 0
@@ -248,7 +248,7 @@ class DenseObjective(_Exact):
         self._projections, self._points = None, {}
         try:
             with np.errstate(all="ignore"):
-                self.latest = factorize_dense(self.system, lam)
+                self.latest = factorize_dense(self.dense, lam)
                 value = self.likelihood.value(self.latest)
         except np.linalg.LinAlgError:
             return np.inf
@@ -265,7 +265,7 @@ class DenseObjective(_Exact):
         return self._points[is_slow]
 
     def noise(self, value: float) -> float:
-        of_sum = 50.0 * (abs(value) + self.system.blocks.n_rows)
+        of_sum = 50.0 * (abs(value) + self.dense.system.n_rows)
         return self.factor.cancellation(self.likelihood) + float(np.finfo(float).eps) * of_sum
 
     def resolution(self, value: float) -> float:

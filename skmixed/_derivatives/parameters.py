@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._model.chart import Chart, consecutive
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, IntArray, Lam
@@ -36,13 +36,13 @@ class Parameters:
     directions: tuple[FloatArray, ...]
 
     @staticmethod
-    def of(blocks: Blocks) -> "Parameters":
-        terms = tuple(blocks.terms)
+    def of(system: System) -> "Parameters":
+        terms = tuple(system.terms)
         directions = tuple(
             t.to_factor_columns @ t.term.structure.directions(t.size) @ t.to_factor_columns.T
             for _, t in terms
         )
-        return Parameters(blocks.factors, terms, directions)
+        return Parameters(system.factors, terms, directions)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:

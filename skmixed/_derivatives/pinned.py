@@ -5,7 +5,7 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.trust_region import Point, second_order
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._model.covariance import Full, lower_factor
 from skmixed._typing import FloatArray
 
@@ -68,19 +68,19 @@ class Profiled:
     def __init__(self, likelihood: Likelihood) -> None:
         self.likelihood = likelihood
 
-    def sigma_squared(self, factorization: Factorization) -> float:
+    def sigma_squared(self, factorization: CholeskyFactor) -> float:
         return self.likelihood.sigma_squared(factorization)
 
-    def value(self, factorization: Factorization) -> float:
-        for _, term in factorization.blocks.terms:
+    def value(self, factorization: CholeskyFactor) -> float:
+        for _, term in factorization.system.terms:
             if not term.term.structure.admits(factorization.lam[term.index]):
                 return np.inf
         return self._value(factorization)
 
-    def _value(self, factorization: Factorization) -> float:
+    def _value(self, factorization: CholeskyFactor) -> float:
         return self.likelihood.value(factorization)
 
-    def point(self, factorization: Factorization, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
+    def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
         """Newton's model, with the expected information at the best σ² for a metric."""
         with np.errstate(all="ignore"):
             sigma2 = self.sigma_squared(factorization)
@@ -99,7 +99,7 @@ class Profiled:
 class _GivenSigma(Profiled):
     """The likelihood at a σ² that is given by Λ."""
 
-    def _value(self, factorization: Factorization) -> float:
+    def _value(self, factorization: CholeskyFactor) -> float:
         return self.likelihood.value_at(factorization, self.sigma_squared(factorization))
 
 
@@ -110,7 +110,7 @@ class PinnedSigma(_GivenSigma):
         super().__init__(likelihood)
         self.sigma = sigma
 
-    def sigma_squared(self, factorization: Factorization) -> float:  # noqa: ARG002
+    def sigma_squared(self, factorization: CholeskyFactor) -> float:  # noqa: ARG002
         return self.sigma**2
 
     def reduced(self, info: Information) -> tuple[FloatArray, FloatArray]:
@@ -127,11 +127,11 @@ class PinnedSd(_GivenSigma):
         super().__init__(likelihood)
         self.sd, self.index, self.row = sd, index, row
 
-    def _relative(self, factorization: Factorization) -> float:
+    def _relative(self, factorization: CholeskyFactor) -> float:
         half = self.row @ factorization.lam[self.index]
         return float(half @ half)
 
-    def sigma_squared(self, factorization: Factorization) -> float:
+    def sigma_squared(self, factorization: CholeskyFactor) -> float:
         t = self._relative(factorization)
         return self.sd**2 / t if t > 0 else np.inf
 

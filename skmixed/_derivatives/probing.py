@@ -101,7 +101,7 @@ def probed_traces(
     tol, max_iter
         For the factors of which all columns are solved for.
     """
-    operator, p = factor.operator, factor.blocks.n_fixed
+    operator, p = factor.operator, factor.system.n_fixed
     x, w = operator.root @ solved, operator.root @ signs
     exact = [_stage_trace(factor, has_fixed=has_fixed)]
     samples = [-_symmetric_pairs(operator.done.gls_times(x), operator.done.gls_times(w))]
@@ -208,8 +208,8 @@ def _projected_products(
     factor: IterativeFactor, part: Projected, rho: FloatArray, tol: float, max_iter: int
 ) -> FloatArray:
     """F'PF of the columns F_ab = Z_a ρ_b of all factors (as `working_variates`)."""
-    operator, blocks = factor.operator, factor.blocks
-    size, first, p = blocks.factors[-1].entries.stop, blocks.factors[0].entries, blocks.n_fixed
+    operator, system = factor.operator, factor.system
+    size, first, p = system.factors[-1].entries.stop, system.factors[0].entries, system.n_fixed
     products = np.zeros((size, size))
     outer, at_x = np.zeros((len(rho), size)), np.zeros((p, size))
     products[first, first] = part.within

@@ -6,64 +6,64 @@ import numpy as np
 
 from skmixed._equations.cholesky import congruent
 from skmixed._equations.layout import Cells, FactorLayout, Layout
-from skmixed._equations.system import Blocks, Stage
+from skmixed._equations.system import Stage, System
 from skmixed._model.covariance import Full
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
 
 
 def with_response(
-    blocks: Blocks, stages: list[FloatArray], of_core: FloatArray, squares: float
-) -> Blocks:
+    system: System, stages: list[FloatArray], of_core: FloatArray, squares: float
+) -> System:
     """Put Z'Wy of each stage, [Z_c X]'Wy of the core and y'Wy in the place of those of y."""
     parts = []
-    for stage, own in zip(blocks.stages, stages, strict=True):
+    for stage, own in zip(system.stages, stages, strict=True):
         products = stage.products.copy()
         products[:, :, stage.fixed[-1]] = own
         parts.append(replace(stage, products=products))
-    core = blocks.core.copy()
+    core = system.core.copy()
     core[:-1, -1] = core[-1, :-1] = of_core
     core[-1, -1] = squares
-    return replace(blocks, core=core, stages=tuple(parts))
+    return replace(system, core=core, stages=tuple(parts))
 
 
-def in_columns(blocks: Blocks, bases: Lam, fixed: FloatArray) -> Blocks:
-    """Return the blocks with columns ZT and XF.
+def in_columns(system: System, bases: Lam, fixed: FloatArray) -> System:
+    """Return the system with columns ZT and XF.
 
     Parameters
     ----------
-    blocks : Blocks
+    system : System
     bases : tuple of (s, s) arrays
         T of each term, by its index.
     fixed : (p, p) array
         F.
     """
-    factors = _factors(blocks, bases)
-    n, base = len(blocks.stages), [f.lam(bases) for f in blocks.factors]
-    stages = tuple(_changed_products(blocks, factors, base, fixed, k) for k in range(n))
+    factors = _factors(system, bases)
+    n, base = len(system.stages), [f.lam(bases) for f in system.factors]
+    stages = tuple(_changed_products(system, factors, base, fixed, k) for k in range(n))
     return replace(
-        blocks,
-        core=_core(blocks, bases, fixed),
+        system,
+        core=_core(system, bases, fixed),
         layout=Layout(factors, tuple(stage.cells for stage in stages)),
         stages=stages,
     )
 
 
-def _core(blocks: Blocks, bases: Lam, fixed: FloatArray) -> FloatArray:
-    out = blocks.core.copy()
-    if blocks.n_core:
-        out = congruent(blocks, bases, out, transposed=True)
-    of_fixed = slice(len(out) - 1 - blocks.n_fixed, len(out) - 1)
+def _core(system: System, bases: Lam, fixed: FloatArray) -> FloatArray:
+    out = system.core.copy()
+    if system.n_core:
+        out = congruent(system, bases, out, transposed=True)
+    of_fixed = slice(len(out) - 1 - system.n_fixed, len(out) - 1)
     out[:, of_fixed] = out[:, of_fixed] @ fixed
     out[of_fixed] = fixed.T @ out[of_fixed]
     return out
 
 
-def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
+def _factors(system: System, bases: Lam) -> tuple[FactorLayout, ...]:
     """Lay out the factors anew: a column for each coefficient of each term."""
     out: list[FactorLayout] = []
     outer = entries = in_core = 0
-    for factor in blocks.factors:
+    for factor in system.factors:
         # As `layout.factor_layouts`, with s columns for r: T takes the factor's place.
         r = sum(term.size for term in factor.terms)
         size = factor.n_levels * r
@@ -82,13 +82,13 @@ def _factors(blocks: Blocks, bases: Lam) -> tuple[FactorLayout, ...]:
 
 
 def _changed_products(
-    blocks: Blocks,
+    system: System,
     factors: tuple[FactorLayout, ...],
     unit: list[FloatArray],
     fixed: FloatArray,
     k: int,
 ) -> Stage:
-    stage, base = blocks.stages[k], unit[k]
+    stage, base = system.stages[k], unit[k]
     n, r, m, b = stage.products.shape
     s, p = base.shape[1], len(fixed)
     change = np.zeros((m, s + p + 1))  # a column of Z may be one of X, too
@@ -98,18 +98,18 @@ def _changed_products(
     left = np.matmul(base.T, stage.products.reshape(n, r, -1)).reshape(n, s, m, b)
     products = np.matmul(change.T, left)
     places = np.arange(s + p + 1)
-    cells, values = _cells(blocks, factors, unit, k)
+    cells, values = _cells(system, factors, unit, k)
     return Stage(products, places[:s], places[s:], cells, values)
 
 
 def _cells(
-    blocks: Blocks, factors: tuple[FactorLayout, ...], unit: list[FloatArray], k: int
+    system: System, factors: tuple[FactorLayout, ...], unit: list[FloatArray], k: int
 ) -> tuple[Cells, FloatArray]:
     """Return the cells of a stage, level pair by level pair, and their values."""
-    stage, s = blocks.stages[k], unit[k].shape[1]
+    stage, s = system.stages[k], unit[k].shape[1]
     rows, columns, values = [np.empty(0, int)], [np.empty(0, int)], [np.empty((s, 0))]
     for old, new, base in zip(
-        blocks.factors[k + 1 :], factors[k + 1 :], unit[k + 1 :], strict=True
+        system.factors[k + 1 :], factors[k + 1 :], unit[k + 1 :], strict=True
     ):
         # A pair of levels that meet has all their columns, one after the other.
         at = (stage.cells.columns >= old.outer.start) & (stage.cells.columns < old.outer.stop)
@@ -126,41 +126,41 @@ def _cells(
     return cells, np.concatenate(values, axis=1)[:, order]
 
 
-def with_structure(blocks: Blocks, index: int, structure: Full) -> Blocks:
-    """Return the blocks with another structure of one term."""
+def with_structure(system: System, index: int, structure: Full) -> System:
+    """Return the system with another structure of one term."""
 
     def changed(term: TermCoordinates) -> TermCoordinates:
         if term.index != index:
             return term
         return replace(term, term=replace(term.term, structure=structure))
 
-    factors = tuple(replace(f, terms=tuple(changed(t) for t in f.terms)) for f in blocks.factors)
-    return replace(blocks, layout=replace(blocks.layout, factors=factors))
+    factors = tuple(replace(f, terms=tuple(changed(t) for t in f.terms)) for f in system.factors)
+    return replace(system, layout=replace(system.layout, factors=factors))
 
 
-def with_pinned_effect(blocks: Blocks, row: FloatArray, pivot: int, value: float) -> Blocks:
-    """Return the blocks of the model in which row'β = value; the pivot column goes.
+def with_pinned_effect(system: System, row: FloatArray, pivot: int, value: float) -> System:
+    """Return the system of the model in which row'β = value; the pivot column goes.
 
     β_pivot = (value − Σ row_k β_k) / row_pivot: the other columns become
     x_k − x_pivot row_k / row_pivot, and y becomes y − x_pivot value / row_pivot.
     """
-    p = blocks.n_fixed
+    p = system.n_fixed
     change = np.eye(p + 1)
     change[pivot, :p] -= row / row[pivot]
     change[pivot, p] = -value / row[pivot]
     change = np.delete(change, pivot, axis=1)
     # C'[X y]'W[X y]C, and with Z the same from one side
-    n = blocks.n_core
+    n = system.n_core
     core = np.empty((n + p, n + p))
-    core[:n, :n] = blocks.core[:n, :n]
-    core[n:, n:] = change.T @ blocks.core[n:, n:] @ change
-    core[:n, n:] = blocks.core[:n, n:] @ change
+    core[:n, :n] = system.core[:n, :n]
+    core[n:, n:] = change.T @ system.core[n:, n:] @ change
+    core[:n, n:] = system.core[:n, n:] @ change
     core[n:, :n] = core[:n, n:].T
     return replace(
-        blocks,
+        system,
         core=core,
         kept=tuple(range(p - 1)),
-        stages=tuple(_changed_stage(stage, change) for stage in blocks.stages),
+        stages=tuple(_changed_stage(stage, change) for stage in system.stages),
     )
 
 

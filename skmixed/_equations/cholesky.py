@@ -10,7 +10,7 @@ effects, and M_1 = Λ_1'Z_1'Z_1Λ_1 + I = LL' per level, the factor of the whole
 (Bates et al., 2015, J. Stat. Softw. 67(1), equations 18 and 48 to 50, with the
 random effects in parts; docs/mathematics.md, "The blocked Cholesky factor"). S is
 kept in the coordinates of the columns themselves, free of Λ_c, and the stages of the
-chain are eliminated from it one by one. A `Factorization` is a value: nothing in it
+chain are eliminated from it one by one. A `CholeskyFactor` is a value: nothing in it
 changes when another Λ is tried.
 """
 
@@ -31,7 +31,7 @@ from skmixed._equations.linear_algebra import (
     sum_of_products,
     to_slabs,
 )
-from skmixed._equations.system import Blocks, Stage
+from skmixed._equations.system import Stage, System
 from skmixed._typing import FloatArray, Lam
 
 
@@ -42,7 +42,7 @@ class Effects:
     Attributes
     ----------
     spherical : tuple of (s, q) arrays
-        u of each factor, in the order of the blocks.
+        u of each factor, in the order of the system.
     outer : (n_outer,) array
         b = Λu of the outer columns, of all factors but the first.
     fixed : (p,) array
@@ -55,29 +55,29 @@ class Effects:
 
     @staticmethod
     def of(
-        blocks: Blocks, lam: Lam, spherical: tuple[FloatArray, ...], fixed: FloatArray
+        system: System, lam: Lam, spherical: tuple[FloatArray, ...], fixed: FloatArray
     ) -> "Effects":
         """Take in u of each factor, and β."""
         outer = [
             (factor.lam(lam) @ own).T.ravel()
-            for factor, own in zip(blocks.factors[1:], spherical[1:], strict=True)
+            for factor, own in zip(system.factors[1:], spherical[1:], strict=True)
         ]
         return Effects(spherical, np.concatenate([np.empty(0), *outer]), fixed)
 
 
-def no_effects(blocks: Blocks, fixed: FloatArray) -> Effects:
+def no_effects(system: System, fixed: FloatArray) -> Effects:
     """Return random effects of 0, those of a least-squares fit."""
-    sizes = [(sum(t.size for t in f.terms), f.n_levels) for f in blocks.factors]
-    return Effects(tuple(map(np.zeros, sizes)), np.zeros(blocks.factors[-1].outer.stop), fixed)
+    sizes = [(sum(t.size for t in f.terms), f.n_levels) for f in system.factors]
+    return Effects(tuple(map(np.zeros, sizes)), np.zeros(system.factors[-1].outer.stop), fixed)
 
 
 @dataclass(frozen=True)
-class Factorization:
+class CholeskyFactor:
     """The blocked Cholesky factor at one Λ, and what it gives at once.
 
     Attributes
     ----------
-    blocks : Blocks
+    system : System
     lam : tuple of (s, s) arrays
         Λ of each term, in the search's coordinates.
     stages : tuple of EliminatedStage
@@ -87,7 +87,7 @@ class Factorization:
         R, lower triangular.
     solution : (s_core + p,) array
         The spherical effects of the core and the fixed effects β̂ of the kept
-        columns, centered as in `Blocks`.
+        columns, centered as in `System`.
     residual_squares : float
         The penalized residual sum of squares r².
     logdet_z, logdet_x : float
@@ -97,7 +97,7 @@ class Factorization:
     random_inverse : (q_core,) * 2 array, G of the core without X there; else None
     """
 
-    blocks: Blocks
+    system: System
     lam: Lam
     stages: "tuple[EliminatedStage, ...]"
     schur: FloatArray
@@ -117,7 +117,7 @@ class Factorization:
     @property
     def n_spherical(self) -> int:
         """Columns of the core's random effects in the coordinates of Λ."""
-        return len(self.solution) - self.blocks.n_fixed
+        return len(self.solution) - self.system.n_fixed
 
     @property
     def beta(self) -> FloatArray:
@@ -131,7 +131,7 @@ class Factorization:
 
     def from_spherical(self, rows: FloatArray) -> FloatArray:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
-        return _apply(self.blocks, self.lam, rows, transposed=False)
+        return _apply(self.system, self.lam, rows, transposed=False)
 
     @cached_property
     def inverse_root(self) -> FloatArray:
@@ -145,8 +145,8 @@ class Factorization:
 
         û is from L'u = c_u − R_ZXβ̂ (Bates et al., 2015, J. Stat. Softw. 67(1), equation 52).
         """
-        if self.blocks.is_sparse:  # of which the core is factored at Λ = 0 alone
-            return no_effects(self.blocks, self.beta)
+        if self.system.is_sparse:  # of which the core is factored at Λ = 0 alone
+            return no_effects(self.system, self.beta)
         return self._back([stage.white_response for stage in self.stages], self.solution)
 
     def mean_products(self, k: int) -> FloatArray:
@@ -154,15 +154,15 @@ class Factorization:
 
         V_1 is the covariance of what is eliminated before the factor.
         """
-        factor = self.blocks.factors[k]
+        factor = self.system.factors[k]
         q, r = factor.n_levels, factor.n_columns
         if factor.core is None:
-            own = self.stages[k].products[:, :, self.blocks.stages[k].random]
+            own = self.stages[k].products[:, :, self.system.stages[k].random]
             return np.asarray(own.sum(axis=(0, 3)) / q)
         own = self.schur[factor.core, factor.core].reshape(q, r, q, r)
         return np.asarray(np.einsum("qaqb->ab", own) / q)
 
-    def with_beta(self, beta: FloatArray) -> "Factorization":
+    def with_beta(self, beta: FloatArray) -> "CholeskyFactor":
         """Return the factor with other fixed effects, given, and the core's effects for them.
 
         Those solve R_c'u = v − R_xc'β, of which v does not change.
@@ -172,7 +172,7 @@ class Factorization:
         moved = solve_lower(self.chol_core[:n, :n], across, transposed=True)
         return replace(self, solution=np.concatenate([self.solution[:n] + moved, beta]))
 
-    def with_fixed_of(self, fit: "Factorization") -> "Factorization":
+    def with_fixed_of(self, fit: "CholeskyFactor") -> "CholeskyFactor":
         """Return the factor with β̂, r² and R_x of another one.
 
         Both have the same columns of X, in the same coordinates.
@@ -197,13 +197,13 @@ class Factorization:
 
     def _back(self, white: Sequence[FloatArray], solution: FloatArray) -> Effects:
         """Go back along the chain from the solution for the core and X."""
-        n, factors = len(self.stages), self.blocks.factors
+        n, factors = len(self.stages), self.system.factors
         outer = np.zeros(factors[-1].outer.stop if factors else 0)
         of_core, beta = np.split(solution, [self.n_spherical])
-        outer[self.blocks.n_chain :] = self.from_spherical(of_core[:, None])[:, 0]
+        outer[self.system.n_chain :] = self.from_spherical(of_core[:, None])[:, 0]
         spherical = [
             of_core[own].reshape(factor.n_levels, -1).T
-            for own, factor in zip(self.blocks.spherical_places, factors[n:], strict=True)
+            for own, factor in zip(self.system.spherical_places, factors[n:], strict=True)
         ]
         # Stage by stage, the outer ones first: L'u = w − H_Xβ − H_c b_c and b = Λu
         for k in reversed(range(n)):
@@ -214,9 +214,9 @@ class Factorization:
         return Effects(tuple(spherical), outer, beta)
 
 
-def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> FloatArray:
+def _apply(system: System, lam: Lam, rows: FloatArray, *, transposed: bool) -> FloatArray:
     parts, start = [], 0
-    for factor in blocks.core_factors:
+    for factor in system.core_factors:
         own = factor.lam(lam)
         own = own.T if transposed else own
         size = factor.n_levels * own.shape[1]
@@ -226,10 +226,10 @@ def _apply(blocks: Blocks, lam: Lam, rows: FloatArray, *, transposed: bool) -> F
     return np.concatenate(parts) if parts else np.empty((0, rows.shape[1]))
 
 
-def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> Factorization:
+def factorize(system: System, lam: Lam, reuse: CholeskyFactor | None = None) -> CholeskyFactor:
     """Factor the system at Λ.
 
-    `reuse` is a factorization of the same blocks that the caller gives up: its
+    `reuse` is a factorization of the same system that the caller gives up: its
     arrays over the levels are overwritten, since new ones cost as much as the
     arithmetic (first writes to fresh memory).
 
@@ -239,69 +239,71 @@ def factorize(blocks: Blocks, lam: Lam, reuse: Factorization | None = None) -> F
         If X'V⁻¹X is not positive definite to rounding, which takes a Λ far
         beyond the data's resolution.
     """
-    old = [None] * len(blocks.stages) if reuse is None else reuse.stages
+    old = [None] * len(system.stages) if reuse is None else reuse.stages
 
     def one(k: int, products: FloatArray, values: FloatArray) -> EliminatedStage:
-        return eliminate(blocks.stages[k], products, values, blocks.factors[k].lam(lam), old[k])
+        return eliminate(system.stages[k], products, values, system.factors[k].lam(lam), old[k])
 
     # The chain, level by level: L, H and S = [Z_c X y]'[Z_c X y] − H'H
-    stages, schur = eliminate_chain(blocks, one)
-    system = _core_system(blocks, lam, schur)
-    n, p = len(system) - 1, blocks.n_fixed
+    stages, schur = eliminate_chain(system, one)
+    equations = _core_equations(system, lam, schur)
+    n, p = len(equations) - 1, system.n_fixed
     is_zero = not any(own.any() for own in lam)
-    chol = _cholesky_of_fixed(system[:n, :n], p) if is_zero else cholesky_lower(system[:n, :n])
+    chol = (
+        _cholesky_of_fixed(equations[:n, :n], p) if is_zero else cholesky_lower(equations[:n, :n])
+    )
     # RR' of the core and X; R(u_c; β) from Rv = Λ_c'S_cy, and r² = S_yy − v'v
-    rhs = solve_lower(chol, system[:n, n])
+    rhs = solve_lower(chol, equations[:n, n])
     logs = 2.0 * np.log(np.diagonal(chol))
-    return Factorization(
-        blocks=blocks,
+    return CholeskyFactor(
+        system=system,
         lam=lam,
         stages=stages,
         schur=schur,
         chol_core=chol,
         solution=solve_lower(chol, rhs, transposed=True),
-        residual_squares=float(system[n, n] - rhs @ rhs),
+        residual_squares=float(equations[n, n] - rhs @ rhs),
         logdet_z=sum(stage.logdet for stage in stages) + float(logs[: n - p].sum()),
         logdet_x=float(logs[n - p :].sum()),
     )
 
 
-def zero_lam(blocks: Blocks) -> Lam:
+def zero_lam(system: System) -> Lam:
     """Λ = 0 of each term: the model without random effects."""
-    return tuple(np.zeros((t.size, t.size)) for _, t in blocks.terms)
+    return tuple(np.zeros((t.size, t.size)) for _, t in system.terms)
 
 
 Rows = TypeVar("Rows", bound=FactorRows)
 
 
 def eliminate_chain(
-    blocks: Blocks, one: Callable[[int, FloatArray, FloatArray], Rows]
+    system: System, one: Callable[[int, FloatArray, FloatArray], Rows]
 ) -> tuple[tuple[Rows, ...], FloatArray]:
     """Eliminate the stages, inner first; return them and the Schur complement of the core.
 
     `one` eliminates stage k, given what the stages before have left of its
     products and of the values of its cells.
     """
-    schur = blocks.core.copy() if blocks.stages else blocks.core
-    left = [(stage.products, stage.values) for stage in blocks.stages]
+    schur = system.core.copy() if system.stages else system.core
+    left = [(stage.products, stage.values) for stage in system.stages]
     done: list[Rows] = []
-    for k in range(len(blocks.stages)):
+    for k in range(len(system.stages)):
         part = one(k, *left[k])
         done.append(part)
         if part.gram.any():  # else nothing is taken
-            _take_from_core(blocks, part, schur)
-            for g in range(k + 1, len(blocks.stages)):
-                taken = _taken(part, blocks.stages[g], blocks.factors[g])
+            _take_from_core(system, part, schur)
+            for g in range(k + 1, len(system.stages)):
+                taken = _taken(part, system.stages[g], system.factors[g])
                 left[g] = (left[g][0] - taken[0], left[g][1] - taken[1])
     return tuple(done), schur
 
 
-def _take_from_core(blocks: Blocks, rows: FactorRows, schur: FloatArray) -> None:
+def _take_from_core(system: System, rows: FactorRows, schur: FloatArray) -> None:
     """Subtract H'H of a stage from the core."""
-    n, fixed = blocks.n_core, rows.stage.fixed
+    n, fixed = system.n_core, rows.stage.fixed
     schur[n:, n:] -= rows.gram[np.ix_(fixed, fixed)]
     if n:
-        halves = [half[:, blocks.n_chain :] for half in rows.at_outer]
+        halves = [half[:, system.n_chain :] for half in rows.at_outer]
         schur[:n, :n] -= sum_of_products(halves, halves)
         at_fixed = zip(halves, rows.at_fixed, strict=True)
         schur[:n, n:] -= sum(half.T @ of_fixed for half, of_fixed in at_fixed)
@@ -338,36 +340,36 @@ def _taken(rows: FactorRows, later: Stage, place: FactorLayout) -> tuple[FloatAr
     return slabs, values
 
 
-def _core_system(blocks: Blocks, lam: Lam, schur: FloatArray) -> FloatArray:
+def _core_equations(system: System, lam: Lam, schur: FloatArray) -> FloatArray:
     """Return [Λ_c X y]'S[Λ_c X y], with the identity added to the random effects."""
-    if not blocks.n_core:
+    if not system.n_core:
         return schur
-    system = congruent(blocks, lam, schur, transposed=True)
-    random = np.arange(len(system) - len(schur) + blocks.n_core)
-    system[random, random] += 1.0
-    return system
+    equations = congruent(system, lam, schur, transposed=True)
+    random = np.arange(len(equations) - len(schur) + system.n_core)
+    equations[random, random] += 1.0
+    return equations
 
 
-def congruent(blocks: Blocks, lam: Lam, matrix: FloatArray, *, transposed: bool) -> FloatArray:
+def congruent(system: System, lam: Lam, matrix: FloatArray, *, transposed: bool) -> FloatArray:
     """Return TST' for a symmetric matrix, with T = [Λ_c 0; 0 I] or its transpose."""
-    lams = [factor.lam(lam) for factor in blocks.core_factors]
+    lams = [factor.lam(lam) for factor in system.core_factors]
     if all(own.shape == (1, 1) for own in lams):
         scale = np.ones(len(matrix))
-        for factor, own in zip(blocks.core_factors, lams, strict=True):
+        for factor, own in zip(system.core_factors, lams, strict=True):
             scale[factor.core] = own[0, 0]
         out = matrix * scale
         out *= scale[:, None]
         return out
     # TS, and T(TS)': each one product for the levels of a factor
     shape = [own.shape[0 if transposed else 1] for own in lams]
-    n = sum(f.n_levels * k for f, k in zip(blocks.core_factors, shape, strict=True))
-    left = np.concatenate([_apply(blocks, lam, matrix[:n], transposed=transposed), matrix[n:]])
+    n = sum(f.n_levels * k for f, k in zip(system.core_factors, shape, strict=True))
+    left = np.concatenate([_apply(system, lam, matrix[:n], transposed=transposed), matrix[n:]])
     right = np.ascontiguousarray(left.T)
-    return np.concatenate([_apply(blocks, lam, right[:n], transposed=transposed), right[n:]])
+    return np.concatenate([_apply(system, lam, right[:n], transposed=transposed), right[n:]])
 
 
-def _cholesky_of_fixed(system: FloatArray, p: int) -> FloatArray:
+def _cholesky_of_fixed(equations: FloatArray, p: int) -> FloatArray:
     """Factor the core at Λ = 0, where it is the identity beside X'X."""
-    chol, fixed = np.eye(len(system)), slice(len(system) - p, None)
-    chol[fixed, fixed] = cholesky_lower(system[fixed, fixed])
+    chol, fixed = np.eye(len(equations)), slice(len(equations) - p, None)
+    chol[fixed, fixed] = cholesky_lower(equations[fixed, fixed])
     return chol

@@ -22,7 +22,7 @@ from skmixed._equations.cholesky import Effects
 from skmixed._equations.elimination import EliminatedStage, eliminate
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import FixedFactor, solve_lower
-from skmixed._equations.system import Blocks, Crossed, sparse_diagonal
+from skmixed._equations.system import Crossed, System, sparse_diagonal
 from skmixed._equations.working_variates import Projected, Responses, project_stage
 from skmixed._typing import FloatArray, Lam
 
@@ -33,7 +33,7 @@ class CoreOperator:
 
     Attributes
     ----------
-    blocks : Blocks
+    system : System
         With a sparse core.
     lam : tuple of (s, s) arrays
     done : EliminatedStage
@@ -46,7 +46,7 @@ class CoreOperator:
         [X y]'V_1⁻¹[X y].
     """
 
-    blocks: Blocks
+    system: System
     crossed: Crossed
     lam: Lam
     done: EliminatedStage
@@ -55,8 +55,8 @@ class CoreOperator:
     of_fixed: FloatArray
 
     @staticmethod
-    def of(blocks: Blocks, lam: Lam) -> "CoreOperator":
-        stage, place, crossed = blocks.stages[0], blocks.factors[0], blocks.crossed
+    def of(system: System, lam: Lam) -> "CoreOperator":
+        stage, place, crossed = system.stages[0], system.factors[0], system.crossed
         assert crossed is not None
         done = eliminate(stage, stage.products, stage.values, place.lam(lam))
         # H_c'H_X, which the eliminated factor takes from Z_c'[X y]
@@ -64,16 +64,16 @@ class CoreOperator:
         taken = sum((half.T @ fixed for half, fixed in parts), 0.0)
         roots = [
             sparse_diagonal(np.repeat(f.lam(lam)[None], f.n_levels, axis=0))
-            for f in blocks.core_factors
+            for f in system.core_factors
         ]
         return CoreOperator(
-            blocks=blocks,
+            system=system,
             crossed=crossed,
             lam=lam,
             done=done,
             root=sp.csr_array(sp.block_diag(roots, format="csr")),
             to_fixed=crossed.fixed - taken,
-            of_fixed=blocks.core - done.gram[np.ix_(stage.fixed, stage.fixed)],
+            of_fixed=system.core - done.gram[np.ix_(stage.fixed, stage.fixed)],
         )
 
     @property
@@ -84,12 +84,12 @@ class CoreOperator:
     @property
     def factors(self) -> tuple[FactorLayout, ...]:
         """The factors of the core."""
-        return self.blocks.core_factors
+        return self.system.core_factors
 
     @property
     def places(self) -> list[slice]:
         """Their places among the columns of M_c."""
-        return self.blocks.spherical_places
+        return self.system.spherical_places
 
     def times_products(self, columns: FloatArray) -> FloatArray:
         """Return S_cc times (q_core, m) columns."""
@@ -108,8 +108,8 @@ class CoreOperator:
     def schur_blocks(self) -> list[FloatArray]:
         """The blocks of S_cc at each level of each factor of the core, (q, r, r)."""
         out = []
-        stage = self.blocks.stages[0]
-        for own, place in zip(self.crossed.own, self.blocks.core_factors, strict=True):
+        stage = self.system.stages[0]
+        for own, place in zip(self.crossed.own, self.system.core_factors, strict=True):
             r, columns = place.n_columns, stage.cells.columns
             inside = (columns >= place.outer.start) & (columns < place.outer.stop)
             # The r cells of a pair of levels lie side by side.
@@ -124,7 +124,7 @@ class CoreOperator:
     def preconditioner(self) -> sp.csr_array:
         """The inverse of these blocks, (s_core, s_core)."""
         parts = []
-        for schur, place in zip(self.schur_blocks, self.blocks.core_factors, strict=True):
+        for schur, place in zip(self.schur_blocks, self.system.core_factors, strict=True):
             lam = place.lam(self.lam)
             block = lam.T @ schur @ lam + np.eye(lam.shape[1])
             parts.append(sparse_diagonal(np.asarray(np.linalg.inv(block), dtype=float)))
@@ -133,7 +133,7 @@ class CoreOperator:
     def root_of_blocks(self) -> tuple[sp.csr_array, float]:
         """Return the inverse Cholesky factors of the diagonal blocks, and log|D|."""
         parts, total = [], 0.0
-        for schur, place in zip(self.schur_blocks, self.blocks.core_factors, strict=True):
+        for schur, place in zip(self.schur_blocks, self.system.core_factors, strict=True):
             lam = place.lam(self.lam)
             chol = np.linalg.cholesky(lam.T @ schur @ lam + np.eye(lam.shape[1]))
             total += 2.0 * float(np.log(np.einsum("qaa->qa", chol)).sum())
@@ -218,7 +218,7 @@ class IterativeFactor:
     fixed : FixedFactor
         The factor of X'V⁻¹X.
     beta : (p,) array
-        β̂ of the kept columns, centered as in `Blocks`.
+        β̂ of the kept columns, centered as in `System`.
     residual_squares : float
         r².
     of_core : LogDeterminant or None
@@ -249,7 +249,7 @@ class IterativeFactor:
         x = solved.columns
         # b'M⁻¹b to second order in the error of x.
         taken = x.T @ rhs + rhs.T @ x - x.T @ operator.times(x)
-        of_fixed, p = operator.of_fixed - taken, operator.blocks.n_fixed
+        of_fixed, p = operator.of_fixed - taken, operator.system.n_fixed
         fixed = FixedFactor(np.linalg.cholesky(of_fixed[:p, :p]) if p else np.empty((0, 0)))
         half = fixed.half_solve(of_fixed[:p, p])
         return IterativeFactor(
@@ -262,8 +262,8 @@ class IterativeFactor:
         )
 
     @property
-    def blocks(self) -> Blocks:
-        return self.operator.blocks
+    def system(self) -> System:
+        return self.operator.system
 
     @property
     def lam(self) -> Lam:
@@ -297,18 +297,18 @@ class IterativeFactor:
     def project_stage(self) -> Projected:
         """Project the columns of the eliminated factor, of y − Xβ̂; without traces."""
         responses = Responses(self.residual_weights[None], self.outer[:, None])
-        return project_stage(self.blocks, self.operator.done, 0, responses)
+        return project_stage(self.system, self.operator.done, 0, responses)
 
     def with_log_determinant(self, of_core: LogDeterminant) -> "IterativeFactor":
         return replace(self, of_core=of_core)
 
     def effects(self) -> Effects:
         """Return û of all factors, and b̂ of those in the core."""
-        blocks, outer = self.blocks, self.outer
+        system, outer = self.system, self.outer
         solved = self.solved.columns @ self.residual_weights
         core = [
             solved[at].reshape(place.n_levels, -1).T
-            for at, place in zip(blocks.spherical_places, blocks.core_factors, strict=True)
+            for at, place in zip(system.spherical_places, system.core_factors, strict=True)
         ]
         stage = self.operator.done
         own = stage.effects(stage.white_response, self.beta, outer)

@@ -268,12 +268,12 @@ def factor_layouts(
 
 @dataclass(frozen=True)
 class DesignRows:
-    """Rows of [Z X] in the coordinates of `Blocks`.
+    """Rows of [Z X] in the coordinates of `System`.
 
     Attributes
     ----------
     factors : tuple of sparse (n, q·r) arrays
-        In the order of the blocks; level by level the factor's columns, (1, x −
+        In the order of the system; level by level the factor's columns, (1, x −
         center), in their frame. A row without entries has no effect of the factor.
     fixed : (n, p) array
         The kept columns of X, centered.

@@ -146,13 +146,13 @@ def levels_last(slabs: FloatArray, n_levels: int) -> FloatArray:
     return slabs.transpose(1, 2, 0, 3).reshape(r, m, k * b)[:, :, :n_levels]
 
 
-def cholesky_levels(system: FloatArray) -> None:
+def cholesky_levels(matrices: FloatArray) -> None:
     """Overwrite small matrices, (s, s, b), by their lower factors, all at once."""
-    for j in range(len(system)):
+    for j in range(len(matrices)):
         if j:
-            system[j:, j] -= np.einsum("ikb,kb->ib", system[j:, :j], system[j, :j])
-            system[:j, j] = 0.0
-        system[j:, j] /= np.sqrt(system[j, j])
+            matrices[j:, j] -= np.einsum("ikb,kb->ib", matrices[j:, :j], matrices[j, :j])
+            matrices[:j, j] = 0.0
+        matrices[j:, j] /= np.sqrt(matrices[j, j])
 
 
 def solve_levels(chol: FloatArray, rhs: FloatArray) -> None:

@@ -14,24 +14,24 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.conjugate_gradients import IterativeFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import DesignRows, FactorLayout, as_sparse, joined
-from skmixed._equations.system import Blocks, Stage, sparse_diagonal
+from skmixed._equations.system import Stage, System, sparse_diagonal
 from skmixed._typing import FloatArray, IntArray
 
 PART_NUMBERS = 2**22  # of a dense array over a part of the rows: 32 MB
 
 
-def row_parts(rows: DesignRows, blocks: Blocks, width: int) -> Iterator[IntArray | slice]:
+def row_parts(rows: DesignRows, system: System, width: int) -> Iterator[IntArray | slice]:
     """Cut the rows, those of one level next to each other where that saves work.
 
     A dense array over a part has `width` columns.
     """
-    n, n_stages, step = len(rows.fixed), len(blocks.stages), max(1, PART_NUMBERS // max(width, 16))
+    n, n_stages, step = len(rows.fixed), len(system.stages), max(1, PART_NUMBERS // max(width, 16))
     order = None
-    if blocks.n_core and n_stages and n > step:
+    if system.n_core and n_stages and n > step:
         order = np.lexsort([_first_columns(f) for f in rows.factors[:n_stages]])
     for start in range(0, n, step):
         part = slice(start, start + step)
@@ -245,29 +245,29 @@ class BackSubstitution:
 
     Attributes
     ----------
-    factorization : Factorization
+    factorization : CholeskyFactor
     core : (n, q_core + p) array
         c at the core and X.
     effects : dict
         Of each stage solved so far the touched levels, and c there, (r, m).
     """
 
-    factorization: Factorization
+    factorization: CholeskyFactor
     core: FloatArray
     effects: dict[int, tuple[TouchedLevels, FloatArray]] = field(default_factory=dict)
 
     def later(self, here: TouchedLevels) -> LaterSolution:
         """Look c up at what touched levels of a stage meet."""
-        blocks, row, column = self.factorization.blocks, here.row[here.met], here.column
-        effects, in_core = np.empty(len(row)), column >= blocks.n_chain
-        effects[in_core] = self.core[row[in_core], column[in_core] - blocks.n_chain]
+        system, row, column = self.factorization.system, here.row[here.met], here.column
+        effects, in_core = np.empty(len(row)), column >= system.n_chain
+        effects[in_core] = self.core[row[in_core], column[in_core] - system.n_chain]
         for k, (there, solved) in self.effects.items():
-            place = blocks.factors[k]
+            place = system.factors[k]
             inside = (column >= place.outer.start) & (column < place.outer.stop)
             level, own = np.divmod(column[inside] - place.outer.start, place.n_columns)
             keys = row[inside] * place.n_levels + level
             effects[inside] = solved[own, np.searchsorted(there.keys, keys)]
-        fixed = self.core[here.row, self.core.shape[1] - blocks.n_fixed :]
+        fixed = self.core[here.row, self.core.shape[1] - system.n_fixed :]
         return LaterSolution(here, effects, fixed)
 
     def solve(self, k: int, later: LaterSolution) -> None:
@@ -309,29 +309,29 @@ class RowSubstitution:
 
     Attributes
     ----------
-    blocks : Blocks
+    system : System
     stages : tuple of SparseStage or None
         None where Λ = 0.
     """
 
-    blocks: Blocks
+    system: System
     stages: tuple[SparseStage | None, ...]
 
     @staticmethod
-    def of(factor: Factorization | IterativeFactor) -> "RowSubstitution":
+    def of(factor: CholeskyFactor | IterativeFactor) -> "RowSubstitution":
         """Costs the size of the stages."""
-        n_chain, stages = factor.blocks.n_chain, factor.stages
+        n_chain, stages = factor.system.n_chain, factor.stages
         laid_out = (SparseStage.of(done, n_chain) if done.lam.any() else None for done in stages)
-        return RowSubstitution(factor.blocks, tuple(laid_out))
+        return RowSubstitution(factor.system, tuple(laid_out))
 
     def substituted(self, rows: DesignRows) -> SubstitutedRows:
         """Take rows through the stages."""
-        n_stages, n, blocks = len(self.stages), len(rows.fixed), self.blocks
+        n_stages, n, system = len(self.stages), len(rows.fixed), self.system
         squares, fixed = np.zeros(n), rows.fixed.copy()
         left = joined([*rows.factors[1:n_stages], sp.csr_array((n, 0))])
         values, taken = [], []
         for k, stage in enumerate(self.stages):
-            own = left[:, blocks.factors[k].outer] if k else rows.factors[0]
+            own = left[:, system.factors[k].outer] if k else rows.factors[0]
             values.append(own)
             if stage is None:
                 continue
@@ -350,8 +350,8 @@ class RowSubstitution:
     def touched(self, found: SubstitutedRows) -> list[TouchedLevels]:
         """Return the levels of each stage that rows meet."""
         out: list[TouchedLevels] = []
-        blocks = self.blocks
-        for values, factor, stage in zip(found.values, blocks.factors, blocks.stages, strict=False):
+        system = self.system
+        for values, factor, stage in zip(found.values, system.factors, system.stages, strict=False):
             out.append(TouchedLevels.of(values, factor, stage, out))
         return out
 
@@ -362,15 +362,15 @@ class RowSolver:
 
     Attributes
     ----------
-    factorization : Factorization
+    factorization : CholeskyFactor
     substitution : RowSubstitution
     """
 
-    factorization: Factorization
+    factorization: CholeskyFactor
     substitution: RowSubstitution
 
     @staticmethod
-    def of(factorization: Factorization) -> "RowSolver":
+    def of(factorization: CholeskyFactor) -> "RowSolver":
         """Costs the size of the factor."""
         return RowSolver(factorization, RowSubstitution.of(factorization))
 
@@ -384,7 +384,7 @@ class RowSolver:
         """
         (n, p), s = rows.fixed.shape, self.factorization.n_spherical
         given, at_fixed = np.empty(n), np.empty((n, p))
-        for part in row_parts(rows, self.factorization.blocks, s + p):
+        for part in row_parts(rows, self.factorization.system, s + p):
             found = self.substitution.substituted(rows.part(part))
             dense = found.times(self.factorization.inverse_root)
             given[part] = found.squares + _squares(dense[:, :s])

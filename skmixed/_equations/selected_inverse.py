@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from skmixed._equations.cholesky import Factorization, congruent
+from skmixed._equations.cholesky import CholeskyFactor, congruent
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import Span, inverse_of_cholesky, row_ranges
@@ -40,7 +40,7 @@ class CoreInverse:
 
     Attributes
     ----------
-    factorization : Factorization
+    factorization : CholeskyFactor
     whole : (q_core + p,) * 2 array
         G.
     has_fixed : bool
@@ -48,16 +48,16 @@ class CoreInverse:
         in G, or of V⁻¹, the fixed effects given.
     """
 
-    factorization: Factorization
+    factorization: CholeskyFactor
     whole: FloatArray
     has_fixed: bool
 
     @staticmethod
-    def of(factorization: Factorization, *, has_fixed: bool) -> "CoreInverse":
+    def of(factorization: CholeskyFactor, *, has_fixed: bool) -> "CoreInverse":
         inverse = inverse_of_cholesky(factorization.chol_core)
         if factorization.n_spherical:
-            blocks, lam = factorization.blocks, factorization.lam
-            inverse = congruent(blocks, lam, inverse, transposed=False)
+            system, lam = factorization.system, factorization.lam
+            inverse = congruent(system, lam, inverse, transposed=False)
         return CoreInverse(factorization, inverse, has_fixed)
 
     @cached_property
@@ -65,7 +65,7 @@ class CoreInverse:
         """G for traces: with 0 for X where the fixed effects are given."""
         if self.has_fixed:
             return self.whole
-        out, n = np.zeros_like(self.whole), self.factorization.blocks.n_core
+        out, n = np.zeros_like(self.whole), self.factorization.system.n_core
         own = self.factorization.random_inverse
         if own is None and self.factorization.spans and n:
             own = random_inverse(self.factorization)
@@ -99,8 +99,8 @@ class CoreInverse:
         """
         inverse, spans = self.of_traces, self.factorization.spans
         n = len(inverse)
-        out = np.empty((n, self.factorization.blocks.n_core))
-        for factor in self.factorization.blocks.core_factors:
+        out = np.empty((n, self.factorization.system.n_core))
+        for factor in self.factorization.system.core_factors:
             span, own = spans.get(factor.entries.start), factor.core
             if span is None or span.null is not None:
                 out[:, own] = _residual(self.factorization, inverse, factor)
@@ -115,7 +115,7 @@ class CoreInverse:
 
     def traces(self) -> FloatArray:
         """Return Σ_j (Z'PZ)_jj of the factors in the core, each row by row."""
-        parts = [self._trace(factor) for factor in self.factorization.blocks.core_factors]
+        parts = [self._trace(factor) for factor in self.factorization.system.core_factors]
         return np.concatenate([np.empty(0), *(part.ravel() for part in parts)])
 
     def _trace(self, factor: FactorLayout) -> FloatArray:
@@ -145,10 +145,10 @@ class CoreInverse:
         """Return Σ_j (I − SG)_j'D_i(I − SG)_j over the levels j of the factors in the core.
 
         Matrices over the core and X, one for each of the (d, r, r) directions D_i of each
-        factor, in the order of the blocks.
+        factor, in the order of the system.
         """
-        blocks = self.factorization.blocks
-        pairs = zip(blocks.core_factors, directions[len(blocks.stages) :], strict=True)
+        system = self.factorization.system
+        pairs = zip(system.core_factors, directions[len(system.stages) :], strict=True)
         return [matrix for pair in pairs for matrix in self._quadratics(*pair)]
 
     def _quadratics(self, factor: FactorLayout, directions: FloatArray) -> list[FloatArray]:
@@ -159,30 +159,30 @@ class CoreInverse:
         return [residual.T @ np.matmul(d, by_level).reshape(residual.shape) for d in directions]
 
 
-def random_inverse(factorization: Factorization) -> FloatArray:
+def random_inverse(factorization: CholeskyFactor) -> FloatArray:
     """Return G of the core's random effects alone, with β given, (q_core,) * 2."""
     n = factorization.n_spherical
     inverse = inverse_of_cholesky(factorization.chol_core[:n, :n])
-    return congruent(factorization.blocks, factorization.lam, inverse, transposed=False)
+    return congruent(factorization.system, factorization.lam, inverse, transposed=False)
 
 
-def in_spans(factorization: Factorization) -> Factorization:
+def in_spans(factorization: CholeskyFactor) -> CholeskyFactor:
     """Return the factor with products Z'V⁻¹ that have no difference in the span of Λ (`Span`).
 
     For systems in which ΛΛ' is about (Z'V_1⁻¹Z)⁻¹ or below; it costs a pass over the levels.
     """
-    factors = factorization.blocks.factors
+    factors = factorization.system.factors
     spans = {f.entries.start: Span.of(f.lam(factorization.lam)) for f in factors}
     stages = tuple(stage.in_span() for stage in factorization.stages)
     out = replace(factorization, spans=spans, stages=stages)
-    of_core = [spans[f.entries.start] for f in factorization.blocks.core_factors]
+    of_core = [spans[f.entries.start] for f in factorization.system.core_factors]
     if any(span.null is not None for span in of_core):  # where Λ lacks rank
         out = replace(out, random_inverse=random_inverse(out))
     return out
 
 
 def _residual(
-    factorization: Factorization, inverse: FloatArray, factor: FactorLayout
+    factorization: CholeskyFactor, inverse: FloatArray, factor: FactorLayout
 ) -> FloatArray:
     """Return I − GS at the random effects of a factor in the core, (q_core + p, q·r).
 
@@ -230,16 +230,16 @@ class Inverse:
     fixed: FloatArray
 
     @staticmethod
-    def along(factorization: Factorization, core: FloatArray) -> "tuple[Inverse, ...]":
+    def along(factorization: CholeskyFactor, core: FloatArray) -> "tuple[Inverse, ...]":
         """Go back along the chain from the inverse of the core and X; what each stage leaves."""
-        blocks = factorization.blocks
-        n, width = blocks.n_core, blocks.factors[-1].outer.stop
-        to_fixed = np.zeros((width, blocks.n_fixed))
-        to_fixed[blocks.n_chain :] = core[:n, n:]
+        system = factorization.system
+        n, width = system.n_core, system.factors[-1].outer.stop
+        to_fixed = np.zeros((width, system.n_fixed))
+        to_fixed[system.n_chain :] = core[:n, n:]
         out = [Inverse(core[:n, :n], None, to_fixed, core[n:, n:])]
-        for k in reversed(range(1, len(blocks.stages))):
-            done, place = factorization.stages[k], blocks.factors[k]
-            out.append(out[-1]._with_stage(done, place, blocks.n_chain))
+        for k in reversed(range(1, len(system.stages))):
+            done, place = factorization.stages[k], system.factors[k]
+            out.append(out[-1]._with_stage(done, place, system.n_chain))
         return tuple(reversed(out))
 
     def _with_stage(self, done: EliminatedStage, place: FactorLayout, n_chain: int) -> "Inverse":
@@ -323,40 +323,40 @@ def _sampled(
     return out
 
 
-def level_covariances(factorization: Factorization) -> tuple[FloatArray, ...]:
+def level_covariances(factorization: CholeskyFactor) -> tuple[FloatArray, ...]:
     """Return the diagonal blocks of ΛM⁻¹Λ' for each term, (q, s, s).
 
-    In the user's coordinates and relative to the σ² of the `Factorization`; lme4's
+    In the user's coordinates and relative to the σ² of the `CholeskyFactor`; lme4's
     conditional variances (Bates et al., 2015, J. Stat. Softw. 67(1), equation 58).
     """
-    blocks = factorization.blocks
-    spherical = _spherical_blocks(factorization) if blocks.factors else []
+    system = factorization.system
+    spherical = _spherical_blocks(factorization) if system.factors else []
     out: dict[int, FloatArray] = {}
-    for factor, own in zip(blocks.factors, spherical, strict=True):
+    for factor, own in zip(system.factors, spherical, strict=True):
         for term in factor.terms:
             root = term.to_user @ factorization.lam[term.index]
             out[term.index] = root @ own[:, term.columns, term.columns] @ root.T
     return tuple(out[index] for index in sorted(out))
 
 
-def _spherical_blocks(factorization: Factorization) -> list[FloatArray]:
-    """Return the diagonal blocks of M⁻¹ for each factor of the blocks, (q, s, s).
+def _spherical_blocks(factorization: CholeskyFactor) -> list[FloatArray]:
+    """Return the diagonal blocks of M⁻¹ for each factor of the system, (q, s, s).
 
     β is given: 0 for X in the inverse.
     """
-    blocks, n = factorization.blocks, factorization.n_spherical
+    system, n = factorization.system, factorization.n_spherical
     random = inverse_of_cholesky(factorization.chol_core[:n, :n])
-    core = np.zeros((blocks.n_core + blocks.n_fixed,) * 2)
-    core[: blocks.n_core, : blocks.n_core] = (
-        congruent(blocks, factorization.lam, random, transposed=False) if n else random
+    core = np.zeros((system.n_core + system.n_fixed,) * 2)
+    core[: system.n_core, : system.n_core] = (
+        congruent(system, factorization.lam, random, transposed=False) if n else random
     )
     # Per level of a stage L⁻ᵀ(I + L⁻¹Λ'S_cGS_c'ΛL⁻ᵀ)L⁻¹
     later = Inverse.along(factorization, core)
     out = []
     for done, inverse in zip(factorization.stages, later, strict=True):
-        within, _, _ = inverse.within(done, blocks.n_chain)
+        within, _, _ = inverse.within(done, system.n_chain)
         out.append(done.inverse(within).transpose(2, 0, 1))
-    for factor, own in zip(blocks.core_factors, blocks.spherical_places, strict=True):
+    for factor, own in zip(system.core_factors, system.spherical_places, strict=True):
         q = factor.n_levels
         square = random[own, own].reshape(q, -1, q, (own.stop - own.start) // q)
         out.append(np.einsum("qaqb->qab", square))

@@ -2,7 +2,7 @@
 
 R is laid out as the factor of a fit, stage by stage and a dense core. The matrix is
 singular (each factor's ones add up to the same column): pivots of zero are passed over.
-Z here is that of the blocks: with the ones of each factor, also where no term has them.
+Z here is that of the system: with the ones of each factor, also where no term has them.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skmixed._equations.cholesky import eliminate_chain
 from skmixed._equations.elimination import FactorRows
 from skmixed._equations.linear_algebra import in_slabs
-from skmixed._equations.system import Blocks, Stage
+from skmixed._equations.system import Stage, System
 from skmixed._typing import FloatArray
 
 # Share of its own products that is left of a column where nothing is.
@@ -58,26 +58,26 @@ class Root:
 
     Attributes
     ----------
-    blocks : Blocks
+    system : System
     stages : tuple of SemidefiniteRows
     core : (r_core, q_core + p) array
         The rows of the core, those of its rank.
     """
 
-    blocks: Blocks
+    system: System
     stages: tuple[SemidefiniteRows, ...]
     core: FloatArray
 
     @staticmethod
-    def of(blocks: Blocks) -> "Root":
+    def of(system: System) -> "Root":
         """Factor the products of Z and X; costs about as much as a factorization at one Λ."""
 
         def one(k: int, products: FloatArray, values: FloatArray) -> SemidefiniteRows:
-            return eliminate_semidefinite(blocks.stages[k], products, values)
+            return eliminate_semidefinite(system.stages[k], products, values)
 
-        stages, schur = eliminate_chain(blocks, one)
-        core = semidefinite_root(schur[:-1, :-1], np.diagonal(blocks.core)[:-1])
-        return Root(blocks, stages, core)
+        stages, schur = eliminate_chain(system, one)
+        core = semidefinite_root(schur[:-1, :-1], np.diagonal(system.core)[:-1])
+        return Root(system, stages, core)
 
     @property
     def rank(self) -> int:
@@ -94,22 +94,22 @@ class Root:
         outer = np.concatenate([np.empty(0), *(b.T.ravel() for b in effects[1:])])
         own = zip(self.stages, effects, strict=False)
         rows = [stage.times(b, outer, beta) for stage, b in own]
-        return [*rows, self.core @ np.concatenate([outer[self.blocks.n_chain :], beta])]
+        return [*rows, self.core @ np.concatenate([outer[self.system.n_chain :], beta])]
 
     def transposed(self, v: list[FloatArray]) -> tuple[list[FloatArray], FloatArray]:
         """Return R'v: Z'Wy of each stage, (k, r, b), and [Z_c X]'Wy of the core."""
-        blocks, at_stages = self.blocks, []
-        outer = np.zeros(blocks.factors[-1].outer.stop if blocks.factors else 0)
+        system, at_stages = self.system, []
+        outer = np.zeros(system.factors[-1].outer.stop if system.factors else 0)
         of_core = self.core.T @ v[-1]
         for i, stage in enumerate(self.stages):
             here, fixed, to_outer = stage.transposed(v[i])
             if i:  # what the rows of the stages before have there
-                r, place = here.shape[1], blocks.factors[i].outer
+                r, place = here.shape[1], system.factors[i].outer
                 here = here + in_slabs(outer[place].reshape(-1, r).T, *here.shape[::2])
             at_stages.append(here)
-            of_core[blocks.n_core :] += fixed
+            of_core[system.n_core :] += fixed
             outer += to_outer
-        of_core[: blocks.n_core] += outer[blocks.n_chain :]
+        of_core[: system.n_core] += outer[system.n_chain :]
         return at_stages, of_core
 
 

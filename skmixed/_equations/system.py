@@ -134,7 +134,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class System:
     """The matrix [Z X y]'W[Z X y] of one model.
 
     Attributes
@@ -323,7 +323,7 @@ def assemble(
     *,
     is_sparse: bool = False,
     layout: Layout | None = None,
-) -> tuple[Blocks, float]:
+) -> tuple[System, float]:
     """Lay out what `model` uses of the statistics; decide the rank of X.
 
     Returned with the smallest residual sum of squares that means anything.
@@ -343,7 +343,7 @@ def assemble(
         layout = Layout.of(stats, like, model, is_sparse=is_sparse)
     core = [factor.position for factor in layout.core_factors]
     # [Z X y]'W[Z X y]: the core by itself, and each stage with what comes after it
-    system = Blocks(
+    system = System(
         core=total if is_sparse else dense_core(stats, core, total, columns),
         kept=columns.kept,
         center=columns.center,

@@ -32,13 +32,13 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import sum_of_products
 from skmixed._equations.row_substitution import LaterSolution
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
-from skmixed._equations.system import Blocks, Stage
+from skmixed._equations.system import Stage, System
 from skmixed._equations.working_variates import of_core_factor
 from skmixed._typing import Directions, FloatArray, IntArray
 
@@ -129,27 +129,27 @@ def _plus(a: LaterTangent, b: LaterTangent, factor: float) -> LaterTangent:
     return LaterTangent(a.own + factor * b.own, rows)
 
 
-def symmetric_product(blocks: Blocks, k: int, left: StageRows, right: StageRows) -> SchurTangent:
+def symmetric_product(system: System, k: int, left: StageRows, right: StageRows) -> SchurTangent:
     """Return left'right + right'left over what remains after stage k."""
-    later = tuple(_at_later(blocks, g, left, right) for g in range(k + 1, len(blocks.stages)))
-    n, p = blocks.n_core, blocks.n_fixed
+    later = tuple(_at_later(system, g, left, right) for g in range(k + 1, len(system.stages)))
+    n, p = system.n_core, system.n_fixed
     core = np.zeros((n + p, n + p))
     core[n:, n:] = np.tensordot(left.fixed, right.fixed, ((0, 1), (0, 1)))
     if n:
-        at_core = [[m[:, blocks.n_chain :] for m in side.matrices] for side in (left, right)]
+        at_core = [[m[:, system.n_chain :] for m in side.matrices] for side in (left, right)]
         core[:n, :n] = sum_of_products(*at_core)
         core[:n, n:] = sum(m.T @ f for m, f in zip(at_core[0], right.fixed, strict=True))
         core[n:, :n] = sum(m.T @ f for m, f in zip(at_core[1], left.fixed, strict=True)).T
     return SchurTangent(later, core + core.T)
 
 
-def _at_later(blocks: Blocks, g: int, left: StageRows, right: StageRows) -> LaterTangent:
+def _at_later(system: System, g: int, left: StageRows, right: StageRows) -> LaterTangent:
     """Each level of the inner stage has one cell there: levels of the outer stay apart."""
-    place, stage = blocks.factors[g], blocks.stages[g]
+    place, stage = system.factors[g], system.stages[g]
     q, r = place.n_levels, place.n_columns
     own = np.zeros((r, r, q))
     cells = np.zeros((r, len(stage.cells)))
-    fixed = np.zeros((r, q, blocks.n_fixed))
+    fixed = np.zeros((r, q, system.n_fixed))
     for one, other in ((left, right), (right, left)):
         here = [m[:, place.outer] for m in one.matrices]  # of the stage itself
         products = sum(h.T @ m for h, m in zip(here, other.matrices, strict=True)).tocoo()
@@ -171,13 +171,13 @@ class StageTangent:
     Those that only other stages' directions or rows need are made when asked for.
     """
 
-    factorization: Factorization
+    factorization: CholeskyFactor
     k: int
     a: FloatArray
     c: StageRows
 
     @staticmethod
-    def of(factorization: Factorization, k: int) -> "StageTangent":
+    def of(factorization: CholeskyFactor, k: int) -> "StageTangent":
         done = factorization.stages[k]
         left = np.concatenate(list(done.gls_slabs()), axis=2)[:, :, : done.n_levels]
         fixed = left[:, done.stage.fixed[:-1]].transpose(0, 2, 1)
@@ -224,16 +224,16 @@ class StageTangent:
         """Eliminate the stage from an earlier direction's tangent."""
         here, *rest = tangent.stages
         half = here.rows.minus(self.j.times(0.5 * here.own))
-        taken = symmetric_product(self.factorization.blocks, self.k, half, self.j)
+        taken = symmetric_product(self.factorization.system, self.k, half, self.j)
         return SchurTangent(tuple(rest), tangent.at_core).plus(taken, -1.0)
 
     def _left_by(self, direction: FloatArray) -> SchurTangent:
         """Return the tangent of an own direction."""
-        blocks = self.factorization.blocks
-        if not blocks.factors[-1].outer.stop:  # nothing but X remains
+        system = self.factorization.system
+        if not system.factors[-1].outer.stop:  # nothing but X remains
             return SchurTangent((), -np.einsum("ab,axby->xy", direction, self._at_fixed))
         scaled = self.c.times(-0.5 * direction)
-        return symmetric_product(blocks, self.k, scaled, self.c)
+        return symmetric_product(system, self.k, scaled, self.c)
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def expected_information(inverse: CoreInverse, directions: Directions) -> Expect
     inverse : CoreInverse
         Of the factorization; where the fixed effects are given V⁻¹ takes the place of P.
     directions : tuple of (d, r, r) arrays
-        Symmetric directions of each factor's Σ, in the order of the blocks.
+        Symmetric directions of each factor's Σ, in the order of the system.
 
     Notes
     -----
@@ -298,12 +298,12 @@ def _of_fixed(
     With U' = [−S_XcG_0  I], which takes [Z_c X]'V_1⁻¹ to X'V⁻¹, G_0 the inverse
     without X.
     """
-    factorization, n_core = inverse.factorization, inverse.factorization.blocks.n_core
-    p = factorization.blocks.n_fixed
+    factorization, n_core = inverse.factorization, inverse.factorization.system.n_core
+    p = factorization.system.n_fixed
     u = inverse.whole[:, n_core:] @ factorization.fixed.products
     out = [-(u.T @ tangent.at_core @ u) for tangent in tangents]
     n = len(factorization.stages)
-    for factor, own in zip(factorization.blocks.core_factors, directions[n:], strict=True):
+    for factor, own in zip(factorization.system.core_factors, directions[n:], strict=True):
         zvx = of_core_factor(factorization, factor, -u[:n_core], np.eye(p, p + 1))
         out += list(np.einsum("qax,eab,qby->exy", zvx, own, zvx, optimize=True))
     return np.array(out).reshape(len(out), p, p)
@@ -322,7 +322,7 @@ class _Inverted:
 
     @staticmethod
     def of(stage: StageTangent, tangents: list[SchurTangent], inverse: Inverse) -> "_Inverted":
-        n_chain = stage.factorization.blocks.n_chain
+        n_chain = stage.factorization.system.n_chain
         earlier = [(d, y, _times_inverse(y, inverse, n_chain)) for d, y in stage.met_by(tangents)]
         return _Inverted(stage, _times_inverse(stage.c, inverse, n_chain), tuple(earlier))
 
@@ -362,18 +362,18 @@ def _of_core(
 ) -> FloatArray:
     """Add what the core has: traces of products of dense matrices."""
     factorization = inverse.factorization
-    blocks, n = factorization.blocks, len(tangents)
+    system, n = factorization.system, len(tangents)
     total = sum(len(d) for d in directions)
     out = np.zeros((total, total))
     weighted = [inverse.of_traces @ tangent.at_core for tangent in tangents]  # G D
     for i in range(n):
         for j in range(i + 1):
             out[i, j] = out[j, i] = np.vdot(weighted[i], weighted[j].T)
-    if not blocks.core_factors:
+    if not system.core_factors:
         return out
     schur = factorization.schur[:-1, :-1]
     b = inverse.residual_of_traces()
-    places = [(f, d) for f, d in zip(blocks.factors, directions, strict=True) if f.core is not None]
+    places = [(f, d) for f, d in zip(system.factors, directions, strict=True) if f.core is not None]
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
     for i, tangent in enumerate(tangents):
@@ -381,7 +381,7 @@ def _of_core(
         for at, (f, d) in zip(here, places, strict=True):
             blocks_of = np.einsum("nqa,nqb->ab", *(_of_factor(m, f) for m in (b, passed)))
             out[at, i] = out[i, at] = -np.einsum("eab,ab->e", d, blocks_of)
-    q_matrix = schur[: blocks.n_core] @ b  # Q = SB
+    q_matrix = schur[: system.n_core] @ b  # Q = SB
     for at, (f, d) in zip(here, places, strict=True):
         for at2, (f2, d2) in zip(here, places, strict=True):
             own = _of_factor(q_matrix[f.core], f2).reshape(f.n_levels, f.n_columns, f2.n_levels, -1)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import Span, prefers_sparse, row_ranges, to_slabs
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._typing import FloatArray
 
 
@@ -35,16 +35,16 @@ class Responses:
     outer: FloatArray
 
     @staticmethod
-    def residual(factorization: Factorization) -> "Responses":
+    def residual(factorization: CholeskyFactor) -> "Responses":
         """Return y − Xβ̂, which gives ρ = Z'V⁻¹(y − Xβ̂)."""
-        has_outer = factorization.blocks.factors[-1].outer.stop > 0
+        has_outer = factorization.system.factors[-1].outer.stop > 0
         outer = factorization.effects().outer if has_outer else np.empty(0)
         return Responses(np.append(-factorization.beta, 1.0)[None], outer[:, None])
 
     @staticmethod
     def fixed(inverse: CoreInverse) -> "Responses":
         """Return the columns of X; G_cX = −(their effects) G_XX, where G has the columns of X."""
-        p, chol = inverse.factorization.blocks.n_fixed, inverse.factorization.fixed.root
+        p, chol = inverse.factorization.system.n_fixed, inverse.factorization.fixed.root
         return Responses(np.eye(p, p + 1), -inverse.selected.to_fixed @ chol @ chol.T)
 
 
@@ -74,14 +74,14 @@ class Projected:
 
 
 def project_stage(
-    blocks: Blocks,
+    system: System,
     done: EliminatedStage,
     k: int,
     responses: Responses,
     inverse: CoreInverse | None = None,
 ) -> Projected:
     """Project the columns of stage k; without an inverse the trace is not P's."""
-    stage, r, p = done.stage, blocks.factors[k].n_columns, blocks.n_fixed
+    stage, r, p = done.stage, system.factors[k].n_columns, system.n_fixed
     c = len(responses.weights)
     trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
     within, cross = np.zeros((r, r, r * c, r * c)), np.zeros((r, p, r * c))
@@ -90,7 +90,7 @@ def project_stage(
         # Its square is G_XX; the triangle keeps the columns' scales apart.
         root = inverse.factorization.fixed.inverse_root.T
     selected = None if inverse is None else inverse.selected
-    cells = _CellSums.of(done, selected, responses.outer, blocks.n_chain)
+    cells = _CellSums.of(done, selected, responses.outer, system.n_chain)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
@@ -208,18 +208,18 @@ class Projection:
 def project(inverse: CoreInverse, responses: Responses) -> Projection:
     """Project the columns of all factors."""
     factorization = inverse.factorization
-    blocks, c = factorization.blocks, len(responses.weights)
+    system, c = factorization.system, len(responses.weights)
     columns = _Columns(factorization, c)
     traces, outers = [np.empty(0)], []
     # ρ and F'V_1⁻¹F of each stage, of which the next one is then taken out
-    for k in range(len(blocks.stages)):
-        part = project_stage(blocks, factorization.stages[k], k, responses, inverse)
+    for k in range(len(system.stages)):
+        part = project_stage(system, factorization.stages[k], k, responses, inverse)
         columns.eliminate(k, part)
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
     # ρ = S_c[−b̂; weights] of the factors in the core
-    for factor in blocks.core_factors:
-        effects = responses.outer[blocks.n_chain :]
+    for factor in system.core_factors:
+        effects = responses.outer[system.n_chain :]
         rho = of_core_factor(factorization, factor, effects, responses.weights)
         columns.add_core(factor, rho)
         outers.append(_by_entry(np.tensordot(rho, rho, ((0,), (0,)))))
@@ -240,14 +240,14 @@ class _Columns:
     covariance of the stages so far; columns of later factors are still zero.
     """
 
-    def __init__(self, factorization: Factorization, n_responses: int) -> None:
-        blocks = factorization.blocks
-        size = blocks.factors[-1].entries.stop * n_responses
+    def __init__(self, factorization: CholeskyFactor, n_responses: int) -> None:
+        system = factorization.system
+        size = system.factors[-1].entries.stop * n_responses
         self.factorization = factorization
         self.n_responses = n_responses
         self.products = np.zeros((size, size))
-        self.outer = np.zeros((blocks.factors[-1].outer.stop, size))
-        self.fixed = np.zeros((blocks.n_fixed, size))
+        self.outer = np.zeros((system.factors[-1].outer.stop, size))
+        self.fixed = np.zeros((system.n_fixed, size))
         self.core: list[tuple[FactorLayout, FloatArray]] = []
 
     def _of(self, factor: FactorLayout) -> slice:
@@ -256,7 +256,7 @@ class _Columns:
 
     def eliminate(self, k: int, part: Projected) -> None:
         """Take the stage out of the columns before it; add its own."""
-        own = self._of(self.factorization.blocks.factors[k])
+        own = self._of(self.factorization.system.factors[k])
         if k:
             self._take(k, part)
         self.products[own, own] = part.within
@@ -264,7 +264,7 @@ class _Columns:
         self.fixed[:, own] += part.to_fixed
 
     def _take(self, k: int, part: Projected) -> None:
-        done, place = self.factorization.stages[k], self.factorization.blocks.factors[k]
+        done, place = self.factorization.stages[k], self.factorization.system.factors[k]
         own, q, r = self._of(place), place.n_levels, place.n_columns
         n = own.start
         # v = Z'V_1⁻¹F at the stage, (r, n, q), and w = L⁻¹Λ'v
@@ -281,11 +281,11 @@ class _Columns:
     def add_core(self, factor: FactorLayout, rho: FloatArray) -> None:
         """Add the columns of a factor in the core, (q, r, c) residuals ρ."""
         self.core.append((factor, rho))
-        schur, n = self.factorization.schur[:-1, factor.core], self.factorization.blocks.n_core
+        schur, n = self.factorization.schur[:-1, factor.core], self.factorization.system.n_core
         own, (q, r, _) = self._of(factor), rho.shape
         by_level = schur.reshape(len(schur), q, r)
         rhs = np.einsum("nqa,qbx->nabx", by_level, rho, optimize=True).reshape(len(schur), -1)
-        self.outer[self.factorization.blocks.n_chain :, own] = rhs[:n]
+        self.outer[self.factorization.system.n_chain :, own] = rhs[:n]
         self.fixed[:, own] = rhs[n:]
         outer = self.outer[factor.outer].reshape(q, r, -1)
         rows = np.einsum("qbx,qan->abxn", rho, outer).reshape(-1, outer.shape[2])
@@ -294,7 +294,7 @@ class _Columns:
 
     def projected(self, inverse: CoreInverse) -> FloatArray:
         """Return F'PF, with the inverse of the core and X."""
-        chain = self.factorization.blocks.n_chain
+        chain = self.factorization.system.n_chain
         # F'PF = F'V_1⁻¹F − F'V_1⁻¹[Z_c X] G [Z_c X]'V_1⁻¹F
         rhs = np.concatenate([self.outer[chain:], self.fixed])
         solved = inverse.whole @ rhs
@@ -313,7 +313,7 @@ class _Columns:
 
 
 def of_core_factor(
-    factorization: Factorization, factor: FactorLayout, effects: FloatArray, weights: FloatArray
+    factorization: CholeskyFactor, factor: FactorLayout, effects: FloatArray, weights: FloatArray
 ) -> FloatArray:
     """Return ρ = Z'V⁻¹ of a factor in the core, (q, r, c).
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._derivatives.moments import Moments, moments
-from skmixed._equations.cholesky import Factorization, factorize, zero_lam
-from skmixed._equations.system import Blocks
+from skmixed._equations.cholesky import CholeskyFactor, factorize, zero_lam
+from skmixed._equations.system import System
 from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import iterate
 from skmixed._estimation.multistart import multistart
@@ -50,7 +50,7 @@ class Examined:
     Attributes
     ----------
     model : Model
-    at_zero : Factorization
+    at_zero : CholeskyFactor
     likelihood : Likelihood
     moments : Moments or None
         None for a model without random effects.
@@ -60,7 +60,7 @@ class Examined:
     """
 
     model: Model
-    at_zero: Factorization
+    at_zero: CholeskyFactor
     likelihood: Likelihood
     moments: Moments | None
     findings: Identifiability
@@ -70,15 +70,15 @@ class Examined:
 def examined(stats: CrossProducts, model: Model, *, solver: str = "exact") -> Examined:
     """Lay out the system of a model; `solver` is "exact" or "iterative"."""
     is_iterative = solver == "iterative" and len({t.factor for t in model.terms}) > 1
-    blocks, likelihood = lay_out(stats, model, is_sparse=is_iterative)
-    at_zero = factorize(blocks, zero_lam(blocks))
+    system, likelihood = lay_out(stats, model, is_sparse=is_iterative)
+    at_zero = factorize(system, zero_lam(system))
     of_data = moments(at_zero) if model.terms else None
     findings = examine(at_zero, likelihood, of_data)
     return Examined(model, at_zero, likelihood, of_data, findings, is_iterative)
 
 
 def fit_system(
-    system: Examined,
+    given: Examined,
     *,
     tol: float,
     max_iter: int,
@@ -93,14 +93,14 @@ def fit_system(
     signs of the iterative engine.
     """
     found = search_system(
-        system, tol=tol, max_iter=max_iter, report=report, before=before, seed=seed
+        given, tol=tol, max_iter=max_iter, report=report, before=before, seed=seed
     )
     return Estimate(
-        solution=solve(found.factor, system.likelihood, system.model),
+        solution=solve(found.factor, given.likelihood, given.model),
         status=found.status,
         n_iter=found.n_iter,
         n_factorizations=found.n_factorizations,
-        findings=system.findings,
+        findings=given.findings,
         monte_carlo=found.monte_carlo,
     )
 
@@ -116,7 +116,7 @@ def search_system(
 ) -> SearchReport:
     """Search for Λ, with the parameters of `fit_system`."""
     at_zero, likelihood = system.at_zero, system.likelihood
-    start = None if before is None else _start_from(before, at_zero.blocks)
+    start = None if before is None else _start_from(before, at_zero.system)
     if start is None:
         start = () if system.moments is None else moment_start(at_zero, likelihood, system.moments)
     # Each engine ends with a factor, of which the estimates are read off.
@@ -127,29 +127,29 @@ def search_system(
 
 def estimate_at_zero(stats: CrossProducts, model: Model) -> Estimate:
     """Return the estimates with variances of 0."""
-    blocks, likelihood = lay_out(stats, model)
-    at_zero = factorize(blocks, zero_lam(blocks))
+    system, likelihood = lay_out(stats, model)
+    at_zero = factorize(system, zero_lam(system))
     return Estimate(
         solution=solve(at_zero, likelihood, model),
         status=FitStatus.UNDETERMINED,
         n_iter=1,
         n_factorizations=1,
-        findings=Identifiability(rank=blocks.n_fixed),
+        findings=Identifiability(rank=system.n_fixed),
     )
 
 
-def _start_from(before: Estimate, blocks: Blocks) -> tuple[FloatArray, ...] | None:
+def _start_from(before: Estimate, system: System) -> tuple[FloatArray, ...] | None:
     """Carry Λ over to other rows; None from a boundary, or for other terms.
 
     From a boundary the moments are the better start, and as cheap.
     """
-    terms = [term for _, term in blocks.terms]
+    terms = [term for _, term in system.terms]
     lams = [t.lam for t in before.solution.terms]
     if before.status is not FitStatus.CONVERGED or before.solution.is_singular:
         return None
     if len(terms) != len(lams) or not all(map(_has_form, terms, lams)):
         return None
-    root_unit = float(np.sqrt(blocks.weight_unit))
+    root_unit = float(np.sqrt(system.weight_unit))
     return tuple(
         np.asarray(np.linalg.solve(term.to_user, root_unit * lam), dtype=np.float64)
         for term, lam in zip(terms, lams, strict=True)

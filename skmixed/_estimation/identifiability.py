@@ -7,9 +7,9 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Pair
 
@@ -45,26 +45,26 @@ class Identifiability:
 
 
 def examine(
-    at_zero: Factorization, likelihood: Likelihood, moments: Moments | None
+    at_zero: CholeskyFactor, likelihood: Likelihood, moments: Moments | None
 ) -> Identifiability:
     """Examine the factorization at Λ = 0, where Z'V⁻¹Z = Z'Z."""
-    blocks = at_zero.blocks
+    system = at_zero.system
     if moments is None:
-        return Identifiability(rank=blocks.n_fixed)
+        return Identifiability(rank=system.n_fixed)
     # Where X alone reproduces y there is nothing left to be flat in.
     may_be_flat = likelihood.reml and not likelihood.is_exact_fit(at_zero)
-    undetermined, apart = _undetermined(blocks, moments)
+    undetermined, apart = _undetermined(system, moments)
     return Identifiability(
-        rank=blocks.n_fixed,
-        spanned=_spanned(blocks, moments) if may_be_flat else (),
+        rank=system.n_fixed,
+        spanned=_spanned(system, moments) if may_be_flat else (),
         undetermined=undetermined,
         apart=apart,
     )
 
 
-def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
+def _spanned(system: System, moments: Moments) -> tuple[tuple[int, int], ...]:
     found = []
-    for factor, term in blocks.terms:
+    for factor, term in system.terms:
         r = factor.n_columns
         # Σ_j (Z'WZ)_jj and Σ_j (Z'PZ)_jj of each coefficient's column
         own, left = (
@@ -81,13 +81,13 @@ def _spanned(blocks: Blocks, moments: Moments) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _undetermined(blocks: Blocks, moments: Moments) -> tuple[tuple[int, ...], tuple[Pair, ...]]:
+def _undetermined(system: System, moments: Moments) -> tuple[tuple[int, ...], tuple[Pair, ...]]:
     """Find terms without unique variances, and covariances, from tr(V_a V_b) at V = I."""
-    terms, pairs, parameters = [], [], Parameters.of(blocks)
+    terms, pairs, parameters = [], [], Parameters.of(system)
     for (factor, term), place in zip(parameters.terms, parameters.places, strict=True):
         own = parameters.entries[place]
         full = np.empty((len(own) + 1,) * 2)
-        full[0, 0] = blocks.n_rows
+        full[0, 0] = system.n_rows
         full[0, 1:] = full[1:, 0] = own @ moments.zz
         full[1:, 1:] = own @ moments.raw @ own.T
         d = term.term.structure.directions(term.size)

@@ -7,10 +7,10 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.lanczos import log_determinant
 from skmixed._derivatives.probing import Probes
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.conjugate_gradients import CoreOperator, LogDeterminant
 from skmixed._equations.layout import elimination_order
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._estimation.probed_objective import FIXED_TOL, ProbedObjective
 from skmixed._estimation.runs import MonteCarlo, SearchReport
 from skmixed._estimation.search import trust_region_search
@@ -44,7 +44,7 @@ def prefers_iterative(stats: CrossProducts, model: Model) -> bool:
 
 
 def iterate(
-    at_zero: Factorization,
+    at_zero: CholeskyFactor,
     likelihood: Likelihood,
     start: Lam,
     *,
@@ -53,17 +53,17 @@ def iterate(
     report: Callable[[str], None] | None,
 ) -> SearchReport:
     """Search; the equations at the end are solved to full accuracy."""
-    blocks = at_zero.blocks
+    system = at_zero.system
     if likelihood.is_exact_fit(at_zero):
         return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1)
-    objective = ProbedObjective(blocks, likelihood, seed, max_iter)
+    objective = ProbedObjective(system, likelihood, seed, max_iter)
     ending = trust_region_search(objective, start, tol=0.0, max_iter=max_iter, report=report)
     # β̂ and b̂ at the end, and log|M| with its error
     factor, signs = objective.solution(), objective.probes.signs
     is_solved = factor.solved.residual <= FIXED_TOL
     of_core = _log_determinant(factor.operator, signs, seed)
     monte_carlo = MonteCarlo(
-        sd_errors=_sd_errors(blocks, objective),
+        sd_errors=_sd_errors(system, objective),
         criterion_error=of_core.error,
         n_probes=signs.shape[1],
         residual=factor.solved.residual,
@@ -87,12 +87,12 @@ def _log_determinant(operator: CoreOperator, signs: FloatArray, seed: int) -> Lo
     return found
 
 
-def _sd_errors(blocks: Blocks, objective: ProbedObjective) -> tuple[FloatArray, ...]:
+def _sd_errors(system: System, objective: ProbedObjective) -> tuple[FloatArray, ...]:
     """Carry the covariance of δ over to log sd of the user's coefficients."""
     _, point, _ = objective.modeled
     covariance = objective.parameter_covariance()
     out, chart = [], point.chart
-    parts = zip(blocks.terms, chart.lam, chart.basis, chart.places, strict=True)
+    parts = zip(system.terms, chart.lam, chart.basis, chart.places, strict=True)
     for (_, term), lam, basis, own in parts:
         root = term.to_user @ lam
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -5,8 +5,8 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.objectives import AverageInformation, BlockedObjective
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization, zero_lam
-from skmixed._equations.system import Blocks
+from skmixed._equations.cholesky import CholeskyFactor, zero_lam
+from skmixed._equations.system import System
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import ScaleScan, VarianceProfile, refined
 from skmixed._estimation.search import Ending
@@ -23,23 +23,23 @@ POOLED = 0.5
 class LargeSearch:
     """The search by the blocked factor."""
 
-    def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
-        self.blocks, self.likelihood, self.runs = at_zero.blocks, likelihood, runs
-        self.parameters = Parameters.of(self.blocks)
+    def __init__(self, at_zero: CholeskyFactor, likelihood: Likelihood, runs: Runs) -> None:
+        self.system, self.likelihood, self.runs = at_zero.system, likelihood, runs
+        self.parameters = Parameters.of(self.system)
         self.scans: tuple[ScaleScan, ...] = ()
         self.at_zero_value = likelihood.value(at_zero)
         self.objective = BlockedObjective(at_zero, AverageInformation(likelihood, self.parameters))
 
     def search(self, start: Lam) -> SearchReport:
         """Search from the best of the starts."""
-        is_one = len(self.blocks.terms) == 1 and self.blocks.n_theta == 1
+        is_one = len(self.system.terms) == 1 and self.system.n_theta == 1
         starts = self._valleys() if is_one else [self._best_start(start)]
         best = self.run(starts[0])
         for other in starts[1:]:
             best = better(best, self.run(other))
         # Without any variance it may be lower, where no start was
         if best.status is FitStatus.CONVERGED and is_lower(self.at_zero_value, best.value):
-            best = better(best, self.run(zero_lam(self.blocks)))
+            best = better(best, self.run(zero_lam(self.system)))
         if self.objective.latest.lam is not best.lam:
             self.objective.evaluate(best.lam)
         return SearchReport(
@@ -52,7 +52,7 @@ class LargeSearch:
 
     def _valleys(self) -> list[Lam]:
         """Return the starts of the one variance: the lowest valley, and those as low as it."""
-        profile = VarianceProfile.of(self.blocks, self.likelihood)
+        profile = VarianceProfile.of(self.system, self.likelihood)
         found = []
         # The lowest point of each valley, to less than a step of the grid
         if profile is not None:
@@ -63,9 +63,9 @@ class LargeSearch:
             (valley for valley in found if valley.value <= least + POOLED),
             key=lambda valley: valley.value,
         )
-        ((_, term),) = self.blocks.terms
+        ((_, term),) = self.system.terms
         starts: list[Lam] = [(np.sqrt(v.ratio) * np.eye(term.size),) for v in as_low]
-        return starts or [identity(self.blocks)]
+        return starts or [identity(self.system)]
 
     def _best_start(self, start: Lam) -> Lam:
         """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
@@ -78,13 +78,13 @@ class LargeSearch:
         return within if other < value else start
 
     def within_start(self) -> Lam | None:
-        blocks = self.blocks
-        if not np.isfinite(self.objective.evaluate(_free(blocks))):
+        system = self.system
+        if not np.isfinite(self.objective.evaluate(_free(system))):
             return None
         latest = self.objective.latest
         spherical, sigma2 = latest.effects().spherical, self.likelihood.sigma_squared(latest)
         out: dict[int, FloatArray] = {}
-        for k, factor in enumerate(blocks.factors):
+        for k, factor in enumerate(system.factors):
             for term in factor.terms:
                 own = latest.lam[term.index] @ spherical[k][term.columns]
                 mean = own @ own.T / factor.n_levels / sigma2
@@ -96,9 +96,9 @@ class LargeSearch:
         return self.runs.search(self.objective, start)
 
 
-def _free(blocks: Blocks) -> Lam:
+def _free(system: System) -> Lam:
     """Λ at which levels are taken as fixed; columns have unit length."""
-    return tuple(WITHIN * np.eye(t.size) for _, t in blocks.terms)
+    return tuple(WITHIN * np.eye(t.size) for _, t in system.terms)
 
 
 def _are_alike(first: Lam, second: Lam) -> bool:

@@ -16,8 +16,8 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem, is_small
 from skmixed._derivatives.objectives import BlockedObjective
-from skmixed._equations.cholesky import Factorization, zero_lam
-from skmixed._equations.system import Blocks
+from skmixed._equations.cholesky import CholeskyFactor, zero_lam
+from skmixed._equations.system import System
 from skmixed._estimation.large_search import LargeSearch
 from skmixed._estimation.runs import Runs, SearchReport, better, identity
 from skmixed._estimation.search import Ending
@@ -38,7 +38,7 @@ MOST_ROUNDS, LEFT = 3, 1e-6
 
 
 def multistart(
-    at_zero: Factorization,
+    at_zero: CholeskyFactor,
     likelihood: Likelihood,
     start: Lam,
     *,
@@ -50,7 +50,7 @@ def multistart(
 
     Parameters
     ----------
-    at_zero : Factorization
+    at_zero : CholeskyFactor
         At Λ = 0, where it is least squares; the search ends at once if it is an exact
         fit. Its arrays are written over.
     likelihood : Likelihood
@@ -65,16 +65,16 @@ def multistart(
     """
     if likelihood.is_exact_fit(at_zero):
         return SearchReport(at_zero, FitStatus.EXACT_FIT, 1, 1)
-    if not at_zero.blocks.factors:
+    if not at_zero.system.factors:
         return SearchReport(at_zero, FitStatus.LEAST_SQUARES, 1, 1)
     runs = Runs(tol, max_iter, report)
-    if is_small(at_zero.blocks):
+    if is_small(at_zero.system):
         return SmallSearch(at_zero, likelihood, runs).search(start)
     return LargeSearch(at_zero, likelihood, runs).search(start)
 
 
 def lowest(
-    at_zero: Factorization, likelihood: Likelihood, start: Lam, *, tol: float, max_iter: int
+    at_zero: CholeskyFactor, likelihood: Likelihood, start: Lam, *, tol: float, max_iter: int
 ) -> float:
     """Return the lowest criterion that a search from any of the starts ends at.
 
@@ -82,30 +82,28 @@ def lowest(
     groups: several searches' cost. The parameters are those of `multistart`.
     """
     runs = Runs(tol, max_iter, None)
-    if is_small(at_zero.blocks):
+    if is_small(at_zero.system):
         small = SmallSearch(at_zero, likelihood, runs)
-        starts = [start, zero_lam(small.blocks), identity(small.blocks)]
+        starts = [start, zero_lam(small.system), identity(small.system)]
         ends = [small.run(own).value for own in starts]
         return min([*ends, small.run(small.within_start(), is_scanned=False).value])
     large = LargeSearch(at_zero, likelihood, runs)
     within = large.within_start()
-    starts = [start, zero_lam(large.blocks), *([] if within is None else [within])]
+    starts = [start, zero_lam(large.system), *([] if within is None else [within])]
     return min(large.run(own).value for own in starts)
 
 
-def may_have_others(blocks: Blocks, report: SearchReport) -> bool:
+def may_have_others(system: System, report: SearchReport) -> bool:
     """Whether an optimum may be elsewhere once a quantity is held at a value.
 
     Where a scan is not that of a single valley, or a covariance has few levels.
     """
     if any(scan.is_bent for scan in report.scans):
         return True
-    if not is_small(blocks) or all(term.size == 1 for _, term in blocks.terms):
+    if not is_small(system) or all(term.size == 1 for _, term in system.terms):
         return False
-    system = DenseSystem.of(blocks)
-    return any(
-        term.size > 1 and system.effective_levels(term) <= FEW_LEVELS for term in system.terms
-    )
+    dense = DenseSystem.of(system)
+    return any(term.size > 1 and dense.effective_levels(term) <= FEW_LEVELS for term in dense.terms)
 
 
 def thorough_search(objective: BlockedObjective, runs: Runs, starts: list[Lam]) -> Ending:
@@ -129,7 +127,7 @@ def thorough_search(objective: BlockedObjective, runs: Runs, starts: list[Lam]) 
 def _low_points(objective: BlockedObjective, lams: Lam) -> list[Lam]:
     """Return the lowest points along the scales of each term's Λ, the others held."""
     found = []
-    for k, (_, term) in enumerate(objective.blocks.terms):
+    for k, (_, term) in enumerate(objective.system.terms):
         for kept, scaled in _scalable(term.term.structure, lams[k]):
             along = [
                 (*lams[:k], term.term.structure.chart(kept + c * scaled)[0], *lams[k + 1 :])

@@ -16,7 +16,7 @@ from skmixed._derivatives.parameters import Parameters
 from skmixed._derivatives.probing import ProbedDerivatives, Probes, probed_derivatives
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.conjugate_gradients import CoreOperator, IterativeFactor
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, Lam
 
@@ -72,11 +72,11 @@ class ProbedObjective:
     Its changes are those from the latest Λ at which it was modeled.
     """
 
-    def __init__(self, blocks: Blocks, likelihood: Likelihood, seed: int, max_iter: int) -> None:
-        self.blocks, self.likelihood = blocks, likelihood
-        self.parameters = Parameters.of(blocks)
+    def __init__(self, system: System, likelihood: Likelihood, seed: int, max_iter: int) -> None:
+        self.system, self.likelihood = system, likelihood
+        self.parameters = Parameters.of(system)
         self.seed, self.max_iter = seed, max_iter
-        self.probes = Probes.draw(blocks.n_spherical, FEWEST, seed)
+        self.probes = Probes.draw(system.n_spherical, FEWEST, seed)
         self.n_factorizations = 0
         self._solved: FloatArray | None = None
         self._latest: _State | None = None
@@ -122,7 +122,7 @@ class ProbedObjective:
             can be computed.
         """
         self.n_factorizations += 1
-        factor = self._solve(CoreOperator.of(self.blocks, lam), FIXED_TOL)
+        factor = self._solve(CoreOperator.of(self.system, lam), FIXED_TOL)
         is_solved = factor.solved.residual <= UNSOLVED or self._modeled is None
         if not (is_solved and factor.residual_squares > 0.0):
             raise np.linalg.LinAlgError("Conjugate gradients have not solved the equations.")

@@ -7,7 +7,7 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Factor
 from skmixed._derivatives.objectives import Objective
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.scale_scan import ScaleScan
 from skmixed._estimation.search import Ending, trust_region_search
@@ -111,6 +111,6 @@ def is_lower(value: float, other: float) -> bool:
     return value < other if np.isinf(other) else value < other - BETTER * max(1.0, abs(other))
 
 
-def identity(blocks: Blocks) -> Lam:
+def identity(system: System) -> Lam:
     """Λ = I of each term, lme4's start."""
-    return tuple(np.eye(t.size) for _, t in blocks.terms)
+    return tuple(np.eye(t.size) for _, t in system.terms)

@@ -13,7 +13,7 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_factor import DenseFactor
 from skmixed._derivatives.objectives import DenseObjective
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._typing import FloatArray, IntArray
 
 # Steps of the grid in log c while effects become fixed ones, each over about four units,
@@ -306,10 +306,10 @@ class VarianceProfile:
     likelihood: Likelihood
 
     @staticmethod
-    def of(blocks: Blocks, likelihood: Likelihood) -> "VarianceProfile | None":
-        """Profile the variance of blocks with one term of one variance."""
-        ((factor, term),) = blocks.terms
-        parts = zip(*blocks.level_products(0), strict=True)
+    def of(system: System, likelihood: Likelihood) -> "VarianceProfile | None":
+        """Profile the variance of a system with one term of one variance."""
+        ((factor, term),) = system.terms
+        parts = zip(*system.level_products(0), strict=True)
         own, beside = (np.concatenate(p, axis=2)[:, :, : factor.n_levels] for p in parts)
         # UDU' = Z_j'WZ_j of each level, and H = U'Z_j'W[X y]
         if own.shape[:2] == (1, 1):
@@ -331,10 +331,10 @@ class VarianceProfile:
         if not is_free.all():
             values, rows = values[is_free], rows[:, is_free]
         # Pooled, in columns of X and y of unit length
-        lengths = np.sqrt(np.maximum(np.diagonal(blocks.fixed_products), np.finfo(float).tiny))
+        lengths = np.sqrt(np.maximum(np.diagonal(system.fixed_products), np.finfo(float).tiny))
         pools = _pooled(values, rows / lengths[:, None])
-        rest = blocks.fixed_products / np.outer(lengths, lengths)
-        return VarianceProfile(*pools, rest, lengths, blocks.response_squares, likelihood)
+        rest = system.fixed_products / np.outer(lengths, lengths)
+        return VarianceProfile(*pools, rest, lengths, system.response_squares, likelihood)
 
     def values(self, ratios: FloatArray) -> FloatArray:
         likelihood, p = self.likelihood, len(self.rest) - 1

@@ -5,7 +5,7 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
-from skmixed._equations.cholesky import Factorization, zero_lam
+from skmixed._equations.cholesky import CholeskyFactor, zero_lam
 from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import EffectsProfile, ScaleScan, Valley, refined
 from skmixed._estimation.search import Ending
@@ -33,10 +33,10 @@ FEW_LEVELS = 20.0
 class SmallSearch:
     """The search in a dense system."""
 
-    def __init__(self, at_zero: Factorization, likelihood: Likelihood, runs: Runs) -> None:
-        self.blocks, self.runs = at_zero.blocks, runs
+    def __init__(self, at_zero: CholeskyFactor, likelihood: Likelihood, runs: Runs) -> None:
+        self.system, self.runs = at_zero.system, runs
         self.at_zero_value = likelihood.value(at_zero)
-        self.objective = DenseObjective(DenseSystem.of(at_zero.blocks), likelihood)
+        self.objective = DenseObjective(DenseSystem.of(at_zero.system), likelihood)
         self.has_other_valley = False
         self.scans: list[ScaleScan] = []
 
@@ -44,12 +44,12 @@ class SmallSearch:
         """Search from the moments, and from where a lower optimum may be."""
         best = self.run(start)
         best = self._without_gain_along_scales(best)
-        if self.blocks.n_theta == 1:  # the scan has been over all there is
+        if self.system.n_theta == 1:  # the scan has been over all there is
             return self._found(best)
         if is_lower(self.at_zero_value, best.value):
-            best = better(best, self.run(zero_lam(self.blocks), best))
+            best = better(best, self.run(zero_lam(self.system), best))
         if self.has_other_valley and not _is_identity(start):
-            best = better(best, self.run(identity(self.blocks), best))
+            best = better(best, self.run(identity(self.system), best))
         if not self._is_easy(best):
             within = self.within_start()
             is_lower_there = self.objective.evaluate(within) < best.value
@@ -114,7 +114,7 @@ class SmallSearch:
 
     def _scanned(self, lam: Lam, *, gain: float, by_column: bool) -> Lam:
         """ScaleScan each scale in turn, at the latest factor; move where that gains enough."""
-        for k, term in enumerate(self.objective.system.terms):
+        for k, term in enumerate(self.objective.dense.terms):
             for columns in _scales(term, by_column=by_column):
                 moved = self._moved(k, term, columns, gain)
                 if moved is not None:
@@ -160,14 +160,14 @@ class SmallSearch:
 
     def within_start(self) -> Lam:
         """Return the moments of the effects where they are taken as fixed."""
-        system = self.objective.system
-        value = self.objective.evaluate(tuple(WITHIN * term.white for term in system.terms))
+        dense = self.objective.dense
+        value = self.objective.evaluate(tuple(WITHIN * term.white for term in dense.terms))
         if not np.isfinite(value):
-            return identity(self.blocks)
+            return identity(self.system)
         factor, out = self.objective.factor, []
-        spherical = factor.strengths * factor.solution[: system.n_random]
+        spherical = factor.strengths * factor.solution[: dense.n_random]
         sigma2 = self.objective.likelihood.sigma_squared(factor)
-        for term, base in zip(system.terms, factor.bases, strict=True):
+        for term, base in zip(dense.terms, factor.bases, strict=True):
             own = base @ spherical[term.columns].reshape(term.size, -1)
             mean = own @ own.T / term.n_levels / sigma2
             out.append(term.term.term.structure.nearest(mean))
@@ -180,8 +180,8 @@ class SmallSearch:
         return any(
             term.size > 1
             and not lam.any(axis=0).all()
-            and self.objective.system.effective_levels(term) <= FEW_LEVELS
-            for term, lam in zip(self.objective.system.terms, best.lam, strict=True)
+            and self.objective.dense.effective_levels(term) <= FEW_LEVELS
+            for term, lam in zip(self.objective.dense.terms, best.lam, strict=True)
         )
 
 

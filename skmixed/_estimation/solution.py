@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.criterion import Factor, Likelihood
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
@@ -101,22 +101,22 @@ class Solution:
 
 def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:
     """Read the estimates off the factor at the optimum."""
-    blocks = factor.blocks
-    to_user, offset = centered_to_user(blocks, model)
+    system = factor.system
+    to_user, offset = centered_to_user(system, model)
     fixed = np.zeros(len(model.fixed))
-    fixed[list(blocks.kept)] = to_user @ factor.beta + offset
-    root_unit = float(np.sqrt(blocks.weight_unit))
-    effects = user_effects(factor, factor.effects().spherical) if blocks.factors else ()
+    fixed[list(system.kept)] = to_user @ factor.beta + offset
+    root_unit = float(np.sqrt(system.weight_unit))
+    effects = user_effects(factor, factor.effects().spherical) if system.factors else ()
     root = factor.fixed.half_solve(to_user.T)
     sigma = float(np.sqrt(likelihood.sigma_squared(factor)))
     # σ̂R_x⁻¹ of the user's columns is the root of Cov(β̂); Λ is in the unit of weights.
     return Solution(
         fixed=fixed,
-        kept=blocks.kept,
+        kept=system.kept,
         fixed_root=sigma * root.T,
         terms=tuple(
             _term_solution(t, factor.lam[t.index], own, root_unit)
-            for (_, t), own in zip(blocks.terms, effects, strict=True)
+            for (_, t), own in zip(system.terms, effects, strict=True)
         ),
         sigma=sigma * root_unit,
         criterion=likelihood.value(factor),
@@ -124,23 +124,23 @@ def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:
     )
 
 
-def centered_to_user(blocks: Blocks, model: Model) -> tuple[FloatArray, FloatArray]:
+def centered_to_user(system: System, model: Model) -> tuple[FloatArray, FloatArray]:
     """Undo the centering and the regression of X and y: user's β = T β + offset."""
-    p = blocks.n_fixed
+    p = system.n_fixed
     to_user, offset = np.eye(p), np.zeros(p)
     if model.has_intercept:
-        to_user[0, 1:] = -blocks.center[1:p]
-        offset[0] = blocks.center[p]
-    if blocks.regression is not None:
-        to_user = residuals(to_user, blocks.regression[:p, :p])
-        offset += to_user @ blocks.regression[:p, p]
+        to_user[0, 1:] = -system.center[1:p]
+        offset[0] = system.center[p]
+    if system.regression is not None:
+        to_user = residuals(to_user, system.regression[:p, :p])
+        offset += to_user @ system.regression[:p, p]
     return to_user, offset
 
 
 def user_effects(factor: Factor, spherical: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
     """Turn spherical effects of each factor to those of each term, of the user's columns."""
-    blocks = factor.blocks
-    places = {t.index: (k, t) for k, f in enumerate(blocks.factors) for t in f.terms}
+    system = factor.system
+    places = {t.index: (k, t) for k, f in enumerate(system.factors) for t in f.terms}
     return tuple(
         t.to_user @ factor.lam[index] @ spherical[k][t.columns]
         for index, (k, t) in sorted(places.items())

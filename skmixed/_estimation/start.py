@@ -10,7 +10,7 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._typing import Lam
 
 # Share of the variance of y below which the moments' residual variance says
@@ -18,22 +18,22 @@ from skmixed._typing import Lam
 SMALLEST_RESIDUAL_SHARE = 1e-8
 
 
-def moment_start(at_zero: Factorization, likelihood: Likelihood, moments: Moments) -> Lam:
+def moment_start(at_zero: CholeskyFactor, likelihood: Likelihood, moments: Moments) -> Lam:
     """Return Λ of each term from the factorization at Λ = 0."""
-    blocks = at_zero.blocks
-    parameters = Parameters.of(blocks)
+    system = at_zero.system
+    parameters = Parameters.of(system)
     directions = parameters.entries
     traces = directions @ moments.zpz
     # [n − p, tr(PV_i); tr(PV_i), tr(PV_iPV_j)] (σ², σ²τ) = (y'Py, y'PV_iPy)
-    system = np.empty((len(directions) + 1,) * 2)
-    system[0, 0] = blocks.n_rows - blocks.n_fixed
-    system[0, 1:] = system[1:, 0] = traces
-    system[1:, 1:] = directions @ moments.information @ directions.T
+    equations = np.empty((len(directions) + 1,) * 2)
+    equations[0, 0] = system.n_rows - system.n_fixed
+    equations[0, 1:] = equations[1:, 0] = traces
+    equations[1:, 1:] = directions @ moments.information @ directions.T
     residual = likelihood.residual_squares(at_zero)
     squares = np.concatenate([[residual], directions @ moments.outer])
-    solution = np.linalg.lstsq(system, squares, rcond=None)[0]
+    solution = np.linalg.lstsq(equations, squares, rcond=None)[0]
     if not solution[0] > SMALLEST_RESIDUAL_SHARE * likelihood.sigma_squared(at_zero):
-        return tuple(np.eye(t.size) for _, t in blocks.terms)
+        return tuple(np.eye(t.size) for _, t in system.terms)
     tau = solution[1:] / solution[0]
     return tuple(
         t.term.structure.nearest(np.tensordot(tau[place], t.term.structure.directions(t.size), 1))

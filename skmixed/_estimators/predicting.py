@@ -353,13 +353,13 @@ class _Errors:
         view, is_new = given.fitted, weights is not None
         if view.is_iterative and not needs_factor:
             at: Factor = view.solved
-            rows = given.predicted(at.blocks, others_are_new=is_new)
+            rows = given.predicted(at.system, others_are_new=is_new)
             relative = kernel.solved_mean_variance(view.solved, rows)
         else:
             at, rows = view.factorization, given.predicted(others_are_new=is_new)
             relative = kernel.mean_variance(at, rows)
         if weights is not None:
-            relative += at.blocks.weight_unit / weights
+            relative += at.system.weight_unit / weights
         return _Errors(view, rows, at, relative)
 
     @property
@@ -374,6 +374,6 @@ class _Errors:
     def _df(self, method: DegreesOfFreedom) -> Any:
         if method.of_residual is not None:
             return method.of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
-        fit, blocks = self.view.at_fit.relative, self.view.factorization.blocks
+        fit, system = self.view.at_fit.relative, self.view.factorization.system
         is_updated = self.view.before is not None
-        return kernel.prediction_df(fit, blocks, self.rows, self.relative, is_updated=is_updated)
+        return kernel.prediction_df(fit, system, self.rows, self.relative, is_updated=is_updated)

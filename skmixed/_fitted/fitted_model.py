@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._data.encoder import Encoder
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.conjugate_gradients import IterativeFactor
-from skmixed._equations.system import Blocks, weight_unit
+from skmixed._equations.system import System, weight_unit
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
@@ -120,7 +120,7 @@ class FittedModel:
         return tuple(term.search_lam for term in self.solution.terms)
 
     @cached_property
-    def _laid_out(self) -> tuple[Blocks, Likelihood]:
+    def _laid_out(self) -> tuple[System, Likelihood]:
         check_memory(self.encoder, self.stats, self.model)
         like = None if self.before is None else self.before.stats
         return kernel.lay_out(self.stats, self.model, like)
@@ -136,7 +136,7 @@ class FittedModel:
         return self.solution.sigma**2 / weight_unit(self.at_fit.stats)
 
     @cached_property
-    def of_all_rows(self) -> Factorization:
+    def of_all_rows(self) -> CholeskyFactor:
         """The factorization of all rows at the optimum, as if β were estimated from all.
 
         Raises
@@ -147,7 +147,7 @@ class FittedModel:
         return kernel.factorize(self._laid_out[0], self._lam)
 
     @cached_property
-    def factorization(self) -> Factorization:
+    def factorization(self) -> CholeskyFactor:
         """The factorization at the optimum, with β̂, σ and X'V⁻¹X of the fit."""
         if self.before is None:
             return self.of_all_rows

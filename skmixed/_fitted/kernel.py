@@ -16,11 +16,11 @@ from skmixed._derivatives import criterion, information
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.moments import moments
 from skmixed._equations import cholesky, selected_inverse
-from skmixed._equations.cholesky import Factorization, zero_lam
+from skmixed._equations.cholesky import CholeskyFactor, zero_lam
 from skmixed._equations.conjugate_gradients import CoreOperator, IterativeFactor
 from skmixed._equations.layout import DesignRows
 from skmixed._equations.row_substitution import RowSolver, RowVariance
-from skmixed._equations.system import Blocks, assemble
+from skmixed._equations.system import System, assemble
 from skmixed._estimation import fit, multistart
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.probed_objective import FINAL_TOL
@@ -112,19 +112,19 @@ def fit_products(stats: CrossProducts, model: Model, *, tol: float, max_iter: in
 
 @_on_one_thread
 def refit(
-    blocks: Blocks, likelihood: Likelihood, model: Model, *, tol: float, max_iter: int
+    system: System, likelihood: Likelihood, model: Model, *, tol: float, max_iter: int
 ) -> tuple[Solution, FitStatus]:
     """Fit a model to a system of a drawn response, from the moments of the draw."""
-    at_zero = cholesky.factorize(blocks, zero_lam(blocks))
+    at_zero = cholesky.factorize(system, zero_lam(system))
     start = moment_start(at_zero, likelihood, moments(at_zero)) if model.terms else ()
     search = multistart.multistart(at_zero, likelihood, start, tol=tol, max_iter=max_iter)
     return solve(search.factor, likelihood, model), search.status
 
 
 @_on_one_thread
-def lowest(blocks: Blocks, likelihood: Likelihood, *, tol: float, max_iter: int) -> float:
+def lowest(system: System, likelihood: Likelihood, *, tol: float, max_iter: int) -> float:
     """Return the lowest criterion that searches from several starts end at."""
-    at_zero = cholesky.factorize(blocks, zero_lam(blocks))
+    at_zero = cholesky.factorize(system, zero_lam(system))
     start = moment_start(at_zero, likelihood, moments(at_zero))
     return multistart.lowest(at_zero, likelihood, start, tol=tol, max_iter=max_iter)
 
@@ -132,7 +132,7 @@ def lowest(blocks: Blocks, likelihood: Likelihood, *, tol: float, max_iter: int)
 # At the optimum.
 lay_out = _on_one_thread(criterion.lay_out)
 factorize = _on_one_thread(cholesky.factorize)
-with_fixed_of = _on_one_thread(Factorization.with_fixed_of)
+with_fixed_of = _on_one_thread(CholeskyFactor.with_fixed_of)
 information_at = _on_one_thread(information.information)
 relative = _on_one_thread(Relative.of)
 components = _on_one_thread(_components.components)
@@ -142,17 +142,17 @@ level_covariances = _on_one_thread(selected_inverse.level_covariances)
 @_on_one_thread
 def solved(stats: CrossProducts, model: Model, lam: Lam) -> IterativeFactor:
     """Return the iterative engine's factor at Λ."""
-    blocks, _ = assemble(stats, model, is_sparse=True)
-    operator = CoreOperator.of(blocks, lam)
+    system, _ = assemble(stats, model, is_sparse=True)
+    operator = CoreOperator.of(system, lam)
     return IterativeFactor.of(operator, tol=FINAL_TOL, max_iter=SOLVER_STEPS, start=None)
 
 
 @_on_one_thread
 def small_sample(
-    method: Callable[[Relative], SmallSample], at: Relative, blocks: Blocks, model: Model
+    method: Callable[[Relative], SmallSample], at: Relative, system: System, model: Model
 ) -> SmallSample:
     """Return what degrees of freedom are made of, in the user's columns."""
-    to_user, _ = centered_to_user(blocks, model)
+    to_user, _ = centered_to_user(system, model)
     return method(at).in_columns(to_user)
 
 
@@ -185,30 +185,30 @@ def solved_mean_variance(at: IterativeFactor, rows: PredictedRows) -> FloatArray
 
 @_on_one_thread
 def prediction_df(
-    at: Relative, blocks: Blocks, rows: PredictedRows, variance: FloatArray, *, is_updated: bool
+    at: Relative, system: System, rows: PredictedRows, variance: FloatArray, *, is_updated: bool
 ) -> FloatArray:
     """Return Satterthwaite's degrees of freedom of rows' variances, (n,).
 
-    `blocks` are of all rows, and `is_updated` if they are more than those of the fit.
+    `system` are of all rows, and `is_updated` if they are more than those of the fit.
     """
-    rows = rows.in_units(at.units, blocks)
+    rows = rows.in_units(at.units, system)
     all_rows, slopes = at.factorization, None
     if is_updated:
-        all_rows = at.units.factorize(blocks)
+        all_rows = at.units.factorize(system)
         slopes = prediction_variance.updated_slopes(at.factorization, all_rows, rows.design)
     return prediction_variance.prediction_df(all_rows, rows, variance, at.information, slopes)
 
 
 @_on_one_thread
-def row_variance(at: Factorization, rows: DesignRows) -> RowVariance:
+def row_variance(at: CholeskyFactor, rows: DesignRows) -> RowVariance:
     """Return the variance of each row's prediction, relative to σ²."""
     return RowSolver.of(at).variance(rows)
 
 
 @_on_one_thread
-def fixed_changes(at: Factorization, model: Model, at_fixed: FloatArray) -> FloatArray:
+def fixed_changes(at: CholeskyFactor, model: Model, at_fixed: FloatArray) -> FloatArray:
     """Return a'R_x⁻¹ in the user's columns for rows a of `RowVariance.at_fixed`, (p, n)."""
-    to_user, _ = centered_to_user(at.blocks, model)
+    to_user, _ = centered_to_user(at.system, model)
     return np.asarray(at_fixed @ at.fixed.half_solve(to_user.T)).T
 
 
@@ -221,7 +221,7 @@ draw_deviation = _on_one_thread(draws.draw_deviation)
 
 
 @_on_one_thread
-def drawn_system(own: Simulator, rng: np.random.Generator) -> tuple[Blocks, Likelihood]:
+def drawn_system(own: Simulator, rng: np.random.Generator) -> tuple[System, Likelihood]:
     """Draw the system of a response, and its likelihood."""
     return own.draw(rng)
 

@@ -16,7 +16,7 @@ from skmixed._data.row_sums import dense_slabs, raw_column, weighted_sum
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._data.warning import warn
 from skmixed._equations.layout import DesignRows, factor_rows
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_include, check_response, check_squares, check_weights
@@ -226,30 +226,30 @@ class GivenRows:
         return np.ones(self.n_rows)
 
     def design(self) -> DesignRows:
-        """Return the rows of [Z X] in the coordinates of the blocks.
+        """Return the rows of [Z X] in the coordinates of the system.
 
         Rows have no entries of a factor whose level is unknown or that is not included.
         """
         return self.predicted().design
 
     def predicted(
-        self, blocks: Blocks | None = None, *, others_are_new: bool = True
+        self, system: System | None = None, *, others_are_new: bool = True
     ) -> PredictedRows:
         """Return the rows of `design`, and apart those with an unknown level.
 
-        In the layout of `blocks`, of the exact factorization by default.
+        In the layout of `system`, of the exact factorization by default.
         `others_are_new`: whether rows are at new levels of the factors that are not
         included, or have no effects of theirs at all.
         """
         encoder, model = self.fitted.encoder, self.fitted.model
-        blocks = self.fitted.factorization.blocks if blocks is None else blocks
+        system = self.fitted.factorization.system if system is None else system
         center = self.fitted.stats.center
         numeric = encoder.numeric_columns(self.table)
         for column, name in zip(numeric, encoder.names, strict=True):
             check_squares(np.asarray(column), name)
         columns = (np.ones(self.n_rows), *numeric)
         factors, new = [], []
-        for factor in blocks.factors:
+        for factor in system.factors:
             k = factor.terms[0].term.factor
             codes = self.codes(k)
             own = [columns[c] - center[c] for c in encoder.factor_columns(k)]
@@ -260,11 +260,11 @@ class GivenRows:
             unknown = np.flatnonzero((codes < 0) & is_drawn)
             factors.append(factor_rows(codes, values, factor.n_levels))
             new.append(NewLevels(unknown, values[unknown]))
-        fixed = np.empty((self.n_rows, blocks.n_fixed))
-        for j, kept in enumerate(blocks.kept):
-            np.subtract(columns[model.fixed[kept]], blocks.center[j], out=fixed[:, j])
-        if blocks.regression is not None:
-            fixed = kernel.residuals(fixed, blocks.regression[:-1, :-1])
+        fixed = np.empty((self.n_rows, system.n_fixed))
+        for j, kept in enumerate(system.kept):
+            np.subtract(columns[model.fixed[kept]], system.center[j], out=fixed[:, j])
+        if system.regression is not None:
+            fixed = kernel.residuals(fixed, system.regression[:-1, :-1])
         return PredictedRows(DesignRows(tuple(factors), fixed), tuple(new))
 
     def codes(self, k: int) -> IntArray:

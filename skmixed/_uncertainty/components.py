@@ -35,7 +35,7 @@ class TermErrors:
 
 @dataclass(frozen=True)
 class Components:
-    """Terms in the model's order, and σ in the unit of the blocks' weights."""
+    """Terms in the model's order, and σ in the unit of the system's weights."""
 
     terms: tuple[TermErrors, ...]
     sigma: float

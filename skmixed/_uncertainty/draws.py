@@ -23,10 +23,10 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.changes import with_response
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.semidefinite import Root
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._estimation.solution import centered_to_user, user_effects
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
@@ -43,9 +43,9 @@ class Simulator:
     lam : tuple of (s, s) arrays
         Λ of each term, in the search's coordinates.
     beta : (p,) array
-        Fixed effects of the kept columns, in the coordinates of the blocks.
+        Fixed effects of the kept columns, in the coordinates of the system.
     sigma : float
-        Residual standard deviation in the blocks' unit of weights.
+        Residual standard deviation in the system's unit of weights.
     """
 
     root: Root
@@ -55,29 +55,29 @@ class Simulator:
     sigma: float
 
     @staticmethod
-    def of(factorization: Factorization, likelihood: Likelihood) -> "Simulator":
+    def of(factorization: CholeskyFactor, likelihood: Likelihood) -> "Simulator":
         """Take the parameters of a factorization, at the optimum that is."""
         return Simulator(
-            root=Root.of(factorization.blocks),
+            root=Root.of(factorization.system),
             likelihood=likelihood,
             lam=factorization.lam,
             beta=factorization.beta,
             sigma=float(np.sqrt(likelihood.sigma_squared(factorization))),
         )
 
-    def draw(self, rng: np.random.Generator) -> tuple[Blocks, Likelihood]:
+    def draw(self, rng: np.random.Generator) -> tuple[System, Likelihood]:
         """Draw a response; return the system with its products for those of y, and its likelihood.
 
         Costs a multiplication by R and one by R', linear in levels and cells.
         """
-        blocks, root = self.root.blocks, self.root
-        effects = [self._effects(factor, rng) for factor in blocks.factors]
+        system, root = self.root.system, self.root
+        effects = [self._effects(factor, rng) for factor in system.factors]
         mean, noise = root.times(effects, self.beta), root.noise(rng)
         v = [m + self.sigma * xi for m, xi in zip(mean, noise, strict=True)]
-        dof = max(blocks.n_rows - root.rank, 0)  # a rank found by rounding exceeds no rows
+        dof = max(system.n_rows - root.rank, 0)  # a rank found by rounding exceeds no rows
         rest = 2.0 * float(rng.standard_gamma(dof / 2.0))  # χ², also with 0 degrees of freedom
         squares = sum((float(np.vdot(part, part)) for part in v), self.sigma**2 * rest)
-        drawn = with_response(blocks, *root.transposed(v), squares)
+        drawn = with_response(system, *root.transposed(v), squares)
         return drawn, replace(self.likelihood, floor=drawn.floor)
 
     def _effects(self, factor: FactorLayout, rng: np.random.Generator) -> FloatArray:
@@ -103,10 +103,10 @@ class Deviation:
 
 
 def draw_deviation(
-    factorization: Factorization, model: Model, sigma: float, rng: np.random.Generator
+    factorization: CholeskyFactor, model: Model, sigma: float, rng: np.random.Generator
 ) -> Deviation:
     """Draw one, with σ in the system's unit of weights; costs a pass over levels and cells."""
     stages, core = factorization.noise(rng)
     drawn = factorization.solve_transposed([sigma * own for own in stages], sigma * core)
-    to_user, _ = centered_to_user(factorization.blocks, model)
+    to_user, _ = centered_to_user(factorization.system, model)
     return Deviation(to_user @ drawn.fixed, user_effects(factorization, drawn.spherical))

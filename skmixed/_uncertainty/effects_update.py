@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from skmixed._equations.cholesky import factorize
-from skmixed._equations.system import Blocks, assemble
+from skmixed._equations.system import System, assemble
 from skmixed._estimation.solution import Solution, centered_to_user, user_effects
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
@@ -34,14 +34,14 @@ def updated(
     lam = tuple(term.search_lam for term in solution.terms)
     system, _ = assemble(stats, model, like=at_fit)
     done = factorize(system, lam)
-    given = done.with_beta(_centered(solution, done.blocks, model))
+    given = done.with_beta(_centered(solution, done.system, model))
     found = user_effects(given, given.effects().spherical)
     terms = zip(solution.terms, found, strict=True)
     return replace(solution, terms=tuple(replace(term, effects=own) for term, own in terms))
 
 
-def _centered(solution: Solution, blocks: Blocks, model: Model) -> FloatArray:
-    """Return β̂ of the kept columns in the coordinates of the blocks."""
-    to_user, offset = centered_to_user(blocks, model)
-    beta = solution.fixed[list(blocks.kept)] - offset
+def _centered(solution: Solution, system: System, model: Model) -> FloatArray:
+    """Return β̂ of the kept columns in the coordinates of the system."""
+    to_user, offset = centered_to_user(system, model)
+    beta = solution.fixed[list(system.kept)] - offset
     return np.asarray(scipy.linalg.solve_triangular(to_user, beta, unit_diagonal=True))

@@ -3,7 +3,7 @@
 Of the mean of a row whose levels are all known it is σ²z'TC⁻¹T'z (`row_substitution`);
 the effects of a level that is not among the data's, of which nothing is known but
 their distribution, add σ²z_k'Σ_kz_k. All here is relative to the σ² of the
-`Factorization`.
+`CholeskyFactor`.
 
 Slopes of the variances of predictions whose effects further rows have changed.
 
@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from skmixed._derivatives.criterion import Factor
 from skmixed._derivatives.information import Information
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.layout import DesignRows, as_sparse
 from skmixed._equations.row_substitution import RowSolver
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Units
 from skmixed._uncertainty.row_slopes import RowSlopes
@@ -80,19 +80,19 @@ class NewLevels:
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """Rows of [Z X], and for each factor of the blocks those at new levels."""
+    """Rows of [Z X], and for each factor of the system those at new levels."""
 
     design: DesignRows
     new: tuple[NewLevels, ...]
 
-    def in_units(self, units: Units, blocks: Blocks) -> "PredictedRows":
-        """Return them in the units of `relative`, from the layout of the blocks."""
-        bases = (factor.lam(units.bases) for factor in blocks.factors)
+    def in_units(self, units: Units, system: System) -> "PredictedRows":
+        """Return them in the units of `relative`, from the layout of the system."""
+        bases = (factor.lam(units.bases) for factor in system.factors)
         new = tuple(n.times(base) for n, base in zip(self.new, bases, strict=True))
-        return PredictedRows(units.rows(blocks, self.design), new)
+        return PredictedRows(units.rows(system, self.design), new)
 
 
-def mean_variance(factorization: Factorization, rows: PredictedRows) -> FloatArray:
+def mean_variance(factorization: CholeskyFactor, rows: PredictedRows) -> FloatArray:
     """Return the variance of the error of each row's predicted mean, (n,)."""
     return with_new_levels(
         factorization, RowSolver.of(factorization).variance(rows.design).total, rows
@@ -102,13 +102,13 @@ def mean_variance(factorization: Factorization, rows: PredictedRows) -> FloatArr
 def with_new_levels(factor: Factor, known: FloatArray, rows: PredictedRows) -> FloatArray:
     """Add what levels that are not among the data's bring, to a copy."""
     out = known.copy()
-    for layout, new in zip(factor.blocks.factors, rows.new, strict=True):
+    for layout, new in zip(factor.system.factors, rows.new, strict=True):
         out[new.rows] += new.squares(layout.lam(factor.lam))
     return out
 
 
 def prediction_df(
-    factorization: Factorization,
+    factorization: CholeskyFactor,
     rows: PredictedRows,
     variance: FloatArray,
     info: Information,
@@ -124,7 +124,7 @@ def prediction_df(
     of known levels, (n, d), where other rows came after it.
     """
     slopes = RowSlopes.of(factorization).of_rows(rows.design) if slopes is None else slopes
-    parameters = Parameters.of(factorization.blocks)
+    parameters = Parameters.of(factorization.system)
     parts = zip(parameters.by_factor, parameters.places_by_factor, rows.new, strict=True)
     for directions, places, new in parts:
         for i, direction in zip(places, directions, strict=True):
@@ -134,7 +134,7 @@ def prediction_df(
     return np.maximum(LEAST_DF, satterthwaite_df(variance, slopes, covariance))
 
 
-def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows) -> FloatArray:
+def updated_slopes(fit: CholeskyFactor, all_rows: CholeskyFactor, rows: DesignRows) -> FloatArray:
     """Return ∂(g + a'Φa)/∂τ, (n, d)."""
     solver = RowSolver.of(all_rows.with_fixed_of(fit))
     # Sparse rows are multiplied one by one: a row is the same among others.
@@ -143,12 +143,12 @@ def updated_slopes(fit: Factorization, all_rows: Factorization, rows: DesignRows
     w = np.asarray(white @ fit.fixed.half_solve(all_rows.fixed.products))
     of_all = RowSlopes.of(all_rows)
     out = of_all.of_rows(DesignRows(rows.factors, rows.fixed - a + w))
-    out -= of_all.of_rows(_fixed_alone(all_rows.blocks, w))
-    of_fit = RowSlopes.of(fit).of_rows(_fixed_alone(fit.blocks, a))
+    out -= of_all.of_rows(_fixed_alone(all_rows.system, w))
+    of_fit = RowSlopes.of(fit).of_rows(_fixed_alone(fit.system, a))
     return out + of_fit
 
 
-def _fixed_alone(blocks: Blocks, fixed: FloatArray) -> DesignRows:
+def _fixed_alone(system: System, fixed: FloatArray) -> DesignRows:
     """Return rows without random effects."""
-    sizes = [factor.n_levels * factor.n_columns for factor in blocks.factors]
+    sizes = [factor.n_levels * factor.n_columns for factor in system.factors]
     return DesignRows(tuple(sp.csr_array((len(fixed), size)) for size in sizes), fixed)

@@ -17,9 +17,9 @@ from skmixed._derivatives.pinned import (
     Profiled,
 )
 from skmixed._equations.changes import with_pinned_effect, with_structure
-from skmixed._equations.cholesky import Factorization, factorize, zero_lam
+from skmixed._equations.cholesky import CholeskyFactor, factorize, zero_lam
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._estimation.fit import examined, fit_system, search_system
 from skmixed._estimation.multistart import may_have_others, thorough_search
 from skmixed._estimation.runs import Runs, is_lower
@@ -48,7 +48,7 @@ class Profiler:
     stats, model : CrossProducts, Model
         The model by ML.
     solution : Solution
-    factorization : Factorization
+    factorization : CholeskyFactor
     likelihood : Likelihood
     errors : Components
         For first guesses of the ends.
@@ -59,7 +59,7 @@ class Profiler:
     stats: CrossProducts
     model: Model
     solution: Solution
-    factorization: Factorization
+    factorization: CholeskyFactor
     likelihood: Likelihood
     errors: Components
     is_doubtful: bool
@@ -78,8 +78,8 @@ class Profiler:
         return Profiler(stats, model, solution, factorization, likelihood, errors, is_doubtful)
 
     @property
-    def blocks(self) -> Blocks:
-        return self.factorization.blocks
+    def system(self) -> System:
+        return self.factorization.system
 
     @property
     def deviance(self) -> float:
@@ -107,19 +107,19 @@ def _fit(stats: CrossProducts, model: Model) -> Solution:
 
 
 def search(
-    blocks: Blocks, lams: list[Lam], model: LocalModel, *, is_thorough: bool = False
-) -> Factorization:
-    """Minimize from the best of some Λ in the blocks' coordinates; return the factorization.
+    system: System, lams: list[Lam], model: LocalModel, *, is_thorough: bool = False
+) -> CholeskyFactor:
+    """Minimize from the best of some Λ in the system's coordinates; return the factorization.
 
     From all of them, and from elsewhere, with `is_thorough`.
     """
-    zero = zero_lam(blocks)
-    at_zero = factorize(blocks, zero)
-    if not blocks.terms:
+    zero = zero_lam(system)
+    at_zero = factorize(system, zero)
+    if not system.terms:
         return at_zero
     value_at_zero = model.value(at_zero)
     objective, runs = BlockedObjective(at_zero, model), Runs(TOLERANCE, MAX_ITER, None)
-    starts = [_charted(blocks, lam) for lam in lams]
+    starts = [_charted(system, lam) for lam in lams]
     if is_thorough:
         thorough_search(objective, runs, starts)
         return objective.latest
@@ -131,9 +131,9 @@ def search(
     return objective.latest
 
 
-def _charted(blocks: Blocks, lams: Lam) -> Lam:
+def _charted(system: System, lams: Lam) -> Lam:
     """Return Λ in the form that its structures allow."""
-    parts = zip(blocks.terms, lams, strict=True)
+    parts = zip(system.terms, lams, strict=True)
     return tuple(term.term.structure.chart(lam)[0] for (_, term), lam in parts)
 
 
@@ -153,7 +153,7 @@ class _Path:
         nearest = [max(below, key=_value)] if below else []
         return [*nearest, min(above, key=_value)] if above else nearest
 
-    def add(self, value: float, found: Factorization) -> None:
+    def add(self, value: float, found: CholeskyFactor) -> None:
         self.ends.append((value, found.lam))
 
 
@@ -174,7 +174,7 @@ def _ratio(change: float) -> float:
 
 @dataclass
 class SigmaTarget:
-    """The residual standard deviation, in the unit of the blocks' weights."""
+    """The residual standard deviation, in the unit of the system's weights."""
 
     profiler: Profiler
     bounds: tuple[float, float] = (0.0, np.inf)
@@ -191,7 +191,7 @@ class SigmaTarget:
         model = PinnedSigma(likelihood, value)
         # The random effects keep their own sd.
         starts = [tuple(s / value * own for own in lam) for s, lam in self._path.around(value)]
-        found = search(self.profiler.blocks, starts, model, is_thorough=self.profiler.is_doubtful)
+        found = search(self.profiler.system, starts, model, is_thorough=self.profiler.is_doubtful)
         self._path.add(value, found)
         squares = likelihood.residual_squares(found)
         slope = 2.0 * (likelihood.dof / value - squares / value**3)
@@ -229,13 +229,13 @@ class SdTarget:
 
     @property
     def _place(self) -> tuple[FactorLayout, TermCoordinates]:
-        return self.profiler.blocks.terms[self.term]
+        return self.profiler.system.terms[self.term]
 
     def at(self, value: float) -> tuple[float, float]:
         likelihood, row = self.profiler.likelihood, self._place[1].to_user[self.column]
         model = PinnedSd(likelihood, value, self.term, row)
         starts = [self._start(value, *end) for end in self._path.around(value)]
-        found = search(self.profiler.blocks, starts, model, is_thorough=self.profiler.is_doubtful)
+        found = search(self.profiler.system, starts, model, is_thorough=self.profiler.is_doubtful)
         self._path.add(value, found)
         squares = likelihood.residual_squares(found) / model.sigma_squared(found)
         slope = 2.0 * (likelihood.dof - squares) / value
@@ -306,11 +306,11 @@ class CorrelationTarget:
         terms[self.term] = replace(terms[self.term], structure=pinned)
         model = replace(self.profiler.model, terms=tuple(terms))
         self._blocks, self._likelihood = lay_out(self.profiler.stats, model)
-        # Λ in the columns of these blocks, of which no slope is centered
+        # Λ in the columns of this system, of which no slope is centered
         start = [
             np.asarray(np.linalg.solve(own.to_user, term.to_user @ lam), dtype=float)
             for (_, own), (_, term), lam in zip(
-                self._blocks.terms, self.profiler.blocks.terms, self.profiler.lam, strict=True
+                self._blocks.terms, self.profiler.system.terms, self.profiler.lam, strict=True
             )
         ]
         self._path = _Path([(self.best, tuple(start))])
@@ -323,9 +323,9 @@ class CorrelationTarget:
 
     def at(self, value: float) -> tuple[float, float]:
         pinned, model = PinnedCorrelation(self.a, self.b, value), Profiled(self._likelihood)
-        blocks = with_structure(self._blocks, self.term, pinned)
+        system = with_structure(self._blocks, self.term, pinned)
         found = search(
-            blocks,
+            system,
             [lam for _, lam in self._path.around(value)],
             model,
             is_thorough=self.profiler.is_doubtful,
@@ -357,11 +357,11 @@ class EffectTarget:
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def __post_init__(self) -> None:
-        to_user, offset = centered_to_user(self.profiler.blocks, self.profiler.model)
+        to_user, offset = centered_to_user(self.profiler.system, self.profiler.model)
         self._row, self._offset = self.row @ to_user, float(self.row @ offset)
         self.best = float(self._row @ self.profiler.factorization.beta) + self._offset
         # The column that goes is the one beside which the others change least.
-        squares = np.diagonal(self.profiler.blocks.fixed_products)[:-1]
+        squares = np.diagonal(self.profiler.system.fixed_products)[:-1]
         self._pivot = int(np.argmax(np.abs(self._row) / np.sqrt(squares)))
         self._path = _Path([(self.best, self.profiler.lam)])
 
@@ -370,16 +370,16 @@ class EffectTarget:
         sigma2 = self.profiler.likelihood.sigma_squared(at)
         return self.best + errors * float(np.sqrt(sigma2 * self._variance(at)))
 
-    def _variance(self, at: Factorization) -> float:
+    def _variance(self, at: CholeskyFactor) -> float:
         return float(self._row @ unscaled_covariance(at) @ self._row)
 
     def at(self, value: float) -> tuple[float, float]:
-        blocks, likelihood = self.profiler.blocks, self.profiler.likelihood
-        pinned = with_pinned_effect(blocks, self._row, self._pivot, value - self._offset)
+        system, likelihood = self.profiler.system, self.profiler.likelihood
+        pinned = with_pinned_effect(system, self._row, self._pivot, value - self._offset)
         starts = [lam for _, lam in self._path.around(value)]
         found = search(pinned, starts, Profiled(likelihood), is_thorough=self.profiler.is_doubtful)
         self._path.add(value, found)
-        free = factorize(blocks, found.lam)
+        free = factorize(system, found.lam)
         distance = value - self._offset - float(self._row @ free.beta)
         variance = self._variance(free) * likelihood.sigma_squared(found)
         return likelihood.value(found), 2.0 * distance / variance

@@ -23,10 +23,10 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._equations.changes import in_columns
-from skmixed._equations.cholesky import Factorization, factorize
+from skmixed._equations.cholesky import CholeskyFactor, factorize
 from skmixed._equations.layout import DesignRows
 from skmixed._equations.selected_inverse import in_spans
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._model.covariance import is_unrestricted
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
@@ -52,25 +52,25 @@ class Units:
     fixed: FloatArray
 
     @staticmethod
-    def of(factorization: Factorization) -> "Units":
-        blocks = factorization.blocks
+    def of(factorization: CholeskyFactor) -> "Units":
+        system = factorization.system
         found = {}
-        for k, factor in enumerate(blocks.factors):
+        for k, factor in enumerate(system.factors):
             products = factorization.mean_products(k)
             for term in factor.terms:
                 own = term.to_factor_columns.T @ products @ term.to_factor_columns
                 found[term.index] = _unit(term, own, factorization.lam[term.index])
-        parts = [found[term.index] for _, term in blocks.terms]
+        parts = [found[term.index] for _, term in system.terms]
         fixed = factorization.fixed.inverse_root
         return Units(tuple(t for t, _ in parts), tuple(e for _, e in parts), fixed)
 
-    def factorize(self, blocks: Blocks) -> Factorization:
-        """Factorize blocks, of the same terms, in these units."""
-        return in_spans(factorize(in_columns(blocks, self.bases, self.fixed), self.lam))
+    def factorize(self, system: System) -> CholeskyFactor:
+        """Factorize a system, of the same terms, in these units."""
+        return in_spans(factorize(in_columns(system, self.bases, self.fixed), self.lam))
 
-    def rows(self, blocks: Blocks, rows: DesignRows) -> DesignRows:
-        """Return rows of [Z X] in these units, from rows in the coordinates of the blocks."""
-        return rows.in_columns([factor.lam(self.bases) for factor in blocks.factors], self.fixed)
+    def rows(self, system: System, rows: DesignRows) -> DesignRows:
+        """Return rows of [Z X] in these units, from rows in the coordinates of the system."""
+        return rows.in_columns([factor.lam(self.bases) for factor in system.factors], self.fixed)
 
 
 def _unit(
@@ -113,19 +113,19 @@ class Relative:
     Attributes
     ----------
     units : Units
-    factorization : Factorization
+    factorization : CholeskyFactor
         In these units.
     likelihood : Likelihood
     """
 
     units: Units
-    factorization: Factorization
+    factorization: CholeskyFactor
     likelihood: Likelihood
 
     @staticmethod
-    def of(factorization: Factorization, likelihood: Likelihood) -> "Relative":
+    def of(factorization: CholeskyFactor, likelihood: Likelihood) -> "Relative":
         units = Units.of(factorization)
-        return Relative(units, units.factorize(factorization.blocks), likelihood)
+        return Relative(units, units.factorize(factorization.system), likelihood)
 
     @cached_property
     def information(self) -> Information:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.layout import DesignRows
 from skmixed._equations.row_substitution import (
     BackSubstitution,
@@ -60,9 +60,9 @@ class RowSlopes:
     order: IntArray
 
     @staticmethod
-    def of(factorization: Factorization) -> "RowSlopes":
+    def of(factorization: CholeskyFactor) -> "RowSlopes":
         """Costs a factorization for each direction, and holds a core for each."""
-        parameters = Parameters.of(factorization.blocks)
+        parameters = Parameters.of(factorization.system)
         directions = parameters.by_factor
         chain: list[_StageSlopes] = []
         tangents: list[SchurTangent] = []
@@ -86,7 +86,7 @@ class RowSlopes:
         for each direction; per level that occurs, the same times its cells.
         """
         out = np.empty((len(rows.fixed), len(self.quadratics)))
-        for part in row_parts(rows, self.solver.factorization.blocks, len(self.inverse.whole)):
+        for part in row_parts(rows, self.solver.factorization.system, len(self.inverse.whole)):
             out[part] = self._of_part(rows.part(part))
         return out[:, self.order]
 

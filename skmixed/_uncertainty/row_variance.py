@@ -33,7 +33,7 @@ def _solved(
     factor: IterativeFactor, rows: SubstitutedRows, tol: float, max_iter: int
 ) -> FloatArray:
     """Add to ‖w‖² of the stage v'Λ_cM_c⁻¹Λ_c'v of the core, and what not knowing β adds."""
-    operator, p = factor.operator, factor.blocks.n_fixed
+    operator, p = factor.operator, factor.system.n_fixed
     rhs = operator.root.T @ rows.at_core.T.toarray()
     solved = solve_columns(operator, rhs, tol=tol, max_iter=max_iter).columns
     at_fixed = rows.fixed - (operator.to_fixed[:, :p].T @ (operator.root @ solved)).T

@@ -16,7 +16,7 @@ import numpy as np
 
 from skmixed._derivatives.information import Information, bordered, pseudo_inverse
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations.cholesky import Factorization
+from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Responses, project
@@ -118,22 +118,22 @@ def kenward_roger(at: Relative) -> SmallSample:
     return SmallSample(at.units.fixed, covariance, adjusted, slopes, of_parameters)
 
 
-def unscaled_covariance(factorization: Factorization) -> FloatArray:
+def unscaled_covariance(factorization: CholeskyFactor) -> FloatArray:
     """Return (X'V⁻¹X)⁻¹, (p, p): Bates et al. (2015), equation 54."""
     root = factorization.fixed.inverse_root
     return root @ root.T
 
 
-def _expected(at: Factorization) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _expected(at: CholeskyFactor) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return twice REML's expected information in (τ, log σ²), (d + 1, d + 1).
 
     And X'V⁻¹V_iV⁻¹X, (d, p, p), and X'V⁻¹V_iPV_jV⁻¹X, (d·p, d·p).
     """
-    blocks, p = at.blocks, at.blocks.n_fixed
-    dof = blocks.n_rows - p
-    if not blocks.factors:
+    system, p = at.system, at.system.n_fixed
+    dof = system.n_rows - p
+    if not system.factors:
         return np.array([[dof]]), np.zeros((0, p, p)), np.zeros((0, 0))
-    inverse, parameters = CoreInverse.of(at, has_fixed=True), Parameters.of(blocks)
+    inverse, parameters = CoreInverse.of(at, has_fixed=True), Parameters.of(system)
     entries = parameters.entries
     found = project(inverse, Responses.fixed(inverse))
     trace = entries @ found.trace

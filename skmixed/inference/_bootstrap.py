@@ -12,7 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixed._data.warning import warn
 from skmixed._derivatives.criterion import Likelihood
-from skmixed._equations.system import Blocks
+from skmixed._equations.system import System
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_draws, check_jobs
 from skmixed._fitted.fitted_model import fitted, regressor_of
@@ -67,14 +67,14 @@ class _Task:
     tol: float
     max_iter: int
 
-    def refit(self, blocks: Blocks, likelihood: Likelihood) -> _Refit:
+    def refit(self, system: System, likelihood: Likelihood) -> _Refit:
         """Fit the model to a draw, as `estimate` does.
 
         From the moments of the draw and not from the Λ that it was drawn with: in
         balanced designs the search then takes one step instead of four.
         """
         solution, status = kernel.refit(
-            blocks, likelihood, self.model, tol=self.tol, max_iter=self.max_iter
+            system, likelihood, self.model, tol=self.tol, max_iter=self.max_iter
         )
         scaled = [solution.sigma * term.lam for term in solution.terms]
         return _Refit(

@@ -177,11 +177,11 @@ def convergence(model: Any) -> Convergence:
 
 def _elsewhere(view: FittedModel) -> float:
     """Return by how much a search from another start ends lower."""
-    blocks, likelihood = view.factorization.blocks, view.likelihood
+    system, likelihood = view.factorization.system, view.likelihood
     is_exact_fit = likelihood.is_exact_fit(view.factorization)
-    if not blocks.factors or is_exact_fit or view.estimate.solver != "exact":
+    if not system.factors or is_exact_fit or view.estimate.solver != "exact":
         return np.nan
-    found = kernel.lowest(blocks, likelihood, tol=TOLERANCE, max_iter=MAX_ITER)
+    found = kernel.lowest(system, likelihood, tol=TOLERANCE, max_iter=MAX_ITER)
     return max(likelihood.value(view.factorization) - found, 0.0)
 
 

@@ -152,8 +152,8 @@ def open_tests(model: Any, ddf: str) -> Tests:
         )
     sample = None
     if method.sample is not None:
-        blocks = view.factorization.blocks
-        sample = kernel.small_sample(method.sample, view.relative, blocks, view.model)
+        system = view.factorization.system
+        sample = kernel.small_sample(method.sample, view.relative, system, view.model)
     p = len(solution.kept)
     of_basis = np.eye(p)
     if sample is not None:

@@ -218,7 +218,7 @@ class Sigma(Parameter):
 
     def of_target(self, profiler: Profiler, values: FloatArray) -> FloatArray:
         """Return it in the unit of the data's weights."""
-        return float(np.sqrt(profiler.blocks.weight_unit)) * values
+        return float(np.sqrt(profiler.system.weight_unit)) * values
 
     def values(self, draws: Resamples) -> FloatArray:
         return draws.sigma

@@ -178,9 +178,9 @@ def singularity(model: Any) -> pd.DataFrame:
 
 def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
     """Return the singular values of Λ on scaled columns, and how many are not 0."""
-    solution, block = opened.solution.terms[index], opened.factorization.blocks.terms[index][1]
+    solution, block = opened.solution.terms[index], opened.factorization.system.terms[index][1]
     lengths = column_lengths(opened.stats, block.term)
-    root_unit = np.sqrt(opened.factorization.blocks.weight_unit)
+    root_unit = np.sqrt(opened.factorization.system.weight_unit)
     centered = block.to_centered(opened.stats.center) @ solution.search_lam
     lam = np.where(lengths > 0.0, lengths, 1.0)[:, None] * centered / root_unit
     # Where Λ lacks rank, columns of it are exactly zero.

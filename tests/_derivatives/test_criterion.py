@@ -21,13 +21,13 @@ from skmixed._statistics.design import Design, FactorDesign
 seeds = st.integers(0, 10**6)
 
 
-def directions(case, blocks, rng):
+def directions(case, system, rng):
     """A random direction of Σ for each term: the user's, and over all entries."""
     user, moved = [], []
-    for factor, term in blocks.terms:
+    for factor, term in system.terms:
         s = rng.normal(size=(term.size, term.size))
         back = term.to_factor_columns @ np.linalg.inv(term.to_user)
-        entries = np.zeros(blocks.factors[-1].entries.stop)
+        entries = np.zeros(system.factors[-1].entries.stop)
         entries[factor.entries] = (back @ (s + s.T) @ back.T).ravel()
         user.append(s + s.T)
         moved.append(entries)
@@ -41,8 +41,8 @@ def test_dyestuff_at_a_fixed_theta():
     codes = np.unique(frame["Batch"], return_inverse=True)[1]
     design = Design((), (frame["Yield"].to_numpy(float),), None, (FactorDesign(codes, 6, (0,)),))
     model = Model((0,), (Term(0, (0,), STRUCTURES["full"]),), reml=False)
-    blocks, likelihood = lay_out(accumulate(design), model)
-    value = likelihood.value(factorize(blocks, (np.array([[0.713]]),)))
+    system, likelihood = lay_out(accumulate(design), model)
+    value = likelihood.value(factorize(system, (np.array([[0.713]]),)))
     # lme4's deviance at this θ, to all digits; 1e-10 is rounding of 30 rows.
     assert value == pytest.approx(327.34216280954615, abs=1e-10)
 
@@ -68,7 +68,7 @@ def test_derivatives_are_the_oracle_s(seed, n_terms, singular):
         lams[-1][:, -1] = 0.0
     factorization = case.factorized(lams)
     dense = case.oracle.at(lams)
-    v, moved = directions(case, factorization.blocks, rng)
+    v, moved = directions(case, factorization.system, rng)
     p, y, sigma2 = dense["P"], case.oracle.y, dense["sigma"] ** 2
     trace = p if case.model.reml else dense["V_inv"]
     slope = np.array([-y @ p @ a @ p @ y for a in v])
@@ -89,7 +89,7 @@ def test_moments_are_the_oracle_s(seed, n_terms):
     zero = [0 * lam for lam in case.lams(np.random.default_rng(0))]
     factorization = case.factorized(zero)
     dense = case.oracle.at(zero)
-    v, moved = directions(case, factorization.blocks, np.random.default_rng(seed))
+    v, moved = directions(case, factorization.system, np.random.default_rng(seed))
     found, p, y = moments(factorization), dense["P"], case.oracle.y
     w = np.diag(case.oracle.weights)
     expected = {
@@ -127,13 +127,13 @@ def test_expected_information_is_the_oracle_s(seed, n_terms, singular):
     if singular:
         lams[-1][:, -1] = 0.0
     factorization = case.factorized(lams)
-    blocks = factorization.blocks
+    system = factorization.system
     dense = case.oracle.at(lams)
-    v, moved = directions(case, blocks, rng)
+    v, moved = directions(case, system, rng)
     trace = dense["P"] if case.model.reml else dense["V_inv"]
     expected = np.array([[np.trace(trace @ a @ trace @ b) for a in v] for b in v])
     by_factor, order = [], []
-    for f in blocks.factors:
+    for f in system.factors:
         r = f.n_columns
         order += [t.index for t in f.terms]
         by_factor.append(np.stack([moved[t.index, f.entries].reshape(r, r) for t in f.terms]))
@@ -142,7 +142,7 @@ def test_expected_information_is_the_oracle_s(seed, n_terms, singular):
     # Both sides are exact; what remains is rounding in the inverse of V.
     expected = expected[np.ix_(order, order)]
     assert_allclose(found.information, expected, atol=1e-7 * np.abs(expected).max())
-    solved = dense["V_inv"] @ (case.oracle.X - blocks.center[:-1])
+    solved = dense["V_inv"] @ (case.oracle.X - system.center[:-1])
     fixed = np.array([solved.T @ v[k] @ solved for k in order])
     assert_allclose(found.fixed, fixed, atol=1e-7 * np.abs(fixed).max())
 

@@ -23,8 +23,8 @@ def by_one_dense_matrix(case, search):
 
 
 def by_conjugate_gradients(case, search):
-    blocks, _ = assemble(case.stats, case.model, is_sparse=True)
-    operator = CoreOperator.of(blocks, search(blocks))
+    system, _ = assemble(case.stats, case.model, is_sparse=True)
+    operator = CoreOperator.of(system, search(system))
     factor = IterativeFactor.of(operator, tol=1e-13, max_iter=1000, start=None)
     # What Lanczos' process estimates is tested beside it.
     matrix = operator.times(np.eye(operator.size))
@@ -67,8 +67,8 @@ def at(request):
     if singular:
         lams[-1][:, -1] = 0.0
 
-    def search(blocks):
-        pairs = zip(blocks.terms, lams, strict=True)
+    def search(system):
+        pairs = zip(system.terms, lams, strict=True)
         return tuple(np.linalg.solve(t.to_user, lam) for (_, t), lam in pairs)
 
     return name, case, FACTORS[name](case, search), case.oracle.at(lams)
@@ -79,13 +79,13 @@ def test_the_likelihood(at):
     value = case.likelihood.value(factor)
     # The oracle's X is not centered, of which |X'X| and so the criterion knows nothing.
     assert value == pytest.approx(dense["criterion"], rel=1e-8, abs=1e-7)
-    sigma2 = case.likelihood.sigma_squared(factor) * factor.blocks.weight_unit
+    sigma2 = case.likelihood.sigma_squared(factor) * factor.system.weight_unit
     assert sigma2 == pytest.approx(dense["sigma"] ** 2, rel=100 * CLOSE[name])
 
 
 def test_fixed_effects_and_their_covariance(at):
     name, case, factor, dense = at
-    to_user, offset = centered_to_user(factor.blocks, case.model)
+    to_user, offset = centered_to_user(factor.system, case.model)
     sd = np.sqrt(np.diagonal(dense["vcov"]))
     assert_allclose(
         (to_user @ factor.beta + offset) / sd, dense["beta"] / sd, atol=100 * CLOSE[name]
@@ -113,7 +113,7 @@ def test_random_effects(at):
 def test_effects_of_outer_columns_are_those_of_the_spherical_ones(at):
     _, _, factor, _ = at
     effects, start = factor.effects(), 0
-    for layout, own in list(zip(factor.blocks.factors, effects.spherical, strict=True))[1:]:
+    for layout, own in list(zip(factor.system.factors, effects.spherical, strict=True))[1:]:
         expected = (layout.lam(factor.lam) @ own).T.ravel()
         found = effects.outer[start : start + len(expected)]
         assert_allclose(found, expected, atol=1e-9 * max(np.abs(expected).max(), 1e-300))

@@ -57,7 +57,7 @@ def test_models_by_observed_information_are_exact(structure, seed):
         step = 1e-3 * rng.normal(size=len(point.gradient))
 
         def value(own, model=model, point=point):
-            return model.value(factorize(at.blocks, point.chart.moved(own)))
+            return model.value(factorize(at.system, point.chart.moved(own)))
 
         first, second = differences(value, step)
         # Differences of order h⁴; what is left is rounding of the criterion, 1e-12.
@@ -71,12 +71,12 @@ def test_models_by_observed_information_are_exact(structure, seed):
 @seeds
 def test_the_dense_factor_gives_the_same_models(structure, seed):
     _, likelihood, at = opened(structure, seed)
-    dense = factorize_dense(DenseSystem.of(at.blocks), at.lam)
+    dense = factorize_dense(DenseSystem.of(at.system), at.lam)
     projections = project_dense(dense, likelihood)
     value = likelihood.value(at)
     models = {
         True: Profiled(likelihood),
-        False: AverageInformation(likelihood, Parameters.of(at.blocks)),
+        False: AverageInformation(likelihood, Parameters.of(at.system)),
     }
     for is_exact, model in models.items():
         found = second_order_dense(dense, likelihood, projections, is_exact=is_exact)
@@ -89,19 +89,19 @@ def test_the_dense_factor_gives_the_same_models(structure, seed):
 
 
 def blocked(case):
-    blocks, likelihood = case.laid_out
-    model = AverageInformation(likelihood, Parameters.of(blocks))
-    return BlockedObjective(factorize(blocks, zero_lam(blocks)), model)
+    system, likelihood = case.laid_out
+    model = AverageInformation(likelihood, Parameters.of(system))
+    return BlockedObjective(factorize(system, zero_lam(system)), model)
 
 
 def dense(case):
-    blocks, likelihood = case.laid_out
-    return DenseObjective(DenseSystem.of(blocks), likelihood)
+    system, likelihood = case.laid_out
+    return DenseObjective(DenseSystem.of(system), likelihood)
 
 
 def probed(case):
-    blocks, likelihood = lay_out(case.stats, case.model, is_sparse=True)
-    return ProbedObjective(blocks, likelihood, seed=0, max_iter=500)
+    system, likelihood = lay_out(case.stats, case.model, is_sparse=True)
+    return ProbedObjective(system, likelihood, seed=0, max_iter=500)
 
 
 every_objective = pytest.mark.parametrize("make", [blocked, dense, probed])

@@ -12,12 +12,12 @@ from skmixed._derivatives.parameters import Parameters
 def test_entries_and_orders(seed):
     case = random_case(seed, n_terms=4)
     factorization = case.factorized(case.lams(np.random.default_rng(seed)))
-    blocks, parameters = factorization.blocks, Parameters.of(factorization.blocks)
+    system, parameters = factorization.system, Parameters.of(factorization.system)
     assert [t.index for _, t in parameters.terms] == list(range(4))
     # Σ of all terms on a factor is the sum over τ of its directions.
     chart = parameters.chart(factorization.lam)
     whole = chart.tau @ parameters.entries
-    for factor in blocks.factors:
+    for factor in system.factors:
         lam = factor.lam(factorization.lam)
         shape = (factor.n_columns,) * 2
         assert_allclose(whole[factor.entries].reshape(shape), lam @ lam.T, atol=1e-10)
@@ -25,7 +25,7 @@ def test_entries_and_orders(seed):
     places = np.concatenate(parameters.places_by_factor)
     assert_array_equal(places[parameters.from_factors], np.arange(len(parameters.entries)))
     for factor, own, at in zip(
-        blocks.factors, parameters.by_factor, parameters.places_by_factor, strict=True
+        system.factors, parameters.by_factor, parameters.places_by_factor, strict=True
     ):
         flat = own.reshape(len(own), -1)
         assert_array_equal(flat, parameters.entries[at, factor.entries])

@@ -48,16 +48,16 @@ def test_slabs_do_not_show(monkeypatch):
 
 def test_arrays_given_up_are_reused_and_the_result_is_the_same():
     case = random_case(5)
-    blocks, value = case.system, case.likelihood.value
-    size = blocks.terms[0][1].size
-    first = factorize(blocks, (np.eye(size),))
-    fresh = factorize(blocks, (2 * np.eye(size),))
-    again = factorize(blocks, (2 * np.eye(size),), reuse=first)
+    system, value = case.system, case.likelihood.value
+    size = system.terms[0][1].size
+    first = factorize(system, (np.eye(size),))
+    fresh = factorize(system, (2 * np.eye(size),))
+    again = factorize(system, (2 * np.eye(size),), reuse=first)
     assert again.stages[0].half is first.stages[0].half
     assert_allclose(again.stages[0].half, fresh.stages[0].half, rtol=0, atol=0)
     assert value(again) == value(fresh)
-    zero = factorize(blocks, zero_lam(blocks))
-    assert value(factorize(blocks, (2 * np.eye(size),), reuse=zero)) == value(fresh)
+    zero = factorize(system, zero_lam(system))
+    assert value(factorize(system, (2 * np.eye(size),), reuse=zero)) == value(fresh)
 
 
 def nested_case(seed):
@@ -88,13 +88,13 @@ def test_a_chain_of_three_beside_a_crossed_factor(seed):
     rng = np.random.default_rng(seed)
     lams = case.lams(rng)
     factorization = case.factorized(lams)
-    assert [f.n_levels for f in factorization.blocks.factors] == [24, 8, 2, 5]
-    assert [f.core is None for f in factorization.blocks.factors] == [True, True, True, False]
+    assert [f.n_levels for f in factorization.system.factors] == [24, 8, 2, 5]
+    assert [f.core is None for f in factorization.system.factors] == [True, True, True, False]
     value = case.likelihood.value(factorization)
     assert value == pytest.approx(case.oracle.criterion(lams), abs=1e-8)
     # The gradient against central differences of the oracle, exact to about 1e-7.
     d = derivatives(factorization, case.likelihood)
-    for k, (factor, term) in enumerate(factorization.blocks.terms):
+    for k, (factor, term) in enumerate(factorization.system.terms):
         direction = np.zeros_like(lams[k])
         direction[0, 0] = 1e-5
         change = [

@@ -34,16 +34,16 @@ def crossed_case(seed, *, singular=False):
     lams = case.lams(np.random.default_rng(seed))
     if singular:
         lams[-1][:, -1] = 0.0
-    blocks, _ = assemble(case.stats, case.model, is_sparse=True)
+    system, _ = assemble(case.stats, case.model, is_sparse=True)
     search = [
-        np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(blocks.terms, lams, strict=True)
+        np.linalg.solve(t.to_user, lam) for (_, t), lam in zip(system.terms, lams, strict=True)
     ]
-    return case, lams, CoreOperator.of(blocks, tuple(search))
+    return case, lams, CoreOperator.of(system, tuple(search))
 
 
-def all_probes(system):
+def all_probes(operator):
     """√n times the unit vectors, whose mean of x w' is M⁻¹ itself."""
-    n = system.root.shape[1]
+    n = operator.root.shape[1]
     return Probes(np.sqrt(n) * np.eye(n), np.zeros((n, n)))
 
 
@@ -58,10 +58,10 @@ def by_factor(vector, factors, order):
 @given(seed=seeds, singular=st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
-    case, lams, system = crossed_case(seed, singular=singular)
+    case, lams, operator = crossed_case(seed, singular=singular)
     exact = case.factorized(lams)
-    factor = IterativeFactor.of(system, tol=1e-13, max_iter=500, start=None)
-    likelihood, probes = case.likelihood, all_probes(system)
+    factor = IterativeFactor.of(operator, tol=1e-13, max_iter=500, start=None)
+    likelihood, probes = case.likelihood, all_probes(operator)
     found = probed_derivatives(factor, likelihood, probes, tol=1e-13, max_iter=500)
     wanted = derivatives(exact, likelihood)
     order = sorted({t.factor for t in case.model.terms})
@@ -69,8 +69,8 @@ def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
     # Solves to 1e-13 of systems of some condition 1e4, of which the gradient has products;
     # β̂, which is in them, is compared to the same 1e-6 below.
     assert_allclose(
-        by_factor(found.derivatives.gradient, system.blocks.factors, order),
-        by_factor(wanted.gradient, exact.blocks.factors, order),
+        by_factor(found.derivatives.gradient, operator.system.factors, order),
+        by_factor(wanted.gradient, exact.system.factors, order),
         atol=1e-6 * size,
     )
     assert factor.residual_squares == pytest.approx(exact.residual_squares, rel=1e-8)
@@ -83,26 +83,26 @@ def test_derivatives_with_all_probes_are_the_exact_ones(seed, singular):
 @given(seed=seeds)
 @settings(max_examples=40, deadline=None)
 def test_the_log_determinant_with_all_probes_is_exact(seed):
-    case, lams, system = crossed_case(seed)
-    assume(system.root.shape[1] <= STEPS)
-    found = log_determinant(system, all_probes(system).signs)
-    total = system.done.logdet + found.value
+    case, lams, operator = crossed_case(seed)
+    assume(operator.root.shape[1] <= STEPS)
+    found = log_determinant(operator, all_probes(operator).signs)
+    total = operator.done.logdet + found.value
     # Lanczos' process runs to the end here, without reorthogonalization.
     assert total == pytest.approx(case.factorized(lams).logdet_z, abs=1e-4)
     assert found.condition >= 1.0
 
 
 def test_solutions_solve():
-    _, _, system = crossed_case(3)
-    n = system.root.shape[1]
+    _, _, operator = crossed_case(3)
+    n = operator.root.shape[1]
     rng = np.random.default_rng(0)
     rhs = np.column_stack([rng.normal(size=(n, 3)), np.zeros(n)])
-    solved = solve_columns(system, rhs, tol=1e-12, max_iter=200)
-    assert_allclose(system.times(solved.columns), rhs, atol=1e-9 * np.abs(rhs).max())
+    solved = solve_columns(operator, rhs, tol=1e-12, max_iter=200)
+    assert_allclose(operator.times(solved.columns), rhs, atol=1e-9 * np.abs(rhs).max())
     assert not solved.columns[:, 3].any()
-    again = solve_columns(system, rhs, tol=1e-10, max_iter=200, start=solved.columns)
+    again = solve_columns(operator, rhs, tol=1e-10, max_iter=200, start=solved.columns)
     assert again.n_iter == 0
-    assert solve_columns(system, rhs, tol=1e-12, max_iter=1).residual > 1e-12
+    assert solve_columns(operator, rhs, tol=1e-12, max_iter=1).residual > 1e-12
 
 
 def ratings(seed=0, n=12_000, users=1500, items=300, *, slopes=False):
@@ -283,7 +283,7 @@ def test_standard_deviations_of_predictions_are_solved_for():
     view = fitted(model)
     given = open_rows(model, rows)
     relative = mean_variance(view.factorization, given.predicted())
-    unit = view.factorization.blocks.weight_unit
+    unit = view.factorization.system.weight_unit
     dense = np.sqrt(view.sigma_squared * (relative + unit))
     assert_allclose(std, dense, rtol=1e-6)  # solves to nine digits, σ̂ to as many
     normal = model.predict_interval(rows, ddf="normal", level=0.95)

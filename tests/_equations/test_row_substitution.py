@@ -21,15 +21,15 @@ from skmixed.datasets import load_sleepstudy
 seeds = st.integers(0, 10**6)
 
 
-def kernel_rows(case, blocks, codes, columns):
+def kernel_rows(case, system, codes, columns):
     """Rows with levels `codes` and columns (1, x …), as the kernel takes them."""
     center = case.stats.center
     factors = []
-    for factor in blocks.factors:
+    for factor in system.factors:
         k = factor.terms[0].term.factor
         own = list(case.design.factors[k].columns)
         factors.append(factor_rows(codes[k], columns[:, own] - center[own], factor.n_levels))
-    fixed = columns[:, [case.model.fixed[i] for i in blocks.kept]] - blocks.center[:-1]
+    fixed = columns[:, [case.model.fixed[i] for i in system.kept]] - system.center[:-1]
     return DesignRows(tuple(factors), fixed)
 
 
@@ -57,7 +57,7 @@ def quadratic(rows, matrix):
 def check(case, lams, codes, columns):
     factorization = case.factorized(lams)
     found = RowSolver.of(factorization).variance(
-        kernel_rows(case, factorization.blocks, codes, columns)
+        kernel_rows(case, factorization.system, codes, columns)
     )
     dense = dense_rows(case, codes, columns)
     expected = quadratic(dense, case.oracle.joint_covariance(lams))
@@ -106,9 +106,9 @@ def test_at_fixed_is_the_row_of_the_weighted_design(seed, n_terms):
     lams = case.lams(np.random.default_rng(seed))
     factorization = case.factorized(lams)
     codes = [f.codes for f in case.design.factors]
-    rows = kernel_rows(case, factorization.blocks, codes, case.columns)
+    rows = kernel_rows(case, factorization.system, codes, case.columns)
     found = RowSolver.of(factorization).variance(rows).at_fixed @ factorization.fixed.root.T
-    center = factorization.blocks.center[:-1]
+    center = factorization.system.center[:-1]
     expected = case.oracle.at(lams)["V_inv"] @ (case.oracle.X - center)
     expected /= case.oracle.weights[:, None]
     assert_allclose(found, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
@@ -120,7 +120,7 @@ def test_a_row_s_variance_does_not_depend_on_the_others(seed, monkeypatch):
     case, rng = random_case(seed, n_terms=3), np.random.default_rng(seed)
     factorization = case.factorized(case.lams(rng))
     solver = RowSolver.of(factorization)
-    rows = kernel_rows(case, factorization.blocks, *any_rows(case, rng))
+    rows = kernel_rows(case, factorization.system, *any_rows(case, rng))
     whole = solver.variance(rows)
     alone = [solver.variance(rows.part(slice(i, i + 1))).total[0] for i in range(40)]
     assert (np.array(alone) == whole.total).all()
@@ -130,9 +130,9 @@ def test_a_row_s_variance_does_not_depend_on_the_others(seed, monkeypatch):
 
 def test_no_rows_and_no_fixed_effects():
     case = random_case(2, n_terms=2)
-    blocks = case.factorized(case.lams(np.random.default_rng(0))).blocks
-    solver = RowSolver.of(factorize(blocks, zero_lam(blocks)))
-    none = kernel_rows(case, blocks, [f.codes[:0] for f in case.design.factors], case.columns[:0])
+    system = case.factorized(case.lams(np.random.default_rng(0))).system
+    solver = RowSolver.of(factorize(system, zero_lam(system)))
+    none = kernel_rows(case, system, [f.codes[:0] for f in case.design.factors], case.columns[:0])
     assert solver.variance(none).total.shape == (0,)
 
 

@@ -18,20 +18,20 @@ from skmixed._equations.semidefinite import Root, semidefinite_root
 @settings(max_examples=30, deadline=None)
 def test_the_root_is_one_of_the_products_and_has_their_rank(seed, name):
     case = CASES[name](seed)
-    blocks = case.system
-    root = Root.of(blocks)
-    dense, weights = dense_columns(case, blocks)
+    system = case.system
+    root = Root.of(system)
+    dense, weights = dense_columns(case, system)
     assert root.rank == np.linalg.matrix_rank(dense)
     products = dense.T @ (weights[:, None] * dense)
     lengths = np.sqrt(np.diagonal(products))
     for i, unit in enumerate(np.eye(len(products))):
-        cuts = np.cumsum([f.n_levels * f.n_columns for f in blocks.factors])
+        cuts = np.cumsum([f.n_levels * f.n_columns for f in system.factors])
         *effects, beta = np.split(unit, cuts)
         own = [
             e.reshape(f.n_levels, f.n_columns).T
-            for e, f in zip(effects, blocks.factors, strict=True)
+            for e, f in zip(effects, system.factors, strict=True)
         ]
-        column = gathered(blocks, *root.transposed(root.times(own, beta)))
+        column = gathered(system, *root.transposed(root.times(own, beta)))
         # Rounding of sums over some hundred rows, on the columns' own scales.
         assert_allclose(column, products[i], rtol=0, atol=1e-13 * (lengths * lengths[i]).max())
 

@@ -19,11 +19,11 @@ from skmixed.exceptions import FitStatus
 
 def opened(seed, *, exact):
     """An objective at a random Λ, with signs whose mean is exact or random ones."""
-    case, _, system = crossed_case(seed)
-    objective = ProbedObjective(system.blocks, case.likelihood, seed=0, max_iter=500)
+    case, _, operator = crossed_case(seed)
+    objective = ProbedObjective(operator.system, case.likelihood, seed=0, max_iter=500)
     if exact:
-        objective.probes = all_probes(system)
-    return case, objective, system.lam
+        objective.probes = all_probes(operator)
+    return case, objective, operator.lam
 
 
 @pytest.mark.parametrize("seed", [0, 3, 7])
@@ -33,8 +33,8 @@ def test_changes_are_those_of_the_criterion(seed):
     point = objective.point(0.0, is_slow=False)
     step = np.random.default_rng(seed).normal(size=len(point.gradient))
     moved = point.chart.moved(1e-2 * step)
-    blocks = case.factorized(case.lams(np.random.default_rng(0))).blocks
-    exact = [case.likelihood.value(factorize(blocks, own)) for own in (moved, lam)]
+    system = case.factorized(case.lams(np.random.default_rng(0))).system
+    exact = [case.likelihood.value(factorize(system, own)) for own in (moved, lam)]
     # The trapezoidal rule is off by the third power of the step; solves leave 1e-3 of a trace.
     assert objective.evaluate(moved) == pytest.approx(exact[0] - exact[1], abs=1e-4)
 

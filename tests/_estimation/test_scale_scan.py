@@ -27,24 +27,24 @@ RATIOS = np.array([1e-3, 0.3, 1.0, 5.0, 400.0])
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_the_scale_of_one_term(seed, n_terms, is_zero):
     case = random_case(seed, n_terms=n_terms)
-    blocks, likelihood = case.laid_out
-    system, rng = DenseSystem.of(blocks), np.random.default_rng(seed)
+    system, likelihood = case.laid_out
+    dense, rng = DenseSystem.of(system), np.random.default_rng(seed)
     lams = [
         t.term.structure.lam(rng.normal(size=t.term.structure.n_theta(t.size)), t.size)
-        for _, t in blocks.terms
+        for _, t in system.terms
     ]
     if is_zero:
         lams[0] = np.zeros_like(lams[0])
-    objective = DenseObjective(system, likelihood)
+    objective = DenseObjective(dense, likelihood)
     objective.evaluate(tuple(lams))
     factor = objective.factor
-    term = system.terms[0]
+    term = dense.terms[0]
     own = np.arange(term.columns.start, term.columns.stop)
     shape = np.ones(len(own)) if is_zero else factor.strengths[own]
     profile = EffectsProfile.of(objective, own, shape)
     for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
         lams[0] = np.sqrt(ratio) * (term.white if is_zero else factor.lam[0])
-        there = likelihood.value(factorize_dense(system, tuple(lams)))
+        there = likelihood.value(factorize_dense(dense, tuple(lams)))
         assert value == pytest.approx(there, rel=1e-9)
 
 
@@ -53,14 +53,14 @@ def test_the_scale_of_one_term(seed, n_terms, is_zero):
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_one_variance(seed):
     case = random_case(seed, structure="spherical")
-    blocks, likelihood = case.laid_out
-    ((_, term),) = blocks.terms
-    profile = VarianceProfile.of(blocks, likelihood)
+    system, likelihood = case.laid_out
+    ((_, term),) = system.terms
+    profile = VarianceProfile.of(system, likelihood)
     for ratio, value in zip(RATIOS, profile.values(RATIOS), strict=True):
         lam = np.sqrt(ratio) * np.eye(term.size)
         # Levels whose weights differ by some percent are pooled: half of what two points of
         # the criterion may differ by.
-        there = likelihood.value(factorize(blocks, (lam,)))
+        there = likelihood.value(factorize(system, (lam,)))
         assert value == pytest.approx(there, abs=0.5 * POOLED)
 
 

@@ -37,7 +37,7 @@ def gradient_conditions(factorization, likelihood):
     """ΛG = 0 and G ⪰ 0 where Λ has no rank, term by term, in the search's scale."""
     d = derivatives(factorization, likelihood)
     worst = 0.0
-    for factor, term in factorization.blocks.terms:
+    for factor, term in factorization.system.terms:
         own = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
         own = term.to_factor_columns.T @ own @ term.to_factor_columns
         lam, basis = term.term.structure.chart(factorization.lam[term.index])
@@ -118,9 +118,9 @@ def psycholinguistics(rng):
     return X.assign(subject=subject, item=item), y + rng.normal(size=len(y)), list(X.columns)
 
 
-def lbfgs(blocks, likelihood, rng, scale):
+def lbfgs(system, likelihood, rng, scale):
     """Minimize over the lower triangles of all Λ from a random start."""
-    terms = [t for _, t in blocks.terms]
+    terms = [t for _, t in system.terms]
     sizes = [t.term.structure.n_theta(t.size) for t in terms]
 
     def split(theta):
@@ -129,9 +129,9 @@ def lbfgs(blocks, likelihood, rng, scale):
 
     def value(theta):
         lam = split(theta)
-        factorization = factorize(blocks, lam)
+        factorization = factorize(system, lam)
         d, slopes = derivatives(factorization, likelihood), []
-        for (factor, term), own in zip(blocks.terms, lam, strict=True):
+        for (factor, term), own in zip(system.terms, lam, strict=True):
             g = d.gradient[factor.entries].reshape((factor.n_columns,) * 2)
             full = 2 * term.to_factor_columns.T @ g @ term.to_factor_columns @ own
             columns, rows = np.triu_indices(term.size)
@@ -167,11 +167,11 @@ def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
 
 def test_a_variance_leaves_zero_when_the_data_ask_for_it():
     case = random_case(4, structure="full", reml=True)
-    blocks, likelihood = case.laid_out
-    size = blocks.terms[0][1].size
+    system, likelihood = case.laid_out
+    size = system.terms[0][1].size
     lam = np.zeros((size, size))
-    factorization = factorize(blocks, (lam,))
-    parameters = Parameters.of(blocks)
+    factorization = factorize(system, (lam,))
+    parameters = Parameters.of(system)
     d = derivatives(factorization, likelihood).along(parameters.entries)
     value, chart = likelihood.value(factorization), parameters.chart((lam,))
     point = second_order(chart, value, d.gradient, d.information, d.information)
@@ -179,7 +179,7 @@ def test_a_variance_leaves_zero_when_the_data_ask_for_it():
     assert not point.gradient.any()
     assert np.linalg.eigvalsh(point.hessian)[0] < 0
     step, _, _ = point.step(1.0)
-    assert likelihood.value(factorize(blocks, point.chart.moved(0.1 * step))) < point.value
+    assert likelihood.value(factorize(system, point.chart.moved(0.1 * step))) < point.value
 
 
 def test_max_iter_counts_steps_and_says_that_it_stopped():

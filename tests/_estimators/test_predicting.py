@@ -66,14 +66,14 @@ class Dense:
         joint = case.dense.joint_covariance(case.lams)
         self.relative = np.einsum("ij,jk,ik->i", dense, joint, dense) + new
         self.slopes = self._slopes(case, fac, dense, values)
-        self.fac, self.unit, self.likelihood = fac, fac.blocks.weight_unit, view.likelihood
+        self.fac, self.unit, self.likelihood = fac, fac.system.weight_unit, view.likelihood
 
     def _slopes(self, case, fac, dense, values):
         if not values:
             return np.empty((len(dense), 0))
         # V/σ² of the oracle is relative to the unit of the user's weights.
         out = dense_slopes(_AsCase(case), fac, case.lams, dense)
-        parameters = Parameters.of(fac.blocks)
+        parameters = Parameters.of(fac.system)
         for (_, term), place in zip(parameters.terms, parameters.places, strict=True):
             for i, d in enumerate(term.term.structure.directions(term.size), place.start):
                 user = term.to_user @ d @ term.to_user.T

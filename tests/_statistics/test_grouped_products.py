@@ -65,13 +65,13 @@ def test_products_keep_the_digits_of_nearly_dependent_slopes(is_weighted):
     assert_of_definition(stats, design)
     (pair,) = stats.pairs
     (f, weights), (g, _) = own_rows(design, stats, 0), own_rows(design, stats, 1)
-    blocks = pair.matrix.toarray().reshape(6, 3, 4, 3)
+    system = pair.matrix.toarray().reshape(6, 3, 4, 3)
     scale = np.outer(*(np.linalg.norm(rows, axis=0) for rows in (f, g)))
     for i in range(6):
         for j in range(4):
             cell = (design.factors[0].codes == i) & (design.factors[1].codes == j)
             expected = (f[cell] * weights[cell, None]).T @ g[cell]
-            assert_allclose(blocks[i, :, j] / scale, expected / scale, rtol=0, atol=CLOSE)
+            assert_allclose(system[i, :, j] / scale, expected / scale, rtol=0, atol=CLOSE)
 
 
 @pytest.mark.parametrize("stops", [(0, 120, 240), (0, 20, 40, 60, 240), (0, 235, 240)])
@@ -83,9 +83,9 @@ def test_parts_add_up_to_the_products_of_all_rows(stops, monkeypatch):
         stats = stats + part
     assert_of_definition(stats, design)
     monkeypatch.setattr(accumulator, "BLOCK_ROWS", 50)
-    blocks = accumulate(design)
-    assert_of_definition(blocks, design)
-    cells, other = blocks.in_frame_of(stats).pairs[0].matrix, stats.pairs[0].matrix
+    system = accumulate(design)
+    assert_of_definition(system, design)
+    cells, other = system.in_frame_of(stats).pairs[0].matrix, stats.pairs[0].matrix
     scale = np.abs(other.toarray()).reshape(6, 3, 4, 3).max(axis=(0, 2))
     difference = (cells - other).toarray().reshape(6, 3, 4, 3)
     assert np.all(np.abs(difference).max(axis=(0, 2)) <= 1e3 * CLOSE * scale)

@@ -54,31 +54,31 @@ CASES = {
 cases = st.sampled_from(list(CASES))
 
 
-def dense_columns(case, blocks):
+def dense_columns(case, system):
     """[Z X] with the columns of the blocks, and the rows' weights in their unit."""
     columns = case.columns
     centered = columns - case.stats.center
-    places = [case.design.factors[f.terms[0].term.factor] for f in blocks.factors]
+    places = [case.design.factors[f.terms[0].term.factor] for f in system.factors]
     zs = [design_of_term(f.codes, f.n_levels, centered[:, list(f.columns)]) for f in places]
-    X = columns[:, [case.model.fixed[k] for k in blocks.kept]] - blocks.center[:-1]
+    X = columns[:, [case.model.fixed[k] for k in system.kept]] - system.center[:-1]
     weights = np.ones(len(X)) if case.design.weights is None else case.design.weights
-    return np.column_stack([*zs, X]), weights / blocks.weight_unit
+    return np.column_stack([*zs, X]), weights / system.weight_unit
 
 
-def gathered(blocks, stages, of_core):
+def gathered(system, stages, of_core):
     """Products of all columns with y, in the order of `dense_columns`."""
     parts = []
-    for factor, own in zip(blocks.factors, stages, strict=False):
+    for factor, own in zip(system.factors, stages, strict=False):
         parts.append(
             own.transpose(0, 2, 1).reshape(-1, factor.n_columns)[: factor.n_levels].ravel()
         )
     return np.concatenate([*parts, of_core])
 
 
-def of_response(blocks):
+def of_response(system):
     """The products of a draw with y: those with all columns, and with itself."""
-    stages = [s.products[:, :, s.fixed[-1]] for s in blocks.stages]
-    return gathered(blocks, stages, blocks.core[:-1, -1]), blocks.core[-1, -1]
+    stages = [s.products[:, :, s.fixed[-1]] for s in system.stages]
+    return gathered(system, stages, system.core[:-1, -1]), system.core[-1, -1]
 
 
 def at_any_factor(case, seed):
@@ -133,14 +133,14 @@ def rows_of(drawn, dense, weights):
 def test_draws_have_the_mean_and_covariance_of_the_model(name):
     case = CASES[name](3)
     factorization = at_any_factor(case, 5)
-    simulator, blocks = Simulator.of(factorization, case.likelihood), factorization.blocks
-    dense, weights = dense_columns(case, blocks)
-    lams = [t.to_user @ factorization.lam[t.index] for _, t in blocks.terms]
-    noise = case.oracle.covariance([lam / np.sqrt(blocks.weight_unit) for lam in lams])
+    simulator, system = Simulator.of(factorization, case.likelihood), factorization.system
+    dense, weights = dense_columns(case, system)
+    lams = [t.to_user @ factorization.lam[t.index] for _, t in system.terms]
+    noise = case.oracle.covariance([lam / np.sqrt(system.weight_unit) for lam in lams])
     sigma2 = case.likelihood.sigma_squared(factorization)
-    noise *= sigma2 * blocks.weight_unit
+    noise *= sigma2 * system.weight_unit
     half = weights[:, None] * dense
-    mean = half.T @ (dense[:, dense.shape[1] - blocks.n_fixed :] @ factorization.beta)
+    mean = half.T @ (dense[:, dense.shape[1] - system.n_fixed :] @ factorization.beta)
     values, vectors = np.linalg.eigh(half.T @ noise @ half)
     values, vectors = (m[..., -simulator.root.rank :] for m in (values, vectors))
     n = 2000
@@ -168,8 +168,8 @@ def test_weights_in_any_unit_give_the_same_draw():
     solutions = []
     for unit in (1.0, 4.0**9):  # a power of 4, in which weights are counted exactly
         case = slopes_in_single_rows(weights=weights * unit)
-        blocks = case.system
-        factorization = factorize(blocks, tuple(np.eye(t.size) for _, t in blocks.terms))
+        system = case.system
+        factorization = factorize(system, tuple(np.eye(t.size) for _, t in system.terms))
         simulator = Simulator.of(factorization, case.likelihood)
         drawn, likelihood = simulator.draw(np.random.default_rng(1))
         solutions.append(solve(factorize(drawn, factorization.lam), likelihood, case.model))
@@ -183,9 +183,9 @@ def test_slabs_do_not_show(monkeypatch):
     for _ in range(2):
         simulator = Simulator.of(at_any_factor(case, 0), case.likelihood)
         rank = simulator.root.rank
-        own = [np.ones((f.n_columns, f.n_levels)) for f in simulator.root.blocks.factors]
+        own = [np.ones((f.n_columns, f.n_levels)) for f in simulator.root.system.factors]
         v = simulator.root.times(own, simulator.beta)
-        draws.append((rank, gathered(simulator.root.blocks, *simulator.root.transposed(v))))
+        draws.append((rank, gathered(simulator.root.system, *simulator.root.transposed(v))))
         monkeypatch.setattr(system, "SLAB_LEVELS", 5)
         monkeypatch.setattr(system, "SLAB_NUMBERS", 1)
     assert len(simulator.root.stages[0].half) > 1
@@ -196,8 +196,8 @@ def test_slabs_do_not_show(monkeypatch):
 def test_without_groups_least_squares_is_redrawn():
     case = random_case(4, intercept=True)
     model = Model(case.model.fixed, (), reml=True)
-    blocks, likelihood = lay_out(case.stats, model)
-    simulator = Simulator.of(factorize(blocks, zero_lam(blocks)), likelihood)
+    system, likelihood = lay_out(case.stats, model)
+    simulator = Simulator.of(factorize(system, zero_lam(system)), likelihood)
     assert simulator.root.rank == 3
     drawn, _ = simulator.draw(np.random.default_rng(0))
     assert factorize(drawn, ()).residual_squares < drawn.core[-1, -1]
@@ -210,8 +210,8 @@ def test_more_rows_than_rank_is_no_need():
     factors = (FactorDesign(codes, 4, (0, 1)),)
     design = Design((rng.normal(size=8),), (rng.normal(size=8),), None, factors)
     model = Model((0,), (Term(0, (0, 1), STRUCTURES["full"]),), reml=False)
-    blocks, likelihood = lay_out(accumulate(design), model)
-    simulator = Simulator.of(factorize(blocks, (np.eye(2),)), likelihood)
+    system, likelihood = lay_out(accumulate(design), model)
+    simulator = Simulator.of(factorize(system, (np.eye(2),)), likelihood)
     assert simulator.root.rank == 8
     assert np.isfinite(simulator.draw(rng)[0].core).all()
 
@@ -220,6 +220,6 @@ def test_what_is_drawn_does_not_touch_the_data():
     case = nested_case(0)
     factorization = at_any_factor(case, 0)
     value = case.likelihood.value
-    before = value(factorize(factorization.blocks, factorization.lam))
+    before = value(factorize(factorization.system, factorization.lam))
     Simulator.of(factorization, case.likelihood).draw(np.random.default_rng(0))
-    assert value(factorize(factorization.blocks, factorization.lam)) == before
+    assert value(factorize(factorization.system, factorization.lam)) == before

@@ -91,7 +91,7 @@ def test_models_under_a_constraint_have_exact_derivatives(seed):
         step = 1e-4 * rng.normal(size=len(point.gradient))
 
         def value(scale, model=model, point=point, step=step):
-            return model.value(factorize(fac.blocks, point.chart.moved(scale * step)))
+            return model.value(factorize(fac.system, point.chart.moved(scale * step)))
 
         d = [value(s) for s in (-2, -1, 0, 1, 2)]
         # Differences of order h⁴; what is left is rounding of the criterion, 1e-12 / 1e-4.
@@ -132,14 +132,14 @@ def test_a_pinned_effect_is_least_squares_with_an_offset(seed):
     lams = case.lams(np.random.default_rng(seed))
     fac = case.factorized(lams)
     v_inv = case.oracle.at(lams)["V_inv"]
-    p, n = fac.blocks.n_fixed, len(case.oracle.y)
-    center = fac.blocks.center if case.model.has_intercept else 0 * fac.blocks.center
+    p, n = fac.system.n_fixed, len(case.oracle.y)
+    center = fac.system.center if case.model.has_intercept else 0 * fac.system.center
     X, y = case.oracle.X - center[:-1], case.oracle.y - center[-1]
     if case.model.has_intercept:
         X[:, 0] = 1.0
     row = np.random.default_rng(seed).normal(size=p)
-    blocks = with_pinned_effect(fac.blocks, row, 1, 0.8)
-    found = factorize(blocks, fac.lam)
+    system = with_pinned_effect(fac.system, row, 1, 0.8)
+    found = factorize(system, fac.lam)
     # Minimize (y − Xβ)'V⁻¹(y − Xβ) with row'β = 0.8, by Lagrange's equations.
     system = np.block([[X.T @ v_inv @ X, row[:, None]], [row, np.zeros((1, 1))]])
     beta = np.linalg.solve(system, np.append(X.T @ v_inv @ y, 0.8))[:p]
@@ -185,9 +185,9 @@ def test_errors_of_components_are_those_of_the_delta_method():
     def deviance(t):
         sd, rho, sigma = np.exp(t[:2]), np.tanh(t[2]), np.exp(t[3])
         user = np.array([[sd[0], 0], [rho * sd[1], np.sqrt(1 - rho**2) * sd[1]]]) / sigma
-        term = fac.blocks.terms[0][1]
+        term = fac.system.terms[0][1]
         return PinnedSigma(likelihood, sigma).value(
-            factorize(fac.blocks, (np.linalg.solve(term.to_user, user),))
+            factorize(fac.system, (np.linalg.solve(term.to_user, user),))
         )
 
     h, eye = 1e-3, np.eye(4)
@@ -286,8 +286,8 @@ def test_a_search_starts_from_the_better_of_two_ends():
     profiler = Profiler.of(view.stats, view.model)
     far = tuple(1e3 * lam for lam in profiler.lam)
     model = Profiled(profiler.likelihood)
-    best = search(profiler.blocks, [far, profiler.lam], model)
-    alone = search(profiler.blocks, [profiler.lam], model)
+    best = search(profiler.system, [far, profiler.lam], model)
+    alone = search(profiler.system, [profiler.lam], model)
     # Not merely the same minimum: the same steps to it.
     assert_array_equal(best.lam[0], alone.lam[0])
 
@@ -372,7 +372,7 @@ def test_slopes_of_few_groups_are_searched_for_from_elsewhere():
     low, _ = interval(target, profiler.deviance, RISE)
     model = PinnedSigma(profiler.likelihood, low)
     ends = [
-        model.value(search(profiler.blocks, [tuple(c * np.eye(2) for _ in [0])], model))
+        model.value(search(profiler.system, [tuple(c * np.eye(2) for _ in [0])], model))
         for c in (0.0, 0.1, 1.0, 10.0, 100.0)
     ]
     assert min(ends) - profiler.deviance == pytest.approx(RISE, rel=1e-5)

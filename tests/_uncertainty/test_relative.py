@@ -65,7 +65,7 @@ class Both:
         self.full = np.column_stack([np.ones(len(y)), self.X["x"], self.X["z"]])
         rows = open_rows(self.model, self.X)
         parts = []
-        for factor, term in self.factorization.blocks.terms:
+        for factor, term in self.factorization.system.terms:
             structure = term.term.structure
             lam, basis = structure.chart(self.factorization.lam[term.index])
             own = self.full[:, list(term.term.columns)]
@@ -152,7 +152,7 @@ def test_predictions(both):
     errors = _Errors.of(given, None)
     *_, a = both.dense.satterthwaite()
     full = np.column_stack([np.ones(4), rows["x"], rows["z"]])
-    terms = [term.term for _, term in both.factorization.blocks.terms]
+    terms = [term.term for _, term in both.factorization.system.terms]
     codes = np.column_stack([given.codes(t.factor) for t in terms])
     expected = [
         both.dense.prediction(a, levels, [values[list(t.columns)] for t in terms], values)
@@ -166,7 +166,7 @@ def test_predictions(both):
 def test_units(both):
     fac = both.factorization
     units = Units.of(fac)
-    done = units.factorize(fac.blocks)
+    done = units.factorize(fac.system)
     # An exact change of coordinates: the same criterion, in the units of X.
     size = np.linalg.slogdet(units.fixed)[1]
     assert_allclose(done.logdet_z, fac.logdet_z, rtol=1e-9)

@@ -32,7 +32,7 @@ def dense_slopes(case, factorization, lams, dense):
     t = z_b - weights @ z
     starts = np.cumsum([0, *(z.shape[1] for z, _ in oracle.terms)])
     columns = []
-    for _, term in factorization.blocks.terms:
+    for _, term in factorization.system.terms:
         own = t[:, starts[term.index] : starts[term.index + 1]].reshape(len(t), -1, term.size)
         for direction in term.term.structure.directions(term.size):
             user = term.to_user @ direction @ term.to_user.T
@@ -42,7 +42,7 @@ def dense_slopes(case, factorization, lams, dense):
 
 def check(case, lams, codes, columns):
     factorization = case.factorized(lams)
-    rows = kernel_rows(case, factorization.blocks, codes, columns)
+    rows = kernel_rows(case, factorization.system, codes, columns)
     found = RowSlopes.of(factorization).of_rows(rows)
     expected = dense_slopes(case, factorization, lams, dense_rows(case, codes, columns))
     assert_allclose(found, expected, rtol=1e-6, atol=1e-8 * np.abs(expected).max())
@@ -80,7 +80,7 @@ def test_the_oracle_s_slopes_are_derivatives():
         moved[k] = np.linalg.cholesky(lams[k] @ lams[k].T + change)
         return np.einsum("ij,jk,ik->i", dense, case.oracle.joint_covariance(moved), dense)
 
-    for _, term in factorization.blocks.terms:
+    for _, term in factorization.system.terms:
         for direction in term.term.structure.directions(term.size):
             change = step * term.to_user @ direction @ term.to_user.T
             slope = (variance(term.index, change) - variance(term.index, -change)) / (2 * step)
@@ -95,7 +95,7 @@ def test_a_row_s_slopes_do_not_depend_on_the_others(seed, monkeypatch):
     case, rng = random_case(seed, n_terms=3), np.random.default_rng(seed)
     factorization = case.factorized(case.lams(rng))
     slopes = RowSlopes.of(factorization)
-    rows = kernel_rows(case, factorization.blocks, *any_rows(case, rng))
+    rows = kernel_rows(case, factorization.system, *any_rows(case, rng))
     whole = slopes.of_rows(rows)
     alone = [slopes.of_rows(rows.part(slice(i, i + 1)))[0] for i in range(40)]
     assert (np.array(alone) == whole).all()
@@ -107,6 +107,6 @@ def test_no_rows():
     case = random_case(2, n_terms=2)
     factorization = case.factorized(case.lams(np.random.default_rng(0)))
     codes = [f.codes[:0] for f in case.design.factors]
-    none = kernel_rows(case, factorization.blocks, codes, case.columns[:0])
+    none = kernel_rows(case, factorization.system, codes, case.columns[:0])
     slopes = RowSlopes.of(factorization)
     assert slopes.of_rows(none).shape == (0, len(slopes.quadratics))

@@ -37,7 +37,7 @@ def test_kenward_roger_is_the_dense_one_with_weights_too(seed, n_terms, weighted
         return  # two parameters are one: no inverse to compare
     X, s2 = case.oracle.X, case.likelihood.sigma_squared(fac)
     phi, adjusted, slopes, w = dense_kenward_roger(X, v, directions, s2)
-    to_user, _ = centered_to_user(fac.blocks, case.model)
+    to_user, _ = centered_to_user(fac.system, case.model)
     sample = kenward_roger(Relative.of(fac, case.likelihood)).in_columns(to_user)
     found, found_adjusted = (
         s2 * sample.basis @ part @ sample.basis.T for part in (sample.covariance, sample.adjusted)

@@ -43,7 +43,7 @@ def check(dense, X):
     terms = opened.solution.terms
     base = [term.lam @ term.lam.T for term in terms]
     step = 1e-5
-    for i, (term, direction) in enumerate(_directions(all_rows.blocks)):
+    for i, (term, direction) in enumerate(_directions(all_rows.system)):
         change = step * term.to_user @ direction @ term.to_user.T
         moved = []
         for sign in (1, -1):
@@ -61,10 +61,10 @@ def test_slopes_are_derivatives_of_the_variance(name):
     check(dense, pd.concat([dense.X.iloc[::5], table(5, 20, new=True)[0]], ignore_index=True))
 
 
-def _directions(blocks):
+def _directions(system):
     return [
         (term, direction)
-        for _, term in blocks.terms
+        for _, term in system.terms
         for direction in term.term.structure.directions(term.size)
     ]
 
@@ -89,7 +89,7 @@ def test_an_order_of_elimination_that_the_further_rows_change():
     a = np.linspace(0, 9, 180)
     opened = served(model.update_groups(more, a))
     fit, all_rows = opened.at_fit.factorization, opened.of_all_rows
-    order = [[f.terms[0].term.factor for f in at.blocks.factors] for at in (fit, all_rows)]
+    order = [[f.terms[0].term.factor for f in at.system.factors] for at in (fit, all_rows)]
     assert order[0] == order[1][::-1]
     dense = Dense(model, pd.concat([X, more], ignore_index=True), np.r_[y, a], np.ones(270))
     check(dense, X)
