@@ -79,7 +79,7 @@ class TestGolden:
             # Two ways to the same number, at a condition of some 1e4.
             factorization = found.factorization
             sigma2 = found.likelihood.sigma_squared(factorization)
-            sigma = np.sqrt(sigma2 * factorization.blocks.weight_unit)
+            sigma = np.sqrt(sigma2 * factorization.system.weight_unit)
             assert sigma == pytest.approx(model.sigma_, rel=1e-10)
         _, X, y, more = CASES[name]
         # Other versions of the search may stop elsewhere within its tolerance.
