@@ -99,7 +99,8 @@ def confidence_intervals(
     one of its standard deviations may be 0.
 
     A profile is found by Newton's method with the observed information, for which
-    the search is repeated with the parameter held at 2 to 3 values for each limit.
+    the search is repeated with the parameter held at 2 to 3 values for each limit;
+    from several starts where the likelihood may have several optima.
     The bootstrap draws the cross-products, not rows.
 
     References
@@ -154,18 +155,12 @@ def confidence_intervals(
 
 def _warn_unless_found(rows: list[Parameter], table: pd.DataFrame) -> None:
     is_open = table[["lower", "upper"]].isna().any(axis=1)
-    names = [
-        " ".join(label for label in row.labels if label)
-        for row, missing in zip(rows, is_open, strict=True)
-        if missing and row.is_estimated
-    ]
-    if names:
-        warn(
-            f"A limit is NaN where the profile could not be followed to it: {'; '.join(names)}. "
-            "The likelihood has several maxima there; simplify the random effects, or use "
-            "method='bootstrap'.",
-            ConvergenceWarning,
-        )
+    names: dict[str, list[str]] = {}
+    for row, missing in zip(rows, is_open, strict=True):
+        if missing and row.is_estimated:
+            names.setdefault(row.why_open, []).append(" ".join(x for x in row.labels if x))
+    for reason, own in names.items():
+        warn(f"A limit is NaN where {reason.format('; '.join(own))}", ConvergenceWarning)
 
 
 def _wald(

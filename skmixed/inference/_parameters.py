@@ -4,7 +4,7 @@ A further kind is a further class here, an entry of `KINDS`, and what `parameter
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +30,9 @@ from skmixed.inference._bootstrap import Resamples
 
 # Correlations are open where an sd is below this share of the term's largest.
 NO_SD = 1e-12
+# Correlations that differ from ±1 by less have no digits left in the angle between the
+# coefficients, whose square the difference is.
+NO_ANGLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,28 @@ class Parameter:
         """Return the parameter at values of the target."""
         return values
 
+    @property
+    def why_open(self) -> str:
+        """Say why a limit of the profile may be missing, and what to do."""
+        return (
+            "the profile could not be followed to it: {}. The likelihood has several maxima there; "
+            "simplify the random effects, or use method='bootstrap'."
+        )
+
+    def profile_ends(self, profiler: Profiler, rise: float) -> tuple[Target, tuple[float, float]]:
+        """Return the target, and where in it the deviance has risen by `rise`.
+
+        Where an end is missing, the searches are repeated from several starts.
+        """
+        target = self.target(profiler)
+        ends = kernel.interval(target, profiler.deviance, rise)
+        if profiler.is_doubtful or np.isfinite(ends).all():
+            return target, ends
+        return self.profile_ends(replace(profiler, is_doubtful=True), rise)
+
     def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
         """Return where the deviance has risen by `rise`."""
-        ends = np.array(kernel.interval(self.target(profiler), profiler.deviance, rise))
+        ends = np.array(self.profile_ends(profiler, rise)[1])
         low, high = self.of_target(profiler, ends[::-1] if self.falls else ends)
         return float(low), float(high)
 
@@ -154,6 +176,15 @@ class Correlation(Parameter):
     @staticmethod
     def title(group: str, name: str) -> str:
         return f"corr. {name} | {group}"
+
+    @property
+    def why_open(self) -> str:
+        if 1.0 - abs(self.estimate) >= NO_ANGLE:
+            return super().why_open
+        return (
+            "a correlation is ±1 to all digits that its columns leave it: {}. They are far from 0 "
+            "or nearly equal; center them, or take their difference for one of them."
+        )
 
     def check_profile(self, view: FittedModel) -> None:
         structure = view.encoder.terms[self.term].structure

@@ -128,7 +128,9 @@ def _path(
     A deviance that can rise no further has no ends, but those of the target.
     """
     target, most = row.target(profiler), row.most(profiler)
-    ends = target.bounds if most <= rise else kernel.interval(target, profiler.deviance, rise)
+    ends = target.bounds
+    if most > rise:
+        target, ends = row.profile_ends(profiler, rise)
     values, rises = _rises(target, profiler.deviance, ends, n_points)
     zeta = np.sign(values - target.best) * np.sqrt(np.minimum(rises, max(most, 0.0)))
     found = row.of_target(profiler, values)

@@ -1,3 +1,6 @@
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._fitted.fitted_model import fitted
+from skmixed._uncertainty.profile import Profiler
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import coefficient_table, confidence_intervals
 from skmixed.inference._intervals import _warn_unless_found
-from skmixed.inference._parameters import KINDS, exponential_limits, parameters
+from skmixed.inference._parameters import KINDS, Sigma, exponential_limits, parameters
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +244,64 @@ def test_profile_limits_are_those_of_a_slope_far_from_0(seed):
     assert_allclose(far[[1, 2, 4]], plain[[1, 2, 4]], rtol=1e-5)
     assert_allclose(far[0], 1e8 * plain[1], rtol=1e-5)
     assert_allclose(far[3], -1e8 * plain[4, ::-1], rtol=1e-5)
+
+
+def test_a_correlation_that_its_columns_leave_no_digits_says_so(sleepstudy):
+    parameter_rows = list(parameters(fitted(sleepstudy), ("corr", "sigma")))
+    parameter_rows[0] = replace(parameter_rows[0], estimate=-1.0)
+    table = pd.DataFrame({"lower": [np.nan] * 2, "upper": [1.0] * 2})
+    with pytest.warns(ConvergenceWarning) as caught:
+        _warn_unless_found(parameter_rows, table)
+    message, other = sorted(str(own.message) for own in caught)
+    assert "±1 to all digits that its columns leave it: corr Subject (Intercept), Days. " in message
+    assert "several maxima" not in message
+    assert "could not be followed to it: sigma residual. " in other
+
+
+def test_nearly_equal_slopes_have_limits_but_for_their_correlation():
+    rng = np.random.default_rng(2)
+    g, x = np.repeat(np.arange(20), 8), rng.normal(size=160)
+    other = x + 1e-6 * rng.normal(size=160)
+    effects = rng.normal(size=(2, 20))
+    y = x + effects[0][g] + 3e5 * effects[1][g] * (other - x) + rng.normal(size=160)
+    frame = pd.DataFrame({"x": x, "other": other, "g": g})
+    model = MixedLinearRegressor("g", random_slopes=["x", "other"], fixed=["x"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        model.fit(frame, y)
+    table = confidence_intervals(model, "profile", components=["sd", "sigma", "fixed"])
+    assert table[["lower", "upper"]].notna().all(axis=None)
+    # Either slope is the difference over 1e-6, to the digits that their sum adds.
+    assert_allclose(table["upper"][1], table["upper"][2], rtol=1e-5)
+
+
+class OneEnd:
+    """A profile whose upper end only searches from several starts find."""
+
+    best, bounds = 0.0, (-np.inf, np.inf)
+
+    def __init__(self, profiler):
+        self.jump = 0.0 if profiler.is_doubtful else 10.0
+
+    def guess(self, errors):
+        return errors
+
+    def at(self, value):
+        return value**2 + self.jump * (value > 1.0), 2 * value
+
+    def at_bound(self, value):
+        return np.inf
+
+
+def test_where_an_end_is_missing_the_searches_are_repeated(sleepstudy):
+    view = fitted(sleepstudy)
+    profiler = replace(Profiler.of(view.stats, view.model), is_doubtful=False)
+    profiler = replace(profiler, solution=replace(profiler.solution, criterion=0.0))
+
+    class Row(Sigma):
+        def target(self, profiler):
+            return OneEnd(profiler)
+
+    _, ends = Row("", "", 0.0).profile_ends(profiler, 3.0)
+    # The last of Newton's steps, exact for a parabola.
+    assert ends == pytest.approx((-np.sqrt(3), np.sqrt(3)), rel=1e-12)
