@@ -1,15 +1,20 @@
 """Steps of the search: a quadratic model around a point, and its best step."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 
 from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, Lam
 
 # Smallest eigenvalue of the trust region's metric, as a share of its largest.
 RIDGE = 1e-10
+# Rows from which on the blocks of a matrix are worth looking for.
+MANY = 64
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,20 @@ class Point:
         has_scale = not self.gradient.any() or np.diagonal(self.metric).max() > 0
         return bool(is_finite and has_scale)
 
-    def step(self, radius: float) -> tuple[FloatArray, float, bool]:
-        """Return the best step within the radius, its length, and if it is inside."""
+    @cached_property
+    def _principal(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The Hessian's eigenvalues in units of the metric; the gradient there, and back to δ."""
         values, vectors = np.linalg.eigh(self.metric)
         largest = max(float(values[-1]), np.finfo(float).tiny)
         scale = vectors / np.sqrt(np.maximum(values, RIDGE * largest))
-        hessian = scale.T @ self.hessian @ scale
-        step, is_interior = trust_region_step(scale.T @ self.gradient, hessian, radius)
-        return scale @ step, float(np.linalg.norm(step)), is_interior
+        values, vectors = np.linalg.eigh(scale.T @ self.hessian @ scale)
+        return values, vectors.T @ (scale.T @ self.gradient), scale @ vectors
+
+    def step(self, radius: float) -> tuple[FloatArray, float, bool]:
+        """Return the best step within the radius, its length, and if it is inside."""
+        values, gradient, to_delta = self._principal
+        step, is_interior = trust_region_step(values, gradient, radius)
+        return to_delta @ step, float(np.linalg.norm(step)), is_interior
 
     def decrease(self, step: FloatArray) -> float:
         return float(-(self.gradient @ step + 0.5 * step @ self.hessian @ step))
@@ -61,27 +72,36 @@ def second_order(
 
 
 def absolute(matrix: FloatArray) -> FloatArray:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.abs(values)) @ vectors.T
+    """Return the symmetric matrix with the absolute eigenvalues, block by block of many rows.
+
+    The curvature of Λ ↦ ΛΛ' couples the entries of one column of Λ only.
+    """
+    if len(matrix) <= MANY:
+        values, vectors = np.linalg.eigh(matrix)
+        return (vectors * np.abs(values)) @ vectors.T
+    out = np.zeros_like(matrix)
+    n_blocks, labels = connected_components(sp.csr_array(matrix != 0), directed=False)
+    for block in range(n_blocks):
+        own = np.flatnonzero(labels == block)
+        values, vectors = np.linalg.eigh(matrix[np.ix_(own, own)])
+        out[np.ix_(own, own)] = (vectors * np.abs(values)) @ vectors.T
+    return out
 
 
-def trust_region_step(
-    gradient: FloatArray, hessian: FloatArray, radius: float
-) -> tuple[FloatArray, bool]:
+def trust_region_step(values: FloatArray, g: FloatArray, radius: float) -> tuple[FloatArray, bool]:
     """Minimize the quadratic model within the radius; say if in its interior.
 
-    By the eigenvalues of the Hessian (Nocedal and Wright, 2006, section 4.3),
-    the hard case included: at a saddle the direction of negative curvature.
+    In the eigenvectors of the Hessian, whose eigenvalues ascend (Nocedal and Wright,
+    2006, section 4.3), the hard case included: at a saddle the direction of negative
+    curvature.
     """
-    values, vectors = np.linalg.eigh(hessian)
-    g = vectors.T @ gradient
     if not np.isfinite(radius):  # the first step: twice the step of the metric alone
         radius = max(1.0, 2.0 * float(np.linalg.norm(g)))
     flat = np.finfo(float).eps * len(g) * max(float(np.abs(values).max()), 1e-300)
     if values[0] > flat:
         step = -g / values
         if np.linalg.norm(step) <= radius:
-            return vectors @ step, True
+            return step, True
     shift = _secular_root(values, g, radius, flat)
     step = -g / np.maximum(values + shift, flat)
     length = float(np.linalg.norm(step))
@@ -90,7 +110,7 @@ def trust_region_step(
     missing = radius**2 - min(length, radius) ** 2
     if values[0] < -flat and missing > 0:
         step[0] = -np.copysign(np.sqrt(missing + step[0] ** 2), g[0])
-    return vectors @ step, False
+    return step, False
 
 
 def _secular_root(values: FloatArray, g: FloatArray, radius: float, flat: float) -> float:

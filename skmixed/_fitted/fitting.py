@@ -13,7 +13,7 @@ from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.messages import fit_warnings, waiting
+from skmixed._fitted.messages import waiting, warnings_after, warnings_before
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Message
@@ -73,6 +73,8 @@ def fit_statistics(
 ) -> tuple[Estimate, list[Message]]:
     """Fit the model that an estimator's parameters ask for; return its warnings too.
 
+    What is to be said before the search is, so that it can be stopped.
+
     `before` are the estimates of fewer rows. Rows that do not determine the
     variances raise an `UndeterminedError`, or, if the caller may wait for more
     of them, give the estimates at variances of 0.
@@ -85,7 +87,7 @@ def fit_statistics(
             raise
         result, messages = kernel.estimate_at_zero(stats, model), [waiting(error)]
     else:
-        messages = fit_warnings(result, encoder, stats, parameters.max_iter)
+        messages = warnings_after(result, encoder, stats, parameters.max_iter)
     return _with_dependence(result, stats, model), messages
 
 
@@ -113,6 +115,8 @@ def _search(
         report(f"solver {solver}")
     system = kernel.examined(stats, model, solver=solver)
     validation.check_findings(system.findings, encoder, stats.n_rows)
+    for message, category in warnings_before(system.findings, encoder, stats):
+        warn(message, category)
     return kernel.fit_system(
         system,
         tol=parameters.tol,

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
+from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.solution import TermSolution
 from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
@@ -101,11 +102,29 @@ def fit_warnings(
 ) -> list[Message]:
     """List the warnings of a fit, each with its class."""
     return [
-        *_dropped(result, encoder),
+        *warnings_before(result.findings, encoder, stats),
+        *warnings_after(result, encoder, stats, max_iter),
+    ]
+
+
+def warnings_before(
+    findings: Identifiability, encoder: Encoder, stats: CrossProducts
+) -> list[Message]:
+    """List those that the search, which may take long, has no part in."""
+    return [
         *_non_integral(encoder),
         *_too_many_levels(encoder, stats),
-        *_undetermined(result, encoder, stats),
-        *_apart(result, encoder),
+        *_undetermined(findings, encoder, stats),
+        *_apart(findings, encoder),
+    ]
+
+
+def warnings_after(
+    result: Estimate, encoder: Encoder, stats: CrossProducts, max_iter: int
+) -> list[Message]:
+    """List those of the estimates."""
+    return [
+        *_dropped(result, encoder),
         *_ending(result, max_iter),
         *_unsolved(result, encoder),
         *_singular(result, encoder, stats),
@@ -192,8 +211,10 @@ def _too_many_levels(encoder: Encoder, stats: CrossProducts) -> Iterator[Message
             )
 
 
-def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
-    for position in result.findings.undetermined:
+def _undetermined(
+    findings: Identifiability, encoder: Encoder, stats: CrossProducts
+) -> Iterator[Message]:
+    for position in findings.undetermined:
         term = encoder.terms[position]
         name = encoder.factors[term.factor].name
         constant = [encoder.column_name(c) for c in _constant_within(stats, term)]
@@ -209,8 +230,8 @@ def _undetermined(result: Estimate, encoder: Encoder, stats: CrossProducts) -> I
         )
 
 
-def _apart(result: Estimate, encoder: Encoder) -> Iterator[Message]:
-    pairs = result.findings.apart
+def _apart(findings: Identifiability, encoder: Encoder) -> Iterator[Message]:
+    pairs = findings.apart
     for position in sorted({index for index, _, _ in pairs}):
         term = encoder.terms[position]
         names = dict(zip(term.columns, encoder.coefficient_names(term), strict=True))

@@ -99,7 +99,8 @@ class LinearCovariance:
         slope: FloatArray,
     ) -> FloatArray:
         """2 ⟨E_i, GE_j⟩."""
-        return 2.0 * np.einsum("iab,jab->ij", basis, slope @ basis)
+        n = len(basis)
+        return np.asarray(2.0 * basis.reshape(n, -1) @ (slope @ basis).reshape(n, -1).T)
 
     def vanished(self, before: FloatArray, after: FloatArray) -> FloatArray:
         """Set to zero the columns of Λ that a step shrinks below `VANISHING`."""

@@ -11,9 +11,9 @@ from oracle import DenseModel
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._derivatives.criterion import derivatives, lay_out
+from skmixed._derivatives.criterion import Derivatives, derivatives, lay_out
 from skmixed._derivatives.parameters import Parameters
-from skmixed._derivatives.trust_region import second_order, trust_region_step
+from skmixed._derivatives.trust_region import absolute, second_order, trust_region_step
 from skmixed._equations.cholesky import factorize
 from skmixed._estimation.fit import examined, fit_system
 from skmixed._fitted.runtime import single_threaded_blas
@@ -144,6 +144,12 @@ def lbfgs(system, likelihood, rng, scale):
     return scipy.optimize.minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun
 
 
+def step_within(gradient, hessian, radius):
+    values, vectors = np.linalg.eigh(hessian)
+    step, inside = trust_region_step(values, vectors.T @ gradient, radius)
+    return vectors @ step, inside
+
+
 @given(seed=seeds, n=st.integers(1, 6), radius=st.floats(0.01, 100))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
@@ -151,7 +157,7 @@ def test_trust_region_step_is_the_best_within_the_radius(seed, n, radius):
     hessian = rng.normal(size=(n, n))
     hessian = hessian + hessian.T
     gradient = rng.normal(size=n) * rng.integers(0, 2, n)
-    step, inside = trust_region_step(gradient, hessian, radius)
+    step, inside = step_within(gradient, hessian, radius)
     assert np.linalg.norm(step) <= radius * (1 + 1e-9)
 
     def model(x):
@@ -182,6 +188,31 @@ def test_a_variance_leaves_zero_when_the_data_ask_for_it():
     assert likelihood.value(factorize(system, point.chart.moved(0.1 * step))) < point.value
 
 
+def test_absolute_values_of_a_matrix_in_blocks_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    matrix, places = np.zeros((100, 100)), rng.permutation(100)
+    for own in np.split(places, [1, 30, 70]):
+        block = rng.normal(size=(len(own), len(own)))
+        matrix[np.ix_(own, own)] = block + block.T
+    values, vectors = np.linalg.eigh(matrix)
+    expected = (vectors * np.abs(values)) @ vectors.T
+    # The rounding of eigenvalues of up to some 20.
+    assert_allclose(absolute(matrix), expected, rtol=0, atol=1e-12)
+
+
+def test_derivatives_along_many_directions_are_those_along_few():
+    rng = np.random.default_rng(0)
+    d = Derivatives(rng.normal(size=200), rng.normal(size=(200, 200)))
+    d = Derivatives(d.gradient, d.information + d.information.T)
+    directions = np.where(rng.uniform(size=(100, 200)) < 0.05, rng.normal(size=(100, 200)), 0.0)
+    found, parts = d.along(directions), [d.along(part) for part in np.split(directions, 2)]
+    # Sums of some ten products of numbers of order 1.
+    close = {"rtol": 0, "atol": 1e-12}
+    assert_allclose(found.gradient, np.concatenate([own.gradient for own in parts]), **close)
+    assert_allclose(found.information[:50, :50], parts[0].information, **close)
+    assert_allclose(found.information, directions @ d.information @ directions.T, **close)
+
+
 def test_max_iter_counts_steps_and_says_that_it_stopped():
     case = random_case(12, structure="full", reml=False)
     result = fit_system(examined(case.stats, case.model), tol=1e-12, max_iter=1)
@@ -190,7 +221,7 @@ def test_max_iter_counts_steps_and_says_that_it_stopped():
 
 
 def test_trust_region_step_near_the_hard_case_keeps_its_radius():
-    step, inside = trust_region_step(np.array([1e-12, 1.0]), np.diag([-1.0, 1.0]), 5.0)
+    step, inside = step_within(np.array([1e-12, 1.0]), np.diag([-1.0, 1.0]), 5.0)
     assert not inside
     assert np.linalg.norm(step) == pytest.approx(5.0, rel=1e-9)
 
@@ -199,7 +230,7 @@ def test_trust_region_step_where_the_values_dwarf_the_radius():
     """The bracket of the shift is then lost to rounding; from a search that went astray."""
     values = np.array([2.77054633e108, 9.31521824e124, 1.05761757e125])
     gradient = np.array([8.51196791, 41.9858568, 4.14329358e64])
-    step, inside = trust_region_step(gradient, np.diag(values), 1.1463004305561247e-158)
+    step, inside = step_within(gradient, np.diag(values), 1.1463004305561247e-158)
     assert not inside
     assert np.linalg.norm(step) <= 1.1463004305561247e-158 * (1 + 1e-12)
 

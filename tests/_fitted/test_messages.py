@@ -241,6 +241,16 @@ def test_whole_numbers_of_any_size_are_labels(labels):
     assert fit(X.assign(Subject=labels)).random_effects_["Subject"].shape == (18, 1)
 
 
+def test_what_the_search_has_no_part_in_is_said_before_it(capsys):
+    table = X.assign(Subject=np.arange(N) // 2)
+    model = MixedLinearRegressor("Subject", random_slopes="Days", covariance="diag", verbose=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IdentifiabilityWarning)
+        with pytest.raises(IdentifiabilityWarning, match="probably not identifiable"):
+            model.fit(table, Y)
+    assert "step" not in capsys.readouterr().out
+
+
 def test_as_many_coefficients_as_rows():
     table = X.assign(Subject=np.arange(N) // 2)
     with warnings.catch_warnings(record=True) as record:
