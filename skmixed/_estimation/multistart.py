@@ -149,4 +149,7 @@ def _scalable(structure: Covariance, lam: FloatArray) -> list[tuple[FloatArray, 
             strengths = np.where(own * sizes > 0, sizes, 1.0)
             out.append((left * (sizes * (1.0 - own)), left * (strengths * own)))
             out.append((none, np.diag(own)))
+        # Correlations of ±1, where the optimum of few levels often lies
+        signs = np.vstack([np.ones(size), 1.0 - 2.0 * np.eye(size)[1:]])
+        out += [(none, np.outer(own, np.eye(size)[0])) for own in signs]
     return out

@@ -352,9 +352,12 @@ def test_profiles_are_of_the_lowest_optimum_at_each_value(seed):
                 assert exact.least(kind, limit) - best == pytest.approx(RISE, rel=2e-3)
 
 
-def test_slopes_of_few_groups_are_searched_for_from_elsewhere():
-    """A panel whose slopes differ within and between groups; the limit was 3 % too far in."""
-    rng = np.random.default_rng(1009)
+@pytest.mark.parametrize(
+    ("seed", "kind", "side"), [(1009, "sigma", 0), (1084, "sd", 1)], ids=["sigma", "sd"]
+)
+def test_slopes_of_few_groups_are_searched_for_from_elsewhere(seed, kind, side):
+    """A panel whose slopes differ within and between groups; limits were 1 to 3 % too far in."""
+    rng = np.random.default_rng(seed)
     q, n = rng.integers(5, 12), rng.integers(3, 9)
     g, m = np.repeat(np.arange(q), n), rng.normal(size=q) * rng.choice([0.5, 1, 3])
     within = rng.normal(size=q * n) * rng.choice([0.3, 1])
@@ -368,11 +371,17 @@ def test_slopes_of_few_groups_are_searched_for_from_elsewhere():
         view = fitted(model.fit(pd.DataFrame({"x": x, "g": g}), y))
     profiler = Profiler.of(view.stats, view.model)
     assert profiler.is_doubtful
-    target = SigmaTarget(profiler)
-    low, _ = interval(target, profiler.deviance, RISE)
-    model = PinnedSigma(profiler.likelihood, low)
+    target = SigmaTarget(profiler) if kind == "sigma" else SdTarget(profiler, 0, 1)
+    limit = interval(target, profiler.deviance, RISE)[side]
+    row = profiler.system.terms[0][1].to_user[1]
+    model = {
+        "sigma": PinnedSigma(profiler.likelihood, limit),
+        "sd": PinnedSd(profiler.likelihood, limit, 0, row),
+    }[kind]
+    shapes = [np.eye(2), np.outer([1, 1], [1, 0]), np.outer([1, -1], [1, 0])]
     ends = [
-        model.value(search(profiler.system, [tuple(c * np.eye(2) for _ in [0])], model))
-        for c in (0.0, 0.1, 1.0, 10.0, 100.0)
+        model.value(search(profiler.system, [(c * shape,)], model))
+        for c in (0.1, 1.0, 10.0, 100.0)
+        for shape in shapes
     ]
     assert min(ends) - profiler.deviance == pytest.approx(RISE, rel=1e-5)
