@@ -6,9 +6,7 @@ stages of a chain only the entries are formed that meet a level of an inner stag
 level with itself, with the cells it has, and with X (the selected inverse; Takahashi,
 Fagan and Chin, 1973, 8th PICA Conference).
 
-Covariances of the random effects of each level, given β, σ and θ.
-
-Of b̂ − b given the fixed effects the covariance is σ²ΛM⁻¹Λ'; the diagonal blocks
+Of b̂ − b given the fixed effects and θ the covariance is σ²ΛM⁻¹Λ'; the diagonal blocks
 of M⁻¹ are entries of the selected inverse. They are taken in spherical
 coordinates, u = Λ⁻¹b, in which terms on one factor stay apart (see
 docs/mathematics.md, "The BLUP as a conditional mean").

@@ -1,9 +1,8 @@
 """Estimates with their names: the frames that a fitted estimator shows.
 
-What a fitted estimator shows on demand: estimates with their names.
-
-Plain properties: computed at each look, so that nothing stale is kept or pickled,
-and raising only AttributeError, since notebooks read them all.
+What fit sets is declared in `FittedAttributes`. The other attributes are properties:
+computed at each look, so that nothing stale is kept or pickled, and raising only
+AttributeError, since notebooks read them all.
 """
 
 from collections.abc import Iterator, Mapping

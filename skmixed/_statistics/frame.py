@@ -190,18 +190,17 @@ class _SingularValues:
 
     def __init__(self, columns: FloatArray) -> None:
         self._columns = columns
-        self._counted: list[int] = []
         self._limit = RANK_TOLERANCE * max(float(np.linalg.norm(columns[1:], 2)), 1.0)
 
     def are_raised(self, column: int, rank: int, inverse_squares: float) -> bool:
         """Whether more than `rank` of them are not zero with a further column.
 
-        They are without a look where the squares of R⁻¹ add up to so little.
+        They are without a look where the squares of R⁻¹ add up to so little. A column that
+        depends on those before it counts with them: what they hardly tell apart, it may.
         """
-        self._counted.append(column)
         if inverse_squares * self._limit**2 < 1.0:
             return True
-        values = np.linalg.svd(self._columns[:, self._counted], compute_uv=False)
+        values = np.linalg.svd(self._columns[:, : column + 1], compute_uv=False)
         return int((values > self._limit).sum()) > rank
 
 

@@ -5,8 +5,7 @@ the effects of a level that is not among the data's, of which nothing is known b
 their distribution, add σ²z_k'Σ_kz_k. All here is relative to the σ² of the
 `CholeskyFactor`.
 
-Slopes of the variances of predictions whose effects further rows have changed.
-
+Where further rows have changed the effects, the slopes of these variances are others.
 With M and K of all rows and Φ = (X'V⁻¹X)⁻¹ of the fit's (`effects_update`), the variance
 of a row is σ²[g + a'Φa], g = z'ΛM⁻¹Λ'z and a = x − K'z. `RowSlopes` gives S(z, x), the
 derivative of g + a'Φ_all a, where Φ_all is that of all rows, and S_fit with the fit's.

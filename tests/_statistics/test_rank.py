@@ -90,6 +90,13 @@ def test_the_rank_is_that_of_an_svd_in_any_partition(kind, seed):
         assert kept(other) == found
 
 
+def test_a_difference_beside_the_columns_that_it_is_of_costs_no_other_column():
+    # x0 and x1 agree to 1e-9, x2 is their difference: it depends on them, but without it the
+    # rank of the columns up to x3 would be that of the border case.
+    table, y, _ = data("scales", 95143)
+    assert len(kept(MixedLinearRegressor("g").fit(table, y))) == svd_rank(table) == 4
+
+
 def test_the_first_columns_that_raise_the_rank_stay():
     table, y, _ = data("scales", 3)
     X = table.drop(columns="g").to_numpy()
