@@ -77,6 +77,9 @@ class Objective(Protocol):
     def is_lost(self, gain: float) -> bool:
         """Whether a step that is predicted to gain so much is lost in the model's error."""
 
+    def is_hidden(self, gain: float) -> bool:
+        """Whether a gain that no step brings may be there by the objective's error alone."""
+
     def refine(self) -> bool:
         """Make the error at the latest model smaller; False where it is small enough."""
 
@@ -170,6 +173,9 @@ class _Exact:
 
     def is_lost(self, gain: float) -> bool:  # noqa: ARG002
         return False
+
+    def is_hidden(self, gain: float) -> bool:  # noqa: ARG002
+        return True
 
     def refine(self) -> bool:
         return False

@@ -176,14 +176,14 @@ def solve_columns(
         n_iter += 1
         q = operator.times(p)
         # α = r'z / p'M_cp; x + αp and r − αM_cp
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             step = np.nan_to_num(rho / _dots(p, q))
         x += step * p
         r -= step * q
         z = precondition @ r
         before, rho = rho, _dots(r, z)
         # p ← z + p (r'z) / (r'z before)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             p *= np.nan_to_num(rho / before)
         p += z
     nonzero = sizes > 0

@@ -166,6 +166,9 @@ class ProbedObjective:
     def is_lost(self, gain: float) -> bool:
         return gain <= max(SMALL * self.cost, NEGLIGIBLE)
 
+    def is_hidden(self, gain: float) -> bool:
+        return gain <= max(self.cost, NEGLIGIBLE)
+
     def refine(self) -> bool:
         """Double the signs, those drawn so far among them, as long as the error is large."""
         state, point, covariance = self.modeled

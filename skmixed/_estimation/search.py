@@ -139,7 +139,7 @@ class _Descent:
             elif trial is not lam and not self._is_like(point, trial, expected):
                 may_vanish = False  # tried again, without the zeros
             elif expected <= FEW_NOISES * noise or length < SHORTEST:
-                return self._end_at(point, _end_of_failed(actual))
+                return self._end_at(point, self._end_of_failed(point, actual))
             else:  # tried again, shortened
                 radius = length * _shrinkage(float(point.gradient @ step), actual)
         return self._end(point.lam, self.objective.evaluate(point.lam), FitStatus.EXACT_FIT)
@@ -195,6 +195,16 @@ class _Descent:
         gained, self.milestone = self.milestone - value, value
         return self.objective.has_stalled(gained, value)
 
+    def _end_of_failed(self, point: Point, actual: float) -> FitStatus:
+        """Say how a run ends of which no step gains.
+
+        At an optimum, unless it is beside what is not defined, or the model has more to gain
+        than the objective's error hides.
+        """
+        step, _, _ = point.step(np.inf)
+        is_end = np.isfinite(actual) and self.objective.is_hidden(point.decrease(step))
+        return FitStatus.CONVERGED if is_end else FitStatus.MAX_ITER
+
     def _is_like(self, point: Point, trial: Lam, expected: float) -> bool:
         """Whether the model sees no difference between a step and what vanishes after it."""
         without = point.decrease(point.chart.step_to(trial))
@@ -223,11 +233,6 @@ class _Descent:
                 f"trust radius {radius:.3g}, "
                 f"decrease {actual:.3g} of {expected:.3g} expected"
             )
-
-
-def _end_of_failed(actual: float) -> FitStatus:
-    """Say how a run ends of which no step gains: at an optimum, or beside what is not defined."""
-    return FitStatus.CONVERGED if np.isfinite(actual) else FitStatus.MAX_ITER
 
 
 def _shrinkage(slope: float, actual: float) -> float:
