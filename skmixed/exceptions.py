@@ -175,15 +175,16 @@ class IdentifiabilityWarning(UserWarning):
 
 
 class NormalIntervalsWarning(UserWarning):
-    """Intervals are normal, since those of t would take too long.
+    """Tests and intervals are normal, since those of t would take too long.
 
     The iterative solver fitted the model, without the factorization that
-    Satterthwaite's degrees of freedom need. With hundreds of groups the two
-    distributions hardly differ.
+    Satterthwaite's degrees of freedom need, and no `ddf` was given. With hundreds
+    of groups the two distributions hardly differ.
 
     See Also
     --------
-    skmixed.MixedLinearRegressor.predict_interval : Its parameter `ddf`.
+    skmixed.inference.coefficient_table : Its parameter `ddf`.
+    skmixed.MixedLinearRegressor.predict_interval : The same of predictions.
 
     Examples
     --------

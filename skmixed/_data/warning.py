@@ -3,8 +3,9 @@
 import sys
 import warnings
 
-# scikit-learn's wrappers and tools stand between a user and a method, too.
-_LIBRARIES = ("skmixed", "sklearn")
+# scikit-learn's wrappers and tools stand between a user and a method, too, and a property
+# that is computed once runs below functools.
+_LIBRARIES = ("skmixed", "sklearn", "functools")
 
 
 def warn(message: str, category: type[Warning]) -> None:

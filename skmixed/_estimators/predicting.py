@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import check_unmasked
-from skmixed._data.warning import warn
 from skmixed._derivatives.criterion import Factor
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
@@ -28,7 +27,7 @@ from skmixed._fitted.prediction_rows import (
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.prediction_variance import PredictedRows
-from skmixed.exceptions import NormalIntervalsWarning
+from skmixed.inference._fixed_tests import method_of
 
 OF = ("observation", "mean")
 DDF_OF_PREDICTIONS = tuple(name for name, method in DDF.items() if method.has_predictions)
@@ -203,7 +202,8 @@ def predict_interval(
         Degrees of freedom of t: Satterthwaite's for the whole variance of the
         prediction, n less the rank of X, or infinitely many (the plug-in
         interval, which takes the variances for known). None: Satterthwaite's,
-        unless the iterative solver fitted the model; then normal, with a warning.
+        without groups the residual ones, which are exact then, and infinitely many
+        with a warning if the iterative solver fitted the model.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -285,15 +285,13 @@ def predict_interval(
     check_is_fitted(self)
     level = validation.check_level(level)
     validation.check_choice("of", of, OF)
-    if ddf is not None:
-        validation.check_choice("ddf", ddf, DDF_OF_PREDICTIONS)
     validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
     rows = open_rows(self, X, groups, include=include)
     weights = None
     if of == "observation":
         weights = validation.check_positive_weights(sample_weight, rows.n_rows)
     center = rows.expected()
-    method = _usual_ddf(rows.fitted) if ddf is None else DDF[ddf]
+    method = method_of(rows.fitted, ddf, DDF_OF_PREDICTIONS)
     errors = _Errors.of(rows, weights, needs_factor=method.sample is not None)
     half = np.where(rows.is_estimable, errors.half_width(level, method), np.nan)
     return np.column_stack([center - half, center + half])
@@ -308,19 +306,6 @@ def _predict_with_std(
     center = rows.expected()
     sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
     return center, np.where(rows.is_estimable, sd, np.nan)
-
-
-def _usual_ddf(model: FittedModel) -> DegreesOfFreedom:
-    """Return Satterthwaite's method where a fit has the factorization that it needs."""
-    if not model.is_iterative:
-        return DDF["satterthwaite"]
-    warn(
-        "The iterative solver fitted the model, without the factorization that Satterthwaite's "
-        "degrees of freedom need: the intervals are normal. ddf='normal' says that this is meant; "
-        "ddf='satterthwaite' factorizes, which may take minutes.",
-        NormalIntervalsWarning,
-    )
-    return DDF["normal"]
 
 
 @dataclass(frozen=True)

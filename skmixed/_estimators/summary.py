@@ -189,15 +189,21 @@ def summary(self: Any, ddf: str | None = None) -> Summary:
     ----------
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         Degrees of freedom of the t tests, as in `inference.coefficient_table`.
-        None: Satterthwaite's, unless the iterative solver fitted the model or
-        they have no room in memory; a note then says so. They cost a few
-        factorizations, about as much as the search.
+        Satterthwaite's cost a few factorizations, about as much as the search;
+        None leaves the tests out where those have no room in memory, and a note
+        says so.
 
     Returns
     -------
     Summary
         With a text form, shown by ``print``, and one for notebooks. Its frames
         ``fixed`` and ``random`` and its other parts are attributes.
+
+    Warns
+    -----
+    skmixed.exceptions.NormalIntervalsWarning
+        If `ddf` is None and the iterative solver fitted the model: the tests are
+        normal.
 
     Examples
     --------
@@ -267,8 +273,7 @@ def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[s
     why = _untested(fit) if ddf is None else ""
     if not why:
         try:
-            usual = "satterthwaite" if fit.encoder.factors else "residual"
-            tests = open_tests(model, usual if ddf is None else ddf)
+            tests = open_tests(model, ddf)
         except MemoryError:
             if ddf is not None:
                 raise
@@ -289,8 +294,6 @@ def _untested(fit: FittedModel) -> str:
         return "a slim copy keeps no statistics"
     if fit.estimate.status is FitStatus.EXACT_FIT:
         return f"the residual variance is 0; {NORMAL}"
-    if fit.is_iterative:
-        return f"the model was fitted without the factorization that they need; {NORMAL}"
     return ""
 
 

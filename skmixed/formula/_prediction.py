@@ -99,8 +99,8 @@ class FormulaPrediction:
             Around which prediction, as in `predict`. An observation has the effects
             of a new group of the others; their columns need not be in X.
         ddf : {"satterthwaite", "residual", "normal"}, default=None
-            The method for the degrees of freedom of t. None: Satterthwaite's, unless
-            the iterative solver fitted the model; then normal, with a warning.
+            The method for the degrees of freedom of t; None: the usual one, as in
+            `skmixed.MixedLinearRegressor.predict_interval`.
         sample_weight : array-like of shape (n_samples,), default=None
             Precision weights of the observations, 1 if None.
 

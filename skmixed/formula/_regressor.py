@@ -313,7 +313,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         Parameters
         ----------
         ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
-            Degrees of freedom of the t tests; None: Satterthwaite's, as in
+            Degrees of freedom of the t tests; None: the usual ones, as in
             `skmixed.MixedLinearRegressor.summary`.
 
         Returns

@@ -19,7 +19,7 @@ TYPES = (1, 2, 3)
 def anova(
     model: Any,
     terms: Mapping[str, str | Sequence[str]] | None = None,
-    ddf: str = "satterthwaite",
+    ddf: str | None = None,
     *,
     type: int = 3,  # noqa: A002
 ) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def anova(
     terms : mapping of str to list of str, default=None
         Term → its columns, to be tested as they are. None: the terms of the model's
         formula; without one, every column is a term.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         The method for the degrees of freedom, as in `coefficient_table`.
     type : {1, 2, 3}, default=3
         Type of hypothesis: 1, each term after those before it; 2, after all that do
@@ -60,6 +60,11 @@ def anova(
     TypeError
         If `terms` is no mapping, such as a second model, or a term does not name
         columns.
+
+    Warns
+    -----
+    skmixed.exceptions.NormalIntervalsWarning
+        If `ddf` is None and the iterative solver fitted the model.
 
     See Also
     --------

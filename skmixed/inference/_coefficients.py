@@ -15,19 +15,19 @@ from skmixed.exceptions import NotEstimableWarning
 from skmixed.inference._fixed_tests import Tests, open_tests
 
 
-def coefficient_table(
-    model: Any, ddf: str = "satterthwaite", *, level: float = 0.95
-) -> pd.DataFrame:
+def coefficient_table(model: Any, ddf: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
     """Tabulate the fixed effects with t tests and confidence intervals.
 
     Parameters
     ----------
     model : MixedLinearRegressor or Pipeline
         The fitted model.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         Degrees of freedom of t: Satterthwaite's (as lmerTest), Kenward and
         Roger's with their standard errors (as pbkrtest; for REML fits), n less
-        the rank of X, or infinitely many.
+        the rank of X, or infinitely many. None: Satterthwaite's, without groups
+        the residual ones, which are exact then, and normal tests and intervals
+        with a warning if the iterative solver fitted the model.
     level : float, default=0.95
         The confidence level of the intervals.
 
@@ -43,6 +43,11 @@ def coefficient_table(
     ValueError
         If `ddf` or `level` is not among its choices, or for Kenward and Roger's
         method after maximum likelihood.
+
+    Warns
+    -----
+    skmixed.exceptions.NormalIntervalsWarning
+        If `ddf` is None and the iterative solver fitted the model.
 
     See Also
     --------
@@ -156,7 +161,7 @@ def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
 def contrast(
     model: Any,
     L: Any,
-    ddf: str = "satterthwaite",
+    ddf: str | None = None,
     *,
     joint: bool | None = None,
     level: float = 0.95,
@@ -172,7 +177,7 @@ def contrast(
         shape (n_combinations, n_fixed_effects), in the order of
         ``fixed_effects_``; by name as a DataFrame or Series, or as mappings from
         fixed effects to weights, where what is not named is 0.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         The method for the degrees of freedom, as in `coefficient_table`.
     joint : bool, default=None
         Whether to test all rows at once by F. None: where there are several.
@@ -193,6 +198,11 @@ def contrast(
     ------
     ValueError
         If L does not fit the model, or is 0.
+
+    Warns
+    -----
+    skmixed.exceptions.NormalIntervalsWarning
+        If `ddf` is None and the iterative solver fitted the model.
 
     See Also
     --------

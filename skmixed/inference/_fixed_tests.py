@@ -1,6 +1,6 @@
 """The estimates of the fixed effects, and the distribution their tests refer to."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
+from skmixed._data.warning import warn
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
-from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.small_sample import SmallSample
+from skmixed.exceptions import NormalIntervalsWarning
 
 # A singular value of L below this share of the largest is none.
 INDEPENDENT = 1e-10
@@ -140,11 +142,35 @@ def _independent(rows: FloatArray, basis: FloatArray, of_basis: FloatArray) -> F
     return np.asarray(vectors[:, len(rows) - rank :].T @ rows)
 
 
-def open_tests(model: Any, ddf: str) -> Tests:
-    """Open a fitted estimator for tests with degrees of freedom `ddf`."""
-    validation.check_choice("ddf", ddf, DDF)
-    view, method = fitted(model), DDF[ddf]
-    solution = view.solution
+def method_of(
+    model: FittedModel, ddf: str | None, choices: Collection[str] = DDF
+) -> DegreesOfFreedom:
+    """Return the method of the name `ddf`, or for None the usual one of a fit.
+
+    The usual one is Satterthwaite's; without groups it is exact, from the residual
+    degrees of freedom; after a fit by the iterative engine it would take a dense
+    factorization, and tests and intervals are normal, with a warning.
+    """
+    if ddf is not None:
+        validation.check_choice("ddf", ddf, choices)
+        return DDF[ddf]
+    if not model.encoder.factors:
+        return DDF["residual"]
+    if not model.at_fit.is_iterative:
+        return DDF["satterthwaite"]
+    warn(
+        "The iterative solver fitted the model, without the factorization that Satterthwaite's "
+        "degrees of freedom need: tests and intervals are normal. ddf='normal' says that this is "
+        "meant; ddf='satterthwaite' factorizes, which may take minutes.",
+        NormalIntervalsWarning,
+    )
+    return DDF["normal"]
+
+
+def open_tests(model: Any, ddf: str | None) -> Tests:
+    """Open a fitted estimator for tests with degrees of freedom `ddf`, or None for the usual."""
+    view = fitted(model)
+    method, solution = method_of(view, ddf), view.solution
     if method.needs_reml and not solution.reml:
         raise ValueError(
             "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "

@@ -17,7 +17,6 @@ from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus
 from skmixed.inference._bootstrap import bootstrap
-from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._parameters import Parameter, WaldErrors, parameters, wanted_components
 
 METHODS = ("wald", "profile", "bootstrap")
@@ -29,7 +28,7 @@ def confidence_intervals(
     *,
     level: float = 0.95,
     components: str | Sequence[str] | None = None,
-    ddf: str = "satterthwaite",
+    ddf: str | None = None,
     n_samples: int = 1000,
     random_state: Any = None,
     n_jobs: int | None = None,
@@ -50,8 +49,9 @@ def confidence_intervals(
         The confidence level of the intervals.
     components : list of {"sd", "corr", "sigma", "fixed"}, default=None
         The kinds of parameters to list; None lists all.
-    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default="satterthwaite"
-        Degrees of freedom of the Wald intervals of the fixed effects.
+    ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
+        Degrees of freedom of the Wald intervals of the fixed effects, as in
+        `coefficient_table`.
     n_samples : int, default=1000
         Bootstrap samples.
     random_state : int, RandomState instance or None, default=None
@@ -78,6 +78,9 @@ def confidence_intervals(
 
     Warns
     -----
+    skmixed.exceptions.NormalIntervalsWarning
+        If `ddf` is None and the iterative solver fitted the model, for Wald intervals
+        of fixed effects.
     sklearn.exceptions.ConvergenceWarning
         If a profile could not be followed to a limit, which is then NaN, or refits
         of the bootstrap did not converge.
@@ -97,6 +100,10 @@ def confidence_intervals(
     are right there: the interval is one-sided, and a limit of 0, −1 or 1 means
     that the deviance rises by less up to it. A correlation is open, (−1, 1), where
     one of its standard deviations may be 0.
+
+    Wald intervals of sd's, correlations and σ, and all profiles, factor the
+    mixed-model equations, also after a fit by the iterative solver, where that may
+    take minutes or have no room in memory; ``components=["fixed"]`` does without.
 
     A profile is found by Newton's method with the observed information, for which
     the search is repeated with the parameter held at 2 to 3 values for each limit;
@@ -126,7 +133,8 @@ def confidence_intervals(
     """
     validation.check_choice("method", method, METHODS)
     level = validation.check_level(level)
-    validation.check_choice("ddf", ddf, DDF)
+    if ddf is not None:
+        validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
     view = fitted(model)
@@ -137,7 +145,8 @@ def confidence_intervals(
         )
     rows = parameters(view, wanted)
     if method == "wald":
-        limits = _wald(model, view, rows, level, ddf)
+        errors = WaldErrors(model, level, ddf)
+        limits = [row.wald_limits(errors) for row in rows]
     elif method == "profile":
         limits = [own for (own,) in _profiles(view, rows, [level])]
     else:
@@ -161,17 +170,6 @@ def _warn_unless_found(rows: list[Parameter], table: pd.DataFrame) -> None:
             names.setdefault(row.why_open, []).append(" ".join(x for x in row.labels if x))
     for reason, own in names.items():
         warn(f"A limit is NaN where {reason.format('; '.join(own))}", ConvergenceWarning)
-
-
-def _wald(
-    model: Any, view: FittedModel, rows: list[Parameter], level: float, ddf: str
-) -> list[tuple[float, float]]:
-    """Return limits that are normal on transformed scales, and of t."""
-    tests = open_tests(model, ddf)
-    table = tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
-    quantile = float(distributions.norm.ppf(0.5 + level / 2))
-    errors = WaldErrors(kernel.components(view.relative), table, quantile)
-    return [row.wald_limits(errors) for row in rows]
 
 
 def profile_intervals(

@@ -5,15 +5,17 @@ A further kind is a further class here, an entry of `KINDS`, and what `parameter
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from scipy import stats as distributions
 
 from skmixed._data.parameters import items_of
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
-from skmixed._fitted.fitted_model import FittedModel
+from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._fitted.results import RESIDUAL, covariance_of
 from skmixed._model.covariance import has_covariances, is_unrestricted
 from skmixed._typing import FloatArray
@@ -27,6 +29,7 @@ from skmixed._uncertainty.profile import (
     SigmaTarget,
 )
 from skmixed.inference._bootstrap import Resamples
+from skmixed.inference._fixed_tests import open_tests
 
 # Correlations are open where an sd is below this share of the term's largest.
 NO_SD = 1e-12
@@ -41,17 +44,33 @@ class WaldErrors:
 
     Attributes
     ----------
-    components : Components
-        Standard errors of sd's and correlations.
-    fixed : DataFrame
-        The table of the fixed effects, with their limits.
-    quantile : float
-        Of the normal distribution.
+    model : MixedLinearRegressor or Pipeline
+        The fitted model.
+    level : float
+        The confidence level of the limits.
+    ddf : str or None
+        The method for the degrees of freedom of the fixed effects.
     """
 
-    components: Components
-    fixed: pd.DataFrame
-    quantile: float
+    model: Any
+    level: float
+    ddf: str | None
+
+    @property
+    def quantile(self) -> float:
+        """Of the normal distribution."""
+        return float(distributions.norm.ppf(0.5 + self.level / 2))
+
+    @cached_property
+    def components(self) -> Components:
+        """Standard errors of sd's and correlations, which a factorization gives."""
+        return kernel.components(fitted(self.model).relative)
+
+    @cached_property
+    def fixed(self) -> pd.DataFrame:
+        """The table of the fixed effects, with their limits."""
+        tests = open_tests(self.model, self.ddf)
+        return tests.t_table(np.eye(len(tests.names)), list(tests.names), self.level)
 
 
 @dataclass(frozen=True)

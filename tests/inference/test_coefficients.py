@@ -1,9 +1,10 @@
+import pickle
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from reference_fits import Reference, references
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
@@ -13,8 +14,14 @@ from sklearn.preprocessing import FunctionTransformer
 from skmixed import MixedLinearRegressor
 from skmixed.datasets import load_sleepstudy
 from skmixed.diagnostics import leverage
-from skmixed.exceptions import NotEstimableWarning
-from skmixed.inference import anova, coefficient_table, contrast, vcov
+from skmixed.exceptions import NormalIntervalsWarning, NotEstimableWarning
+from skmixed.inference import (
+    anova,
+    coefficient_table,
+    confidence_intervals,
+    contrast,
+    vcov,
+)
 
 ALL = [*references(single_factor=True), *references(single_factor=False)]
 REML = [r for r in ALL if r.method == "reml"]
@@ -30,6 +37,15 @@ def fit(reference, **parameters):
 def sleepstudy():
     X, y = load_sleepstudy(return_X_y=True)
     return MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def iterative():
+    rng = np.random.default_rng(3)
+    user, item = rng.integers(0, 120, 900), rng.integers(0, 40, 900)
+    X = pd.DataFrame({"x": rng.normal(size=900), "user": user, "item": item})
+    y = rng.normal(size=120)[user] + rng.normal(size=40)[item] + rng.normal(size=900)
+    return MixedLinearRegressor(["user", "item"], solver="iterative").fit(X, y)
 
 
 @pytest.mark.parametrize("reference", REML, ids=str)
@@ -342,6 +358,40 @@ def test_a_contrast_whose_weight_is_no_number(sleepstudy, weight):
 def test_a_term_that_names_no_columns(sleepstudy, columns):
     with pytest.raises(TypeError, match=r"terms\['a'\]=.* does not name columns"):
         anova(sleepstudy, {"a": columns})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        coefficient_table,
+        lambda model, **ddf: contrast(model, [[0, 1]], **ddf),
+        lambda model, **ddf: contrast(model, np.eye(2), **ddf),
+        lambda model, **ddf: anova(model, {"time": "x"}, **ddf),
+        lambda model, **ddf: confidence_intervals(model, components="fixed", **ddf),
+        lambda model, **ddf: model.summary(**ddf).fixed,
+    ],
+    ids=["coefficient_table", "contrast", "joint", "anova", "confidence_intervals", "summary"],
+)
+def test_after_an_iterative_fit_tests_are_normal_unless_asked_otherwise(
+    iterative, table, monkeypatch
+):
+    expected = table(iterative, ddf="normal")
+    with monkeypatch.context() as patch:
+        patch.setattr("skmixed._fitted.checks._physical_memory", lambda: 0.0)  # for no factor
+        with pytest.warns(NormalIntervalsWarning, match="without the factorization") as record:
+            usual = table(iterative)
+        assert [r.filename for r in record] == [__file__]
+        pd.testing.assert_frame_equal(usual, expected)
+        with pytest.raises(MemoryError):
+            table(pickle.loads(pickle.dumps(iterative)), ddf="satterthwaite")
+    assert not table(iterative, ddf="satterthwaite").equals(expected)
+
+
+def test_without_groups_the_usual_tests_are_exact():
+    X, y = load_sleepstudy(return_X_y=True)
+    for method in ("reml", "ml"):
+        model = MixedLinearRegressor(None, method=method).fit(X[["Days"]], y)
+        assert_array_equal(coefficient_table(model)["df"], 178)
 
 
 def test_ddf_has_one_place(sleepstudy):
