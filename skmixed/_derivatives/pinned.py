@@ -1,64 +1,100 @@
 """Models with one quantity held at a value: what a profile minimizes over the rest."""
 
+from functools import cached_property
+
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import CholeskyFactor
-from skmixed._model.covariance import Full, lower_factor
+from skmixed._model.covariance import Full
 from skmixed._typing import FloatArray
 
-# Rounding of a pinned Λ after a step, relative to its covariance.
-PINNED = 1e-9
+# What rounding may do to a correlation that is held: to its sine as a share of it, and to all.
+OF_SINE, ROUNDING = 1e-6, 1e-13
 
 
 class PinnedCorrelation(Full):
     """Any covariance in which two coefficients have the correlation cos(angle).
 
-    Rows a and b of Λ are (s, 0, …) and m(cos, sin, 0, …) with s, m ≥ 0: linear in
-    the free entries.
+    The coefficients are multiples of combinations Kb of those of the search, so that columns
+    far from 0, whose correlation is near ±1, keep their digits. After a rotation the rows of KΛ are
+    (s, 0, …) and m(cos, sin, 0, …) with s, m ≥ 0: linear in the free entries. With N
+    orthonormal and KN = 0,
+
+        Λ = [K⁻(s, 0; m cos, m sin) + NC   NL],     KK⁻ = I,
+
+    where C and the factor L are free.
+
+    Parameters
+    ----------
+    a, b : int
+        The two coefficients.
+    angle : float
+        From 0 to π.
+    to_user : (s, s) array
+        From the coefficients of the search to those of which a and b are two.
     """
 
-    is_shift_invariant = False
-
-    def __init__(self, a: int, b: int, angle: float) -> None:
-        self.a, self.b, self.angle = a, b, angle
+    def __init__(self, a: int, b: int, angle: float, to_user: FloatArray) -> None:
+        self.angle = angle
+        self.direction = np.array([np.cos(angle), np.sin(angle)])
+        lengths = np.linalg.norm(to_user[[a, b]], axis=1)
+        self.rows = to_user[[a, b]] / lengths[:, None]
+        self.null = np.linalg.qr(self.rows.T, mode="complete")[0][:, 2:]
+        inverse = np.linalg.solve(to_user, np.eye(len(to_user))[:, [a, b]]) * lengths
+        self.inverse = inverse - self.null @ (self.null.T @ inverse)
 
     def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-        size = len(lam)
-        rest = [k for k in range(size) if k not in (self.a, self.b)]
-        order = [self.a, self.b, *rest]
-        lower = lower_factor(lam[order])
-        # Rows (s, 0, …) and m(cos, sin, 0, …), then those of the others
-        direction = np.array([np.cos(self.angle), np.sin(self.angle)])
-        lower[0, 0] = np.linalg.norm(lam[self.a])
-        lower[1, :2] = np.linalg.norm(lam[self.b]) * direction
-        inner, of_inner = super().chart(lower[2:, 2:]) if rest else (lower[2:, 2:], np.empty(0))
-        lower[2:, 2:] = inner
-        # ∂Λ/∂s, ∂Λ/∂m, the others' first two columns, and the chart of their rest
-        basis = np.zeros((2 + 2 * len(rest) + len(of_inner), size, size))
-        basis[0, 0, 0] = 1.0
-        basis[1, 1, :2] = direction
-        beside = np.arange(2 * len(rest))
-        basis[2 + beside, 2 + beside // 2, beside % 2] = 1.0
-        if rest:
-            basis[2 + 2 * len(rest) :, 2:, 2:] = of_inner
-        canonical, out = np.empty_like(lam), np.empty_like(basis)
-        canonical[order], out[:, order] = lower, basis
+        size, basis = len(lam), self._basis
+        n_outer = len(basis)
+        rotated, pair = self._rotated(lam)
+        # Row b from its own direction to that of the angle, both as long
+        change = np.linalg.norm(pair[1]) * self.direction - pair[1]
+        rotated[:, :2] += np.outer(self.inverse[:, 1], change)
+        outer = np.tensordot(basis, rotated[:, :2], 2)
+        canonical = np.zeros_like(lam)
+        canonical[:, :2] = np.tensordot(outer, basis, 1)
+        inner, of_inner = np.empty((0, 0)), np.empty((0, 0, 0))
+        if size > 2:
+            inner, of_inner = super().chart(self.null.T @ rotated[:, 2:])
+        canonical[:, 2:] = self.null @ inner
+        out = np.zeros((n_outer + len(of_inner), size, size))
+        out[:n_outer, :, :2] = basis
+        out[n_outer:, :, 2:] = self.null @ of_inner
         return canonical, out
+
+    @cached_property
+    def _basis(self) -> FloatArray:
+        """The directions of s, m and C in the first two columns, orthonormal: (2s − 2, s, 2)."""
+        of_s = np.outer(self.inverse[:, 0], [1.0, 0.0])
+        of_m = np.outer(self.inverse[:, 1], self.direction)
+        pair = np.linalg.qr(np.stack([of_s.ravel(), of_m.ravel()], axis=1))[0].T
+        free = np.einsum("ai,jk->ijak", self.null, np.eye(2)).reshape(-1, *of_s.shape)
+        return np.concatenate([pair.reshape(2, *of_s.shape), free])
+
+    def _rotated(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ΛQ, and the first two columns of KΛQ: lower triangular with a diagonal ≥ 0."""
+        turn, upper = np.linalg.qr((self.rows @ lam).T, mode="complete")
+        signs = np.where(np.diagonal(upper) < 0, -1.0, 1.0)
+        turn[:, :2] *= signs
+        return lam @ turn, upper[:2].T * signs
 
     def admits(self, lam: FloatArray) -> bool:
         """Whether Λ has the correlation; a step to negative s or m has the opposite one."""
-        canonical, _ = self.chart(lam)
-        wanted, found = canonical @ canonical.T, lam @ lam.T
-        return bool(np.allclose(found, wanted, rtol=0.0, atol=PINNED * np.abs(found).max()))
+        _, pair = self._rotated(lam)
+        if pair[0, 0] <= ROUNDING * np.abs(lam).max():
+            return True
+        length = float(np.linalg.norm(pair[1]))
+        allowed = length * (OF_SINE * self.direction[1] + ROUNDING)
+        return bool((np.abs(pair[1] - length * self.direction) <= allowed).all())
 
     def turned(self, lam: FloatArray) -> FloatArray:
         """Return ∂Λ/∂angle."""
+        cosine, sine = np.linalg.norm(self.rows[1] @ lam) * self.direction
         out = np.zeros_like(lam)
-        out[self.b, 0] = -np.sin(self.angle) * np.linalg.norm(lam[self.b])
-        out[self.b, 1] = np.cos(self.angle) * np.linalg.norm(lam[self.b])
+        out[:, :2] = np.outer(self.inverse[:, 1], [-sine, cosine])
         return out
 
 

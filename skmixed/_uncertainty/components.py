@@ -12,6 +12,10 @@ import numpy as np
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Relative
 
+# Sine of the angle between two coefficients up to which their correlation is ±1. Columns
+# 1e8 standard deviations from 0 leave 1e-8.
+NO_ANGLE = 1e-10
+
 
 @dataclass(frozen=True)
 class TermErrors:
@@ -71,20 +75,21 @@ def _term_errors(
         # ∂ log sd_a = (∂ΛΛ')_aa / (ΛΛ')_aa, and ½ for log σ²; ∂ atanh r of each two
         relative = 2.0 * np.einsum("iab,ab->ia", moved, factor) / variance
         log_sd = np.concatenate([0.5 * relative, np.full((1, len(variance)), 0.5)])
-        corr, z = _correlations(factor, moved)
+        corr, sine, z = _correlations(factor, moved)
         z_error = np.sqrt(np.einsum("iab,ij,jab->ab", z, joint[:-1, :-1], z))
         log_sd_error = np.sqrt(np.einsum("ia,ij,ja->a", log_sd, joint, log_sd))
-    at_bound = np.isclose(np.abs(corr), 1.0, rtol=0.0, atol=1e-12)
     return TermErrors(
         sd=sigma * np.sqrt(variance),
         corr=np.clip(corr, -1.0, 1.0),
         log_sd_error=np.where(variance > 0, log_sd_error, np.nan),
-        z_error=np.where(at_bound, np.nan, z_error),
+        z_error=np.where(sine > NO_ANGLE, z_error, np.nan),
     )
 
 
-def _correlations(factor: FloatArray, moved: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the correlations, (s, s), and the derivatives of their artanh, (d, s, s).
+def _correlations(
+    factor: FloatArray, moved: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the correlations and their sines, (s, s), and derivatives of artanh, (d, s, s).
 
     With unit rows e_a of Λ, corr = e_a'e_b, and r_ba = e_b − corr e_a has the length
     √(1 − corr²): d corr = r_ba'de_a + r_ab'de_b, where near ±1 nothing cancels.
@@ -95,4 +100,5 @@ def _correlations(factor: FloatArray, moved: FloatArray) -> tuple[FloatArray, Fl
     # r[a, b] is what e_b has beside e_a.
     rest = unit[None] - corr[:, :, None] * unit[:, None]
     half = np.einsum("iac,abc->iab", turned, rest)
-    return corr, (half + half.transpose(0, 2, 1)) / np.einsum("abc,abc->ab", rest, rest)
+    squares = np.einsum("abc,abc->ab", rest, rest)
+    return corr, np.sqrt(squares), (half + half.transpose(0, 2, 1)) / squares

@@ -24,7 +24,7 @@ from skmixed._estimation.fit import examined, fit_system, search_system
 from skmixed._estimation.multistart import may_have_others, thorough_search
 from skmixed._estimation.runs import Runs, is_lower
 from skmixed._estimation.solution import Solution, centered_to_user, solve
-from skmixed._model.covariance import has_own_variances
+from skmixed._model.covariance import has_own_variances, lower_factor
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
@@ -300,30 +300,28 @@ class CorrelationTarget:
     def __post_init__(self) -> None:
         errors = self.profiler.errors.terms[self.term]
         corr, self._z_error = errors.corr[self.a, self.b], errors.z_error[self.a, self.b]
-        self.best = float(np.arccos(corr)) if np.isfinite(corr) else np.pi / 2
-        terms = list(self.profiler.model.terms)
-        pinned = PinnedCorrelation(self.a, self.b, self.best)
-        terms[self.term] = replace(terms[self.term], structure=pinned)
-        model = replace(self.profiler.model, terms=tuple(terms))
-        self._blocks, self._likelihood = lay_out(self.profiler.stats, model)
-        # Λ in the columns of this system, of which no slope is centered
-        start = [
-            np.asarray(np.linalg.solve(own.to_user, term.to_user @ lam), dtype=float)
-            for (_, own), (_, term), lam in zip(
-                self._blocks.terms, self.profiler.system.terms, self.profiler.lam, strict=True
-            )
-        ]
-        self._path = _Path([(self.best, tuple(start))])
+        self._to_user = self.profiler.system.terms[self.term][1].to_user
+        self.best = self._angle(corr) if np.isfinite(corr) else np.pi / 2
+        self._path = _Path([(self.best, self.profiler.lam)])
+
+    def _angle(self, corr: float) -> float:
+        """Return the angle between two rows of Λ, of which the cosine has few digits near ±1."""
+        if not np.isfinite(self._z_error):
+            return float(np.arccos(np.round(corr)))
+        rows = (self._to_user @ self.profiler.lam[self.term])[[self.a, self.b]]
+        cosine, sine = lower_factor(rows)[1]
+        return float(np.arctan2(sine, cosine))
 
     def guess(self, errors: float) -> float:
+        """On the scale of artanh cos(angle) = −log tan(angle/2)."""
         if not np.isfinite(self._z_error):
             return self.best + errors * 0.5
-        z = np.arctanh(np.cos(self.best)) - errors * self._z_error
-        return float(np.arccos(np.tanh(z)))
+        return 2.0 * float(np.arctan(np.tan(0.5 * self.best) * np.exp(errors * self._z_error)))
 
     def at(self, value: float) -> tuple[float, float]:
-        pinned, model = PinnedCorrelation(self.a, self.b, value), Profiled(self._likelihood)
-        system = with_structure(self._blocks, self.term, pinned)
+        pinned = PinnedCorrelation(self.a, self.b, value, self._to_user)
+        system = with_structure(self.profiler.system, self.term, pinned)
+        likelihood, model = self.profiler.likelihood, Profiled(self.profiler.likelihood)
         found = search(
             system,
             [lam for _, lam in self._path.around(value)],
@@ -331,7 +329,7 @@ class CorrelationTarget:
             is_thorough=self.profiler.is_doubtful,
         )
         self._path.add(value, found)
-        info = information(found, self._likelihood)
+        info = information(found, likelihood)
         place = info.parameters.places[self.term]
         lam, _ = pinned.chart(found.lam[self.term])
         # ∂d/∂angle = ⟨∂d/∂Σ, ∂Σ/∂angle⟩, with ∂Λ/∂angle Λ' and its transpose for the latter

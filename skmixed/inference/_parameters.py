@@ -216,7 +216,7 @@ class Correlation(Parameter):
 
     def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
         half = errors.quantile * float(errors.components.terms[self.term].z_error[self.a, self.b])
-        if not np.isfinite(half):
+        if not np.isfinite(half) or abs(self.estimate) == 1.0:
             return np.nan, np.nan
         z = np.arctanh(self.estimate)
         return float(np.tanh(z - half)), float(np.tanh(z + half))

@@ -117,9 +117,13 @@ def test_slopes_that_may_not_be_combined_have_their_own_criterion(covariance, sh
 def test_a_correlation_that_is_held_is_one_of_the_users_columns():
     """Of slopes whose correlation has a meaning where they nearly depend on each other."""
     _, stats = statistics(0, 1e-6)
-    term = Term(0, (0, 1, 2), PinnedCorrelation(1, 2, 1.0))
-    (own,) = term_coordinates(stats, (term,), 0)
-    assert_array_equal(own.to_user, np.diag(np.diagonal(own.to_user)))
+    (own,) = term_coordinates(stats, (Term(0, (0, 1, 2), STRUCTURES["full"]),), 0)
+    held = PinnedCorrelation(1, 2, 1.0, own.to_user)
+    lam, _ = held.chart(np.random.default_rng(0).normal(size=(3, 3)))
+    _, first, second = own.to_user @ lam
+    cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+    # The combination that tells the slopes apart is 1e6 times as large as they are.
+    assert cosine == pytest.approx(np.cos(1.0), abs=1e-9)
 
 
 @pytest.mark.parametrize("share", [1e-4, 1e-7])
