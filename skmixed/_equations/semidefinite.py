@@ -11,6 +11,7 @@ import numpy as np
 import scipy.linalg.lapack
 from numpy.typing import NDArray
 
+from skmixed._equations.changes import with_response
 from skmixed._equations.cholesky import eliminate_chain
 from skmixed._equations.elimination import FactorRows
 from skmixed._equations.linear_algebra import in_slabs
@@ -111,6 +112,14 @@ class Root:
             outer += to_outer
         of_core[: system.n_core] += outer[system.n_chain :]
         return at_stages, of_core
+
+    def residual(self, v: list[FloatArray]) -> System:
+        """Return the system of y − Zb − Xβ, for v = R(b; β); y'Wy is left as it is."""
+        system, (at_stages, of_core) = self.system, self.transposed(v)
+        parts = zip(system.stages, at_stages, strict=True)
+        rest = [stage.products[:, :, stage.fixed[-1]] - own for stage, own in parts]
+        squares = float(system.core[-1, -1])
+        return with_response(system, rest, system.core[:-1, -1] - of_core, squares)
 
 
 def eliminate_semidefinite(

@@ -13,7 +13,7 @@ from skmixed._estimation.identifiability import Identifiability, examine
 from skmixed._estimation.iterative import iterate
 from skmixed._estimation.multistart import multistart
 from skmixed._estimation.runs import MonteCarlo, SearchReport
-from skmixed._estimation.solution import Solution, solve
+from skmixed._estimation.solution import Solution, interpolating, solve
 from skmixed._estimation.start import moment_start
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
@@ -95,8 +95,12 @@ def fit_system(
     found = search_system(
         given, tol=tol, max_iter=max_iter, report=report, before=before, seed=seed
     )
+    solution = solve(found.factor, given.likelihood, given.model)
+    # Of the iterative engine, too, seven digits are left at its smaller Λ.
+    if found.status is FitStatus.EXACT_FIT and not given.is_iterative:
+        solution = interpolating(solution, found.factor.system, found.factor.lam, given.model)
     return Estimate(
-        solution=solve(found.factor, given.likelihood, given.model),
+        solution=solution,
         status=found.status,
         n_iter=found.n_iter,
         n_factorizations=found.n_factorizations,

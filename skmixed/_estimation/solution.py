@@ -1,18 +1,30 @@
 """What a fit reports: estimates at the optimum, on the user's scale."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from skmixed._derivatives.criterion import Factor, Likelihood
+from skmixed._equations.cholesky import factorize, no_effects
+from skmixed._equations.semidefinite import Root
 from skmixed._equations.system import System
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.frame import residuals
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, Lam
+
+# Strength of Λ at which an exact fit is found first, and by how much more the next one is
+# where a pass has not left less than this share of the last one.
+STRENGTH, STRONGER, SHRINKS = 10.0, 3.0, 0.5
+# The largest one, at which X'V⁻¹X keeps four digits beside the rounding of X'X.
+STRONGEST = 1e6
+# The least one for what the passes have left: crossed effects keep ten digits.
+LAST_STRENGTH = 1e3
+# What is rounding of a pass at strength 1, as a share; it grows with the square of that.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -102,16 +114,16 @@ class Solution:
 def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:
     """Read the estimates off the factor at the optimum."""
     system = factor.system
-    to_user, offset = centered_to_user(system, model)
-    fixed = np.zeros(len(model.fixed))
-    fixed[list(system.kept)] = to_user @ factor.beta + offset
+    to_user, _ = centered_to_user(system, model)
     root_unit = float(np.sqrt(system.weight_unit))
-    effects = user_effects(factor, factor.effects().spherical) if system.factors else ()
+    effects: tuple[FloatArray, ...] = ()
+    if system.factors:
+        effects = user_effects(system, factor.lam, factor.effects().spherical)
     root = factor.fixed.half_solve(to_user.T)
     sigma = float(np.sqrt(likelihood.sigma_squared(factor)))
     # σ̂R_x⁻¹ of the user's columns is the root of Cov(β̂); Λ is in the unit of weights.
     return Solution(
-        fixed=fixed,
+        fixed=fixed_effects(system, model, factor.beta),
         kept=system.kept,
         fixed_root=sigma * root.T,
         terms=tuple(
@@ -122,6 +134,93 @@ def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:
         criterion=likelihood.value(factor),
         reml=likelihood.reml,
     )
+
+
+def interpolating(solution: Solution, system: System, lam: Lam, model: Model) -> Solution:
+    """Return the solution of an exact fit with the effects that all multiples of its Λ tend to.
+
+    They are those with y = Xβ + ZΛu whose u are shortest. At a large Λ what tells them from
+    others with the same Xβ + Zb is lost beside ΛZ'ZΛ. Here they are found at small ones, by
+    fitting what the last one leaves of y again (iterated Tikhonov regularization; Engl, Hanke
+    and Neubauer, 1996, Regularization of Inverse Problems, section 5.1).
+    """
+    if not any(own.any() for own in lam):
+        return solution
+    strength = _strength(system, lam)
+    unit, most = tuple(own / strength for own in lam), min(strength, STRONGEST)
+    passes = _Passes(Root.of(system), unit)
+    # β and b; then b alone of what is left, where β would gain nothing but rounding
+    strength = passes.fit(min(STRENGTH, most), most)
+    beta = passes.beta
+    passes.fit(min(max(LAST_STRENGTH, strength), most), most, is_beta_held=True)
+    effects = user_effects(system, unit, passes.spherical)
+    terms = tuple(replace(t, effects=b) for t, b in zip(solution.terms, effects, strict=True))
+    return replace(solution, fixed=fixed_effects(system, model, beta), terms=terms)
+
+
+class _Passes:
+    """Fits of y, of what the first one has left of it, and so on.
+
+    Attributes
+    ----------
+    spherical : list of (s, q) arrays
+        u of each factor, in units of Λ at strength 1.
+    beta : (p,) array
+    rows : list of arrays
+        R(b; β), with R'R = [Z X]'W[Z X].
+    """
+
+    def __init__(self, root: Root, unit: Lam) -> None:
+        self.root, self.unit, system = root, unit, root.system
+        self.spherical = list(no_effects(system, np.empty(0)).spherical)
+        self.beta = np.zeros(system.n_fixed)
+        self.rows = self._rows(self.spherical, self.beta)
+
+    def fit(self, strength: float, most: float, *, is_beta_held: bool = False) -> float:
+        """Fit until a pass is rounding, at larger Λ where it leaves much; return its strength."""
+        last = np.inf
+        while True:
+            length = self._pass(strength, is_beta_held=is_beta_held)
+            rounding = ROUNDING * (1.0 if is_beta_held else strength**2)
+            if length <= rounding * self._length(self.rows, self.beta):
+                return strength
+            if length > SHRINKS * last:
+                if strength >= most:
+                    return strength
+                strength = min(STRONGER * strength, most)
+            last = length
+
+    def _pass(self, strength: float, *, is_beta_held: bool) -> float:
+        """Fit what is left; return the length of what was fitted."""
+        left = self.root.residual(self.rows)
+        factor = factorize(left, tuple(strength * own for own in self.unit))
+        if is_beta_held:
+            factor = factor.with_beta(np.zeros(len(self.beta)))
+        step = factor.effects()
+        spherical = [strength * u for u in step.spherical]
+        rows = self._rows(spherical, step.fixed)
+        self.spherical = [a + b for a, b in zip(self.spherical, spherical, strict=True)]
+        self.beta = self.beta + step.fixed
+        self.rows = [a + b for a, b in zip(self.rows, rows, strict=True)]
+        return self._length(rows, step.fixed)
+
+    def _rows(self, spherical: list[FloatArray], beta: FloatArray) -> list[FloatArray]:
+        parts = zip(self.root.system.factors, spherical, strict=True)
+        return self.root.times([factor.lam(self.unit) @ u for factor, u in parts], beta)
+
+    def _length(self, rows: list[FloatArray], beta: FloatArray) -> float:
+        """Return the length of Zb + Xβ and Xβ together."""
+        squares = beta @ self.root.system.fixed_products[:-1, :-1] @ beta
+        return float(np.sqrt(squares + sum(float(np.vdot(own, own)) for own in rows)))
+
+
+def _strength(system: System, lam: Lam) -> float:
+    """Return the root of the largest eigenvalue of ΛZ'WZΛ, about, for a level of mean size."""
+    sizes = [
+        float(np.linalg.norm(lam[term.index], 2) * np.sqrt(system.n_rows / factor.n_levels))
+        for factor, term in system.terms
+    ]
+    return max(sizes)
 
 
 def centered_to_user(system: System, model: Model) -> tuple[FloatArray, FloatArray]:
@@ -137,13 +236,21 @@ def centered_to_user(system: System, model: Model) -> tuple[FloatArray, FloatArr
     return to_user, offset
 
 
-def user_effects(factor: Factor, spherical: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+def fixed_effects(system: System, model: Model, beta: FloatArray) -> FloatArray:
+    """Turn β of the kept columns to that of the user's columns, 0 for dropped ones."""
+    to_user, offset = centered_to_user(system, model)
+    out = np.zeros(len(model.fixed))
+    out[list(system.kept)] = to_user @ beta + offset
+    return out
+
+
+def user_effects(
+    system: System, lam: Lam, spherical: Sequence[FloatArray]
+) -> tuple[FloatArray, ...]:
     """Turn spherical effects of each factor to those of each term, of the user's columns."""
-    system = factor.system
     places = {t.index: (k, t) for k, f in enumerate(system.factors) for t in f.terms}
     return tuple(
-        t.to_user @ factor.lam[index] @ spherical[k][t.columns]
-        for index, (k, t) in sorted(places.items())
+        t.to_user @ lam[index] @ spherical[k][t.columns] for index, (k, t) in sorted(places.items())
     )
 
 

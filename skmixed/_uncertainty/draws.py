@@ -109,4 +109,5 @@ def draw_deviation(
     stages, core = factorization.noise(rng)
     drawn = factorization.solve_transposed([sigma * own for own in stages], sigma * core)
     to_user, _ = centered_to_user(factorization.system, model)
-    return Deviation(to_user @ drawn.fixed, user_effects(factorization, drawn.spherical))
+    effects = user_effects(factorization.system, factorization.lam, drawn.spherical)
+    return Deviation(to_user @ drawn.fixed, effects)

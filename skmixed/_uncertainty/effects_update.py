@@ -35,7 +35,7 @@ def updated(
     system, _ = assemble(stats, model, like=at_fit)
     done = factorize(system, lam)
     given = done.with_beta(_centered(solution, done.system, model))
-    found = user_effects(given, given.effects().spherical)
+    found = user_effects(given.system, given.lam, given.effects().spherical)
     terms = zip(solution.terms, found, strict=True)
     return replace(solution, terms=tuple(replace(term, effects=own) for term, own in terms))
 

@@ -104,7 +104,7 @@ def test_fixed_effects_and_their_covariance(at):
 
 def test_random_effects(at):
     name, _, factor, dense = at
-    found = user_effects(factor, factor.effects().spherical)
+    found = user_effects(factor.system, factor.lam, factor.effects().spherical)
     scale = max(np.abs(own).max() for own in dense["effects"])
     for own, expected in zip(found, dense["effects"], strict=True):
         assert_allclose(own.T, expected, atol=100 * CLOSE[name] * scale)
