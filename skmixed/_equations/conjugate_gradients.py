@@ -130,15 +130,36 @@ class CoreOperator:
             parts.append(sparse_diagonal(np.asarray(np.linalg.inv(block), dtype=float)))
         return sp.csr_array(sp.block_diag(parts, format="csr"))
 
-    def root_of_blocks(self) -> tuple[sp.csr_array, float]:
-        """Return the inverse Cholesky factors of the diagonal blocks, and log|D|."""
-        parts, total = [], 0.0
+    def blocks(self) -> "DiagonalBlocks":
+        """Factor the diagonal blocks D of M_c."""
+        parts, total, largest = [], 0.0, 1.0
         for schur, place in zip(self.schur_blocks, self.system.core_factors, strict=True):
             lam = place.lam(self.lam)
-            chol = np.linalg.cholesky(lam.T @ schur @ lam + np.eye(lam.shape[1]))
+            block = lam.T @ schur @ lam + np.eye(lam.shape[1])
+            chol = np.linalg.cholesky(block)
             total += 2.0 * float(np.log(np.einsum("qaa->qa", chol)).sum())
+            largest = max(largest, float(np.einsum("qaa->q", block).max()))
             parts.append(sparse_diagonal(np.linalg.inv(chol)))
-        return sp.csr_array(sp.block_diag(parts, format="csr")), total
+        root = sp.csr_array(sp.block_diag(parts, format="csr"))
+        return DiagonalBlocks(root, total, 1.0 / largest)
+
+
+@dataclass(frozen=True)
+class DiagonalBlocks:
+    """The diagonal blocks D of M_c, one a level.
+
+    Attributes
+    ----------
+    inverse_root : sparse (s_core, s_core) array
+        The inverse of their lower Cholesky factors.
+    log_determinant : float
+    least_inverse : float
+        At most the smallest eigenvalue of D⁻¹, and so of D^{-1/2}M_cD^{-T/2} too.
+    """
+
+    inverse_root: sp.csr_array
+    log_determinant: float
+    least_inverse: float
 
 
 @dataclass(frozen=True)
