@@ -22,6 +22,9 @@ from skmixed._typing import FloatArray
 
 # Columns of a factor that are solved for instead of probed.
 FEW_COLUMNS = 64
+# What the data say of a level beside what Λ does, and one by it, between which the two ways
+# to probe the traces go over into each other. Beyond it one has 16 times the noise.
+SPAN = 4.0
 
 
 @dataclass(frozen=True)
@@ -136,25 +139,64 @@ def _core_traces(
     """Return Σ_j (Z_j'V⁻¹Z_j) of a factor of the core: what is exact, and of each probe.
 
     Where the data say more of a level than Λ does, M_c⁻¹ is small and
-    Λ'Z'V⁻¹ZΛ = I − M_c⁻¹ has the lesser noise; else S − SΛM_c⁻¹Λ'S. A factor of few
-    levels, whose noise would average out least, has its columns solved for.
+    Λ'Z'V⁻¹ZΛ = I − M_c⁻¹ has the lesser noise; else S − SΛM_c⁻¹Λ'S. In between the one
+    goes over into the other, so that the gradient is continuous in Λ.
     """
     place, schur = operator.factors[k], operator.schur_blocks[k]
-    lam, q = place.lam(operator.lam), place.n_levels
     own = schur.sum(axis=0)
-    is_square = lam.shape[0] == lam.shape[1]
-    if is_square and float(np.linalg.eigvalsh(lam.T @ own @ lam)[0]) > q:
-        # Λ⁻ᵀ(qI − Σ_j (M_c⁻¹)_jj)Λ⁻¹, exact or by x w'
-        inverse, s = np.linalg.inv(lam), lam.shape[1]
-        at, n = operator.places[k], signs.shape[1]
-        if q * s <= FEW_COLUMNS:
-            left = q * np.eye(s) - _inverse_blocks(operator, at, s, tol, max_iter)
-            return (inverse.T @ left @ inverse).ravel(), np.zeros((s * s, n))
-        pairs = _symmetric_pairs(*(m[at].reshape(q, s, -1) for m in (solved, signs)))
-        moved = np.einsum("ca,abn,bd->cdn", inverse.T, pairs.reshape(s, s, -1), inverse)
-        return (q * inverse.T @ inverse).ravel(), -moved.reshape(s * s, -1)
-    x, w = (place.take(operator.times_products(operator.root @ m)) for m in (solved, signs))
-    return own.ravel(), -_symmetric_pairs(x, w)
+    share = _share_of_inverse(place.lam(operator.lam), own / place.n_levels)
+    # (1 − u) (S − SΛM_c⁻¹Λ'S) + u Λ⁻ᵀ(I − M_c⁻¹)Λ⁻¹
+    exact, noise = np.zeros(own.size), np.zeros((own.size, signs.shape[1]))
+    if share < 1.0:
+        x, w = (place.take(operator.times_products(operator.root @ m)) for m in (solved, signs))
+        exact += (1.0 - share) * own.ravel()
+        noise -= (1.0 - share) * _symmetric_pairs(x, w)
+    if share > 0.0:
+        left, of_probes = _traces_of_inverse(operator, k, solved, signs, tol, max_iter)
+        exact += share * left
+        noise += share * of_probes
+    return exact, noise
+
+
+def _share_of_inverse(lam: FloatArray, mean: FloatArray) -> float:
+    """Return the share of I − M_c⁻¹ in the traces, from 0 to 1 as a smooth function of Λ.
+
+    Of t, the harmonic mean of the eigenvalues of Λ'S̄Λ: what the data say of a level
+    beside what Λ does.
+    """
+    if lam.shape[0] != lam.shape[1]:
+        return 0.0
+    values = np.linalg.eigvalsh(lam.T @ mean @ lam)
+    if not values[0] > 0.0:
+        return 0.0
+    t = 1.0 / float((1.0 / values).mean())
+    # 3u² − 2u³ with u from 0 to 1 as log t goes over its span
+    u = float(np.clip(0.5 + 0.5 * np.log(t) / np.log(SPAN), 0.0, 1.0))
+    return u * u * (3.0 - 2.0 * u)
+
+
+def _traces_of_inverse(
+    operator: CoreOperator,
+    k: int,
+    solved: FloatArray,
+    signs: FloatArray,
+    tol: float,
+    max_iter: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the traces from Λ⁻ᵀ(qI − Σ_j (M_c⁻¹)_jj)Λ⁻¹, as `_core_traces` does.
+
+    A factor of few levels, whose noise would average out least, has its columns solved for.
+    """
+    place, at, n = operator.factors[k], operator.places[k], signs.shape[1]
+    lam, q = place.lam(operator.lam), place.n_levels
+    inverse, s = np.linalg.inv(lam), lam.shape[1]
+    if q * s <= FEW_COLUMNS:
+        left = q * np.eye(s) - _inverse_blocks(operator, at, s, tol, max_iter)
+        return (inverse.T @ left @ inverse).ravel(), np.zeros((s * s, n))
+    # Σ_j x_jw_j' of each probe
+    pairs = _symmetric_pairs(*(m[at].reshape(q, s, -1) for m in (solved, signs)))
+    moved = np.einsum("ca,abn,bd->cdn", inverse.T, pairs.reshape(s, s, -1), inverse)
+    return (q * inverse.T @ inverse).ravel(), -moved.reshape(s * s, -1)
 
 
 def _inverse_blocks(

@@ -115,24 +115,32 @@ def test_where_conjugate_gradients_break_down_nothing_is_called_converged(
     assert abs(model.criterion_ - exact.criterion_) < 20.0 * max(1.0, model.criterion_error_)
 
 
-def test_a_search_that_no_step_leads_on_from_has_not_converged():
-    """Two factors of nearly the same levels: the derivatives' way to probe changes on the way."""
-    random = np.random.default_rng(6)
+def nearly_aliased(seed):
+    """Two factors of nearly the same levels."""
+    random = np.random.default_rng(seed)
     a = random.integers(0, 100, 900)
     b = a.copy()
     b[:3] = random.integers(0, 100, 3)
     x = random.normal(size=900)
     random.integers(0, 30, 900)
     y = x + 5 * random.normal(size=100)[a] + random.normal(size=900)
-    frame = pd.DataFrame({"a": a, "b": b, "x": x})
+    return pd.DataFrame({"a": a, "b": b, "x": x}), y
+
+
+# They ended 3.7 to 6.2 above the optimum where the derivatives' way to probe changed at once
+# on the way there.
+@pytest.mark.parametrize("seed", [2, 7, 14])
+def test_nearly_aliased_factors_end_at_the_optimum(seed):
+    frame, y = nearly_aliased(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         exact, found = (
-            MixedLinearRegressor(["a", "b"], fixed=["x"], solver=solver).fit(frame, y)
+            MixedLinearRegressor(["a", "b"], solver=solver, random_state=seed).fit(frame, y)
             for solver in ("exact", "iterative")
         )
-    off = abs(found.criterion_ - exact.criterion_)
-    assert off < 4.0 * found.criterion_error_ or not found.converged_
+    assert found.converged_
+    # An error of 0, with a variance of 0, is one to the tolerance of the solves.
+    assert abs(found.criterion_ - exact.criterion_) < 4.0 * found.criterion_error_ + 1e-4
 
 
 def test_where_the_equations_are_not_solved_the_criterion_is_infinite():
