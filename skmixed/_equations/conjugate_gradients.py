@@ -26,6 +26,9 @@ from skmixed._equations.system import Crossed, System, sparse_diagonal
 from skmixed._equations.working_variates import Projected, Responses, project_stage
 from skmixed._typing import FloatArray, Lam
 
+# Share of a bound of eigenvalues that is below them beyond rounding.
+BELOW = 0.9
+
 
 @dataclass(frozen=True)
 class CoreOperator:
@@ -141,7 +144,7 @@ class CoreOperator:
             largest = max(largest, float(np.einsum("qaa->q", block).max()))
             parts.append(sparse_diagonal(np.linalg.inv(chol)))
         root = sp.csr_array(sp.block_diag(parts, format="csr"))
-        return DiagonalBlocks(root, total, 1.0 / largest)
+        return DiagonalBlocks(root, total, BELOW / largest)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class DiagonalBlocks:
         The inverse of their lower Cholesky factors.
     log_determinant : float
     least_inverse : float
-        At most the smallest eigenvalue of D⁻¹, and so of D^{-1/2}M_cD^{-T/2} too.
+        Less than the smallest eigenvalue of D⁻¹, and so of D^{-1/2}M_cD^{-T/2} too.
     """
 
     inverse_root: sp.csr_array

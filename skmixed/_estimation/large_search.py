@@ -6,15 +6,13 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.objectives import AverageInformation, BlockedObjective
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import CholeskyFactor, zero_lam
-from skmixed._equations.system import System
-from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
+from skmixed._estimation.runs import Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import ScaleScan, VarianceProfile, refined
 from skmixed._estimation.search import Ending
-from skmixed._typing import FloatArray, Lam
+from skmixed._estimation.start import are_alike, free_lam, within_start
+from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
 
-# Ratio of variances up to which two starts are taken for the same.
-ALIKE = 4.0
 # Difference of the criterion at two points that pools of like levels may hide. Of 400
 # random systems with weights the criterion of one point was off by at most 0.13.
 POOLED = 0.5
@@ -70,7 +68,7 @@ class LargeSearch:
     def _best_start(self, start: Lam) -> Lam:
         """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
         within = self.within_start()
-        if within is None or _are_alike(start, within):
+        if within is None or are_alike(start, within):
             return start
         other = self.objective.evaluate(within)
         value = self.objective.evaluate(start)
@@ -78,33 +76,11 @@ class LargeSearch:
         return within if other < value else start
 
     def within_start(self) -> Lam | None:
-        system = self.system
-        if not np.isfinite(self.objective.evaluate(_free(system))):
+        """Return the start from the effects within groups, if there are any."""
+        if not np.isfinite(self.objective.evaluate(free_lam(self.system))):
             return None
-        latest = self.objective.latest
-        spherical, sigma2 = latest.effects().spherical, self.likelihood.sigma_squared(latest)
-        out: dict[int, FloatArray] = {}
-        for k, factor in enumerate(system.factors):
-            for term in factor.terms:
-                own = latest.lam[term.index] @ spherical[k][term.columns]
-                mean = own @ own.T / factor.n_levels / sigma2
-                out[term.index] = term.term.structure.nearest(mean)
-        return tuple(out[k] for k in sorted(out))
+        return within_start(self.objective.latest, self.likelihood)
 
     def run(self, start: Lam) -> Ending:
         self.objective.model = AverageInformation(self.likelihood, self.parameters)
         return self.runs.search(self.objective, start)
-
-
-def _free(system: System) -> Lam:
-    """Λ at which levels are taken as fixed; columns have unit length."""
-    return tuple(WITHIN * np.eye(t.size) for _, t in system.terms)
-
-
-def _are_alike(first: Lam, second: Lam) -> bool:
-    """Whether the variances of two starts agree within a factor: the same valley's."""
-    for one, other in zip(first, second, strict=True):
-        variances = np.stack([(one**2).sum(axis=1), (other**2).sum(axis=1)])
-        if not (variances.max(axis=0) < ALIKE * variances.min(axis=0)).all():
-            return False
-    return True

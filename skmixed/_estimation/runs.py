@@ -16,8 +16,6 @@ from skmixed.exceptions import FitStatus
 
 # Share of the criterion by which an optimum must be lower to be another one.
 BETTER = 1e-10
-# Strength at which levels are taken as fixed: their effects keep six digits.
-WITHIN = 1e3
 
 
 @dataclass(frozen=True)

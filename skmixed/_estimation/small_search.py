@@ -6,9 +6,10 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import CholeskyFactor, zero_lam
-from skmixed._estimation.runs import WITHIN, Runs, SearchReport, better, identity, is_lower
+from skmixed._estimation.runs import Runs, SearchReport, better, identity, is_lower
 from skmixed._estimation.scale_scan import EffectsProfile, ScaleScan, Valley, refined
 from skmixed._estimation.search import Ending
+from skmixed._estimation.start import WITHIN
 from skmixed._model.covariance import has_covariances, has_own_variances
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus

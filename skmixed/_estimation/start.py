@@ -1,4 +1,4 @@
-"""A start for the search from moments of the data.
+"""Starts for the search: from moments of the data, and from the effects within groups.
 
 MINQUE with V = I as its prior (Rao, 1971, J. Multivariate Anal. 1): unbiased,
 consistent, and in balanced data the analysis-of-variance estimates themselves,
@@ -7,10 +7,11 @@ which are REML's where the optimum is interior (docs/mathematics.md, "The search
 
 import numpy as np
 
-from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.criterion import Factor, Likelihood
 from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import CholeskyFactor
+from skmixed._equations.system import System
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
 
@@ -21,6 +22,10 @@ SMALLEST_RESIDUAL_SHARE = 1e-8
 # variance. With 10, 20 and 40 random slopes and some 50 rows in each of 50 to 200 levels the
 # search took 10, 18 and 32 steps instead of 17, 44 and 95.
 MANY_COEFFICIENTS, LEAST_SHARE = 6, 0.3
+# Strength at which levels are taken as fixed: their effects keep six digits.
+WITHIN = 1e3
+# Ratio of variances up to which two starts are taken for the same.
+ALIKE = 4.0
 
 
 def moment_start(at_zero: CholeskyFactor, likelihood: Likelihood, moments: Moments) -> Lam:
@@ -44,6 +49,32 @@ def moment_start(at_zero: CholeskyFactor, likelihood: Likelihood, moments: Momen
         _near(t, np.tensordot(tau[place], t.term.structure.directions(t.size), 1))
         for (_, t), place in zip(parameters.terms, parameters.places, strict=True)
     )
+
+
+def free_lam(system: System) -> Lam:
+    """Λ at which levels are taken as fixed; columns have unit length."""
+    return tuple(WITHIN * np.eye(t.size) for _, t in system.terms)
+
+
+def within_start(free: Factor, likelihood: Likelihood) -> Lam:
+    """Return Λ of each term from the effects at Λ of `free_lam`, those within groups."""
+    spherical, sigma2 = free.effects().spherical, likelihood.sigma_squared(free)
+    out: dict[int, FloatArray] = {}
+    for k, factor in enumerate(free.system.factors):
+        for term in factor.terms:
+            own = free.lam[term.index] @ spherical[k][term.columns]
+            mean = own @ own.T / factor.n_levels / sigma2
+            out[term.index] = term.term.structure.nearest(mean)
+    return tuple(out[k] for k in sorted(out))
+
+
+def are_alike(first: Lam, second: Lam) -> bool:
+    """Whether the variances of two starts agree within a factor: the same valley's."""
+    for one, other in zip(first, second, strict=True):
+        variances = np.stack([(one**2).sum(axis=1), (other**2).sum(axis=1)])
+        if not (variances.max(axis=0) < ALIKE * variances.min(axis=0)).all():
+            return False
+    return True
 
 
 def _near(term: TermCoordinates, covariance: FloatArray) -> FloatArray:

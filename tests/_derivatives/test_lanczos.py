@@ -6,6 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.testing import assert_allclose
 
 from skmixed import MixedLinearRegressor
 from skmixed._derivatives.criterion import lay_out
@@ -59,3 +60,12 @@ def test_no_more_steps_are_made_than_the_condition_asks_for():
     found = log_determinant(Counting(**given), Probes.draw(operator.size, 16, 0).signs)
     assert len(calls) <= STEPS
     assert abs(found.value - exact(operator)) < 4.0 * found.error
+
+
+def test_without_variance_the_log_determinant_is_that_of_the_identity():
+    """Of 64 signs the norm has no rounding: the bound itself would be an eigenvalue."""
+    a = np.repeat(np.arange(64), 3)
+    b = (a + np.arange(len(a)) % 5) % 64
+    operator = operator_of(pd.DataFrame({"a": a, "b": b}), 0.0)
+    found = log_determinant(operator, Probes.draw(operator.size, 8, 0).signs)
+    assert_allclose((found.value, found.error), 0.0, atol=1e-9)
