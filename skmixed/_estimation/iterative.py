@@ -65,10 +65,10 @@ def iterate(
 
 @dataclass(frozen=True)
 class _Start:
-    """A Λ to start from, and the criterion there with its error."""
+    """A Λ to start from, and the criterion there with its error; inf where it is not known."""
 
     lam: Lam
-    value: float = 0.0
+    value: float = np.inf
     error: float = 0.0
 
 
@@ -86,6 +86,10 @@ class _End:
     def is_open(self) -> bool:
         return self.ending.status is FitStatus.MAX_ITER
 
+    def is_above(self, start: _Start) -> bool:
+        """Whether the criterion is lower at a start, beyond the error."""
+        return start.value < self.value - float(np.hypot(self.error, start.error))
+
 
 class _IterativeSearch:
     """Runs from several starts, compared by the criterion and its Monte Carlo error."""
@@ -98,14 +102,16 @@ class _IterativeSearch:
         self.n_factorizations = 0
 
     def search(self, start: Lam) -> SearchReport:
-        first, *others = self._starts(start)
+        first, *others = starts = self._starts(start)
         best = self._run(first)
         for other in others:
             best = self._better_of(best, other)
         # Without any variance it may be lower, where no start was
         if not best.is_open and self.at_zero_value < best.value - best.error:
             best = self._better_of(best, _Start(zero_lam(self.system), self.at_zero_value))
-        return self._report(best)
+        # Where it is higher than where a search began, the steps have lost their way
+        is_lost = any(best.is_above(own) for own in starts)
+        return self._report(best, is_lost=is_lost)
 
     def _starts(self, start: Lam) -> list[_Start]:
         """Return the moments, or where those within groups are others the lowest two."""
@@ -174,7 +180,7 @@ class _IterativeSearch:
         is_lower = other.value < best.value - np.hypot(best.error, other.error)
         return other if is_lower else best
 
-    def _report(self, end: _End) -> SearchReport:
+    def _report(self, end: _End, *, is_lost: bool) -> SearchReport:
         residual, of_core = end.factor.solved.residual, end.factor.of_core
         assert of_core is not None
         # The sd's have the error of the gradient, the criterion that of log|M|
@@ -187,7 +193,7 @@ class _IterativeSearch:
         )
         return SearchReport(
             end.factor,
-            end.ending.status if residual <= FIXED_TOL else FitStatus.MAX_ITER,
+            FitStatus.MAX_ITER if is_lost or residual > FIXED_TOL else end.ending.status,
             max(end.ending.n_iter, 1),
             self.n_factorizations,
             monte_carlo,

@@ -76,6 +76,27 @@ def test_of_two_valleys_the_lower_one_is_found(data, seed):
     assert criterion_at_the_end(found) < exact.criterion_ + max(found.criterion_error_, 0.01)
 
 
+def test_an_end_above_its_start_is_not_called_converged():
+    """Two factors of nearly the same levels and a third: the probes lead to a false root."""
+    random = np.random.default_rng(3)
+    a = random.integers(0, 100, 900)
+    b = a.copy()
+    b[:3] = random.integers(0, 100, 3)
+    x, c = random.normal(size=900), random.integers(0, 30, 900)
+    y = x + 5 * random.normal(size=100)[a] + random.normal(size=900)
+    frame = pd.DataFrame({"x": x, "a": a, "b": b, "c": c})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exact, found = (
+            MixedLinearRegressor(["a", "b", "c"], fixed=["x"], solver=solver, random_state=3).fit(
+                frame, y
+            )
+            for solver in ("exact", "iterative")
+        )
+    off = criterion_at_the_end(found) - exact.criterion_
+    assert off < max(found.criterion_error_, 0.01) or not found.converged_
+
+
 def test_where_the_starts_are_alike_there_is_one_run(capsys):
     random = np.random.default_rng(0)
     a, b = random.integers(0, 600, 12_000), random.integers(0, 200, 12_000)

@@ -127,9 +127,9 @@ def nearly_aliased(seed):
     return pd.DataFrame({"a": a, "b": b, "x": x}), y
 
 
-# They ended 3.7 to 6.2 above the optimum where the derivatives' way to probe changed at once
+# The last three ended 3.7 to 6.2 above it where the derivatives' way to probe changed at once
 # on the way there.
-@pytest.mark.parametrize("seed", [2, 7, 14])
+@pytest.mark.parametrize("seed", [6, 2, 7, 14])
 def test_nearly_aliased_factors_end_at_the_optimum(seed):
     frame, y = nearly_aliased(seed)
     with warnings.catch_warnings():
