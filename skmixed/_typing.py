@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
 Directions = tuple[FloatArray, ...]
 Lam = tuple[FloatArray, ...]
 Message = tuple[str, type[Warning]]

@@ -14,7 +14,7 @@ from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.frame import residuals
-from skmixed._typing import FloatArray, Lam
+from skmixed._typing import FloatArray, IntArray, Lam
 
 # Strength of Λ at which an exact fit is found first, and by how much more the next one is
 # where a pass has not left less than this share of the last one.
@@ -61,6 +61,26 @@ def has_full_rank(search_lam: FloatArray) -> bool:
 
 
 @dataclass(frozen=True)
+class ResidualSolution:
+    """Estimates of the covariance of the residuals.
+
+    Attributes
+    ----------
+    correlation, variance : str
+        Names of the models of correlations and of standard deviations.
+    steps : (m,) array of int
+        The time of each visit in steps.
+    phi : (n_strata, d) array
+        The parameters of each stratum, with standard deviations in units of y.
+    """
+
+    correlation: str
+    variance: str
+    steps: IntArray
+    phi: FloatArray
+
+
+@dataclass(frozen=True)
 class Solution:
     """Estimates at the optimum.
 
@@ -81,6 +101,9 @@ class Solution:
     dependence : Dependence or None
         How the dropped columns depend on the kept ones; None where none was dropped,
         and in models saved before it was kept.
+    residual : ResidualSolution or None
+        None where the residuals are independent with one variance. Else `sigma` is the
+        root of the mean variance of the rows' residuals.
     """
 
     fixed: FloatArray
@@ -91,6 +114,7 @@ class Solution:
     criterion: float
     reml: bool
     dependence: Dependence | None = None
+    residual: ResidualSolution | None = None
 
     @property
     def fixed_covariance(self) -> FloatArray:
@@ -103,8 +127,9 @@ class Solution:
 
     @property
     def n_parameters(self) -> int:
-        """Count the rank of X, all of θ, also at the boundary, and σ."""
-        return len(self.kept) + len(self.theta) + 1
+        """Count the rank of X, all of θ, also at the boundary, and σ or those of R."""
+        of_residual = 1 if self.residual is None else self.residual.phi.size
+        return len(self.kept) + len(self.theta) + of_residual
 
     @property
     def is_singular(self) -> bool:

@@ -1,0 +1,532 @@
+"""Models of the correlation of one subject's residuals, or of effects of one level.
+
+A further model is a further class here and an entry in `CORRELATIONS`, for which the
+tests of this file then run too.
+
+Parameters φ are unbounded. Correlations are φ/√(1 + φ²), and those of compound symmetry
+and of distances logistic functions, as in R's mmrm: standard errors by Kenward and
+Roger's method with second derivatives depend on the scale of the parameters.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from scipy.special import expit
+
+from skmixed._typing import FloatArray, IntArray
+
+# Correlations that a search starts from lie within these of ±1.
+START_WITHIN = 0.05
+# Share by which correlations of a start shrink until they are those of a covariance.
+SHRINK_START = 0.9
+# Smallest eigenvalue of a start's covariance, as a share of its mean.
+POSITIVE = 0.02
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the residuals of subjects lie in time, subjects of one number of rows.
+
+    Attributes
+    ----------
+    visit : (b, n) array of int
+        The number of each row's time among all times; 0 without times.
+    position : (b, n) array
+        The time, in steps of visits or as a number.
+    covariate : (b, n) array
+        The logarithm of what a power of is the standard deviation; 0 without it.
+    """
+
+    visit: IntArray
+    position: FloatArray
+    covariate: FloatArray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(b, n, n)."""
+        b, n = self.visit.shape
+        return b, n, n
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        """|t_a − t_b|, (b, n, n)."""
+        return np.abs(self.position[:, :, None] - self.position[:, None, :])
+
+    def taken(self, of_visits: FloatArray) -> FloatArray:
+        """Return entries of (…, m, m) matrices over all visits, (…, b, n, n)."""
+        return of_visits[..., self.visit[:, :, None], self.visit[:, None, :]]
+
+    def laid(self, entries: FloatArray, m: int) -> FloatArray:
+        """Add up entries, (b, n, n), over all pairs of visits, (m, m)."""
+        cells = self.visit[:, :, None] * m + self.visit[:, None, :]
+        return np.bincount(cells.ravel(), entries.ravel(), m * m).reshape(m, m)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the residuals of least squares say of a structure.
+
+    Attributes
+    ----------
+    covariance : (m, m) array
+        Means of products of the residuals of two visits; those without any are 0.
+    counts : (m, m) array
+        How many there are.
+    gap, neighbor : float
+        Mean distance of rows next to each other in time, and their correlation.
+    """
+
+    covariance: FloatArray
+    counts: FloatArray
+    gap: float
+    neighbor: float
+
+    @property
+    def sd(self) -> FloatArray:
+        """Of each visit, (m,)."""
+        own = np.diagonal(self.covariance)
+        mean = max(float(own.mean()), np.finfo(float).tiny)
+        return np.sqrt(np.where(own > 0, own, mean))
+
+    @property
+    def correlation(self) -> FloatArray:
+        return self.covariance / np.outer(self.sd, self.sd)
+
+    def mean_correlation(self, lag: IntArray) -> FloatArray:
+        """Return the mean correlation at each lag 1, 2, …, of the visits' lags, (m, m)."""
+        off = lag > 0
+        sums = np.bincount(lag[off], (self.correlation * self.counts)[off])
+        counts = np.bincount(lag[off], self.counts[off])
+        return (sums / np.maximum(counts, 1.0))[1:]
+
+
+class Correlation(Protocol):
+    """A model of the matrix C of one subject.
+
+    Attributes
+    ----------
+    name : str
+    time : str
+        What it is a function of: "none", the "order" of visits, the "steps" between
+        them, or the "distance" of times that are numbers.
+    is_heterogeneous : bool
+        Whether each visit has a standard deviation of its own in any case.
+    """
+
+    name: str
+    time: str
+    is_heterogeneous: bool
+
+    def count(self, m: int, steps: int) -> int:
+        """Count the parameters for m visits that are at most `steps` steps apart."""
+
+    def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
+        """Return C, (b, n, n), and its derivatives, (c, b, n, n)."""
+
+    def curvature(
+        self, phi: FloatArray, places: Places, m: int, weights: FloatArray
+    ) -> FloatArray:
+        """Return Σ W ∂²C/∂φ∂φ' over all entries, for weights (b, n, n); (c, c)."""
+
+    def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
+        """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j, for symmetric w, (c, c); (b, n, n)."""
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:
+        """Return parameters to start from; `steps` between the visits, (m, m)."""
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
+        """Return the parameters as they are shown, by name."""
+
+
+class _OfVisits:
+    """Models whose C is that of all visits, at a subject's own."""
+
+    time = "order"
+    is_heterogeneous = False
+
+    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return C of all visits, (m, m), its first and second derivatives."""
+        raise NotImplementedError
+
+    def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
+        value, first, _ = self.full(phi, m)
+        return places.taken(value), places.taken(first)
+
+    def curvature(
+        self, phi: FloatArray, places: Places, m: int, weights: FloatArray
+    ) -> FloatArray:
+        second = self.full(phi, m)[2]
+        return np.asarray(np.tensordot(second, places.laid(weights, m), 2))
+
+    def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
+        second = self.full(phi, m)[2]
+        return places.taken(np.tensordot(pairs, second, 2))
+
+
+class _OfDistance:
+    """Models whose C is a function of the distance in time, with one parameter."""
+
+    time = "distance"
+    is_heterogeneous = False
+
+    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+        return 1
+
+    def along(self, phi: float, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the correlation at distances, and its derivatives."""
+        raise NotImplementedError
+
+    def matrix(
+        self,
+        phi: FloatArray,
+        places: Places,
+        m: int,  # noqa: ARG002
+    ) -> tuple[FloatArray, FloatArray]:
+        value, first, _ = self.along(float(phi[0]), places.distance)
+        return value, first[None]
+
+    def curvature(
+        self,
+        phi: FloatArray,
+        places: Places,
+        m: int,  # noqa: ARG002
+        weights: FloatArray,
+    ) -> FloatArray:
+        second = self.along(float(phi[0]), places.distance)[2]
+        return np.array([[np.vdot(second, weights)]])
+
+    def mixture(
+        self,
+        phi: FloatArray,
+        places: Places,
+        m: int,  # noqa: ARG002
+        pairs: FloatArray,
+    ) -> FloatArray:
+        return np.asarray(pairs[0, 0] * self.along(float(phi[0]), places.distance)[2])
+
+
+class Independent:
+    """C = I."""
+
+    name = "independent"
+    time = "none"
+    is_heterogeneous = False
+
+    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+        return 0
+
+    def matrix(
+        self,
+        phi: FloatArray,  # noqa: ARG002
+        places: Places,
+        m: int,  # noqa: ARG002
+    ) -> tuple[FloatArray, FloatArray]:
+        out = np.broadcast_to(np.eye(places.shape[1]), places.shape)
+        return out, np.empty((0, *places.shape))
+
+    def curvature(
+        self,
+        phi: FloatArray,  # noqa: ARG002
+        places: Places,  # noqa: ARG002
+        m: int,  # noqa: ARG002
+        weights: FloatArray,  # noqa: ARG002
+    ) -> FloatArray:
+        return np.empty((0, 0))
+
+    def mixture(
+        self,
+        phi: FloatArray,  # noqa: ARG002
+        places: Places,
+        m: int,  # noqa: ARG002
+        pairs: FloatArray,  # noqa: ARG002
+    ) -> FloatArray:
+        return np.zeros(places.shape)
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+        return np.empty(0)
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+        return {}
+
+
+class CompoundSymmetry:
+    """One correlation ρ for all pairs, on (−1/(m − 1), 1)."""
+
+    name = "compound_symmetry"
+    time = "none"
+    is_heterogeneous = False
+
+    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+        return 1
+
+    def _rho(self, phi: FloatArray, m: int) -> tuple[float, float, float]:
+        """Return ρ and its derivatives."""
+        share, width = float(expit(phi[0])), 1.0 + 1.0 / max(m - 1, 1)
+        slope = share * (1.0 - share)
+        return width * share + 1.0 - width, width * slope, width * slope * (1.0 - 2.0 * share)
+
+    def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
+        rho, slope, _ = self._rho(phi, m)
+        off = np.broadcast_to(1.0 - np.eye(places.shape[1]), places.shape)
+        return 1.0 - off + rho * off, slope * off[None]
+
+    def curvature(
+        self, phi: FloatArray, places: Places, m: int, weights: FloatArray
+    ) -> FloatArray:
+        off = 1.0 - np.eye(places.shape[1])
+        return np.array([[self._rho(phi, m)[2] * float((weights * off).sum())]])
+
+    def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
+        off = 1.0 - np.eye(places.shape[1])
+        return np.broadcast_to(pairs[0, 0] * self._rho(phi, m)[2] * off, places.shape)
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+        m = len(moments.covariance)
+        width = 1.0 + 1.0 / max(m - 1, 1)
+        share = (moments.neighbor - 1.0 + width) / width
+        share = float(np.clip(share, START_WITHIN, 1.0 - START_WITHIN))
+        return np.array([np.log(share / (1.0 - share))])
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
+        return {"corr": self._rho(phi, m)[0]}
+
+
+class Autoregressive(_OfDistance):
+    """ρ^k at k steps; ρ may be negative."""
+
+    name = "ar1"
+    time = "steps"
+
+    def along(self, phi: float, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        rho, slope, bend = (float(own[0]) for own in bounded(np.array([phi])))
+        # (ρ^k)' = kρ^(k−1)ρ', (ρ^k)'' = k(k−1)ρ^(k−2)ρ'² + kρ^(k−1)ρ''
+        low, least = np.maximum(distance - 1.0, 0.0), np.maximum(distance - 2.0, 0.0)
+        first = distance * power(rho, low)
+        second = distance * (distance - 1.0) * power(rho, least)
+        return power(rho, distance), slope * first, slope**2 * second + bend * first
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+        return unbounded(nth_root(moments.neighbor, moments.gap))
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+        return {"corr": float(bounded(phi)[0][0])}
+
+
+class Exponential(_OfDistance):
+    """ρ^t at distance t, 0 < ρ < 1: SAS's ``sp(exp)``, nlme's ``corCAR1``."""
+
+    name = "exponential"
+    exponent = 1.0
+
+    def along(self, phi: float, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        t = distance**self.exponent
+        # log ρ = −log(1 + e^−φ), whose derivatives are 1 − ρ and −ρ(1 − ρ).
+        rho = float(expit(phi))
+        value = np.exp(-np.logaddexp(0.0, -phi) * t)
+        slope = (1.0 - rho) * t
+        return value, slope * value, (slope**2 - rho * slope) * value
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+        near = float(np.clip(moments.neighbor, START_WITHIN, 1.0 - START_WITHIN))
+        # ρ = r^(1/gap), logit ρ = −log(1/ρ − 1)
+        log_rho = np.log(near) / max(moments.gap, np.finfo(float).tiny) ** self.exponent
+        return np.array([-np.log(np.expm1(min(-log_rho, 600.0)))])
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+        log_rho = -float(np.logaddexp(0.0, -phi[0]))
+        return {"corr": float(np.exp(log_rho)), "range": (-1.0 / log_rho) ** (1.0 / self.exponent)}
+
+
+class Gaussian(Exponential):
+    """ρ^(t²) at distance t: SAS's ``sp(gau)``."""
+
+    name = "gaussian"
+    exponent = 2.0
+
+
+class Toeplitz:
+    """A correlation for each number of steps."""
+
+    name = "toeplitz"
+    time = "steps"
+    is_heterogeneous = False
+
+    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+        return steps
+
+    def matrix(
+        self,
+        phi: FloatArray,
+        places: Places,
+        m: int,  # noqa: ARG002
+    ) -> tuple[FloatArray, FloatArray]:
+        rho, slope, _ = bounded(phi)
+        lag = np.rint(places.distance).astype(int)
+        first = (lag == np.arange(1, len(phi) + 1)[:, None, None, None]).astype(float)
+        return np.concatenate([[1.0], rho])[lag], slope[:, None, None, None] * first
+
+    def curvature(
+        self,
+        phi: FloatArray,
+        places: Places,
+        m: int,  # noqa: ARG002
+        weights: FloatArray,
+    ) -> FloatArray:
+        lag = np.rint(places.distance).astype(int)
+        sums = np.bincount(lag.ravel(), np.ravel(weights), len(phi) + 1)[1:]
+        return np.diag(bounded(phi)[2] * sums)
+
+    def mixture(
+        self,
+        phi: FloatArray,
+        places: Places,
+        m: int,  # noqa: ARG002
+        pairs: FloatArray,
+    ) -> FloatArray:
+        lag = np.rint(places.distance).astype(int)
+        return np.concatenate([[0.0], np.diagonal(pairs) * bounded(phi)[2]])[lag]
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:
+        rho = np.zeros(int(steps.max()))
+        of_lags = moments.mean_correlation(steps)
+        rho[: len(of_lags)] = of_lags
+        places = np.concatenate([[1.0], rho])
+        shrinkage = 1.0
+        while not is_positive(places[steps] * shrinkage ** (steps > 0)):
+            shrinkage *= SHRINK_START
+        return unbounded(rho * shrinkage)
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+        return {f"corr({k})": float(rho) for k, rho in enumerate(bounded(phi)[0], start=1)}
+
+
+class AnteDependence(_OfVisits):
+    """C_ab is the product of the correlations of neighboring visits between a and b."""
+
+    name = "ante_dependence"
+
+    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+        return m - 1
+
+    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        rho, slope, bend = bounded(phi)
+        k = np.arange(m - 1)
+        low, high = np.minimum.outer(np.arange(m), np.arange(m)), np.maximum.outer(
+            np.arange(m), np.arange(m)
+        )
+        # inside[k, a, b]: whether the step from visit k to k + 1 is between a and b
+        inside = (low <= k[:, None, None]) & (k[:, None, None] < high)
+        factors = np.where(inside, rho[:, None, None], 1.0)
+        # Products of all factors but one, and but two: none is divided by.
+        without = np.where(np.eye(m - 1, dtype=bool)[:, :, None, None], 1.0, factors)
+        first = without.prod(axis=1) * inside * slope[:, None, None]
+        pair = np.eye(m - 1, dtype=bool)
+        left_out = (pair[:, None, :] | pair[None, :, :])[..., None, None]
+        second = np.where(left_out, 1.0, factors).prod(axis=2) * (inside[:, None] & inside)
+        second = second * np.outer(slope, slope)[:, :, None, None]
+        second[k, k] = first * (bend / slope)[:, None, None]
+        return factors.prod(axis=0), first, second
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+        return unbounded(np.diagonal(moments.correlation, 1))
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
+        rho = bounded(phi)[0]
+        return {f"corr({k},{k + 1})": float(rho[k - 1]) for k in range(1, m)}
+
+
+class Unstructured(_OfVisits):
+    """Any covariance: C = LL' with a unit lower triangular L, whose rows φ fill.
+
+    The standard deviations s are those of each visit given the visits before it.
+    """
+
+    name = "unstructured"
+    is_heterogeneous = True
+
+    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+        return m * (m - 1) // 2
+
+    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        rows, columns = np.tril_indices(m, -1)
+        lower = np.eye(m)
+        lower[rows, columns] = phi
+        c = np.arange(len(phi))
+        # E_ij L' + L E_ji, and E_ij E_kl' + E_kl E_ij', which is 0 unless j = l.
+        half = np.zeros((len(phi), m, m))
+        half[c, rows] = lower[:, columns].T
+        second = np.zeros((len(phi), len(phi), m, m))
+        i, j = np.nonzero(columns[:, None] == columns)
+        np.add.at(second, (i, j, rows[i], rows[j]), 1.0)
+        np.add.at(second, (i, j, rows[j], rows[i]), 1.0)
+        return lower @ lower.T, half + half.transpose(0, 2, 1), second
+
+    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+        lower = np.linalg.cholesky(positive(moments.covariance))
+        rows, columns = np.tril_indices(len(lower), -1)
+        return (lower / np.diagonal(lower)[:, None])[rows, columns]
+
+    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
+        covariance = self.full(phi, m)[0]
+        rows, columns = np.tril_indices(m, -1)
+        sd = np.sqrt(np.diagonal(covariance))
+        names = zip(columns + 1, rows + 1, strict=True)
+        # The standard deviations cancel in the correlations.
+        values = covariance[rows, columns] / (sd[rows] * sd[columns])
+        return {f"corr({a},{b})": float(v) for (a, b), v in zip(names, values, strict=True)}
+
+
+CORRELATIONS: dict[str, Correlation] = {
+    model.name: model
+    for model in (
+        Independent(),
+        CompoundSymmetry(),
+        Autoregressive(),
+        Exponential(),
+        Gaussian(),
+        Toeplitz(),
+        AnteDependence(),
+        Unstructured(),
+    )
+}
+
+
+def bounded(phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the correlations φ/√(1 + φ²), and their first and second derivatives."""
+    root = np.sqrt(1.0 + phi**2)
+    return phi / root, root**-3, -3.0 * phi * root**-5
+
+
+def unbounded(rho: FloatArray | float) -> FloatArray:
+    """Return the φ of correlations, kept off ±1."""
+    rho = np.clip(np.atleast_1d(rho), START_WITHIN - 1.0, 1.0 - START_WITHIN)
+    return np.asarray(rho / np.sqrt(1.0 - rho**2))
+
+
+def power(rho: float, exponent: FloatArray) -> FloatArray:
+    """Return ρ to whole exponents, also where ρ is negative or 0."""
+    sign = 1.0 if rho >= 0 else np.where(exponent % 2 == 1, -1.0, 1.0)
+    return np.asarray(sign * np.abs(rho) ** exponent)
+
+
+def nth_root(rho: float, n: float) -> float:
+    """Return r with rⁿ = |ρ| and the sign of ρ."""
+    return float(np.sign(rho) * min(abs(rho), 1.0) ** (1.0 / max(n, 1.0)))
+
+
+def is_positive(matrix: FloatArray) -> bool:
+    """Whether a symmetric matrix is far enough from a singular one to start from."""
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    return least > POSITIVE * float(np.trace(matrix)) / len(matrix)
+
+
+def positive(covariance: FloatArray) -> FloatArray:
+    """Shrink the covariances of a matrix until it is far enough from a singular one."""
+    own = np.diagonal(covariance).copy()
+    own = np.where(own > 0, own, max(float(own.mean()), np.finfo(float).tiny))
+    off, scale = covariance - np.diag(np.diagonal(covariance)), np.sqrt(own)
+    while not is_positive(np.eye(len(own)) + off / np.outer(scale, scale)):
+        off = SHRINK_START * off
+    return np.asarray(np.diag(own) + off)

@@ -1,0 +1,235 @@
+"""Rows from the user's units to the search's, and estimates back.
+
+In the search's units least squares leaves residuals with a variance of 1, X is
+orthonormal with the weights, and the columns of random effects are those of the
+system's terms.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._derivatives.criterion import Likelihood
+from skmixed._equations.cholesky import CholeskyFactor
+from skmixed._estimation.solution import centered_to_user
+from skmixed._model.residual import Moments, Residual
+from skmixed._model.terms import Model
+from skmixed._repeated.layout import (
+    BlockIndex,
+    LaidRows,
+    block_codes,
+    group_blocks,
+    index_blocks,
+)
+from skmixed._repeated.likelihood import OuterTerm, RepeatedSystem
+from skmixed._repeated.rows import RepeatedRows
+from skmixed._statistics.coordinates import TermCoordinates
+from skmixed._statistics.frame import residuals
+from skmixed._typing import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class RepeatedLayout:
+    """A model's rows, laid out for the search, and the way back from it.
+
+    Attributes
+    ----------
+    system : RepeatedSystem
+    laid : LaidRows
+    blocks : tuple of BlockIndex
+        Of each group of the system.
+    terms : tuple of TermCoordinates
+        In the model's order.
+    kept : tuple of int
+        Columns with a fixed effect that are not dropped.
+    scale : float
+        The standard deviation of least squares, in units of y.
+    root_unit : float
+        Root of the unit of weights.
+    basis : (p, p) array
+        F, from γ to the effects of the kept columns.
+    offset : (p,) array
+        What least squares and centering add to these.
+    """
+
+    system: RepeatedSystem
+    laid: LaidRows
+    blocks: tuple[BlockIndex, ...]
+    terms: tuple[TermCoordinates, ...]
+    kept: tuple[int, ...]
+    scale: float
+    root_unit: float
+    basis: FloatArray
+    offset: FloatArray
+
+    @property
+    def residual_scale(self) -> float:
+        """What the standard deviations of the search are multiplied by."""
+        return self.scale * self.root_unit
+
+
+@dataclass(frozen=True)
+class RowsInFrame:
+    """Rows of X, y and Z in the units of the search.
+
+    Attributes
+    ----------
+    fixed : (n, p) array
+        X less its centers and regressions, times R_x⁻ᵀ.
+    response : (n,) array
+    terms : tuple of (n, s) arrays
+    """
+
+    fixed: FloatArray
+    response: FloatArray
+    terms: tuple[FloatArray, ...]
+
+
+def rows_in_frame(
+    at_zero: CholeskyFactor, model: Model, center: FloatArray, rows: RepeatedRows
+) -> RowsInFrame:
+    """Take rows to the frame of a system, without their weights."""
+    system = at_zero.system
+    columns = np.column_stack([np.ones(rows.n_rows), rows.columns])
+    # [X y] less centers and the regression of each column on those before
+    both = np.column_stack([columns[:, [model.fixed[j] for j in system.kept]], rows.response])
+    both -= system.center
+    if system.regression is not None:
+        both = residuals(both, system.regression)
+    # Z of each term: the factor's columns, then the search's combinations of them
+    terms: dict[int, FloatArray] = {}
+    for factor in system.factors:
+        used = {c for t in factor.terms for c in t.term.columns}
+        own = columns[:, [0, *sorted(used - {0})]] - center[[0, *sorted(used - {0})]]
+        own = own if factor.regression is None else residuals(own, factor.regression)
+        terms |= {t.index: own @ t.to_factor_columns for t in factor.terms}
+    fixed = both[:, :-1] @ at_zero.fixed.inverse_root
+    return RowsInFrame(fixed, both[:, -1], tuple(terms[k] for k in sorted(terms)))
+
+
+def lay_out_repeated(
+    at_zero: CholeskyFactor,
+    likelihood: Likelihood,
+    model: Model,
+    center: FloatArray,
+    rows: RepeatedRows,
+    residual: Residual,
+    covariate: FloatArray | None = None,
+) -> RepeatedLayout:
+    """Lay out a model's rows; `covariate` is the logarithm of what variances are powers of."""
+    system, root_unit = at_zero.system, float(np.sqrt(at_zero.system.weight_unit))
+    root = np.sqrt(rows.weights)[:, None] / root_unit
+    framed = rows_in_frame(at_zero, model, center, rows)
+    fixed = root * framed.fixed
+    # y less least squares, in units of what that leaves
+    response = root[:, 0] * framed.response
+    gamma = fixed.T @ response
+    scale = float(np.sqrt(likelihood.sigma_squared(at_zero)))
+    response = (response - fixed @ gamma) / scale
+    coordinates = {t.index: t for f in system.factors for t in f.terms}
+    terms = tuple(coordinates[k] for k in sorted(coordinates))
+    codes, inside = block_codes(rows.subject, rows.levels)
+    laid = LaidRows(
+        wide=np.column_stack([fixed, response]),
+        terms=tuple(
+            (root * own, rows.levels[:, t.term.factor])
+            for own, t in zip(framed.terms, terms, strict=True)
+        ),
+        subject=rows.subject,
+        visit=rows.visit,
+        stratum=rows.stratum,
+        position=rows.time,
+        covariate=np.zeros(rows.n_rows) if covariate is None else covariate,
+    )
+    to_user, offset = centered_to_user(system, model)
+    basis = to_user @ at_zero.fixed.inverse_root
+    # −2 log L in the user's units: log|S| and log|X'V⁻¹X| of y and X, and the weights
+    constant = 2.0 * likelihood.dof * np.log(scale) - likelihood.sum_log_weights
+    if likelihood.reml:
+        constant -= 2.0 * float(np.log(np.abs(np.diagonal(at_zero.fixed.inverse_root))).sum())
+    found, blocks, laid = _system(laid, codes, inside, terms, residual, likelihood, constant)
+    offset = basis @ gamma + offset
+    return RepeatedLayout(
+        found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset
+    )
+
+
+def _system(
+    laid: LaidRows,
+    codes: IntArray,
+    inside: tuple[bool, ...],
+    terms: tuple[TermCoordinates, ...],
+    residual: Residual,
+    likelihood: Likelihood,
+    constant: float,
+) -> tuple[RepeatedSystem, tuple[BlockIndex, ...], LaidRows]:
+    """Lay out blocks and outer terms; return the rows with the outer Z before X."""
+    inner, outer, z, start = [], [], [], 0
+    n_tau = n_outer = 0
+    for t, (columns, levels) in zip(terms, laid.terms, strict=True):
+        directions = t.term.structure.directions(t.size)
+        place = slice(n_tau, n_tau + len(directions))
+        n_tau = place.stop
+        if inside[t.term.factor]:
+            inner.append((t.index, directions, place))
+            continue
+        q = int(levels.max()) + 1
+        outer.append(OuterTerm(t.index, start, q, t.size, directions, place))
+        own = np.zeros((len(levels), q, t.size))
+        own[np.arange(len(levels)), levels] = columns
+        z.append(own.reshape(len(levels), -1))
+        n_outer = start = start + q * t.size
+    laid = replace(laid, wide=np.column_stack([*z, laid.wide]))
+    found = [
+        pair
+        for rows in index_blocks(codes, laid)
+        for pair in group_blocks(rows, laid, residual, tuple(inner), n_tau)
+    ]
+    system = RepeatedSystem(
+        groups=tuple(group for group, _ in found),
+        outer=tuple(outer),
+        structures=tuple(t.term.structure for t in terms),
+        sizes=tuple(t.size for t in terms),
+        residual=residual,
+        n_outer=n_outer,
+        n_fixed=laid.wide.shape[1] - n_outer - 1,
+        n_rows=len(laid.wide),
+        reml=likelihood.reml,
+        constant=float(constant),
+    )
+    return system, tuple(blocks for _, blocks in found), laid
+
+
+def residual_moments(system: RepeatedSystem) -> list[Moments]:
+    """Return the moments of the residuals of least squares in each stratum."""
+    residual, m = system.residual, system.residual.m
+    own = np.zeros((system.n_outer + system.n_fixed + 1,) * 2)
+    own[-1, -1] = 1.0
+    sums, counts = np.zeros((2, residual.n_strata, m, m))
+    near = np.zeros((residual.n_strata, 4))
+    for group in system.groups:
+        squares, n = group.products.gram(own), group.places.shape[1]
+        of_pairs = np.broadcast_to(group.counts[:, None, None], squares.shape)
+        diagonal, next_to = np.eye(n, dtype=bool), np.eye(n, k=1, dtype=bool)
+        for stratum in group.strata:
+            mask = np.broadcast_to(stratum.masked(np.ones(squares.shape)), squares.shape)
+            kept = mask * diagonal if m == 1 else mask
+            sums[stratum.number] += group.places.laid(squares * kept, m)
+            counts[stratum.number] += group.places.laid(of_pairs * kept, m)
+            # Σ e_a e_b and Σ |t_a − t_b| of neighbors, how many they are, and Σ e²
+            pairs = mask * next_to
+            near[stratum.number] += [
+                (squares * pairs).sum(),
+                (of_pairs * pairs * group.places.distance).sum(),
+                (of_pairs * pairs).sum(),
+                (squares * mask * diagonal).sum() / max((of_pairs * mask * diagonal).sum(), 1.0),
+            ]
+    return [_moments(*parts) for parts in zip(sums, counts, near, strict=True)]
+
+
+def _moments(sums: FloatArray, counts: FloatArray, near: FloatArray) -> Moments:
+    products, gaps, n, _ = near
+    variance = float(np.trace(sums) / max(np.trace(counts), 1.0))
+    neighbor = products / max(n, 1.0) / max(variance, np.finfo(float).tiny)
+    gap = gaps / n if n and gaps else 1.0
+    return Moments(sums / np.maximum(counts, 1.0), counts, float(gap), float(neighbor))

@@ -1,0 +1,220 @@
+"""From rows to the estimates of a model with a covariance of the residuals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skmixed._derivatives.criterion import lay_out
+from skmixed._equations.cholesky import CholeskyFactor, factorize, zero_lam
+from skmixed._estimation.fit import Estimate, Examined
+from skmixed._estimation.search import Ending, trust_region_search
+from skmixed._estimation.solution import ResidualSolution, Solution, TermSolution
+from skmixed._estimation.start import moment_start
+from skmixed._model.correlation import CORRELATIONS
+from skmixed._model.covariance import lower_factor
+from skmixed._model.residual import VARIANCES, Residual
+from skmixed._model.terms import Model
+from skmixed._repeated.coordinates import (
+    RepeatedLayout,
+    lay_out_repeated,
+    residual_moments,
+)
+from skmixed._repeated.likelihood import RepeatedFactor
+from skmixed._repeated.objective import JointChart, RepeatedObjective
+from skmixed._repeated.rows import RepeatedRows
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import FloatArray, Lam
+from skmixed.exceptions import FitStatus
+
+# Share of the residual variance that a second start leaves to the random effects.
+LITTLE = 0.1
+# Criteria that differ by less end at one optimum.
+ALIKE = 1e-6
+
+
+def residual_of(solution: ResidualSolution) -> Residual:
+    """Return the model of the residuals' covariance that a solution is of."""
+    return Residual(
+        CORRELATIONS[solution.correlation],
+        VARIANCES[solution.variance],
+        solution.steps,
+        len(solution.phi),
+    )
+
+
+def fit_repeated(
+    given: Examined,
+    center: FloatArray,
+    rows: RepeatedRows,
+    residual: Residual,
+    *,
+    tol: float,
+    max_iter: int,
+    report: Callable[[str], None] | None = None,
+    before: Estimate | None = None,
+) -> Estimate:
+    """Fit a model whose system was examined; `before` are the estimates of fewer rows."""
+    layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, rows, residual)
+    objective = RepeatedObjective(layout.system)
+    best: Ending | None = None
+    for start in _starts(layout, given, before):
+        # Another start is left where it will not end lower.
+        known = np.inf if best is None else best.value
+        end = trust_region_search(
+            objective, start, tol=tol, max_iter=max_iter, report=report, known=known
+        )
+        if best is None or _is_better(end, best):
+            best = end
+    assert best is not None
+    objective.evaluate(best.lam)
+    factor = RepeatedFactor.of(layout.system, JointChart.of(layout.system, best.lam).lam)
+    return Estimate(
+        solution=solution_of(layout, factor, given.model),
+        status=best.status,
+        n_iter=best.n_iter,
+        n_factorizations=objective.n_factorizations,
+        findings=given.findings,
+    )
+
+
+def _is_better(end: Ending, best: Ending) -> bool:
+    if end.status is not FitStatus.CONVERGED:
+        return end.value < best.value - ALIKE
+    return end.value < best.value + ALIKE * (best.status is not FitStatus.CONVERGED) - 1e-12
+
+
+def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) -> list[Lam]:
+    """Return Λ and φ to start from: by moments, and with the correlation in either part."""
+    system, residual = layout.system, layout.system.residual
+    if before is not None and before.solution.residual is not None:
+        own = before.solution.residual
+        if own.phi.size == residual.n_phi and before.status is FitStatus.CONVERGED:
+            return [_start_before(layout, before)]
+    phi = np.concatenate([residual.start(own) for own in residual_moments(system)])
+    free = _uncorrelated(residual, phi)
+    if given.moments is None:
+        return [(phi,), (free,)] if len(phi) > residual.n_strata else [(phi,)]
+    # Λ of moments is relative to residuals of one variance.
+    lam = moment_start(given.at_zero, given.likelihood, given.moments)
+    share = 1.0 / np.sqrt(1.0 + sum(float((own**2).sum()) for own in lam))
+    little = tuple(np.sqrt(LITTLE) * np.eye(len(own)) for own in lam)
+    return [
+        (*(share * own for own in lam), residual.scaled(free, share)),
+        (*little, phi),
+    ]
+
+
+def _uncorrelated(residual: Residual, phi: FloatArray) -> FloatArray:
+    """Return the parameters with no correlation, or next to none."""
+    out = phi.reshape(residual.n_strata, -1).copy()
+    out[:, residual.n_variances :] *= LITTLE
+    return out.ravel()
+
+
+def _start_before(layout: RepeatedLayout, before: Estimate) -> Lam:
+    """Carry estimates over to the units of this layout."""
+    solution = before.solution
+    assert solution.residual is not None
+    terms = tuple(
+        np.linalg.solve(t.to_user, own.lam * solution.sigma / layout.scale)
+        for t, own in zip(layout.terms, solution.terms, strict=True)
+    )
+    phi = solution.residual.phi.ravel()
+    return (*terms, layout.system.residual.scaled(phi, 1.0 / layout.residual_scale))
+
+
+def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) -> Solution:
+    """Return the estimates in the user's units."""
+    system, residual = layout.system, layout.system.residual
+    *lam, phi = factor.lam
+    # β = F(γ_ls + γ̂) and its root, of least squares and what generalized ones add
+    n = system.n_outer
+    fixed = np.zeros(len(model.fixed))
+    gamma = layout.scale * factor.effects[n:]
+    fixed[list(layout.kept)] = layout.basis @ gamma + layout.offset
+    root = layout.scale * layout.basis @ np.linalg.cholesky(factor.fixed_covariance)
+    sigma = layout.residual_scale * float(np.sqrt(mean_variance(factor)))
+    effects = random_effects(layout, factor, whitened_residuals(layout, factor))
+    relative = layout.scale / sigma
+    terms = []
+    for t, own, levels in zip(layout.terms, lam, effects, strict=True):
+        user = relative * (t.to_user @ own)
+        structure = t.term.structure
+        effect = layout.scale * (t.to_user @ levels)
+        terms.append(TermSolution(lower_factor(user), structure.theta(user), own, effect))
+    own_phi = residual.scaled(phi, layout.residual_scale).reshape(residual.n_strata, -1)
+    names = residual.correlation.name, residual.variance.name
+    return Solution(
+        fixed=fixed,
+        kept=layout.kept,
+        fixed_root=root,
+        terms=tuple(terms),
+        sigma=sigma,
+        criterion=factor.value,
+        reml=system.reml,
+        residual=ResidualSolution(*names, residual.steps, own_phi),
+    )
+
+
+def mean_variance(factor: RepeatedFactor) -> float:
+    """Return the mean of the diagonal of R over the rows."""
+    total = 0.0
+    for at in factor.blocks:
+        own = sum(s.masked(r.value) for s, r in zip(at.group.strata, at.residuals, strict=True))
+        variances = np.diagonal(np.asarray(own), axis1=1, axis2=2).sum(axis=1)
+        total += float(at.group.counts @ variances)
+    return total / factor.system.n_rows
+
+
+def whitened_residuals(layout: RepeatedLayout, factor: RepeatedFactor) -> FloatArray:
+    """Return Py = A(y − Xγ̂ − Zb̂) of each row, b̂ the outer effects; (n,)."""
+    out = np.zeros(layout.system.n_rows)
+    left = layout.laid.wide @ factor.residual_weights
+    for at, index in zip(factor.blocks, layout.blocks, strict=True):
+        own = at.inverse[index.pattern] @ left[index.rows][:, :, None]
+        out[index.rows] = own[:, :, 0]
+    return out
+
+
+def random_effects(
+    layout: RepeatedLayout, factor: RepeatedFactor, whitened: FloatArray
+) -> list[FloatArray]:
+    """Return b̂ = ΛΛ'Z'Py of each term, (s, q)."""
+    out = []
+    for (columns, levels), lam in zip(layout.laid.terms, factor.lam[:-1], strict=True):
+        q = int(levels.max()) + 1
+        sums = [np.bincount(levels, column * whitened, q) for column in columns.T]
+        out.append(lam @ lam.T @ np.stack(sums))
+    return out
+
+
+@dataclass(frozen=True)
+class RepeatedModel:
+    """A fitted model with a covariance of the residuals, laid out at its optimum.
+
+    Attributes
+    ----------
+    layout : RepeatedLayout
+    factor : RepeatedFactor
+    at_zero : CholeskyFactor
+        Of the same rows with independent residuals and no random effects.
+    """
+
+    layout: RepeatedLayout
+    factor: RepeatedFactor
+    at_zero: CholeskyFactor
+
+    @staticmethod
+    def of(
+        stats: CrossProducts, model: Model, rows: RepeatedRows, solution: Solution
+    ) -> "RepeatedModel":
+        """Lay out the rows of a fit again, at its estimates."""
+        assert solution.residual is not None
+        system, likelihood = lay_out(stats, model)
+        at_zero = factorize(system, zero_lam(system))
+        residual = residual_of(solution.residual)
+        layout = lay_out_repeated(at_zero, likelihood, model, stats.center, rows, residual)
+        phi = residual.scaled(solution.residual.phi.ravel(), 1.0 / layout.residual_scale)
+        lam = tuple(term.search_lam for term in solution.terms)
+        return RepeatedModel(layout, RepeatedFactor.of(layout.system, (*lam, phi)), at_zero)

@@ -1,0 +1,240 @@
+"""The likelihood of blocks whose covariance is explicit, and what its derivatives need.
+
+With S block-diagonal, A = S⁻¹ and outer random effects beside it, V = S + ZGZ', G = ΛΛ':
+
+    −2 log L = log|S| + log|Λ'Z'AZΛ + I| + y'Py + n log 2π,
+
+and by REML log|X'V⁻¹X| − p log 2π beside that, where
+
+    P = A − A U K U'A,    U = [Z X],    K = T (T'U'AUT + diag(I, 0))⁻¹ T',    T = diag(Λ, I),
+
+(Henderson's equations with V⁻¹ in the form of Woodbury). All follows from products
+W'AW, W = [Z X y], and W'A V_i A W for the direction V_i of each parameter.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg
+
+from skmixed._model.covariance import Covariance
+from skmixed._model.residual import Residual
+from skmixed._repeated.blocks import BlockGroup, BlocksAt
+from skmixed._typing import FloatArray, Lam
+
+
+@dataclass(frozen=True)
+class OuterTerm:
+    """A random-effects term whose levels are shared by blocks.
+
+    Attributes
+    ----------
+    index : int
+        Position among the model's terms.
+    start, n_levels, size : int
+        Its columns of Z: level by level, `size` coefficients each.
+    directions : (d, s, s) array
+        Those of Σ.
+    place : slice
+        Places of its τ among the parameters.
+    """
+
+    index: int
+    start: int
+    n_levels: int
+    size: int
+    directions: FloatArray
+    place: slice
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.start, self.start + self.n_levels * self.size)
+
+    def times(self, matrix: FloatArray, rows: FloatArray) -> FloatArray:
+        """Return (I ⊗ D) times rows, (q·s, k)."""
+        by_level = rows.reshape(self.n_levels, self.size, -1)
+        return np.asarray(matrix @ by_level).reshape(rows.shape)
+
+
+@dataclass(frozen=True)
+class RepeatedSystem:
+    """The blocks of a model, and what else its likelihood is made of.
+
+    In units of the search: y has a variance of about 1, and X is orthonormal.
+
+    Attributes
+    ----------
+    groups : tuple of BlockGroup
+    outer : tuple of OuterTerm
+    structures : tuple of Covariance
+        Of each term, in the model's order.
+    sizes : tuple of int
+        Coefficients of each term.
+    residual : Residual
+    n_outer, n_fixed, n_rows : int
+    reml : bool
+    constant : float
+        What units and weights add to −2 log L.
+    """
+
+    groups: tuple[BlockGroup, ...]
+    outer: tuple[OuterTerm, ...]
+    structures: tuple[Covariance, ...]
+    sizes: tuple[int, ...]
+    residual: Residual
+    n_outer: int
+    n_fixed: int
+    n_rows: int
+    reml: bool
+    constant: float
+
+    @property
+    def dof(self) -> int:
+        """ν: n − rank X for REML, n for ML."""
+        return self.n_rows - self.n_fixed if self.reml else self.n_rows
+
+    @property
+    def n_tau(self) -> int:
+        """Parameters of the random effects."""
+        directions = zip(self.structures, self.sizes, strict=True)
+        return sum(len(structure.directions(size)) for structure, size in directions)
+
+    @property
+    def n_parameters(self) -> int:
+        return self.n_tau + self.residual.n_phi
+
+
+@dataclass(frozen=True)
+class RepeatedFactor:
+    """The likelihood's parts at one Λ and φ.
+
+    Attributes
+    ----------
+    system : RepeatedSystem
+    lam : tuple of arrays
+        Λ of each term, and φ behind them.
+    blocks : tuple of BlocksAt
+    products : (k, k) array
+        W'AW.
+    root : (u, u) array
+        L, with LL' = T'U'AUT + diag(I, 0).
+    solved : (u,) array
+        L⁻¹T'U'Ay.
+    logdet : float
+        log|S|.
+    """
+
+    system: RepeatedSystem
+    lam: Lam
+    blocks: tuple[BlocksAt, ...]
+    products: FloatArray
+    root: FloatArray
+    solved: FloatArray
+    logdet: float
+
+    @staticmethod
+    def of(system: RepeatedSystem, lam: Lam) -> "RepeatedFactor":
+        """Factor; a LinAlgError where a covariance is not positive definite."""
+        *terms, phi = lam
+        blocks = tuple(group.at(system.residual, tuple(terms), phi) for group in system.groups)
+        pairs = zip(system.groups, blocks, strict=True)
+        products = sum(group.products.quadratic(own.inverse[None])[0] for group, own in pairs)
+        u = system.n_outer + system.n_fixed
+        # T'U'AUT + diag(I, 0) and T'U'Ay
+        right = _times_lam(system, lam, np.asarray(products)[:u])
+        both = _times_lam(system, lam, np.ascontiguousarray(right[:, :u].T))
+        both[np.diag_indices(system.n_outer)] += 1.0
+        root = np.linalg.cholesky((both + both.T) / 2.0)
+        solved = scipy.linalg.solve_triangular(root, right[:, u], lower=True, check_finite=False)
+        logdet = sum(own.logdet for own in blocks)
+        return RepeatedFactor(
+            system, lam, blocks, np.asarray(products), root, solved, float(logdet)
+        )
+
+    @property
+    def phi(self) -> FloatArray:
+        return self.lam[-1]
+
+    @property
+    def residual_squares(self) -> float:
+        """y'Py."""
+        return float(self.products[-1, -1] - self.solved @ self.solved)
+
+    @property
+    def value(self) -> float:
+        """−2 log L, restricted for REML."""
+        diagonal = np.log(np.diagonal(self.root))
+        logdet = 2.0 * float(diagonal[: None if self.system.reml else self.system.n_outer].sum())
+        out = self.logdet + logdet + self.residual_squares
+        return out + self.system.dof * float(np.log(2.0 * np.pi)) + self.system.constant
+
+    @cached_property
+    def half(self) -> FloatArray:
+        """H = TL⁻', with K = HH', (u, u)."""
+        upper = scipy.linalg.solve_triangular(
+            self.root, np.eye(len(self.root)), lower=True, check_finite=False
+        ).T
+        return _times_lam(self.system, self.lam, np.ascontiguousarray(upper), transposed=False)
+
+    @cached_property
+    def inverse(self) -> FloatArray:
+        """K, (u, u)."""
+        return self.half @ self.half.T
+
+    @cached_property
+    def of_outer(self) -> FloatArray:
+        """N = Λ(Λ'Z'AZΛ + I)⁻¹Λ', of the outer effects with β known, in the place of K."""
+        n = self.system.n_outer
+        out = np.zeros_like(self.root)
+        # The first columns of L⁻¹ are those of the inverse of its first block.
+        if n:
+            upper = scipy.linalg.solve_triangular(
+                self.root[:n, :n], np.eye(n), lower=True, check_finite=False
+            ).T
+            padded = np.zeros((len(out), n))
+            padded[:n] = upper
+            half = _times_lam(self.system, self.lam, padded, transposed=False)
+            out = half @ half.T
+        return out
+
+    @property
+    def for_traces(self) -> FloatArray:
+        """K for REML, whose traces are of P; N for ML, whose are of V⁻¹."""
+        return self.inverse if self.system.reml else self.of_outer
+
+    @cached_property
+    def effects(self) -> FloatArray:
+        """The outer effects and γ̂, (u,)."""
+        return self.half @ self.solved
+
+    @cached_property
+    def residual_weights(self) -> FloatArray:
+        """c of the rows e = Wc = y − Zb̂ − Xγ̂, (k,)."""
+        return np.append(-self.effects, 1.0)
+
+    @cached_property
+    def fixed_covariance(self) -> FloatArray:
+        """Φ = (X'V⁻¹X)⁻¹, (p, p)."""
+        n = self.system.n_outer
+        return self.inverse[n:, n:]
+
+    @cached_property
+    def to_fixed(self) -> FloatArray:
+        """D with V⁻¹X = AUD, (u, p): the identity below −NZ'AX."""
+        n, p = self.system.n_outer, self.system.n_fixed
+        out = np.zeros((n + p, p))
+        out[n:] = np.eye(p)
+        out[:n] = -(self.of_outer[:n, :n] @ self.products[:n, n : n + p])
+        return out
+
+
+def _times_lam(
+    system: RepeatedSystem, lam: Lam, rows: FloatArray, *, transposed: bool = True
+) -> FloatArray:
+    """Return T'R, or TR, for rows R of U, (u, k)."""
+    out = rows.copy()
+    for term in system.outer:
+        own = lam[term.index]
+        out[term.columns] = term.times(own.T if transposed else own, rows[term.columns])
+    return out

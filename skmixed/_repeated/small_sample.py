@@ -1,0 +1,107 @@
+"""Small-sample inference on the fixed effects of models with a covariance of the residuals.
+
+Satterthwaite's and Kenward and Roger's methods, as in R's mmrm and SAS's PROC MIXED: both
+with the covariance of the estimates of (τ, φ) from the observed information.
+"""
+
+import numpy as np
+
+from skmixed._derivatives.information import pseudo_inverse
+from skmixed._repeated.derivatives import RepeatedDerivatives
+from skmixed._repeated.fit import RepeatedModel
+from skmixed._repeated.objective import JointChart
+from skmixed._typing import FloatArray
+from skmixed._uncertainty.small_sample import SmallSample
+
+
+def parameter_errors(found: RepeatedDerivatives) -> FloatArray:
+    """Return the covariance of the estimates of (τ, φ); (d, d).
+
+    In the coordinates of Λ: at the boundary the parameter drops out.
+    """
+    chart = JointChart.of(found.factor.system, found.factor.lam)
+    jacobian = chart.jacobian
+    hessian = jacobian @ found.observed @ jacobian.T + chart.curvature(found.gradient)
+    return np.asarray(jacobian.T @ (2.0 * pseudo_inverse(hessian)) @ jacobian)
+
+
+def repeated_satterthwaite(model: RepeatedModel) -> SmallSample:
+    """Satterthwaite's approximation."""
+    return _sample(model, RepeatedDerivatives.of(model.factor))[0]
+
+
+def repeated_kenward_roger(model: RepeatedModel) -> SmallSample:
+    """Kenward and Roger's approximation, with the second derivatives of V."""
+    return _kenward_roger(model, has_curvature=True)
+
+
+def repeated_kenward_roger_linear(model: RepeatedModel) -> SmallSample:
+    """Kenward and Roger's approximation, as if V were linear in its parameters."""
+    return _kenward_roger(model, has_curvature=False)
+
+
+def _kenward_roger(model: RepeatedModel, *, has_curvature: bool) -> SmallSample:
+    found = RepeatedDerivatives.of(model.factor)
+    sample, of_fixed = _sample(model, found)
+    errors, covariance = sample.of_parameters, sample.covariance
+    # Φ + 2Φ[Σ_ij A_ij (Q_ij − P_iΦP_j − R_ij/4)]Φ (Kenward and Roger, 1997, equation 5)
+    inner = _products_of_pairs(found, errors)
+    inner -= np.einsum("ij,ipq,qr,jrs->ps", errors, of_fixed, covariance, of_fixed, optimize=True)
+    if has_curvature:
+        inner -= _second_order(found, errors) / 4.0
+    adjusted = covariance + 2.0 * covariance @ inner @ covariance
+    return SmallSample(
+        sample.basis,
+        covariance,
+        (adjusted + adjusted.T) / 2.0,
+        sample.slopes,
+        errors,
+    )
+
+
+def _sample(model: RepeatedModel, found: RepeatedDerivatives) -> tuple[SmallSample, FloatArray]:
+    """Return Satterthwaite's, in units of y, and X'V⁻¹V_iV⁻¹X, (d, p, p)."""
+    factor = model.factor
+    basis, covariance = model.layout.scale * model.layout.basis, factor.fixed_covariance
+    to_fixed, errors = factor.to_fixed, parameter_errors(found)
+    of_fixed = to_fixed.T @ found.products[:, :-1, :-1] @ to_fixed
+    slopes = covariance @ of_fixed @ covariance
+    return SmallSample(basis, covariance, covariance, slopes, errors), of_fixed
+
+
+def _products_of_pairs(found: RepeatedDerivatives, weights: FloatArray) -> FloatArray:
+    """Return Σ_ij w_ij X'V⁻¹V_iV⁻¹V_jV⁻¹X, (p, p)."""
+    factor, system = found.factor, found.factor.system
+    u = system.n_outer + system.n_fixed
+    of_effects, to_fixed = found.products[:, :u, :u], factor.to_fixed
+    # D'(Σ w_ij U'AV_iAV_jAU)D, of blocks and of outer terms
+    total = np.zeros((u, u))
+    for own in found.blocks:
+        total += own.pair_products(weights)[:u, :u]
+    n_inner = [k for own in found.blocks for k in own.places]
+    inner = np.unique(np.array(n_inner, dtype=int))
+    for term in system.outer:
+        for k, matrix in enumerate(term.directions):
+            at = term.place.start + k
+            left = factor.products[:u, term.columns]
+            mixed = np.tensordot(weights[at], of_effects, 1)[term.columns]
+            whole = left @ term.times(matrix, mixed)
+            # Pairs with a direction of blocks occur in either order
+            of_blocks = np.tensordot(weights[at, inner], of_effects[inner], 1)[term.columns]
+            total += whole + (left @ term.times(matrix, of_blocks)).T
+    out = to_fixed.T @ total @ to_fixed
+    # less D'T_i N T_jD
+    rows = np.tensordot(weights, of_effects @ to_fixed, 1)
+    left = (of_effects @ to_fixed).transpose(0, 2, 1) @ factor.of_outer
+    out -= np.einsum("ipu,iuq->pq", left, rows)
+    return np.asarray((out + out.T) / 2.0)
+
+
+def _second_order(found: RepeatedDerivatives, weights: FloatArray) -> FloatArray:
+    """Return Σ_ij w_ij X'V⁻¹V_ijV⁻¹X, (p, p)."""
+    factor = found.factor
+    u = factor.system.n_outer + factor.system.n_fixed
+    total = np.zeros((u, u))
+    for own in found.blocks:
+        total += own.second_products(weights)[:u, :u]
+    return factor.to_fixed.T @ total @ factor.to_fixed
