@@ -1,6 +1,7 @@
 """Linear mixed-effects models as a scikit-learn estimator."""
 
 from skmixed._data.random_effect import AllExcept, RandomEffect
+from skmixed._data.subjects import ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.target_encoder import MixedEffectEncoder
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
@@ -11,6 +12,7 @@ __all__ = [
     "MixedEffectEncoder",
     "MixedLinearRegressor",
     "RandomEffect",
+    "ResidualCovariance",
     "SufficientStatistics",
     "lmer",
 ]
@@ -22,6 +24,7 @@ for _cls in (
     MixedEffectEncoder,
     MixedLinearRegressor,
     RandomEffect,
+    ResidualCovariance,
     SufficientStatistics,
 ):
     _cls.__module__ = __name__

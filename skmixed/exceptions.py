@@ -1,5 +1,7 @@
 """Warnings by class, and how a fit can end."""
 
+import sys
+import warnings
 from enum import Enum
 
 __all__ = [
@@ -345,3 +347,20 @@ class FitStatus(Enum):
     EXACT_FIT = "The model reproduces y: the residual variance is 0 to rounding."
     UNDETERMINED = "The rows do not determine the variances; the estimates are at variances of 0."
     MAX_ITER = "The search stopped at max_iter before it converged."
+
+
+# scikit-learn's wrappers and tools stand between a user and a method, too, and a property
+# that is computed once runs below functools.
+_LIBRARIES = ("skmixed", "sklearn", "functools")
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line that has called this package, however deep inside it this is."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and _library_of(frame.f_globals) in _LIBRARIES:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _library_of(names: dict[str, object]) -> str:
+    return str(names.get("__name__", "")).partition(".")[0]

@@ -5,16 +5,13 @@ With `table` and `labels`, the only code in the fit path that knows dataframes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
-from skmixed._data.labels import ColumnLevels, learn_levels, shown_index
+from skmixed._data.grouping_factor import FactorUnion, GroupingFactor, LabelSource, Metadata
 from skmixed._data.random_effect import AllExcept, RandomEffect, as_columns, parse_groups
-from skmixed._data.sparse import SparseColumn
+from skmixed._data.subjects import ResidualCovariance, SubjectColumns
 from skmixed._data.table import Table, numeric_column
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
@@ -23,108 +20,6 @@ from skmixed._typing import ColumnName, FloatArray, IntArray
 
 INTERCEPT = "(Intercept)"
 METADATA_NAME = "groups"
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Grouping columns given beside X, by name."""
-
-    columns: dict[str, Any]
-
-    def rows(self, keep: NDArray[np.bool_]) -> "Metadata":
-        return Metadata({name: column[keep] for name, column in self.columns.items()})
-
-
-@dataclass(frozen=True)
-class LabelSource:
-    """Where a grouping column comes from: a position of X, or metadata."""
-
-    name: str
-    position: int | None
-
-    def column(self, table: Table, metadata: Metadata) -> Any:
-        column = metadata.columns[self.name] if self.position is None else table.get(self.position)
-        return np.asarray(column) if isinstance(column, SparseColumn) else column
-
-
-@dataclass(frozen=True)
-class GroupingFactor:
-    """One grouping factor and its levels.
-
-    Attributes
-    ----------
-    sources : tuple of LabelSource
-        Its column, or the columns whose interaction it is.
-    levels : tuple of ColumnLevels
-        One a column; empty before fit.
-    cells : (q,) array or None
-        Of an interaction, the combinations that occur, as mixed-radix numbers.
-    """
-
-    sources: tuple[LabelSource, ...]
-    levels: tuple[ColumnLevels, ...] = ()
-    cells: NDArray[np.int64] | None = None
-
-    @property
-    def name(self) -> str:
-        return ":".join(source.name for source in self.sources)
-
-    @property
-    def n_levels(self) -> int:
-        return len(self.levels[0]) if self.cells is None else len(self.cells)
-
-    @property
-    def index(self) -> pd.Index:
-        """The levels' labels, in order."""
-        if self.cells is None:
-            return shown_index(self.levels[0].labels, self.name)
-        labels = [
-            shown_index(level.labels)[c]
-            for level, c in zip(self.levels, self.column_codes, strict=True)
-        ]
-        return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
-
-    @property
-    def column_codes(self) -> tuple[IntArray, ...]:
-        """Code of each level in each of the columns."""
-        if self.cells is None:
-            return (np.arange(self.n_levels),)
-        return np.unravel_index(self.cells, [len(level) for level in self.levels])
-
-    def learn(
-        self, table: Table, metadata: Metadata, rows: NDArray[np.intp] | None = None
-    ) -> tuple["GroupingFactor", IntArray]:
-        """Learn the levels; return the factor with them, and each row's code.
-
-        `rows` are the numbers of the rows for messages, where some were left out.
-        """
-        learned = [learn_levels(s.column(table, metadata), s.name) for s in self.sources]
-        levels = tuple(level for level, _ in learned)
-        codes = [c for _, c in learned]
-        for source, code in zip(self.sources, codes, strict=True):
-            _check_not_missing(source.name, code, rows)
-        if len(codes) == 1:
-            return replace(self, levels=levels), codes[0]
-        cells, combined = np.unique(combine(codes, levels), return_inverse=True)
-        return replace(self, levels=levels, cells=cells), combined
-
-    @cached_property
-    def _order(self) -> IntArray:
-        """Of the cells: ascending after one fit, by appearance after several chunks."""
-        return np.argsort(self.cells, kind="stable") if self.cells is not None else np.empty(0, int)
-
-    def codes(self, table: Table, metadata: Metadata) -> IntArray:
-        """Return the level of each row, −1 where unknown or missing."""
-        codes = []
-        for level, source in zip(self.levels, self.sources, strict=True):
-            codes.append(level.codes(source.column(table, metadata), source.name))
-        if self.cells is None:
-            return codes[0]
-        combined = combine(codes, self.levels)
-        order = self._order
-        found = np.searchsorted(self.cells, combined, sorter=order)
-        at = order[np.minimum(found, len(order) - 1)]
-        return np.where(self.cells[at] == combined, at, -1)
 
 
 @dataclass(frozen=True)
@@ -142,6 +37,8 @@ class Encoder:
         The statistics' columns with a fixed effect; 0 is the intercept.
     factors : tuple of GroupingFactor
     terms : tuple of Term
+    subjects : SubjectColumns or None
+        Those of the residuals' covariance.
     """
 
     numeric: tuple[int, ...]
@@ -149,6 +46,26 @@ class Encoder:
     fixed: tuple[int, ...]
     factors: tuple[GroupingFactor, ...]
     terms: tuple[Term, ...]
+    subjects: SubjectColumns | None = None
+
+    @property
+    def all_factors(self) -> tuple[GroupingFactor, ...]:
+        """The grouping factors, and the columns of labels of the residuals' covariance."""
+        return self.factors + (() if self.subjects is None else self.subjects.factors)
+
+    def with_factors(self, factors: Sequence[GroupingFactor]) -> "Encoder":
+        """Return the same with other levels of `all_factors`."""
+        n = len(self.factors)
+        subjects = None if self.subjects is None else self.subjects.with_factors(factors[n:])
+        return replace(self, factors=tuple(factors[:n]), subjects=subjects)
+
+    def with_levels_of(self, learned: "Encoder") -> "Encoder":
+        """Return the same with the levels that another one has learned."""
+        out = self.with_factors(learned.all_factors)
+        if out.subjects is None or learned.subjects is None:
+            return out
+        subjects = replace(out.subjects, is_ordered=learned.subjects.is_ordered)
+        return replace(out, subjects=subjects)
 
     @property
     def fixed_names(self) -> tuple[str, ...]:
@@ -167,7 +84,7 @@ class Encoder:
 
     def idle_positions(self, included: tuple[int, ...]) -> set[int]:
         """Return the positions in X of columns that only group, by factors that do not count."""
-        sources = [{s.position for s in factor.sources} for factor in self.factors]
+        sources = [{s.position for s in factor.sources} for factor in self.all_factors]
         used = {j for k in included for j in sources[k]} | set(self.numeric)
         return {j for own in sources for j in own if j is not None and j not in used}
 
@@ -198,12 +115,45 @@ class Encoder:
             FactorDesign(codes, factor.n_levels, encoder.factor_columns(k))
             for k, (factor, codes) in enumerate(learned)
         )
-        return encoder, Design(columns, (y,), weights, designs)
+        design = Design(columns, (y,), weights, designs)
+        if self.subjects is None:
+            return encoder, design
+        subjects, own = self.subjects.learn(table, metadata, rows, len(y))
+        return replace(encoder, subjects=subjects), replace(design, subjects=own)
 
     def factor_columns(self, factor: int) -> tuple[int, ...]:
         """Columns with a coefficient per level of a factor, the ones first."""
         used = {c for t in self.terms if t.factor == factor for c in t.columns}
         return (0, *sorted(used - {0}))
+
+
+@dataclass
+class EncoderUnion:
+    """The factors of a model with the levels of all parts."""
+
+    encoder: Encoder
+    factors: list[FactorUnion]
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "EncoderUnion":
+        """Start from the levels of an encoder, if it has learned any."""
+        union = cls(encoder, [FactorUnion(factor) for factor in encoder.all_factors])
+        if all(factor.levels for factor in encoder.all_factors):
+            union.take(encoder)
+        return union
+
+    @property
+    def n_levels(self) -> list[int]:
+        """Of the grouping factors."""
+        return [factor.n_levels for factor in self.factors[: len(self.encoder.factors)]]
+
+    def take(self, part: Encoder) -> list[IntArray]:
+        """Return the numbers of each factor's levels of a part, also of its subjects and times."""
+        pairs = zip(self.factors, part.all_factors, strict=True)
+        return [own.take(factor) for own, factor in pairs]
+
+    def joined(self) -> Encoder:
+        return self.encoder.with_factors([factor.joined() for factor in self.factors])
 
 
 @dataclass(frozen=True)
@@ -215,13 +165,21 @@ class Specification:
     fixed: Any
     covariance: str
     fit_intercept: bool
+    residual: ResidualCovariance | None = None
 
     def plan(self, table: Table, metadata: Metadata, chosen: Any = None) -> Encoder:
         """Find the columns of the model; `chosen` stands for what a selector has chosen."""
         named = list(metadata.columns)
         effects = parse_groups(self.groups, self.random_slopes, self.covariance, named)
         fixed = self.fixed if chosen is None else chosen
-        return plan(table, metadata, effects, fixed, fit_intercept=self.fit_intercept)
+        return plan(
+            table,
+            metadata,
+            effects,
+            fixed,
+            fit_intercept=self.fit_intercept,
+            residual=self.residual,
+        )
 
 
 def plan(
@@ -231,6 +189,7 @@ def plan(
     fixed: Any,
     *,
     fit_intercept: bool,
+    residual: ResidualCovariance | None = None,
 ) -> Encoder:
     """Find the columns that are named."""
     if len(random_effects) == table.n_rows > table.n_columns:
@@ -243,7 +202,9 @@ def plan(
     factors = list(dict.fromkeys(GroupingFactor(s) for s in sources))
     _check_keys([factor.name for factor in factors])
     grouping = {s.position for group in sources for s in group}
-    fixed_at = _fixed_positions(table, fixed, grouping)
+    subjects = None if residual is None else _subject_columns(table, residual)
+    left_out = grouping | _labels_only(table, subjects) if _is_rule(fixed) else grouping
+    fixed_at = _fixed_positions(table, fixed, left_out)
     slopes = [_slope_positions(table, effect) for effect in random_effects]
     numeric = tuple(sorted({*fixed_at, *(j for s in slopes for j in s)}))
     at = {position: k for k, position in enumerate(numeric, start=1)}
@@ -261,7 +222,42 @@ def plan(
         fixed=(*((0,) if fit_intercept else ()), *(at[j] for j in fixed_at)),
         factors=tuple(factors),
         terms=terms,
+        subjects=subjects,
     )
+
+
+def _subject_columns(table: Table, residual: ResidualCovariance) -> SubjectColumns:
+    """Find the columns that a residual covariance names."""
+    found = {}
+    for role in ("subject", "time", "by"):
+        names = getattr(residual, role)
+        own = names if isinstance(names, tuple) else (names,)
+        positions = [] if names is None else [_position(table, name, role) for name in own]
+        sources = tuple(LabelSource(table.label(j), j) for j in positions)
+        found[role] = GroupingFactor(sources) if sources else None
+    return SubjectColumns(residual.structure, residual.heterogeneous, **found)
+
+
+def _is_rule(fixed: Any) -> bool:
+    return fixed is None or callable(fixed) or isinstance(fixed, AllExcept)
+
+
+def _labels_only(table: Table, subjects: SubjectColumns | None) -> set[int | None]:
+    """Return the positions of columns that are no fixed effects unless they are named.
+
+    Subjects, and times and strata that are no numbers.
+    """
+    if subjects is None:
+        return set()
+    own = set() if subjects.subject is None else {s.position for s in subjects.subject.sources}
+    for factor in (subjects.time, subjects.by):
+        sources = () if factor is None else factor.sources
+        own |= {s.position for s in sources if not _is_numeric(table.get(s.position))}
+    return own
+
+
+def _is_numeric(column: Any) -> bool:
+    return getattr(getattr(column, "dtype", None), "kind", "O") in "iufb"
 
 
 def _check_used(metadata: Metadata, sources: list[tuple[LabelSource, ...]]) -> None:
@@ -334,6 +330,9 @@ _ROLES = {
     "fixed": "Fixed-effects column",
     "slopes": "Slope column",
     "columns": "Excluded column",
+    "subject": "Subject column",
+    "time": "Time column",
+    "by": "Stratum column",
 }
 
 
@@ -361,31 +360,3 @@ def _position(table: Table, column: ColumnName, parameter: str) -> int:
     if len(found) > 1:
         raise ValueError(f"{role} {column!r} is the name of {len(found)} columns of X.")
     return found[0]
-
-
-def combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
-    """Return numbers of the combinations of codes in mixed radix, −1 where one is −1."""
-    if np.prod([float(len(level)) for level in levels]) >= 2.0**62:
-        raise ValueError(
-            f"The interaction of columns with {' × '.join(str(len(v)) for v in levels)} labels has "
-            "too many combinations to number. Combine some of the columns into one beforehand."
-        )
-    combined = np.zeros(len(codes[0]), dtype=np.int64)
-    missing = np.zeros(len(codes[0]), dtype=bool)
-    for code, level in zip(codes, levels, strict=True):
-        combined = combined * len(level) + code
-        missing |= code < 0
-    combined[missing] = -1
-    return combined
-
-
-def _check_not_missing(name: str, codes: IntArray, rows: NDArray[np.intp] | None) -> None:
-    missing = codes < 0
-    if missing.any():
-        first = int(np.argmax(missing))
-        count = int(missing.sum())
-        raise ValueError(
-            f"Grouping factor {name!r} has {count} missing value{'s' if count > 1 else ''} (first "
-            f"at row {first if rows is None else rows[first]}). Drop those rows or name the "
-            "missing level before fitting."
-        )

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmixed._data.warning import warn
 from skmixed._typing import IntArray
-from skmixed.exceptions import UnknownLevelsWarning
+from skmixed.exceptions import UnknownLevelsWarning, warn
 
 # Above this a float no longer holds every integer.
 EXACT_INTEGERS = 2.0**53

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._data.encoder import METADATA_NAME, Encoder, Metadata
+from skmixed._data.encoder import METADATA_NAME, Encoder
+from skmixed._data.grouping_factor import Metadata
 from skmixed._data.table import check_distinct, check_unmasked, foreign_column
 
 

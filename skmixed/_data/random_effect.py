@@ -74,7 +74,7 @@ class RandomEffect(FrozenParameters):
         intercept: bool = True,
         covariance: str | None = None,
     ) -> None:
-        object.__setattr__(self, "groups", _group_name(groups))
+        object.__setattr__(self, "groups", group_name(groups))
         object.__setattr__(self, "slopes", as_columns(slopes, "slopes"))
         object.__setattr__(self, "intercept", bool(intercept))
         object.__setattr__(self, "covariance", covariance)
@@ -236,7 +236,7 @@ def _as_term(group: Any) -> RandomEffect:
     return group if isinstance(group, RandomEffect) else RandomEffect(group)
 
 
-def _group_name(groups: Any) -> GroupName:
+def group_name(groups: Any) -> GroupName:
     if isinstance(groups, tuple | list):
         if not groups:
             raise ValueError(f"groups={groups!r} names no column. Name one or several.")

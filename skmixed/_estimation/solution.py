@@ -9,7 +9,9 @@ from skmixed._derivatives.criterion import Factor, Likelihood
 from skmixed._equations.cholesky import factorize, no_effects
 from skmixed._equations.semidefinite import Root
 from skmixed._equations.system import System
+from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.covariance import lower_factor
+from skmixed._model.residual import VARIANCES, Places, Residual
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.estimability import Dependence
@@ -78,6 +80,16 @@ class ResidualSolution:
     variance: str
     steps: IntArray
     phi: FloatArray
+
+    @property
+    def model(self) -> Residual:
+        """The model that these are parameters of."""
+        correlation, variance = CORRELATIONS[self.correlation], VARIANCES[self.variance]
+        return Residual(correlation, variance, self.steps, len(self.phi))
+
+    def matrix(self, stratum: int, places: Places) -> FloatArray:
+        """Return R of subjects of a stratum, (b, n, n)."""
+        return self.model.evaluate(self.phi[stratum], places).value
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skmixed._data.chunks import has_rows, named, numbered, opened, progress_bar
-from skmixed._data.encoder import Metadata
+from skmixed._data.grouping_factor import Metadata
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.checks import check_parameters, check_terms
@@ -268,14 +268,14 @@ def _add(
     intake = Intake(specification(model), type(model).__name__, known)
     intake.add(table, y, sample_weight, groups, is_last=True)
     stats = intake.statistics()
-    estimate_from(model, stats.encoder, stats.products, may_wait=True)
+    estimate_from(model, stats, may_wait=True)
 
 
 def _commit(model: Any, stats: SufficientStatistics) -> None:
     model.n_features_in_ = stats.n_features
     if stats.feature_names is not None:
         model.feature_names_in_ = np.asarray(stats.feature_names, dtype=object)
-    estimate_from(model, stats.encoder, stats.products)
+    estimate_from(model, stats)
 
 
 def _adapted(model: Any, stats: SufficientStatistics) -> SufficientStatistics:
@@ -285,17 +285,18 @@ def _adapted(model: Any, stats: SufficientStatistics) -> SufficientStatistics:
     sources = [s for factor in stats.encoder.factors for s in factor.sources]
     metadata = Metadata({s.name: () for s in sources if s.position is None})
     # A selector has chosen when the rows were there.
-    chosen = _chosen(stats) if callable(model.fixed) else None
+    is_known = callable(model.fixed) or model.residual is not None
+    chosen = _chosen(stats) if is_known else None
     planned = specification(model).plan(table, metadata, chosen)
     check_terms(planned)
     check_same_columns(stats.encoder, planned)
-    return replace(stats, encoder=replace(planned, factors=stats.encoder.factors))
+    return replace(stats, encoder=planned.with_levels_of(stats.encoder))
 
 
 def _known(model: Any, table: Table) -> SufficientStatistics:
     """Open what was fitted; that `table` has its columns is checked."""
     fit = model._model.at_fit
-    return SufficientStatistics(fit.encoder, fit.stats, table.names, table.n_columns)
+    return SufficientStatistics(fit.encoder, fit.stats, table.names, table.n_columns, fit.rows)
 
 
 def _chosen(stats: SufficientStatistics) -> list[int]:

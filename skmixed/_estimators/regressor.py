@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, RandomEffect
+from skmixed._data.subjects import ResidualCovariance
 from skmixed._data.table import open_checked
 from skmixed._estimators import incremental, predicting, sampling, summary, updating
 from skmixed._estimators.weights import weights_not_labels
@@ -59,6 +60,9 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         the largest chain of nested ones, or by conjugate gradients, whose
         estimates carry a small Monte Carlo error. "auto" counts operations: the
         exact way unless it would take long.
+    residual : ResidualCovariance, default=None
+        The covariance of the residuals of one subject: correlated in time, or with
+        variances that differ. None: they are independent with one variance.
     tol : float, default=1e-12
         The search stops when it expects the criterion to fall by no more; the
         iterative one stops at its Monte Carlo error.
@@ -89,7 +93,10 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         Grouping factor → covariance of one level's effects, on the scale of the
         data.
     sigma_ : float
-        Residual standard deviation, on the scale of y.
+        Residual standard deviation, on the scale of y; with a residual covariance the
+        root of the mean variance.
+    residual_covariance_ : DataFrame
+        Parameters of the residuals' covariance, a row for each stratum.
     theta_ : ndarray of shape (n_theta,)
         Entries of the relative covariance factors Λₖ, in lme4's order.
     criterion_ : float
@@ -126,6 +133,7 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
     See Also
     --------
     RandomEffect : One random-effects term with slopes and a covariance of its own.
+    ResidualCovariance : Residuals that are correlated, or have several variances.
     lmer : The same models by lme4's formulas.
     MixedEffectEncoder : Groups as features of other estimators.
     skmixed.inference.coefficient_table : Tests of the fixed effects.
@@ -181,6 +189,7 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         fit_intercept: bool = True,
         handle_unknown: str = "population",
         solver: str = "auto",
+        residual: ResidualCovariance | None = None,
         tol: float = 1e-12,
         max_iter: int = 200,
         verbose: int = 0,
@@ -194,6 +203,7 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         self.fit_intercept = fit_intercept
         self.handle_unknown = handle_unknown
         self.solver = solver
+        self.residual = residual
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
@@ -304,4 +314,4 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         intake = Intake(specification(self), type(self).__name__)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
-        estimate_from(self, stats.encoder, stats.products)
+        estimate_from(self, stats)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._data.encoder import GroupingFactor, combine
+from skmixed._data.grouping_factor import GroupingFactor, combine
 from skmixed._data.labels import learn_levels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel

@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.categories import Categories, check_lists, given_categories, learn_categories
 from skmixed._data.table import Table, open_checked
-from skmixed._data.warning import warn
 from skmixed._estimators.folds import checked_folds, splitter_of
 from skmixed._estimators.one_way import OneWay, one_way
 from skmixed._estimators.target import numeric_target
@@ -23,6 +22,7 @@ from skmixed._fitted.fitting import committed
 from skmixed._fitted.saved_checks import check_categories
 from skmixed._fitted.saved_state import PlainState
 from skmixed._typing import FloatArray, IntArray
+from skmixed.exceptions import warn
 
 
 class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import _num_samples
 
-from skmixed._data.encoder import Encoder, Metadata
-from skmixed._data.level_union import EncoderUnion
+from skmixed._data.encoder import Encoder, EncoderUnion
+from skmixed._data.grouping_factor import Metadata
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.table import open_checked
 from skmixed._estimators.weights import weights_not_labels

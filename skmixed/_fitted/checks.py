@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.parameters import items_of
+from skmixed._data.subjects import ResidualCovariance
 from skmixed._data.table import Table, check_unmasked, numeric_column, shown
 from skmixed._equations.layout import elimination_order
 from skmixed._estimation.identifiability import Identifiability
@@ -36,6 +37,7 @@ def check_parameters(estimator: Any) -> None:
     check_choice("method", estimator.method, METHODS)
     check_choice("handle_unknown", estimator.handle_unknown, UNKNOWN)
     check_choice("solver", estimator.solver, SOLVERS)
+    check_residual(estimator.residual)
     check_flag("fit_intercept", estimator.fit_intercept)
     check_number("tol", estimator.tol)
     if not np.isfinite(estimator.tol):
@@ -43,6 +45,14 @@ def check_parameters(estimator: Any) -> None:
     check_verbose(estimator.verbose)
     check_seed(estimator.random_state)
     check_number("max_iter", estimator.max_iter, integral=True)
+
+
+def check_residual(residual: Any) -> None:
+    if residual is not None and not isinstance(residual, ResidualCovariance):
+        raise TypeError(
+            f"residual={residual!r} is of type {type(residual).__name__}. Give a Residual"
+            "Covariance, such as ResidualCovariance('ar1', subject='patient', time='visit')."
+        )
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:

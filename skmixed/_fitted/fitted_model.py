@@ -19,6 +19,8 @@ from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_memory
 from skmixed._model.coding import ModelTerm, terms_of_spec
 from skmixed._model.terms import Model
+from skmixed._repeated.fit import RepeatedModel
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Lam
 from skmixed._uncertainty.relative import Relative
@@ -44,6 +46,8 @@ class FittedModel:
         The fit itself, where rows were given to `update_groups` after it: `encoder` and
         `products` then have the levels and rows of both, around the fit's center, and
         the estimates are the fit's, but for the random effects.
+    rows : RepeatedRows or None
+        Of a model with a residual covariance, its rows; None in a slim copy.
     """
 
     encoder: Encoder
@@ -51,10 +55,13 @@ class FittedModel:
     estimate: Estimate
     products: CrossProducts | None
     before: "FittedModel | None" = None
+    rows: RepeatedRows | None = None
 
     @staticmethod
-    def of(encoder: Encoder, products: CrossProducts, estimate: Estimate) -> "FittedModel":
-        return FittedModel(encoder, products.n_rows, estimate, products)
+    def of(
+        encoder: Encoder, products: CrossProducts, estimate: Estimate, rows: RepeatedRows | None
+    ) -> "FittedModel":
+        return FittedModel(encoder, products.n_rows, estimate, products, rows=rows)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is computed on demand."""
@@ -63,7 +70,7 @@ class FittedModel:
     def slim(self) -> "FittedModel":
         """Return the model without its statistics."""
         before = None if self.before is None else self.before.slim()
-        return replace(self, products=None, before=before)
+        return replace(self, products=None, before=before, rows=None)
 
     def with_rows(
         self, encoder: Encoder, products: CrossProducts, solution: Solution
@@ -119,8 +126,28 @@ class FittedModel:
     def _lam(self) -> Lam:
         return tuple(term.search_lam for term in self.solution.terms)
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the residuals have a covariance of their own."""
+        return self.solution.residual is not None
+
+    @cached_property
+    def repeated(self) -> RepeatedModel:
+        """The rows of a model with a residual covariance, laid out at its optimum."""
+        stats, subjects = self.stats, self.encoder.subjects
+        assert self.rows is not None
+        assert subjects is not None
+        design = subjects.design(self.rows)
+        return kernel.repeated_model(stats, self.model, design, self.solution)
+
     @cached_property
     def _laid_out(self) -> tuple[System, Likelihood]:
+        if self.is_repeated:
+            raise ValueError(
+                "This is not there for models with a residual covariance (residual=...). Fit "
+                "without it, or use coefficient_table, contrast, anova, vcov, compare, predict and "
+                "predict_interval, which know it."
+            )
         check_memory(self.encoder, self.stats, self.model)
         like = None if self.before is None else self.before.stats
         return kernel.lay_out(self.stats, self.model, like)

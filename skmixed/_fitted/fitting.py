@@ -6,18 +6,19 @@ from typing import Any, TypeVar
 
 from sklearn.utils import check_random_state
 
-from skmixed._data.encoder import Encoder, Specification
-from skmixed._data.warning import warn
+from skmixed._data.encoder import Specification
+from skmixed._data.subject_checks import open_repeated
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import waiting, warnings_after, warnings_before
+from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Message
-from skmixed.exceptions import UndeterminedError
+from skmixed.exceptions import UndeterminedError, warn
 
 E = TypeVar("E")
 
@@ -44,20 +45,19 @@ def specification(estimator: Any) -> Specification:
         estimator.fixed,
         estimator.covariance,
         estimator.fit_intercept,
+        estimator.residual,
     )
 
 
-def estimate_from(
-    estimator: Any, encoder: Encoder, stats: CrossProducts, *, may_wait: bool = False
-) -> None:
+def estimate_from(estimator: Any, given: SufficientStatistics, *, may_wait: bool = False) -> None:
     """Fit an estimator to the statistics of rows, and publish the results; warn last.
 
     `may_wait`: whether rows that do not determine the variances will do.
     """
     before = estimator._model.at_fit.estimate if "_model" in vars(estimator) else None
-    result, messages = fit_statistics(estimator, encoder, stats, before=before, may_wait=may_wait)
+    result, messages = fit_statistics(estimator, given, before=before, may_wait=may_wait)
     # Rows given to update_groups are not among these.
-    estimator._model = FittedModel.of(encoder, stats, result)
+    estimator._model = FittedModel.of(given.encoder, given.products, result, given.rows)
     estimator._publish()
     for message, category in messages:
         warn(message, category)
@@ -65,8 +65,7 @@ def estimate_from(
 
 def fit_statistics(
     parameters: Any,
-    encoder: Encoder,
-    stats: CrossProducts,
+    given: SufficientStatistics,
     *,
     before: Estimate | None,
     may_wait: bool,
@@ -79,9 +78,10 @@ def fit_statistics(
     variances raise an `UndeterminedError`, or, if the caller may wait for more
     of them, give the estimates at variances of 0.
     """
+    encoder, stats = given.encoder, given.products
     model = encoder.model(reml=parameters.method == "reml")
     try:
-        result = _search(parameters, encoder, model, stats, before)
+        result = _search(parameters, given, model, before)
     except UndeterminedError as error:
         if not may_wait:
             raise
@@ -99,16 +99,17 @@ def _with_dependence(result: Estimate, stats: CrossProducts, model: Model) -> Es
 
 def _search(
     parameters: Any,
-    encoder: Encoder,
+    given: SufficientStatistics,
     model: Model,
-    stats: CrossProducts,
     before: Estimate | None,
 ) -> Estimate:
+    encoder, stats = given.encoder, given.products
+    design = None if encoder.subjects is None else open_repeated(encoder, given.rows)
     validation.check_covariances(encoder, stats.n_rows)
     validation.check_levels(encoder, stats)
     validation.check_factors(encoder, stats)
     report = _printer(parameters.verbose)
-    solver = _solver(parameters, stats, model)
+    solver = "exact" if design is not None else _solver(parameters, stats, model)
     if solver == "exact":
         validation.check_memory(encoder, stats, model)
     if report is not None and len(encoder.factors) > 1:
@@ -117,6 +118,16 @@ def _search(
     validation.check_findings(system.findings, encoder, stats.n_rows)
     for message, category in warnings_before(system.findings, encoder, stats):
         warn(message, category)
+    if design is not None:
+        return kernel.fit_repeated(
+            system,
+            stats.center,
+            design,
+            tol=parameters.tol,
+            max_iter=parameters.max_iter,
+            report=report,
+            before=before,
+        )
     return kernel.fit_system(
         system,
         tol=parameters.tol,

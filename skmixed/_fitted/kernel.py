@@ -28,6 +28,7 @@ from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.terms import Model
+from skmixed._repeated import fit as _repeated_fit
 from skmixed._statistics import accumulator, frame
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
@@ -61,6 +62,10 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
 
     return limited
 
+
+# Models with a covariance of the residuals.
+fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
+repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)
 
 # From rows to statistics.
 accumulate = _on_one_thread(accumulator.accumulate)

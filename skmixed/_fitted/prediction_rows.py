@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmixed._data.encoder import Encoder, Metadata
+from skmixed._data.encoder import Encoder
+from skmixed._data.grouping_factor import Metadata
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.row_sums import dense_slabs, raw_column, weighted_sum
 from skmixed._data.table import Table, open_checked, open_table
-from skmixed._data.warning import warn
 from skmixed._equations.layout import DesignRows, factor_rows
 from skmixed._equations.system import System
 from skmixed._estimation.solution import Solution
@@ -23,7 +23,7 @@ from skmixed._fitted.checks import check_include, check_response, check_squares,
 from skmixed._fitted.fitted_model import FittedModel, before_model, regressor_of, served
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
-from skmixed.exceptions import NotEstimableWarning
+from skmixed.exceptions import NotEstimableWarning, warn
 
 SLAB_ROWS = 2**14
 # Names of columns that a warning lists.

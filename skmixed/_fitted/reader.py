@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from skmixed._data.encoder import Encoder, Specification
-from skmixed._data.level_union import EncoderUnion
+from skmixed._data.encoder import Encoder, EncoderUnion, Specification
 from skmixed._data.metadata import open_metadata
 from skmixed._data.table import Table, check_distinct
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.design import Design
 
@@ -37,6 +37,7 @@ class Intake:
         self._known = None if known is None else known.encoder
         self._union = None if known is None else EncoderUnion.of(known.encoder)
         self._accumulator = Accumulator(None if known is None else known.products)
+        self._rows = [] if known is None or known.rows is None else [known.rows]
         self._names = None if known is None else known.feature_names
         self._n_features = 0 if known is None else known.n_features
 
@@ -63,18 +64,22 @@ class Intake:
         if weights is not None and not weights.any():
             return
         part, design = self._planned.learn(table, metadata, response, weights)
-        kernel.add_rows(self._accumulator, self._renumbered(part, design), is_last=is_last)
+        design = self._renumbered(part, design)
+        if design.subjects is not None:
+            self._rows.append(RepeatedRows.of(design))
+        kernel.add_rows(self._accumulator, design, is_last=is_last)
 
     def statistics(self) -> SufficientStatistics:
         """Return the statistics of all rows taken in."""
         if self._known is None:
             raise ValueError("There are no rows of positive weight.")
         encoder = self._planned or self._known
-        factors = self._known.factors if self._union is None else self._union.joined().factors
-        encoder = replace(encoder, factors=factors)
+        learned = self._known if self._union is None else self._union.joined()
+        encoder = encoder.with_levels_of(learned)
         products = kernel.products_of(self._accumulator)
         validation.check_range(encoder, products)
-        return SufficientStatistics(encoder, products, self._names, self._n_features)
+        rows = RepeatedRows.joined(self._rows) if self._rows else None
+        return SufficientStatistics(encoder, products, self._names, self._n_features, rows)
 
     def _renumbered(self, part: Encoder, design: Design) -> Design:
         """Give the levels of a part their numbers among all; those of the first are all."""
@@ -84,11 +89,15 @@ class Intake:
         if self._union is None:
             self._union = EncoderUnion.of(self._known)
         places = self._union.take(part)
+        n = len(design.factors)
         factors = tuple(
             replace(own, codes=place[own.codes], n_levels=q)
-            for own, place, q in zip(design.factors, places, self._union.n_levels, strict=True)
+            for own, place, q in zip(design.factors, places[:n], self._union.n_levels, strict=True)
         )
-        return replace(design, factors=factors)
+        subjects = design.subjects
+        if subjects is not None and part.subjects is not None:
+            subjects = part.subjects.renumbered(subjects, places[n:])
+        return replace(design, factors=factors, subjects=subjects)
 
     def _ordered(self, table: Table) -> Table:
         """Bring columns into the order of the first part, by name."""

@@ -92,10 +92,64 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
         for k, name in enumerate(encoder.coefficient_names(term)):
             variance = float(covariance[k, k])
             rows.append([group, name, variance, np.sqrt(variance), *correlations[k, :k]])
-    rows.append([RESIDUAL, "", solution.sigma**2, solution.sigma])
+    residual = residual_components(encoder, solution)
+    widest = max(widest, max(len(row) for row in residual) - 4)
+    rows += residual
     corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
     padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
     return pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
+
+
+def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]:
+    """One row for each variance of the residuals: group, name, variance, sd, correlations.
+
+    With a variance for each time, the correlations are those with the times before; else
+    they are the parameters, of which a structure may have one for each number of steps.
+    """
+    if solution.residual is None:
+        return [[RESIDUAL, "", solution.sigma**2, solution.sigma]]
+    out: list[list[Any]] = []
+    for stratum, matrix in residual_covariances(encoder, solution).items():
+        values, own = matrix.to_numpy(), solution.residual
+        sd = np.sqrt(np.diagonal(values))
+        if own.variance == "visits":
+            corr = values / np.outer(sd, sd)
+            for k, visit in enumerate(matrix.index):
+                name = f"{visit}" if stratum is None else f"{stratum}:{visit}"
+                out.append([RESIDUAL, name, sd[k] ** 2, sd[k], *corr[k, :k]])
+            continue
+        at = 0 if stratum is None else list(residual_strata(encoder)).index(stratum)
+        of_sd, of_corr = own.model.split(own.phi[at])
+        size = float(np.exp(of_sd[0]))
+        shown = own.model.correlation.shown(of_corr, own.model.m)
+        corr = [value for name, value in shown.items() if name.startswith("corr")]
+        out.append([RESIDUAL, "" if stratum is None else f"{stratum}", size**2, size, *corr])
+    return out
+
+
+def residual_strata(encoder: Encoder) -> list[Any]:
+    """Return the labels of the strata; None where there is one."""
+    by = None if encoder.subjects is None else encoder.subjects.by
+    return [None] if by is None else list(by.index)
+
+
+def residual_covariances(encoder: Encoder, solution: Solution) -> dict[Any, pd.DataFrame]:
+    """Covariance of the residuals at all times by stratum; in one place without times."""
+    own, subjects = solution.residual, encoder.subjects
+    assert own is not None
+    assert subjects is not None
+    timeline = subjects.timeline()
+    if subjects.time is None:
+        order = np.arange(own.model.m)
+        places = own.model.all_visits
+        index = pd.RangeIndex(1, len(order) + 1)
+    else:
+        order = np.lexsort((timeline.position, timeline.rank))
+        places = timeline.places(order[None])
+        index = subjects.time.index[order]
+    frames = (own.matrix(k, places)[0] for k in range(len(own.phi)))
+    matrices = (pd.DataFrame(frame, index=index, columns=index) for frame in frames)
+    return dict(zip(residual_strata(encoder), matrices, strict=True))
 
 
 def monte_carlo_errors(encoder: Encoder, estimate: Estimate) -> pd.DataFrame:
@@ -192,6 +246,20 @@ class FittedAttributes(Persistence):
         """
         model = self._need("variance_components_")
         return variance_components(model.encoder, model.solution)
+
+    @property
+    def residual_covariance_(self) -> pd.DataFrame:
+        """Covariance of one subject's residuals, times × times, stratum by stratum.
+
+        Only of models with a residual covariance.
+        """
+        model = self._need("residual_covariance_")
+        if not model.is_repeated:
+            raise AttributeError(
+                f"This {type(self).__name__} has no residual covariance: residual=None."
+            )
+        found = residual_covariances(model.encoder, model.solution)
+        return found[None] if None in found else pd.concat(found)
 
     @property
     def solver_(self) -> str:

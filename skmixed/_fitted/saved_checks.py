@@ -13,7 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmixed._data.categories import Categories
-from skmixed._data.encoder import Encoder, GroupingFactor
+from skmixed._data.encoder import Encoder
+from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.categories import Categories
-from skmixed._data.encoder import Encoder, GroupingFactor, LabelSource
+from skmixed._data.encoder import Encoder
+from skmixed._data.grouping_factor import GroupingFactor, LabelSource
 from skmixed._data.labels import ColumnLevels
+from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
-from skmixed._estimation.solution import Solution, TermSolution
+from skmixed._estimation.solution import ResidualSolution, Solution, TermSolution
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_checks import (
     DamagedModelError,
@@ -35,6 +37,7 @@ from skmixed._fitted.saved_checks import (
 )
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Term
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.grouped_products import FactorProducts, PairProducts
@@ -57,10 +60,13 @@ PARTS: dict[str, Any] = {
     "fitted model": FittedModel,
     "monte carlo": MonteCarlo,
     "pair products": PairProducts,
+    "residual solution": ResidualSolution,
+    "rows": RepeatedRows,
     "response products": ResponseProducts,
     "response totals": ResponseTotals,
     "solution": Solution,
     "source": LabelSource,
+    "subjects": SubjectColumns,
     "term": Term,
     "term solution": TermSolution,
 }

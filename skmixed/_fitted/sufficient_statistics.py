@@ -3,10 +3,10 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from skmixed._data.encoder import Encoder
-from skmixed._data.level_union import EncoderUnion
+from skmixed._data.encoder import Encoder, EncoderUnion
 from skmixed._fitted.saved_checks import check_statistics
 from skmixed._fitted.saved_state import FORMAT, check_format, pack, reading, unpack
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 
 
@@ -31,6 +31,8 @@ class SufficientStatistics:
         Names of X's columns.
     n_features : int
         Number of X's columns.
+    rows : RepeatedRows or None
+        Of a model with a residual covariance the rows, which are not summed up.
 
     See Also
     --------
@@ -66,6 +68,7 @@ class SufficientStatistics:
     products: CrossProducts
     feature_names: tuple[str, ...] | None
     n_features: int
+    rows: RepeatedRows | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return plain arrays and lists."""
@@ -76,7 +79,7 @@ class SufficientStatistics:
     def __setstate__(self, state: dict[str, Any]) -> None:
         check_format(state)
         with reading():
-            parts = {own.name: unpack(state[own.name]) for own in fields(self)}
+            parts = {own.name: unpack(state.get(own.name)) for own in fields(self)}
             check_statistics(**parts)
         self.__dict__.update(parts)
 
@@ -108,9 +111,14 @@ class SufficientStatistics:
             )
         check_same_columns(self.encoder, other.encoder)
         union = EncoderUnion.of(self.encoder)
-        places = union.take(other.encoder)
-        moved = other.products.aligned(places, union.n_levels)
-        return replace(self, encoder=union.joined(), products=self.products + moved)
+        places, n = union.take(other.encoder), len(other.encoder.factors)
+        moved = other.products.aligned(places[:n], union.n_levels)
+        rows, further, columns = self.rows, other.rows, other.encoder.subjects
+        if rows is not None and further is not None and columns is not None:
+            own = columns.renumbered(further.subjects, places[n:])
+            rows = RepeatedRows.joined([rows, further.renumbered(places[:n], own)])
+        products = self.products + moved
+        return replace(self, encoder=union.joined(), products=products, rows=rows)
 
     def __radd__(self, other: object) -> "SufficientStatistics":
         # sum() starts from 0.
@@ -132,7 +140,10 @@ def check_same_columns(known: Encoder, other: Encoder) -> None:
 
 def _layout(encoder: Encoder) -> object:
     sources = [factor.sources for factor in encoder.factors]
-    return encoder.numeric, sources, [encoder.factor_columns(k) for k in range(len(sources))]
+    own = encoder.subjects
+    subjects = None if own is None else [f.sources for f in own.factors]
+    columns = [encoder.factor_columns(k) for k in range(len(sources))]
+    return encoder.numeric, sources, columns, subjects
 
 
 def _described(encoder: Encoder) -> str:

@@ -125,9 +125,7 @@ class Correlation(Protocol):
     def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
         """Return C, (b, n, n), and its derivatives, (c, b, n, n)."""
 
-    def curvature(
-        self, phi: FloatArray, places: Places, m: int, weights: FloatArray
-    ) -> FloatArray:
+    def curvature(self, phi: FloatArray, places: Places, m: int, weights: FloatArray) -> FloatArray:
         """Return Σ W ∂²C/∂φ∂φ' over all entries, for weights (b, n, n); (c, c)."""
 
     def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
@@ -154,9 +152,7 @@ class _OfVisits:
         value, first, _ = self.full(phi, m)
         return places.taken(value), places.taken(first)
 
-    def curvature(
-        self, phi: FloatArray, places: Places, m: int, weights: FloatArray
-    ) -> FloatArray:
+    def curvature(self, phi: FloatArray, places: Places, m: int, weights: FloatArray) -> FloatArray:
         second = self.full(phi, m)[2]
         return np.asarray(np.tensordot(second, places.laid(weights, m), 2))
 
@@ -272,9 +268,7 @@ class CompoundSymmetry:
         off = np.broadcast_to(1.0 - np.eye(places.shape[1]), places.shape)
         return 1.0 - off + rho * off, slope * off[None]
 
-    def curvature(
-        self, phi: FloatArray, places: Places, m: int, weights: FloatArray
-    ) -> FloatArray:
+    def curvature(self, phi: FloatArray, places: Places, m: int, weights: FloatArray) -> FloatArray:
         off = 1.0 - np.eye(places.shape[1])
         return np.array([[self._rho(phi, m)[2] * float((weights * off).sum())]])
 
@@ -413,8 +407,9 @@ class AnteDependence(_OfVisits):
     def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         rho, slope, bend = bounded(phi)
         k = np.arange(m - 1)
-        low, high = np.minimum.outer(np.arange(m), np.arange(m)), np.maximum.outer(
-            np.arange(m), np.arange(m)
+        low, high = (
+            np.minimum.outer(np.arange(m), np.arange(m)),
+            np.maximum.outer(np.arange(m), np.arange(m)),
         )
         # inside[k, a, b]: whether the step from visit k to k + 1 is between a and b
         inside = (low <= k[:, None, None]) & (k[:, None, None] < high)

@@ -90,8 +90,7 @@ class BlockGroup:
     def at(self, residual: Residual, lam: Lam, phi: FloatArray) -> "BlocksAt":
         """Evaluate the covariance; a LinAlgError where it is not positive definite."""
         own = tuple(
-            residual.evaluate(phi[residual.of_stratum(s.number)], self.places)
-            for s in self.strata
+            residual.evaluate(phi[residual.of_stratum(s.number)], self.places) for s in self.strata
         )
         total = sum(s.masked(at.value) for s, at in zip(self.strata, own, strict=True))
         for term in self.terms:

@@ -22,7 +22,7 @@ from skmixed._repeated.layout import (
     index_blocks,
 )
 from skmixed._repeated.likelihood import OuterTerm, RepeatedSystem
-from skmixed._repeated.rows import RepeatedRows
+from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray, IntArray
@@ -112,11 +112,10 @@ def lay_out_repeated(
     likelihood: Likelihood,
     model: Model,
     center: FloatArray,
-    rows: RepeatedRows,
-    residual: Residual,
-    covariate: FloatArray | None = None,
+    design: RepeatedDesign,
 ) -> RepeatedLayout:
-    """Lay out a model's rows; `covariate` is the logarithm of what variances are powers of."""
+    """Lay out a model's rows."""
+    rows, places, residual = design.rows, design.places, design.residual
     system, root_unit = at_zero.system, float(np.sqrt(at_zero.system.weight_unit))
     root = np.sqrt(rows.weights)[:, None] / root_unit
     framed = rows_in_frame(at_zero, model, center, rows)
@@ -136,10 +135,10 @@ def lay_out_repeated(
             for own, t in zip(framed.terms, terms, strict=True)
         ),
         subject=rows.subject,
-        visit=rows.visit,
+        visit=places.visit,
         stratum=rows.stratum,
-        position=rows.time,
-        covariate=np.zeros(rows.n_rows) if covariate is None else covariate,
+        position=places.position,
+        covariate=places.covariate,
     )
     to_user, offset = centered_to_user(system, model)
     basis = to_user @ at_zero.fixed.inverse_root
@@ -149,9 +148,7 @@ def lay_out_repeated(
         constant -= 2.0 * float(np.log(np.abs(np.diagonal(at_zero.fixed.inverse_root))).sum())
     found, blocks, laid = _system(laid, codes, inside, terms, residual, likelihood, constant)
     offset = basis @ gamma + offset
-    return RepeatedLayout(
-        found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset
-    )
+    return RepeatedLayout(found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset)
 
 
 def _system(

@@ -121,7 +121,7 @@ class ExplicitDirections:
 
 
 def _slope(at: BlocksAt, matrix: FloatArray) -> FloatArray:
-    """A − A WBW' A, (b, n, n)."""
+    """Return A − A WBW' A, (b, n, n)."""
     group = at.group
     seen = at.inverse @ group.products.gram(matrix) @ at.inverse
     return group.counts[:, None, None] * at.inverse - seen

@@ -1,7 +1,7 @@
 """From rows to the estimates of a model with a covariance of the residuals."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +11,8 @@ from skmixed._estimation.fit import Estimate, Examined
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.solution import ResidualSolution, Solution, TermSolution
 from skmixed._estimation.start import moment_start
-from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.covariance import lower_factor
-from skmixed._model.residual import VARIANCES, Residual
+from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
 from skmixed._repeated.coordinates import (
     RepeatedLayout,
@@ -22,7 +21,7 @@ from skmixed._repeated.coordinates import (
 )
 from skmixed._repeated.likelihood import RepeatedFactor
 from skmixed._repeated.objective import JointChart, RepeatedObjective
-from skmixed._repeated.rows import RepeatedRows
+from skmixed._repeated.rows import RepeatedDesign
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
@@ -33,21 +32,10 @@ LITTLE = 0.1
 ALIKE = 1e-6
 
 
-def residual_of(solution: ResidualSolution) -> Residual:
-    """Return the model of the residuals' covariance that a solution is of."""
-    return Residual(
-        CORRELATIONS[solution.correlation],
-        VARIANCES[solution.variance],
-        solution.steps,
-        len(solution.phi),
-    )
-
-
 def fit_repeated(
     given: Examined,
     center: FloatArray,
-    rows: RepeatedRows,
-    residual: Residual,
+    design: RepeatedDesign,
     *,
     tol: float,
     max_iter: int,
@@ -55,7 +43,7 @@ def fit_repeated(
     before: Estimate | None = None,
 ) -> Estimate:
     """Fit a model whose system was examined; `before` are the estimates of fewer rows."""
-    layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, rows, residual)
+    layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, design)
     objective = RepeatedObjective(layout.system)
     best: Ending | None = None
     for start in _starts(layout, given, before):
@@ -195,26 +183,28 @@ class RepeatedModel:
 
     Attributes
     ----------
+    design : RepeatedDesign
     layout : RepeatedLayout
     factor : RepeatedFactor
     at_zero : CholeskyFactor
         Of the same rows with independent residuals and no random effects.
     """
 
+    design: RepeatedDesign
     layout: RepeatedLayout
     factor: RepeatedFactor
     at_zero: CholeskyFactor
 
     @staticmethod
     def of(
-        stats: CrossProducts, model: Model, rows: RepeatedRows, solution: Solution
+        stats: CrossProducts, model: Model, design: RepeatedDesign, solution: Solution
     ) -> "RepeatedModel":
         """Lay out the rows of a fit again, at its estimates."""
         assert solution.residual is not None
         system, likelihood = lay_out(stats, model)
         at_zero = factorize(system, zero_lam(system))
-        residual = residual_of(solution.residual)
-        layout = lay_out_repeated(at_zero, likelihood, model, stats.center, rows, residual)
-        phi = residual.scaled(solution.residual.phi.ravel(), 1.0 / layout.residual_scale)
+        layout = lay_out_repeated(at_zero, likelihood, model, stats.center, design)
+        phi = design.residual.scaled(solution.residual.phi.ravel(), 1.0 / layout.residual_scale)
         lam = tuple(term.search_lam for term in solution.terms)
-        return RepeatedModel(layout, RepeatedFactor.of(layout.system, (*lam, phi)), at_zero)
+        factor = RepeatedFactor.of(layout.system, (*lam, phi))
+        return RepeatedModel(design, layout, factor, at_zero)

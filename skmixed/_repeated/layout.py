@@ -167,7 +167,7 @@ def _same(codes: IntArray) -> BoolArray | None:
 
 
 def _patterns(rows: IntArray, laid: LaidRows, inner: list[int]) -> tuple[IntArray, IntArray]:
-    """Number what is the same for blocks; return each one's number, and the first with each."""
+    """Return the number of each block's pattern, and the first block of each pattern."""
     keys: list[FloatArray | IntArray] = [laid.visit, laid.position, laid.covariate, laid.stratum]
     keys += [column for index in inner for column in laid.terms[index][0].T]
     columns = [column for key in keys if np.ptp(key) > 0 for column in key[rows].T]

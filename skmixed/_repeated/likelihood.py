@@ -158,7 +158,7 @@ class RepeatedFactor:
 
     @property
     def residual_squares(self) -> float:
-        """y'Py."""
+        """Y'Py."""
         return float(self.products[-1, -1] - self.solved @ self.solved)
 
     @property
@@ -210,7 +210,7 @@ class RepeatedFactor:
 
     @cached_property
     def residual_weights(self) -> FloatArray:
-        """c of the rows e = Wc = y − Zb̂ − Xγ̂, (k,)."""
+        """C of the rows e = Wc = y − Zb̂ − Xγ̂, (k,)."""
         return np.append(-self.effects, 1.0)
 
     @cached_property

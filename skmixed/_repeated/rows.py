@@ -1,9 +1,12 @@
 """Rows of a model with a covariance of the residuals: what the kernel is given beside sums."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from skmixed._model.residual import Places, Residual
+from skmixed._statistics.design import Design, SubjectDesign
 from skmixed._typing import FloatArray, IntArray
 
 
@@ -22,9 +25,7 @@ class RepeatedRows:
     subject : (n,) array of int
         Whose residuals are correlated.
     visit : (n,) array of int
-        The number of the row's time among the levels of the time; 0 without times.
-    time : (n,) array
-        The time as a number, where it is one; else 0.
+        The number of the row's time among the labels of times; 0 without times.
     stratum : (n,) array of int
     """
 
@@ -34,18 +35,115 @@ class RepeatedRows:
     levels: IntArray
     subject: IntArray
     visit: IntArray
-    time: FloatArray
     stratum: IntArray
 
     @property
     def n_rows(self) -> int:
         return len(self.response)
 
-    def __add__(self, other: "RepeatedRows") -> "RepeatedRows":
-        """Return the rows of both, whose levels have one numbering."""
-        pairs = [(getattr(self, own.name), getattr(other, own.name)) for own in fields(self)]
-        return RepeatedRows(*(np.concatenate(pair) for pair in pairs))
+    @staticmethod
+    def of(design: Design) -> "RepeatedRows":
+        """Take the rows of a design that knows subjects."""
+        subjects, n = design.subjects, design.n_rows
+        assert subjects is not None
+        levels = [factor.codes for factor in design.factors]
+        return RepeatedRows(
+            columns=np.stack([*design.columns], axis=1) if design.columns else np.empty((n, 0)),
+            response=design.responses[0],
+            weights=np.ones(n) if design.weights is None else design.weights,
+            levels=np.stack(levels, axis=1) if levels else np.empty((n, 0), dtype=np.intp),
+            subject=subjects.subject,
+            visit=subjects.visit,
+            stratum=subjects.stratum,
+        )
+
+    def renumbered(self, levels: Sequence[IntArray], subjects: SubjectDesign) -> "RepeatedRows":
+        """Return the rows with other numbers of the levels of factors, and other subjects."""
+        columns = [place[own] for place, own in zip(levels, self.levels.T, strict=True)]
+        return replace(
+            self,
+            levels=np.stack(columns, axis=1) if columns else self.levels,
+            subject=subjects.subject,
+            visit=subjects.visit,
+            stratum=subjects.stratum,
+        )
+
+    @property
+    def subjects(self) -> SubjectDesign:
+        return SubjectDesign(self.subject, self.visit, self.stratum)
+
+    @staticmethod
+    def joined(parts: Sequence["RepeatedRows"]) -> "RepeatedRows":
+        """Return the rows of parts whose levels have one numbering."""
+        names = [own.name for own in fields(RepeatedRows)]
+        return RepeatedRows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
     def taken(self, rows: IntArray) -> "RepeatedRows":
         """Return some of the rows."""
         return RepeatedRows(*(getattr(self, own.name)[rows] for own in fields(self)))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What the labels of times are in a structure.
+
+    Attributes
+    ----------
+    rank : (q,) array of int
+        The visit of each label.
+    position : (q,) array
+        Its time in steps, or as a number.
+    log_size : (q,) array
+        The logarithm of what standard deviations are a power of; else 0.
+    steps : (m,) array of int
+        The times of the visits in steps.
+    has_times : bool
+    """
+
+    rank: IntArray
+    position: FloatArray
+    log_size: FloatArray
+    steps: IntArray
+    has_times: bool = True
+
+    @staticmethod
+    def without_times() -> "Timeline":
+        one = np.zeros(1, dtype=np.intp)
+        return Timeline(one, np.zeros(1), np.zeros(1), one, has_times=False)
+
+    @staticmethod
+    def of_numbers(values: FloatArray, log_size: FloatArray) -> "Timeline":
+        """Return times that are numbers, and no visits."""
+        return Timeline(np.zeros(len(values), dtype=np.intp), values, log_size, np.zeros(1, int))
+
+    def places(self, visit: IntArray) -> Places:
+        """Return the places of labels of times, (…, n)."""
+        return Places(self.rank[visit], self.position[visit], self.log_size[visit])
+
+
+@dataclass(frozen=True)
+class RepeatedDesign:
+    """Rows with their places in time, and the model of the residuals' covariance.
+
+    Attributes
+    ----------
+    rows : RepeatedRows
+    timeline : Timeline
+    residual : Residual
+    """
+
+    rows: RepeatedRows
+    timeline: Timeline
+    residual: Residual
+
+    @property
+    def places(self) -> Places:
+        """Of all rows, (n,); without times the visit is the row's number in its subject."""
+        if self.timeline.has_times:
+            return self.timeline.places(self.rows.visit)
+        order = np.argsort(self.rows.subject, kind="stable")
+        counts = np.bincount(self.rows.subject)
+        number = np.empty(self.rows.n_rows, dtype=np.intp)
+        number[order] = np.arange(self.rows.n_rows) - np.repeat(np.cumsum(counts) - counts, counts)
+        number = np.minimum(number, self.residual.m - 1)
+        return Places(number, number.astype(float), np.zeros(self.rows.n_rows))

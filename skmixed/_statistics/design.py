@@ -25,6 +25,22 @@ class FactorDesign:
 
 
 @dataclass(frozen=True)
+class SubjectDesign:
+    """Whose residuals are correlated, and when.
+
+    Attributes
+    ----------
+    subject, visit, stratum : (n,) arrays of int
+        The subject of each row, the number of its time among the labels of times, and
+        that of its stratum; 0 where there is none.
+    """
+
+    subject: IntArray
+    visit: IntArray
+    stratum: IntArray
+
+
+@dataclass(frozen=True)
 class Design:
     """Numeric columns, weights and grouping factors of some rows, with their responses.
 
@@ -38,12 +54,15 @@ class Design:
     weights : (n,) array or None
         None where all are 1.
     factors : tuple of FactorDesign
+    subjects : SubjectDesign or None
+        None where the residuals are independent with one variance.
     """
 
     columns: tuple[FloatArray, ...]
     responses: tuple[FloatArray, ...]
     weights: FloatArray | None
     factors: tuple[FactorDesign, ...]
+    subjects: SubjectDesign | None = None
 
     @property
     def n_rows(self) -> int:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from skmixed._data.warning import warn
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted, formula_terms
 from skmixed._typing import FloatArray
+from skmixed.exceptions import warn
 from skmixed.inference._fixed_tests import Tests, open_tests
 
 TYPES = (1, 2, 3)

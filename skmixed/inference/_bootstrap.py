@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmixed._data.warning import warn
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.system import System
 from skmixed._fitted import kernel
@@ -20,7 +19,7 @@ from skmixed._fitted.runtime import seed_sequence
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.draws import Simulator
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, warn
 
 # Tasks for the workers at most, and updates of the progress bar. The products
 # are handed over once a task, so that a task is many samples.

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmixed._data.warning import warn
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import fitted
 from skmixed._typing import FloatArray
-from skmixed.exceptions import NotEstimableWarning
+from skmixed.exceptions import NotEstimableWarning, warn
 from skmixed.inference._fixed_tests import Tests, open_tests
 
 

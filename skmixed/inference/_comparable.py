@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
-from skmixed._data.warning import warn
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
@@ -26,7 +25,7 @@ from skmixed._model.covariance import STRUCTURES, has_covariances, has_own_varia
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray
-from skmixed.exceptions import FitStatus, RefitWarning
+from skmixed.exceptions import FitStatus, RefitWarning, warn
 
 # Sums of the same rows differ by the rounding of their order, at most n·eps.
 SAME_SHARE = 1e-9

@@ -8,14 +8,13 @@ import pandas as pd
 from scipy import stats as distributions
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._data.warning import warn
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed._uncertainty.profile import Profiler
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._parameters import Parameter, WaldErrors, parameters, wanted_components
 

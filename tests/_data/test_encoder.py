@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skmixed import RandomEffect
-from skmixed._data.encoder import Metadata, plan
+from skmixed._data.encoder import plan
+from skmixed._data.grouping_factor import Metadata
 from skmixed._data.table import open_table
 
 NONE = Metadata({})

@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed import AllExcept, MixedLinearRegressor, RandomEffect
-from skmixed._data.encoder import Metadata
+from skmixed._data.grouping_factor import Metadata
 from skmixed._data.table import open_table
 from skmixed._fitted.fitting import specification
 from skmixed.exceptions import FitStatus, SingularFitWarning

@@ -9,8 +9,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
 from skmixed import MixedLinearRegressor
-from skmixed._data.sparse import SparseColumn, by_columns, sparse_column
-from skmixed._data.table import numeric_column, open_table
+from skmixed._data.table import SparseColumn, by_columns, numeric_column, open_table, sparse_column
 
 FORMATS = ["csr_array", "csc_array", "coo_array", "lil_array", "csr_matrix", "csc_matrix"]
 

@@ -1,26 +1,161 @@
-"""Levels of grouping factors that come in parts: one numbering for all of them.
+"""Grouping factors: columns whose labels are levels, also of rows that come in parts.
 
-A level keeps its number for good, and new ones follow behind, so that sums over
+Of parts a level keeps its number for good, and new ones follow behind, so that sums over
 the levels of a part find their places in the sums over all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from skmixed._data.encoder import Encoder, GroupingFactor, combine
 from skmixed._data.labels import (
     EXACT_INTEGERS,
     ColumnLevels,
     Large,
     check_told_apart,
     kind_of,
+    learn_levels,
     narrow_span,
+    shown_index,
 )
+from skmixed._data.table import SparseColumn, Table
 from skmixed._typing import IntArray, Labels
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Grouping columns given beside X, by name."""
+
+    columns: dict[str, Any]
+
+    def rows(self, keep: NDArray[np.bool_]) -> "Metadata":
+        return Metadata({name: column[keep] for name, column in self.columns.items()})
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """Where a grouping column comes from: a position of X, or metadata."""
+
+    name: str
+    position: int | None
+
+    def column(self, table: Table, metadata: Metadata) -> Any:
+        column = metadata.columns[self.name] if self.position is None else table.get(self.position)
+        return np.asarray(column) if isinstance(column, SparseColumn) else column
+
+
+@dataclass(frozen=True)
+class GroupingFactor:
+    """One grouping factor and its levels.
+
+    Attributes
+    ----------
+    sources : tuple of LabelSource
+        Its column, or the columns whose interaction it is.
+    levels : tuple of ColumnLevels
+        One a column; empty before fit.
+    cells : (q,) array or None
+        Of an interaction, the combinations that occur, as mixed-radix numbers.
+    """
+
+    sources: tuple[LabelSource, ...]
+    levels: tuple[ColumnLevels, ...] = ()
+    cells: NDArray[np.int64] | None = None
+
+    @property
+    def name(self) -> str:
+        return ":".join(source.name for source in self.sources)
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.levels[0]) if self.cells is None else len(self.cells)
+
+    @property
+    def index(self) -> pd.Index:
+        """The levels' labels, in order."""
+        if self.cells is None:
+            return shown_index(self.levels[0].labels, self.name)
+        labels = [
+            shown_index(level.labels)[c]
+            for level, c in zip(self.levels, self.column_codes, strict=True)
+        ]
+        return pd.MultiIndex.from_arrays(labels, names=[s.name for s in self.sources])
+
+    @property
+    def column_codes(self) -> tuple[IntArray, ...]:
+        """Code of each level in each of the columns."""
+        if self.cells is None:
+            return (np.arange(self.n_levels),)
+        return np.unravel_index(self.cells, [len(level) for level in self.levels])
+
+    def learn(
+        self, table: Table, metadata: Metadata, rows: NDArray[np.intp] | None = None
+    ) -> tuple["GroupingFactor", IntArray]:
+        """Learn the levels; return the factor with them, and each row's code.
+
+        `rows` are the numbers of the rows for messages, where some were left out.
+        """
+        learned = [learn_levels(s.column(table, metadata), s.name) for s in self.sources]
+        levels = tuple(level for level, _ in learned)
+        codes = [c for _, c in learned]
+        for source, code in zip(self.sources, codes, strict=True):
+            _check_not_missing(source.name, code, rows)
+        if len(codes) == 1:
+            return replace(self, levels=levels), codes[0]
+        cells, combined = np.unique(combine(codes, levels), return_inverse=True)
+        return replace(self, levels=levels, cells=cells), combined
+
+    @cached_property
+    def _order(self) -> IntArray:
+        """Of the cells: ascending after one fit, by appearance after several chunks."""
+        return np.argsort(self.cells, kind="stable") if self.cells is not None else np.empty(0, int)
+
+    def codes(self, table: Table, metadata: Metadata) -> IntArray:
+        """Return the level of each row, −1 where unknown or missing."""
+        codes = []
+        for level, source in zip(self.levels, self.sources, strict=True):
+            codes.append(level.codes(source.column(table, metadata), source.name))
+        if self.cells is None:
+            return codes[0]
+        combined = combine(codes, self.levels)
+        order = self._order
+        found = np.searchsorted(self.cells, combined, sorter=order)
+        at = order[np.minimum(found, len(order) - 1)]
+        return np.where(self.cells[at] == combined, at, -1)
+
+
+def combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np.int64]:
+    """Return numbers of the combinations of codes in mixed radix, −1 where one is −1."""
+    if np.prod([float(len(level)) for level in levels]) >= 2.0**62:
+        raise ValueError(
+            f"The interaction of columns with {' × '.join(str(len(v)) for v in levels)} labels has "
+            "too many combinations to number. Combine some of the columns into one beforehand."
+        )
+    combined = np.zeros(len(codes[0]), dtype=np.int64)
+    missing = np.zeros(len(codes[0]), dtype=bool)
+    for code, level in zip(codes, levels, strict=True):
+        combined = combined * len(level) + code
+        missing |= code < 0
+    combined[missing] = -1
+    return combined
+
+
+def _check_not_missing(name: str, codes: IntArray, rows: NDArray[np.intp] | None) -> None:
+    missing = codes < 0
+    if missing.any():
+        first = int(np.argmax(missing))
+        count = int(missing.sum())
+        raise ValueError(
+            f"Grouping factor {name!r} has {count} missing value{'s' if count > 1 else ''} (first "
+            f"at row {first if rows is None else rows[first]}). Drop those rows or name the "
+            "missing level before fitting."
+        )
+
 
 # Two codes in one 64-bit integer.
 _BITS, _LOW = 32, 2**32 - 1
@@ -204,30 +339,3 @@ def _take_pairs(union: LabelUnion, first: IntArray, second: IntArray) -> IntArra
     """Return the numbers of pairs of codes, which a shift packs into one integer."""
     places, keys = pd.factorize((first << _BITS) | second)
     return union.take(keys)[places]
-
-
-@dataclass
-class EncoderUnion:
-    """The factors of a model with the levels of all parts."""
-
-    encoder: Encoder
-    factors: list[FactorUnion]
-
-    @classmethod
-    def of(cls, encoder: Encoder) -> "EncoderUnion":
-        """Start from the levels of an encoder, if it has learned any."""
-        union = cls(encoder, [FactorUnion(factor) for factor in encoder.factors])
-        if all(factor.levels for factor in encoder.factors):
-            union.take(encoder)
-        return union
-
-    @property
-    def n_levels(self) -> list[int]:
-        return [factor.n_levels for factor in self.factors]
-
-    def take(self, part: Encoder) -> list[IntArray]:
-        """Return the numbers of each factor's levels of a part."""
-        return [own.take(factor) for own, factor in zip(self.factors, part.factors, strict=True)]
-
-    def joined(self) -> Encoder:
-        return replace(self.encoder, factors=tuple(factor.joined() for factor in self.factors))

@@ -1,0 +1,318 @@
+"""ResidualCovariance, and the columns of X that it names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skmixed._data.grouping_factor import GroupingFactor, Metadata
+from skmixed._data.parameters import FrozenParameters
+from skmixed._data.random_effect import as_columns, group_name
+from skmixed._data.table import Table
+from skmixed._model.correlation import CORRELATIONS
+from skmixed._model.residual import VARIANCES, Residual, Variance
+from skmixed._repeated.rows import RepeatedDesign, RepeatedRows, Timeline
+from skmixed._statistics.design import SubjectDesign
+from skmixed._typing import ColumnName, FloatArray, GroupName, IntArray
+
+# Structures of variances alone, and the model of the standard deviations that they are.
+OF_VARIANCES = {"independent": "constant", "power": "power"}
+# Share of the smallest step between times within which they are equally spaced.
+EQUAL = 1e-6
+
+
+@dataclass(frozen=True, init=False)
+class ResidualCovariance(FrozenParameters):
+    """The covariance of the residuals of one subject.
+
+    Parameters
+    ----------
+    structure : str
+        "independent", "compound_symmetry", "ar1", "exponential" (continuous time, nlme's
+        ``corCAR1``), "gaussian", "toeplitz", "ante_dependence", "unstructured", or
+        "power" (a variance that is a power of the column `time`).
+    subject : str, int or tuple of these, default=None
+        Column of X whose rows with one label have correlated residuals; a tuple is the
+        interaction of its columns. "independent" and "power" need none.
+    time : str or int, default=None
+        Column of X with the time of each row: numbers, dates or an ordered categorical.
+        Needed but for "independent" and "compound_symmetry".
+    by : str, int or tuple of these, default=None
+        Column of X whose labels have parameters of their own.
+    heterogeneous : bool, default=False
+        Whether each time has a variance of its own; "unstructured" has in any case.
+
+    Raises
+    ------
+    ValueError
+        If the structure is not known, or lacks a column that it needs.
+    TypeError
+        If a column is neither a name nor a position.
+
+    See Also
+    --------
+    MixedLinearRegressor : Takes it as its parameter `residual`.
+    mmrm : The same models in the words of R's mmrm.
+
+    Notes
+    -----
+    Steps of "ar1" and "toeplitz" are those of the times where these are numbers: of days
+    0, 7, 21 the second and third are two steps apart. Of other labels they are the places
+    in their order. Rows may come in any order.
+
+    Correlations of "compound_symmetry" lie between −1/(m − 1) and 1 for m times, those of
+    "exponential" and "gaussian" between 0 and 1.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor, ResidualCovariance
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> ar1 = ResidualCovariance("ar1", subject="Subject", time="Days")
+    >>> model = MixedLinearRegressor(residual=ar1).fit(X, y)
+    >>> model.variance_components_.round(2)
+    >>> model.residual_covariance_.iloc[:3, :3].round(0)
+    """
+
+    structure: str
+    subject: GroupName | None
+    time: ColumnName | None
+    by: GroupName | None
+    heterogeneous: bool
+
+    def __init__(
+        self,
+        structure: str,
+        *,
+        subject: GroupName | Sequence[ColumnName] | None = None,
+        time: ColumnName | None = None,
+        by: GroupName | Sequence[ColumnName] | None = None,
+        heterogeneous: bool = False,
+    ) -> None:
+        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "subject", None if subject is None else group_name(subject))
+        object.__setattr__(self, "time", None if time is None else as_columns(time, "time")[0])
+        object.__setattr__(self, "by", None if by is None else group_name(by))
+        object.__setattr__(self, "heterogeneous", bool(heterogeneous))
+        _check_structure(structure)
+        self._check_columns()
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in ("subject", "time", "by")}
+        parts = [repr(self.structure)]
+        parts += [f"{name}={own!r}" for name, own in given.items() if own is not None]
+        if self.heterogeneous:
+            parts.append("heterogeneous=True")
+        return f"ResidualCovariance({', '.join(parts)})"
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether rows of one subject are correlated."""
+        return self.structure not in OF_VARIANCES
+
+    def _check_columns(self) -> None:
+        own = f"ResidualCovariance({self.structure!r})"
+        if self.is_correlated and self.subject is None:
+            raise ValueError(
+                f"{own} has no subject, within which residuals are correlated. Name its column: "
+                "subject='patient'."
+            )
+        needs_time = self.structure == "power" or (
+            self.is_correlated and CORRELATIONS[self.structure].time != "none"
+        )
+        if self.time is None and (needs_time or self.heterogeneous):
+            what = "variance per time" if self.heterogeneous else "structure in time"
+            what = "power of a column" if self.structure == "power" else what
+            raise ValueError(f"{own} is a {what}, but time=None. Name its column: time='visit'.")
+        if self.heterogeneous and self.structure == "power":
+            raise ValueError(f"{own} gives the variances already. Leave heterogeneous=True out.")
+
+
+def _check_structure(structure: object) -> None:
+    known = [*CORRELATIONS, "power"]
+    if not (isinstance(structure, str) and structure in known):
+        listed = ", ".join(map(repr, known))
+        raise ValueError(f"structure={structure!r} is not known. Choose one of {listed}.")
+
+
+@dataclass(frozen=True)
+class SubjectColumns:
+    """The columns that a residual covariance names, with their labels.
+
+    Attributes
+    ----------
+    structure : str
+    heterogeneous : bool
+    subject, time, by : GroupingFactor or None
+    is_ordered : bool
+        Whether the order of the labels of times is that of a categorical column.
+    """
+
+    structure: str
+    heterogeneous: bool
+    subject: GroupingFactor | None
+    time: GroupingFactor | None
+    by: GroupingFactor | None
+    is_ordered: bool = False
+
+    @property
+    def factors(self) -> tuple[GroupingFactor, ...]:
+        """Those that there are: subject, time and by."""
+        return tuple(own for own in (self.subject, self.time, self.by) if own is not None)
+
+    def with_factors(self, factors: Sequence[GroupingFactor]) -> "SubjectColumns":
+        """Return the same with other labels."""
+        left = iter(factors)
+        names = ("subject", "time", "by")
+        return replace(self, **{n: next(left) for n in names if getattr(self, n) is not None})
+
+    def learn(
+        self, table: Table, metadata: Metadata, rows: IntArray | None, n_rows: int
+    ) -> tuple["SubjectColumns", SubjectDesign]:
+        """Learn the labels; return the columns with them, and each row's codes."""
+        learned = [own.learn(table, metadata, rows) for own in self.factors]
+        columns = self.with_factors([factor for factor, _ in learned])
+        if self.time is not None:
+            own = self.time.sources[0].column(table, metadata)
+            is_ordered = isinstance(getattr(own, "dtype", None), pd.CategoricalDtype)
+            columns = replace(columns, is_ordered=is_ordered)
+        return columns, columns.codes([codes for _, codes in learned], n_rows)
+
+    def codes(self, codes: Sequence[IntArray], n_rows: int) -> SubjectDesign:
+        """Return the codes of `factors` by what they are."""
+        left = iter(codes)
+        zeros = np.zeros(n_rows, dtype=np.intp)
+        of_rows = {"subject": np.arange(n_rows), "time": zeros, "by": zeros}
+        own = {n: zeros if getattr(self, n) is None else next(left) for n in of_rows}
+        return SubjectDesign(own["subject"], own["time"], own["by"])
+
+    def renumbered(self, own: SubjectDesign, places: Sequence[IntArray]) -> SubjectDesign:
+        """Return codes by the numbers that the labels have among those of all parts."""
+        left = iter(places)
+        out = {}
+        for name, code in (("subject", "subject"), ("time", "visit"), ("by", "stratum")):
+            codes = getattr(own, code)
+            out[code] = codes if getattr(self, name) is None else next(left)[codes]
+        return SubjectDesign(**out)
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether rows of one subject are correlated."""
+        return self.structure not in OF_VARIANCES
+
+    @property
+    def variance(self) -> Variance:
+        """The model of the standard deviations."""
+        name = OF_VARIANCES.get(self.structure, "constant")
+        is_of_visits = self.heterogeneous or (
+            self.structure in CORRELATIONS and CORRELATIONS[self.structure].is_heterogeneous
+        )
+        return VARIANCES["visits" if is_of_visits else name]
+
+    @property
+    def correlation(self) -> Any:
+        return CORRELATIONS["independent" if self.structure == "power" else self.structure]
+
+    @property
+    def n_strata(self) -> int:
+        return 1 if self.by is None else self.by.n_levels
+
+    def timeline(self) -> "Timeline":
+        """Return what the labels of times are in the structure.
+
+        Raises
+        ------
+        ValueError
+            If it needs an order, steps or numbers that they do not have.
+        """
+        if self.time is None:
+            return Timeline.without_times()
+        name, index = self.time.name, self.time.index
+        labels = np.asarray(index)
+        kind, what = self.correlation.time, self.structure
+        is_number = labels.dtype.kind in "iufM"
+        if (kind == "distance" or what == "power") and not is_number:
+            raise ValueError(
+                f"Time column {name!r} has labels such as {labels[0]!r}, but "
+                f"{what!r} is a function of numbers. Give the times as numbers or dates."
+            )
+        if is_number:
+            values = _numbers(labels)
+            order = np.argsort(values, kind="stable")
+        else:
+            values = np.zeros(len(labels))
+            order = np.arange(len(labels)) if self.is_ordered else _sorted_text(labels)
+            if kind in ("order", "steps") and what != "unstructured" and not self.is_ordered:
+                _check_order(name, labels[order], what)
+        rank = np.empty(len(order), dtype=np.intp)
+        rank[order] = np.arange(len(order))
+        steps = np.arange(len(order))
+        if kind == "steps" and is_number and len(order) > 1:
+            steps = _steps(name, values[order], what)
+        if what == "power":
+            if not (np.abs(values) > 0).all():
+                raise ValueError(
+                    f"Column {name!r} has a 0, of which no power is a variance. Shift the column, "
+                    "or use structure='independent' with by=."
+                )
+            return Timeline.of_numbers(values, np.log(np.abs(values)))
+        if kind == "distance" and not self.heterogeneous:
+            return Timeline.of_numbers(values, np.zeros(len(values)))
+        position = steps[rank].astype(float) if kind == "steps" else values
+        return Timeline(rank, position, np.zeros(len(rank)), steps)
+
+    def design(self, rows: RepeatedRows) -> RepeatedDesign:
+        """Return rows with their places in time, and the model of R."""
+        if self.subject is None:
+            rows = replace(rows, subject=np.arange(rows.n_rows))
+        timeline = self.timeline()
+        steps = timeline.steps
+        if self.time is None and self.is_correlated:
+            steps = np.arange(int(np.bincount(rows.subject).max()))
+        residual = Residual(self.correlation, self.variance, steps, self.n_strata)
+        return RepeatedDesign(rows, timeline, residual)
+
+
+def _numbers(labels: Any) -> FloatArray:
+    """Return numbers, or dates as days since the first one."""
+    if labels.dtype.kind == "M":
+        return np.asarray((labels - labels.min()) / np.timedelta64(1, "D"), dtype=float)
+    return labels.astype(float)
+
+
+def _sorted_text(labels: Any) -> IntArray:
+    return np.argsort(labels.astype(str), kind="stable")
+
+
+def _steps(name: str, values: FloatArray, structure: str) -> IntArray:
+    """Return times in multiples of their smallest difference.
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
+    gaps = np.diff(values)
+    steps = (values - values[0]) / gaps.min()
+    whole = np.rint(steps)
+    if (np.abs(steps - whole) > EQUAL * np.maximum(steps, 1.0)).any():
+        at = int(np.argmax(np.abs(steps - whole)))
+        raise ValueError(
+            f"Time column {name!r} has times that are no multiples of its smallest step "
+            f"{gaps.min():g}, such as {values[at]:g}; {structure!r} counts steps. Use "
+            "'exponential' for times as they are, or round them."
+        )
+    return whole.astype(np.intp)
+
+
+def _check_order(name: str, labels: Any, structure: str) -> None:
+    """Refuse text whose order is not that of the numbers in it."""
+    number = pd.Series(labels.astype(str)).str.extract(r"(\d+)\D*$")[0].astype(float)
+    if number.notna().all() and (np.diff(number) < 0).any():
+        shown = ", ".join(map(str, labels[:4]))
+        raise ValueError(
+            f"Time column {name!r} is text, whose order is {shown} …, and {structure!r} depends "
+            "on it. Give numbers, or a pandas Categorical with the categories in their order."
+        )
