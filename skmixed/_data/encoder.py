@@ -16,7 +16,7 @@ from skmixed._data.table import Table, numeric_column
 from skmixed._model.covariance import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.design import Design, FactorDesign
-from skmixed._typing import ColumnName, FloatArray, IntArray
+from skmixed._typing import ColumnName, FloatArray, GroupName, IntArray
 
 INTERCEPT = "(Intercept)"
 METADATA_NAME = "groups"
@@ -228,14 +228,21 @@ def plan(
 
 def _subject_columns(table: Table, residual: ResidualCovariance) -> SubjectColumns:
     """Find the columns that a residual covariance names."""
-    found = {}
-    for role in ("subject", "time", "by"):
-        names = getattr(residual, role)
+
+    def found(names: GroupName | None, role: str) -> GroupingFactor | None:
+        if names is None:
+            return None
         own = names if isinstance(names, tuple) else (names,)
-        positions = [] if names is None else [_position(table, name, role) for name in own]
-        sources = tuple(LabelSource(table.label(j), j) for j in positions)
-        found[role] = GroupingFactor(sources) if sources else None
-    return SubjectColumns(residual.structure, residual.heterogeneous, **found)
+        positions = [_position(table, name, role) for name in own]
+        return GroupingFactor(tuple(LabelSource(table.label(j), j) for j in positions))
+
+    return SubjectColumns(
+        residual.structure,
+        residual.heterogeneous,
+        subject=found(residual.subject, "subject"),
+        time=found(residual.time, "time"),
+        by=found(residual.by, "by"),
+    )
 
 
 def _is_rule(fixed: Any) -> bool:
@@ -251,8 +258,8 @@ def _labels_only(table: Table, subjects: SubjectColumns | None) -> set[int | Non
         return set()
     own = set() if subjects.subject is None else {s.position for s in subjects.subject.sources}
     for factor in (subjects.time, subjects.by):
-        sources = () if factor is None else factor.sources
-        own |= {s.position for s in sources if not _is_numeric(table.get(s.position))}
+        positions = [] if factor is None else [s.position for s in factor.sources]
+        own |= {j for j in positions if j is not None and not _is_numeric(table.get(j))}
     return own
 
 

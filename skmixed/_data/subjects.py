@@ -165,8 +165,8 @@ class SubjectColumns:
     def with_factors(self, factors: Sequence[GroupingFactor]) -> "SubjectColumns":
         """Return the same with other labels."""
         left = iter(factors)
-        names = ("subject", "time", "by")
-        return replace(self, **{n: next(left) for n in names if getattr(self, n) is not None})
+        subject, time, by = (own and next(left) for own in (self.subject, self.time, self.by))
+        return replace(self, subject=subject, time=time, by=by)
 
     def learn(
         self, table: Table, metadata: Metadata, rows: IntArray | None, n_rows: int

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import scipy.optimize
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, Lam
 
 # Smallest eigenvalue of the trust region's metric, as a share of its largest.
@@ -17,11 +17,35 @@ RIDGE = 1e-10
 MANY = 64
 
 
+class Coordinates(Protocol):
+    """Coordinates around a point of the search, as `Chart` has them around a Λ."""
+
+    @property
+    def lam(self) -> Lam:
+        """The point, in its canonical form."""
+
+    @property
+    def jacobian(self) -> FloatArray:
+        """Derivatives of the parameters by the coordinates, a row for each coordinate."""
+
+    def curvature(self, gradient: FloatArray) -> FloatArray:
+        """Return Σ_i g_i times the second derivatives of the parameters by the coordinates."""
+
+    def moved(self, step: FloatArray) -> Lam:
+        """Return the point at coordinates `step`."""
+
+    def step_to(self, lam: Lam) -> FloatArray:
+        """Return the nearest step that leads to a point."""
+
+    def vanished(self, after: Lam) -> Lam:
+        """Set to zero what a step shrinks much; `after` itself where that is nothing."""
+
+
 @dataclass(frozen=True)
 class Point:
     """The criterion at a canonical Λ, with its second-order model around it, in δ."""
 
-    chart: Chart
+    chart: Coordinates
     value: float
     gradient: FloatArray
     hessian: FloatArray
@@ -58,7 +82,11 @@ class Point:
 
 
 def second_order(
-    chart: Chart, value: float, gradient: FloatArray, hessian: FloatArray, metric: FloatArray
+    chart: Coordinates,
+    value: float,
+    gradient: FloatArray,
+    hessian: FloatArray,
+    metric: FloatArray,
 ) -> Point:
     """Carry derivatives in τ, and a metric there, over to steps δ of the terms' Λ."""
     jacobian, curvature = chart.jacobian, chart.curvature(gradient)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from skmixed._estimation.probed_objective import FEWEST, FIXED_TOL, UNSOLVED, Pr
 from skmixed._estimation.runs import MonteCarlo, Runs, SearchReport, identity
 from skmixed._estimation.search import Ending
 from skmixed._estimation.start import are_alike, free_lam, within_start
+from skmixed._model.chart import Chart
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
@@ -213,7 +215,7 @@ def _sd_errors(system: System, objective: ProbedObjective) -> tuple[FloatArray, 
     """Carry the covariance of δ over to log sd of the user's coefficients."""
     _, point, _ = objective.modeled
     covariance = objective.parameter_covariance()
-    out, chart = [], point.chart
+    out, chart = [], cast(Chart, point.chart)
     parts = zip(system.terms, chart.lam, chart.basis, chart.places, strict=True)
     for (_, term), lam, basis, own in parts:
         root = term.to_user @ lam

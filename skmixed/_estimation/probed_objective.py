@@ -8,6 +8,7 @@ none, and there more signs are drawn as long as the error itself is large.
 """
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -227,7 +228,7 @@ def _largest_error(point: Point, noise: FloatArray) -> float:
     """Return the largest standard error of an entry of a term's Λ, as a share of Λ."""
     errors = np.sqrt(np.maximum(np.diagonal(_covariance(point, noise)), 0.0))
     largest = 0.0
-    for lam, place in zip(point.lam, point.chart.places, strict=True):
+    for lam, place in zip(point.lam, cast(Chart, point.chart).places, strict=True):
         own = errors[place]
         if lam.any():
             largest = max(largest, float(own.max()) / float(np.abs(lam).max()))

@@ -9,9 +9,9 @@ from skmixed._derivatives.criterion import Factor, Likelihood
 from skmixed._equations.cholesky import factorize, no_effects
 from skmixed._equations.semidefinite import Root
 from skmixed._equations.system import System
-from skmixed._model.correlation import CORRELATIONS
+from skmixed._model.correlation import CORRELATIONS, Places
 from skmixed._model.covariance import lower_factor
-from skmixed._model.residual import VARIANCES, Places, Residual
+from skmixed._model.residual import VARIANCES, Residual
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.estimability import Dependence

@@ -122,8 +122,8 @@ def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]
         of_sd, of_corr = own.model.split(own.phi[at])
         size = float(np.exp(of_sd[0]))
         shown = own.model.correlation.shown(of_corr, own.model.m)
-        corr = [value for name, value in shown.items() if name.startswith("corr")]
-        out.append([RESIDUAL, "" if stratum is None else f"{stratum}", size**2, size, *corr])
+        rho = [value for name, value in shown.items() if name.startswith("corr")]
+        out.append([RESIDUAL, "" if stratum is None else f"{stratum}", size**2, size, *rho])
     return out
 
 
@@ -142,7 +142,7 @@ def residual_covariances(encoder: Encoder, solution: Solution) -> dict[Any, pd.D
     if subjects.time is None:
         order = np.arange(own.model.m)
         places = own.model.all_visits
-        index = pd.RangeIndex(1, len(order) + 1)
+        index = pd.Index(np.arange(1, len(order) + 1))
     else:
         order = np.lexsort((timeline.position, timeline.rank))
         places = timeline.places(order[None])

@@ -61,7 +61,9 @@ class Places:
     def laid(self, entries: FloatArray, m: int) -> FloatArray:
         """Add up entries, (b, n, n), over all pairs of visits, (m, m)."""
         cells = self.visit[:, :, None] * m + self.visit[:, None, :]
-        return np.bincount(cells.ravel(), entries.ravel(), m * m).reshape(m, m)
+        sums: FloatArray = np.zeros(m * m)
+        np.add.at(sums, cells.ravel(), entries.ravel())
+        return sums.reshape(m, m)
 
 
 @dataclass(frozen=True)

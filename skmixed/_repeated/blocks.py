@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._model.residual import Places, Residual, ResidualAt
+from skmixed._model.correlation import Places
+from skmixed._model.residual import Residual, ResidualAt
 from skmixed._repeated.products import Products
 from skmixed._typing import BoolArray, FloatArray, Lam
 

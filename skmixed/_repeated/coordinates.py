@@ -12,7 +12,8 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._estimation.solution import centered_to_user
-from skmixed._model.residual import Moments, Residual
+from skmixed._model.correlation import Moments
+from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
 from skmixed._repeated.layout import (
     BlockIndex,

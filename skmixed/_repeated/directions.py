@@ -17,21 +17,18 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._model.residual import Places, Residual, ResidualAt
+from skmixed._model.correlation import Places
+from skmixed._model.residual import Residual, ResidualAt
 from skmixed._repeated.blocks import BlocksAt
 from skmixed._typing import FloatArray
 
 
 class Directions(Protocol):
-    """The directions of some blocks at one Λ and φ.
+    """The directions of some blocks at one Λ and φ."""
 
-    Attributes
-    ----------
-    places : list of int
-        Which parameters they are of.
-    """
-
-    places: list[int]
+    @property
+    def places(self) -> list[int]:
+        """Which parameters they are of."""
 
     def traces(self) -> FloatArray:
         """Return tr(AS_i), (d,)."""

@@ -104,10 +104,9 @@ def _start_before(layout: RepeatedLayout, before: Estimate) -> Lam:
     """Carry estimates over to the units of this layout."""
     solution = before.solution
     assert solution.residual is not None
-    terms = tuple(
-        np.linalg.solve(t.to_user, own.lam * solution.sigma / layout.scale)
-        for t, own in zip(layout.terms, solution.terms, strict=True)
-    )
+    relative = solution.sigma / layout.scale
+    pairs = zip(layout.terms, solution.terms, strict=True)
+    terms: Lam = tuple(np.asarray(np.linalg.solve(t.to_user, relative * s.lam)) for t, s in pairs)
     phi = solution.residual.phi.ravel()
     return (*terms, layout.system.residual.scaled(phi, 1.0 / layout.residual_scale))
 

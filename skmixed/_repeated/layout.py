@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from skmixed._model.residual import Places, Residual
+from skmixed._model.correlation import Places
+from skmixed._model.residual import Residual
 from skmixed._repeated.blocks import BlockGroup, BlockTerm, Stratum
 from skmixed._repeated.products import Products, RowProducts, SummedProducts
 from skmixed._typing import BoolArray, FloatArray, IntArray

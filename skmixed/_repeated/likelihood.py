@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
 
+from skmixed._equations.linear_algebra import solve_lower
 from skmixed._model.covariance import Covariance
 from skmixed._model.residual import Residual
 from skmixed._repeated.blocks import BlockGroup, BlocksAt
@@ -145,8 +145,8 @@ class RepeatedFactor:
         right = _times_lam(system, lam, np.asarray(products)[:u])
         both = _times_lam(system, lam, np.ascontiguousarray(right[:, :u].T))
         both[np.diag_indices(system.n_outer)] += 1.0
-        root = np.linalg.cholesky((both + both.T) / 2.0)
-        solved = scipy.linalg.solve_triangular(root, right[:, u], lower=True, check_finite=False)
+        root: FloatArray = np.asarray(np.linalg.cholesky((both + both.T) / 2.0), dtype=float)
+        solved = solve_lower(root, right[:, u])
         logdet = sum(own.logdet for own in blocks)
         return RepeatedFactor(
             system, lam, blocks, np.asarray(products), root, solved, float(logdet)
@@ -172,9 +172,7 @@ class RepeatedFactor:
     @cached_property
     def half(self) -> FloatArray:
         """H = TL⁻', with K = HH', (u, u)."""
-        upper = scipy.linalg.solve_triangular(
-            self.root, np.eye(len(self.root)), lower=True, check_finite=False
-        ).T
+        upper = solve_lower(self.root, np.eye(len(self.root))).T
         return _times_lam(self.system, self.lam, np.ascontiguousarray(upper), transposed=False)
 
     @cached_property
@@ -189,9 +187,7 @@ class RepeatedFactor:
         out = np.zeros_like(self.root)
         # The first columns of L⁻¹ are those of the inverse of its first block.
         if n:
-            upper = scipy.linalg.solve_triangular(
-                self.root[:n, :n], np.eye(n), lower=True, check_finite=False
-            ).T
+            upper = solve_lower(np.ascontiguousarray(self.root[:n, :n]), np.eye(n)).T
             padded = np.zeros((len(out), n))
             padded[:n] = upper
             half = _times_lam(self.system, self.lam, padded, transposed=False)

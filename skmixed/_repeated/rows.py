@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from skmixed._model.residual import Places, Residual
+from skmixed._model.correlation import Places
+from skmixed._model.residual import Residual
 from skmixed._statistics.design import Design, SubjectDesign
 from skmixed._typing import FloatArray, IntArray
 
