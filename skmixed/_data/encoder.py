@@ -82,10 +82,14 @@ class Encoder:
     def uses_metadata(self) -> bool:
         return any(s.position is None for f in self.factors for s in f.sources)
 
-    def idle_positions(self, included: tuple[int, ...]) -> set[int]:
-        """Return the positions in X of columns that only group, by factors that do not count."""
+    def idle_positions(self, included: tuple[int, ...], *, has_subjects: bool = False) -> set[int]:
+        """Return the positions in X of columns that only group, by factors that do not count.
+
+        `has_subjects`: whether the columns of the residuals' covariance count.
+        """
         sources = [{s.position for s in factor.sources} for factor in self.all_factors]
-        used = {j for k in included for j in sources[k]} | set(self.numeric)
+        subjects = range(len(self.factors), len(sources) if has_subjects else 0)
+        used = {j for k in (*included, *subjects) for j in sources[k]} | set(self.numeric)
         return {j for own in sources for j in own if j is not None and j not in used}
 
     def model(self, *, reml: bool) -> Model:

@@ -10,9 +10,10 @@ import pandas as pd
 from skmixed._data.grouping_factor import GroupingFactor, Metadata
 from skmixed._data.parameters import FrozenParameters
 from skmixed._data.random_effect import as_columns, group_name
-from skmixed._data.table import Table
-from skmixed._model.correlation import CORRELATIONS
+from skmixed._data.table import Table, numeric_column
+from skmixed._model.correlation import CORRELATIONS, Places
 from skmixed._model.residual import VARIANCES, Residual, Variance
+from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows, Timeline
 from skmixed._statistics.design import SubjectDesign
 from skmixed._typing import ColumnName, FloatArray, GroupName, IntArray
@@ -229,39 +230,94 @@ class SubjectColumns:
         """
         if self.time is None:
             return Timeline.without_times()
-        name, index = self.time.name, self.time.index
-        labels = np.asarray(index)
-        kind, what = self.correlation.time, self.structure
+        name, labels = self.time.name, np.asarray(self.time.index)
+        kind, is_power = self.correlation.time, self.structure == "power"
         is_number = labels.dtype.kind in "iufM"
-        if (kind == "distance" or what == "power") and not is_number:
+        if (kind == "distance" or is_power) and not is_number:
             raise ValueError(
                 f"Time column {name!r} has labels such as {labels[0]!r}, but "
-                f"{what!r} is a function of numbers. Give the times as numbers or dates."
+                f"{self.structure!r} is a function of numbers. Give the times as numbers or dates."
             )
-        if is_number:
-            values = _numbers(labels)
-            order = np.argsort(values, kind="stable")
-        else:
-            values = np.zeros(len(labels))
-            order = np.arange(len(labels)) if self.is_ordered else _sorted_text(labels)
-            if kind in ("order", "steps") and what != "unstructured" and not self.is_ordered:
-                _check_order(name, labels[order], what)
-        rank = np.empty(len(order), dtype=np.intp)
-        rank[order] = np.arange(len(order))
-        steps = np.arange(len(order))
-        if kind == "steps" and is_number and len(order) > 1:
-            steps = _steps(name, values[order], what)
-        if what == "power":
-            if not (np.abs(values) > 0).all():
-                raise ValueError(
-                    f"Column {name!r} has a 0, of which no power is a variance. Shift the column, "
-                    "or use structure='independent' with by=."
-                )
+        if not is_number:
+            order = self._order_of_text(name, labels)
+            return _timeline(order, np.zeros(len(labels)), np.arange(len(order)))
+        values = _numbers(labels)
+        if is_power:
+            _check_powers(name, values)
             return Timeline.of_numbers(values, np.log(np.abs(values)))
         if kind == "distance" and not self.heterogeneous:
             return Timeline.of_numbers(values, np.zeros(len(values)))
-        position = steps[rank].astype(float) if kind == "steps" else values
-        return Timeline(rank, position, np.zeros(len(rank)), steps)
+        order = np.argsort(values, kind="stable")
+        if kind == "steps" and len(order) > 1:
+            steps = _steps(name, values[order], self.structure)
+            unit = float(np.ptp(values)) / int(steps[-1])
+            own = _timeline(order, values, steps)
+            position = own.steps[own.rank].astype(float)
+            return replace(own, position=position, origin=float(values.min()), unit=unit)
+        return _timeline(order, values, np.arange(len(order)))
+
+    def _order_of_text(self, name: str, labels: Any) -> IntArray:
+        """Return the order of labels that are no numbers."""
+        if self.is_ordered:
+            return np.arange(len(labels))
+        order = np.argsort(labels.astype(str), kind="stable")
+        if self.is_correlated and self.structure not in ("unstructured", "compound_symmetry"):
+            _check_order(name, labels[order], self.structure)
+        return order
+
+    def new_rows(self, table: Table, metadata: Metadata, levels: IntArray) -> NewRows:
+        """Return rows to predict, whose labels may be unknown.
+
+        Raises
+        ------
+        ValueError
+            If a time is missing, or the structure says nothing of one that fit never saw.
+        """
+        n, nothing = table.n_rows, np.zeros(table.n_rows, dtype=np.intp)
+        codes = iter([factor.codes(table, metadata) for factor in self.factors])
+        subject = nothing - 1 if self.subject is None else next(codes)
+        visit = nothing if self.time is None else next(codes)
+        stratum = nothing if self.by is None else next(codes)
+        timeline = self.timeline()
+        places = timeline.places(np.maximum(visit, 0)[:, None])
+        unknown = np.flatnonzero(visit < 0)
+        if len(unknown):
+            places = self._placed_anew(table, metadata, timeline, places, unknown)
+        if self.time is None:
+            # Without times a further row is one more of its subject.
+            visit = np.full(n, -1)
+        return NewRows(subject, stratum, places, visit, levels)
+
+    def _placed_anew(
+        self, table: Table, metadata: Metadata, timeline: Timeline, places: Places, rows: IntArray
+    ) -> Places:
+        """Place times that fit never saw, of structures in which any number has a place."""
+        assert self.time is not None
+        source = self.time.sources[0]
+        labels = np.asarray(self.time.index)
+        has_any = self.correlation.time in ("distance", "none") or self.structure == "ar1"
+        column = source.column(table, metadata)
+        shown = repr(np.asarray(column, dtype=object)[rows[0]])
+        if self.variance.name == "visits" or not has_any or labels.dtype.kind not in "iuf":
+            raise ValueError(
+                f"Time {shown} of {source.name!r} (row {rows[0]}) was not seen in fit, and "
+                f"{self.structure!r} says nothing of it. Predict it with include='fixed', or use a "
+                "structure in numbers, such as 'exponential' or 'ar1'."
+            )
+        values = numeric_column(column, source.name)[rows, None]
+        position, log_size = places.position.copy(), places.covariate.copy()
+        position[rows] = (values - timeline.origin) / timeline.unit
+        if self.structure == "power":
+            log_size[rows] = np.log(np.abs(values))
+        if self.structure == "ar1":
+            steps = np.rint(position[rows])
+            if (np.abs(position[rows] - steps) > EQUAL * np.maximum(steps, 1.0)).any():
+                raise ValueError(
+                    f"Time {shown} of {source.name!r} (row {rows[0]}) lies between the steps of "
+                    f"{timeline.unit:g} that 'ar1' counts. Use 'exponential'."
+                )
+            position[rows] = steps
+        return Places(places.visit, position, log_size)
 
     def design(self, rows: RepeatedRows) -> RepeatedDesign:
         """Return rows with their places in time, and the model of R."""
@@ -282,8 +338,20 @@ def _numbers(labels: Any) -> FloatArray:
     return labels.astype(float)
 
 
-def _sorted_text(labels: Any) -> IntArray:
-    return np.argsort(labels.astype(str), kind="stable")
+def _timeline(order: IntArray, values: FloatArray, steps: IntArray) -> Timeline:
+    """Return times with visits in an order; positions are their numbers."""
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    position = values if values.any() else rank.astype(float)
+    return Timeline(rank, position, np.zeros(len(order)), steps)
+
+
+def _check_powers(name: str, values: FloatArray) -> None:
+    if not (np.abs(values) > 0).all():
+        raise ValueError(
+            f"Column {name!r} has a 0, of which no power is a variance. Shift the column, or use "
+            "structure='independent' with by=."
+        )
 
 
 def _steps(name: str, values: FloatArray, structure: str) -> IntArray:

@@ -1,7 +1,7 @@
 """Predictions, with their standard deviations and intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,8 @@ def predict(
     if return_std is not False:
         return _predict_with_std(self, X, groups, include, return_std)
     serving: FittedModel = self._model
+    if serving.is_repeated:
+        return open_rows(self, X, groups, include=include).expected()
     included = validation.check_include(include, serving.encoder)
     table = open_features(self, X, serving.encoder, included)
     metadata = open_prediction_metadata(groups, table.n_rows, serving.encoder, included)
@@ -290,10 +292,18 @@ def predict_interval(
     weights = None
     if of == "observation":
         weights = validation.check_positive_weights(sample_weight, rows.n_rows)
+    if of == "mean" and rows.is_conditional:
+        rows = replace(rows, is_all=False)
     center = rows.expected()
-    method = method_of(rows.fitted, ddf, DDF_OF_PREDICTIONS)
-    errors = _Errors.of(rows, weights, needs_factor=method.sample is not None)
-    half = np.where(rows.is_estimable, errors.half_width(level, method), np.nan)
+    choices = DDF_OF_PREDICTIONS
+    if rows.fitted.is_repeated:
+        choices, ddf = ("residual", "normal"), ddf or "residual"
+    method = method_of(rows.fitted, ddf, choices)
+    errors = _errors_of(rows, weights, needs_factor=method.sample is not None)
+    quantile = distributions.t.ppf(0.5 + level / 2, errors.df(method))
+    sd = np.sqrt(errors.variance)
+    half = np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
+    half = np.where(rows.is_estimable, half, np.nan)
     return np.column_stack([center - half, center + half])
 
 
@@ -304,8 +314,62 @@ def _predict_with_std(
     validation.check_flag("return_std", return_std)
     rows = open_rows(model, X, groups, include=include)
     center = rows.expected()
-    sd = np.sqrt(_Errors.of(rows, np.ones(rows.n_rows)).variance)
+    sd = np.sqrt(_errors_of(rows, np.ones(rows.n_rows)).variance)
     return center, np.where(rows.is_estimable, sd, np.nan)
+
+
+def _errors_of(
+    given: GivenRows, weights: FloatArray | None, *, needs_factor: bool = False
+) -> "_Errors | _RepeatedErrors":
+    """Return those of observations of the weights, or without them of means.
+
+    An observation has effects of new levels of the factors that are not included.
+    """
+    view, is_new = given.fitted, weights is not None
+    if view.is_repeated:
+        return _RepeatedErrors.of(given, weights)
+    if view.is_iterative and not needs_factor:
+        at: Factor = view.solved
+        rows = given.predicted(at.system, others_are_new=is_new)
+        relative = kernel.solved_mean_variance(view.solved, rows)
+    else:
+        at, rows = view.factorization, given.predicted(others_are_new=is_new)
+        relative = kernel.mean_variance(at, rows)
+    if weights is not None:
+        relative += at.system.weight_unit / weights
+    return _Errors(view, rows, at, relative)
+
+
+@dataclass(frozen=True)
+class _RepeatedErrors:
+    """The errors of predictions by a model with a residual covariance.
+
+    Attributes
+    ----------
+    variance : (n,) array
+    residual_df : float
+    """
+
+    variance: FloatArray
+    residual_df: float
+
+    @staticmethod
+    def of(given: GivenRows, weights: FloatArray | None) -> "_RepeatedErrors":
+        if weights is not None and (weights != 1.0).any():
+            raise ValueError(
+                "sample_weight is given, but intervals of a model with a residual covariance are "
+                "of rows of weight 1. Leave it out."
+            )
+        view = given.fitted
+        rows = given.new_rows(has_columns=True)
+        variance = kernel.repeated_variance(
+            view.repeated_predictor, rows, of_observation=weights is not None
+        )
+        return _RepeatedErrors(variance, float(view.n_rows - len(view.solution.kept)))
+
+    def df(self, method: DegreesOfFreedom) -> float:
+        assert method.of_residual is not None
+        return method.of_residual(self.residual_df)
 
 
 @dataclass(frozen=True)
@@ -327,36 +391,11 @@ class _Errors:
     at: Factor
     relative: FloatArray
 
-    @staticmethod
-    def of(
-        given: GivenRows, weights: FloatArray | None, *, needs_factor: bool = False
-    ) -> "_Errors":
-        """Return those of observations of the weights, or without them of means.
-
-        An observation has effects of new levels of the factors that are not included.
-        """
-        view, is_new = given.fitted, weights is not None
-        if view.is_iterative and not needs_factor:
-            at: Factor = view.solved
-            rows = given.predicted(at.system, others_are_new=is_new)
-            relative = kernel.solved_mean_variance(view.solved, rows)
-        else:
-            at, rows = view.factorization, given.predicted(others_are_new=is_new)
-            relative = kernel.mean_variance(at, rows)
-        if weights is not None:
-            relative += at.system.weight_unit / weights
-        return _Errors(view, rows, at, relative)
-
     @property
     def variance(self) -> FloatArray:
         return self.view.sigma_squared * self.relative
 
-    def half_width(self, level: float, method: DegreesOfFreedom) -> FloatArray:
-        sd = np.sqrt(self.variance)
-        quantile = distributions.t.ppf(0.5 + level / 2, self._df(method))
-        return np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
-
-    def _df(self, method: DegreesOfFreedom) -> Any:
+    def df(self, method: DegreesOfFreedom) -> Any:
         if method.of_residual is not None:
             return method.of_residual(self.view.at_fit.n_rows - len(self.view.solution.kept))
         fit, system = self.view.at_fit.relative, self.view.factorization.system

@@ -26,12 +26,14 @@ from skmixed._estimators.text_layout import (
 )
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import fit_warnings, words
-from skmixed._fitted.results import RESIDUAL
+from skmixed._fitted.results import RESIDUAL, residual_components, residual_covariances
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._variance import icc_of, r2_of, variances
 
 ENDINGS = {status.value for status in FitStatus}
+# Times up to which the residuals' correlation matrix is shown.
+MOST_TIMES = 10
 NORMAL = "summary(ddf='normal') has normal ones"
 
 
@@ -61,6 +63,13 @@ class Summary:
         Convergence, singularity and what else there is to say.
     formula : str
         Empty without one.
+    n_residual : int
+        The last rows of `random`, which are variances of the residuals.
+    structure : str
+        The residuals' covariance in a sentence; empty where they are independent with
+        one variance.
+    correlation : DataFrame or None
+        The residuals' correlation matrix over times.
     """
 
     title: str
@@ -74,13 +83,17 @@ class Summary:
     r2: pd.Series
     notes: tuple[str, ...]
     formula: str = ""
+    n_residual: int = 1
+    structure: str = ""
+    correlation: pd.DataFrame | None = None
 
     def __str__(self) -> str:
         formula = [f"Formula: {self.formula}"] if self.formula else []
         parts = [filled(self.title.split(), " ")]
         parts += [filled(part.split(), " ") for part in formula]
         parts += [paragraph(self._counted()), filled(self._facts())]
-        parts += ["", *self._random_lines()] if self.levels else []
+        parts += ["", *self._random_lines()] if self._has_variances else []
+        parts += ["", *self._residual_lines()] if self.structure else []
         parts += ["", f"{self._fixed_title()}:", lines(self._fixed_rows(), names=1)]
         parts += ["", paragraph(shares)] if (shares := self._shares()) else []
         notes = [filled(note.split(), " ") for note in self.notes]
@@ -99,9 +112,13 @@ class Summary:
         above = html_paragraph(self._counted()) + html_paragraph([self._facts()])
         below = html_paragraph(shares) if (shares := self._shares()) else ""
         random = ""
-        if self.levels:
+        if self._has_variances:
             corr, _ = self._correlations(room=False)
-            random = html_table(self._random_rows(corr), 2, "Random effects")
+            random = html_table(self._random_rows(corr), 2, self._random_title)
+        if self.structure:
+            random += f"<p>{escape(self.structure)}</p>"
+        if self.correlation is not None:
+            random += html_table(self._matrix_rows(), 1, "Residual correlation")
         tests = f"({self.tests})" if self.tests else ""
         notes = "".join(
             f'<p class="{"status" if note in ENDINGS else "note"}">{escape(note)}</p>'
@@ -127,6 +144,8 @@ class Summary:
 
     def _shares(self) -> list[list[str]]:
         shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
+        if self.structure:
+            return []
         if not self.levels:
             residual = f"Residual standard deviation: {aligned(self.random['sd'])[-1]}"
             r2 = [f"R²: {self.r2['marginal']:.3f}"] if len(self.r2) else []
@@ -146,7 +165,7 @@ class Summary:
     def _random_rows(self, corr: Sequence[str]) -> list[list[str]]:
         sizes = [aligned(self.random[name]) for name in ("variance", "sd")]
         rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if corr else [])]]
-        before, last = None, len(self.random) - 1
+        before, last = None, len(self.random) - self.n_residual
         for k, record in enumerate(self.random.to_dict("records")):
             name = str(record["group"])
             group = _quoted(name, RESIDUAL) if k < last else name
@@ -164,7 +183,32 @@ class Summary:
         heading = " ".join([f"{'Corr':>6}", *(len(corr) - 1) * [6 * " "]])
         table = [[*head[:4], heading], *joined] if corr else [head, *rows]
         more = [" More correlations: variance_components_."] if left_out else []
-        return ["Random effects:", lines(table, names=2), *more]
+        return [f"{self._random_title}:", lines(table, names=2), *more]
+
+    @property
+    def _has_variances(self) -> bool:
+        return bool(self.levels or self.structure)
+
+    @property
+    def _random_title(self) -> str:
+        return "Random effects" if self.levels else "Variances"
+
+    def _matrix_rows(self) -> list[list[str]]:
+        """Return the lower triangle of the residuals' correlation matrix."""
+        assert self.correlation is not None
+        names = [str(label) for label in self.correlation.index]
+        values = self.correlation.to_numpy()
+        rows = [["", *names]]
+        for k, name in enumerate(names):
+            shown = [f"{value:.3f}" for value in values[k, : k + 1]]
+            rows.append([name, *shown, *[""] * (len(names) - k - 1)])
+        return rows
+
+    def _residual_lines(self) -> list[str]:
+        out = [filled(self.structure.split(), " ")]
+        if self.correlation is not None:
+            out += ["Residual correlation:", lines(self._matrix_rows(), names=1)]
+        return out
 
     def _fixed_rows(self) -> list[list[str]]:
         forms = {"df": degrees_of_freedom, "Pr(>|t|)": p_values}
@@ -241,11 +285,14 @@ def summarize(
     method = "REML" if solution.reml else "maximum likelihood"
     if encoder.factors:
         title = f"Linear mixed model fitted by {method}"
+    elif fit.is_repeated:
+        title = f"Model for repeated measures fitted by {method}"
     else:
         title = f"Ordinary least squares ({words().least_squares}), {method}"
     name = "REML criterion" if solution.reml else "deviance"
     fixed, tests, why = _fixed_table(model, ddf)
-    parts = None if fit.is_slim else variances(fit)
+    parts = None if fit.is_slim or fit.is_repeated else variances(fit)
+    n_residual, structure, correlation = _residual_parts(fit)
     empty = pd.Series(dtype=float)
     return Summary(
         title=title,
@@ -264,7 +311,29 @@ def summarize(
         r2=empty if parts is None else r2_of(parts),
         notes=(*remarks, *why, *_notes(model, fit)),
         formula=formula,
+        n_residual=n_residual,
+        structure=structure,
+        correlation=correlation,
     )
+
+
+def _residual_parts(fit: FittedModel) -> tuple[int, str, pd.DataFrame | None]:
+    """Return the number of residual variances, the structure in words, and the correlations."""
+    subjects = fit.encoder.subjects
+    if subjects is None:
+        return 1, "", None
+    words_of = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
+    for role, factor in (("within", subjects.subject), ("in", subjects.time), ("by", subjects.by)):
+        if factor is not None:
+            count = f" ({factor.n_levels:,})" if role == "within" else ""
+            words_of.append(f"{role} {factor.name}{count}")
+    rows = len(residual_components(fit.encoder, fit.solution))
+    matrices = residual_covariances(fit.encoder, fit.solution)
+    covariance = matrices[next(iter(matrices))]
+    if len(matrices) > 1 or not subjects.is_correlated or len(covariance) > MOST_TIMES:
+        return rows, " ".join(words_of), None
+    sd = np.sqrt(np.diagonal(covariance))
+    return rows, " ".join(words_of), covariance.div(sd, axis=0).div(sd, axis=1)
 
 
 def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:
@@ -318,4 +387,4 @@ def _notes(model: Any, fit: FittedModel) -> list[str]:
         ]
         if status in (FitStatus.EXACT_FIT, FitStatus.MAX_ITER):
             return notes  # which say so
-    return [*notes, model.status_] if fit.encoder.factors else notes
+    return [*notes, model.status_] if fit.encoder.factors or fit.is_repeated else notes

@@ -20,6 +20,7 @@ from skmixed._fitted.checks import check_memory
 from skmixed._model.coding import ModelTerm, terms_of_spec
 from skmixed._model.terms import Model
 from skmixed._repeated.fit import RepeatedModel
+from skmixed._repeated.prediction import RepeatedPredictor
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Lam
@@ -139,6 +140,11 @@ class FittedModel:
         assert subjects is not None
         design = subjects.design(self.rows)
         return kernel.repeated_model(stats, self.model, design, self.solution)
+
+    @cached_property
+    def repeated_predictor(self) -> RepeatedPredictor:
+        """What predicts rows by those of the fit."""
+        return RepeatedPredictor(self.repeated)
 
     @cached_property
     def _laid_out(self) -> tuple[System, Likelihood]:

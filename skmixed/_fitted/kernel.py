@@ -28,7 +28,10 @@ from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.terms import Model
+from skmixed._repeated import coordinates
 from skmixed._repeated import fit as _repeated_fit
+from skmixed._repeated.prediction import RepeatedPredictor
+from skmixed._repeated.small_sample import REPEATED_SAMPLES
 from skmixed._statistics import accumulator, frame
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
@@ -66,6 +69,17 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
 # Models with a covariance of the residuals.
 fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
 repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)
+rows_in_frame = _on_one_thread(coordinates.rows_in_frame)
+correction = _on_one_thread(RepeatedPredictor.correction)
+left_out = _on_one_thread(RepeatedPredictor.left_out)
+repeated_variance = _on_one_thread(RepeatedPredictor.variance)
+
+
+@_on_one_thread
+def repeated_sample(method: str, model: _repeated_fit.RepeatedModel) -> SmallSample:
+    """Return what degrees of freedom are made of, by the name of the method."""
+    return REPEATED_SAMPLES[method](model)
+
 
 # From rows to statistics.
 accumulate = _on_one_thread(accumulator.accumulate)

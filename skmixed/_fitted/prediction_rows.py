@@ -21,6 +21,8 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_include, check_response, check_squares, check_weights
 from skmixed._fitted.fitted_model import FittedModel, before_model, regressor_of, served
+from skmixed._repeated.prediction import NewRows
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
 from skmixed.exceptions import NotEstimableWarning, warn
@@ -164,6 +166,8 @@ class GivenRows:
         Whether the data of the fit determine Xβ; of other rows there was a warning.
     frame : FrameRows or None
         Rows of a frame that a formula has made those of X.
+    is_all : bool
+        Whether everything counts: correlations of residuals too.
     """
 
     fitted: FittedModel
@@ -174,6 +178,7 @@ class GivenRows:
     raise_unknown: bool
     is_estimable: NDArray[np.bool_]
     frame: Any = None
+    is_all: bool = True
 
     @property
     def n_rows(self) -> int:
@@ -190,7 +195,45 @@ class GivenRows:
             raise_unknown=self.raise_unknown,
         )
         offset = None if self.frame is None else self.frame.offset()
-        return found if offset is None else found + offset
+        found = found if offset is None else found + offset
+        return self._by_correlation(found, offset) if self.is_conditional else found
+
+    def _by_correlation(self, found: FloatArray, offset: FloatArray | None) -> FloatArray:
+        """Add what the residuals of rows of the same subjects say of those here.
+
+        A row at a subject and time of the fit is predicted from all other rows.
+        """
+        new, predictor = self.new_rows(), self.fitted.repeated_predictor
+        out, same = found + kernel.correction(predictor, new), predictor.same(new)
+        at = np.flatnonzero(same >= 0)
+        if len(at):
+            out[at] = kernel.left_out(predictor, same[at])
+            out[at] += 0.0 if offset is None else offset[at]
+        return out
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether residuals of the fit's rows count."""
+        subjects = self.fitted.encoder.subjects
+        return self.is_all and subjects is not None and subjects.is_correlated
+
+    def new_rows(self, *, has_columns: bool = False) -> NewRows:
+        """Return the rows as a model with a residual covariance predicts them."""
+        encoder = self.fitted.encoder
+        assert encoder.subjects is not None
+        codes = [self.codes(k) for k in range(len(encoder.factors))]
+        levels = np.stack(codes, axis=1) if codes else np.empty((self.n_rows, 0), dtype=np.intp)
+        out = encoder.subjects.new_rows(self.table, self.metadata, levels)
+        if not self.is_all:
+            out = replace(out, subject=np.full(self.n_rows, -1))
+        if not has_columns:
+            return out
+        n, zeros = self.n_rows, np.zeros(self.n_rows, dtype=np.intp)
+        columns = np.stack([np.ones(n), *encoder.numeric_columns(self.table)], axis=1)[:, 1:]
+        own = RepeatedRows(columns, np.zeros(n), np.ones(n), levels, zeros, zeros, zeros)
+        at_zero, center = self.fitted.repeated.at_zero, self.fitted.stats.center
+        frame = kernel.rows_in_frame(at_zero, self.fitted.model, center, own)
+        return replace(out, frame=frame)
 
     def response(self, y: Any) -> FloatArray:
         """Return y, or the response that the model's formula names, (n,)."""
@@ -292,21 +335,26 @@ def open_rows(model: Any, X: Any, groups: Any = None, *, include: Any = "all") -
         frame = by_formula._complete(X)
         X = frame.columns(include)
         index = X.index if frame.keep is not None else index
-    table = open_features(regressor, X, opened.encoder, included)
+    is_all = isinstance(include, str) and include == "all"
+    table = open_features(regressor, X, opened.encoder, included, is_all=is_all)
     metadata = open_prediction_metadata(groups, table.n_rows, opened.encoder, included)
     if index is None or len(index) != table.n_rows:
         index = pd.RangeIndex(table.n_rows)
     raise_unknown = regressor.handle_unknown == "error"
     is_estimable = estimable_rows(opened.encoder, opened.solution, table)
-    return GivenRows(opened, table, metadata, included, index, raise_unknown, is_estimable, frame)
+    return GivenRows(
+        opened, table, metadata, included, index, raise_unknown, is_estimable, frame, is_all
+    )
 
 
-def open_features(estimator: Any, X: Any, encoder: Encoder, included: tuple[int, ...]) -> Table:
+def open_features(
+    estimator: Any, X: Any, encoder: Encoder, included: tuple[int, ...], *, is_all: bool = True
+) -> Table:
     """Open X as a fitted estimator knows it; grouping columns without effect may be missing."""
     table = open_table(X, estimator)
     known = getattr(estimator, "feature_names_in_", None)
     if table.names is not None and known is not None:
-        idle = encoder.idle_positions(included)
+        idle = encoder.idle_positions(included, has_subjects=is_all)
         missing = [j for j, name in enumerate(known) if name not in table.names]
         present = [name for j, name in enumerate(known) if j not in missing]
         if missing and idle.issuperset(missing) and list(table.names) == present:

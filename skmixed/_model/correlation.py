@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import expit
 
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray
 
 # Correlations that a search starts from lie within these of ±1.
 START_WITHIN = 0.05
@@ -48,6 +48,10 @@ class Places:
         """(b, n, n)."""
         b, n = self.visit.shape
         return b, n, n
+
+    def taken_rows(self, which: IntArray | BoolArray) -> "Places":
+        """Return those of some subjects."""
+        return Places(self.visit[which], self.position[which], self.covariate[which])
 
     @cached_property
     def distance(self) -> FloatArray:

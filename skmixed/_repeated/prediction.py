@@ -33,7 +33,7 @@ class NewRows:
     subject, stratum : (n,) arrays of int
         −1 where unknown.
     places : Places
-        Of shape (n,).
+        Of shape (n, 1).
     visit : (n,) array of int
         The number of each row's time among the labels of times, −1 where unknown.
     levels : (n, f) array of int
@@ -126,15 +126,17 @@ class RepeatedPredictor:
     def _residual_covariance(self, rows: NewRows, chosen: IntArray, own: IntArray) -> FloatArray:
         """Return the covariances of residuals with those of the rows of their subjects, (b, m)."""
         laid, residual = self.layout.laid, self.layout.system.residual
-        parts = zip(_fields(laid), _fields(rows.places), strict=True)
+        new = rows.places.taken_rows(chosen)
         places = Places(
-            *(np.column_stack([known[own], new[chosen][:, None]]) for known, new in parts)
+            np.column_stack([laid.visit[own], new.visit]),
+            np.column_stack([laid.position[own], new.position]),
+            np.column_stack([laid.covariate[own], new.covariate]),
         )
         out = np.zeros(own.shape)
         strata = laid.stratum[own[:, 0]]
         for stratum in np.unique(strata):
             which = strata == stratum
-            part = Places(*(field[which] for field in _fields(places)))
+            part = places.taken_rows(which)
             phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
             out[which] = residual.evaluate(phi, part).value[:, -1, :-1]
         return out
@@ -165,7 +167,7 @@ class RepeatedPredictor:
         if of_observation:
             for stratum in np.unique(rows.stratum):
                 which = rows.stratum == stratum
-                part = Places(*(field[which][:, None] for field in _fields(rows.places)))
+                part = rows.places.taken_rows(which)
                 phi = self.model.factor.phi[residual.of_stratum(max(int(stratum), 0))]
                 out[which] = residual.evaluate(phi, part).value[:, 0, 0]
         outer = {term.index for term in self.layout.system.outer}
@@ -191,7 +193,7 @@ class RepeatedPredictor:
     def _by_block(
         self, rows: NewRows, of_observation: bool
     ) -> Iterator[tuple[IntArray, FloatArray, IntArray, FloatArray]]:
-        """Return which rows, A of their blocks, the rows of these, and the covariances with them."""
+        """Return which rows, A of their blocks, and the rows and covariances of these."""
         factor, layout = self.model.factor, self.layout
         group, number = self._blocks_of(rows)
         for g, (at, index) in enumerate(zip(factor.blocks, layout.blocks, strict=True)):
@@ -245,8 +247,3 @@ class RepeatedPredictor:
             found = new >= 0
             out[:, found] = of_row[:, first[new[found]]]
         return out[0], out[1]
-
-
-def _fields(at: object) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the visits, positions and covariates of rows or places."""
-    return at.visit, at.position, at.covariate  # type: ignore[attr-defined]

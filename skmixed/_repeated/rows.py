@@ -99,6 +99,8 @@ class Timeline:
     steps : (m,) array of int
         The times of the visits in steps.
     has_times : bool
+    origin, unit : float
+        The number at position 0, and the one at position 1 less that.
     """
 
     rank: IntArray
@@ -106,6 +108,8 @@ class Timeline:
     log_size: FloatArray
     steps: IntArray
     has_times: bool = True
+    origin: float = 0.0
+    unit: float = 1.0
 
     @staticmethod
     def without_times() -> "Timeline":

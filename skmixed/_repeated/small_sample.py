@@ -40,6 +40,14 @@ def repeated_kenward_roger_linear(model: RepeatedModel) -> SmallSample:
     return _kenward_roger(model, has_curvature=False)
 
 
+# By the names of the methods for degrees of freedom.
+REPEATED_SAMPLES = {
+    "satterthwaite": repeated_satterthwaite,
+    "kenward-roger": repeated_kenward_roger,
+    "kenward-roger-linear": repeated_kenward_roger_linear,
+}
+
+
 def _kenward_roger(model: RepeatedModel, *, has_curvature: bool) -> SmallSample:
     found = RepeatedDerivatives.of(model.factor)
     sample, of_fixed = _sample(model, found)

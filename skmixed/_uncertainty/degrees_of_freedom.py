@@ -68,6 +68,15 @@ DDF = {
             needs_reml=True,
             has_predictions=False,
         ),
+        # V is linear in the parameters of all models but those of a residual covariance.
+        DegreesOfFreedom(
+            name="kenward-roger-linear",
+            sentence="Kenward and Roger's method as if V were linear in its parameters",
+            sample=kenward_roger,
+            joint=kenward_roger_f,
+            needs_reml=True,
+            has_predictions=False,
+        ),
         DegreesOfFreedom(
             name="residual",
             sentence="t tests with the residual degrees of freedom",

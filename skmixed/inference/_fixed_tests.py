@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from skmixed.exceptions import warn
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
@@ -17,7 +16,7 @@ from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.small_sample import SmallSample
-from skmixed.exceptions import NormalIntervalsWarning
+from skmixed.exceptions import NormalIntervalsWarning, warn
 
 # A singular value of L below this share of the largest is none.
 INDEPENDENT = 1e-10
@@ -154,7 +153,7 @@ def method_of(
     if ddf is not None:
         validation.check_choice("ddf", ddf, choices)
         return DDF[ddf]
-    if not model.encoder.factors:
+    if not model.encoder.factors and not model.is_repeated:
         return DDF["residual"]
     if not model.at_fit.is_iterative:
         return DDF["satterthwaite"]
@@ -176,13 +175,14 @@ def open_tests(model: Any, ddf: str | None) -> Tests:
             "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "
             "likelihood. Fit it with method='reml', or use ddf='satterthwaite'."
         )
-    sample = None
-    if method.sample is not None:
+    sample, p = None, len(solution.kept)
+    of_basis = np.eye(p)
+    if method.sample is not None and view.is_repeated:
+        sample = kernel.repeated_sample(method.name, view.repeated)
+        of_basis = sample.adjusted
+    elif method.sample is not None:
         system = view.factorization.system
         sample = kernel.small_sample(method.sample, view.relative, system, view.model)
-    p = len(solution.kept)
-    of_basis = np.eye(p)
-    if sample is not None:
         of_basis = view.sigma_squared * sample.adjusted
     return Tests(
         names=view.encoder.fixed_names,
