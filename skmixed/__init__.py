@@ -5,7 +5,7 @@ from skmixed._data.subjects import ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.target_encoder import MixedEffectEncoder
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
-from skmixed.formula import lmer
+from skmixed.formula import lmer, mmrm
 
 __all__ = [
     "AllExcept",
@@ -15,6 +15,7 @@ __all__ = [
     "ResidualCovariance",
     "SufficientStatistics",
     "lmer",
+    "mmrm",
 ]
 __version__ = "0.2.0"
 

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.random_effect import RandomEffect
+from skmixed._data.subjects import ResidualCovariance
 from skmixed._data.table import numeric_column
 from skmixed._typing import FloatArray, Use
 from skmixed.formula._code import AS_NUMBER
 from skmixed.formula._columns import ColumnKinds, NamedRows
 from skmixed.formula._factors import check_names
+from skmixed.formula._residual import place_of_names
 from skmixed.formula._source import Part, Source, Sum
 from skmixed.formula._syntax import (
     GroupingColumn,
@@ -117,6 +119,8 @@ class ModelFrame:
         Grouping columns of the factor of each.
     offsets : tuple of Quantity
     response, weights : Quantity or None
+    labels : tuple of str
+        The columns of the data that a residual covariance names.
     """
 
     source: Source
@@ -129,6 +133,7 @@ class ModelFrame:
     offsets: tuple[Quantity, ...]
     response: Quantity | None
     weights: Quantity | None
+    labels: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -144,7 +149,8 @@ class ModelFrame:
     def named(self) -> list[str]:
         """All columns of the data that the model names."""
         beside = [own.columns for own in (self.response, self.weights) if own]
-        return [*self.variables, *self.grouping.values(), *(n for own in beside for n in own)]
+        own = [*self.variables, *self.grouping.values(), *self.labels]
+        return [*own, *(n for names in beside for n in names)]
 
     @property
     def names(self) -> list[str]:
@@ -181,6 +187,21 @@ class ModelFrame:
             for groups, part in zip(self.groups, self.slopes, strict=True)
         ]
 
+    @property
+    def made(self) -> list[str]:
+        """All columns that the model is given, in their order."""
+        return list(dict.fromkeys((*self.names, *self.grouping, *self.labels)))
+
+    def residual(self, given: ResidualCovariance | None) -> ResidualCovariance | None:
+        """Return a residual covariance by position in `columns`."""
+        if given is None:
+            return None
+        at = {name: k for k, name in enumerate(self.made)}
+        own = {role: getattr(given, role) for role in ("subject", "time", "by")}
+        named = {role: names for role, names in own.items() if names is not None}
+        placed = {role: place_of_names(at, names) for role, names in named.items()}
+        return given.set_params(**placed)
+
     def needed(self, include: Any) -> list[str]:
         """Return the grouping columns of the factors whose effects count."""
         if isinstance(include, str):
@@ -189,12 +210,17 @@ class ModelFrame:
         used = {name for own in self.groups if ":".join(own) in wanted for name in own}
         return [name for name in self.grouping if name in used]
 
-    def columns(self, rows: NamedRows, grouping: Iterable[str]) -> pd.DataFrame:
-        """Return the numeric columns and the grouping columns of rows.
+    def columns(
+        self, rows: NamedRows, grouping: Iterable[str], *, has_labels: bool = True
+    ) -> pd.DataFrame:
+        """Return the numeric columns, the grouping columns and those of labels of rows.
 
-        Labels of grouping columns other than those asked for are missing.
+        Labels of grouping columns other than those asked for are missing, and unless
+        `has_labels` those of a residual covariance.
         """
         labels = {name: self.grouping[name] for name in grouping}
+        if has_labels:
+            labels |= {name: name for name in self.labels if name not in labels}
         for name in (*self.variables, *labels.values()):
             self.source.check_column(name, rows)
         uses = dict.fromkeys(use for part in self.parts for use in part.sum.uses)
@@ -205,9 +231,9 @@ class ModelFrame:
                 numeric |= part.columns(frame, self.source)
         # Of a numeric grouping column that is in the sum too, the labels serve as both.
         given = {name: rows.column(own) for name, own in labels.items()}
-        columns: dict[str, Any] = dict.fromkeys(self.grouping) | numeric | given
-        names = dict.fromkeys((*self.names, *self.grouping))
-        made = {name: columns[name] for name in names}
+        missing = dict.fromkeys((*self.grouping, *self.labels))
+        columns: dict[str, Any] = missing | numeric | given
+        made = {name: columns[name] for name in self.made}
         frame = pd.DataFrame(made, index=pd.RangeIndex(rows.n_rows), copy=False)
         return frame.set_axis(rows.index)
 
@@ -236,6 +262,8 @@ class Reading:
         Each random-effects term.
     offsets : tuple of Quantity
     response, weights : Quantity or None
+    labels : tuple of str
+        The columns that a residual covariance names.
     """
 
     source: Source
@@ -245,6 +273,7 @@ class Reading:
     offsets: tuple[Quantity, ...]
     response: Quantity | None
     weights: Quantity | None
+    labels: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -253,6 +282,7 @@ class Reading:
         context: Mapping[str, Any] | None,
         weights: str | None = None,
         offset: str | None = None,
+        labels: tuple[str, ...] = (),
     ) -> "Reading":
         """Read a formula, and what is named beside it."""
         source = Source(parse_formula(formula), dict(context or {}))
@@ -263,12 +293,12 @@ class Reading:
         weighing = None if weights is None else Quantity.beside(weights, rows, context)
         groups = [(own, term) for term in parsed.random for own in term.groups]
         grouping = [column.column for own, _ in groups for column in own]
-        for name in grouping:
+        for name in (*grouping, *labels):
             source.check_column(name, rows)
         beside = (*offsets, *(own for own in (response, weighing) if own))
-        used = {*grouping, *(name for own in beside for name in own.columns)}
+        used = {*grouping, *labels, *(name for own in beside for name in own.columns)}
         fixed = source.sum(parsed.fixed, rows, [n for n in rows.names if n not in used])
-        if not (fixed.columns or groups):
+        if not (fixed.columns or groups or labels):
             raise error_at(
                 parsed.text,
                 len(parsed.text),
@@ -277,7 +307,9 @@ class Reading:
         random = [(own, part) for own, term in groups for part in _coefficients(source, term, rows)]
         for own in (*offsets, *([weighing] if weighing else [])):
             own.check(rows)
-        return Reading(source, rows, fixed, tuple(random), tuple(offsets), response, weighing)
+        return Reading(
+            source, rows, fixed, tuple(random), tuple(offsets), response, weighing, labels
+        )
 
     @property
     def variables(self) -> list[str]:
@@ -290,7 +322,7 @@ class Reading:
         if self.response and with_response:
             self.response.check(self.rows)
             beside.insert(0, self.response)
-        own = [*self.variables, *self.grouping.values()]
+        own = [*self.variables, *self.grouping.values(), *self.labels]
         return [*own, *(name for quantity in beside for name in quantity.columns)]
 
     @property
@@ -343,6 +375,7 @@ class Reading:
             offsets=offsets,
             response=response,
             weights=weights,
+            labels=self.labels,
         )
 
 

@@ -202,9 +202,11 @@ class FormulaPrediction:
         """
         return self._given(X).columns("all")
 
-    def _factors(self, include: Any) -> list[str]:
-        """Return the grouping factors whose effects count, by name."""
+    def _factors(self, include: Any) -> str | list[str]:
+        """Return the grouping factors whose effects count, by name, or "all"."""
         encoder = self.regressor_._model.encoder
+        if isinstance(include, str) and include == "all":
+            return include
         return [encoder.factors[k].name for k in check_include(include, encoder)]
 
     def _given(self, X: Any) -> FrameRows:

@@ -1,4 +1,4 @@
-"""The estimator by a formula, and `lmer`."""
+"""The estimator by a formula."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,96 +8,20 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._data.subjects import ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
-from skmixed._fitted.checks import check_choice, check_covariance
+from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._model.covariance import STRUCTURES
 from skmixed.formula._columns import NamedRows
 from skmixed.formula._model_frame import Reading
 from skmixed.formula._prediction import FormulaPrediction
+from skmixed.formula._residual import labels_of
 from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
 from skmixed.formula._saved import FormulaState
 
 NA_ACTIONS = ("error", "drop")
-
-
-def lmer(
-    formula: str,
-    data: Any,
-    REML: bool = True,
-    weights: str | ArrayLike | None = None,
-    offset: str | None = None,
-    na_action: str = "error",
-    **parameters: Any,
-) -> "FormulaRegressor":
-    """Fit a linear mixed model given by lme4's formula.
-
-    Parameters
-    ----------
-    formula : str
-        As in lme4; see `skmixed.formula.FormulaRegressor`.
-    data : frame of shape (n_samples, n_columns)
-        Rows with the columns that the formula names (pandas, polars, pyarrow).
-    REML : bool, default=True
-        Whether by restricted maximum likelihood, or by maximum likelihood.
-    weights : str or array-like of shape (n_samples,), default=None
-        Precision weights: a column, an expression of columns, or the numbers.
-    offset : str, default=None
-        A column, or an expression of columns, that is added to the predictions with a
-        coefficient of 1, beside the formula's ``offset(…)``.
-    na_action : {"error", "drop"}, default="error"
-        What to do with rows that have a missing value in a column that the model
-        names: refuse them, or leave them out.
-    **parameters : dict
-        Further parameters of `skmixed.formula.FormulaRegressor`.
-
-    Returns
-    -------
-    FormulaRegressor
-        Fitted. Its `predict` takes frames like `data`.
-
-    Raises
-    ------
-    ImportError
-        If formulaic is not installed.
-    ValueError
-        If the formula or the data make no model; in the formula with the place.
-    TypeError
-        If `REML` is neither True nor False, or `method` is given beside it.
-
-    See Also
-    --------
-    skmixed.formula.FormulaRegressor : The estimator, and what formulas may say.
-    skmixed.MixedLinearRegressor : The same models by the names of columns.
-
-    Examples
-    --------
-    >>> from skmixed import lmer
-    >>> from skmixed.datasets import load_sleepstudy
-    >>> frame = load_sleepstudy(as_frame=True).frame
-    >>> model = lmer("Reaction ~ Days + (Days | Subject)", frame)
-    >>> model.fixed_effects_.round(4)
-    (Intercept)    251.4051
-    Days            10.4673
-    dtype: float64
-    >>> model.predict(frame.iloc[:2]).round(3)
-    array([253.664, 273.33 ])
-    """
-    if not isinstance(REML, bool | np.bool_):
-        raise TypeError(f"REML={REML!r} is of type {type(REML).__name__}. Give True or False.")
-    if "method" in parameters:
-        raise TypeError("lmer takes REML=True or REML=False in place of `method`.")
-    named = weights if isinstance(weights, str) else None
-    model = FormulaRegressor(
-        formula,
-        method="reml" if REML else "ml",
-        weights=named,
-        offset=offset,
-        na_action=na_action,
-        **parameters,
-    )
-    return model._fit(data, None, None if named is not None else weights)
 
 
 class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEstimator):
@@ -127,6 +51,8 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         What `predict` does with a group that is unknown or missing.
     context : mapping of str to object, default=None
         Functions and values that the formula may use by name.
+    residual : ResidualCovariance, default=None
+        The covariance of the residuals of one subject, by names of columns.
     tol : float, default=1e-12
         The search stops when it expects the criterion to fall by no more.
     max_iter : int, default=200
@@ -203,6 +129,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         method: str = "reml",
         handle_unknown: str = "population",
         context: Mapping[str, Any] | None = None,
+        residual: ResidualCovariance | None = None,
         tol: float = 1e-12,
         max_iter: int = 200,
         verbose: int = 0,
@@ -214,6 +141,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         self.method = method
         self.handle_unknown = handle_unknown
         self.context = context
+        self.residual = residual
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
@@ -269,7 +197,9 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         _check_context(self.context)
         self._check_named(sample_weight)
         rows = NamedRows.of(X)
-        reading = Reading.of(self.formula, rows, self.context, self.weights, self.offset)
+        check_residual(self.residual)
+        named = self.weights, self.offset, labels_of(self.residual)
+        reading = Reading.of(self.formula, rows, self.context, *named)
         check_given_response(reading.response, y)
         keep = complete_rows(reading, y, sample_weight, may_drop=self.na_action == "drop")
         rows = rows if keep is None else rows.kept(keep)
@@ -284,6 +214,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             fit_intercept=frame.fixed.has_intercept,
             method=self.method,
             handle_unknown=self.handle_unknown,
+            residual=frame.residual(self.residual),
             tol=self.tol,
             max_iter=self.max_iter,
             verbose=self.verbose,
@@ -303,7 +234,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
     def _publish(self) -> None:
         frame = self._frame
         self.terms_ = {term: list(columns) for term, columns in frame.fixed.terms.items()}
-        names = dict.fromkeys((*frame.variables, *frame.grouping.values()))
+        names = dict.fromkeys((*frame.variables, *frame.grouping.values(), *frame.labels))
         self.feature_names_in_ = np.array(list(names), dtype=object)
         self.n_features_in_ = len(names)
 

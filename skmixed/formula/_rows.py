@@ -37,7 +37,9 @@ class FrameRows:
         return None if self.frame.response is None else self.frame.response.text
 
     def columns(self, include: Any) -> pd.DataFrame:
-        return self.frame.columns(self.rows, self.frame.needed(include))
+        has_labels = isinstance(include, str) and include == "all"
+        needed = self.frame.needed(include)
+        return self.frame.columns(self.rows, needed, has_labels=has_labels)
 
     def offset(self) -> FloatArray | None:
         return self.frame.offset(self.rows)

@@ -62,6 +62,7 @@ def packed_frame(frame: ModelFrame) -> dict[str, Any]:
         "columns": list(frame.given),
         "weights": None if weights is None else weights.text,
         "offset": beside[0].text if beside else None,
+        "labels": list(frame.labels),
         "kinds": _packed_kinds(frame.kinds),
         "parts": [_packed_part(part) for part in frame.parts],
         "offsets": [_packed_quantity(own) for own in frame.offsets],
@@ -85,7 +86,9 @@ def unpacked_frame(state: Any, context: Mapping[str, Any]) -> ModelFrame:
         require(state[name] is None or isinstance(state[name], str), name)
     require(isinstance(state["formula"], str), "formula")
     rows = NamedRows.of(pd.DataFrame(0.0, index=[0], columns=list(columns)))
-    reading = Reading.of(state["formula"], rows, context, state["weights"], state["offset"])
+    labels = _texts(state.get("labels", []))
+    named = state["weights"], state["offset"], labels
+    reading = Reading.of(state["formula"], rows, context, *named)
     kinds = _kinds(state["kinds"], reading.variables)
     parts = _each(_part, reading.sums, state["parts"])
     return reading.with_learned(
@@ -102,8 +105,7 @@ def check_formula(frame: ModelFrame, state: Mapping[str, Any]) -> None:
     regressor = state["regressor_"]
     require(isinstance(regressor, MixedLinearRegressor), "regressor")
     require("_model" in vars(regressor), "regressor")
-    made = list(dict.fromkeys((*frame.names, *frame.grouping)))
-    require(list(regressor.feature_names_in_) == made, "columns")
+    require(list(regressor.feature_names_in_) == frame.made, "columns")
     require(type(state["n_dropped_"]) is int and state["n_dropped_"] >= 0, "number of rows")
 
 

@@ -1,0 +1,160 @@
+"""Fits in one call: `lmer` in lme4's words, and `mmrm` in those of R's mmrm."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skmixed.formula._regressor import FormulaRegressor
+from skmixed.formula._residual import split_covariance
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    REML: bool = True,
+    weights: str | ArrayLike | None = None,
+    offset: str | None = None,
+    na_action: str = "error",
+    **parameters: Any,
+) -> FormulaRegressor:
+    """Fit a linear mixed model given by lme4's formula.
+
+    Parameters
+    ----------
+    formula : str
+        As in lme4; see `skmixed.formula.FormulaRegressor`.
+    data : frame of shape (n_samples, n_columns)
+        Rows with the columns that the formula names (pandas, polars, pyarrow).
+    REML : bool, default=True
+        Whether by restricted maximum likelihood, or by maximum likelihood.
+    weights : str or array-like of shape (n_samples,), default=None
+        Precision weights: a column, an expression of columns, or the numbers.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the predictions with a
+        coefficient of 1, beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What to do with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
+    **parameters : dict
+        Further parameters of `skmixed.formula.FormulaRegressor`.
+
+    Returns
+    -------
+    FormulaRegressor
+        Fitted. Its `predict` takes frames like `data`.
+
+    Raises
+    ------
+    ImportError
+        If formulaic is not installed.
+    ValueError
+        If the formula or the data make no model; in the formula with the place.
+    TypeError
+        If `REML` is neither True nor False, or `method` is given beside it.
+
+    See Also
+    --------
+    skmixed.formula.FormulaRegressor : The estimator, and what formulas may say.
+    skmixed.MixedLinearRegressor : The same models by the names of columns.
+
+    Examples
+    --------
+    >>> from skmixed import lmer
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> frame = load_sleepstudy(as_frame=True).frame
+    >>> model = lmer("Reaction ~ Days + (Days | Subject)", frame)
+    >>> model.fixed_effects_.round(4)
+    (Intercept)    251.4051
+    Days            10.4673
+    dtype: float64
+    >>> model.predict(frame.iloc[:2]).round(3)
+    array([253.664, 273.33 ])
+    """
+    if not isinstance(REML, bool | np.bool_):
+        raise TypeError(f"REML={REML!r} is of type {type(REML).__name__}. Give True or False.")
+    if "method" in parameters:
+        raise TypeError("lmer takes REML=True or REML=False in place of `method`.")
+    named = weights if isinstance(weights, str) else None
+    model = FormulaRegressor(
+        formula,
+        method="reml" if REML else "ml",
+        weights=named,
+        offset=offset,
+        na_action=na_action,
+        **parameters,
+    )
+    return model._fit(data, None, None if named is not None else weights)
+
+
+def mmrm(
+    formula: str,
+    data: Any,
+    reml: bool = True,
+    weights: str | ArrayLike | None = None,
+    na_action: str = "drop",
+    **parameters: Any,
+) -> FormulaRegressor:
+    """Fit a model for repeated measures given by R mmrm's formula.
+
+    Parameters
+    ----------
+    formula : str
+        ``response ~ fixed + covariance(visit | subject)``, or ``(visit | group /
+        subject)`` for a covariance in each group. The covariance is one of ``us``,
+        ``cs``, ``csh``, ``ar1``, ``ar1h``, ``toep``, ``toeph``, ``ad``, ``adh``,
+        ``sp_exp``, ``sp_gau``. Random effects may stand beside it, as in `lmer`.
+    data : frame of shape (n_samples, n_columns)
+        Rows with the columns that the formula names (pandas, polars, pyarrow).
+    reml : bool, default=True
+        Whether by restricted maximum likelihood, or by maximum likelihood.
+    weights : str or array-like of shape (n_samples,), default=None
+        Precision weights: a column, an expression of columns, or the numbers.
+    na_action : {"drop", "error"}, default="drop"
+        What to do with rows that have a missing value in a column that the model
+        names: leave them out, as R does, or refuse them.
+    **parameters : dict
+        Further parameters of `skmixed.formula.FormulaRegressor`.
+
+    Returns
+    -------
+    FormulaRegressor
+        Fitted. Its `predict` takes frames like `data`.
+
+    Raises
+    ------
+    ImportError
+        If formulaic is not installed.
+    ValueError
+        If the formula or the data make no model; in the formula with the place.
+    TypeError
+        If `reml` is neither True nor False.
+
+    See Also
+    --------
+    skmixed.ResidualCovariance : The covariances, and what they mean.
+    skmixed.inference.coefficient_table : Tests, also by Kenward and Roger's method.
+    lmer : Models of random effects alone.
+
+    Notes
+    -----
+    Visits are the labels of a column in their order: numbers, or pandas categories.
+    "kenward-roger" is mmrm's method of this name, with the second derivatives of V;
+    "kenward-roger-linear" leaves them out, as SAS does for ``type=un``.
+
+    Examples
+    --------
+    >>> from skmixed import mmrm
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> data = load_sleepstudy().frame
+    >>> model = mmrm("Reaction ~ Days + ar1(Days | Subject)", data)
+    >>> model.fixed_effects_.round(3)
+    (Intercept)    253.738
+    Days            10.467
+    dtype: float64
+    """
+    if not isinstance(reml, bool | np.bool_):
+        raise TypeError(f"reml={reml!r} is of type {type(reml).__name__}. Give True or False.")
+    rest, residual = split_covariance(formula)
+    given = {"residual": residual, "na_action": na_action, **parameters}
+    return lmer(rest, data, reml, weights, **given)
