@@ -23,6 +23,7 @@ KERNEL = {
     "_derivatives": {"scipy"},
     "_estimation": {"scipy"},
     "_uncertainty": {"scipy"},
+    "_repeated": {"scipy"},
 }
 THIRD_PARTIES = {
     **KERNEL,
@@ -114,7 +115,7 @@ def test_threads_of_blas_are_limited_in_one_module(path):
 # Functions of the kernel that multiply and factor nothing.
 WITHOUT_BLAS = {"elimination_order", "factor_rows", "prefers_iterative", "weight_unit"}
 # Those of its packages that compute.
-COMPUTING = ("_equations", "_derivatives", "_estimation", "_uncertainty")
+COMPUTING = ("_equations", "_derivatives", "_estimation", "_uncertainty", "_repeated")
 
 
 @each_file

@@ -11,8 +11,9 @@ from skmixed._data.grouping_factor import GroupingFactor, Metadata
 from skmixed._data.parameters import FrozenParameters
 from skmixed._data.random_effect import as_columns, group_name
 from skmixed._data.table import Table, numeric_column
-from skmixed._model.correlation import CORRELATIONS, Places
+from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual, Variance
+from skmixed._model.time_points import TimePoints
 from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows, Timeline
 from skmixed._statistics.design import SubjectDesign
@@ -289,8 +290,13 @@ class SubjectColumns:
         return NewRows(subject, stratum, places, visit, levels)
 
     def _placed_anew(
-        self, table: Table, metadata: Metadata, timeline: Timeline, places: Places, rows: IntArray
-    ) -> Places:
+        self,
+        table: Table,
+        metadata: Metadata,
+        timeline: Timeline,
+        places: TimePoints,
+        rows: IntArray,
+    ) -> TimePoints:
         """Place times that fit never saw, of structures in which any number has a place."""
         assert self.time is not None
         source = self.time.sources[0]
@@ -317,7 +323,7 @@ class SubjectColumns:
                     f"{timeline.unit:g} that 'ar1' counts. Use 'exponential'."
                 )
             position[rows] = steps
-        return Places(places.visit, position, log_size)
+        return TimePoints(places.visit, position, log_size)
 
     def design(self, rows: RepeatedRows) -> RepeatedDesign:
         """Return rows with their places in time, and the model of R."""

@@ -9,10 +9,11 @@ from skmixed._derivatives.criterion import Factor, Likelihood
 from skmixed._equations.cholesky import factorize, no_effects
 from skmixed._equations.semidefinite import Root
 from skmixed._equations.system import System
-from skmixed._model.correlation import CORRELATIONS, Places
+from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.covariance import lower_factor
 from skmixed._model.residual import VARIANCES, Residual
 from skmixed._model.terms import Model
+from skmixed._model.time_points import TimePoints
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.frame import residuals
@@ -87,7 +88,7 @@ class ResidualSolution:
         correlation, variance = CORRELATIONS[self.correlation], VARIANCES[self.variance]
         return Residual(correlation, variance, self.steps, len(self.phi))
 
-    def matrix(self, stratum: int, places: Places) -> FloatArray:
+    def matrix(self, stratum: int, places: TimePoints) -> FloatArray:
         """Return R of subjects of a stratum, (b, n, n)."""
         return self.model.evaluate(self.phi[stratum], places).value
 

@@ -60,8 +60,9 @@ def predict(
     Returns
     -------
     ndarray of shape (n_samples,)
-        Expected responses, on the scale of y. Each depends on its own row
-        alone.
+        Expected responses, on the scale of y. Each depends on its own row alone. With
+        a residual covariance and ``include="all"``, also on the residuals of the
+        subject's rows in the fit; one of these rows is predicted from all others.
     ndarray of shape (n_samples,)
         With `return_std`, standard deviations of y less its prediction, at
         the estimated variances. See `predict_interval` for intervals. NaN where
@@ -150,8 +151,7 @@ def score(
 
     Examples
     --------
-    Of the last two days, predicted from those before: the subjects' own lines
-    tell about half of the variance, a line for all tells none.
+    Of the last two days, predicted from those before:
 
     >>> from skmixed import MixedLinearRegressor
     >>> from skmixed.datasets import load_sleepstudy
@@ -182,9 +182,8 @@ def predict_interval(
 ) -> FloatArray:
     """Predict intervals, of new observations or of their means.
 
-    They count the errors of the fixed effects and of the BLUPs jointly, and for
-    a group that is unknown or missing the variance between groups, factor by
-    factor: a row may have a known school and a new class. With
+    They count the errors of the fixed effects and of the BLUPs jointly, and for a group
+    that is unknown or missing the variance between groups, factor by factor. With
     ``include="fixed"`` a mean is that of the population, Xβ.
 
     Parameters
@@ -250,11 +249,12 @@ def predict_interval(
     effects and variances. Without groups it is the interval of ordinary least
     squares, t with n − p degrees of freedom (REML).
 
-    Costs a few factorizations, and then O(n·(p + s)) operations with one chain
-    of nested factors of s coefficients; crossed factors multiply that by the
-    order of the dense core. After an iterative fit each row is a solve, to nine
-    digits; Satterthwaite's degrees of freedom, if `ddf` asks for them, factor the
-    dense core, which may take minutes.
+    With a residual covariance an observation of a known subject is predicted by its
+    residuals in the fit, a mean is not; degrees of freedom are the residual ones.
+
+    Costs a few factorizations, and then O(n·(p + s)) operations with one chain of nested
+    factors of s coefficients, times the order of the dense core with crossed ones. After
+    an iterative fit each row is a solve; Satterthwaite's method factors the dense core.
 
     References
     ----------
@@ -300,8 +300,7 @@ def predict_interval(
         choices, ddf = ("residual", "normal"), ddf or "residual"
     method = method_of(rows.fitted, ddf, choices)
     errors = _errors_of(rows, weights, needs_factor=method.sample is not None)
-    quantile = distributions.t.ppf(0.5 + level / 2, errors.df(method))
-    sd = np.sqrt(errors.variance)
+    quantile, sd = distributions.t.ppf(0.5 + level / 2, errors.df(method)), errors.sd
     half = np.multiply(quantile, sd, out=np.zeros(len(sd)), where=sd > 0)
     half = np.where(rows.is_estimable, half, np.nan)
     return np.column_stack([center - half, center + half])
@@ -314,7 +313,7 @@ def _predict_with_std(
     validation.check_flag("return_std", return_std)
     rows = open_rows(model, X, groups, include=include)
     center = rows.expected()
-    sd = np.sqrt(_errors_of(rows, np.ones(rows.n_rows)).variance)
+    sd = _errors_of(rows, np.ones(rows.n_rows)).sd
     return center, np.where(rows.is_estimable, sd, np.nan)
 
 
@@ -346,11 +345,11 @@ class _RepeatedErrors:
 
     Attributes
     ----------
-    variance : (n,) array
+    sd : (n,) array
     residual_df : float
     """
 
-    variance: FloatArray
+    sd: FloatArray
     residual_df: float
 
     @staticmethod
@@ -365,7 +364,7 @@ class _RepeatedErrors:
         variance = kernel.repeated_variance(
             view.repeated_predictor, rows, of_observation=weights is not None
         )
-        return _RepeatedErrors(variance, float(view.n_rows - len(view.solution.kept)))
+        return _RepeatedErrors(np.sqrt(variance), float(view.n_rows - len(view.solution.kept)))
 
     def df(self, method: DegreesOfFreedom) -> float:
         assert method.of_residual is not None
@@ -392,8 +391,8 @@ class _Errors:
     relative: FloatArray
 
     @property
-    def variance(self) -> FloatArray:
-        return self.view.sigma_squared * self.relative
+    def sd(self) -> FloatArray:
+        return np.sqrt(self.view.sigma_squared * self.relative)
 
     def df(self, method: DegreesOfFreedom) -> Any:
         if method.of_residual is not None:

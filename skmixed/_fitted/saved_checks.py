@@ -16,12 +16,15 @@ from skmixed._data.categories import Categories
 from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.labels import ColumnLevels
+from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
-from skmixed._estimation.solution import Solution
+from skmixed._estimation.solution import ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
+from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.covariance import STRUCTURES
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence
 from skmixed._statistics.grouped_products import FactorProducts, PairProducts
@@ -45,16 +48,21 @@ def check_saved(model: Any, n_features: Any) -> None:
     _check_estimate(model.encoder, model.estimate)
     if model.products is not None:
         _check_statistics(model.encoder, model.products)
+        _check_rows(model.encoder, model.rows, model.products.n_rows)
+    require(model.products is not None or model.rows is None, "rows")
     if model.before is not None:
         check_saved(model.before, n_features)
         require(model.before.before is None, "further rows")
 
 
-def check_statistics(encoder: Any, products: Any, feature_names: Any, n_features: Any) -> None:
+def check_statistics(
+    encoder: Any, products: Any, feature_names: Any, n_features: Any, rows: Any = None
+) -> None:
     """Refuse sufficient statistics whose parts do not fit each other."""
     _is("encoder", encoder, Encoder)
     _check_encoder(encoder, n_features)
     _check_statistics(encoder, products)
+    _check_rows(encoder, rows, products.n_rows)
     if feature_names is not None:
         _check_names(feature_names)
         require(len(feature_names) == n_features, "names of columns")
@@ -168,6 +176,66 @@ def _check_encoder(encoder: Encoder, n_features: Any) -> None:
         _check_positions("random-effects terms", (term.factor,), len(encoder.factors))
         _check_positions("columns of random effects", term.columns, n_columns)
         require(term.structure in STRUCTURES.values(), "covariance structures")
+    if encoder.subjects is not None:
+        _check_subjects(encoder.subjects, n_features)
+
+
+def _check_subjects(subjects: Any, n_features: int) -> None:
+    """Check the columns of a residual covariance."""
+    _is("subjects", subjects, SubjectColumns)
+    require(subjects.structure in (*CORRELATIONS, "power"), "residual covariance")
+    flags = (subjects.heterogeneous, subjects.is_ordered)
+    require(all(type(flag) is bool for flag in flags), "residual covariance")
+    for factor in subjects.factors:
+        _is("subjects", factor, GroupingFactor)
+        _check_factor(factor, n_features)
+    require(subjects.subject is not None or not subjects.is_correlated, "subjects")
+    timed = subjects.correlation.time not in ("none",) or subjects.structure == "power"
+    require(subjects.time is not None or not (timed or subjects.heterogeneous), "times")
+
+
+def _check_rows(encoder: Encoder, rows: Any, n: int) -> None:
+    """Check the rows of a model with a residual covariance."""
+    require((rows is None) == (encoder.subjects is None), "rows")
+    if rows is None or encoder.subjects is None:
+        return
+    _is("rows", rows, RepeatedRows)
+    _check_array("rows", rows.columns, (n, len(encoder.numeric)))
+    for own in (rows.response, rows.weights):
+        _check_array("rows", own, (n,))
+    require((rows.weights > 0).all(), "weights")
+    _check_array("levels of rows", rows.levels, (n, len(encoder.factors)), "i")
+    _check_codes(rows.levels.T, [factor.n_levels for factor in encoder.factors])
+    codes = {"subject": rows.subject, "time": rows.visit, "by": rows.stratum}
+    for role, own in codes.items():
+        factor = getattr(encoder.subjects, role)
+        _check_array("subjects of rows", own, (n,), "i")
+        _check_codes([own], [n if factor is None else factor.n_levels])
+
+
+def _check_codes(codes: Any, counts: list[int]) -> None:
+    for own, count in zip(codes, counts, strict=True):
+        require(not len(own) or (own.min() >= 0 and own.max() < count), "levels of rows")
+
+
+def _check_residual(encoder: Encoder, residual: Any) -> None:
+    """Check the estimates of a residual covariance."""
+    require((residual is None) == (encoder.subjects is None), "residual covariance")
+    if residual is None or encoder.subjects is None:
+        return
+    _is("residual covariance", residual, ResidualSolution)
+    subjects = encoder.subjects
+    names = (subjects.correlation.name, subjects.variance.name)
+    require((residual.correlation, residual.variance) == names, "residual covariance")
+    _check_array("times", residual.steps, (len(residual.steps),), "i")
+    require(len(residual.steps) > 0 and (np.diff(residual.steps) > 0).all(), "times")
+    require(residual.steps[0] >= 0 and residual.steps[-1] < 2**31, "times")
+    if subjects.time is not None:
+        require(len(residual.steps) == len(subjects.timeline().steps), "times")
+    shape = (subjects.n_strata, len(residual.phi[0]))
+    _check_array("residual covariance", residual.phi, shape)
+    require(np.isfinite(residual.phi).all(), "residual covariance")
+    require(residual.model.n_own == shape[1], "residual covariance")
 
 
 def _check_factor(factor: GroupingFactor, n_features: int) -> None:
@@ -288,6 +356,7 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
     _check_positions("fixed effects", solution.kept, p)
     _check_array("covariances", solution.fixed_root, (len(solution.kept),) * 2)
     _check_dependence(solution.dependence, solution.kept, p)
+    _check_residual(encoder, solution.residual)
     _check_numbers("estimates", solution.sigma)
     is_criterion = type(solution.criterion) is float and type(solution.reml) is bool
     require(solution.sigma >= 0 and is_criterion, "estimates")

@@ -8,107 +8,27 @@ and of distances logistic functions, as in R's mmrm: standard errors by Kenward 
 Roger's method with second derivatives depend on the scale of the parameters.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
 
-from skmixed._typing import BoolArray, FloatArray, IntArray
-
-# Correlations that a search starts from lie within these of ±1.
-START_WITHIN = 0.05
-# Share by which correlations of a start shrink until they are those of a covariance.
-SHRINK_START = 0.9
-# Smallest eigenvalue of a start's covariance, as a share of its mean.
-POSITIVE = 0.02
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the residuals of subjects lie in time, subjects of one number of rows.
-
-    Attributes
-    ----------
-    visit : (b, n) array of int
-        The number of each row's time among all times; 0 without times.
-    position : (b, n) array
-        The time, in steps of visits or as a number.
-    covariate : (b, n) array
-        The logarithm of what a power of is the standard deviation; 0 without it.
-    """
-
-    visit: IntArray
-    position: FloatArray
-    covariate: FloatArray
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(b, n, n)."""
-        b, n = self.visit.shape
-        return b, n, n
-
-    def taken_rows(self, which: IntArray | BoolArray) -> "Places":
-        """Return those of some subjects."""
-        return Places(self.visit[which], self.position[which], self.covariate[which])
-
-    @cached_property
-    def distance(self) -> FloatArray:
-        """|t_a − t_b|, (b, n, n)."""
-        return np.abs(self.position[:, :, None] - self.position[:, None, :])
-
-    def taken(self, of_visits: FloatArray) -> FloatArray:
-        """Return entries of (…, m, m) matrices over all visits, (…, b, n, n)."""
-        return of_visits[..., self.visit[:, :, None], self.visit[:, None, :]]
-
-    def laid(self, entries: FloatArray, m: int) -> FloatArray:
-        """Add up entries, (b, n, n), over all pairs of visits, (m, m)."""
-        cells = self.visit[:, :, None] * m + self.visit[:, None, :]
-        sums: FloatArray = np.zeros(m * m)
-        np.add.at(sums, cells.ravel(), entries.ravel())
-        return sums.reshape(m, m)
+from skmixed._model.time_points import (
+    SHRINK_START,
+    START_WITHIN,
+    ResidualMoments,
+    TimePoints,
+    bounded,
+    is_positive,
+    nth_root,
+    positive,
+    power,
+    unbounded,
+)
+from skmixed._typing import FloatArray, IntArray
 
 
-@dataclass(frozen=True)
-class Moments:
-    """What the residuals of least squares say of a structure.
-
-    Attributes
-    ----------
-    covariance : (m, m) array
-        Means of products of the residuals of two visits; those without any are 0.
-    counts : (m, m) array
-        How many there are.
-    gap, neighbor : float
-        Mean distance of rows next to each other in time, and their correlation.
-    """
-
-    covariance: FloatArray
-    counts: FloatArray
-    gap: float
-    neighbor: float
-
-    @property
-    def sd(self) -> FloatArray:
-        """Of each visit, (m,)."""
-        own = np.diagonal(self.covariance)
-        mean = max(float(own.mean()), np.finfo(float).tiny)
-        return np.sqrt(np.where(own > 0, own, mean))
-
-    @property
-    def correlation(self) -> FloatArray:
-        return self.covariance / np.outer(self.sd, self.sd)
-
-    def mean_correlation(self, lag: IntArray) -> FloatArray:
-        """Return the mean correlation at each lag 1, 2, …, of the visits' lags, (m, m)."""
-        off = lag > 0
-        sums = np.bincount(lag[off], (self.correlation * self.counts)[off])
-        counts = np.bincount(lag[off], self.counts[off])
-        return (sums / np.maximum(counts, 1.0))[1:]
-
-
-class Correlation(Protocol):
+class CorrelationModel(Protocol):
     """A model of the matrix C of one subject.
 
     Attributes
@@ -128,16 +48,18 @@ class Correlation(Protocol):
     def count(self, m: int, steps: int) -> int:
         """Count the parameters for m visits that are at most `steps` steps apart."""
 
-    def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
         """Return C, (b, n, n), and its derivatives, (c, b, n, n)."""
 
-    def curvature(self, phi: FloatArray, places: Places, m: int, weights: FloatArray) -> FloatArray:
+    def curvature(
+        self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
+    ) -> FloatArray:
         """Return Σ W ∂²C/∂φ∂φ' over all entries, for weights (b, n, n); (c, c)."""
 
-    def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
         """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j, for symmetric w, (c, c); (b, n, n)."""
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:
+    def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
         """Return parameters to start from; `steps` between the visits, (m, m)."""
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
@@ -154,15 +76,17 @@ class _OfVisits:
         """Return C of all visits, (m, m), its first and second derivatives."""
         raise NotImplementedError
 
-    def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
         value, first, _ = self.full(phi, m)
         return places.taken(value), places.taken(first)
 
-    def curvature(self, phi: FloatArray, places: Places, m: int, weights: FloatArray) -> FloatArray:
+    def curvature(
+        self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
+    ) -> FloatArray:
         second = self.full(phi, m)[2]
         return np.asarray(np.tensordot(second, places.laid(weights, m), 2))
 
-    def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
         second = self.full(phi, m)[2]
         return places.taken(np.tensordot(pairs, second, 2))
 
@@ -173,38 +97,25 @@ class _OfDistance:
     time = "distance"
     is_heterogeneous = False
 
-    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+    def count(self, _m: int, _steps: int) -> int:
         return 1
 
     def along(self, phi: float, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the correlation at distances, and its derivatives."""
         raise NotImplementedError
 
-    def matrix(
-        self,
-        phi: FloatArray,
-        places: Places,
-        m: int,  # noqa: ARG002
-    ) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: TimePoints, _m: int) -> tuple[FloatArray, FloatArray]:
         value, first, _ = self.along(float(phi[0]), places.distance)
         return value, first[None]
 
     def curvature(
-        self,
-        phi: FloatArray,
-        places: Places,
-        m: int,  # noqa: ARG002
-        weights: FloatArray,
+        self, phi: FloatArray, places: TimePoints, _m: int, weights: FloatArray
     ) -> FloatArray:
         second = self.along(float(phi[0]), places.distance)[2]
         return np.array([[np.vdot(second, weights)]])
 
     def mixture(
-        self,
-        phi: FloatArray,
-        places: Places,
-        m: int,  # noqa: ARG002
-        pairs: FloatArray,
+        self, phi: FloatArray, places: TimePoints, _m: int, pairs: FloatArray
     ) -> FloatArray:
         return np.asarray(pairs[0, 0] * self.along(float(phi[0]), places.distance)[2])
 
@@ -216,40 +127,29 @@ class Independent:
     time = "none"
     is_heterogeneous = False
 
-    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+    def count(self, _m: int, _steps: int) -> int:
         return 0
 
     def matrix(
-        self,
-        phi: FloatArray,  # noqa: ARG002
-        places: Places,
-        m: int,  # noqa: ARG002
+        self, _phi: FloatArray, places: TimePoints, _m: int
     ) -> tuple[FloatArray, FloatArray]:
         out = np.broadcast_to(np.eye(places.shape[1]), places.shape)
         return out, np.empty((0, *places.shape))
 
     def curvature(
-        self,
-        phi: FloatArray,  # noqa: ARG002
-        places: Places,  # noqa: ARG002
-        m: int,  # noqa: ARG002
-        weights: FloatArray,  # noqa: ARG002
+        self, _phi: FloatArray, _places: TimePoints, _m: int, _weights: FloatArray
     ) -> FloatArray:
         return np.empty((0, 0))
 
     def mixture(
-        self,
-        phi: FloatArray,  # noqa: ARG002
-        places: Places,
-        m: int,  # noqa: ARG002
-        pairs: FloatArray,  # noqa: ARG002
+        self, _phi: FloatArray, places: TimePoints, _m: int, _pairs: FloatArray
     ) -> FloatArray:
         return np.zeros(places.shape)
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+    def start(self, _moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         return np.empty(0)
 
-    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+    def shown(self, _phi: FloatArray, _m: int) -> dict[str, float]:
         return {}
 
 
@@ -260,7 +160,7 @@ class CompoundSymmetry:
     time = "none"
     is_heterogeneous = False
 
-    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+    def count(self, _m: int, _steps: int) -> int:
         return 1
 
     def _rho(self, phi: FloatArray, m: int) -> tuple[float, float, float]:
@@ -269,20 +169,22 @@ class CompoundSymmetry:
         slope = share * (1.0 - share)
         return width * share + 1.0 - width, width * slope, width * slope * (1.0 - 2.0 * share)
 
-    def matrix(self, phi: FloatArray, places: Places, m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
         rho, slope, _ = self._rho(phi, m)
         off = np.broadcast_to(1.0 - np.eye(places.shape[1]), places.shape)
         return 1.0 - off + rho * off, slope * off[None]
 
-    def curvature(self, phi: FloatArray, places: Places, m: int, weights: FloatArray) -> FloatArray:
+    def curvature(
+        self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
+    ) -> FloatArray:
         off = 1.0 - np.eye(places.shape[1])
         return np.array([[self._rho(phi, m)[2] * float((weights * off).sum())]])
 
-    def mixture(self, phi: FloatArray, places: Places, m: int, pairs: FloatArray) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
         off = 1.0 - np.eye(places.shape[1])
         return np.broadcast_to(pairs[0, 0] * self._rho(phi, m)[2] * off, places.shape)
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+    def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         m = len(moments.covariance)
         width = 1.0 + 1.0 / max(m - 1, 1)
         share = (moments.neighbor - 1.0 + width) / width
@@ -307,10 +209,10 @@ class Autoregressive(_OfDistance):
         second = distance * (distance - 1.0) * power(rho, least)
         return power(rho, distance), slope * first, slope**2 * second + bend * first
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+    def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         return unbounded(nth_root(moments.neighbor, moments.gap))
 
-    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+    def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         return {"corr": float(bounded(phi)[0][0])}
 
 
@@ -328,13 +230,13 @@ class Exponential(_OfDistance):
         slope = (1.0 - rho) * t
         return value, slope * value, (slope**2 - rho * slope) * value
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+    def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         near = float(np.clip(moments.neighbor, START_WITHIN, 1.0 - START_WITHIN))
         # ρ = r^(1/gap), logit ρ = −log(1/ρ − 1)
         log_rho = np.log(near) / max(moments.gap, np.finfo(float).tiny) ** self.exponent
         return np.array([-np.log(np.expm1(min(-log_rho, 600.0)))])
 
-    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+    def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         log_rho = -float(np.logaddexp(0.0, -phi[0]))
         return {"corr": float(np.exp(log_rho)), "range": (-1.0 / log_rho) ** (1.0 / self.exponent)}
 
@@ -353,42 +255,29 @@ class Toeplitz:
     time = "steps"
     is_heterogeneous = False
 
-    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+    def count(self, _m: int, steps: int) -> int:
         return steps
 
-    def matrix(
-        self,
-        phi: FloatArray,
-        places: Places,
-        m: int,  # noqa: ARG002
-    ) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: TimePoints, _m: int) -> tuple[FloatArray, FloatArray]:
         rho, slope, _ = bounded(phi)
         lag = np.rint(places.distance).astype(int)
         first = (lag == np.arange(1, len(phi) + 1)[:, None, None, None]).astype(float)
         return np.concatenate([[1.0], rho])[lag], slope[:, None, None, None] * first
 
     def curvature(
-        self,
-        phi: FloatArray,
-        places: Places,
-        m: int,  # noqa: ARG002
-        weights: FloatArray,
+        self, phi: FloatArray, places: TimePoints, _m: int, weights: FloatArray
     ) -> FloatArray:
         lag = np.rint(places.distance).astype(int)
         sums = np.bincount(lag.ravel(), np.ravel(weights), len(phi) + 1)[1:]
         return np.diag(bounded(phi)[2] * sums)
 
     def mixture(
-        self,
-        phi: FloatArray,
-        places: Places,
-        m: int,  # noqa: ARG002
-        pairs: FloatArray,
+        self, phi: FloatArray, places: TimePoints, _m: int, pairs: FloatArray
     ) -> FloatArray:
         lag = np.rint(places.distance).astype(int)
         return np.concatenate([[0.0], np.diagonal(pairs) * bounded(phi)[2]])[lag]
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:
+    def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
         rho = np.zeros(int(steps.max()))
         of_lags = moments.mean_correlation(steps)
         rho[: len(of_lags)] = of_lags
@@ -398,7 +287,7 @@ class Toeplitz:
             shrinkage *= SHRINK_START
         return unbounded(rho * shrinkage)
 
-    def shown(self, phi: FloatArray, m: int) -> dict[str, float]:  # noqa: ARG002
+    def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         return {f"corr({k})": float(rho) for k, rho in enumerate(bounded(phi)[0], start=1)}
 
 
@@ -407,7 +296,7 @@ class AnteDependence(_OfVisits):
 
     name = "ante_dependence"
 
-    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+    def count(self, m: int, _steps: int) -> int:
         return m - 1
 
     def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -420,7 +309,7 @@ class AnteDependence(_OfVisits):
         # inside[k, a, b]: whether the step from visit k to k + 1 is between a and b
         inside = (low <= k[:, None, None]) & (k[:, None, None] < high)
         factors = np.where(inside, rho[:, None, None], 1.0)
-        # Products of all factors but one, and but two: none is divided by.
+        # BlockProducts of all factors but one, and but two: none is divided by.
         without = np.where(np.eye(m - 1, dtype=bool)[:, :, None, None], 1.0, factors)
         first = without.prod(axis=1) * inside * slope[:, None, None]
         pair = np.eye(m - 1, dtype=bool)
@@ -430,7 +319,7 @@ class AnteDependence(_OfVisits):
         second[k, k] = first * (bend / slope)[:, None, None]
         return factors.prod(axis=0), first, second
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+    def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         return unbounded(np.diagonal(moments.correlation, 1))
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
@@ -447,7 +336,7 @@ class Unstructured(_OfVisits):
     name = "unstructured"
     is_heterogeneous = True
 
-    def count(self, m: int, steps: int) -> int:  # noqa: ARG002
+    def count(self, m: int, _steps: int) -> int:
         return m * (m - 1) // 2
 
     def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -464,7 +353,7 @@ class Unstructured(_OfVisits):
         np.add.at(second, (i, j, rows[j], rows[i]), 1.0)
         return lower @ lower.T, half + half.transpose(0, 2, 1), second
 
-    def start(self, moments: Moments, steps: IntArray) -> FloatArray:  # noqa: ARG002
+    def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         lower = np.linalg.cholesky(positive(moments.covariance))
         rows, columns = np.tril_indices(len(lower), -1)
         return (lower / np.diagonal(lower)[:, None])[rows, columns]
@@ -479,7 +368,7 @@ class Unstructured(_OfVisits):
         return {f"corr({a},{b})": float(v) for (a, b), v in zip(names, values, strict=True)}
 
 
-CORRELATIONS: dict[str, Correlation] = {
+CORRELATIONS: dict[str, CorrelationModel] = {
     model.name: model
     for model in (
         Independent(),
@@ -492,42 +381,3 @@ CORRELATIONS: dict[str, Correlation] = {
         Unstructured(),
     )
 }
-
-
-def bounded(phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the correlations φ/√(1 + φ²), and their first and second derivatives."""
-    root = np.sqrt(1.0 + phi**2)
-    return phi / root, root**-3, -3.0 * phi * root**-5
-
-
-def unbounded(rho: FloatArray | float) -> FloatArray:
-    """Return the φ of correlations, kept off ±1."""
-    rho = np.clip(np.atleast_1d(rho), START_WITHIN - 1.0, 1.0 - START_WITHIN)
-    return np.asarray(rho / np.sqrt(1.0 - rho**2))
-
-
-def power(rho: float, exponent: FloatArray) -> FloatArray:
-    """Return ρ to whole exponents, also where ρ is negative or 0."""
-    sign = 1.0 if rho >= 0 else np.where(exponent % 2 == 1, -1.0, 1.0)
-    return np.asarray(sign * np.abs(rho) ** exponent)
-
-
-def nth_root(rho: float, n: float) -> float:
-    """Return r with rⁿ = |ρ| and the sign of ρ."""
-    return float(np.sign(rho) * min(abs(rho), 1.0) ** (1.0 / max(n, 1.0)))
-
-
-def is_positive(matrix: FloatArray) -> bool:
-    """Whether a symmetric matrix is far enough from a singular one to start from."""
-    least = float(np.linalg.eigvalsh(matrix)[0])
-    return least > POSITIVE * float(np.trace(matrix)) / len(matrix)
-
-
-def positive(covariance: FloatArray) -> FloatArray:
-    """Shrink the covariances of a matrix until it is far enough from a singular one."""
-    own = np.diagonal(covariance).copy()
-    own = np.where(own > 0, own, max(float(own.mean()), np.finfo(float).tiny))
-    off, scale = covariance - np.diag(np.diagonal(covariance)), np.sqrt(own)
-    while not is_positive(np.eye(len(own)) + off / np.outer(scale, scale)):
-        off = SHRINK_START * off
-    return np.asarray(np.diag(own) + off)

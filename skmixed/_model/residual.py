@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._model.correlation import Correlation, Moments, Places, Unstructured, positive
+from skmixed._model.correlation import CorrelationModel, Unstructured
+from skmixed._model.time_points import ResidualMoments, TimePoints, positive
 from skmixed._typing import FloatArray, IntArray
 
 
@@ -36,15 +37,15 @@ class Variance:
 
     name: str
     count: Callable[[int], int]
-    exponents: Callable[[Places, int], FloatArray]
+    exponents: Callable[[TimePoints, int], FloatArray]
     levels: Callable[[int], FloatArray]
 
 
-def _of_visits(places: Places, m: int) -> FloatArray:
+def _of_visits(places: TimePoints, m: int) -> FloatArray:
     return (places.visit == np.arange(m)[:, None, None]).astype(float)
 
 
-def _of_power(places: Places, m: int) -> FloatArray:  # noqa: ARG001
+def _of_power(places: TimePoints, m: int) -> FloatArray:  # noqa: ARG001
     return np.stack([np.ones(places.visit.shape), places.covariate])
 
 
@@ -69,7 +70,7 @@ class Residual:
 
     Attributes
     ----------
-    correlation : Correlation
+    correlation : CorrelationModel
     variance : Variance
     steps : (m,) array of int
         The time of each visit in steps; m is the number of visits, or without times that
@@ -77,7 +78,7 @@ class Residual:
     n_strata : int
     """
 
-    correlation: Correlation
+    correlation: CorrelationModel
     variance: Variance
     steps: IntArray
     n_strata: int
@@ -107,10 +108,10 @@ class Residual:
         return self.correlation.time in ("order", "steps") and self.variance.name != "power"
 
     @property
-    def all_visits(self) -> Places:
+    def all_visits(self) -> TimePoints:
         """A subject with all visits."""
         zeros = np.zeros((1, self.m))
-        return Places(np.arange(self.m)[None], self.steps[None].astype(float), zeros)
+        return TimePoints(np.arange(self.m)[None], self.steps[None].astype(float), zeros)
 
     def of_stratum(self, stratum: int) -> slice:
         """Return the places of a stratum's parameters."""
@@ -120,7 +121,7 @@ class Residual:
         """Return the parameters of the standard deviations, and those of C."""
         return own[: self.n_variances], own[self.n_variances :]
 
-    def evaluate(self, own: FloatArray, places: Places) -> "ResidualAt":
+    def evaluate(self, own: FloatArray, places: TimePoints) -> "ResidualAt":
         """Return R of subjects at one stratum's parameters, with what its derivatives need."""
         of_sd, of_corr = self.split(own)
         row = self.variance.exponents(places, self.m)
@@ -135,7 +136,7 @@ class Residual:
         own[: self.n_variances] = np.log(factor) * self.variance.levels(self.m)
         return phi + np.tile(own, self.n_strata)
 
-    def start(self, moments: Moments) -> FloatArray:
+    def start(self, moments: ResidualMoments) -> FloatArray:
         """Return parameters of one stratum to start from, by the moments of its residuals."""
         steps = np.abs(self.steps[:, None] - self.steps)
         of_corr = self.correlation.start(moments, steps)
@@ -157,7 +158,7 @@ class ResidualAt:
     Attributes
     ----------
     residual : Residual
-    places : Places
+    places : TimePoints
     of_corr : (c,) array
     row : (v, b, n) array
         ℓ.
@@ -170,7 +171,7 @@ class ResidualAt:
     """
 
     residual: Residual
-    places: Places
+    places: TimePoints
     of_corr: FloatArray
     row: FloatArray
     sizes: FloatArray

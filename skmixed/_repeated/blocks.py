@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._model.correlation import Places
 from skmixed._model.residual import Residual, ResidualAt
-from skmixed._repeated.products import Products
+from skmixed._model.time_points import TimePoints
+from skmixed._repeated.products import BlockProducts
 from skmixed._typing import BoolArray, FloatArray, Lam
 
 
@@ -29,7 +29,7 @@ class BlockTerm:
     directions : (d, s, s) array
         Those of Σ.
     place : slice
-        Places of its τ among the parameters.
+        TimePoints of its τ among the parameters.
     same : (b, n, n) array of bool, or None
         Which rows are of one level; None where all of a block are.
     """
@@ -53,7 +53,7 @@ class Stratum:
     Attributes
     ----------
     place : slice
-        Places of its φ among the parameters.
+        TimePoints of its φ among the parameters.
     number : int
     same : (b, n, n) array of bool, or None
         Which pairs are of one subject of the stratum; None where all are.
@@ -73,20 +73,20 @@ class BlockGroup:
 
     Attributes
     ----------
-    places : Places
+    places : TimePoints
         Of shape (b, n).
     counts : (b,) array
         How many blocks each pattern has.
     terms : tuple of BlockTerm
     strata : tuple of Stratum
-    products : Products
+    products : BlockProducts
     """
 
-    places: Places
+    places: TimePoints
     counts: FloatArray
     terms: tuple[BlockTerm, ...]
     strata: tuple[Stratum, ...]
-    products: Products
+    products: BlockProducts
 
     def at(self, residual: Residual, lam: Lam, phi: FloatArray) -> "BlocksAt":
         """Evaluate the covariance; a LinAlgError where it is not positive definite."""

@@ -12,9 +12,9 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._estimation.solution import centered_to_user
-from skmixed._model.correlation import Moments
 from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
+from skmixed._model.time_points import ResidualMoments
 from skmixed._repeated.layout import (
     BlockIndex,
     LaidRows,
@@ -164,6 +164,7 @@ def _system(
     """Lay out blocks and outer terms; return the rows with the outer Z before X."""
     inner, outer, z, start = [], [], [], 0
     n_tau = n_outer = 0
+    # Inner terms are parts of the blocks; each outer one has dense columns of Z.
     for t, (columns, levels) in zip(terms, laid.terms, strict=True):
         directions = t.term.structure.directions(t.size)
         place = slice(n_tau, n_tau + len(directions))
@@ -198,7 +199,7 @@ def _system(
     return system, tuple(blocks for _, blocks in found), laid
 
 
-def residual_moments(system: RepeatedSystem) -> list[Moments]:
+def residual_moments(system: RepeatedSystem) -> list[ResidualMoments]:
     """Return the moments of the residuals of least squares in each stratum."""
     residual, m = system.residual, system.residual.m
     own = np.zeros((system.n_outer + system.n_fixed + 1,) * 2)
@@ -225,9 +226,9 @@ def residual_moments(system: RepeatedSystem) -> list[Moments]:
     return [_moments(*parts) for parts in zip(sums, counts, near, strict=True)]
 
 
-def _moments(sums: FloatArray, counts: FloatArray, near: FloatArray) -> Moments:
+def _moments(sums: FloatArray, counts: FloatArray, near: FloatArray) -> ResidualMoments:
     products, gaps, n, _ = near
     variance = float(np.trace(sums) / max(np.trace(counts), 1.0))
     neighbor = products / max(n, 1.0) / max(variance, np.finfo(float).tiny)
     gap = gaps / n if n and gaps else 1.0
-    return Moments(sums / np.maximum(counts, 1.0), counts, float(gap), float(neighbor))
+    return ResidualMoments(sums / np.maximum(counts, 1.0), counts, float(gap), float(neighbor))

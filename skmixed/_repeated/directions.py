@@ -17,8 +17,8 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._model.correlation import Places
 from skmixed._model.residual import Residual, ResidualAt
+from skmixed._model.time_points import TimePoints
 from skmixed._repeated.blocks import BlocksAt
 from skmixed._typing import FloatArray
 
@@ -132,7 +132,7 @@ class VisitDirections:
     ----------
     at : BlocksAt
     place : slice
-        Places of the parameters of the stratum.
+        TimePoints of the parameters of the stratum.
     whole : ResidualAt
         R of a subject with all visits.
     """
@@ -155,7 +155,7 @@ class VisitDirections:
         return self.whole.places.shape[1]
 
     @property
-    def _visits(self) -> Places:
+    def _visits(self) -> TimePoints:
         return self.at.group.places
 
     def _embedded(self, matrices: FloatArray) -> FloatArray:

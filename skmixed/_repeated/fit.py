@@ -121,7 +121,7 @@ def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) ->
     gamma = layout.scale * factor.effects[n:]
     fixed[list(layout.kept)] = layout.basis @ gamma + layout.offset
     root = layout.scale * layout.basis @ np.linalg.cholesky(factor.fixed_covariance)
-    sigma = layout.residual_scale * float(np.sqrt(mean_variance(factor)))
+    sigma = layout.residual_scale * float(np.sqrt(mean_residual_variance(factor)))
     effects = random_effects(layout, factor, whitened_residuals(layout, factor))
     relative = layout.scale / sigma
     terms = []
@@ -144,7 +144,7 @@ def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) ->
     )
 
 
-def mean_variance(factor: RepeatedFactor) -> float:
+def mean_residual_variance(factor: RepeatedFactor) -> float:
     """Return the mean of the diagonal of R over the rows."""
     total = 0.0
     for at in factor.blocks:

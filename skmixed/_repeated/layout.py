@@ -12,10 +12,10 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from skmixed._model.correlation import Places
 from skmixed._model.residual import Residual
+from skmixed._model.time_points import TimePoints
 from skmixed._repeated.blocks import BlockGroup, BlockTerm, Stratum
-from skmixed._repeated.products import Products, RowProducts, SummedProducts
+from skmixed._repeated.products import BlockProducts, RowProducts, SummedProducts
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
 # Rows of a block up to which a grouping factor is taken into it, unless the blocks are as
@@ -125,7 +125,7 @@ def group_blocks(
         own, pattern = rows[low:high], inverse[low:high] - start
         counts = np.bincount(pattern)
         starts = np.cumsum(counts) - counts
-        products: Products = RowProducts(laid.wide[own])
+        products: BlockProducts = RowProducts(laid.wide[own])
         if is_summed:
             products = SummedProducts.of(laid.wide[own], starts.tolist())
         group = _group(own[starts], counts, laid, residual, terms, first_phi, products)
@@ -139,7 +139,7 @@ def _group(
     residual: Residual,
     terms: tuple[tuple[int, FloatArray, slice], ...],
     first_phi: int,
-    products: Products,
+    products: BlockProducts,
 ) -> BlockGroup:
     """Lay out patterns, (b, n)."""
     of_terms = []
@@ -156,7 +156,7 @@ def _group(
         place = residual.of_stratum(int(number))
         place = slice(first_phi + place.start, first_phi + place.stop)
         strata.append(Stratum(place, int(number), None if mask.all() else mask))
-    places = Places(laid.visit[rows], laid.position[rows], laid.covariate[rows])
+    places = TimePoints(laid.visit[rows], laid.position[rows], laid.covariate[rows])
     return BlockGroup(places, counts.astype(float), tuple(of_terms), tuple(strata), products)
 
 
@@ -178,6 +178,7 @@ def _patterns(rows: IntArray, laid: LaidRows, inner: list[int]) -> tuple[IntArra
             columns += list((local[:, :, None] == local[:, None, :]).argmax(axis=2).T)
     number = np.zeros(len(rows), dtype=np.int64)
     firsts = np.zeros(1, dtype=np.int64)
+    # Each column of what the blocks hold refines the numbers of those before.
     for column in columns:
         if np.ptp(column) > 0:
             own = np.unique(column, return_inverse=True)[1]

@@ -37,7 +37,7 @@ class OuterTerm:
     directions : (d, s, s) array
         Those of Σ.
     place : slice
-        Places of its τ among the parameters.
+        TimePoints of its τ among the parameters.
     """
 
     index: int
@@ -170,7 +170,7 @@ class RepeatedFactor:
         return out + self.system.dof * float(np.log(2.0 * np.pi)) + self.system.constant
 
     @cached_property
-    def half(self) -> FloatArray:
+    def inverse_root(self) -> FloatArray:
         """H = TL⁻', with K = HH', (u, u)."""
         upper = solve_lower(self.root, np.eye(len(self.root))).T
         return _times_lam(self.system, self.lam, np.ascontiguousarray(upper), transposed=False)
@@ -178,7 +178,7 @@ class RepeatedFactor:
     @cached_property
     def inverse(self) -> FloatArray:
         """K, (u, u)."""
-        return self.half @ self.half.T
+        return self.inverse_root @ self.inverse_root.T
 
     @cached_property
     def of_outer(self) -> FloatArray:
@@ -202,7 +202,7 @@ class RepeatedFactor:
     @cached_property
     def effects(self) -> FloatArray:
         """The outer effects and γ̂, (u,)."""
-        return self.half @ self.solved
+        return self.inverse_root @ self.solved
 
     @cached_property
     def residual_weights(self) -> FloatArray:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._model.correlation import Places
+from skmixed._model.time_points import TimePoints
 from skmixed._repeated.coordinates import RowsInFrame
 from skmixed._repeated.fit import RepeatedModel, whitened_residuals
 from skmixed._typing import BoolArray, FloatArray, IntArray
@@ -32,7 +32,7 @@ class NewRows:
     ----------
     subject, stratum : (n,) arrays of int
         −1 where unknown.
-    places : Places
+    places : TimePoints
         Of shape (n, 1).
     visit : (n,) array of int
         The number of each row's time among the labels of times, −1 where unknown.
@@ -44,7 +44,7 @@ class NewRows:
 
     subject: IntArray
     stratum: IntArray
-    places: Places
+    places: TimePoints
     visit: IntArray
     levels: IntArray
     frame: RowsInFrame | None = None
@@ -69,7 +69,7 @@ class RepeatedPredictor:
         # A_ii − Σ (AUH)_i², K = HH'
         for at, index in zip(factor.blocks, self.layout.blocks, strict=True):
             inverse = at.inverse[index.pattern]
-            half = inverse @ (wide[index.rows] @ factor.half)
+            half = inverse @ (wide[index.rows] @ factor.inverse_root)
             own = np.diagonal(inverse, axis1=1, axis2=2) - (half**2).sum(axis=2)
             out[index.rows] = own
         return out
@@ -126,8 +126,9 @@ class RepeatedPredictor:
     def _residual_covariance(self, rows: NewRows, chosen: IntArray, own: IntArray) -> FloatArray:
         """Return the covariances of residuals with those of the rows of their subjects, (b, m)."""
         laid, residual = self.layout.laid, self.layout.system.residual
+        # R of the subject's times and the new one, whose last row it is
         new = rows.places.taken_rows(chosen)
-        places = Places(
+        places = TimePoints(
             np.column_stack([laid.visit[own], new.visit]),
             np.column_stack([laid.position[own], new.position]),
             np.column_stack([laid.covariate[own], new.covariate]),
@@ -155,7 +156,7 @@ class RepeatedPredictor:
             solved = np.einsum("bxy,by->bx", inverse, covariance)
             own[chosen] -= (covariance * solved).sum(axis=1)
             left[chosen] -= np.einsum("bx,bxu->bu", solved, layout.laid.wide[known][:, :, :-1])
-        out = own + ((left @ factor.half) ** 2).sum(axis=1)
+        out = own + ((left @ factor.inverse_root) ** 2).sum(axis=1)
         same = self.same(rows)
         if of_observation:
             out = np.where(same >= 0, 1.0 / self._diagonal[np.maximum(same, 0)], out)
@@ -164,6 +165,7 @@ class RepeatedPredictor:
     def _own_variance(self, rows: NewRows, *, of_observation: bool) -> FloatArray:
         """Return the variances of rows of which nothing is known; outer known levels apart."""
         residual, out = self.layout.system.residual, np.zeros(len(rows.subject))
+        # The variance of the residual, and z'Σz of what is not an outer known level
         if of_observation:
             for stratum in np.unique(rows.stratum):
                 which = rows.stratum == stratum
@@ -210,6 +212,7 @@ class RepeatedPredictor:
     ) -> FloatArray:
         """Return the covariances of rows with those of their blocks, (b, m)."""
         layout, laid = self.layout, self.layout.laid
+        # R for rows of the same subject, and z'ΛΛ'z for rows of the same level
         out = np.zeros(known.shape)
         if of_observation:
             own = laid.subject[known] == rows.subject[chosen][:, None]
@@ -229,6 +232,7 @@ class RepeatedPredictor:
     def _blocks_of(self, rows: NewRows) -> tuple[IntArray, IntArray]:
         """Return the group of each row's block, −1 where it has none, and its number there."""
         laid, n = self.layout.laid, len(rows.subject)
+        # By the first row of the fit that has the subject, or else the level
         of_row = np.zeros((2, len(laid.subject)), dtype=np.intp)
         for g, index in enumerate(self.layout.blocks):
             of_row[0, index.rows] = g

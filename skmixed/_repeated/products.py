@@ -12,7 +12,7 @@ import numpy as np
 from skmixed._typing import FloatArray, IntArray
 
 
-class Products(Protocol):
+class BlockProducts(Protocol):
     """Products of pairs of rows within blocks of n rows, of b patterns."""
 
     def quadratic(self, coefficients: FloatArray) -> FloatArray:

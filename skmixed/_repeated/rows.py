@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from skmixed._model.correlation import Places
 from skmixed._model.residual import Residual
+from skmixed._model.time_points import TimePoints
 from skmixed._statistics.design import Design, SubjectDesign
 from skmixed._typing import FloatArray, IntArray
 
@@ -121,9 +121,9 @@ class Timeline:
         """Return times that are numbers, and no visits."""
         return Timeline(np.zeros(len(values), dtype=np.intp), values, log_size, np.zeros(1, int))
 
-    def places(self, visit: IntArray) -> Places:
+    def places(self, visit: IntArray) -> TimePoints:
         """Return the places of labels of times, (…, n)."""
-        return Places(self.rank[visit], self.position[visit], self.log_size[visit])
+        return TimePoints(self.rank[visit], self.position[visit], self.log_size[visit])
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class RepeatedDesign:
     residual: Residual
 
     @property
-    def places(self) -> Places:
+    def places(self) -> TimePoints:
         """Of all rows, (n,); without times the visit is the row's number in its subject."""
         if self.timeline.has_times:
             return self.timeline.places(self.rows.visit)
@@ -151,4 +151,4 @@ class RepeatedDesign:
         number = np.empty(self.rows.n_rows, dtype=np.intp)
         number[order] = np.arange(self.rows.n_rows) - np.repeat(np.cumsum(counts) - counts, counts)
         number = np.minimum(number, self.residual.m - 1)
-        return Places(number, number.astype(float), np.zeros(self.rows.n_rows))
+        return TimePoints(number, number.astype(float), np.zeros(self.rows.n_rows))

@@ -3,7 +3,7 @@
 import datetime
 import numbers
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._data.labels import ColumnLevels, learn_levels
+from skmixed._data.subjects import ResidualCovariance
 from skmixed._data.table import Table, float_column, open_table
 from skmixed._typing import Use
 from skmixed.exceptions import UnknownLevelsWarning
@@ -223,3 +224,29 @@ def missing_message(name: str, missing: NDArray[np.bool_], advice: str = "") -> 
         f"Column {name!r} contains missing values ({int(missing.sum())}, first at row "
         f"{int(np.argmax(missing))}). {advice or 'Impute or drop those rows first.'}"
     )
+
+
+def place_of_names(at: Mapping[str, int], names: Any) -> Any:
+    """Return the position of a column, or those of several."""
+    return tuple(at[name] for name in names) if isinstance(names, tuple) else at[names]
+
+
+def labels_of(residual: ResidualCovariance | None) -> tuple[str, ...]:
+    """Return the columns that a residual covariance names, by name.
+
+    Raises
+    ------
+    TypeError
+        If it names one by position.
+    """
+    if residual is None:
+        return ()
+    own = [getattr(residual, role) for role in ("subject", "time", "by")]
+    names = [name for one in own for name in (one if isinstance(one, tuple) else (one,))]
+    names = [name for name in names if name is not None]
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{residual!r} names a column by position. Beside a formula name it by its name."
+            )
+    return tuple(dict.fromkeys(names))

@@ -12,9 +12,8 @@ from skmixed._data.subjects import ResidualCovariance
 from skmixed._data.table import numeric_column
 from skmixed._typing import FloatArray, Use
 from skmixed.formula._code import AS_NUMBER
-from skmixed.formula._columns import ColumnKinds, NamedRows
+from skmixed.formula._columns import ColumnKinds, NamedRows, place_of_names
 from skmixed.formula._factors import check_names
-from skmixed.formula._residual import place_of_names
 from skmixed.formula._source import Part, Source, Sum
 from skmixed.formula._syntax import (
     GroupingColumn,

@@ -14,10 +14,9 @@ from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._model.covariance import STRUCTURES
-from skmixed.formula._columns import NamedRows
+from skmixed.formula._columns import NamedRows, labels_of
 from skmixed.formula._model_frame import Reading
 from skmixed.formula._prediction import FormulaPrediction
-from skmixed.formula._residual import labels_of
 from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
 from skmixed.formula._saved import FormulaState
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skmixed import RandomEffect
-from skmixed._data.encoder import EncoderUnion, LabelUnion, plan
-from skmixed._data.grouping_factor import Metadata
+from skmixed._data.encoder import EncoderUnion, plan
+from skmixed._data.grouping_factor import LabelUnion, Metadata
 from skmixed._data.table import open_table
 
 LARGEST = np.iinfo(np.int64).max

@@ -1,0 +1,137 @@
+"""Where residuals lie in time, what they say of a structure, and how correlations are bounded."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skmixed._typing import BoolArray, FloatArray, IntArray
+
+# Correlations that a search starts from lie within these of ±1.
+START_WITHIN = 0.05
+# Share by which correlations of a start shrink until they are those of a covariance.
+SHRINK_START = 0.9
+# Smallest eigenvalue of a start's covariance, as a share of its mean.
+POSITIVE = 0.02
+
+
+@dataclass(frozen=True)
+class TimePoints:
+    """Where the residuals of subjects lie in time, subjects of one number of rows.
+
+    Attributes
+    ----------
+    visit : (b, n) array of int
+        The number of each row's time among all times; 0 without times.
+    position : (b, n) array
+        The time, in steps of visits or as a number.
+    covariate : (b, n) array
+        The logarithm of what a power of is the standard deviation; 0 without it.
+    """
+
+    visit: IntArray
+    position: FloatArray
+    covariate: FloatArray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(b, n, n)."""
+        b, n = self.visit.shape
+        return b, n, n
+
+    def taken_rows(self, which: IntArray | BoolArray) -> "TimePoints":
+        """Return those of some subjects."""
+        return TimePoints(self.visit[which], self.position[which], self.covariate[which])
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        """|t_a − t_b|, (b, n, n)."""
+        return np.abs(self.position[:, :, None] - self.position[:, None, :])
+
+    def taken(self, of_visits: FloatArray) -> FloatArray:
+        """Return entries of (…, m, m) matrices over all visits, (…, b, n, n)."""
+        return of_visits[..., self.visit[:, :, None], self.visit[:, None, :]]
+
+    def laid(self, entries: FloatArray, m: int) -> FloatArray:
+        """Add up entries, (b, n, n), over all pairs of visits, (m, m)."""
+        cells = self.visit[:, :, None] * m + self.visit[:, None, :]
+        sums: FloatArray = np.zeros(m * m)
+        np.add.at(sums, cells.ravel(), entries.ravel())
+        return sums.reshape(m, m)
+
+
+@dataclass(frozen=True)
+class ResidualMoments:
+    """What the residuals of least squares say of a structure.
+
+    Attributes
+    ----------
+    covariance : (m, m) array
+        Means of products of the residuals of two visits; those without any are 0.
+    counts : (m, m) array
+        How many there are.
+    gap, neighbor : float
+        Mean distance of rows next to each other in time, and their correlation.
+    """
+
+    covariance: FloatArray
+    counts: FloatArray
+    gap: float
+    neighbor: float
+
+    @property
+    def sd(self) -> FloatArray:
+        """Of each visit, (m,)."""
+        own = np.diagonal(self.covariance)
+        mean = max(float(own.mean()), np.finfo(float).tiny)
+        return np.sqrt(np.where(own > 0, own, mean))
+
+    @property
+    def correlation(self) -> FloatArray:
+        return self.covariance / np.outer(self.sd, self.sd)
+
+    def mean_correlation(self, lag: IntArray) -> FloatArray:
+        """Return the mean correlation at each lag 1, 2, …, of the visits' lags, (m, m)."""
+        off = lag > 0
+        sums = np.bincount(lag[off], (self.correlation * self.counts)[off])
+        counts = np.bincount(lag[off], self.counts[off])
+        return (sums / np.maximum(counts, 1.0))[1:]
+
+
+def bounded(phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the correlations φ/√(1 + φ²), and their first and second derivatives."""
+    root = np.sqrt(1.0 + phi**2)
+    return phi / root, root**-3, -3.0 * phi * root**-5
+
+
+def unbounded(rho: FloatArray | float) -> FloatArray:
+    """Return the φ of correlations, kept off ±1."""
+    rho = np.clip(np.atleast_1d(rho), START_WITHIN - 1.0, 1.0 - START_WITHIN)
+    return np.asarray(rho / np.sqrt(1.0 - rho**2))
+
+
+def power(rho: float, exponent: FloatArray) -> FloatArray:
+    """Return ρ to whole exponents, also where ρ is negative or 0."""
+    sign = 1.0 if rho >= 0 else np.where(exponent % 2 == 1, -1.0, 1.0)
+    return np.asarray(sign * np.abs(rho) ** exponent)
+
+
+def nth_root(rho: float, n: float) -> float:
+    """Return r with rⁿ = |ρ| and the sign of ρ."""
+    return float(np.sign(rho) * min(abs(rho), 1.0) ** (1.0 / max(n, 1.0)))
+
+
+def is_positive(matrix: FloatArray) -> bool:
+    """Whether a symmetric matrix is far enough from a singular one to start from."""
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    return least > POSITIVE * float(np.trace(matrix)) / len(matrix)
+
+
+def positive(covariance: FloatArray) -> FloatArray:
+    """Shrink the covariances of a matrix until it is far enough from a singular one."""
+    own = np.diagonal(covariance).copy()
+    own = np.where(own > 0, own, max(float(own.mean()), np.finfo(float).tiny))
+    off, scale = covariance - np.diag(np.diagonal(covariance)), np.sqrt(own)
+    while not is_positive(np.eye(len(own)) + off / np.outer(scale, scale)):
+        off = SHRINK_START * off
+    return np.asarray(np.diag(own) + off)
