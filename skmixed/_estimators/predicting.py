@@ -245,9 +245,9 @@ def predict_interval(
     2φ²/g'Ag, with g the derivatives of this variance φ by the variance parameters
     and A their covariance from the observed information, as for a fixed effect in
     lmerTest, and not below 1.
-    Rows given to `update_groups` count for the groups' effects, not for the fixed
-    effects and variances. Without groups it is the interval of ordinary least
-    squares, t with n − p degrees of freedom (REML).
+    Rows given to `update_groups` count for the groups' effects, not for the rest.
+    Without groups it is the interval of ordinary least squares, t with n − p degrees of
+    freedom (REML).
 
     With a residual covariance an observation of a known subject is predicted by its
     residuals in the fit, a mean is not; degrees of freedom are the residual ones.
@@ -356,11 +356,9 @@ class _RepeatedErrors:
     def of(given: GivenRows, weights: FloatArray | None) -> "_RepeatedErrors":
         if weights is not None and (weights != 1.0).any():
             raise ValueError(
-                "sample_weight is given, but intervals of a model with a residual covariance are "
-                "of rows of weight 1. Leave it out."
+                "sample_weight: intervals with a residual covariance are of rows of weight 1."
             )
-        view = given.fitted
-        rows = given.new_rows(has_columns=True)
+        view, rows = given.fitted, given.new_rows(has_columns=True)
         variance = kernel.repeated_variance(
             view.repeated_predictor, rows, of_observation=weights is not None
         )

@@ -1,0 +1,86 @@
+"""The likelihood of blocks and its derivatives against V in full."""
+
+import warnings
+
+import numpy as np
+import pytest
+from repeated_models import GROUPS, STRUCTURES, dense_of, fitted_model, simulated
+
+from skmixed._repeated.derivatives import RepeatedDerivatives
+from skmixed._repeated.likelihood import RepeatedFactor
+from skmixed._repeated.products import RowProducts, SummedProducts
+from skmixed.exceptions import SingularFitWarning
+
+# Sums of a few hundred products in another order.
+ROUNDING = 1e-9
+
+
+def elsewhere(model, seed):
+    """A Λ and φ off the optimum."""
+    rng = np.random.default_rng(seed)
+    *terms, phi = model._model.repeated.factor.lam
+    terms = [own + 0.3 * np.tril(rng.normal(size=own.shape)) for own in terms]
+    return (*terms, phi + 0.2 * rng.normal(size=phi.shape))
+
+
+CASES = [
+    *[(structure, "none", {}, False, "reml") for structure in STRUCTURES],
+    *[("ar1", groups, {}, False, "reml") for groups in GROUPS if groups != "none"],
+    ("unstructured", "none", {"by": "arm"}, False, "reml"),
+    ("unstructured", "rater", {}, True, "ml"),
+    ("toeplitz", "rater", {"heterogeneous": True, "by": "arm"}, True, "reml"),
+    ("exponential", "both", {}, True, "ml"),
+    ("gaussian", "slopes", {"heterogeneous": True}, False, "ml"),
+    ("ante_dependence", "rater", {"heterogeneous": True}, False, "reml"),
+    ("compound_symmetry", "diag", {"time": None}, False, "reml"),
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda c: "-".join(map(str, (c[0], c[1], c[4]))))
+def model(request):
+    structure, groups, columns, weighted, method = request.param
+    options = {"groups": GROUPS[groups], "method": method, "weighted": weighted, **columns}
+    with warnings.catch_warnings():
+        # Where the fit ends does not matter: the derivatives are taken elsewhere.
+        warnings.simplefilter("ignore", SingularFitWarning)
+        return fitted_model(simulated(3, n_subjects=40), structure, **options)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_likelihood_and_its_derivatives_are_those_of_v(model, seed):
+    system = model._model.repeated.layout.system
+    lam = elsewhere(model, seed)
+    try:
+        factor = RepeatedFactor.of(system, lam)
+    except np.linalg.LinAlgError:
+        pytest.skip("these correlations are none of a covariance")
+    found, dense = RepeatedDerivatives.of(factor), dense_of(model, lam)
+    value = factor.value - system.constant
+    assert value == pytest.approx(dense.criterion, rel=ROUNDING)
+    scale = np.abs(dense.observed).max()
+    np.testing.assert_allclose(found.gradient, dense.gradient, atol=ROUNDING * scale)
+    np.testing.assert_allclose(found.observed, dense.observed, atol=ROUNDING * scale)
+
+
+def test_rows_and_their_sums_have_the_same_products():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(6, 3, 4))
+    summed, single = SummedProducts.of(rows, [0, 2, 5]), RowProducts(rows)
+    pattern = np.array([0, 0, 1, 1, 1, 2])
+    coefficients = rng.normal(size=(2, 3, 3, 3))
+    coefficients += coefficients.transpose(0, 1, 3, 2)
+    np.testing.assert_allclose(
+        summed.quadratic(coefficients), single.quadratic(coefficients[:, pattern]), atol=1e-12
+    )
+    matrix = np.eye(4) + 1.0
+    of_rows = single.gram(matrix)
+    for k in range(3):
+        np.testing.assert_allclose(
+            summed.gram(matrix)[k], of_rows[pattern == k].sum(axis=0), atol=1e-12
+        )
+    visit = np.array([[0, 1, 2], [0, 2, 3], [1, 2, 3]])
+    np.testing.assert_allclose(
+        summed.sandwich(coefficients[0], visit, 4),
+        single.sandwich(coefficients[0][pattern], visit[pattern], 4),
+        atol=1e-12,
+    )
