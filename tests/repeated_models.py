@@ -69,8 +69,8 @@ def dense_of(model, lam=None):
         rows = np.flatnonzero(laid.subject == number)
         place = residual.of_stratum(int(laid.stratum[rows[0]]))
         at = residual.evaluate(
-            phi[place], TimePoints(*(v[rows][None] for v in (laid.visit, laid.position,
-                                                           laid.covariate)))
+            phi[place],
+            TimePoints(*(v[rows][None] for v in (laid.visit, laid.position, laid.covariate))),
         )
         block = np.ix_(rows, rows)
         V[block] += at.value[0]

@@ -40,7 +40,11 @@ def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign
 
 def _label(factor: GroupingFactor | None, code: Any) -> str:
     assert factor is not None
-    return repr(factor.index[int(code)])
+    return _shown(factor.index[int(code)])
+
+
+def _shown(label: Any) -> str:
+    return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def _check_strata(columns: SubjectColumns, rows: RepeatedRows) -> None:
@@ -92,7 +96,7 @@ def _check_pairs(columns: SubjectColumns, design: RepeatedDesign) -> None:
     assert columns.time is not None
     places, m = design.places, design.residual.m
     labels = np.empty(m, dtype=object)
-    labels[design.timeline.rank] = [repr(label) for label in columns.time.index]
+    labels[design.timeline.rank] = [_shown(label) for label in columns.time.index]
     seen = _met(design.rows.subject, places.visit, m)
     if columns.structure == "unstructured":
         n_subjects = int((np.bincount(design.rows.subject) > 0).sum())

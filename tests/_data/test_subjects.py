@@ -1,0 +1,172 @@
+"""ResidualCovariance, the columns that it names, and what they must be."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from repeated_models import fitted_model, simulated
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, GroupKFold
+
+from skmixed import MixedLinearRegressor, ResidualCovariance
+
+
+def fit(frame, residual, groups=None, fixed=("x",)):
+    model = MixedLinearRegressor(groups, fixed=list(fixed), residual=residual)
+    return model.fit(frame.drop(columns="y"), frame["y"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((("arma",), {}), "structure='arma' is not known"),
+        ((("ar1",), {"time": "t"}), "has no subject"),
+        ((("ar1",), {"subject": "s"}), "structure in time, but time=None"),
+        ((("independent",), {"heterogeneous": True}), "variance per time, but time=None"),
+        ((("power",), {}), "power of a column, but time=None"),
+        ((("power",), {"time": "t", "heterogeneous": True}), "gives the variances already"),
+    ],
+)
+def test_a_structure_lacks_what_it_needs(arguments, message):
+    positional, named = arguments
+    with pytest.raises(ValueError, match=message):
+        ResidualCovariance(*positional, **named)
+
+
+def test_it_is_a_parameter_with_parameters():
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    assert repr(residual) == "ResidualCovariance('ar1', subject='subject', time='time')"
+    model = clone(MixedLinearRegressor(residual=residual))
+    assert model.set_params(residual__structure="toeplitz").residual.structure == "toeplitz"
+    assert residual.structure == "ar1"
+
+
+def test_structures_are_searched_over_by_subjects():
+    frame = simulated(0)
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x", "time"], residual=residual)
+    grid = {"residual__structure": ["ar1", "compound_symmetry"]}
+    search = GridSearchCV(model, grid, cv=GroupKFold(3), error_score="raise")
+    search.fit(frame.drop(columns="y"), frame["y"], groups=frame["subject"])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_labels_are_no_fixed_effects_unless_they_are_numbers_in_time():
+    frame = simulated(0).assign(subject=lambda f: "s" + f["subject"].astype(str))
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    model = MixedLinearRegressor(residual=residual).fit(frame.drop(columns="y"), frame["y"])
+    assert "subject" not in model.fixed_effects_
+    assert "time" in model.fixed_effects_
+
+
+AR1 = ResidualCovariance("ar1", subject="subject", time="time")
+US = ResidualCovariance("unstructured", subject="subject", time="time")
+
+
+def messages():
+    frame = simulated(0).astype({"time": float})
+    twice = pd.concat([frame, frame[:1]], ignore_index=True)
+    yield "two rows", twice, AR1, r"Subject \d+ of 'subject' has two rows at 'time' = .* \(rows 0"
+    missing = frame.assign(time=frame["time"].where(frame.index != 3))
+    yield "missing", missing, AR1, r"'time' has 1 missing value \(first at row 3\)"
+    text = frame.assign(time=("VIS" + (9 + frame["time"]).astype(int).astype(str)))
+    yield "text", text, AR1, "is text, whose order is VIS10, VIS11, VIS12, VIS9"
+    yield (
+        "text in a distance",
+        text,
+        AR1.set_params(structure="exponential"),
+        "'exponential' is a function of numbers",
+    )
+    odd = frame.assign(time=frame["time"] ** 1.5)
+    yield "odd steps", odd, AR1, "no multiples of its smallest step"
+    at_first = frame["subject"].isin(frame["subject"][frame["time"] == 0])
+    never = frame[~((frame["time"] == 3) & at_first)]
+    yield "never together", never, US, "No subject has rows at both 0 and 3 of 'time'"
+    few = frame[frame["subject"] < 4]
+    yield "few subjects", few, US, "10 parameters for 4 times, and there are 4 subjects"
+    single = frame.drop_duplicates("subject")
+    yield "single rows", single, AR1, "Each subject of 'subject' has one row"
+    strata = AR1.set_params(by="rater")
+    yield "two strata", frame, strata, "has rows in two strata of 'rater'"
+    zero = ResidualCovariance("power", time="time")
+    yield "power of 0", frame, zero, "has a 0, of which no power is a variance"
+
+
+CASES = list(messages())
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
+def test_rows_that_do_not_fit_the_structure(case):
+    _, frame, residual, message = case
+    model = MixedLinearRegressor(fixed=["x"], residual=residual)
+    with pytest.raises(ValueError, match=message):
+        model.fit(frame.drop(columns="y"), frame["y"])
+    assert not hasattr(model, "n_features_in_")
+
+
+def test_a_random_intercept_within_compound_symmetry():
+    frame = simulated(0)
+    residual = ResidualCovariance("compound_symmetry", subject="subject")
+    with pytest.raises(ValueError, match="is a part of 'compound_symmetry'"):
+        fit(frame, residual, groups="subject")
+
+
+def test_a_parameter_of_another_kind():
+    frame = simulated(0)
+    with pytest.raises(TypeError, match="Give a ResidualCovariance"):
+        fit(frame, "ar1")
+
+
+def test_a_time_that_fit_never_saw():
+    frame = simulated(0)
+    new = frame.assign(time=7)[:2].drop(columns=["y", "weight"])
+    model = fitted_model(frame, "unstructured")
+    with pytest.raises(ValueError, match=r"Time 7 of 'time' \(row 0\) was not seen in fit"):
+        model.predict(new)
+    assert np.isfinite(model.predict(new, include="fixed")).all()
+    ahead = fitted_model(frame, "ar1").predict(new)
+    assert np.isfinite(ahead).all()
+
+
+@pytest.mark.parametrize("structure", ["ar1", "unstructured", "exponential"])
+def test_chunks_and_batches_and_sums_are_all_rows(structure):
+    frame = simulated(5)
+    whole = fitted_model(frame, structure)
+    model = clone(whole)
+    parts = [frame[k::3] for k in range(3)]
+    chunks = [(own.drop(columns=["y", "weight"]), own["y"]) for own in parts]
+    found = model.fit_chunks(chunks)
+    assert found.criterion_ == pytest.approx(whole.criterion_, abs=1e-7)
+    batches = clone(model)
+    for own in (frame[:50], frame[50:]):
+        batches.partial_fit(own.drop(columns=["y", "weight"]), own["y"])
+    assert batches.criterion_ == pytest.approx(whole.criterion_, abs=1e-7)
+    stats = sum(model.statistics(*own) for own in chunks)
+    stats = pickle.loads(pickle.dumps(stats))
+    assert clone(model).fit_statistics(stats).criterion_ == pytest.approx(
+        whole.criterion_, abs=1e-7
+    )
+
+
+def test_a_saved_model_predicts_the_same():
+    frame = simulated(5, n_subjects=80)
+    model = fitted_model(frame, "toeplitz", groups="rater", by="arm")
+    copy = pickle.loads(pickle.dumps(model))
+    X = frame.drop(columns=["y", "weight"])
+    fixed = model.predict(X, include="fixed")
+    np.testing.assert_array_equal(copy.predict(X, include="fixed"), fixed)
+    np.testing.assert_allclose(copy.predict(X), model.predict(X), rtol=1e-12)
+
+
+def test_a_power_is_a_variance():
+    rng = np.random.default_rng(0)
+    size = rng.uniform(1, 10, 2000)
+    frame = pd.DataFrame({"x": rng.normal(size=2000), "size": size})
+    y = frame["x"] + 0.5 * size**0.7 * rng.normal(size=2000)
+    residual = ResidualCovariance("power", time="size")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(frame, y)
+    log_sd, power = model._model.solution.residual.phi[0]
+    # Four standard errors, 1/√(2n) over the standard deviation of log size
+    assert power == pytest.approx(0.7, abs=0.1)
+    assert np.exp(log_sd) == pytest.approx(0.5, abs=0.1)

@@ -1,0 +1,124 @@
+"""Predictions by the covariance of residuals, against the conditional distribution from V."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
+from skmixed.datasets import load_sleepstudy
+
+AR1 = ResidualCovariance("ar1", subject="Subject", time="Days")
+NEW = pd.DataFrame({"Days": [10, 12, 5], "Subject": ["308", "308", "new"]})
+
+
+@pytest.fixture(scope="module")
+def sleepstudy():
+    return load_sleepstudy(return_X_y=True, as_frame=True)
+
+
+@pytest.fixture(scope="module", params=[None, "Subject", "slopes"])
+def model(request, sleepstudy):
+    groups = RandomEffect("Subject", "Days", covariance="diag")
+    return MixedLinearRegressor(
+        groups if request.param == "slopes" else request.param, residual=AR1
+    ).fit(*sleepstudy)
+
+
+def conditional(model, X, y, new):
+    """Mean and standard deviation of new responses given y, β estimated from y."""
+    rows, n = pd.concat([X, new], ignore_index=True), len(y)
+    days, subject = rows["Days"].to_numpy(), rows["Subject"].astype(object).to_numpy()
+    components = model.variance_components_.set_index(["group", "name"])
+    own = components.loc[("residual", "")]
+    V = own["variance"] * own["corr"] ** np.abs(days[:, None] - days)
+    if ("Subject", "(Intercept)") in components.index:
+        V += components.loc[("Subject", "(Intercept)"), "variance"]
+    if ("Subject", "Days") in components.index:
+        V += components.loc[("Subject", "Days"), "variance"] * np.outer(days, days)
+    V *= subject[:, None] == subject
+    D = np.column_stack([np.ones(len(days)), days])
+    inverse = np.linalg.inv(V[:n, :n])
+    of_beta = np.linalg.inv(D[:n].T @ inverse @ D[:n])
+    beta = of_beta @ D[:n].T @ inverse @ y
+    weights = V[n:, :n] @ inverse
+    left = D[n:] - weights @ D[:n]
+    mean = D[n:] @ beta + weights @ (y - D[:n] @ beta)
+    return mean, np.sqrt(np.diag(V[n:, n:] - weights @ V[:n, n:] + left @ of_beta @ left.T))
+
+
+def test_further_rows_of_a_subject_are_predicted_by_those_before(model, sleepstudy):
+    X, y = sleepstudy
+    mean, sd = conditional(model, X, y.to_numpy(), NEW)
+    found = model.predict(NEW, return_std=True)
+    np.testing.assert_allclose(found[0], mean, rtol=1e-10)
+    np.testing.assert_allclose(found[1], sd, rtol=1e-9)
+    np.testing.assert_array_equal(model.predict(NEW), found[0])
+
+
+def test_a_row_of_the_fit_is_predicted_from_all_others(model, sleepstudy):
+    X, y = sleepstudy
+    mean, sd = model.predict(X, return_std=True)
+    for k in (0, 5, 100):
+        others = np.arange(len(y)) != k
+        own = conditional(model, X[others], y.to_numpy()[others], X[k : k + 1])
+        np.testing.assert_allclose((mean[k], sd[k]), np.ravel(own), rtol=1e-9)
+
+
+def test_means_have_the_effects_and_no_residuals(model):
+    fixed = model.predict(NEW, include="fixed")
+    effects = model.predict(NEW, include=list(model.random_effects_))
+    interval = model.predict_interval(NEW, of="mean")
+    np.testing.assert_allclose(interval.mean(axis=1), effects)
+    assert model.predict(NEW)[2] == pytest.approx(fixed[2])
+    assert (model.predict(NEW)[:2] != effects[:2]).all()
+
+
+def test_intervals_of_observations_have_the_predicted_sd(model):
+    mean, sd = model.predict(NEW, return_std=True)
+    interval = model.predict_interval(NEW, ddf="normal")
+    np.testing.assert_allclose(interval.mean(axis=1), mean)
+    np.testing.assert_allclose(np.diff(interval)[:, 0], 2 * 1.959963984540054 * sd)
+
+
+def test_a_prediction_does_not_depend_on_other_rows(model):
+    together = model.predict(NEW)
+    alone = [model.predict(NEW[k : k + 1])[0] for k in range(len(NEW))]
+    np.testing.assert_allclose(together, alone, rtol=1e-14)
+
+
+def test_outer_effects_and_weights(sleepstudy):
+    rng = np.random.default_rng(0)
+    n = 400
+    frame = pd.DataFrame(
+        {
+            "site": np.repeat(np.arange(4), 100),
+            "subject": np.repeat(np.arange(100), 4),
+            "visit": np.tile(np.arange(4), 100),
+            "x": rng.normal(size=n),
+        }
+    )
+    effect = 2 * rng.normal(size=4)
+    y = frame["x"] + effect[frame["site"]] + rng.normal(size=(100, 4)).cumsum(axis=1).ravel()
+    weights = rng.uniform(0.5, 2, n)
+    residual = ResidualCovariance("ar1", subject="subject", time="visit")
+    model = MixedLinearRegressor("site", fixed=["x"], residual=residual)
+    model.fit(frame, y, sample_weight=weights)
+    # V in full, in the order of the rows
+    own = model.variance_components_
+    site, noise = own["variance"]
+    rho = own["corr"].iloc[-1]
+    rows = pd.concat([frame, frame[:1].assign(visit=4), frame[:1].assign(subject=-1, site=9)])
+    root = 1 / np.sqrt(np.append(weights, [1, 1]))
+    same = [rows[c].to_numpy()[:, None] == rows[c].to_numpy() for c in ("site", "subject")]
+    lag = np.abs(rows["visit"].to_numpy()[:, None] - rows["visit"].to_numpy())
+    V = site * same[0] + noise * same[1] * rho**lag * np.outer(root, root)
+    D = np.column_stack([np.ones(n + 2), rows["x"]])
+    inverse = np.linalg.inv(V[:n, :n])
+    of_beta = np.linalg.inv(D[:n].T @ inverse @ D[:n])
+    beta = of_beta @ D[:n].T @ inverse @ y
+    c = V[n:, :n] @ inverse
+    left = D[n:] - c @ D[:n]
+    sd = np.sqrt(np.diag(V[n:, n:] - c @ V[:n, n:] + left @ of_beta @ left.T))
+    found = model.predict(rows[n:], return_std=True)
+    np.testing.assert_allclose(found[0], D[n:] @ beta + c @ (y - D[:n] @ beta), rtol=1e-9)
+    np.testing.assert_allclose(found[1], sd, rtol=1e-8)
