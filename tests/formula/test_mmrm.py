@@ -46,9 +46,8 @@ def test_the_columns_are_those_of_the_regressor(frame):
     by_formula = mmrm("y ~ x + arm * time + us(visit | subject)", frame)
     residual = WORDS["us(visit | subject)"]
     fixed = ["x", "treated", "time", "both"]
-    model = MixedLinearRegressor(fixed=fixed, residual=residual).fit(
-        own.drop(columns="y"), own["y"]
-    )
+    own, y = own.drop(columns="y"), own["y"]
+    model = MixedLinearRegressor(fixed=fixed, residual=residual).fit(own, y)
     assert by_formula.criterion_ == pytest.approx(model.criterion_, abs=1e-8)
     np.testing.assert_allclose(by_formula.predict(frame), model.predict(own), rtol=1e-8)
     np.testing.assert_allclose(
