@@ -75,7 +75,14 @@ class ResidualCovariance(FrozenParameters):
     >>> ar1 = ResidualCovariance("ar1", subject="Subject", time="Days")
     >>> model = MixedLinearRegressor(residual=ar1).fit(X, y)
     >>> model.variance_components_.round(2)
+          group name  variance     sd  corr
+    0  residual        2451.73  49.51   0.8
     >>> model.residual_covariance_.iloc[:3, :3].round(0)
+    Days       0       1       2
+    Days
+    0     2452.0  1961.0  1569.0
+    1     1961.0  2452.0  1961.0
+    2     1569.0  1961.0  2452.0
     """
 
     structure: str
