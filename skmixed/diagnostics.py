@@ -5,6 +5,7 @@ given again. They are meant for the rows of the fit, with the same weights. Of a
 by a formula the frame suffices: it holds the response and the weights that are named.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from skmixed._typing import FloatArray
 
 __all__ = ["cooks_distance", "influence", "leverage", "residuals"]
 
-KINDS = ("conditional", "marginal", "pearson", "standardized")
+KINDS = ("conditional", "marginal", "pearson", "standardized", "normalized")
 # Below this, 1 − h is rounding: h is a sum of squares of the order of 1, which
 # carries some 1e-16 times the condition of the scaled system.
 LEAST_REST = 1e-10
@@ -34,7 +35,7 @@ def residuals(
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
 ) -> FloatArray:
-    """Residuals of rows: conditional, marginal, Pearson or standardized.
+    """Residuals of rows: conditional, marginal, Pearson, standardized, normalized.
 
     Parameters
     ----------
@@ -44,10 +45,11 @@ def residuals(
         Rows of the fit, or others with its columns.
     y : array-like of shape (n_samples,), default=None
         Responses. None: what the formula of the model names, in X.
-    kind : {"conditional", "marginal", "pearson", "standardized"}, default="conditional"
+    kind : str, default="conditional"
         ``"conditional"``: e = y − Xβ̂ − Zb̂; ``"marginal"``: y − Xβ̂;
         ``"pearson"``: √w e, as in lme4; ``"standardized"``: √w e / (σ̂ √(1 − h))
-        with the leverage h, of variance 1 over rows of the fit.
+        with the leverage h, of variance 1 over rows of the fit; ``"normalized"``:
+        L⁻¹√w e, R = LL' the residual covariance of a subject's rows in time.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, needed by the last two kinds if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
@@ -94,6 +96,8 @@ def residuals(
     """
     check_choice("kind", kind, KINDS)
     rows = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
+    # Of a row's residual those of other rows say nothing here.
+    rows = replace(rows, is_all=False)
     if kind == "standardized":
         _check_is_fit(rows, "standardized residuals", "choose another kind, or ")
     error = rows.response(y) - rows.expected()
@@ -103,8 +107,18 @@ def residuals(
     error *= np.sqrt(weights)
     if kind == "pearson":
         return error
+    if kind == "normalized":
+        return _normalized(rows, error)
     rest = _rest(_leverage(rows, weights, _row_variance(rows)))
     return _divide(error, rows.fitted.solution.sigma * np.sqrt(rest))
+
+
+def _normalized(rows: GivenRows, error: FloatArray) -> FloatArray:
+    """Return residuals times the root of their weights as independent ones of variance 1."""
+    if not rows.fitted.is_repeated:
+        return error / rows.fitted.solution.sigma
+    whole = replace(rows, is_all=True)
+    return kernel.normalized(rows.fitted.repeated_predictor, whole.new_rows(), error)
 
 
 def leverage(

@@ -149,11 +149,7 @@ class FittedModel:
     @cached_property
     def _laid_out(self) -> tuple[System, Likelihood]:
         if self.is_repeated:
-            raise ValueError(
-                "This is not there for models with a residual covariance (residual=...). Fit "
-                "without it, or use coefficient_table, contrast, anova, vcov, compare, predict and "
-                "predict_interval, which know it."
-            )
+            raise no_residual()
         check_memory(self.encoder, self.stats, self.model)
         like = None if self.before is None else self.before.stats
         return kernel.lay_out(self.stats, self.model, like)
@@ -225,18 +221,20 @@ def regressor_of(model: Any) -> Any:
     return last
 
 
-def fitted(model: Any) -> FittedModel:
+def fitted(model: Any, *, has_residual: bool = False) -> FittedModel:
     """Return the fit of an estimator, or of a Pipeline that ends in one.
+
+    `has_residual`: whether the caller knows what to do with a residual covariance.
 
     Raises
     ------
     ValueError
-        If it is a slim copy, without statistics.
+        If it is a slim copy, without statistics, or has a residual covariance.
     """
-    return served(model).at_fit
+    return served(model, has_residual=has_residual).at_fit
 
 
-def served(model: Any) -> FittedModel:
+def served(model: Any, *, has_residual: bool = False) -> FittedModel:
     """Return what an estimator predicts with: the fit, and rows given to `update_groups`.
 
     With such rows, a row's variance from the factorization is that of a prediction:
@@ -246,11 +244,22 @@ def served(model: Any) -> FittedModel:
     Raises
     ------
     ValueError
-        If it is a slim copy, without statistics.
+        If it is a slim copy, without statistics, or has a residual covariance.
     """
     found: FittedModel = regressor_of(model)._model
     found.check_has_statistics()
+    if found.is_repeated and not has_residual:
+        raise no_residual()
     return found
+
+
+def no_residual() -> ValueError:
+    """Return the error to raise of what is not there for models with a residual covariance."""
+    return ValueError(
+        "This is not there for models with a residual covariance (residual=...). Fit without it, "
+        "or use coefficient_table, contrast, anova, vcov, compare, likelihood_ratio_test, "
+        "residuals, predict and predict_interval, which know it."
+    )
 
 
 def before_model(model: Any, X: Any) -> tuple[Any, Any]:

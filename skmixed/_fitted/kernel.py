@@ -31,6 +31,7 @@ from skmixed._model.terms import Model
 from skmixed._repeated import coordinates
 from skmixed._repeated import fit as _repeated_fit
 from skmixed._repeated.prediction import RepeatedPredictor
+from skmixed._repeated.rows import RepeatedDesign
 from skmixed._repeated.small_sample import REPEATED_SAMPLES
 from skmixed._statistics import accumulator, frame
 from skmixed._statistics.accumulator import Accumulator
@@ -72,7 +73,17 @@ repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)
 rows_in_frame = _on_one_thread(coordinates.rows_in_frame)
 correction = _on_one_thread(RepeatedPredictor.correction)
 left_out = _on_one_thread(RepeatedPredictor.left_out)
+normalized = _on_one_thread(RepeatedPredictor.normalized)
 repeated_variance = _on_one_thread(RepeatedPredictor.variance)
+
+
+@_on_one_thread
+def refit_repeated(
+    stats: CrossProducts, model: Model, design: RepeatedDesign, *, tol: float, max_iter: int
+) -> Estimate:
+    """Fit a model with a residual covariance to the rows of another fit."""
+    given = fit.examined(stats, model)
+    return _repeated_fit.fit_repeated(given, stats.center, design, tol=tol, max_iter=max_iter)
 
 
 @_on_one_thread

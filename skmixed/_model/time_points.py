@@ -39,6 +39,11 @@ class TimePoints:
         b, n = self.visit.shape
         return b, n, n
 
+    @property
+    def parts(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The visits, positions and covariates."""
+        return self.visit, self.position, self.covariate
+
     def taken_rows(self, which: IntArray | BoolArray) -> "TimePoints":
         """Return those of some subjects."""
         return TimePoints(self.visit[which], self.position[which], self.covariate[which])

@@ -109,6 +109,29 @@ class RepeatedPredictor:
         error = self.layout.residual_scale * self._whitened[rows] / self._diagonal[rows]
         return np.asarray(own.response[rows] - error / np.sqrt(own.weights[rows]))
 
+    def normalized(self, rows: NewRows, errors: FloatArray) -> FloatArray:
+        """Return L⁻¹e of the rows of each subject in time, R = LL', for e in units of y.
+
+        Rows of unknown subjects are each alone.
+        """
+        number = np.unique(rows.subject, return_inverse=True)[1]
+        alone = rows.subject < 0
+        number[alone] = number.max(initial=0) + 1 + np.arange(int(alone.sum()))
+        places, residual = rows.places, self.layout.system.residual
+        order = np.lexsort((places.visit[:, 0], places.position[:, 0], number))
+        counts = np.unique(number, return_counts=True)[1]
+        starts, out = np.cumsum(counts) - counts, np.empty(len(errors))
+        # Subjects of one stratum and number of rows at a time
+        for n in np.unique(counts):
+            own = order[starts[counts == n][:, None] + np.arange(n)]
+            for stratum in np.unique(rows.stratum[own[:, 0]]):
+                which = own[rows.stratum[own[:, 0]] == stratum]
+                phi = self.model.factor.phi[residual.of_stratum(max(int(stratum), 0))]
+                times = TimePoints(*(v[which][:, :, 0] for v in places.parts))
+                root = np.linalg.cholesky(residual.evaluate(phi, times).value)
+                out[which] = np.linalg.solve(root, errors[which][:, :, None])[:, :, 0]
+        return out / self.layout.residual_scale
+
     def _covariances(
         self, rows: NewRows, wanted: BoolArray
     ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:

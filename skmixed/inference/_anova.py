@@ -139,7 +139,7 @@ def anova(
     elif all(term.is_intercept for term in coded):
         rows = {}
     else:
-        view = fitted(model)
+        view = fitted(model, has_residual=True)
         root = kernel.root_of_rows(view.stats, view.model, tests.kept)
         rows = kernel.hypotheses(coded, root, type)
     if terms is None and not rows:

@@ -148,8 +148,8 @@ def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
     if adjusted:
         covariance = open_tests(model, "kenward-roger").covariance
     else:
-        covariance = fitted(model).solution.fixed_covariance
-    view = fitted(model)
+        covariance = fitted(model, has_residual=True).solution.fixed_covariance
+    view = fitted(model, has_residual=True)
     names = list(view.encoder.fixed_names)
     kept = list(view.solution.kept)
     out = np.full((len(names), len(names)), np.nan)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
+from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
@@ -109,6 +110,33 @@ def _refit_messages(
             )
 
 
+# Structures of which each is a special case, beside itself and "independent".
+MORE_GENERAL = {
+    "compound_symmetry": {"toeplitz", "unstructured"},
+    "ar1": {"toeplitz", "ante_dependence", "unstructured"},
+    "toeplitz": {"unstructured"},
+    "ante_dependence": {"unstructured"},
+}
+
+
+def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None) -> bool:
+    """Whether one residual covariance is seen to be a special case of another."""
+    if null is None:
+        return True
+    if other is None:
+        return False
+    is_same = null.structure in (other.structure, "independent")
+    general = MORE_GENERAL.get(null.structure, set())
+    has_visits = other.variance.name == "visits" or null.variance.name != "visits"
+    roles = zip((null.subject, null.time), (other.subject, other.time), strict=True)
+    same_columns = all(a is None or (b is not None and a.sources == b.sources) for a, b in roles)
+    by, own_by = null.by, other.by
+    has_strata = by is None or (own_by is not None and by.sources == own_by.sources)
+    is_power = "power" in (null.structure, other.structure)
+    is_nested = (is_same or other.structure in general) and has_visits and same_columns
+    return is_nested and has_strata and (not is_power or null.structure == other.structure)
+
+
 def have_same_fixed(a: Contender, b: Contender) -> bool:
     """Whether two models have the same columns X, as far as names and sums can tell."""
     return a.kept_names == b.kept_names and not a.kept_names.intersection(changed_columns(a, b))
@@ -132,12 +160,21 @@ def changed_factors(a: Contender, b: Contender) -> list[str]:
 
 def _open(name: str, model: Any) -> Contender:
     last = regressor_of(model)
-    return Contender(name, fitted(last), last.tol, last.max_iter)
+    return Contender(name, fitted(last, has_residual=True), last.tol, last.max_iter)
 
 
 def _by_maximum_likelihood(contender: Contender) -> Contender:
     """Fit the model again from its statistics, with ML for REML."""
     parts = contender.fitted
+    if parts.is_repeated:
+        result = kernel.refit_repeated(
+            parts.stats,
+            parts.encoder.model(reml=False),
+            parts.repeated.design,
+            tol=contender.tol,
+            max_iter=contender.max_iter,
+        )
+        return replace(contender, fitted=replace(parts, estimate=result))
     # Its findings need no check: the same columns and rows have passed it.
     result = kernel.fit_products(
         parts.stats,

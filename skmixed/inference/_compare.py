@@ -16,6 +16,7 @@ from skmixed.inference._comparable import (
     changed_columns,
     changed_factors,
     comparable,
+    contains_residual,
     n_boundary,
     not_contained,
     open_models,
@@ -293,8 +294,11 @@ def _in_order(pair: list[Contender]) -> list[Contender]:
 def _missing(null: Contender, alternative: Contender) -> list[str]:
     """List what the null has, by name, that the alternative has not."""
     fixed = null.kept_names - set(alternative.fitted.encoder.fixed_names)
-    random = not_contained(blocks(null.fitted.encoder), blocks(alternative.fitted.encoder))
+    own, other = null.fitted.encoder, alternative.fitted.encoder
+    random = not_contained(blocks(own), blocks(other))
+    has_residual = contains_residual(own.subjects, other.subjects)
     return [
+        *([] if has_residual else ["the residual covariance"]),
         *(f"the fixed effect of {name!r}" for name in sorted(fixed)),
         *(f"the covariance of {block}" for block in random),
     ]

@@ -168,7 +168,7 @@ def method_of(
 
 def open_tests(model: Any, ddf: str | None) -> Tests:
     """Open a fitted estimator for tests with degrees of freedom `ddf`, or None for the usual."""
-    view = fitted(model)
+    view = fitted(model, has_residual=True)
     method, solution = method_of(view, ddf), view.solution
     if method.needs_reml and not solution.reml:
         raise ValueError(
