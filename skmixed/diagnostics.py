@@ -35,7 +35,7 @@ def residuals(
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
 ) -> FloatArray:
-    """Residuals of rows: conditional, marginal, Pearson, standardized, normalized.
+    """Residuals of rows, of the fit or others, of several kinds.
 
     Parameters
     ----------
@@ -96,8 +96,7 @@ def residuals(
     """
     check_choice("kind", kind, KINDS)
     rows = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
-    # Of a row's residual those of other rows say nothing here.
-    rows = replace(rows, is_all=False)
+    rows = replace(rows, is_all=False)  # other rows' residuals say nothing of a row's own
     if kind == "standardized":
         _check_is_fit(rows, "standardized residuals", "choose another kind, or ")
     error = rows.response(y) - rows.expected()
