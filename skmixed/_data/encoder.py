@@ -13,7 +13,7 @@ from skmixed._data.grouping_factor import FactorUnion, GroupingFactor, LabelSour
 from skmixed._data.random_effect import AllExcept, RandomEffect, as_columns, parse_groups
 from skmixed._data.subjects import ResidualCovariance, SubjectColumns
 from skmixed._data.table import Table, numeric_column
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._typing import ColumnName, FloatArray, GroupName, IntArray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skmixed._data.parameters import FrozenParameters, items_of
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
 
 
@@ -23,8 +23,11 @@ class RandomEffect(FrozenParameters):
         Columns of X whose effect varies between groups.
     intercept : bool, default=True
         Whether the intercept varies between groups.
-    covariance : {"full", "diag", "spherical"}, default=None
-        Covariance of one group's coefficients; None takes the estimator's.
+    covariance : str, default=None
+        Covariance of one group's coefficients: "full", "diag" (independent), "spherical"
+        (independent with one variance), "compound_symmetry" (one variance and one
+        correlation) or "ar1" (a correlation that falls with the distance between the
+        coefficients, such as those of times); None takes the estimator's.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._fitted import kernel
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign

@@ -46,8 +46,9 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         numbers. A callable is called with X and returns the columns, of which
         grouping columns are left out, as
         :func:`sklearn.compose.make_column_selector` makes it.
-    covariance : {"full", "diag", "spherical"}, default="full"
-        Covariance of one group's coefficients.
+    covariance : str, default="full"
+        Covariance of one group's coefficients: "full", "diag", "spherical",
+        "compound_symmetry" or "ar1", as in `RandomEffect`.
     method : {"reml", "ml"}, default="reml"
         Whether to use restricted or ordinary maximum likelihood.
     fit_intercept : bool, default=True

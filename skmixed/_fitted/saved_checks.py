@@ -23,7 +23,7 @@ from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._model.correlation import CORRELATIONS
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.estimability import Dependence

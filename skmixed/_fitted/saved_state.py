@@ -35,7 +35,7 @@ from skmixed._fitted.saved_checks import (
     damaged,
     require,
 )
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Term
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts

@@ -1,8 +1,8 @@
 """Covariance structures of one level's random effects, on the relative scale.
 
 A structure says which matrices Λ_k a term may have, Cov(b_j) = σ² Λ_k Λ_k', and
-how the search moves among them. A further structure is a further class here and an
-entry in `STRUCTURES`, for which the tests of this file then run too: see
+how the search moves among them. A further structure is a further class and an entry in
+`structures.STRUCTURES`, for which the tests of this file then run too: see
 docs/covariance_structures.md. What else the package needs to know of a structure
 follows from its directions.
 
@@ -27,6 +27,8 @@ from skmixed._typing import FloatArray, IntArray
 VANISHING = 0.5
 # Below this a column is zero: its square is lost beside 1 in ΛΛ'Z'Z + I.
 NOTHING = 1e-8
+# Share of the largest of a factor's parameters that is rounding of 0.
+ROUNDING = 1e-14
 
 
 class Covariance(Protocol):
@@ -234,7 +236,49 @@ class Spherical(Diag):
         return theta[0] * np.eye(size)
 
 
-STRUCTURES: dict[str, Covariance] = {s.name: s for s in (Full(), Diag(), Spherical())}
+class EqualCorrelation(LinearCovariance):
+    """One variance and one correlation: Σ = θ₁² J + θ₂² (I − J), J = 11'/s.
+
+    J and I − J are projections, so that Λ = [θ₁ 1/√s, θ₂ H], H Helmert's contrasts, is
+    linear in θ (docs/covariance_structures.md, "Compound symmetry").
+    """
+
+    name = "compound_symmetry"
+    is_shift_invariant = False  # centering x would give intercept and slope two variances
+    is_scale_invariant = False  # as would scaling it
+
+    def n_theta(self, size: int) -> int:
+        return min(size, 2)  # a lone coefficient has no correlation
+
+    def directions(self, size: int) -> FloatArray:
+        mean = np.full((size, size), 1.0 / size)
+        return np.stack([mean, np.eye(size) - mean])[: self.n_theta(size)]
+
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
+        first = covariance[..., 0, :]
+        out = np.stack([first.sum(axis=-1), first[..., 0] - first[..., -1]], axis=-1)
+        return out[..., : self.n_theta(covariance.shape[-1])]
+
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        basis = self._basis(len(lam))
+        return np.tensordot(self.theta(lam), basis, 1), basis
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        rows = scipy.linalg.helmert(len(lam), full=True) @ lam
+        lengths = np.linalg.norm(rows, axis=1)
+        out = np.array([lengths[0], np.linalg.norm(lengths[1:]) / np.sqrt(max(len(lam) - 1, 1))])
+        out[out <= ROUNDING * out.max()] = 0.0
+        return out[: self.n_theta(len(lam))]
+
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
+        return lower_factor(np.tensordot(theta, self._basis(size), 1))
+
+    def _basis(self, size: int) -> FloatArray:
+        rotation = scipy.linalg.helmert(size, full=True).T
+        out = np.zeros((self.n_theta(size), size, size))
+        out[0, :, 0] = rotation[:, 0]
+        out[1:, :, 1:] = rotation[:, 1:]
+        return out
 
 
 def has_covariances(structure: Covariance) -> bool:

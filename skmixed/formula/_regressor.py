@@ -13,7 +13,7 @@ from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed.formula._columns import NamedRows, labels_of
 from skmixed.formula._model_frame import Reading
 from skmixed.formula._prediction import FormulaPrediction

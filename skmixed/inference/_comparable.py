@@ -22,7 +22,8 @@ from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
-from skmixed._model.covariance import STRUCTURES, has_covariances, has_own_variances
+from skmixed._model.covariance import has_covariances, has_own_variances
+from skmixed._model.structures import STRUCTURES
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray

@@ -13,7 +13,7 @@ from skmixed._derivatives.moments import moments
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.tangents import expected_information
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.design import Design, FactorDesign

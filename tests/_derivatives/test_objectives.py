@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from autoregressive import Autoregressive
 from simulate import random_case
 
 from skmixed._derivatives.criterion import lay_out
@@ -14,7 +13,7 @@ from skmixed._derivatives.pinned import PinnedSd, PinnedSigma, Profiled
 from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._estimation.probed_objective import ProbedObjective
 from skmixed._estimation.search import trust_region_search
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES, Autoregression
 from skmixed.exceptions import FitStatus
 
 seeds = pytest.mark.parametrize("seed", range(8))
@@ -22,7 +21,7 @@ seeds = pytest.mark.parametrize("seed", range(8))
 
 @pytest.fixture(params=["full", "spherical", "ar1"])
 def structure(request, monkeypatch):
-    monkeypatch.setitem(STRUCTURES, "ar1", Autoregressive())
+    monkeypatch.setitem(STRUCTURES, "ar1", Autoregression())
     return request.param
 
 

@@ -9,7 +9,7 @@ from oracle import DenseModel
 from reference_fits import references
 
 from skmixed._estimators.one_way import NEARLY_NOTHING, one_way
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 
 # Optima of a smooth function, found to a few roundings of the criterion.
 OPTIMUM = 1e-6

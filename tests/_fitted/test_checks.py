@@ -13,7 +13,7 @@ from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._fitted.checks import check_covariance
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed.exceptions import UndeterminedError
 from skmixed.inference import confidence_intervals
 

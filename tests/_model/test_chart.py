@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmixed._model.chart import Chart, block_diagonal, consecutive
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 
 STRUCTURES_OF_TERMS = tuple(STRUCTURES[name] for name in ("full", "diag", "spherical", "full"))
 SIZES = (2, 3, 2, 1)

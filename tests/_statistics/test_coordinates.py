@@ -13,7 +13,7 @@ from oracle import DenseModel
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.pinned import PinnedCorrelation
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Term
 from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.coordinates import term_coordinates

@@ -12,7 +12,7 @@ from skmixed._derivatives.criterion import lay_out
 from skmixed._equations import system
 from skmixed._equations.cholesky import factorize, zero_lam
 from skmixed._estimation.solution import solve
-from skmixed._model.covariance import STRUCTURES
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.design import Design, FactorDesign

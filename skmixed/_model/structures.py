@@ -1,11 +1,21 @@
-"""A structure that is not linear in its parameters: an autoregression of order one."""
+"""An autoregression among the coefficients of a level, and the registry of all structures."""
 
 import numpy as np
 
-from skmixed._model.covariance import NOTHING, VANISHING
+from skmixed._model.covariance import (
+    NOTHING,
+    ROUNDING,
+    VANISHING,
+    Covariance,
+    Diag,
+    EqualCorrelation,
+    Full,
+    Spherical,
+)
+from skmixed._typing import FloatArray
 
 
-class Autoregressive:
+class Autoregression:
     """Σ_ij = t² ρ^|i−j| with ρ = sin ω, |ρ| ≤ 1.
 
     Λ = tL(ω) with the columns sin^i ω and cos ω sin^(i−j) ω is smooth in t and ω, also
@@ -17,27 +27,27 @@ class Autoregressive:
     is_shift_invariant = False
     is_scale_invariant = False
 
-    def n_theta(self, size):
+    def n_theta(self, size: int) -> int:
         return min(size, 2)  # a lone coefficient has no correlation
 
-    def directions(self, size):
+    def directions(self, size: int) -> FloatArray:
         lag = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
         return np.stack([np.where(lag == k, 1.0, 0.0) for k in range(size)])
 
-    def coordinates(self, covariance):
+    def coordinates(self, covariance: FloatArray) -> FloatArray:
         return covariance[..., 0, :]
 
-    def chart(self, lam):
+    def chart(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
         t, angle = self._read(lam)
         value, first, _ = self._root(angle, len(lam))
         return t * value, np.stack([value, t * first])[: self.n_theta(len(lam))]
 
-    def moved(self, lam, basis, step):
+    def moved(self, lam: FloatArray, _basis: FloatArray, step: FloatArray) -> FloatArray:
         t, angle = self._read(lam)
         change = np.append(step, 0.0)
         return (t + change[0]) * self._root(angle + change[1], len(lam))[0]
 
-    def curvature(self, lam, basis, slope):
+    def curvature(self, lam: FloatArray, basis: FloatArray, slope: FloatArray) -> FloatArray:
         t, angle = self._read(lam)
         _, first, second = self._root(angle, len(lam))
         n = len(basis)
@@ -46,7 +56,7 @@ class Autoregressive:
         of_map[1, 1] = np.vdot(slope @ lam, t * second)
         return 2.0 * (np.einsum("iab,jab->ij", basis, slope @ basis) + of_map[:n, :n])
 
-    def vanished(self, before, after):
+    def vanished(self, before: FloatArray, after: FloatArray) -> FloatArray:
         (t, angle), (old_t, old_angle) = self._read(after), self._read(before)
         if 0.0 < t < max(VANISHING * old_t, NOTHING):
             return np.zeros_like(after)
@@ -54,36 +64,36 @@ class Autoregressive:
             return after
         return np.sign(np.sin(angle)) ** np.arange(len(after))[:, None] * np.eye(len(after))[0] * t
 
-    def nearest(self, covariance):
+    def nearest(self, covariance: FloatArray) -> FloatArray:
         size = len(covariance)
         variance = max(float(np.diagonal(covariance).mean()), 0.0)
         beside = float(np.diagonal(covariance, 1).mean()) if size > 1 else 0.0
         rho = np.clip(beside / variance, -1.0, 1.0) if variance else 0.0
         return np.sqrt(variance) * self._root(np.arcsin(rho), size)[0]
 
-    def admits(self, lam):
+    def admits(self, _lam: FloatArray) -> bool:
         return True
 
-    def theta(self, lam):
+    def theta(self, lam: FloatArray) -> FloatArray:
         return np.array(self._read(lam))[: self.n_theta(len(lam))]
 
-    def lam(self, theta, size):
+    def lam(self, theta: FloatArray, size: int) -> FloatArray:
         t, angle = np.append(theta, 0.0)[:2]
         lower = self._root(angle, size)[0]
         return abs(t) * lower * np.where(np.diagonal(lower) < 0, -1.0, 1.0)
 
-    def _read(self, lam):
-        """t and ω of a factor."""
+    def _read(self, lam: FloatArray) -> tuple[float, float]:
+        """Return t and ω of a factor."""
         t = float(np.linalg.norm(lam[0]))
         if not t or len(lam) == 1:
             return t, 0.0
         sine = float(lam[1] @ lam[0]) / t**2
         return t, float(np.arctan2(sine, np.linalg.norm(lam[1] - sine * lam[0]) / t))
 
-    def _root(self, angle, size):
-        """L(ω) and its first and second derivative."""
+    def _root(self, angle: float, size: int) -> FloatArray:
+        """Return L(ω), its first and its second derivative, (3, s, s)."""
         s, c = np.sin(angle), np.cos(angle)
-        if abs(c) < 1e-15:  # of π/2 there is no closer number
+        if abs(c) < ROUNDING:  # of π/2 there is no closer number
             s, c = np.sign(s), 0.0
         out = np.zeros((3, size, size))
         for i in range(size):
@@ -102,5 +112,10 @@ class Autoregressive:
         return out
 
 
-def _power(base, exponent):
+def _power(base: float, exponent: int) -> float:
     return base**exponent if exponent >= 0 else 0.0
+
+
+STRUCTURES: dict[str, Covariance] = {
+    s.name: s for s in (Full(), Diag(), Spherical(), EqualCorrelation(), Autoregression())
+}
