@@ -1,4 +1,4 @@
-"""Models of the correlation of one subject's residuals, or of effects of one level.
+"""Models of the correlation of one subject's residuals.
 
 A further model is a further class here and an entry in `CORRELATIONS`, for which the
 tests of this file then run too.

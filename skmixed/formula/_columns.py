@@ -3,7 +3,7 @@
 import datetime
 import numbers
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -226,9 +226,20 @@ def missing_message(name: str, missing: NDArray[np.bool_], advice: str = "") -> 
     )
 
 
-def place_of_names(at: Mapping[str, int], names: Any) -> Any:
-    """Return the position of a column, or those of several."""
-    return tuple(at[name] for name in names) if isinstance(names, tuple) else at[names]
+def residual_by_position(
+    given: ResidualCovariance | None, made: Sequence[str]
+) -> ResidualCovariance | None:
+    """Return a residual covariance by the positions of its columns among those made."""
+    if given is None:
+        return None
+    at = {name: k for k, name in enumerate(made)}
+    own = {role: getattr(given, role) for role in ("subject", "time", "by")}
+    placed = {
+        role: tuple(at[name] for name in names) if isinstance(names, tuple) else at[names]
+        for role, names in own.items()
+        if names is not None
+    }
+    return given.set_params(**placed)
 
 
 def labels_of(residual: ResidualCovariance | None) -> tuple[str, ...]:

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.random_effect import RandomEffect
-from skmixed._data.subjects import ResidualCovariance
 from skmixed._data.table import numeric_column
 from skmixed._typing import FloatArray, Use
 from skmixed.formula._code import AS_NUMBER
-from skmixed.formula._columns import ColumnKinds, NamedRows, place_of_names
+from skmixed.formula._columns import ColumnKinds, NamedRows
 from skmixed.formula._factors import check_names
 from skmixed.formula._source import Part, Source, Sum
 from skmixed.formula._syntax import (
@@ -120,6 +119,8 @@ class ModelFrame:
     response, weights : Quantity or None
     labels : tuple of str
         The columns of the data that a residual covariance names.
+    covariances : tuple of str
+        Of each random-effects term.
     """
 
     source: Source
@@ -133,6 +134,7 @@ class ModelFrame:
     response: Quantity | None
     weights: Quantity | None
     labels: tuple[str, ...] = ()
+    covariances: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -164,12 +166,17 @@ class ModelFrame:
         return {name: [one for one in own if one not in known] for name, own in made.items()}
 
     @property
-    def sizes(self) -> list[tuple[str, int]]:
-        """Grouping factor and number of coefficients of each random-effects term."""
+    def sizes(self) -> list[tuple[str, int, str]]:
+        """Grouping factor, number of coefficients and covariance of each random-effects term."""
         return [
-            (":".join(groups), int(part.has_intercept) + len(part.names))
-            for groups, part in zip(self.groups, self.slopes, strict=True)
+            (":".join(groups), int(part.has_intercept) + len(part.names), covariance)
+            for groups, part, covariance in self.terms
         ]
+
+    @property
+    def terms(self) -> list[tuple[tuple[str, ...], Part, str]]:
+        """Grouping columns, coefficients and covariance of each random-effects term."""
+        return list(zip(self.groups, self.slopes, self.covariances, strict=True))
 
     @property
     def random_effects(self) -> list[RandomEffect]:
@@ -182,24 +189,15 @@ class ModelFrame:
                 tuple(place[name] for name in groups),
                 [at[name] for name in part.names],
                 intercept=part.has_intercept,
+                covariance=covariance,
             )
-            for groups, part in zip(self.groups, self.slopes, strict=True)
+            for groups, part, covariance in self.terms
         ]
 
     @property
     def made(self) -> list[str]:
         """All columns that the model is given, in their order."""
         return list(dict.fromkeys((*self.names, *self.grouping, *self.labels)))
-
-    def residual(self, given: ResidualCovariance | None) -> ResidualCovariance | None:
-        """Return a residual covariance by position in `columns`."""
-        if given is None:
-            return None
-        at = {name: k for k, name in enumerate(self.made)}
-        own = {role: getattr(given, role) for role in ("subject", "time", "by")}
-        named = {role: names for role, names in own.items() if names is not None}
-        placed = {role: place_of_names(at, names) for role, names in named.items()}
-        return given.set_params(**placed)
 
     def needed(self, include: Any) -> list[str]:
         """Return the grouping columns of the factors whose effects count."""
@@ -257,8 +255,8 @@ class Reading:
     rows : NamedRows
         Those that it was read for.
     fixed : Sum
-    random : tuple of (tuple of GroupingColumn, Sum)
-        Each random-effects term.
+    random : tuple of (tuple of GroupingColumn, Sum, str)
+        Each random-effects term, with its covariance.
     offsets : tuple of Quantity
     response, weights : Quantity or None
     labels : tuple of str
@@ -268,7 +266,7 @@ class Reading:
     source: Source
     rows: NamedRows
     fixed: Sum
-    random: tuple[tuple[tuple[GroupingColumn, ...], Sum], ...]
+    random: tuple[tuple[tuple[GroupingColumn, ...], Sum, str], ...]
     offsets: tuple[Quantity, ...]
     response: Quantity | None
     weights: Quantity | None
@@ -303,7 +301,11 @@ class Reading:
                 len(parsed.text),
                 "The formula has neither a column nor a group on its right.",
             )
-        random = [(own, part) for own, term in groups for part in _coefficients(source, term, rows)]
+        random = [
+            (own, part, term.covariance)
+            for own, term in groups
+            for part in _coefficients(source, term, rows)
+        ]
         for own in (*offsets, *([weighing] if weighing else [])):
             own.check(rows)
         return Reading(
@@ -312,7 +314,7 @@ class Reading:
 
     @property
     def variables(self) -> list[str]:
-        sums = (self.fixed, *(part for _, part in self.random))
+        sums = (self.fixed, *(part for _, part, _ in self.random))
         return sorted({name for part in sums for name in part.columns})
 
     def needed(self, *, with_response: bool) -> list[str]:
@@ -326,12 +328,12 @@ class Reading:
 
     @property
     def grouping(self) -> dict[str, str]:
-        return {column.name: column.column for own, _ in self.random for column in own}
+        return {column.name: column.column for own, *_ in self.random for column in own}
 
     @property
     def sums(self) -> list[Sum]:
         """The fixed part, and each random-effects term."""
-        return [self.fixed, *(part for _, part in self.random)]
+        return [self.fixed, *(part for _, part, _ in self.random)]
 
     def learn(self, rows: NamedRows, *, with_response: bool) -> ModelFrame:
         """Learn categories and transformations from rows."""
@@ -370,11 +372,12 @@ class Reading:
             grouping=self.grouping,
             fixed=parts[0],
             slopes=parts[1:],
-            groups=tuple(tuple(column.name for column in own) for own, _ in self.random),
+            groups=tuple(tuple(column.name for column in own) for own, *_ in self.random),
             offsets=offsets,
             response=response,
             weights=weights,
             labels=self.labels,
+            covariances=tuple(covariance for *_, covariance in self.random),
         )
 
 

@@ -14,7 +14,7 @@ from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._model.structures import STRUCTURES
-from skmixed.formula._columns import NamedRows, labels_of
+from skmixed.formula._columns import NamedRows, labels_of, residual_by_position
 from skmixed.formula._model_frame import Reading
 from skmixed.formula._prediction import FormulaPrediction
 from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
@@ -205,15 +205,15 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         frame = reading.learn(rows, with_response=y is None)
         given = FrameRows(frame, rows, keep)
         with speaking(FORMULA):
-            for name, size in frame.sizes:
-                check_covariance(name, size, STRUCTURES["full"], rows.n_rows)
+            for name, size, covariance in frame.sizes:
+                check_covariance(name, size, STRUCTURES[covariance], rows.n_rows)
         regressor = MixedLinearRegressor(
             frame.random_effects or None,
             fixed=list(range(len(frame.fixed.names))),
             fit_intercept=frame.fixed.has_intercept,
             method=self.method,
             handle_unknown=self.handle_unknown,
-            residual=frame.residual(self.residual),
+            residual=residual_by_position(self.residual, frame.made),
             tol=self.tol,
             max_iter=self.max_iter,
             verbose=self.verbose,

@@ -5,7 +5,7 @@ reads the rest. Every part keeps its place in the formula, for messages.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 NAME = re.compile(r"\s*(?:`([^`]+)`|([^\W\d][\w.]*))\s*")
 GROUPING = re.compile(rf"\s*(?:(factor|as\.factor|C)\s*\({NAME.pattern}\)|{NAME.pattern})\s*")
@@ -14,6 +14,15 @@ OFFSET = re.compile(r"(?<![\w.])offset\s*\(")
 STRUCTURE = re.compile(
     r"(?<![\w.])(cs|hetcs|homcs|us|diag|homdiag|ar1|hetar1|toep|exp|gau|mat|rr)\s*\("
 )
+# lme4's words, and the covariance of one level's effects without and with ``hom=TRUE``.
+COVARIANCES = {
+    "us": ("full", None),
+    "diag": ("diag", "spherical"),
+    "cs": (None, "compound_symmetry"),
+    "ar1": (None, "ar1"),
+}
+HOMOGENEOUS = {"ar1"}  # those that are unless they say otherwise
+HOM = re.compile(r",\s*hom\s*=\s*(TRUE|T|True|FALSE|F|False)\s*$")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -37,11 +46,14 @@ class RandomTerm:
         The columns of each grouping factor: several for ``a/b``.
     is_split : bool
         Whether the bar is double.
+    covariance : str
+        Of one level's effects.
     """
 
     coefficients: str
     groups: tuple[tuple[GroupingColumn, ...], ...]
     is_split: bool
+    covariance: str = "full"
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,8 @@ def parse_formula(formula: object) -> ParsedFormula:
     text = BLANK.sub(lambda found: found[1] or " ", formula)
     tilde = _tilde(text, _Scan(text))
     _refuse_foreign_notation(text, _Scan(text))
+    written = text
+    text, covariances = _without_covariances(text, _Scan(text))
     text = _opened(text, tilde)
     scan = _Scan(text)
     if not text[tilde + 1 :].strip():
@@ -115,14 +129,17 @@ def parse_formula(formula: object) -> ParsedFormula:
         )
     fixed = list(" " * (tilde + 1) + text[tilde + 1 :])
     bars, offsets = _bars(text, scan, tilde), _offsets(text, scan, tilde)
-    random = tuple(_random_term(text, start, bar, end) for start, bar, end in bars)
+    random = tuple(
+        replace(_random_term(text, start, bar, end), covariance=covariances.get(start, "full"))
+        for start, bar, end in bars
+    )
     taken = [(start, end, "A random-effects term") for start, _, end in bars]
     taken += [(start, end, "An offset") for start, _, end in offsets]
     for start, end, what in taken:
         plus = _joined_by_plus(text, tilde, start, end, what)
         fixed[plus : end + 1] = " " * (end + 1 - plus)
     return ParsedFormula(
-        text,
+        written,
         text[:tilde].strip(),
         "".join(fixed) if "".join(fixed).strip() else "1",
         random,
@@ -200,16 +217,33 @@ def _refuse_foreign_notation(text: str, scan: _Scan) -> None:
     nested = text.find("%in%")
     if nested >= 0 and not scan.is_quoted[nested]:
         raise error_at(text, nested, "The formula has R's %in%. Write : for it.")
-    for found in STRUCTURE.finditer(text):
-        start = found.end() - 1
-        if "|" in text[start : scan.closed_at[start]] and not scan.is_quoted[start]:
+
+
+def _without_covariances(text: str, scan: _Scan) -> tuple[str, dict[int, str]]:
+    """Blank lme4's words before random-effects terms; return what they are, by place."""
+    out, found = list(text), {}
+    for word in STRUCTURE.finditer(text):
+        start = word.end() - 1
+        end = scan.closed_at[start]
+        inside = text[start + 1 : end]
+        if "|" not in inside or scan.is_quoted[start]:
+            continue
+        argument = HOM.search(inside)
+        is_homogeneous = argument[1].startswith("T") if argument else word[1] in HOMOGENEOUS
+        covariance = COVARIANCES.get(word[1], (None, None))[is_homogeneous]
+        if covariance is None:
             raise error_at(
                 text,
-                found.start(),
-                f"{found[1]}(… | g) is a covariance structure, which formulas here do not have. "
-                "Write (x | g), or (x || g) for independent coefficients; MixedLinearRegressor "
-                "has `covariance`.",
+                word.start(),
+                f"{word[1]}(… | g){'' if is_homogeneous else ' without hom=TRUE'} is a covariance "
+                "that is not here. Write us(x | g), diag(x | g), cs(0 + f | g, hom=TRUE), ar1(0 + "
+                "f | g), or without a word (x | g) and (x || g).",
             )
+        found[start] = covariance
+        out[word.start() : start] = " " * (start - word.start())
+        if argument:
+            out[start + 1 + argument.start() : end] = " " * (len(inside) - argument.start())
+    return "".join(out), found
 
 
 def _offsets(text: str, scan: "_Scan", tilde: int) -> list[tuple[int, int, int]]:

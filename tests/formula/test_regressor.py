@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import skmixed
 from skmixed import MixedLinearRegressor, RandomEffect, lmer
+from skmixed.datasets import load_machines
 from skmixed.diagnostics import influence, leverage, residuals
 from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 from skmixed.formula import FormulaRegressor
@@ -418,7 +419,7 @@ PLACES = [
     ("Reaction ~ (offset(w) | Subject)", 12, "An offset is a summand of the right-hand side"),
     ("Reaction ~ z + (1 | f/f)", 22, "The grouping factor has 'f' twice"),
     ("Reaction ~ z + (1 | f:factor(f))", 22, "The grouping factor has 'f' twice"),
-    ("Reaction ~ z + cs(1 + z | Subject)", 15, "cs(… | g) is a covariance structure"),
+    ("Reaction ~ z + cs(1 + z | Subject)", 15, "cs(… | g) without hom=TRUE is a covariance"),
     ("Reaction ~ z(2) + (1 | Subject)", 11, "'z' is no function here"),
     ("Reaction ~ z + sqrt(Days)", 15, "'sqrt' is no function here"),
     ("Reaction ~ Days + 3", 18, "cannot be read: Numeric literals"),
@@ -511,3 +512,30 @@ def test_a_context_that_is_no_mapping_is_refused(context):
     message = "context=.* is of type .*Give a mapping from names"
     with pytest.raises(TypeError, match=message):
         lmer("Reaction ~ Days + (1 | Subject)", data, context=context)
+
+
+MACHINES = load_machines().frame
+
+
+@pytest.mark.parametrize(
+    ("term", "covariance"),
+    [
+        ("us(0 + Machine | Worker)", "full"),
+        ("diag(0 + Machine | Worker)", "diag"),
+        ("diag(0 + Machine | Worker, hom = TRUE)", "spherical"),
+        ("cs(0 + Machine | Worker, hom=T)", "compound_symmetry"),
+        ("ar1(0 + Machine | Worker)", "ar1"),
+    ],
+)
+def test_lme4s_words_are_covariances(term, covariance):
+    model = lmer(f"score ~ Machine + {term}", MACHINES)
+    assert model.regressor_._model.encoder.terms[0].structure.name == covariance
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.criterion_ == model.criterion_
+    assert copy.formula == model.formula
+
+
+def test_compound_symmetry_is_a_factor_within_another():
+    one = lmer("score ~ Machine + cs(0 + Machine | Worker, hom=TRUE)", MACHINES)
+    two = lmer("score ~ Machine + (1 | Worker) + (1 | Worker:Machine)", MACHINES)
+    assert one.criterion_ == pytest.approx(two.criterion_, abs=1e-9)
