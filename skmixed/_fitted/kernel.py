@@ -7,7 +7,7 @@ so that threads are limited once for all of them.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,10 @@ from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._model.terms import Model
 from skmixed._repeated import coordinates
 from skmixed._repeated import fit as _repeated_fit
+from skmixed._repeated import small_sample as _repeated_sample
 from skmixed._repeated.prediction import RepeatedPredictor
 from skmixed._repeated.rows import RepeatedDesign
-from skmixed._repeated.small_sample import REPEATED_SAMPLES
+from skmixed._repeated.small_sample import REPEATED_SAMPLES, RobustSample
 from skmixed._statistics import accumulator, frame
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
@@ -84,6 +85,9 @@ def refit_repeated(
     """Fit a model with a residual covariance to the rows of another fit."""
     given = fit.examined(stats, model)
     return _repeated_fit.fit_repeated(given, stats.center, design, tol=tol, max_iter=max_iter)
+
+
+robust_sample = _on_one_thread(_repeated_sample.robust_sample)
 
 
 @_on_one_thread
@@ -187,15 +191,15 @@ def small_sample(
 
 
 @_on_one_thread
-def df(sample: SmallSample, rows: FloatArray) -> FloatArray:
+def df(sample: SmallSample | RobustSample, rows: FloatArray) -> FloatArray:
     """Return the degrees of freedom of the t test of each row of LF, (k, p) to (k,)."""
     return sample.df(rows)
 
 
 @_on_one_thread
 def joint_df(
-    method: Callable[[SmallSample, FloatArray], tuple[float, float]],
-    sample: SmallSample,
+    method: Callable[[Any, FloatArray], tuple[float, float]],
+    sample: SmallSample | RobustSample,
     rows: FloatArray,
 ) -> tuple[float, float]:
     """Return the degrees of freedom of the F test of the rows of LF, and the scale of F."""

@@ -69,6 +69,24 @@ class RepeatedRows:
             stratum=subjects.stratum,
         )
 
+    def between_within(self, fixed: Sequence[int]) -> FloatArray:
+        """Return the degrees of freedom of columns by where they vary; 0 is the intercept.
+
+        Of a column that is constant within subjects their number less that of such columns
+        and the intercept; of others, and the intercept, the rows less the subjects and the
+        number of such others (Schluchter and Elashoff, 1990, J. Stat. Comput. Simul. 37).
+        """
+        first = np.zeros(int(self.subject.max()) + 1, dtype=np.intp)
+        first[self.subject] = np.arange(self.n_rows)
+        # Whether some row differs from its subject's last one
+        varies = (self.columns != self.columns[first[self.subject]]).any(axis=0)
+        is_within = np.array([bool(varies[k - 1]) if k else False for k in fixed])
+        is_one = np.array([k == 0 for k in fixed])
+        n_subjects = len(np.unique(self.subject))
+        between = n_subjects - int((~is_within).sum())
+        within = self.n_rows - n_subjects - int(is_within.sum())
+        return np.where(is_within | is_one, within, between).astype(float)
+
     @property
     def subjects(self) -> SubjectDesign:
         return SubjectDesign(self.subject, self.visit, self.stratum)

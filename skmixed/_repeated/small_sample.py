@@ -1,8 +1,11 @@
 """Small-sample inference on the fixed effects of models with a covariance of the residuals.
 
 Satterthwaite's and Kenward and Roger's methods, as in R's mmrm and SAS's PROC MIXED: both
-with the covariance of the estimates of (τ, φ) from the observed information.
+with the covariance of the estimates of (τ, φ) from the observed information. And sandwich
+estimates, which are right whatever the covariance of subjects is.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -113,3 +116,91 @@ def _second_order(found: RepeatedDerivatives, weights: FloatArray) -> FloatArray
     for own in found.blocks:
         total += own.second_products(weights)[:u, :u]
     return factor.to_fixed.T @ total @ factor.to_fixed
+
+
+# The power of I − H by which residuals of a block are corrected.
+POWERS = {"CR0": 0.0, "CR2": -0.5, "CR3": -1.0}
+# Eigenvalues of I − H below this are 0: the block determines a direction of its own.
+DETERMINED = 1e-10
+
+
+@dataclass(frozen=True)
+class RobustSample:
+    """A sandwich estimate of the covariance of effects γ, and what its t tests refer to.
+
+    Attributes
+    ----------
+    basis : (p, p) array
+        F, from γ to the effects of the columns of X.
+    model_covariance : (p, p) array
+        Φ of γ by the model.
+    adjusted : (p, p) array
+        The sandwich.
+    weights : (m, n, p) arrays, one for each size of blocks
+        (I − H)^q X of each block in units of its covariance, times Φ: those of its
+        residuals in γ̂.
+    designs : (m, n, p) arrays
+        X of the blocks in these units.
+    """
+
+    basis: FloatArray
+    model_covariance: FloatArray
+    adjusted: FloatArray
+    weights: tuple[FloatArray, ...]
+    designs: tuple[FloatArray, ...]
+
+    @property
+    def covariance(self) -> FloatArray:
+        return self.adjusted
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """Return Bell and McCaffrey's degrees of freedom of rows of LF, (k, p) to (k,).
+
+        tr(G)²/tr(G²) with G_ij = a_i'(I − H)_ij a_j of the blocks' weights a under the
+        model (Pustejovsky and Tipton, 2018, J. Bus. Econ. Stat. 36, equation 11).
+        """
+        return np.array([self._df(row) for row in rows])
+
+    def _df(self, row: FloatArray) -> float:
+        squares, sums = [], []
+        # a_i and X_i'a_i of all blocks
+        for weights, design in zip(self.weights, self.designs, strict=True):
+            own = weights @ row
+            squares.append((own**2).sum(axis=1))
+            sums.append(np.einsum("mnp,mn->mp", design, own))
+        square, at = np.concatenate(squares), np.concatenate(sums)
+        inner = at @ self.model_covariance
+        leverage = (inner * at).sum(axis=1)
+        products = at.T @ inner
+        trace = float((square - leverage).sum())
+        of_squares = float((square**2).sum() - 2.0 * square @ leverage)
+        return trace**2 / (of_squares + float(np.sum(products * products.T)))
+
+
+def robust_sample(model: RepeatedModel, kind: str) -> RobustSample:
+    """Return a sandwich estimate with the blocks of a model as clusters; `kind` of `POWERS`.
+
+    Bell and McCaffrey (2002), Survey Methodology 28: CR0 takes residuals as they are, CR2
+    is unbiased where the model is right, CR3 is near the jackknife.
+    """
+    layout, factor = model.layout, model.factor
+    phi, c = factor.fixed_covariance, factor.residual_weights
+    meat = np.zeros_like(phi)
+    weights, designs = [], []
+    for at, index in zip(factor.blocks, layout.blocks, strict=True):
+        wide = layout.laid.wide[index.rows]
+        # X and residuals in units of the covariance: L'X, L'e with A = LL'
+        root = np.linalg.cholesky(at.inverse)[index.pattern].transpose(0, 2, 1)
+        design, error = root @ wide[:, :, :-1], root @ (wide @ c)[:, :, None]
+        values, vectors = np.linalg.eigh(
+            np.eye(design.shape[1]) - design @ phi @ design.transpose(0, 2, 1)
+        )
+        kept = values > DETERMINED
+        powers = np.where(kept, np.where(kept, values, 1.0) ** POWERS[kind], 0.0)
+        corrected = vectors @ (powers[:, :, None] * (vectors.transpose(0, 2, 1) @ design))
+        score = np.einsum("mnp,mn->mp", corrected, error[:, :, 0])
+        meat += score.T @ score
+        weights.append(corrected @ phi)
+        designs.append(design)
+    sandwich = phi @ meat @ phi
+    return RobustSample(layout.scale * layout.basis, phi, sandwich, tuple(weights), tuple(designs))

@@ -40,6 +40,9 @@ class DegreesOfFreedom:
         Whether it holds for REML alone.
     has_predictions : bool
         Whether predictions have it too.
+    of_subjects : bool
+        Whether each coefficient has its own, by whether its column varies within
+        subjects.
     """
 
     name: str
@@ -49,6 +52,7 @@ class DegreesOfFreedom:
     of_residual: Callable[[float], float] | None = None
     needs_reml: bool = False
     has_predictions: bool = True
+    of_subjects: bool = False
 
 
 DDF = {
@@ -81,6 +85,12 @@ DDF = {
             name="residual",
             sentence="t tests with the residual degrees of freedom",
             of_residual=float,
+        ),
+        DegreesOfFreedom(
+            name="between-within",
+            sentence="t tests with between-within degrees of freedom",
+            has_predictions=False,
+            of_subjects=True,
         ),
         DegreesOfFreedom(
             name="normal",

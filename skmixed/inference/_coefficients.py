@@ -14,7 +14,9 @@ from skmixed.exceptions import NotEstimableWarning, warn
 from skmixed.inference._fixed_tests import Tests, open_tests
 
 
-def coefficient_table(model: Any, ddf: str | None = None, *, level: float = 0.95) -> pd.DataFrame:
+def coefficient_table(
+    model: Any, ddf: str | None = None, *, level: float = 0.95, robust: str | None = None
+) -> pd.DataFrame:
     """Tabulate the fixed effects with t tests and confidence intervals.
 
     Parameters
@@ -27,8 +29,14 @@ def coefficient_table(model: Any, ddf: str | None = None, *, level: float = 0.95
         the rank of X, or infinitely many. None: Satterthwaite's, without groups
         the residual ones, which are exact then, and normal tests and intervals
         with a warning if the iterative solver fitted the model.
+        Of models with a residual covariance also "kenward-roger-linear" and
+        "between-within".
     level : float, default=0.95
         The confidence level of the intervals.
+    robust : {"CR0", "CR2", "CR3"}, default=None
+        Standard errors by the residuals of whole subjects, of models with a residual
+        covariance: right also where the covariance is not, with Bell and McCaffrey's
+        degrees of freedom. "CR2" is the choice with few subjects.
 
     Returns
     -------
@@ -84,11 +92,16 @@ def coefficient_table(model: Any, ddf: str | None = None, *, level: float = 0.95
     Days           10.467      1.546  17.0   6.771
     """
     level = validation.check_level(level)
-    tests = open_tests(model, ddf)
+    tests = open_tests(model, _usual(ddf, robust), robust)
     return tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
 
 
-def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
+def _usual(ddf: str | None, robust: str | None) -> str | None:
+    """Return the method for the degrees of freedom where none is named."""
+    return "satterthwaite" if ddf is None and robust is not None else ddf
+
+
+def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd.DataFrame:
     """Return the covariance matrix of the estimated fixed effects.
 
     Parameters
@@ -97,6 +110,8 @@ def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
         The fitted model.
     adjusted : bool, default=False
         Whether to correct it for the estimation of the variances; for REML fits.
+    robust : {"CR0", "CR2", "CR3"}, default=None
+        A sandwich estimate in its place, as in `coefficient_table`.
 
     Returns
     -------
@@ -145,7 +160,9 @@ def vcov(model: Any, *, adjusted: bool = False) -> pd.DataFrame:
     Days               -40.1  35.2
     """
     validation.check_flag("adjusted", adjusted)
-    if adjusted:
+    if robust is not None:
+        covariance = open_tests(model, "satterthwaite", robust).covariance
+    elif adjusted:
         covariance = open_tests(model, "kenward-roger").covariance
     else:
         covariance = fitted(model, has_residual=True).solution.fixed_covariance
@@ -164,6 +181,7 @@ def contrast(
     *,
     joint: bool | None = None,
     level: float = 0.95,
+    robust: str | None = None,
 ) -> pd.DataFrame:
     """Test linear combinations of the fixed effects, Lβ = 0.
 
@@ -182,6 +200,8 @@ def contrast(
         Whether to test all rows at once by F. None: where there are several.
     level : float, default=0.95
         Confidence level of the intervals of t tests.
+    robust : {"CR0", "CR2", "CR3"}, default=None
+        The kind of robust standard errors, as in `coefficient_table`.
 
     Returns
     -------
@@ -240,7 +260,7 @@ def contrast(
     0    303.74  283.53  323.96
     """
     level = validation.check_level(level)
-    tests = open_tests(model, ddf)
+    tests = open_tests(model, _usual(ddf, robust), robust)
     rows, index = _combinations(L, tests)
     if joint is None:
         joint = len(rows) > 1

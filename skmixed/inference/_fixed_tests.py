@@ -12,12 +12,14 @@ from scipy import stats as distributions
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
+from skmixed._repeated.small_sample import RobustSample
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.small_sample import SmallSample
 from skmixed.exceptions import NormalIntervalsWarning, warn
 
+ROBUST = ("CR0", "CR2", "CR3")
 # A singular value of L below this share of the largest is none.
 INDEPENDENT = 1e-10
 
@@ -40,11 +42,13 @@ class Tests:
         The covariance matrix of γ.
     method : DegreesOfFreedom
     residual_df : float
-    sample : SmallSample or None
+    sample : SmallSample, RobustSample or None
         What the degrees of freedom of γ are made of, in a method that has it.
     has_intercept : bool
     dependence : Dependence or None
         How the dropped ones depend on the kept ones.
+    coefficient_df : (p,) array or None
+        Degrees of freedom of each kept one, where the method gives it some of its own.
     """
 
     names: tuple[str, ...]
@@ -54,9 +58,10 @@ class Tests:
     of_basis: FloatArray
     method: DegreesOfFreedom
     residual_df: float
-    sample: SmallSample | None
+    sample: SmallSample | RobustSample | None
     has_intercept: bool
     dependence: Dependence | None = None
+    coefficient_df: FloatArray | None = None
 
     def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
         """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""
@@ -73,6 +78,9 @@ class Tests:
         """Degrees of freedom of the t test of each row over the kept effects, (k, p) to (k,)."""
         if self.sample is not None:
             return kernel.df(self.sample, rows @ self.basis)
+        if self.coefficient_df is not None:
+            # Of a combination the least of those in it
+            return np.where(rows != 0, self.coefficient_df, np.inf).min(axis=1)
         assert self.method.of_residual is not None
         return np.full(len(rows), self.method.of_residual(self.residual_df))
 
@@ -112,7 +120,7 @@ class Tests:
         if not q:
             return np.nan, 0, np.nan, np.nan
         if self.sample is None or self.method.joint is None:
-            df, scale = float(self.df(rows)[0]), 1.0
+            df, scale = float(self.df(rows).min()), 1.0
         else:
             df, scale = kernel.joint_df(self.method.joint, self.sample, own)
         value = rows @ self.estimate
@@ -166,8 +174,11 @@ def method_of(
     return DDF["normal"]
 
 
-def open_tests(model: Any, ddf: str | None) -> Tests:
-    """Open a fitted estimator for tests with degrees of freedom `ddf`, or None for the usual."""
+def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> Tests:
+    """Open a fitted estimator for tests with degrees of freedom `ddf`, or None for the usual.
+
+    `robust`: the kind of a sandwich estimate of the covariance, or None for the model's.
+    """
     view = fitted(model, has_residual=True)
     method, solution = method_of(view, ddf), view.solution
     if method.needs_reml and not solution.reml:
@@ -175,9 +186,13 @@ def open_tests(model: Any, ddf: str | None) -> Tests:
             "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "
             "likelihood. Fit it with method='reml', or use ddf='satterthwaite'."
         )
-    sample, p = None, len(solution.kept)
+    p = len(solution.kept)
+    sample: SmallSample | RobustSample | None = None
     of_basis = np.eye(p)
-    if method.sample is not None and view.is_repeated:
+    if robust is not None:
+        sample = _robust(view, method, robust)
+        of_basis = sample.adjusted
+    elif method.sample is not None and view.is_repeated:
         sample = kernel.repeated_sample(method.name, view.repeated)
         of_basis = sample.adjusted
     elif method.sample is not None:
@@ -195,4 +210,38 @@ def open_tests(model: Any, ddf: str | None) -> Tests:
         sample=sample,
         has_intercept=view.model.has_intercept,
         dependence=solution.dependence,
+        coefficient_df=_of_subjects(view) if method.of_subjects else None,
     )
+
+
+def _robust(view: FittedModel, method: DegreesOfFreedom, kind: str) -> RobustSample:
+    """Return a sandwich estimate, and the degrees of freedom of its t tests."""
+    validation.check_choice("robust", kind, ROBUST)
+    if method.name != "satterthwaite":
+        raise ValueError(
+            f"ddf={method.name!r} is no method for robust={kind!r}, whose degrees of freedom are "
+            "Satterthwaite's by Bell and McCaffrey. Leave ddf out."
+        )
+    if not view.is_repeated:
+        raise ValueError(
+            f"robust={kind!r} needs the rows of subjects, which this model has not kept. Fit it "
+            "with residual=ResidualCovariance('independent', subject=...), the same model with "
+            "its rows."
+        )
+    if view.repeated.layout.system.n_outer:
+        raise ValueError(
+            f"robust={kind!r} needs subjects that are independent of each other, but random "
+            "effects are shared by several. Leave these out of `groups`."
+        )
+    return kernel.robust_sample(view.repeated, kind)
+
+
+def _of_subjects(view: FittedModel) -> FloatArray:
+    subjects, rows = view.encoder.subjects, view.rows
+    if subjects is None or subjects.subject is None or rows is None:
+        raise ValueError(
+            "ddf='between-within' needs subjects, which a residual covariance names. Fit with "
+            "residual=ResidualCovariance(..., subject=...)."
+        )
+    fixed = view.encoder.fixed
+    return rows.between_within([fixed[k] for k in view.solution.kept])
