@@ -12,9 +12,10 @@ import pytest
 from _estimators.test_incremental import SAME, assert_same_fit, assert_same_statistics, rows
 from distributed import Client, LocalCluster
 from numpy.testing import assert_array_equal
+from repeated_models import simulated
 from sklearn.base import clone
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, ResidualCovariance
 from skmixed.distributed import dask_statistics, fit_dask
 from skmixed.exceptions import RankDeficiencyWarning
 
@@ -190,3 +191,15 @@ def test_targets_that_are_no_columns():
         fit_dask(model, ddf, target=None)
     with pytest.raises(TypeError, match="ddf is of type Series, a single column"):
         fit_dask(model, ddf[ddf.columns[0]], target="y")
+
+
+def test_rows_of_a_subject_in_several_partitions(client):
+    rows = simulated(3, n_subjects=40).drop(columns="weight")
+    residual = ResidualCovariance("unstructured", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x", "arm", "time"], residual=residual)
+    whole = clone(model).fit(rows.drop(columns="y"), rows["y"])
+    ddf = dd.from_pandas(rows, npartitions=5, sort=False)
+    fit_dask(model, ddf, target="y")
+    assert model.criterion_ == pytest.approx(whole.criterion_, abs=1e-8)
+    X = rows.drop(columns="y")
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-6)

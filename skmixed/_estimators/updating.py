@@ -1,6 +1,5 @@
 """Effects of new groups, and of groups with new rows, without a new fit."""
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,12 +9,14 @@ from sklearn.utils.validation import _num_samples
 from skmixed._data.encoder import Encoder, EncoderUnion
 from skmixed._data.grouping_factor import Metadata
 from skmixed._data.metadata import open_prediction_metadata
+from skmixed._data.subject_checks import open_repeated
 from skmixed._data.table import open_checked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._fitted.runtime import ForkedLock
+from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
 
 E = TypeVar("E")
@@ -103,19 +104,33 @@ def update_groups(
     array([368.5])
     """
     own: Any = self
-    at_fit = fitted(own)
+    at_fit = fitted(own, has_residual=True)
     _check_random_effects(at_fit.encoder)
     with _one_at_a_time:
-        encoder, stats = _with_rows(own, served(own), X, y, sample_weight, groups)
+        before = served(own, has_residual=True)
+        encoder, stats, rows = _with_rows(own, before, X, y, sample_weight, groups)
         validation.check_range(encoder, stats)
+        if rows is not None:
+            own._model = _with_repeated(at_fit, encoder, stats, rows)
+            return self
         validation.check_memory(encoder, stats, at_fit.model)
         solution = kernel.updated(at_fit.solution, at_fit.model, at_fit.stats, stats)
         own._model = at_fit.with_rows(encoder, stats, solution)
     return self
 
 
+def _with_repeated(
+    at_fit: FittedModel, encoder: Encoder, stats: CrossProducts, rows: RepeatedRows
+) -> FittedModel:
+    """Return the fit with all rows of a model with a residual covariance."""
+    open_repeated(encoder, rows)
+    model = at_fit.with_rows(encoder, stats, at_fit.solution, rows)
+    solution = kernel.repeated_effects(model.repeated, at_fit.solution)
+    return at_fit.with_rows(encoder, stats, solution, rows)
+
+
 def _check_random_effects(encoder: Encoder) -> None:
-    if not encoder.factors:
+    if not encoder.all_factors:
         raise ValueError(
             "The model has no random effects (groups=None), and so no groups to update. Name "
             "grouping columns in `groups`, or refit to all rows."
@@ -124,8 +139,8 @@ def _check_random_effects(encoder: Encoder) -> None:
 
 def _with_rows(
     estimator: Any, before: FittedModel, X: Any, y: Any, sample_weight: Any, groups: Any
-) -> tuple[Encoder, CrossProducts]:
-    """Return the labels and sums of all rows, the further ones included."""
+) -> tuple[Encoder, CrossProducts, RepeatedRows | None]:
+    """Return the labels, the sums and, if kept, the rows of all, the further ones included."""
     if _num_samples(X) == 0:
         raise ValueError(
             "X has no rows, from which update_groups could learn. Call it with rows only; without "
@@ -140,8 +155,14 @@ def _with_rows(
     places = union.take(part)
     # Squares that overflow are found in the result, where they can be named.
     with np.errstate(over="ignore", invalid="ignore"):
-        stats = kernel.with_rows(before.stats, design, places, union.n_levels)
-    return replace(before.encoder, factors=union.joined().factors), stats
+        n = len(design.factors)
+        stats = kernel.with_rows(before.stats, design, places[:n], union.n_levels)
+    rows, encoder = before.rows, before.encoder.with_levels_of(union.joined())
+    if rows is not None and part.subjects is not None and design.subjects is not None:
+        subjects = part.subjects.renumbered(design.subjects, places[n:])
+        further = RepeatedRows.of(design).renumbered(places[:n], subjects)
+        rows = RepeatedRows.joined([rows, further])
+    return encoder, stats, rows
 
 
 def _open_metadata(encoder: Encoder, groups: Any, n_rows: int) -> Metadata:

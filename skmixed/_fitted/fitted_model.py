@@ -74,11 +74,15 @@ class FittedModel:
         return replace(self, products=None, before=before, rows=None)
 
     def with_rows(
-        self, encoder: Encoder, products: CrossProducts, solution: Solution
+        self,
+        encoder: Encoder,
+        products: CrossProducts,
+        solution: Solution,
+        rows: RepeatedRows | None = None,
     ) -> "FittedModel":
         """Return the fit with the levels, sums and effects of all rows, further ones too."""
         estimate = replace(self.at_fit.estimate, solution=solution)
-        return FittedModel(encoder, products.n_rows, estimate, products, self.at_fit)
+        return FittedModel(encoder, products.n_rows, estimate, products, self.at_fit, rows)
 
     @property
     def at_fit(self) -> "FittedModel":
@@ -139,6 +143,8 @@ class FittedModel:
         assert self.rows is not None
         assert subjects is not None
         design = subjects.design(self.rows)
+        if self.before is not None:
+            return kernel.repeated_with_rows(self.before.repeated, design)
         return kernel.repeated_model(stats, self.model, design, self.solution)
 
     @cached_property
@@ -258,7 +264,7 @@ def no_residual() -> ValueError:
     return ValueError(
         "This is not there for models with a residual covariance (residual=...). Fit without it, "
         "or use coefficient_table, contrast, anova, vcov, compare, likelihood_ratio_test, "
-        "residuals, predict and predict_interval, which know it."
+        "residuals, predict, predict_interval and update_groups, which know it."
     )
 
 

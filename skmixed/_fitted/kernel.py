@@ -71,6 +71,8 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
 # Models with a covariance of the residuals.
 fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
 repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)
+repeated_with_rows = _on_one_thread(_repeated_fit.RepeatedModel.with_rows)
+repeated_effects = _on_one_thread(_repeated_fit.RepeatedModel.with_effects)
 rows_in_frame = _on_one_thread(coordinates.rows_in_frame)
 correction = _on_one_thread(RepeatedPredictor.correction)
 left_out = _on_one_thread(RepeatedPredictor.left_out)

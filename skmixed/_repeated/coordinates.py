@@ -51,6 +51,8 @@ class RepeatedLayout:
         F, from γ to the effects of the kept columns.
     offset : (p,) array
         What least squares and centering add to these.
+    gamma : (p,) array
+        γ of least squares.
     """
 
     system: RepeatedSystem
@@ -62,6 +64,7 @@ class RepeatedLayout:
     root_unit: float
     basis: FloatArray
     offset: FloatArray
+    gamma: FloatArray
 
     @property
     def residual_scale(self) -> float:
@@ -149,7 +152,9 @@ def lay_out_repeated(
         constant -= 2.0 * float(np.log(np.abs(np.diagonal(at_zero.fixed.inverse_root))).sum())
     found, blocks, laid = _system(laid, codes, inside, terms, residual, likelihood, constant)
     offset = basis @ gamma + offset
-    return RepeatedLayout(found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset)
+    return RepeatedLayout(
+        found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset, gamma
+    )
 
 
 def _system(

@@ -1,11 +1,11 @@
 """From rows to the estimates of a model with a covariance of the residuals."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._derivatives.criterion import lay_out
+from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._equations.cholesky import CholeskyFactor, factorize, zero_lam
 from skmixed._estimation.fit import Estimate, Examined
 from skmixed._estimation.search import Ending, trust_region_search
@@ -186,13 +186,21 @@ class RepeatedModel:
     layout : RepeatedLayout
     factor : RepeatedFactor
     at_zero : CholeskyFactor
-        Of the same rows with independent residuals and no random effects.
+        Of the rows of the fit with independent residuals and no random effects.
+    likelihood : Likelihood
+        Of that.
+    center : (k,) array
+        The center of its statistics.
+    model : Model
     """
 
     design: RepeatedDesign
     layout: RepeatedLayout
     factor: RepeatedFactor
     at_zero: CholeskyFactor
+    likelihood: Likelihood
+    center: FloatArray
+    model: Model
 
     @staticmethod
     def of(
@@ -206,4 +214,36 @@ class RepeatedModel:
         phi = design.residual.scaled(solution.residual.phi.ravel(), 1.0 / layout.residual_scale)
         lam = tuple(term.search_lam for term in solution.terms)
         factor = RepeatedFactor.of(layout.system, (*lam, phi))
-        return RepeatedModel(design, layout, factor, at_zero)
+        return RepeatedModel(design, layout, factor, at_zero, likelihood, stats.center, model)
+
+    def with_rows(self, design: RepeatedDesign) -> "RepeatedModel":
+        """Return the model with more rows, its fixed effects and variances kept.
+
+        Raises
+        ------
+        ValueError
+            If the rows have times or strata that the structure has no parameters for.
+        """
+        if design.residual.n_phi != self.design.residual.n_phi:
+            raise ValueError(
+                "The rows have times or strata that were not in fit, of which the residual "
+                "covariance has no parameters. Fit to all rows."
+            )
+        own = self.at_zero, self.likelihood, self.model, self.center
+        layout = lay_out_repeated(*own, design)
+        # γ̂ in the units of the fit, from least squares of all rows on
+        of_fit = self.factor.effects[self.factor.system.n_outer :]
+        gamma = of_fit + (self.layout.gamma - layout.gamma) / layout.scale
+        factor = RepeatedFactor.of(layout.system, self.factor.lam)
+        factor = factor.with_fixed(gamma, self.factor.fixed_covariance)
+        return replace(self, design=design, layout=layout, factor=factor)
+
+    def with_effects(self, solution: Solution) -> Solution:
+        """Return a solution with the random effects of these rows."""
+        layout, factor = self.layout, self.factor
+        found = random_effects(layout, factor, whitened_residuals(layout, factor))
+        pairs = zip(solution.terms, layout.terms, found, strict=True)
+        terms = [
+            replace(own, effects=layout.scale * (t.to_user @ effects)) for own, t, effects in pairs
+        ]
+        return replace(solution, terms=tuple(terms))

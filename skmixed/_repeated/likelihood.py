@@ -12,7 +12,7 @@ and by REML log|X'V⁻¹X| − p log 2π beside that, where
 W'AW, W = [Z X y], and W'A V_i A W for the direction V_i of each parameter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -151,6 +151,17 @@ class RepeatedFactor:
         return RepeatedFactor(
             system, lam, blocks, np.asarray(products), root, solved, float(logdet)
         )
+
+    def with_fixed(self, gamma: FloatArray, covariance: FloatArray) -> "RepeatedFactor":
+        """Return the same with γ̂ and Φ of other rows: effects given the fixed ones.
+
+        The last block of L is the factor of X'V⁻¹X, and the last part of L⁻¹T'U'Ay its
+        transpose times γ̂.
+        """
+        n, root, solved = self.system.n_outer, self.root.copy(), self.solved.copy()
+        root[n:, n:] = np.linalg.cholesky(np.linalg.inv(covariance))
+        solved[n:] = root[n:, n:].T @ gamma
+        return replace(self, root=root, solved=solved)
 
     @property
     def phi(self) -> FloatArray:

@@ -122,3 +122,51 @@ def test_outer_effects_and_weights(sleepstudy):
     found = model.predict(rows[n:], return_std=True)
     np.testing.assert_allclose(found[0], D[n:] @ beta + c @ (y - D[:n] @ beta), rtol=1e-9)
     np.testing.assert_allclose(found[1], sd, rtol=1e-8)
+
+
+@pytest.mark.parametrize("groups", [None, RandomEffect("Subject", "Days", covariance="diag")])
+def test_further_rows_are_learned_with_the_model_kept(groups, sleepstudy):
+    X, y = sleepstudy
+    is_new = X["Subject"] == "372"
+    later = (X["Subject"] == "308") & (X["Days"] > 6)
+    known, last = ~(is_new | later), (is_new | later) & (X["Days"] == 9)
+    more = (is_new | later) & ~last
+    model = MixedLinearRegressor(groups, residual=AR1).fit(X[known], y[known])
+    fixed, components = model.fixed_effects_.copy(), model.variance_components_
+    half, rest = X[more].index[:4], X[more].index[4:]
+    model.update_groups(X.loc[half], y[half]).update_groups(X.loc[rest], y[rest])
+    pd.testing.assert_series_equal(model.fixed_effects_, fixed)
+    pd.testing.assert_frame_equal(model.variance_components_, components)
+    # Given β̂ and its covariance of the fit, from V of all rows in full
+    rows = pd.concat([X[known], X[more], X[last]])
+    seen, of_fit = int((known | more).sum()), int(known.sum())
+    days, subject = rows["Days"].to_numpy(), rows["Subject"].astype(object).to_numpy()
+    own = components.set_index(["group", "name"])
+    rho = own["corr"]["residual", ""]
+    V = own["variance"]["residual", ""] * rho ** np.abs(days[:, None] - days)
+    if groups is not None:
+        V += own["variance"]["Subject", "(Intercept)"]
+        V += own["variance"]["Subject", "Days"] * np.outer(days, days)
+    V *= subject[:, None] == subject
+    D = np.column_stack([np.ones(len(days)), days])
+    response = np.concatenate([y[known], y[more]])
+    weights = V[seen:, :seen] @ np.linalg.inv(V[:seen, :seen])
+    mean = D[seen:] @ fixed + weights @ (response - D[:seen] @ fixed)
+    first = D[:of_fit]
+    of_beta = np.linalg.inv(first.T @ np.linalg.inv(V[:of_fit, :of_fit]) @ first)
+    left = D[seen:] - weights @ D[:seen]
+    given = V[seen:, seen:] - weights @ V[:seen, seen:]
+    sd = np.sqrt(np.diag(given + left @ of_beta @ left.T))
+    found = model.predict(X[last], return_std=True)
+    np.testing.assert_allclose(found[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(found[1], sd, rtol=1e-9)
+
+
+def test_further_rows_at_a_time_without_parameters(sleepstudy):
+    X, y = sleepstudy
+    residual = AR1.set_params(heterogeneous=True)
+    early = X["Days"] < 9
+    model = MixedLinearRegressor(residual=residual).fit(X[early], y[early])
+    with pytest.raises(ValueError, match="times or strata that were not in fit"):
+        model.update_groups(X[~early], y[~early])
+    assert model._model.before is None

@@ -42,7 +42,6 @@ def test_what_knows_no_residual_covariance_says_so(model, function):
 def test_methods_that_know_none_say_so(model, frame):
     X = frame.drop(columns=["y", "weight"])
     for call in (
-        lambda: model.update_groups(X, frame["y"]),
         lambda: model.sample_y(X),
         lambda: leverage(model, X),
     ):
