@@ -13,6 +13,8 @@ START_WITHIN = 0.05
 SHRINK_START = 0.9
 # Smallest eigenvalue of a start's covariance, as a share of its mean.
 POSITIVE = 0.02
+# Share of the mean variance below which that of a visit is 0.
+NO_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,7 @@ class ResidualMoments:
     @property
     def sd(self) -> FloatArray:
         """Of each visit, (m,)."""
-        own = np.diagonal(self.covariance)
-        mean = max(float(own.mean()), np.finfo(float).tiny)
-        return np.sqrt(np.where(own > 0, own, mean))
+        return np.sqrt(_variances(self.covariance))
 
     @property
     def correlation(self) -> FloatArray:
@@ -132,10 +132,16 @@ def is_positive(matrix: FloatArray) -> bool:
     return least > POSITIVE * float(np.trace(matrix)) / len(matrix)
 
 
+def _variances(covariance: FloatArray) -> FloatArray:
+    """Return those of visits, (m,); their mean where fixed effects fit a visit exactly."""
+    own = np.diagonal(covariance)
+    mean = max(float(own.mean()), np.finfo(float).tiny)
+    return np.where(own > NO_VARIANCE * mean, own, mean)
+
+
 def positive(covariance: FloatArray) -> FloatArray:
     """Shrink the covariances of a matrix until it is far enough from a singular one."""
-    own = np.diagonal(covariance).copy()
-    own = np.where(own > 0, own, max(float(own.mean()), np.finfo(float).tiny))
+    own = _variances(covariance)
     off, scale = covariance - np.diag(np.diagonal(covariance)), np.sqrt(own)
     while not is_positive(np.eye(len(own)) + off / np.outer(scale, scale)):
         off = SHRINK_START * off

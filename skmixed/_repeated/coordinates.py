@@ -28,6 +28,9 @@ from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray, IntArray
 
+# Rows that are laid out at a time.
+PART = 2**14
+
 
 @dataclass(frozen=True)
 class RepeatedLayout:
@@ -94,9 +97,9 @@ def rows_in_frame(
 ) -> RowsInFrame:
     """Take rows to the frame of a system, without their weights."""
     system = at_zero.system
-    columns = np.column_stack([np.ones(rows.n_rows), rows.columns])
+    columns = [np.ones(rows.n_rows), *rows.columns.T]
     # [X y] less centers and the regression of each column on those before
-    both = np.column_stack([columns[:, [model.fixed[j] for j in system.kept]], rows.response])
+    both = np.column_stack([*(columns[model.fixed[j]] for j in system.kept), rows.response])
     both -= system.center
     if system.regression is not None:
         both = residuals(both, system.regression)
@@ -104,7 +107,8 @@ def rows_in_frame(
     terms: dict[int, FloatArray] = {}
     for factor in system.factors:
         used = {c for t in factor.terms for c in t.term.columns}
-        own = columns[:, [0, *sorted(used - {0})]] - center[[0, *sorted(used - {0})]]
+        kept = [0, *sorted(used - {0})]
+        own = np.column_stack([columns[c] for c in kept]) - center[kept]
         own = own if factor.regression is None else residuals(own, factor.regression)
         terms |= {t.index: own @ t.to_factor_columns for t in factor.terms}
     fixed = both[:, :-1] @ at_zero.fixed.inverse_root
@@ -119,31 +123,14 @@ def lay_out_repeated(
     design: RepeatedDesign,
 ) -> RepeatedLayout:
     """Lay out a model's rows."""
-    rows, places, residual = design.rows, design.places, design.residual
+    rows, residual = design.rows, design.residual
     system, root_unit = at_zero.system, float(np.sqrt(at_zero.system.weight_unit))
-    root = np.sqrt(rows.weights)[:, None] / root_unit
-    framed = rows_in_frame(at_zero, model, center, rows)
-    fixed = root * framed.fixed
-    # y less least squares, in units of what that leaves
-    response = root[:, 0] * framed.response
-    gamma = fixed.T @ response
+    laid, gamma = _laid_rows(at_zero, model, center, design, root_unit)
     scale = float(np.sqrt(likelihood.sigma_squared(at_zero)))
-    response = (response - fixed @ gamma) / scale
+    laid.wide[:, -1] /= scale
     coordinates = {t.index: t for f in system.factors for t in f.terms}
     terms = tuple(coordinates[k] for k in sorted(coordinates))
     codes, inside = block_codes(rows.subject, rows.levels)
-    laid = LaidRows(
-        wide=np.column_stack([fixed, response]),
-        terms=tuple(
-            (root * own, rows.levels[:, t.term.factor])
-            for own, t in zip(framed.terms, terms, strict=True)
-        ),
-        subject=rows.subject,
-        visit=places.visit,
-        stratum=rows.stratum,
-        position=places.position,
-        covariate=places.covariate,
-    )
     to_user, offset = centered_to_user(system, model)
     basis = to_user @ at_zero.fixed.inverse_root
     # −2 log L in the user's units: log|S| and log|X'V⁻¹X| of y and X, and the weights
@@ -155,6 +142,43 @@ def lay_out_repeated(
     return RepeatedLayout(
         found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset, gamma
     )
+
+
+def _laid_rows(
+    at_zero: CholeskyFactor,
+    model: Model,
+    center: FloatArray,
+    design: RepeatedDesign,
+    root_unit: float,
+) -> tuple[LaidRows, FloatArray]:
+    """Return rows with their weights, y less least squares, and γ of these."""
+    rows, places, system = design.rows, design.places, at_zero.system
+    sizes = {t.index: (t.size, t.term.factor) for f in system.factors for t in f.terms}
+    wide = np.empty((rows.n_rows, len(system.kept) + 1))
+    terms = [np.empty((rows.n_rows, sizes[k][0])) for k in sorted(sizes)]
+    # Part by part: nothing of the size of the rows is made beside what is kept
+    for start in range(0, rows.n_rows, PART):
+        part = slice(start, start + PART)
+        own = rows.taken(part)
+        root = np.sqrt(own.weights)[:, None] / root_unit
+        framed = rows_in_frame(at_zero, model, center, own)
+        np.multiply(root, framed.fixed, out=wide[part, :-1])
+        wide[part, -1] = root[:, 0] * framed.response
+        for out, columns in zip(terms, framed.terms, strict=True):
+            np.multiply(root, columns, out=out[part])
+    gamma = wide[:, :-1].T @ wide[:, -1]
+    wide[:, -1] -= wide[:, :-1] @ gamma
+    levels = [rows.levels[:, sizes[k][1]] for k in sorted(sizes)]
+    laid = LaidRows(
+        wide=wide,
+        terms=tuple(zip(terms, levels, strict=True)),
+        subject=rows.subject,
+        visit=places.visit,
+        stratum=rows.stratum,
+        position=places.position,
+        covariate=places.covariate,
+    )
+    return laid, gamma
 
 
 def _system(
@@ -183,7 +207,8 @@ def _system(
         own[np.arange(len(levels)), levels] = columns
         z.append(own.reshape(len(levels), -1))
         n_outer = start = start + q * t.size
-    laid = replace(laid, wide=np.column_stack([*z, laid.wide]))
+    if z:
+        laid = replace(laid, wide=np.column_stack([*z, laid.wide]))
     found = [
         pair
         for rows in index_blocks(codes, laid)

@@ -84,7 +84,7 @@ class RepeatedDerivatives:
         left = inverse @ self._of_effects
         d = len(left)
         squares = left.reshape(d, -1) @ left.transpose(0, 2, 1).reshape(d, -1).T
-        return self._plain() - 2.0 * self._sums(padded) + squares
+        return self._expected(padded) + squares
 
     @cached_property
     def observed(self) -> FloatArray:
@@ -99,14 +99,15 @@ class RepeatedDerivatives:
                 out[place, place] += bend
         return (out + out.T) / 2.0
 
-    def _plain(self) -> FloatArray:
-        """tr(AV_iAV_j), (d, d)."""
+    def _expected(self, matrix: FloatArray) -> FloatArray:
+        """tr(AV_iAV_j) − 2t_ij(B) for symmetric B, (k, k); (d, d)."""
         out = np.zeros_like(self.traces, shape=(len(self.traces),) * 2)
         for own in self.blocks:
-            out[np.ix_(own.places, own.places)] += own.plain()
-        for term, at, matrix in _outer(self.factor):
+            out[np.ix_(own.places, own.places)] += own.expected(matrix)
+        for term, at, direction in _outer(self.factor):
             square = self.products[:, term.columns, term.columns]
-            out[at] = out[:, at] = [np.trace(term.times(matrix, own)) for own in square]
+            plain = np.array([np.trace(term.times(direction, own)) for own in square])
+            out[at] = out[:, at] = plain - 2.0 * self._with_outer(matrix, term, direction)
         return out
 
     def _sums(self, matrix: FloatArray) -> FloatArray:
@@ -115,11 +116,14 @@ class RepeatedDerivatives:
         for own in self.blocks:
             out[np.ix_(own.places, own.places)] += own.inner(matrix)
         for term, at, direction in _outer(self.factor):
-            # tr(E T_i[Z, :] B W'AZ)
-            right = matrix @ self.factor.products[:, term.columns]
-            rows = term.times(direction, np.ascontiguousarray(right.T))
-            out[at] = out[:, at] = np.einsum("izk,zk->i", self.products[:, term.columns], rows)
+            out[at] = out[:, at] = self._with_outer(matrix, term, direction)
         return out
+
+    def _with_outer(self, matrix: FloatArray, term: OuterTerm, direction: FloatArray) -> FloatArray:
+        """t_ij(B) of every V_i and V_j = ZEZ', tr(E T_i[Z, :] B W'AZ); (d,)."""
+        right = matrix @ self.factor.products[:, term.columns]
+        rows = term.times(direction, np.ascontiguousarray(right.T))
+        return np.asarray(np.einsum("izk,zk->i", self.products[:, term.columns], rows))
 
 
 def _outer(factor: RepeatedFactor) -> list[tuple[OuterTerm, int, FloatArray]]:

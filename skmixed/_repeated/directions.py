@@ -36,8 +36,8 @@ class Directions(Protocol):
     def products(self) -> FloatArray:
         """Return W'AS_iAW, (d, k, k)."""
 
-    def plain(self) -> FloatArray:
-        """Return tr(AS_iAS_j), (d, d)."""
+    def expected(self, matrix: FloatArray) -> FloatArray:
+        """Return tr(AS_iAS_j) − 2tr(AS_iAS_jA WBW') for symmetric B, (k, k); (d, d)."""
 
     def inner(self, matrix: FloatArray) -> FloatArray:
         """Return tr(AS_iAS_jA WBW') for symmetric B, (k, k); (d, d)."""
@@ -92,8 +92,11 @@ class ExplicitDirections:
     def products(self) -> FloatArray:
         return self.at.group.products.quadratic(self.left @ self.at.inverse)
 
-    def plain(self) -> FloatArray:
-        return self._pairs(self.at.group.counts[:, None, None] * np.eye(self.left.shape[2]))
+    def expected(self, matrix: FloatArray) -> FloatArray:
+        last = -2.0 * (self.at.inverse @ self.at.group.products.gram(matrix))
+        diagonal = np.arange(last.shape[1])
+        last[:, diagonal, diagonal] += self.at.group.counts[:, None]
+        return self._pairs(last)
 
     def inner(self, matrix: FloatArray) -> FloatArray:
         return self._pairs(self.at.inverse @ self.at.group.products.gram(matrix))
@@ -189,8 +192,9 @@ class VisitDirections:
     def products(self) -> FloatArray:
         return self._squared(self._first)
 
-    def plain(self) -> FloatArray:
-        return self._pairs(self.at.group.counts[:, None] * self._inverse)
+    def expected(self, matrix: FloatArray) -> FloatArray:
+        plain = self._pairs(self.at.group.counts[:, None] * self._inverse)
+        return plain - 2.0 * self.inner(matrix)
 
     def inner(self, matrix: FloatArray) -> FloatArray:
         inverse = self.at.inverse

@@ -28,8 +28,10 @@ from skmixed.exceptions import FitStatus
 
 # Share of the residual variance that a second start leaves to the random effects.
 LITTLE = 0.1
-# Criteria that differ by less end at one optimum.
-ALIKE = 1e-6
+# Starts whose runs go to their end.
+ALWAYS = 2
+# A variance given the other rows of a subject, as a share, below which R is singular.
+SINGULAR = 1e-7
 
 
 def fit_repeated(
@@ -46,12 +48,17 @@ def fit_repeated(
     layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, design)
     objective = RepeatedObjective(layout.system)
     best: Ending | None = None
-    for start in _starts(layout, given, before):
-        # Another start is left where it will not end lower.
-        known = np.inf if best is None else best.value
+    for number, start in enumerate(_starts(layout, given, before)):
+        # One optimum is enough where no random effects take a share of the correlation.
+        if best is not None and best.status is FitStatus.CONVERGED and not layout.terms:
+            break
+        # The starts behind the first two are left where they do not end lower.
+        known = np.inf if best is None or number < ALWAYS else best.value
         end = trust_region_search(
             objective, start, tol=tol, max_iter=max_iter, report=report, known=known
         )
+        if _is_unbounded(objective.factor):
+            end = replace(end, status=FitStatus.MAX_ITER)
         if best is None or _is_better(end, best):
             best = end
     assert best is not None
@@ -67,9 +74,27 @@ def fit_repeated(
 
 
 def _is_better(end: Ending, best: Ending) -> bool:
-    if end.status is not FitStatus.CONVERGED:
-        return end.value < best.value - ALIKE
-    return end.value < best.value + ALIKE * (best.status is not FitStatus.CONVERGED) - 1e-12
+    """Whether an end is lower, or an optimum and the other is none."""
+    if (end.status is FitStatus.CONVERGED) is (best.status is FitStatus.CONVERGED):
+        return end.value < best.value
+    return end.status is FitStatus.CONVERGED
+
+
+def _is_unbounded(factor: RepeatedFactor) -> bool:
+    """Whether the criterion falls without bound: R of some rows turns singular.
+
+    So it is of an unstructured R where fewer blocks than visits have some visits in common:
+    a combination of the visits that is 0 in all of them gets no variance.
+    """
+    if not factor.system.residual.is_any_covariance:
+        return False
+    shares = []
+    for at in factor.blocks:
+        own = sum(s.masked(r.value) for s, r in zip(at.group.strata, at.residuals, strict=True))
+        variances = np.diagonal(np.asarray(own), axis1=1, axis2=2)
+        # s_a² given the other rows of the block, as a share of the variance
+        shares.append((1.0 / (variances * np.diagonal(at.inverse, axis1=1, axis2=2))).min())
+    return bool(min(shares) < SINGULAR)
 
 
 def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) -> list[Lam]:
@@ -81,16 +106,30 @@ def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) ->
             return [_start_before(layout, before)]
     phi = np.concatenate([residual.start(own) for own in residual_moments(system)])
     free = _uncorrelated(residual, phi)
+    if given.moments is None and residual.is_any_covariance:
+        even = np.concatenate([residual.even_start(own) for own in residual_moments(system)])
+        return [(phi,), (even,)]
     if given.moments is None:
         return [(phi,), (free,)] if len(phi) > residual.n_strata else [(phi,)]
     # Λ of moments is relative to residuals of one variance.
     lam = moment_start(given.at_zero, given.likelihood, given.moments)
     share = 1.0 / np.sqrt(1.0 + sum(float((own**2).sum()) for own in lam))
+    shared = tuple(share * own for own in lam)
     little = tuple(np.sqrt(LITTLE) * np.eye(len(own)) for own in lam)
-    return [
-        (*(share * own for own in lam), residual.scaled(free, share)),
-        (*little, phi),
-    ]
+    starts = [(*shared, residual.scaled(free, share)), (*little, phi)]
+    has_own = residual.variance.name == "visits" and not residual.is_any_covariance
+    of_visits = range(residual.m if has_own else 0)
+    return starts + [(*shared, _without_visit(residual, phi, k)) for k in of_visits]
+
+
+def _without_visit(residual: Residual, phi: FloatArray, visit: int) -> FloatArray:
+    """Return the parameters with next to no variance of one visit's residuals.
+
+    The optimum can be where random effects are all that a visit differs by.
+    """
+    out = phi.reshape(residual.n_strata, -1).copy()
+    out[:, visit] += np.log(LITTLE)
+    return out.ravel()
 
 
 def _uncorrelated(residual: Residual, phi: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from skmixed._typing import BoolArray, FloatArray, IntArray
 # large without it: its n³ operations are then fewer than those of dense outer effects.
 MOST_ROWS = 64
 # Numbers of one matrix over the blocks of a group, and of its derivatives.
-SLAB = 2**23
+SLAB = 2**18
 # Times the room of the rows that sums of products may take.
 ROOM = 4.0
 
@@ -125,9 +125,11 @@ def group_blocks(
         own, pattern = rows[low:high], inverse[low:high] - start
         counts = np.bincount(pattern)
         starts = np.cumsum(counts) - counts
-        products: BlockProducts = RowProducts(laid.wide[own])
-        if is_summed:
-            products = SummedProducts.of(laid.wide[own], starts.tolist())
+        products: BlockProducts = (
+            SummedProducts.of(laid.wide, own, starts.tolist())
+            if is_summed
+            else RowProducts(laid.wide[own])
+        )
         group = _group(own[starts], counts, laid, residual, terms, first_phi, products)
         yield group, BlockIndex(own, pattern)
 

@@ -7,59 +7,71 @@ import numpy as np
 
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._model.chart import Chart, block_diagonal
+from skmixed._model.residual import ResidualCoordinates
 from skmixed._repeated.derivatives import RepeatedDerivatives
 from skmixed._repeated.likelihood import RepeatedFactor, RepeatedSystem
-from skmixed._typing import FloatArray, Lam
+from skmixed._typing import BoolArray, FloatArray, Lam
 
 # A difference of the criterion below this share of it is rounding.
 ROUNDING = 1e-13
 # What steps together have to gain, or the search has ended.
 STALLED = 1e-8
-# The largest step of a log standard deviation or of a parameter of a correlation.
+# The largest logarithm of a standard deviation, in units of least squares.
 FARTHEST = 30.0
 
 
 @dataclass(frozen=True)
 class JointChart:
-    """Coordinates (δ, φ) around Λ and φ: those of the terms, and φ itself.
+    """Coordinates around Λ and φ: those of the terms, and of the residuals' covariance.
 
     Attributes
     ----------
     terms : Chart
-    phi : (n,) array
+    residual : ResidualCoordinates
     """
 
     terms: Chart
-    phi: FloatArray
+    residual: ResidualCoordinates
 
     @staticmethod
     def of(system: RepeatedSystem, lam: Lam) -> "JointChart":
         *terms, phi = lam
-        return JointChart(Chart.of(system.structures, tuple(terms)), phi)
+        own = Chart.of(system.structures, tuple(terms))
+        return JointChart(own, system.residual.coordinates(phi))
+
+    @property
+    def phi(self) -> FloatArray:
+        return self.residual.own.ravel()
 
     @property
     def lam(self) -> Lam:
         return (*self.terms.lam, self.phi)
 
+    @property
+    def is_free(self) -> BoolArray:
+        """Which coordinates are not at the boundary of the residuals' covariance."""
+        own = [np.ones(len(self.terms.jacobian), dtype=bool)] if self.terms.lam else []
+        return np.concatenate([*own, self.residual.is_free])
+
     @cached_property
     def jacobian(self) -> FloatArray:
-        """∂(τ, φ)/∂(δ, φ)."""
+        """∂(τ, φ) by the coordinates."""
         own = [self.terms.jacobian] if self.terms.lam else []
-        return block_diagonal([*own, np.eye(len(self.phi))])
+        return block_diagonal([*own, self.residual.jacobian])
 
     def curvature(self, gradient: FloatArray) -> FloatArray:
         n = len(self.phi)
         own = [self.terms.curvature(gradient[:-n])] if self.terms.lam else []
-        return block_diagonal([*own, np.zeros((n, n))])
+        return block_diagonal([*own, self.residual.curvature(gradient[-n:])])
 
     def moved(self, step: FloatArray) -> Lam:
         n = len(self.phi)
-        return (*self.terms.moved(step[:-n]), self.phi + step[-n:])
+        return (*self.terms.moved(step[:-n]), self.residual.moved(step[-n:]))
 
     def step_to(self, lam: Lam) -> FloatArray:
         *terms, phi = lam
         own = [self.terms.step_to(tuple(terms))] if terms else []
-        return np.concatenate([*own, phi - self.phi])
+        return np.concatenate([*own, self.residual.step_to(phi)])
 
     def vanished(self, after: Lam) -> Lam:
         *terms, phi = after
@@ -87,7 +99,9 @@ class RepeatedObjective:
         if self.latest is not None and lam is self.latest.lam:
             return self.latest.value
         self.n_factorizations += 1
-        if np.abs(lam[-1]).max(initial=0.0) > FARTHEST:
+        # Beyond any data, and where a covariance is not positive definite, there is no value
+        of_sd = lam[-1].reshape(self.system.residual.n_strata, -1)
+        if np.abs(of_sd[:, : self.system.residual.n_variances]).max() > FARTHEST:
             return np.inf
         try:
             with np.errstate(all="ignore"):

@@ -11,6 +11,9 @@ import numpy as np
 
 from skmixed._typing import FloatArray, IntArray
 
+# Rows that are gathered at a time.
+PART = 2**14
+
 
 class BlockProducts(Protocol):
     """Products of pairs of rows within blocks of n rows, of b patterns."""
@@ -38,14 +41,17 @@ class SummedProducts:
     sums: FloatArray
 
     @staticmethod
-    def of(rows: FloatArray, starts: list[int]) -> "SummedProducts":
-        """Add up blocks, (N, n, k), pattern by pattern; each begins at one of the starts."""
-        _, n, k = rows.shape
-        flat, ends = rows.reshape(len(rows), n * k), [*starts[1:], len(rows)]
+    def of(wide: FloatArray, rows: IntArray, starts: list[int]) -> "SummedProducts":
+        """Add up blocks, (N, n), pattern by pattern; each begins at one of the starts."""
+        n, k = rows.shape[1], wide.shape[1]
+        ends, step = [*starts[1:], len(rows)], max(PART // n, 1)
         sums = np.empty((len(starts), n, n, k, k))
         for out, start, end in zip(sums, starts, ends, strict=True):
-            own = flat[start:end]
-            out[...] = (own.T @ own).reshape(n, k, n, k).transpose(0, 2, 1, 3)
+            total: FloatArray = np.zeros((n * k, n * k))
+            for at in range(start, end, step):
+                own = wide[rows[at : min(at + step, end)]].reshape(-1, n * k)
+                total += own.T @ own
+            out[...] = total.reshape(n, k, n, k).transpose(0, 2, 1, 3)
         return SummedProducts(sums)
 
     def quadratic(self, coefficients: FloatArray) -> FloatArray:

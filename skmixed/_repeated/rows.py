@@ -97,7 +97,7 @@ class RepeatedRows:
         names = [own.name for own in fields(RepeatedRows)]
         return RepeatedRows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
-    def taken(self, rows: IntArray) -> "RepeatedRows":
+    def taken(self, rows: IntArray | slice) -> "RepeatedRows":
         """Return some of the rows."""
         return RepeatedRows(*(getattr(self, own.name)[rows] for own in fields(self)))
 

@@ -23,8 +23,9 @@ def parameter_errors(found: RepeatedDerivatives) -> FloatArray:
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
     chart = JointChart.of(found.factor.system, found.factor.lam)
-    jacobian = chart.jacobian
+    jacobian, free = chart.jacobian, chart.is_free
     hessian = jacobian @ found.observed @ jacobian.T + chart.curvature(found.gradient)
+    jacobian, hessian = jacobian[free], hessian[np.ix_(free, free)]
     return np.asarray(jacobian.T @ (2.0 * pseudo_inverse(hessian)) @ jacobian)
 
 

@@ -131,7 +131,7 @@ def test_a_time_that_fit_never_saw():
 
 @pytest.mark.parametrize("structure", ["ar1", "unstructured", "exponential"])
 def test_chunks_and_batches_and_sums_are_all_rows(structure):
-    frame = simulated(5)
+    frame = simulated(5, n_subjects=60)
     whole = fitted_model(frame, structure)
     model = clone(whole)
     parts = [frame[k::3] for k in range(3)]
@@ -139,7 +139,7 @@ def test_chunks_and_batches_and_sums_are_all_rows(structure):
     found = model.fit_chunks(chunks)
     assert found.criterion_ == pytest.approx(whole.criterion_, abs=1e-7)
     batches = clone(model)
-    for own in (frame[:50], frame[50:]):
+    for own in (frame[:120], frame[120:]):
         batches.partial_fit(own.drop(columns=["y", "weight"]), own["y"])
     assert batches.criterion_ == pytest.approx(whole.criterion_, abs=1e-7)
     stats = sum(model.statistics(*own) for own in chunks)

@@ -65,7 +65,12 @@ def test_the_likelihood_and_its_derivatives_are_those_of_v(model, seed):
 def test_rows_and_their_sums_have_the_same_products():
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(6, 3, 4))
-    summed, single = SummedProducts.of(rows, [0, 2, 5]), RowProducts(rows)
+    # The rows of the blocks, in a table in another order
+    order = rng.permutation(18)
+    wide = np.empty((18, 4))
+    wide[order] = rows.reshape(18, 4)
+    summed = SummedProducts.of(wide, order.reshape(6, 3), [0, 2, 5])
+    single = RowProducts(rows)
     pattern = np.array([0, 0, 1, 1, 1, 2])
     coefficients = rng.normal(size=(2, 3, 3, 3))
     coefficients += coefficients.transpose(0, 1, 3, 2)
