@@ -1,7 +1,6 @@
 """Linear mixed-effects models as a scikit-learn estimator."""
 
-from skmixed._data.random_effect import AllExcept, RandomEffect
-from skmixed._data.subjects import ResidualCovariance
+from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.target_encoder import MixedEffectEncoder
 from skmixed._fitted.sufficient_statistics import SufficientStatistics

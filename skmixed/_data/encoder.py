@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from skmixed._data.grouping_factor import FactorUnion, GroupingFactor, LabelSource, Metadata
-from skmixed._data.random_effect import AllExcept, RandomEffect, as_columns, parse_groups
-from skmixed._data.subjects import ResidualCovariance, SubjectColumns
+from skmixed._data.random_effect import (
+    AllExcept,
+    RandomEffect,
+    ResidualCovariance,
+    as_columns,
+    parse_groups,
+)
+from skmixed._data.subjects import SubjectColumns
 from skmixed._data.table import Table, numeric_column
 from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term

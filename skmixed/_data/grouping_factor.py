@@ -94,7 +94,11 @@ class GroupingFactor:
         return np.unravel_index(self.cells, [len(level) for level in self.levels])
 
     def learn(
-        self, table: Table, metadata: Metadata, rows: NDArray[np.intp] | None = None
+        self,
+        table: Table,
+        metadata: Metadata,
+        rows: NDArray[np.intp] | None = None,
+        role: str = "Grouping factor",
     ) -> tuple["GroupingFactor", IntArray]:
         """Learn the levels; return the factor with them, and each row's code.
 
@@ -104,7 +108,7 @@ class GroupingFactor:
         levels = tuple(level for level, _ in learned)
         codes = [c for _, c in learned]
         for source, code in zip(self.sources, codes, strict=True):
-            _check_not_missing(source.name, code, rows)
+            _check_not_missing(source.name, code, rows, role)
         if len(codes) == 1:
             return replace(self, levels=levels), codes[0]
         cells, combined = np.unique(combine(codes, levels), return_inverse=True)
@@ -145,13 +149,15 @@ def combine(codes: list[IntArray], levels: Sequence[ColumnLevels]) -> NDArray[np
     return combined
 
 
-def _check_not_missing(name: str, codes: IntArray, rows: NDArray[np.intp] | None) -> None:
+def _check_not_missing(
+    name: str, codes: IntArray, rows: NDArray[np.intp] | None, role: str
+) -> None:
     missing = codes < 0
     if missing.any():
         first = int(np.argmax(missing))
         count = int(missing.sum())
         raise ValueError(
-            f"Grouping factor {name!r} has {count} missing value{'s' if count > 1 else ''} (first "
+            f"{role} {name!r} has {count} missing value{'s' if count > 1 else ''} (first "
             f"at row {first if rows is None else rows[first]}). Drop those rows or name the "
             "missing level before fitting."
         )

@@ -126,7 +126,8 @@ class NestedParameters:
             if not isinstance(whole, FrozenParameters):
                 raise ValueError(
                     f"{name}__{next(iter(changes))} sets a part of {name}={whole!r}, which has no "
-                    f"parts. Give {name} a RandomEffect or the like first."
+                    f"parts. Give {name} a value with parts first, such as a RandomEffect or "
+                    "a ResidualCovariance."
                 )
             own[name] = whole.set_params(**changes)
         super().set_params(**own)  # type: ignore[misc]

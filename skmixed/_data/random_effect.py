@@ -1,4 +1,4 @@
-"""RandomEffect, and the meaning of the parameter `groups`."""
+"""RandomEffect and ResidualCovariance, and the meaning of the parameter `groups`."""
 
 import numbers
 from collections.abc import Iterable, Sequence
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from skmixed._data.parameters import FrozenParameters, items_of
+from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
+
+# Structures of variances alone, and the model of the standard deviations that they are.
+OF_VARIANCES = {"independent": "constant", "power": "power"}
 
 
 @dataclass(frozen=True, init=False)
@@ -98,6 +102,127 @@ class RandomEffect(FrozenParameters):
         if self.covariance is not None:
             parts.append(f"covariance={self.covariance!r}")
         return f"RandomEffect({', '.join(parts)})"
+
+
+@dataclass(frozen=True, init=False)
+class ResidualCovariance(FrozenParameters):
+    """The covariance of the residuals of one subject.
+
+    Parameters
+    ----------
+    structure : str
+        "independent", "compound_symmetry", "ar1", "exponential" (continuous time, nlme's
+        ``corCAR1``), "gaussian", "toeplitz", "ante_dependence", "unstructured", or
+        "power" (a variance that is a power of the column `time`).
+    subject : str, int or tuple of these, default=None
+        Column of X whose rows with one label have correlated residuals; a tuple is the
+        interaction of its columns. "independent" and "power" need none.
+    time : str or int, default=None
+        Column of X with the time of each row: numbers, dates or an ordered categorical.
+        Needed but for "independent" and "compound_symmetry".
+    by : str, int or tuple of these, default=None
+        Column of X whose labels have parameters of their own.
+    heterogeneous : bool, default=False
+        Whether each time has a variance of its own; "unstructured" has in any case.
+
+    Raises
+    ------
+    ValueError
+        If the structure is not known, or lacks a column that it needs.
+    TypeError
+        If a column is neither a name nor a position.
+
+    See Also
+    --------
+    MixedLinearRegressor : Takes it as its parameter `residual`.
+    mmrm : The same models in the words of R's mmrm.
+
+    Notes
+    -----
+    Steps of "ar1" and "toeplitz" are those of the times where these are numbers: of days
+    0, 7, 21 the second and third are two steps apart. Of other labels they are the places
+    in their order. Rows may come in any order.
+
+    Correlations of "compound_symmetry" lie between −1/(m − 1) and 1 for m times, those of
+    "exponential" and "gaussian" between 0 and 1.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor, ResidualCovariance
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> ar1 = ResidualCovariance("ar1", subject="Subject", time="Days")
+    >>> model = MixedLinearRegressor(residual=ar1).fit(X, y)
+    >>> model.variance_components_.round(2)
+          group name  variance     sd  corr
+    0  residual        2451.73  49.51   0.8
+    >>> model.residual_covariance_.iloc[:3, :3].round(0)
+    Days       0       1       2
+    Days
+    0     2452.0  1961.0  1569.0
+    1     1961.0  2452.0  1961.0
+    2     1569.0  1961.0  2452.0
+    """
+
+    structure: str
+    subject: GroupName | None
+    time: ColumnName | None
+    by: GroupName | None
+    heterogeneous: bool
+
+    def __init__(
+        self,
+        structure: str,
+        *,
+        subject: GroupName | Sequence[ColumnName] | None = None,
+        time: ColumnName | None = None,
+        by: GroupName | Sequence[ColumnName] | None = None,
+        heterogeneous: bool = False,
+    ) -> None:
+        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "subject", None if subject is None else group_name(subject))
+        object.__setattr__(self, "time", None if time is None else as_columns(time, "time")[0])
+        object.__setattr__(self, "by", None if by is None else group_name(by))
+        object.__setattr__(self, "heterogeneous", bool(heterogeneous))
+        _check_structure(structure)
+        self._check_columns()
+
+    def __repr__(self) -> str:
+        given = {name: getattr(self, name) for name in ("subject", "time", "by")}
+        parts = [repr(self.structure)]
+        parts += [f"{name}={own!r}" for name, own in given.items() if own is not None]
+        if self.heterogeneous:
+            parts.append("heterogeneous=True")
+        return f"ResidualCovariance({', '.join(parts)})"
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether rows of one subject are correlated."""
+        return self.structure not in OF_VARIANCES
+
+    def _check_columns(self) -> None:
+        own = f"ResidualCovariance({self.structure!r})"
+        if self.is_correlated and self.subject is None:
+            raise ValueError(
+                f"{own} has no subject, within which residuals are correlated. Name its column: "
+                "subject='patient'."
+            )
+        needs_time = self.structure == "power" or (
+            self.is_correlated and CORRELATIONS[self.structure].time != "none"
+        )
+        if self.time is None and (needs_time or self.heterogeneous):
+            what = "variance per time" if self.heterogeneous else "structure in time"
+            what = "power of a column" if self.structure == "power" else what
+            raise ValueError(f"{own} is a {what}, but time=None. Name its column: time='visit'.")
+        if self.heterogeneous and self.structure == "power":
+            raise ValueError(f"{own} gives the variances already. Leave heterogeneous=True out.")
+
+
+def _check_structure(structure: object) -> None:
+    known = [*CORRELATIONS, "power"]
+    if not (isinstance(structure, str) and structure in known):
+        listed = ", ".join(map(repr, known))
+        raise ValueError(f"structure={structure!r} is not known. Choose one of {listed}.")
 
 
 @dataclass(frozen=True, init=False)

@@ -8,7 +8,12 @@ from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.subjects import SubjectColumns
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
-from skmixed._typing import IntArray
+from skmixed._typing import BoolArray, IntArray
+
+# Times up to which structures with parameters by visits are searched for.
+MOST_VISITS = {"unstructured": 40, "ante_dependence": 60, "toeplitz": 120}
+# Rows that a parameter needs at least.
+LEAST_ROWS = 2
 
 
 def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign:
@@ -31,9 +36,9 @@ def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign
         _check_strata(columns, rows)
         if columns.time is not None:
             _check_distinct(columns, rows)
-        _check_sizes(columns, design)
-    if columns.time is not None and design.residual.m > 1:
-        _check_pairs(columns, design)
+    _check_counts(columns, design)
+    for stratum in range(columns.n_strata):
+        _check_stratum(columns, design, rows.stratum == stratum, stratum)
     _check_told_apart(encoder, rows)
     return design
 
@@ -80,48 +85,75 @@ def _check_distinct(columns: SubjectColumns, rows: RepeatedRows) -> None:
         )
 
 
-def _check_sizes(columns: SubjectColumns, design: RepeatedDesign) -> None:
-    """Refuse subjects of single rows only."""
-    assert columns.subject is not None
-    if int(np.bincount(design.rows.subject).max()) < 2:
+def _check_counts(columns: SubjectColumns, design: RepeatedDesign) -> None:
+    """Refuse more parameters than there are rows to determine them."""
+    residual, n = design.residual, design.rows.n_rows
+    # Derivatives of structures by visits are dense over pairs of their parameters.
+    most = MOST_VISITS.get(columns.structure, n)
+    if residual.m > most or residual.n_phi * LEAST_ROWS > n:
+        what = f"{residual.n_phi} parameters for {residual.m} times" if columns.time else "too many"
         raise ValueError(
-            f"Each subject of {columns.subject.name!r} has one row, so that no correlation of "
-            f"{columns.structure!r} is determined. Use residual=None, or a column whose labels "
-            "have several rows."
+            f"{columns.structure!r} has {what}, and there are {n} rows. Use a structure with fewer "
+            "parameters, such as 'ar1' or 'exponential', with heterogeneous=False."
         )
 
 
-def _check_pairs(columns: SubjectColumns, design: RepeatedDesign) -> None:
+def _check_stratum(
+    columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, stratum: int
+) -> None:
+    """Refuse a stratum whose rows do not determine its parameters."""
+    where = ""
+    if columns.by is not None:
+        where = f" in stratum {_label(columns.by, stratum)} of {columns.by.name!r}"
+    subject = design.rows.subject[own]
+    if columns.is_correlated and int(np.bincount(subject, minlength=1).max()) < 2:
+        assert columns.subject is not None
+        raise ValueError(
+            f"Each subject of {columns.subject.name!r} has one row{where}, so that no correlation "
+            f"of {columns.structure!r} is determined. Use residual=None, or a column whose labels "
+            "have several rows."
+        )
+    if columns.time is not None and design.residual.m > 1:
+        _check_pairs(columns, design, own, where)
+
+
+def _check_pairs(
+    columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, where: str
+) -> None:
     """Refuse visits whose variances, and pairs of them whose correlations, no row informs."""
     assert columns.time is not None
-    places, m = design.places, design.residual.m
-    labels = np.empty(m, dtype=object)
+    m, subject = design.residual.m, design.rows.subject[own]
+    name, labels = columns.time.name, np.empty(m, dtype=object)
     labels[design.timeline.rank] = [_shown(label) for label in columns.time.index]
-    seen = _met(design.rows.subject, places.visit, m)
+    seen = _met(subject, design.places.visit[own], m)
+    fewer = "Use a structure with fewer parameters, such as 'toeplitz' or 'ar1'."
+    few = np.flatnonzero(np.diagonal(seen) < 2)
+    if columns.variance.name == "visits" and len(few):
+        raise ValueError(
+            f"There are not two rows at {labels[few[0]]} of {name!r}{where}, so that its variance "
+            f"is not determined. {fewer} Or leave that time out."
+        )
     if columns.structure == "unstructured":
-        n_subjects = int((np.bincount(design.rows.subject) > 0).sum())
-        missing = np.argwhere(seen == 0)
+        missing, n_subjects = np.argwhere(seen == 0), len(np.unique(subject))
         what = f"'unstructured' has {m * (m + 1) // 2} parameters"
         if len(missing):
             a, b = missing[0]
             raise ValueError(
-                f"No subject has rows at both {labels[a]} and {labels[b]} of "
-                f"{columns.time.name!r}, so that their correlation is not determined: {what}. "
-                "Use a structure with fewer, such as 'toeplitz' or 'ar1'."
+                f"No subject{where} has rows at both {labels[a]} and {labels[b]} of {name!r}, so "
+                f"that their correlation is not determined: {what}. {fewer}"
             )
         if n_subjects <= m:
             raise ValueError(
-                f"{what} for {m} times, and there are {n_subjects} subjects. Use a structure with "
-                "fewer, such as 'ar1' or 'compound_symmetry'."
+                f"{what} for {m} times, and there are {n_subjects} subjects{where}. {fewer}"
             )
-    if columns.correlation.time == "steps" and columns.structure == "toeplitz":
+    if columns.structure == "toeplitz":
         steps = design.residual.steps
         lags = np.bincount(np.abs(steps[:, None] - steps)[seen > 0].ravel(), minlength=steps[-1])
         if (lags == 0).any():
             raise ValueError(
-                f"No subject has rows {int(np.argmax(lags == 0))} steps of {columns.time.name!r} "
-                "apart, so that the correlation there is not determined by 'toeplitz'. Use 'ar1' "
-                "or 'exponential'."
+                f"No subject{where} has rows {int(np.argmax(lags == 0))} steps of {name!r} apart, "
+                "so that the correlation there is not determined by 'toeplitz'. Use 'ar1' or "
+                "'exponential'."
             )
 
 

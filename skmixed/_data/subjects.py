@@ -1,5 +1,6 @@
-"""ResidualCovariance, and the columns of X that it names."""
+"""The columns of X that a residual covariance names, and times as structures see them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.grouping_factor import GroupingFactor, Metadata
-from skmixed._data.parameters import FrozenParameters
-from skmixed._data.random_effect import as_columns, group_name
+from skmixed._data.random_effect import OF_VARIANCES
 from skmixed._data.table import Table, numeric_column
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual, Variance
@@ -17,133 +17,18 @@ from skmixed._model.time_points import TimePoints
 from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows, Timeline
 from skmixed._statistics.design import SubjectDesign
-from skmixed._typing import ColumnName, FloatArray, GroupName, IntArray
+from skmixed._typing import FloatArray, IntArray
 
-# Structures of variances alone, and the model of the standard deviations that they are.
-OF_VARIANCES = {"independent": "constant", "power": "power"}
+# Kinds of labels that are numbers: numbers themselves, dates and durations.
+NUMERIC = "iufMm"
+# What messages call the subject, the time and the stratum.
+ROLES = ("Subject column", "Time column", "Stratum column")
+# A word with a number, such as VIS1.
+NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
+# Steps between times beside which distances have no digits, or their correlations none.
+SHORTEST, LONGEST = 1e-3, 1e4
 # Share of the smallest step between times within which they are equally spaced.
 EQUAL = 1e-6
-
-
-@dataclass(frozen=True, init=False)
-class ResidualCovariance(FrozenParameters):
-    """The covariance of the residuals of one subject.
-
-    Parameters
-    ----------
-    structure : str
-        "independent", "compound_symmetry", "ar1", "exponential" (continuous time, nlme's
-        ``corCAR1``), "gaussian", "toeplitz", "ante_dependence", "unstructured", or
-        "power" (a variance that is a power of the column `time`).
-    subject : str, int or tuple of these, default=None
-        Column of X whose rows with one label have correlated residuals; a tuple is the
-        interaction of its columns. "independent" and "power" need none.
-    time : str or int, default=None
-        Column of X with the time of each row: numbers, dates or an ordered categorical.
-        Needed but for "independent" and "compound_symmetry".
-    by : str, int or tuple of these, default=None
-        Column of X whose labels have parameters of their own.
-    heterogeneous : bool, default=False
-        Whether each time has a variance of its own; "unstructured" has in any case.
-
-    Raises
-    ------
-    ValueError
-        If the structure is not known, or lacks a column that it needs.
-    TypeError
-        If a column is neither a name nor a position.
-
-    See Also
-    --------
-    MixedLinearRegressor : Takes it as its parameter `residual`.
-    mmrm : The same models in the words of R's mmrm.
-
-    Notes
-    -----
-    Steps of "ar1" and "toeplitz" are those of the times where these are numbers: of days
-    0, 7, 21 the second and third are two steps apart. Of other labels they are the places
-    in their order. Rows may come in any order.
-
-    Correlations of "compound_symmetry" lie between −1/(m − 1) and 1 for m times, those of
-    "exponential" and "gaussian" between 0 and 1.
-
-    Examples
-    --------
-    >>> from skmixed import MixedLinearRegressor, ResidualCovariance
-    >>> from skmixed.datasets import load_sleepstudy
-    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
-    >>> ar1 = ResidualCovariance("ar1", subject="Subject", time="Days")
-    >>> model = MixedLinearRegressor(residual=ar1).fit(X, y)
-    >>> model.variance_components_.round(2)
-          group name  variance     sd  corr
-    0  residual        2451.73  49.51   0.8
-    >>> model.residual_covariance_.iloc[:3, :3].round(0)
-    Days       0       1       2
-    Days
-    0     2452.0  1961.0  1569.0
-    1     1961.0  2452.0  1961.0
-    2     1569.0  1961.0  2452.0
-    """
-
-    structure: str
-    subject: GroupName | None
-    time: ColumnName | None
-    by: GroupName | None
-    heterogeneous: bool
-
-    def __init__(
-        self,
-        structure: str,
-        *,
-        subject: GroupName | Sequence[ColumnName] | None = None,
-        time: ColumnName | None = None,
-        by: GroupName | Sequence[ColumnName] | None = None,
-        heterogeneous: bool = False,
-    ) -> None:
-        object.__setattr__(self, "structure", structure)
-        object.__setattr__(self, "subject", None if subject is None else group_name(subject))
-        object.__setattr__(self, "time", None if time is None else as_columns(time, "time")[0])
-        object.__setattr__(self, "by", None if by is None else group_name(by))
-        object.__setattr__(self, "heterogeneous", bool(heterogeneous))
-        _check_structure(structure)
-        self._check_columns()
-
-    def __repr__(self) -> str:
-        given = {name: getattr(self, name) for name in ("subject", "time", "by")}
-        parts = [repr(self.structure)]
-        parts += [f"{name}={own!r}" for name, own in given.items() if own is not None]
-        if self.heterogeneous:
-            parts.append("heterogeneous=True")
-        return f"ResidualCovariance({', '.join(parts)})"
-
-    @property
-    def is_correlated(self) -> bool:
-        """Whether rows of one subject are correlated."""
-        return self.structure not in OF_VARIANCES
-
-    def _check_columns(self) -> None:
-        own = f"ResidualCovariance({self.structure!r})"
-        if self.is_correlated and self.subject is None:
-            raise ValueError(
-                f"{own} has no subject, within which residuals are correlated. Name its column: "
-                "subject='patient'."
-            )
-        needs_time = self.structure == "power" or (
-            self.is_correlated and CORRELATIONS[self.structure].time != "none"
-        )
-        if self.time is None and (needs_time or self.heterogeneous):
-            what = "variance per time" if self.heterogeneous else "structure in time"
-            what = "power of a column" if self.structure == "power" else what
-            raise ValueError(f"{own} is a {what}, but time=None. Name its column: time='visit'.")
-        if self.heterogeneous and self.structure == "power":
-            raise ValueError(f"{own} gives the variances already. Leave heterogeneous=True out.")
-
-
-def _check_structure(structure: object) -> None:
-    known = [*CORRELATIONS, "power"]
-    if not (isinstance(structure, str) and structure in known):
-        listed = ", ".join(map(repr, known))
-        raise ValueError(f"structure={structure!r} is not known. Choose one of {listed}.")
 
 
 @dataclass(frozen=True)
@@ -181,7 +66,8 @@ class SubjectColumns:
         self, table: Table, metadata: Metadata, rows: IntArray | None, n_rows: int
     ) -> tuple["SubjectColumns", SubjectDesign]:
         """Learn the labels; return the columns with them, and each row's codes."""
-        learned = [own.learn(table, metadata, rows) for own in self.factors]
+        roles = zip((self.subject, self.time, self.by), ROLES, strict=True)
+        learned = [own.learn(table, metadata, rows, role) for own, role in roles if own is not None]
         columns = self.with_factors([factor for factor, _ in learned])
         if self.time is not None:
             own = self.time.sources[0].column(table, metadata)
@@ -240,13 +126,14 @@ class SubjectColumns:
             return Timeline.without_times()
         name, labels = self.time.name, np.asarray(self.time.index)
         kind, is_power = self.correlation.time, self.structure == "power"
-        is_number = labels.dtype.kind in "iufM"
+        is_number = labels.dtype.kind in NUMERIC
         if (kind == "distance" or is_power) and not is_number:
             raise ValueError(
                 f"Time column {name!r} has labels such as {labels[0]!r}, but "
                 f"{self.structure!r} is a function of numbers. Give the times as numbers or dates."
             )
-        if not is_number:
+        if not is_number or (self.is_ordered and kind in ("order", "steps")):
+            # Places in their order
             order = self._order_of_text(name, labels)
             return _timeline(order, np.zeros(len(labels)), np.arange(len(order)))
         values = _numbers(labels)
@@ -254,7 +141,10 @@ class SubjectColumns:
             _check_powers(name, values)
             return Timeline.of_numbers(values, np.log(np.abs(values)))
         if kind == "distance" and not self.heterogeneous:
+            _check_gaps(name, values)
             return Timeline.of_numbers(values, np.zeros(len(values)))
+        if kind == "distance":
+            _check_gaps(name, values)
         order = np.argsort(values, kind="stable")
         if kind == "steps" and len(order) > 1:
             steps = _steps(name, values[order], self.structure)
@@ -273,8 +163,10 @@ class SubjectColumns:
             _check_order(name, labels[order], self.structure)
         return order
 
-    def new_rows(self, table: Table, metadata: Metadata, levels: IntArray) -> NewRows:
-        """Return rows to predict, whose labels may be unknown.
+    def new_rows(
+        self, table: Table, metadata: Metadata, levels: IntArray, *, has_labels: bool
+    ) -> NewRows:
+        """Return rows to predict, whose labels may be unknown; without them as of no subject.
 
         Raises
         ------
@@ -282,6 +174,9 @@ class SubjectColumns:
             If a time is missing, or the structure says nothing of one that fit never saw.
         """
         n, nothing = table.n_rows, np.zeros(table.n_rows, dtype=np.intp)
+        if not has_labels:
+            alone = self.timeline().places(nothing[:, None])
+            return NewRows(nothing - 1, nothing, alone, nothing - 1, levels)
         codes = iter([factor.codes(table, metadata) for factor in self.factors])
         subject = nothing - 1 if self.subject is None else next(codes)
         visit = nothing if self.time is None else next(codes)
@@ -311,13 +206,14 @@ class SubjectColumns:
         has_any = self.correlation.time in ("distance", "none") or self.structure == "ar1"
         column = source.column(table, metadata)
         shown = repr(np.asarray(column, dtype=object)[rows[0]])
-        if self.variance.name == "visits" or not has_any or labels.dtype.kind not in "iuf":
+        if self.variance.name == "visits" or not has_any or labels.dtype.kind not in NUMERIC:
+            what = "heterogeneous " * self.heterogeneous + self.structure
             raise ValueError(
                 f"Time {shown} of {source.name!r} (row {rows[0]}) was not seen in fit, and "
-                f"{self.structure!r} says nothing of it. Predict it with include='fixed', or use a "
-                "structure in numbers, such as 'exponential' or 'ar1'."
+                f"{what!r} says nothing of it. Predict it with include='fixed', or use 'ar1' or "
+                "'exponential' with one variance and times that are numbers or dates."
             )
-        values = numeric_column(column, source.name)[rows, None]
+        values = _numbers_at(column, rows, labels, source.name)[:, None]
         position, log_size = places.position.copy(), places.covariate.copy()
         position[rows] = (values - timeline.origin) / timeline.unit
         if self.structure == "power":
@@ -345,10 +241,35 @@ class SubjectColumns:
 
 
 def _numbers(labels: Any) -> FloatArray:
-    """Return numbers, or dates as days since the first one."""
+    """Return numbers, or dates as days since the first one and durations as days."""
     if labels.dtype.kind == "M":
         return np.asarray((labels - labels.min()) / np.timedelta64(1, "D"), dtype=float)
+    if labels.dtype.kind == "m":
+        return np.asarray(labels / np.timedelta64(1, "D"), dtype=float)
     return labels.astype(float)
+
+
+def _numbers_at(column: Any, rows: IntArray, labels: Any, name: str) -> FloatArray:
+    """Return labels of some rows as numbers, dates since the first of the fit."""
+    if labels.dtype.kind in "iuf":
+        return numeric_column(column, name)[rows]
+    given = pd.Series(np.asarray(column)[rows]).astype(labels.dtype).to_numpy()
+    if pd.isna(given).any():
+        raise ValueError(f"Time column {name!r} has missing values. Leave those rows out.")
+    if labels.dtype.kind == "M":
+        given = given - labels.min()
+    return np.asarray(given / np.timedelta64(1, "D"), dtype=float)
+
+
+def _check_gaps(name: str, values: FloatArray) -> None:
+    """Refuse times in units that leave the correlations no digits."""
+    gaps = np.diff(np.unique(values))
+    mean = float(gaps.mean()) if len(gaps) else 1.0
+    if not SHORTEST <= mean <= LONGEST:
+        raise ValueError(
+            f"Time column {name!r} has times that are {mean:.3g} apart on average. Give it in a "
+            "unit in which they are some steps of 1 apart."
+        )
 
 
 def _timeline(order: IntArray, values: FloatArray, steps: IntArray) -> Timeline:
@@ -389,9 +310,11 @@ def _steps(name: str, values: FloatArray, structure: str) -> IntArray:
 
 
 def _check_order(name: str, labels: Any, structure: str) -> None:
-    """Refuse text whose order is not that of the numbers in it."""
-    number = pd.Series(labels.astype(str)).str.extract(r"(\d+)\D*$")[0].astype(float)
-    if number.notna().all() and (np.diff(number) < 0).any():
+    """Refuse text whose order is not that of numbers behind one word."""
+    parts = [NUMBERED.fullmatch(str(label)) for label in labels]
+    stems = {part and (part[1], part[3]) for part in parts}
+    numbers = [int(part[2]) for part in parts if part]
+    if None in stems or len(stems) > 1 or (np.diff(numbers) < 0).any():
         shown = ", ".join(map(str, labels[:4]))
         raise ValueError(
             f"Time column {name!r} is text, whose order is {shown} …, and {structure!r} depends "

@@ -148,7 +148,7 @@ class _Descent:
         """Model the objective at the start, or at Λ = I where it is not defined there."""
         value = self.objective.evaluate(start)
         if not np.isfinite(value):
-            start = tuple(np.eye(len(lam)) for lam in start)
+            start = tuple(np.eye(len(own)) if own.ndim == 2 else 0.0 * own for own in start)
             value = self.objective.evaluate(start)
         return self._model(value)
 

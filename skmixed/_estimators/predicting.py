@@ -341,13 +341,7 @@ def _errors_of(
 
 @dataclass(frozen=True)
 class _RepeatedErrors:
-    """The errors of predictions by a model with a residual covariance.
-
-    Attributes
-    ----------
-    sd : (n,) array
-    residual_df : float
-    """
+    """Standard deviations, (n,), by a model with a residual covariance, and n − p."""
 
     sd: FloatArray
     residual_df: float
@@ -358,7 +352,8 @@ class _RepeatedErrors:
             raise ValueError(
                 "sample_weight: intervals with a residual covariance are of rows of weight 1."
             )
-        view, rows = given.fitted, given.new_rows(has_columns=True)
+        view = given.fitted
+        rows = given.new_rows(has_columns=True, has_labels=weights is not None)
         variance = kernel.repeated_variance(
             view.repeated_predictor, rows, of_observation=weights is not None
         )

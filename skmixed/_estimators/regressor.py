@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skmixed._data.parameters import NestedParameters
-from skmixed._data.random_effect import AllExcept, RandomEffect
-from skmixed._data.subjects import ResidualCovariance
+from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance
 from skmixed._data.table import open_checked
 from skmixed._estimators import incremental, predicting, sampling, summary, updating
 from skmixed._estimators.weights import weights_not_labels

@@ -11,9 +11,10 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.parameters import items_of
-from skmixed._data.subjects import ResidualCovariance
+from skmixed._data.random_effect import ResidualCovariance
 from skmixed._data.table import Table, check_unmasked, numeric_column, shown
 from skmixed._equations.layout import elimination_order
+from skmixed._estimation.fit import Examined
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._fitted.messages import words
 from skmixed._fitted.runtime import check_seed
@@ -381,3 +382,12 @@ def check_level(level: Any) -> float:
     if not level < 1:
         raise ValueError(f"level={level!r} is not between 0 and 1. For 95 % give 0.95.")
     return float(level)
+
+
+def check_has_residuals(system: Examined) -> None:
+    """Refuse a residual covariance where the fixed effects leave no residuals."""
+    if system.likelihood.is_exact_fit(system.at_zero):
+        raise ValueError(
+            f"The fixed effects reproduce {words().response_name!r}, which leaves no residuals to "
+            "estimate a covariance from. Check that no column determines it."
+        )

@@ -119,6 +119,7 @@ def _search(
     for message, category in warnings_before(system.findings, encoder, stats):
         warn(message, category)
     if design is not None:
+        validation.check_has_residuals(system)
         return kernel.fit_repeated(
             system,
             stats.center,

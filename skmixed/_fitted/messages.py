@@ -125,7 +125,7 @@ def warnings_after(
     """List those of the estimates."""
     return [
         *_dropped(result, encoder),
-        *_ending(result, max_iter),
+        *_ending(result, encoder, max_iter),
         *_unsolved(result, encoder),
         *_singular(result, encoder, stats),
     ]
@@ -258,7 +258,7 @@ def _constant_within(stats: CrossProducts, term: Term) -> list[int]:
     return sorted(found)
 
 
-def _ending(result: Estimate, max_iter: int) -> Iterator[Message]:
+def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Message]:
     if result.status is FitStatus.EXACT_FIT:
         yield (
             f"The model reproduces {words().response}: the residual variance is 0 to rounding, and "
@@ -266,7 +266,15 @@ def _ending(result: Estimate, max_iter: int) -> Iterator[Message]:
             f"{words().determines}.",
             ExactFitWarning,
         )
-    if result.status is FitStatus.MAX_ITER and result.n_iter >= max_iter:
+    if result.status is FitStatus.MAX_ITER and encoder.subjects is not None:
+        yield (
+            f"The search for the residual covariance {encoder.subjects.structure!r} ended after "
+            f"{result.n_iter} steps without convergence: the likelihood may have no maximum, as "
+            "where few subjects have the same times. Use a structure with fewer parameters"
+            + (f", or raise max_iter={max_iter}." if result.n_iter >= max_iter else "."),
+            ConvergenceWarning,
+        )
+    elif result.status is FitStatus.MAX_ITER and result.n_iter >= max_iter:
         yield (
             f"The search for the variance components did not converge in {result.n_iter} "
             "steps. Raise max_iter, or simplify the random effects.",

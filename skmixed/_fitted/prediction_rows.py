@@ -217,13 +217,16 @@ class GivenRows:
         subjects = self.fitted.encoder.subjects
         return self.is_all and subjects is not None and subjects.is_correlated
 
-    def new_rows(self, *, has_columns: bool = False) -> NewRows:
-        """Return the rows as a model with a residual covariance predicts them."""
+    def new_rows(self, *, has_columns: bool = False, has_labels: bool = True) -> NewRows:
+        """Return the rows as a model with a residual covariance predicts them.
+
+        `has_labels`: whether subjects, times and strata count.
+        """
         encoder = self.fitted.encoder
         assert encoder.subjects is not None
         codes = [self.codes(k) for k in range(len(encoder.factors))]
         levels = np.stack(codes, axis=1) if codes else np.empty((self.n_rows, 0), dtype=np.intp)
-        out = encoder.subjects.new_rows(self.table, self.metadata, levels)
+        out = encoder.subjects.new_rows(self.table, self.metadata, levels, has_labels=has_labels)
         if not self.is_all:
             out = replace(out, subject=np.full(self.n_rows, -1))
         if not has_columns:

@@ -146,6 +146,14 @@ class Residual:
         own[: self.n_variances] = np.log(factor) * self.variance.levels(self.m)
         return phi + np.tile(own, self.n_strata)
 
+    def weaker(self, phi: FloatArray) -> FloatArray:
+        """Return parameters with smaller correlations."""
+        out = phi.reshape(self.n_strata, -1).copy()
+        own = out[:, self.n_variances :]
+        # Of distances φ is the logit of a correlation at distance 1, which is not 0 at φ = 0.
+        own[...] = own - 1.0 if self.correlation.time == "distance" else own / 2.0
+        return out.ravel()
+
     @property
     def is_any_covariance(self) -> bool:
         """Whether R of all visits is any covariance."""

@@ -30,6 +30,8 @@ from skmixed.exceptions import FitStatus
 LITTLE = 0.1
 # Starts whose runs go to their end.
 ALWAYS = 2
+# Times a start's correlations are made smaller at most.
+MOST_HALVINGS = 60
 # A variance given the other rows of a subject, as a share, below which R is singular.
 SINGULAR = 1e-7
 
@@ -48,7 +50,8 @@ def fit_repeated(
     layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, design)
     objective = RepeatedObjective(layout.system)
     best: Ending | None = None
-    for number, start in enumerate(_starts(layout, given, before)):
+    for number, first in enumerate(_starts(layout, given, before)):
+        start = _defined(objective, first)
         # One optimum is enough where no random effects take a share of the correlation.
         if best is not None and best.status is FitStatus.CONVERGED and not layout.terms:
             break
@@ -71,6 +74,18 @@ def fit_repeated(
         n_factorizations=objective.n_factorizations,
         findings=given.findings,
     )
+
+
+def _defined(objective: RepeatedObjective, start: Lam) -> Lam:
+    """Return a start with so much less correlation that its criterion is defined."""
+    *terms, phi = start
+    residual = objective.system.residual
+    for _ in range(MOST_HALVINGS):
+        if np.isfinite(objective.evaluate(start)):
+            break
+        phi = residual.weaker(phi)
+        start = (*terms, phi)
+    return start
 
 
 def _is_better(end: Ending, best: Ending) -> bool:

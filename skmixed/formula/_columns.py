@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._data.labels import ColumnLevels, learn_levels
-from skmixed._data.subjects import ResidualCovariance
+from skmixed._data.random_effect import ResidualCovariance
 from skmixed._data.table import Table, float_column, open_table
 from skmixed._typing import Use
 from skmixed.exceptions import UnknownLevelsWarning

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmixed._data.subjects import ResidualCovariance
+from skmixed._data.random_effect import ResidualCovariance
 from skmixed.formula._regressor import FormulaRegressor
 from skmixed.formula._syntax import error_at
 

@@ -216,8 +216,8 @@ class ModelFrame:
         `has_labels` those of a residual covariance.
         """
         labels = {name: self.grouping[name] for name in grouping}
-        if has_labels:
-            labels |= {name: name for name in self.labels if name not in labels}
+        beside = [name for name in self.labels if has_labels or name in rows.names]
+        labels |= {name: name for name in beside if name not in labels}
         for name in (*self.variables, *labels.values()):
             self.source.check_column(name, rows)
         uses = dict.fromkeys(use for part in self.parts for use in part.sum.uses)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._data.subjects import ResidualCovariance
+from skmixed._data.random_effect import ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual

@@ -130,12 +130,20 @@ def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None)
     general = MORE_GENERAL.get(null.structure, set())
     has_visits = other.variance.name == "visits" or null.variance.name != "visits"
     roles = zip((null.subject, null.time), (other.subject, other.time), strict=True)
-    same_columns = all(a is None or (b is not None and a.sources == b.sources) for a, b in roles)
+    same_columns = all(a is None or (b is not None and a.name == b.name) for a, b in roles)
     by, own_by = null.by, other.by
-    has_strata = by is None or (own_by is not None and by.sources == own_by.sources)
+    has_strata = by is None or (own_by is not None and by.name == own_by.name)
     is_power = "power" in (null.structure, other.structure)
     is_nested = (is_same or other.structure in general) and has_visits and same_columns
     return is_nested and has_strata and (not is_power or null.structure == other.structure)
+
+
+def n_residual_boundary(null: SubjectColumns | None, other: SubjectColumns | None) -> int:
+    """Count the correlations of `other` that are 0, their least value, in `null`."""
+    if other is None or other.correlation.time != "distance" or other.structure == "ar1":
+        return 0
+    is_independent = null is None or not null.is_correlated
+    return other.n_strata if is_independent else 0
 
 
 def have_same_fixed(a: Contender, b: Contender) -> bool:

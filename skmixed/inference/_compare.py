@@ -18,6 +18,7 @@ from skmixed.inference._comparable import (
     comparable,
     contains_residual,
     n_boundary,
+    n_residual_boundary,
     not_contained,
     open_models,
 )
@@ -327,6 +328,8 @@ def _reference(null: Contender, alternative: Contender, *, boundary: bool) -> Re
     if not boundary or not_contained(*parts):
         return Reference((df,))
     on_boundary = n_boundary(*parts)
+    residual = null.fitted.encoder.subjects, alternative.fitted.encoder.subjects
+    on_boundary += n_residual_boundary(*residual)
     if on_boundary == 1:
         return Reference((df - 1, df))
     return Reference((df,), is_conservative=on_boundary > 1)

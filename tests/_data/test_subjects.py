@@ -84,7 +84,17 @@ def messages():
     never = frame[~((frame["time"] == 3) & at_first)]
     yield "never together", never, US, "No subject has rows at both 0 and 3 of 'time'"
     few = frame[frame["subject"] < 4]
-    yield "few subjects", few, US, "10 parameters for 4 times, and there are 4 subjects"
+    yield "few rows", few, US, r"has 10 parameters for 4 times, and there are \d+ rows"
+    alone = simulated(0, missing=0.0)
+    alone = alone.assign(few=np.where(alone["subject"] < 4, "a", "b"))
+    by = US.set_params(by="few")
+    yield "few subjects of a stratum", alone, by, "4 times, and there are 4 subjects in stratum 'a'"
+    words = {0.0: "Baseline", 1.0: "Week 2", 2.0: "Week 10", 3.0: "End"}
+    yield "words", frame.assign(time=frame["time"].map(words)), AR1, "is text, whose order is"
+    tiny = AR1.set_params(structure="exponential")
+    yield "tiny steps", frame.assign(time=frame["time"] * 1e-12), tiny, "1e-12 apart on average"
+    yield "many times", frame.assign(time=np.arange(len(frame))), US, "parameters for"
+    yield "no residuals", frame.assign(y=2.0), AR1, "The fixed effects reproduce 'y'"
     single = frame.drop_duplicates("subject")
     yield "single rows", single, AR1, "Each subject of 'subject' has one row"
     strata = AR1.set_params(by="rater")
@@ -170,3 +180,35 @@ def test_a_power_is_a_variance():
     # Four standard errors, 1/√(2n) over the standard deviation of log size
     assert power == pytest.approx(0.7, abs=0.1)
     assert np.exp(log_sd) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_numeric_categorical_counts_places():
+    frame = simulated(0)
+    frame["day"] = frame["time"].map({0: 0, 1: 7, 2: 21, 3: 28})
+    frame["place"] = pd.Categorical(frame["day"])
+    found = [fitted_model(frame, "ar1", time=name).criterion_ for name in ("time", "place", "day")]
+    assert found[1] == pytest.approx(found[0], abs=1e-8)
+    assert abs(found[2] - found[0]) > 1e-3
+
+
+def test_dates_are_days_ahead_too():
+    frame = simulated(0)
+    dates = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["time"] * 7, "D")
+    residual = ResidualCovariance("exponential", subject="subject", time="date")
+    X = frame.assign(date=dates).drop(columns=["y", "weight"])
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, frame["y"])
+    numbers = ResidualCovariance("exponential", subject="subject", time="day")
+    Y = frame.assign(day=7.0 * frame["time"]).drop(columns=["y", "weight"])
+    other = MixedLinearRegressor(fixed=["x"], residual=numbers).fit(Y, frame["y"])
+    ahead = X[:3].assign(date=pd.Timestamp("2024-02-02"))
+    np.testing.assert_allclose(model.predict(ahead), other.predict(Y[:3].assign(day=32.0)))
+
+
+def test_many_near_times_start_from_weaker_correlations():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"subject": np.repeat(np.arange(8), 25), "x": rng.normal(size=200)})
+    frame["time"] = np.tile(np.arange(25) * 0.05, 8)
+    y = frame["x"] + rng.normal(size=200)
+    residual = ResidualCovariance("gaussian", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(frame, y)
+    assert model.converged_

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from repeated_models import fitted_model, simulated
 
-from skmixed import MixedLinearRegressor, ResidualCovariance
+from skmixed import MixedLinearRegressor, ResidualCovariance, mmrm
 from skmixed.diagnostics import leverage, residuals
 from skmixed.exceptions import RefitWarning
 from skmixed.inference import (
@@ -105,3 +105,22 @@ def test_the_covariance_of_the_coefficients(frame):
     for adjusted, ddf in ((False, "satterthwaite"), (True, "kenward-roger")):
         errors = np.sqrt(np.diag(vcov(model, adjusted=adjusted)))
         np.testing.assert_allclose(coefficient_table(model, ddf)["std_error"], errors, rtol=1e-10)
+
+
+def test_no_correlation_is_the_boundary_of_distances(frame):
+    X = frame.drop(columns=["y", "weight"])
+    null = MixedLinearRegressor(fixed=["x", "arm", "time"]).fit(X, frame["y"])
+    table = likelihood_ratio_test(null, fitted_model(frame, "exponential"))
+    assert table.loc["alternative", "reference"] == "½χ²(0) + ½χ²(1)"
+    table = likelihood_ratio_test(null, fitted_model(frame, "ar1"))
+    assert table.loc["alternative", "reference"] == "χ²(1)"
+
+
+def test_intervals_of_the_population_need_no_subjects(frame):
+    data = frame.assign(visit=("V" + frame["time"].astype(str)))
+    model = mmrm("y ~ x + visit + us(visit | subject)", data)
+    rows = data[["x", "visit"]][:4]
+    interval = model.predict_interval(rows, of="mean", include="fixed")
+    np.testing.assert_allclose(interval.mean(axis=1), model.predict(rows, include="fixed"))
+    wider = model.predict_interval(rows, include="fixed")
+    assert (np.diff(wider) > np.diff(interval)).all()
