@@ -8,7 +8,7 @@ from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.subjects import SubjectColumns
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
-from skmixed._typing import BoolArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray
 
 # Times up to which structures with parameters by visits are searched for.
 MOST_VISITS = {"unstructured": 40, "ante_dependence": 60, "toeplitz": 120}
@@ -165,21 +165,33 @@ def _met(subject: IntArray, visit: IntArray, m: int) -> IntArray:
 
 
 def _check_told_apart(encoder: Encoder, rows: RepeatedRows) -> None:
-    """Refuse a random intercept that is a part of the residuals' covariance."""
+    """Refuse random effects that are a part of the residuals' covariance."""
     columns = encoder.subjects
     assert columns is not None
     whole = {"compound_symmetry", "unstructured", "toeplitz"}
     if columns.structure not in whole or columns.subject is None:
         return
     for term in encoder.terms:
-        is_same = _are_same(rows.levels[:, term.factor], rows.subject)
-        if is_same and (term.has_intercept and len(term.columns) == 1):
+        slopes = [c for c in term.columns if c]
+        # Of any covariance of the times every effect that they determine is a part
+        is_part = not slopes or (
+            columns.structure == "unstructured"
+            and all(_are_of_times(rows.columns[:, c - 1], rows.visit) for c in slopes)
+        )
+        if is_part and _are_same(rows.levels[:, term.factor], rows.subject):
             name = encoder.factors[term.factor].name
             raise ValueError(
-                f"The random intercept of {name!r} is a part of {columns.structure!r} within the "
+                f"The random effects of {name!r} are a part of {columns.structure!r} within the "
                 f"same subjects, so that the two are not told apart. Leave {name!r} out of "
                 "`groups`, or use 'ar1' or 'exponential'."
             )
+
+
+def _are_of_times(column: FloatArray, visit: IntArray) -> bool:
+    """Whether a column has one value at each time."""
+    first = np.zeros(int(visit.max()) + 1)
+    first[visit] = column
+    return bool((first[visit] == column).all())
 
 
 def _are_same(first: IntArray, second: IntArray) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +18,7 @@ from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_memory
+from skmixed._fitted.messages import words
 from skmixed._model.coding import ModelTerm, terms_of_spec
 from skmixed._model.terms import Model
 from skmixed._repeated.fit import RepeatedModel
@@ -178,8 +180,17 @@ class FittedModel:
         ------
         MemoryError
             If it has no room.
+        ValueError
+            If the model reproduces y, and its equations have no digits left.
         """
-        return kernel.factorize(self._laid_out[0], self._lam)
+        try:
+            return kernel.factorize(self._laid_out[0], self._lam)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"The model reproduces {words().response}, and at variances so much larger than "
+                "that of the residuals the equations have no digits for standard errors and "
+                "intervals. Predictions and effects are there; check that no column determines it."
+            ) from error
 
     @cached_property
     def factorization(self) -> CholeskyFactor:

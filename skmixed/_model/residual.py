@@ -157,7 +157,7 @@ class Residual:
     @property
     def is_any_covariance(self) -> bool:
         """Whether R of all visits is any covariance."""
-        return self.correlation.name == Unstructured.name
+        return self.correlation.name == Unstructured.name and self.variance.name == "visits"
 
     def start(self, moments: ResidualMoments) -> FloatArray:
         """Return parameters of one stratum to start from, by the moments of its residuals."""

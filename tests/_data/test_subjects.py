@@ -9,7 +9,7 @@ from repeated_models import fitted_model, simulated
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
-from skmixed import MixedLinearRegressor, ResidualCovariance
+from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
 
 
 def fit(frame, residual, groups=None, fixed=("x",)):
@@ -118,8 +118,11 @@ def test_rows_that_do_not_fit_the_structure(case):
 def test_a_random_intercept_within_compound_symmetry():
     frame = simulated(0)
     residual = ResidualCovariance("compound_symmetry", subject="subject")
-    with pytest.raises(ValueError, match="is a part of 'compound_symmetry'"):
+    with pytest.raises(ValueError, match="are a part of 'compound_symmetry'"):
         fit(frame, residual, groups="subject")
+    line = RandomEffect("subject", "time")
+    with pytest.raises(ValueError, match="are a part of 'unstructured'"):
+        fit(frame, US, groups=line)
 
 
 def test_a_parameter_of_another_kind():

@@ -2,11 +2,12 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import pytest
 from sklearn.base import clone
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._fitted import kernel
 from skmixed._uncertainty import relative
 from skmixed.datasets import load_sleepstudy
@@ -91,3 +92,17 @@ def test_further_rows_stand_beside_the_fit(model):
     assert model._model.n_rows == fit.n_rows + 5
     assert model.slim()._model.at_fit.is_slim
     assert model.fit(X, y)._model.before is None
+
+
+def test_equations_without_digits_say_that_the_model_reproduces_y():
+    """At variances of 1e24 times that of the residuals, beyond what a search ends at."""
+    X, y = load_sleepstudy(return_X_y=True)
+    model = MixedLinearRegressor(["Subject", RandomEffect("Days", intercept=True)], fixed=[])
+    model.fit(X, y)
+    own = model._model.estimate
+    terms = tuple(replace(t, search_lam=1e12 * t.search_lam) for t in own.solution.terms)
+    estimate = replace(own, solution=replace(own.solution, terms=terms))
+    model._model = replace(model._model, estimate=estimate)
+    for function in (coefficient_table, lambda own: own.predict_interval(X[:2])):
+        with pytest.raises(ValueError, match="The model reproduces y, and at variances"):
+            function(model)

@@ -61,3 +61,48 @@ def test_scaled_parameters_multiply_standard_deviations(residual, places):
             9.0 * residual.evaluate(phi[own], places).value,
             rtol=1e-13,
         )
+
+
+@pytest.fixture
+def any_covariance():
+    return Residual(CORRELATIONS["unstructured"], VARIANCES["visits"], np.arange(4), 2)
+
+
+def test_coordinates_of_any_covariance_are_a_cholesky_factor(any_covariance):
+    rng = np.random.default_rng(0)
+    phi = 0.5 * rng.normal(size=any_covariance.n_phi)
+    own = any_covariance.coordinates(phi)
+    gradient = rng.normal(size=len(phi))
+    steps = 1e-5 * np.eye(len(phi))
+    # Rows of ∂φ/∂M, and Σ g ∂²φ/∂M∂M' of the same map from another point
+    first = np.array([(own.moved(h) - own.moved(-h)) / 2e-5 for h in steps])
+    np.testing.assert_allclose(own.jacobian, first, atol=DIFFERENCE)
+    moved = [any_covariance.coordinates(own.moved(h)).jacobian @ gradient for h in steps]
+    back = [any_covariance.coordinates(own.moved(-h)).jacobian @ gradient for h in steps]
+    second = (np.array(moved) - np.array(back)) / 2e-5
+    np.testing.assert_allclose(own.curvature(gradient), second, atol=10 * DIFFERENCE)
+
+
+def test_steps_lead_where_they_say(any_covariance, residual):
+    for model in (any_covariance, residual):
+        rng = np.random.default_rng(1)
+        phi = 0.5 * rng.normal(size=model.n_phi)
+        own, step = model.coordinates(phi), 0.1 * rng.normal(size=model.n_phi)
+        np.testing.assert_allclose(own.moved(0.0 * step), phi, atol=1e-14)
+        np.testing.assert_allclose(own.step_to(own.moved(step)), step, atol=1e-12)
+        assert own.is_free.all()
+
+
+def test_a_diagonal_entry_next_to_0_is_no_parameter(any_covariance):
+    phi = np.zeros(any_covariance.n_phi)
+    phi[1], phi[4] = np.log(1e-4), 1e4  # M₂₂ is 1e-4 beside M₂₁ of 1
+    free = any_covariance.coordinates(phi).is_free
+    assert not free[1]
+    assert free.sum() == len(free) - 1
+
+
+def test_weaker_correlations_are_smaller(residual):
+    phi = np.full(residual.n_phi, 1.5)
+    _, before = residual.split(phi[residual.of_stratum(0)])
+    _, after = residual.split(residual.weaker(phi)[residual.of_stratum(0)])
+    assert (np.abs(after) < np.abs(before)).all()
