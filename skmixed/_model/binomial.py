@@ -1,0 +1,210 @@
+"""Logarithms of the probability of a success, and its averages, by link.
+
+Each link gives a(η) = −log μ(η) and b(η) = −log(1 − μ(η)) with their derivatives, of which
+the likelihood of a proportion y is made: −log p = y·a + (1 − y)·b per trial.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import scipy.special as special
+
+from skmixed._typing import FloatArray
+
+# From here on log(1 − Φ) is taken from its asymptotic series; the term left out is below 1e-11.
+FAR = 16.0
+# Hazard φ/(1 − Φ) at x, less x, in odd powers of 1/x: the asymptotic series of Mills' ratio.
+HAZARD = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0, 110410.0, -1708394.0, 29752066.0)
+# t below which t/(eᵗ − 1) − 1 + t is taken from its series: t/2 + t²/12 − t⁴/720 + t⁶/30240.
+SMALL = 0.05
+# Largest η of which the exponential is taken.
+LARGEST = 700.0
+# Standard deviations on each side, and the longest step, of the rule for averages over a
+# normal: what it leaves out and what it errs by are below 1e-13 each.
+REACH, STEP = 8.0, 0.75
+
+
+class BinaryLink(Protocol):
+    """A link of binary responses.
+
+    Attributes
+    ----------
+    name : str
+    strip : float
+        How far from the real line the mean is analytic, in η.
+    """
+
+    name: str
+    strip: float
+
+    def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
+        """Return y·a + (1 − y)·b and its derivatives in η, (order + 1, n), order at most 4."""
+
+    def mean(self, eta: FloatArray) -> FloatArray:
+        """Return μ(η)."""
+
+    def link(self, mean: FloatArray) -> FloatArray:
+        """Return η(μ), 0 < μ < 1."""
+
+    def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
+        """Return the mean of μ over N(η, variance)."""
+
+
+@dataclass(frozen=True)
+class LogitLink:
+    """η = log(μ/(1 − μ))."""
+
+    name = "logit"
+    strip = np.pi
+
+    def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
+        out = np.empty((order + 1, len(eta)))
+        # e = exp(−|η|), μ = 1/(1 + e) or e/(1 + e), and log(1 + exp η) = max(η, 0) + log(1 + e)
+        e = np.exp(-np.abs(eta))
+        np.log1p(e, out=out[0])
+        out[0] += np.maximum(eta, 0.0) - y * eta
+        mean = np.where(eta >= 0.0, 1.0, e) / (1.0 + e)
+        if order > 0:
+            np.subtract(mean, y, out=out[1])
+        return _logistic_tail(out, mean, e / (1.0 + e) ** 2)
+
+    def mean(self, eta: FloatArray) -> FloatArray:
+        return np.asarray(special.expit(eta))
+
+    def link(self, mean: FloatArray) -> FloatArray:
+        return np.asarray(special.logit(mean))
+
+    def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
+        return averaged(self, eta, variance)
+
+
+def _logistic_tail(out: FloatArray, mean: FloatArray, slope: FloatArray) -> FloatArray:
+    """Fill in the derivatives from the second on: v = μ(1 − μ), v(1 − 2μ), v(1 − 6v)."""
+    tail = (slope, slope * (1.0 - 2.0 * mean), slope * (1.0 - 6.0 * slope))
+    for row, value in zip(out[2:], tail, strict=False):
+        row[:] = value
+    return out
+
+
+@dataclass(frozen=True)
+class ProbitLink:
+    """μ = Φ(η)."""
+
+    name = "probit"
+    strip = np.inf
+
+    def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
+        failure = _log_survival(eta, order)
+        # −log Φ(η) is −log(1 − Φ) at −η
+        success = _log_survival(-eta, order)
+        success[1::2] *= -1.0
+        with np.errstate(invalid="ignore"):
+            return np.asarray(y * success + (1.0 - y) * failure)
+
+    def mean(self, eta: FloatArray) -> FloatArray:
+        return np.asarray(special.ndtr(eta))
+
+    def link(self, mean: FloatArray) -> FloatArray:
+        return np.asarray(special.ndtri(mean))
+
+    def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
+        return self.mean(eta / np.sqrt(1.0 + variance))
+
+
+def _log_survival(x: FloatArray, order: int) -> FloatArray:
+    """Return −log(1 − Φ(x)) and its derivatives, (order + 1, n).
+
+    The first one is the hazard g, and g' = g(g − x).
+    """
+    out = np.empty((5, len(x)))
+    near = np.minimum(x, FAR)
+    out[0] = -special.log_ndtr(-x)
+    g = np.sqrt(2.0 / np.pi) / special.erfcx(near / np.sqrt(2.0))
+    out[1] = g
+    out[2] = g * (g - near)
+    out[3] = out[2] * (g - near) + g * (out[2] - 1.0)
+    out[4] = out[3] * (g - near) + 2.0 * out[2] * (out[2] - 1.0) + g * out[3]
+    far = np.flatnonzero(x > FAR)
+    if len(far):
+        # g = x + Σ c_k x^−(2k+1), term by term
+        own, powers = x[far], 2.0 * np.arange(len(HAZARD)) + 1.0
+        terms = np.array(HAZARD)[:, None] * own ** -powers[:, None]
+        for k in range(4):
+            out[k + 1, far] = terms.sum(axis=0) + (own if k == 0 else float(k == 1))
+            terms = -terms * (powers + k)[:, None] / own
+    return out[: order + 1]
+
+
+@dataclass(frozen=True)
+class CloglogLink:
+    """μ = 1 − exp(−exp η)."""
+
+    name = "cloglog"
+    strip = np.pi / 2.0
+
+    def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
+        t = np.exp(np.minimum(eta, LARGEST))
+        # At t of that size all derivatives of a are 0
+        success = self._of_success(eta, np.minimum(t, LARGEST))[: order + 1]
+        # b = exp η is all of its own derivatives
+        return np.asarray(y * success + (1.0 - y) * t)
+
+    def _of_success(self, eta: FloatArray, t: FloatArray) -> FloatArray:
+        """Return −log(1 − exp(−t)) and its derivatives in η = log t, (5, n).
+
+        The first one is −g with g = t/(eᵗ − 1), g' = −gs and s = g + t − 1.
+        """
+        out = np.empty((5, len(t)))
+        of_exp = -np.expm1(-t)
+        out[0] = -np.where(eta < -1.0, eta + np.log(of_exp / t), np.log(of_exp))
+        g = t * np.exp(-t) / of_exp
+        small = np.minimum(t, SMALL)
+        # s, s' = t − gs and s'' = t + gs² − gs', of which little is left at small t
+        series = [
+            small / 2.0
+            + small**2 / 12.0 * 2.0**k
+            - small**4 / 720.0 * 4.0**k
+            + small**6 / 30240.0 * 6.0**k
+            for k in range(3)
+        ]
+        s = np.where(t < SMALL, series[0], g + t - 1.0)
+        first = np.where(t < SMALL, series[1], t - g * s)
+        second = np.where(t < SMALL, series[2], t + g * s**2 - g * first)
+        out[1] = -g
+        out[2] = g * s
+        out[3] = g * (first - s**2)
+        out[4] = g * (second - 3.0 * s * first + s**3)
+        return out
+
+    def mean(self, eta: FloatArray) -> FloatArray:
+        return np.asarray(-np.expm1(-np.exp(np.minimum(eta, LARGEST))))
+
+    def link(self, mean: FloatArray) -> FloatArray:
+        return np.asarray(np.log(-np.log1p(-mean)))
+
+    def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
+        return averaged(self, eta, variance)
+
+
+def averaged(link: BinaryLink, eta: FloatArray, variance: FloatArray) -> FloatArray:
+    """Return the mean of μ over N(η, variance), by the trapezoidal rule.
+
+    For functions that are analytic in a strip |Im η| < d its error is about
+    exp(−2πd/h) with h its step in η, and exp(−2π²/h²) with h in standard deviations
+    (Trefethen and Weideman, 2014, SIAM Review 56, theorem 5.1).
+    """
+    sd = np.sqrt(variance)
+    largest = float(sd.max(initial=0.0))
+    longest = 2.0 * np.pi * link.strip / 30.0  # exp(−30) is below 1e-13
+    step = min(STEP, longest / largest) if largest else STEP
+    n = int(np.ceil(REACH / step))
+    nodes = step * np.arange(-n, n + 1)
+    weights = np.exp(-0.5 * nodes**2)
+    out = np.zeros(len(eta))
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        out += weight * link.mean(eta + node * sd)
+    return out
+
+
+LINKS: dict[str, BinaryLink] = {own.name: own for own in (LogitLink(), ProbitLink(), CloglogLink())}

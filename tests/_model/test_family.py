@@ -1,0 +1,185 @@
+"""One suite for all families: each is checked by its registry entry."""
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+from numpy.testing import assert_allclose
+
+from skmixed._model.binomial import FAR, LINKS, SMALL
+from skmixed._model.family import FAMILIES, LARGE_SHAPE, log_gamma_rise
+
+# Weights of the central difference of eighth order; its error is h⁸ f⁽⁹⁾/630.
+CENTRAL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
+SHAPES = {False: [0.0], True: [-1.3, 0.9, np.log(LARGE_SHAPE) - 1e-9, 4.0, 9.0]}
+
+
+def slope(function, x, h):
+    return sum(w * (function(x + k * h) - function(x - k * h)) for k, w in CENTRAL.items()) / h
+
+
+def each_family(test):
+    return pytest.mark.parametrize("family", FAMILIES.values(), ids=map(str, FAMILIES))(test)
+
+
+def responses(family, n, seed=3):
+    rng = np.random.default_rng(seed)
+    eta = rng.normal(0.2, 1.2, n)
+    weights = rng.integers(1, 9, n).astype(float)
+    return family.draw(rng, eta, 0.7, weights), eta, weights
+
+
+def log_densities(family, y, eta, phi, weights):
+    """By SciPy's distributions, with all constants."""
+    mean, shape = family.mean(eta), np.exp(phi)
+    if family.name == "binomial":
+        return scipy.stats.binom.logpmf(np.rint(weights * y), weights, mean)
+    if family.name == "poisson":
+        return scipy.stats.poisson.logpmf(y, mean)
+    if family.name == "negative_binomial":
+        return scipy.stats.nbinom.logpmf(y, shape, shape / (shape + mean))
+    return scipy.stats.gamma.logpdf(y, shape, scale=mean / shape)
+
+
+@each_family
+def test_the_log_density_is_that_of_the_distribution(family):
+    y, eta, weights = responses(family, 60)
+    if family.name != "binomial":
+        weights = np.ones(60)
+    for phi in SHAPES[family.has_dispersion][:4]:
+        own = weights @ family.derivatives(y, eta, phi, 0)[0] + family.constant(y, weights)
+        expected = -log_densities(family, y, eta, phi, weights).sum()
+        assert_allclose(own, expected, rtol=1e-11)  # SciPy's own gammaln near shape 50
+
+
+@each_family
+def test_derivatives_in_eta_are_those_of_each_other(family):
+    y, eta, _ = responses(family, 200)
+    eta = np.concatenate([eta, np.linspace(-9.0, 3.0, 200)])
+    y = np.concatenate([y, y])
+    for phi in SHAPES[family.has_dispersion]:
+        own = family.derivatives(y, eta, phi, 4)
+        for order in range(4):
+            expected = slope(lambda e, k=order, p=phi: family.derivatives(y, e, p, k)[k], eta, 0.02)
+            scale = 1e-9 * (1.0 + np.abs(own[order]) + np.abs(own[order + 1]))
+            assert (np.abs(own[order + 1] - expected) <= 50 * scale).all()
+        for order in range(4):
+            assert_allclose(family.derivatives(y, eta, phi, order), own[: order + 1], rtol=1e-14)
+
+
+@each_family
+def test_derivatives_by_the_shape(family):
+    y, eta, _ = responses(family, 200)
+    for phi in SHAPES[family.has_dispersion]:
+        own = family.dispersion(y, eta, phi)
+        expected = np.zeros((4, 200))
+        if family.has_dispersion:
+            expected = slope(lambda p: family.derivatives(y, eta, p, 3), phi, 0.01)
+        scale = 1e-8 * (1.0 + np.abs(expected).max(axis=1, keepdims=True))
+        assert (np.abs(own.first - expected) <= scale).all()
+        if family.has_dispersion:
+            expected = slope(lambda p: family.dispersion(y, eta, p).first[:3], phi, 0.01)
+        assert (np.abs(own.second - expected[:3]) <= scale[:3] * np.exp(max(phi / 2, 0.0))).all()
+
+
+@each_family
+@pytest.mark.parametrize("eta", [-700.0, -40.0, 40.0, 700.0])
+def test_far_linear_predictors_give_no_warnings_and_no_nan(family, eta):
+    y = np.array([1.0, 0.5, 1.0])
+    own = family.derivatives(y, np.full(3, eta), 0.3, 4)
+    assert not np.isnan(own).any()
+    assert not np.isnan(family.mean(np.array([eta]))).any()
+    assert not np.isnan(family.dispersion(y, np.full(3, eta), 0.3).first).any()
+
+
+@each_family
+def test_information_is_not_negative(family):
+    y, _, _ = responses(family, 300)
+    for eta in (-30.0, -3.0, 0.0, 2.0, 20.0):
+        assert (family.derivatives(y, np.full(300, eta), 0.4, 2)[2] >= 0.0).all()
+
+
+@each_family
+def test_draws_have_the_mean_and_the_variance(family):
+    rng, n = np.random.default_rng(8), 200_000
+    eta, phi = np.full(n, 0.4), 0.6
+    weights = np.full(n, 4.0) if family.name == "binomial" else np.ones(n)
+    y = family.draw(rng, eta, phi, weights)
+    assert family.is_valid(y).all()
+    mean = family.mean(eta)
+    variance = family.variance(mean, phi)[0] / weights[0]
+    # Four standard errors of each
+    assert abs(y.mean() - mean[0]) < 4.0 * np.sqrt(variance / n)
+    kurtosis = ((y - y.mean()) ** 4).mean()
+    assert abs(y.var() - variance) < 4.0 * np.sqrt(kurtosis / n)
+
+
+@each_family
+def test_starts_are_finite_and_near_the_response(family):
+    y, _, weights = responses(family, 500)
+    y[: 3 if family.name != "gamma" else 0] = 0.0
+    eta = family.start(y, weights)
+    assert np.isfinite(eta).all()
+    assert np.corrcoef(family.mean(eta), y)[0, 1] > 0.9
+    assert np.isfinite(family.start_phi(y, family.mean(np.zeros(500)), weights))
+
+
+@each_family
+@pytest.mark.parametrize("sd", [0.0, 0.1, 1.0, 4.7, 20.0])
+def test_the_mean_over_a_normal_linear_predictor(family, sd):
+    eta = np.array([-3.0, 0.0, 1.5])
+    own = family.averaged(eta, np.full(3, sd**2))
+    if family.link_name == "log":
+        assert_allclose(own, np.exp(eta + sd**2 / 2.0), rtol=1e-14)
+        return
+    for k, center in enumerate(eta):
+        expected, _ = scipy.integrate.quad(
+            lambda z, c=center: family.mean(np.array([c + sd * z]))[0] * scipy.stats.norm.pdf(z),
+            -9.0, 9.0, epsabs=1e-13, epsrel=1e-13, limit=400, points=[-center / max(sd, 0.4)],
+        )  # fmt: skip
+        assert_allclose(own[k], expected, atol=1e-11)
+
+
+def test_the_mean_over_a_normal_depends_on_the_row_alone():
+    link = LINKS["logit"]
+    alone = link.averaged(np.array([0.3]), np.array([0.25]))
+    with_others = link.averaged(np.array([0.3, 1.0]), np.array([0.25, 400.0]))
+    assert_allclose(with_others[0], alone[0], atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["logit", "probit", "cloglog"])
+def test_links_are_the_inverse_of_means(name):
+    eta = np.linspace(-5.0, 1.5, 40)
+    assert_allclose(LINKS[name].link(LINKS[name].mean(eta)), eta, rtol=1e-12)
+
+
+def test_the_far_tail_of_probit_joins_the_near_one():
+    # At x the hazard is √(2/π)/erfcx(x/√2); its derivatives lose x² of the digits there.
+    near, far = (LINKS["probit"].logs(np.array([x]), np.zeros(1), 4) for x in (FAR, FAR + 1e-9))
+    assert_allclose(near, far, rtol=2e-6)
+    x = np.array([30.0, 200.0, 700.0])
+    own = LINKS["probit"].logs(x, np.zeros(3), 4)
+    assert_allclose(own[1], x + 1 / x - 2 / x**3 + 10 / x**5, rtol=1e-8)
+    assert_allclose(own[2], 1.0 - 1 / x**2 + 6 / x**4, rtol=1e-7)
+    assert_allclose(own[3], 2 / x**3, rtol=2e-2)
+
+
+def test_small_means_of_cloglog_join_the_others():
+    at = np.log(SMALL)
+    near, far = (LINKS["cloglog"].logs(np.array([at + d]), np.ones(1), 4) for d in (-1e-12, 1e-12))
+    assert_allclose(near, far, rtol=1e-9)
+    # −log μ = −η + t/2 − t²/24 …
+    t = np.exp(-20.0)
+    own = LINKS["cloglog"].logs(np.array([-20.0]), np.ones(1), 4)
+    assert_allclose(own[:, 0], [20.0 + t / 2, -1.0 + t / 2, t / 2, t / 2, t / 2], rtol=1e-8)
+
+
+def test_differences_of_log_gamma_join_at_large_shapes():
+    y = np.array([0.0, 1.0, 7.0, 300.0])
+    below, above = (log_gamma_rise(LARGE_SHAPE * (1 + d), y) for d in (-1e-13, 1e-13))
+    for a, b in zip(below, above, strict=True):
+        assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+    # Γ(θ + 2)/Γ(θ) = θ(θ + 1)
+    value, slope_, _ = log_gamma_rise(1e9, np.array([2.0]))
+    assert_allclose(value, np.log(1e9) + np.log(1e9 + 1.0), rtol=1e-15)
+    assert_allclose(slope_, 1e-9 + 1.0 / (1e9 + 1.0), rtol=1e-12)
