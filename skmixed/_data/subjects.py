@@ -181,6 +181,13 @@ class SubjectColumns:
         subject = nothing - 1 if self.subject is None else next(codes)
         visit = nothing if self.time is None else next(codes)
         stratum = nothing if self.by is None else next(codes)
+        if self.by is not None and (stratum < 0).any():
+            row = int(np.argmax(stratum < 0))
+            raise ValueError(
+                f"Row {row} has a stratum of {self.by.name!r} that is missing or was not seen in "
+                "fit, so that its residual covariance is not known. Predict it with "
+                "include='fixed' and of='mean'."
+            )
         timeline = self.timeline()
         places = timeline.places(np.maximum(visit, 0)[:, None])
         unknown = np.flatnonzero(visit < 0)

@@ -229,4 +229,5 @@ def split_covariance(formula: str) -> tuple[str, ResidualCovariance]:
             formula, found[0].start(), "The covariance is joined by +, and by nothing else."
         )
     rest = before.removesuffix("+") + " " + after.removeprefix("+" if before.endswith("~") else "")
-    return (rest + "1" if rest.rstrip().endswith("~") else rest), residual
+    rest = rest.rstrip()
+    return (rest + " 1" if rest.endswith("~") else rest), residual

@@ -142,6 +142,15 @@ def test_a_time_that_fit_never_saw():
     assert np.isfinite(ahead).all()
 
 
+def test_a_stratum_that_fit_never_saw():
+    frame = simulated(0, n_subjects=60)
+    model = fitted_model(frame, "ar1", by="arm")
+    new = frame[:3].assign(arm=[0, 1, 2]).drop(columns=["y", "weight"])
+    with pytest.raises(ValueError, match="Row 2 has a stratum of 'arm'"):
+        model.predict(new)
+    assert np.isfinite(model.predict_interval(new, of="mean", include="fixed")).all()
+
+
 @pytest.mark.parametrize("structure", ["ar1", "unstructured", "exponential"])
 def test_chunks_and_batches_and_sums_are_all_rows(structure):
     frame = simulated(5, n_subjects=60)
