@@ -62,9 +62,17 @@ class FittedModel:
 
     @staticmethod
     def of(
-        encoder: Encoder, products: CrossProducts, estimate: Estimate, rows: RepeatedRows | None
+        encoder: Encoder,
+        products: CrossProducts,
+        estimate: Estimate,
+        rows: RepeatedRows | None = None,
+        repeated: RepeatedModel | None = None,
     ) -> "FittedModel":
-        return FittedModel(encoder, products.n_rows, estimate, products, rows=rows)
+        """Return the model of a fit, with its rows and their layout where it has kept them."""
+        model = FittedModel(encoder, products.n_rows, estimate, products, rows=rows)
+        if repeated is not None:
+            vars(model)["repeated"] = repeated  # the cached property
+        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is computed on demand."""

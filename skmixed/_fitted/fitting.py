@@ -16,6 +16,7 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import waiting, warnings_after, warnings_before
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._model.terms import Model
+from skmixed._repeated.fit import RepeatedModel
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Message
 from skmixed.exceptions import UndeterminedError, warn
@@ -55,9 +56,10 @@ def estimate_from(estimator: Any, given: SufficientStatistics, *, may_wait: bool
     `may_wait`: whether rows that do not determine the variances will do.
     """
     before = estimator._model.at_fit.estimate if "_model" in vars(estimator) else None
-    result, messages = fit_statistics(estimator, given, before=before, may_wait=may_wait)
+    result, repeated, messages = fit_statistics(estimator, given, before=before, may_wait=may_wait)
     # Rows given to update_groups are not among these.
-    estimator._model = FittedModel.of(given.encoder, given.products, result, given.rows)
+    own = given.encoder, given.products, result, given.rows, repeated
+    estimator._model = FittedModel.of(*own)
     estimator._publish()
     for message, category in messages:
         warn(message, category)
@@ -69,8 +71,10 @@ def fit_statistics(
     *,
     before: Estimate | None,
     may_wait: bool,
-) -> tuple[Estimate, list[Message]]:
+) -> tuple[Estimate, RepeatedModel | None, list[Message]]:
     """Fit the model that an estimator's parameters ask for; return its warnings too.
+
+    And of a model with a residual covariance its rows, laid out at the optimum.
 
     What is to be said before the search is, so that it can be stopped.
 
@@ -80,15 +84,16 @@ def fit_statistics(
     """
     encoder, stats = given.encoder, given.products
     model = encoder.model(reml=parameters.method == "reml")
+    repeated = None
     try:
-        result = _search(parameters, given, model, before)
+        result, repeated = _search(parameters, given, model, before)
     except UndeterminedError as error:
         if not may_wait:
             raise
         result, messages = kernel.estimate_at_zero(stats, model), [waiting(error)]
     else:
         messages = warnings_after(result, encoder, stats, parameters.max_iter)
-    return _with_dependence(result, stats, model), messages
+    return _with_dependence(result, stats, model), repeated, messages
 
 
 def _with_dependence(result: Estimate, stats: CrossProducts, model: Model) -> Estimate:
@@ -102,7 +107,7 @@ def _search(
     given: SufficientStatistics,
     model: Model,
     before: Estimate | None,
-) -> Estimate:
+) -> tuple[Estimate, RepeatedModel | None]:
     encoder, stats = given.encoder, given.products
     design = None if encoder.subjects is None else open_repeated(encoder, given.rows)
     validation.check_covariances(encoder, stats.n_rows)
@@ -129,7 +134,7 @@ def _search(
             report=report,
             before=before,
         )
-    return kernel.fit_system(
+    found = kernel.fit_system(
         system,
         tol=parameters.tol,
         max_iter=parameters.max_iter,
@@ -137,6 +142,7 @@ def _search(
         before=before,
         seed=_seed(parameters.random_state) if solver == "iterative" else 0,
     )
+    return found, None
 
 
 def _solver(parameters: Any, stats: CrossProducts, model: Model) -> str:

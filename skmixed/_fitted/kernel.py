@@ -86,7 +86,8 @@ def refit_repeated(
 ) -> Estimate:
     """Fit a model with a residual covariance to the rows of another fit."""
     given = fit.examined(stats, model)
-    return _repeated_fit.fit_repeated(given, stats.center, design, tol=tol, max_iter=max_iter)
+    found = _repeated_fit.fit_repeated(given, stats.center, design, tol=tol, max_iter=max_iter)
+    return found[0]
 
 
 robust_sample = _on_one_thread(_repeated_sample.robust_sample)

@@ -45,8 +45,11 @@ def fit_repeated(
     max_iter: int,
     report: Callable[[str], None] | None = None,
     before: Estimate | None = None,
-) -> Estimate:
-    """Fit a model whose system was examined; `before` are the estimates of fewer rows."""
+) -> tuple[Estimate, "RepeatedModel"]:
+    """Fit a model whose system was examined; `before` are the estimates of fewer rows.
+
+    Return also the rows, laid out at the optimum.
+    """
     layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, design)
     objective = RepeatedObjective(layout.system)
     best: Ending | None = None
@@ -67,13 +70,15 @@ def fit_repeated(
     assert best is not None
     objective.evaluate(best.lam)
     factor = RepeatedFactor.of(layout.system, JointChart.of(layout.system, best.lam).lam)
-    return Estimate(
+    estimate = Estimate(
         solution=solution_of(layout, factor, given.model),
         status=best.status,
         n_iter=best.n_iter,
         n_factorizations=objective.n_factorizations,
         findings=given.findings,
     )
+    own = given.at_zero, given.likelihood, center, given.model
+    return estimate, RepeatedModel(design, layout, factor, *own)
 
 
 def _defined(objective: RepeatedObjective, start: Lam) -> Lam:
