@@ -65,8 +65,8 @@ def _quadrature(process: "_Lanczos", bound: float) -> _Quadrature:
     above = size * (weights * _log(values)).sum(axis=1)
     # Radau: T with another row, of which the last entry is bound + β² (T − bound)⁻¹_kk
     shifted = _tridiagonal(diagonal - bound, beside[:, :-1])
-    unit = np.zeros((diagonal.shape[1], 1))
-    unit[-1] = 1.0
+    unit = np.zeros((1, diagonal.shape[1], 1))
+    unit[:, -1] = 1.0
     last = bound + beside[:, -1] ** 2 * np.linalg.solve(shifted, unit)[:, -1, 0]
     nodes, shares = _nodes(np.column_stack([diagonal, last]), beside)
     below = size * (shares * _log(nodes)).sum(axis=1)

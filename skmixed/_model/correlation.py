@@ -11,7 +11,7 @@ Roger's method with second derivatives depend on the scale of the parameters.
 from typing import Protocol
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, log_expit, logit
 
 from skmixed._model.time_points import (
     SHRINK_START,
@@ -62,6 +62,9 @@ class CorrelationModel(Protocol):
     def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
         """Return parameters to start from; `steps` between the visits, (m, m)."""
 
+    def weakened(self, phi: FloatArray, m: int, share: float) -> FloatArray:
+        """Return parameters of correlations that are about a share of these."""
+
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         """Return the parameters as they are shown, by name."""
 
@@ -72,23 +75,29 @@ class _OfVisits:
     time = "order"
     is_heterogeneous = False
 
-    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return C of all visits, (m, m), its first and second derivatives."""
+    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
+        """Return C of all visits, (m, m), and its derivatives, (c, m, m)."""
+        raise NotImplementedError
+
+    def full_curvature(self, phi: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return Σ W ∂²C/∂φ∂φ' for weights W of all visits, (m, m); (c, c)."""
+        raise NotImplementedError
+
+    def full_mixture(self, phi: FloatArray, m: int, pairs: FloatArray) -> FloatArray:
+        """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j of all visits, (m, m)."""
         raise NotImplementedError
 
     def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
-        value, first, _ = self.full(phi, m)
+        value, first = self.full(phi, m)
         return places.taken(value), places.taken(first)
 
     def curvature(
         self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
     ) -> FloatArray:
-        second = self.full(phi, m)[2]
-        return np.asarray(np.tensordot(second, places.laid(weights, m), 2))
+        return self.full_curvature(phi, places.laid(weights, m))
 
     def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
-        second = self.full(phi, m)[2]
-        return places.taken(np.tensordot(pairs, second, 2))
+        return places.taken(self.full_mixture(phi, m, pairs))
 
 
 class _OfDistance:
@@ -149,6 +158,9 @@ class Independent:
     def start(self, _moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         return np.empty(0)
 
+    def weakened(self, phi: FloatArray, _m: int, _share: float) -> FloatArray:
+        return phi
+
     def shown(self, _phi: FloatArray, _m: int) -> dict[str, float]:
         return {}
 
@@ -188,8 +200,11 @@ class CompoundSymmetry:
         m = len(moments.covariance)
         width = 1.0 + 1.0 / max(m - 1, 1)
         share = (moments.neighbor - 1.0 + width) / width
-        share = float(np.clip(share, START_WITHIN, 1.0 - START_WITHIN))
-        return np.array([np.log(share / (1.0 - share))])
+        return logit(np.clip([share], START_WITHIN, 1.0 - START_WITHIN))
+
+    def weakened(self, phi: FloatArray, m: int, share: float) -> FloatArray:
+        width = 1.0 + 1.0 / max(m - 1, 1)
+        return logit(np.array([(share * self._rho(phi, m)[0] - 1.0 + width) / width]))
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         return {"corr": self._rho(phi, m)[0]}
@@ -211,6 +226,9 @@ class Autoregressive(_OfDistance):
 
     def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         return unbounded(nth_root(moments.neighbor, moments.gap))
+
+    def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
+        return unbounded(share * bounded(phi)[0])
 
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         return {"corr": float(bounded(phi)[0][0])}
@@ -235,6 +253,10 @@ class Exponential(_OfDistance):
         # ρ = r^(1/gap), logit ρ = −log(1/ρ − 1)
         log_rho = np.log(near) / max(moments.gap, np.finfo(float).tiny) ** self.exponent
         return np.array([-np.log(np.expm1(min(-log_rho, 600.0)))])
+
+    def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
+        log_rho = np.log(share) + log_expit(phi)
+        return log_rho - np.log1p(-np.exp(log_rho))
 
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         log_rho = -float(np.logaddexp(0.0, -phi[0]))
@@ -287,6 +309,9 @@ class Toeplitz:
             shrinkage *= SHRINK_START
         return unbounded(rho * shrinkage)
 
+    def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
+        return unbounded(share * bounded(phi)[0])
+
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         return {f"corr({k})": float(rho) for k, rho in enumerate(bounded(phi)[0], start=1)}
 
@@ -299,28 +324,45 @@ class AnteDependence(_OfVisits):
     def count(self, m: int, _steps: int) -> int:
         return m - 1
 
-    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        rho, slope, bend = bounded(phi)
-        k = np.arange(m - 1)
-        low, high = (
-            np.minimum.outer(np.arange(m), np.arange(m)),
-            np.maximum.outer(np.arange(m), np.arange(m)),
-        )
-        # inside[k, a, b]: whether the step from visit k to k + 1 is between a and b
-        inside = (low <= k[:, None, None]) & (k[:, None, None] < high)
-        factors = np.where(inside, rho[:, None, None], 1.0)
-        # BlockProducts of all factors but one, and but two: none is divided by.
+    def _factors(self, rho: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ρ_k, or 1, of each pair of visits, and if step k lies between; (m−1, m, m)."""
+        m, k = len(rho) + 1, np.arange(len(rho))[:, None, None]
+        visit = np.arange(m)
+        low, high = np.minimum.outer(visit, visit), np.maximum.outer(visit, visit)
+        inside = (low <= k) & (k < high)
+        return np.where(inside, rho[:, None, None], 1.0), inside
+
+    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
+        rho, slope, _ = bounded(phi)
+        factors, inside = self._factors(rho)
+        # Products of all factors but one: none is divided by.
         without = np.where(np.eye(m - 1, dtype=bool)[:, :, None, None], 1.0, factors)
-        first = without.prod(axis=1) * inside * slope[:, None, None]
-        pair = np.eye(m - 1, dtype=bool)
+        return factors.prod(axis=0), without.prod(axis=1) * inside * slope[:, None, None]
+
+    def _second(self, phi: FloatArray) -> FloatArray:
+        """Return the second derivatives of C of all visits, (c, c, m, m)."""
+        rho, slope, bend = bounded(phi)
+        factors, inside = self._factors(rho)
+        pair, k = np.eye(len(phi), dtype=bool), np.arange(len(phi))
+        # Products of all factors but two, or but one where it is the same twice
         left_out = (pair[:, None, :] | pair[None, :, :])[..., None, None]
         second = np.where(left_out, 1.0, factors).prod(axis=2) * (inside[:, None] & inside)
+        own = second[k, k] * bend[:, None, None]
         second = second * np.outer(slope, slope)[:, :, None, None]
-        second[k, k] = first * (bend / slope)[:, None, None]
-        return factors.prod(axis=0), first, second
+        second[k, k] = own
+        return second
+
+    def full_curvature(self, phi: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.asarray(np.tensordot(self._second(phi), weights, 2))
+
+    def full_mixture(self, phi: FloatArray, _m: int, pairs: FloatArray) -> FloatArray:
+        return np.asarray(np.tensordot(pairs, self._second(phi), 2))
 
     def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         return unbounded(np.diagonal(moments.correlation, 1))
+
+    def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
+        return unbounded(share * bounded(phi)[0])
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         rho = bounded(phi)[0]
@@ -339,24 +381,35 @@ class Unstructured(_OfVisits):
     def count(self, m: int, _steps: int) -> int:
         return m * (m - 1) // 2
 
-    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
         rows, columns = np.tril_indices(m, -1)
         lower = np.eye(m)
         lower[rows, columns] = phi
-        c = np.arange(len(phi))
-        # E_ij L' + L E_ji, and E_ij E_kl' + E_kl E_ij', which is 0 unless j = l.
+        # E_ij L' + L E_ji
         half = np.zeros((len(phi), m, m))
-        half[c, rows] = lower[:, columns].T
-        second = np.zeros((len(phi), len(phi), m, m))
+        half[np.arange(len(phi)), rows] = lower[:, columns].T
+        return lower @ lower.T, half + half.transpose(0, 2, 1)
+
+    # ∂²C/∂φ_ij∂φ_kl = E_ik + E_ki where j = l, else 0.
+
+    def full_curvature(self, _phi: FloatArray, weights: FloatArray) -> FloatArray:
+        rows, columns = np.tril_indices(len(weights), -1)
+        both = weights + weights.T
+        return both[np.ix_(rows, rows)] * (columns[:, None] == columns)
+
+    def full_mixture(self, _phi: FloatArray, m: int, pairs: FloatArray) -> FloatArray:
+        rows, columns = np.tril_indices(m, -1)
         i, j = np.nonzero(columns[:, None] == columns)
-        np.add.at(second, (i, j, rows[i], rows[j]), 1.0)
-        np.add.at(second, (i, j, rows[j], rows[i]), 1.0)
-        return lower @ lower.T, half + half.transpose(0, 2, 1), second
+        sums = np.bincount(rows[i] * m + rows[j], pairs[i, j], m * m).reshape(m, m)
+        return sums + sums.T
 
     def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
         lower = np.linalg.cholesky(positive(moments.covariance))
         rows, columns = np.tril_indices(len(lower), -1)
         return (lower / np.diagonal(lower)[:, None])[rows, columns]
+
+    def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
+        return share * phi
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         covariance = self.full(phi, m)[0]

@@ -146,13 +146,19 @@ class Residual:
         own[: self.n_variances] = np.log(factor) * self.variance.levels(self.m)
         return phi + np.tile(own, self.n_strata)
 
-    def weaker(self, phi: FloatArray) -> FloatArray:
-        """Return parameters with smaller correlations."""
+    def weakened(self, phi: FloatArray, share: float) -> FloatArray:
+        """Return parameters with correlations of about a share of what they were."""
         out = phi.reshape(self.n_strata, -1).copy()
-        own = out[:, self.n_variances :]
-        # Of distances φ is the logit of a correlation at distance 1, which is not 0 at φ = 0.
-        own[...] = own - 1.0 if self.correlation.time == "distance" else own / 2.0
+        for own in out:
+            own[self.n_variances :] = self.correlation.weakened(
+                own[self.n_variances :], self.m, share
+            )
         return out.ravel()
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether rows of one subject are correlated."""
+        return self.n_own > self.n_variances
 
     @property
     def is_any_covariance(self) -> bool:

@@ -24,12 +24,16 @@ from skmixed._repeated.objective import JointChart, RepeatedObjective
 from skmixed._repeated.rows import RepeatedDesign
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, UndeterminedError
 
+# Share of the variance of all residuals below which those of a stratum are rounding.
+NO_RESIDUALS = 1e-18
 # Share of the residual variance that a second start leaves to the random effects.
 LITTLE = 0.1
 # Starts whose runs go to their end.
 ALWAYS = 2
+# Share of its correlations that a start keeps where its criterion is not defined.
+HALF = 0.5
 # Times a start's correlations are made smaller at most.
 MOST_HALVINGS = 60
 # A variance given the other rows of a subject, as a share, below which R is singular.
@@ -88,7 +92,7 @@ def _defined(objective: RepeatedObjective, start: Lam) -> Lam:
     for _ in range(MOST_HALVINGS):
         if np.isfinite(objective.evaluate(start)):
             break
-        phi = residual.weaker(phi)
+        phi = residual.weakened(phi, HALF)
         start = (*terms, phi)
     return start
 
@@ -124,7 +128,13 @@ def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) ->
         own = before.solution.residual
         if own.phi.size == residual.n_phi and before.status is FitStatus.CONVERGED:
             return [_start_before(layout, before)]
-    phi = np.concatenate([residual.start(own) for own in residual_moments(system)])
+    moments = residual_moments(system)
+    if min(float(np.trace(own.covariance)) for own in moments) < NO_RESIDUALS:
+        raise UndeterminedError(
+            "The fixed effects reproduce the rows of a stratum of the residual covariance, which "
+            "leaves it no residuals. Use fewer strata in `by`, or fewer fixed effects."
+        )
+    phi = np.concatenate([residual.start(own) for own in moments])
     free = _uncorrelated(residual, phi)
     if given.moments is None and residual.is_any_covariance:
         even = np.concatenate([residual.even_start(own) for own in residual_moments(system)])
@@ -154,9 +164,7 @@ def _without_visit(residual: Residual, phi: FloatArray, visit: int) -> FloatArra
 
 def _uncorrelated(residual: Residual, phi: FloatArray) -> FloatArray:
     """Return the parameters with no correlation, or next to none."""
-    out = phi.reshape(residual.n_strata, -1).copy()
-    out[:, residual.n_variances :] *= LITTLE
-    return out.ravel()
+    return residual.weakened(phi, LITTLE)
 
 
 def _start_before(layout: RepeatedLayout, before: Estimate) -> Lam:
@@ -251,6 +259,8 @@ class RepeatedModel:
     center : (k,) array
         The center of its statistics.
     model : Model
+    is_updated : bool
+        Whether there are rows that came after the fit, whose β̂ and Φ are kept.
     """
 
     design: RepeatedDesign
@@ -260,6 +270,7 @@ class RepeatedModel:
     likelihood: Likelihood
     center: FloatArray
     model: Model
+    is_updated: bool = False
 
     @staticmethod
     def of(
@@ -276,18 +287,7 @@ class RepeatedModel:
         return RepeatedModel(design, layout, factor, at_zero, likelihood, stats.center, model)
 
     def with_rows(self, design: RepeatedDesign) -> "RepeatedModel":
-        """Return the model with more rows, its fixed effects and variances kept.
-
-        Raises
-        ------
-        ValueError
-            If the rows have times or strata that the structure has no parameters for.
-        """
-        if design.residual.n_phi != self.design.residual.n_phi:
-            raise ValueError(
-                "The rows have times or strata that were not in fit, of which the residual "
-                "covariance has no parameters. Fit to all rows."
-            )
+        """Return the model with more rows, its fixed effects and variances kept."""
         own = self.at_zero, self.likelihood, self.model, self.center
         layout = lay_out_repeated(*own, design)
         # γ̂ in the units of the fit, from least squares of all rows on
@@ -295,7 +295,7 @@ class RepeatedModel:
         gamma = of_fit + (self.layout.gamma - layout.gamma) / layout.scale
         factor = RepeatedFactor.of(layout.system, self.factor.lam)
         factor = factor.with_fixed(gamma, self.factor.fixed_covariance)
-        return replace(self, design=design, layout=layout, factor=factor)
+        return replace(self, design=design, layout=layout, factor=factor, is_updated=True)
 
     def with_effects(self, solution: Solution) -> Solution:
         """Return a solution with the random effects of these rows."""

@@ -63,16 +63,34 @@ class RepeatedPredictor:
 
     @cached_property
     def _diagonal(self) -> FloatArray:
-        """P_ii of the rows of the fit, (n,)."""
+        """P_ii of the rows of the fit, or (V⁻¹)_ii where β̂ is that of fewer rows, (n,)."""
         factor, wide = self.model.factor, self.layout.laid.wide[:, :-1]
-        out = np.zeros(len(wide))
-        # A_ii − Σ (AUH)_i², K = HH'
+        out, inner = np.zeros(len(wide)), factor.inverse
+        if self.model.is_updated:
+            inner = factor.of_outer
+        # A_ii − (AUKU'A)_ii, N in the place of K for V⁻¹
         for at, index in zip(factor.blocks, self.layout.blocks, strict=True):
             inverse = at.inverse[index.pattern]
-            half = inverse @ (wide[index.rows] @ factor.inverse_root)
-            own = np.diagonal(inverse, axis1=1, axis2=2) - (half**2).sum(axis=2)
-            out[index.rows] = own
+            half = inverse @ wide[index.rows]
+            seen = np.einsum("mnu,uv,mnv->mn", half, inner, half, optimize=True)
+            out[index.rows] = np.diagonal(inverse, axis1=1, axis2=2) - seen
         return out
+
+    @cached_property
+    def _left_out_variance(self) -> FloatArray:
+        """Variances of the errors of rows predicted from all others, at their weights; (n,).
+
+        1/P_ii; with β̂ of fewer rows 1/v + (V⁻¹X)_iΦ(V⁻¹X)_i'/v², v = (V⁻¹)_ii.
+        """
+        factor, wide = self.model.factor, self.layout.laid.wide[:, :-1]
+        out = 1.0 / self._diagonal
+        if self.model.is_updated:
+            columns = wide @ factor.to_fixed
+            for at, index in zip(factor.blocks, self.layout.blocks, strict=True):
+                own = at.inverse[index.pattern] @ columns[index.rows]
+                seen = np.einsum("mnp,pq,mnq->mn", own, factor.fixed_covariance, own, optimize=True)
+                out[index.rows] += seen * out[index.rows] ** 2
+        return out / self.model.design.rows.weights
 
     @cached_property
     def _of_subjects(self) -> tuple[IntArray, IntArray, IntArray]:
@@ -80,6 +98,15 @@ class RepeatedPredictor:
         subject = self.layout.laid.subject
         counts = np.bincount(subject)
         return np.argsort(subject, kind="stable"), np.cumsum(counts) - counts, counts
+
+    def _strata(self, rows: NewRows) -> IntArray:
+        """Return each row's stratum; of a subject of the fit with correlations that of the fit."""
+        if not self.layout.system.residual.is_correlated:
+            return rows.stratum
+        laid = self.layout.laid
+        of_subject = np.zeros(int(laid.subject.max()) + 1, dtype=np.intp)
+        of_subject[laid.subject] = laid.stratum
+        return np.where(rows.subject >= 0, of_subject[rows.subject], rows.stratum)
 
     def same(self, rows: NewRows) -> IntArray:
         """Return which row of the fit is at each row's subject and time, −1 where none is."""
@@ -117,16 +144,16 @@ class RepeatedPredictor:
         number = np.unique(rows.subject, return_inverse=True)[1]
         alone = rows.subject < 0
         number[alone] = number.max(initial=0) + 1 + np.arange(int(alone.sum()))
-        places, residual = rows.places, self.layout.system.residual
+        places, residual, strata = rows.places, self.layout.system.residual, self._strata(rows)
         order = np.lexsort((places.visit[:, 0], places.position[:, 0], number))
         counts = np.unique(number, return_counts=True)[1]
         starts, out = np.cumsum(counts) - counts, np.empty(len(errors))
         # Subjects of one stratum and number of rows at a time
         for n in np.unique(counts):
             own = order[starts[counts == n][:, None] + np.arange(n)]
-            for stratum in np.unique(rows.stratum[own[:, 0]]):
-                which = own[rows.stratum[own[:, 0]] == stratum]
-                phi = self.model.factor.phi[residual.of_stratum(max(int(stratum), 0))]
+            for stratum in np.unique(strata[own[:, 0]]):
+                which = own[strata[own[:, 0]] == stratum]
+                phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
                 times = TimePoints(*(v[which][:, :, 0] for v in places.parts))
                 root = np.linalg.cholesky(residual.evaluate(phi, times).value)
                 out[which] = np.linalg.solve(root, errors[which][:, :, None])[:, :, 0]
@@ -157,7 +184,7 @@ class RepeatedPredictor:
             np.column_stack([laid.covariate[own], new.covariate]),
         )
         out = np.zeros(own.shape)
-        strata = laid.stratum[own[:, 0]]
+        strata = self._strata(rows)[chosen]
         for stratum in np.unique(strata):
             which = strata == stratum
             part = places.taken_rows(which)
@@ -173,7 +200,7 @@ class RepeatedPredictor:
         frame, factor, layout = rows.frame, self.model.factor, self.layout
         assert frame is not None
         own = self._own_variance(rows, of_observation=of_observation)
-        left = np.column_stack([self._outer_columns(rows, frame), frame.fixed])
+        left = np.column_stack([self._outer_columns(rows, frame), frame.fixed]) / layout.root_unit
         # s − c'Ac + (u − U'Ac)'K(u − U'Ac), c the covariance with the rows of a block
         for chosen, inverse, known, covariance in self._by_block(rows, of_observation):
             solved = np.einsum("bxy,by->bx", inverse, covariance)
@@ -182,7 +209,7 @@ class RepeatedPredictor:
         out = own + ((left @ factor.inverse_root) ** 2).sum(axis=1)
         same = self.same(rows)
         if of_observation:
-            out = np.where(same >= 0, 1.0 / self._diagonal[np.maximum(same, 0)], out)
+            out = np.where(same >= 0, self._left_out_variance[np.maximum(same, 0)], out)
         return layout.residual_scale**2 * out
 
     def _own_variance(self, rows: NewRows, *, of_observation: bool) -> FloatArray:
@@ -190,10 +217,11 @@ class RepeatedPredictor:
         residual, out = self.layout.system.residual, np.zeros(len(rows.subject))
         # The variance of the residual, and z'Σz of what is not an outer known level
         if of_observation:
-            for stratum in np.unique(rows.stratum):
-                which = rows.stratum == stratum
+            strata = self._strata(rows)
+            for stratum in np.unique(strata):
+                which = strata == stratum
                 part = rows.places.taken_rows(which)
-                phi = self.model.factor.phi[residual.of_stratum(max(int(stratum), 0))]
+                phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
                 out[which] = residual.evaluate(phi, part).value[:, 0, 0]
         outer = {term.index for term in self.layout.system.outer}
         for index, (t, lam) in enumerate(
