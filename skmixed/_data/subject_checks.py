@@ -6,7 +6,7 @@ import numpy as np
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
-from skmixed._data.subjects import SubjectColumns
+from skmixed._data.subjects import SubjectColumns, shown_label
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
@@ -43,13 +43,25 @@ def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign
     return design
 
 
+def check_further_rows(encoder: Encoder, rows: RepeatedRows) -> None:
+    """Check the rows of a fit and those that came after it.
+
+    Raises
+    ------
+    ValueError
+        If a subject has two strata, or two rows at one time.
+    """
+    columns = encoder.subjects
+    assert columns is not None
+    if columns.is_correlated:
+        _check_strata(columns, rows)
+        if columns.time is not None:
+            _check_distinct(columns, rows)
+
+
 def _label(factor: GroupingFactor | None, code: Any) -> str:
     assert factor is not None
-    return _shown(factor.index[int(code)])
-
-
-def _shown(label: Any) -> str:
-    return repr(label.item() if isinstance(label, np.generic) else label)
+    return shown_label(factor.index[int(code)])
 
 
 def _check_strata(columns: SubjectColumns, rows: RepeatedRows) -> None:
@@ -124,7 +136,7 @@ def _check_pairs(
     assert columns.time is not None
     m, subject = design.residual.m, design.rows.subject[own]
     name, labels = columns.time.name, np.empty(m, dtype=object)
-    labels[design.timeline.rank] = [_shown(label) for label in columns.time.index]
+    labels[design.timeline.rank] = [shown_label(label) for label in columns.time.index]
     seen = _met(subject, design.places.visit[own], m)
     fewer = "Use a structure with fewer parameters, such as 'toeplitz' or 'ar1'."
     few = np.flatnonzero(np.diagonal(seen) < 2)
@@ -148,7 +160,9 @@ def _check_pairs(
             )
     if columns.structure == "toeplitz":
         steps = design.residual.steps
-        lags = np.bincount(np.abs(steps[:, None] - steps)[seen > 0].ravel(), minlength=steps[-1])
+        lags = np.bincount(
+            np.abs(steps[:, None] - steps)[seen > 0].ravel(), minlength=steps[-1] + 1
+        )
         if (lags == 0).any():
             raise ValueError(
                 f"No subject{where} has rows {int(np.argmax(lags == 0))} steps of {name!r} apart, "

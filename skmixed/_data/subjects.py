@@ -42,6 +42,9 @@ class SubjectColumns:
     subject, time, by : GroupingFactor or None
     is_ordered : bool
         Whether the order of the labels of times is that of a categorical column.
+    fitted_time : GroupingFactor or None
+        The time with the labels of the fit alone, where rows came after it: visits, steps
+        and the first date stay those of the fit.
     """
 
     structure: str
@@ -50,6 +53,7 @@ class SubjectColumns:
     time: GroupingFactor | None
     by: GroupingFactor | None
     is_ordered: bool = False
+    fitted_time: GroupingFactor | None = None
 
     @property
     def factors(self) -> tuple[GroupingFactor, ...]:
@@ -61,6 +65,22 @@ class SubjectColumns:
         left = iter(factors)
         subject, time, by = (own and next(left) for own in (self.subject, self.time, self.by))
         return replace(self, subject=subject, time=time, by=by)
+
+    def after(self, fitted: "SubjectColumns") -> "SubjectColumns":
+        """Return the columns with further labels, of a fit that has seen fewer.
+
+        Raises
+        ------
+        ValueError
+            If there is a stratum whose residual covariance the fit has not estimated.
+        """
+        if self.by is not None and fitted.by is not None and self.n_strata > fitted.n_strata:
+            new = self.by.index[~self.by.index.isin(fitted.by.index)][0]
+            raise ValueError(
+                f"Stratum {shown_label(new)} of {self.by.name!r} was not seen in fit, so that its "
+                "residual covariance is not known. Fit to all rows."
+            )
+        return replace(self, fitted_time=fitted.time)
 
     def learn(
         self, table: Table, metadata: Metadata, rows: IntArray | None, n_rows: int
@@ -120,11 +140,29 @@ class SubjectColumns:
         Raises
         ------
         ValueError
-            If it needs an order, steps or numbers that they do not have.
+            If it needs an order, steps or numbers that they do not have, or says nothing of
+            a time that came after the fit.
         """
         if self.time is None:
             return Timeline.without_times()
-        name, labels = self.time.name, np.asarray(self.time.index)
+        if self.fitted_time is None:
+            return self._timeline_of(self.time)
+        timeline, index = self._timeline_of(self.fitted_time), self.time.index
+        label = self.fitted_time.index.get_indexer(index)
+        own, beyond = np.maximum(label, 0), np.flatnonzero(label < 0)
+        position, log_size = timeline.position[own], timeline.log_size[own]
+        if len(beyond):
+            shown = f"{shown_label(index[beyond[0]])} of {self.time.name!r}"
+            self._check_placeable(shown, "Fit to all rows")
+            labels = np.asarray(self.fitted_time.index)
+            values = _numbers_at(index, beyond, labels, self.time.name)
+            position[beyond] = self._positions(values, timeline, shown)
+            log_size[beyond] = self._log_sizes(values)
+        return replace(timeline, rank=timeline.rank[own], position=position, log_size=log_size)
+
+    def _timeline_of(self, time: GroupingFactor) -> "Timeline":
+        """Return what the labels of times of a fit are."""
+        name, labels = time.name, np.asarray(time.index)
         kind, is_power = self.correlation.time, self.structure == "power"
         is_number = labels.dtype.kind in NUMERIC
         if (kind == "distance" or is_power) and not is_number:
@@ -192,7 +230,7 @@ class SubjectColumns:
         places = timeline.places(np.maximum(visit, 0)[:, None])
         unknown = np.flatnonzero(visit < 0)
         if len(unknown):
-            places = self._placed_anew(table, metadata, timeline, places, unknown)
+            places = self._placed_anew(table, metadata, places, unknown)
         if self.time is None:
             # Without times a further row is one more of its subject.
             visit = np.full(n, -1)
@@ -202,49 +240,72 @@ class SubjectColumns:
         self,
         table: Table,
         metadata: Metadata,
-        timeline: Timeline,
         places: TimePoints,
         rows: IntArray,
     ) -> TimePoints:
         """Place times that fit never saw, of structures in which any number has a place."""
         assert self.time is not None
-        source = self.time.sources[0]
-        labels = np.asarray(self.time.index)
-        has_any = self.correlation.time in ("distance", "none") or self.structure == "ar1"
+        source, fitted = self.time.sources[0], self.fitted_time or self.time
         column = source.column(table, metadata)
-        shown = repr(np.asarray(column, dtype=object)[rows[0]])
+        label = np.asarray(column, dtype=object)[rows[0]]
+        shown = f"{shown_label(label)} of {source.name!r} (row {rows[0]})"
+        self._check_placeable(shown, "Predict it with include='fixed'")
+        values = _numbers_at(column, rows, np.asarray(fitted.index), source.name)
+        position, log_size = places.position.copy(), places.covariate.copy()
+        position[rows, 0] = self._positions(values, self._timeline_of(fitted), shown)
+        log_size[rows, 0] = self._log_sizes(values)
+        return TimePoints(places.visit, position, log_size)
+
+    def _check_placeable(self, shown: str, cure: str) -> None:
+        """Refuse a time that the fit never saw where the structure says nothing of it."""
+        assert self.time is not None
+        labels = np.asarray((self.fitted_time or self.time).index)
+        has_any = self.correlation.time in ("distance", "none") or self.structure == "ar1"
         if self.variance.name == "visits" or not has_any or labels.dtype.kind not in NUMERIC:
             what = "heterogeneous " * self.heterogeneous + self.structure
             raise ValueError(
-                f"Time {shown} of {source.name!r} (row {rows[0]}) was not seen in fit, and "
-                f"{what!r} says nothing of it. Predict it with include='fixed', or use 'ar1' or "
-                "'exponential' with one variance and times that are numbers or dates."
+                f"Time {shown} was not seen in fit, and {what!r} says nothing of it. {cure}, or "
+                "use 'ar1' or 'exponential' with one variance and times that are numbers or dates."
             )
-        values = _numbers_at(column, rows, labels, source.name)[:, None]
-        position, log_size = places.position.copy(), places.covariate.copy()
-        position[rows] = (values - timeline.origin) / timeline.unit
-        if self.structure == "power":
-            log_size[rows] = np.log(np.abs(values))
-        if self.structure == "ar1":
-            steps = np.rint(position[rows])
-            if (np.abs(position[rows] - steps) > EQUAL * np.maximum(steps, 1.0)).any():
-                raise ValueError(
-                    f"Time {shown} of {source.name!r} (row {rows[0]}) lies between the steps of "
-                    f"{timeline.unit:g} that 'ar1' counts. Use 'exponential'."
-                )
-            position[rows] = steps
-        return TimePoints(places.visit, position, log_size)
 
-    def design(self, rows: RepeatedRows) -> RepeatedDesign:
-        """Return rows with their places in time, and the model of R."""
+    def _positions(self, values: FloatArray, timeline: Timeline, shown: str) -> FloatArray:
+        """Return the positions of times that are numbers, in the steps of the fit."""
+        if self.structure != "ar1":
+            return (values - timeline.origin) / timeline.unit
+        position = (values - timeline.origin) / timeline.unit
+        steps = np.rint(position)
+        if (np.abs(position - steps) > EQUAL * np.maximum(np.abs(steps), 1.0)).any():
+            raise ValueError(
+                f"Time {shown} lies between the steps of {timeline.unit:g} that 'ar1' counts. "
+                "Use 'exponential'."
+            )
+        return steps
+
+    def _log_sizes(self, values: FloatArray) -> FloatArray:
+        """Return the logarithms of what standard deviations are a power of, or 0."""
+        if self.structure != "power":
+            return np.zeros(len(values))
+        assert self.time is not None
+        _check_powers(self.time.name, values)
+        return np.asarray(np.log(np.abs(values)))
+
+    def design(self, rows: RepeatedRows, like: Residual | None = None) -> RepeatedDesign:
+        """Return rows with their places in time, and the model of R, or that of a fit."""
         if self.subject is None:
             rows = replace(rows, subject=np.arange(rows.n_rows))
         timeline = self.timeline()
         steps = timeline.steps
+        if like is not None:
+            return RepeatedDesign(rows, timeline, like)
         if self.time is None and self.is_correlated:
             steps = np.arange(int(np.bincount(rows.subject).max()))
         residual = Residual(self.correlation, self.variance, steps, self.n_strata)
         return RepeatedDesign(rows, timeline, residual)
+
+
+def shown_label(label: Any) -> str:
+    """Return a label as messages show it."""
+    return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def _numbers(labels: Any) -> FloatArray:

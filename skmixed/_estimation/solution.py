@@ -222,7 +222,7 @@ class _Passes:
             rounding = ROUNDING * (1.0 if is_beta_held else strength**2)
             if length <= rounding * self._length(self.rows, self.beta):
                 return strength
-            if length > SHRINKS * last:
+            if not length <= SHRINKS * last:
                 if strength >= most:
                     return strength
                 strength = min(STRONGER * strength, most)

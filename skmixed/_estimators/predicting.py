@@ -357,7 +357,9 @@ class _RepeatedErrors:
         variance = kernel.repeated_variance(
             view.repeated_predictor, rows, of_observation=weights is not None
         )
-        return _RepeatedErrors(np.sqrt(variance), float(view.n_rows - len(view.solution.kept)))
+        return _RepeatedErrors(
+            np.sqrt(variance), float(view.at_fit.n_rows - len(view.solution.kept))
+        )
 
     def df(self, method: DegreesOfFreedom) -> float:
         assert method.of_residual is not None

@@ -1,5 +1,6 @@
 """Effects of new groups, and of groups with new rows, without a new fit."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.utils.validation import _num_samples
 from skmixed._data.encoder import Encoder, EncoderUnion
 from skmixed._data.grouping_factor import Metadata
 from skmixed._data.metadata import open_prediction_metadata
-from skmixed._data.subject_checks import open_repeated
+from skmixed._data.subject_checks import check_further_rows
 from skmixed._data.table import open_checked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
@@ -123,7 +124,10 @@ def _with_repeated(
     at_fit: FittedModel, encoder: Encoder, stats: CrossProducts, rows: RepeatedRows
 ) -> FittedModel:
     """Return the fit with all rows of a model with a residual covariance."""
-    open_repeated(encoder, rows)
+    assert encoder.subjects is not None
+    assert at_fit.encoder.subjects is not None
+    encoder = replace(encoder, subjects=encoder.subjects.after(at_fit.encoder.subjects))
+    check_further_rows(encoder, rows)
     model = at_fit.with_rows(encoder, stats, at_fit.solution, rows)
     solution = kernel.repeated_effects(model.repeated, at_fit.solution)
     return at_fit.with_rows(encoder, stats, solution, rows)

@@ -152,9 +152,11 @@ class FittedModel:
         stats, subjects = self.stats, self.encoder.subjects
         assert self.rows is not None
         assert subjects is not None
-        design = subjects.design(self.rows)
         if self.before is not None:
-            return kernel.repeated_with_rows(self.before.repeated, design)
+            before = self.before.repeated
+            design = subjects.design(self.rows, like=before.design.residual)
+            return kernel.repeated_with_rows(before, design)
+        design = subjects.design(self.rows)
         return kernel.repeated_model(stats, self.model, design, self.solution)
 
     @cached_property

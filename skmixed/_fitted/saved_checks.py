@@ -186,7 +186,8 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     require(subjects.structure in (*CORRELATIONS, "power"), "residual covariance")
     flags = (subjects.heterogeneous, subjects.is_ordered)
     require(all(type(flag) is bool for flag in flags), "residual covariance")
-    for factor in subjects.factors:
+    labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
+    for factor in (*subjects.factors, *labels):
         _is("subjects", factor, GroupingFactor)
         _check_factor(factor, n_features)
     require(subjects.subject is not None or not subjects.is_correlated, "subjects")
@@ -231,7 +232,7 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
     require(len(residual.steps) > 0 and (np.diff(residual.steps) > 0).all(), "times")
     require(residual.steps[0] >= 0 and residual.steps[-1] < 2**31, "times")
     if subjects.time is not None:
-        require(len(residual.steps) == len(subjects.timeline().steps), "times")
+        require(np.array_equal(residual.steps, subjects.timeline().steps), "times")
     shape = (subjects.n_strata, len(residual.phi[0]))
     _check_array("residual covariance", residual.phi, shape)
     require(np.isfinite(residual.phi).all(), "residual covariance")

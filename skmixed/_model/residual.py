@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._model.correlation import CorrelationModel, Unstructured
+from skmixed._model.correlation import CorrelationModel
+from skmixed._model.correlation_of_visits import Unstructured
 from skmixed._model.time_points import START_WITHIN, ResidualMoments, TimePoints, positive
 from skmixed._typing import BoolArray, FloatArray, IntArray
 

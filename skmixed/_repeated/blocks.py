@@ -29,7 +29,7 @@ class BlockTerm:
     directions : (d, s, s) array
         Those of Σ.
     place : slice
-        TimePoints of its τ among the parameters.
+        Places of its τ among the parameters.
     same : (b, n, n) array of bool, or None
         Which rows are of one level; None where all of a block are.
     """
@@ -53,7 +53,7 @@ class Stratum:
     Attributes
     ----------
     place : slice
-        TimePoints of its φ among the parameters.
+        Places of its φ among the parameters.
     number : int
     same : (b, n, n) array of bool, or None
         Which pairs are of one subject of the stratum; None where all are.

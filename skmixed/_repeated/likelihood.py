@@ -37,7 +37,7 @@ class OuterTerm:
     directions : (d, s, s) array
         Those of Σ.
     place : slice
-        TimePoints of its τ among the parameters.
+        Places of its τ among the parameters.
     """
 
     index: int
@@ -169,7 +169,7 @@ class RepeatedFactor:
 
     @property
     def residual_squares(self) -> float:
-        """Y'Py."""
+        """The residual squares y'Py."""
         return float(self.products[-1, -1] - self.solved @ self.solved)
 
     @property
@@ -217,7 +217,7 @@ class RepeatedFactor:
 
     @cached_property
     def residual_weights(self) -> FloatArray:
-        """C of the rows e = Wc = y − Zb̂ − Xγ̂, (k,)."""
+        """Coefficients c of the residuals e = Wc = y − Zb̂ − Xγ̂, (k,)."""
         return np.append(-self.effects, 1.0)
 
     @cached_property

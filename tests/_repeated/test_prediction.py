@@ -1,5 +1,7 @@
 """Predictions by the covariance of residuals, against the conditional distribution from V."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,7 +88,8 @@ def test_a_prediction_does_not_depend_on_other_rows(model):
     np.testing.assert_allclose(together, alone, rtol=1e-14)
 
 
-def test_outer_effects_and_weights(sleepstudy):
+@pytest.mark.parametrize("unit", [1.0, 40.0])
+def test_outer_effects_and_weights(unit):
     rng = np.random.default_rng(0)
     n = 400
     frame = pd.DataFrame(
@@ -99,7 +102,7 @@ def test_outer_effects_and_weights(sleepstudy):
     )
     effect = 2 * rng.normal(size=4)
     y = frame["x"] + effect[frame["site"]] + rng.normal(size=(100, 4)).cumsum(axis=1).ravel()
-    weights = rng.uniform(0.5, 2, n)
+    weights = unit * rng.uniform(0.5, 2, n)
     residual = ResidualCovariance("ar1", subject="subject", time="visit")
     model = MixedLinearRegressor("site", fixed=["x"], residual=residual)
     model.fit(frame, y, sample_weight=weights)
@@ -162,11 +165,97 @@ def test_further_rows_are_learned_with_the_model_kept(groups, sleepstudy):
     np.testing.assert_allclose(found[1], sd, rtol=1e-9)
 
 
-def test_further_rows_at_a_time_without_parameters(sleepstudy):
+@pytest.mark.parametrize(
+    ("residual", "match"),
+    [
+        (AR1.set_params(heterogeneous=True), "Time 9 of 'Days' was not seen .*'heterogeneous ar1'"),
+        (AR1.set_params(structure="toeplitz"), "Time 9 of 'Days' was not seen .*'toeplitz' says"),
+        (AR1.set_params(by="arm"), "Stratum 'c' of 'arm' was not seen in fit"),
+    ],
+)
+def test_further_rows_without_parameters(residual, match, sleepstudy):
     X, y = sleepstudy
-    residual = AR1.set_params(heterogeneous=True)
     early = X["Days"] < 9
-    model = MixedLinearRegressor(residual=residual).fit(X[early], y[early])
-    with pytest.raises(ValueError, match="times or strata that were not in fit"):
+    X = X.assign(arm=np.where(early, np.where(X["Subject"].astype(str) < "340", "a", "b"), "c"))
+    model = MixedLinearRegressor(residual=residual, fixed=["Days"]).fit(X[early], y[early])
+    with pytest.raises(ValueError, match=match):
         model.update_groups(X[~early], y[~early])
     assert model._model.before is None
+
+
+@pytest.mark.parametrize("is_date", [False, True])
+@pytest.mark.parametrize("structure", ["ar1", "exponential", "gaussian", "compound_symmetry"])
+def test_times_of_further_rows_are_those_of_the_fit(structure, is_date, sleepstudy):
+    X, y = sleepstudy
+    start = pd.Timestamp("2020-01-01")
+    day = start + pd.to_timedelta(X["Days"], unit="D") if is_date else X["Days"]
+    X = X.assign(day=day, x=np.log1p(X["Days"]))
+    # The fit sees every second day, two of the middle; the rest comes before, between and after.
+    is_known = X["Days"].isin([3, 5, 7])
+    is_new = X["Days"].isin([1, 9]) if structure == "ar1" else ~is_known & (X["Days"] != 8)
+    residual = ResidualCovariance(structure, subject="Subject", time="day")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X[is_known], y[is_known])
+    own = model.variance_components_.iloc[-1]
+    model.update_groups(X[is_new], y[is_new])
+    model = pickle.loads(pickle.dumps(model))
+    seen, last = is_known | is_new, X["Days"] == (1 if structure == "ar1" else 8)
+    further = X[last & ~seen]
+    rows = pd.concat([X[seen], further])
+    days, subject = rows["Days"].to_numpy(float), rows["Subject"].astype(object).to_numpy()
+    lag = np.abs(days[:, None] - days)
+    power = {"ar1": lag / 2, "exponential": lag, "gaussian": lag**2, "compound_symmetry": lag > 0}
+    V = own["variance"] * own["corr"] ** power[structure] * (subject[:, None] == subject)
+    n, D = int(seen.sum()), np.column_stack([np.ones(len(rows)), rows["x"]])
+    error = y[seen] - D[:n] @ model.fixed_effects_
+    # Rows of the fit and the further ones, each from all others
+    precision = np.linalg.inv(V[:n, :n])
+    left_out = y[seen] - precision @ error / np.diag(precision)
+    np.testing.assert_allclose(model.predict(X[seen]), left_out, rtol=1e-9)
+    if structure == "ar1":  # all times are seen
+        assert not len(further)
+        return
+    mean = D[n:] @ model.fixed_effects_ + V[n:, :n] @ precision @ error
+    np.testing.assert_allclose(model.predict(further), mean, rtol=1e-9)
+
+
+def test_strata_within_the_levels_of_a_random_effect():
+    # Sites hold subjects of both arms; a known subject has its own arm's covariance.
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        {
+            "site": np.repeat(np.arange(12), 12),
+            "subject": np.repeat(np.arange(36), 4),
+            "visit": np.tile(np.arange(4), 36),
+            "arm": np.repeat(np.tile(["a", "b"], 18), 4),
+        }
+    )
+    frame["x"] = rng.normal(size=len(frame))
+    size = np.where(frame["arm"] == "a", 1.0, 3.0)
+    y = frame["x"] + 4 * np.repeat(rng.normal(size=12), 12)
+    y = y + size * rng.normal(size=(36, 4)).cumsum(axis=1).ravel()
+    residual = ResidualCovariance("ar1", subject="subject", time="visit", by="arm")
+    model = MixedLinearRegressor("site", fixed=["x"], residual=residual).fit(frame, y)
+    own = model.variance_components_
+    site, strata = own["variance"].iloc[0], own.iloc[1:]
+    variance = dict(zip("ab", strata["variance"].dropna(), strict=True))
+    rho = dict(zip("ab", strata["corr"].dropna(), strict=True))
+    new = frame[:8].assign(visit=4)[3::4]
+    rows = pd.concat([frame, new, new.assign(subject=[-1, -2])])
+    n, arm = len(frame), rows["arm"].to_numpy()
+    same = [rows[c].to_numpy()[:, None] == rows[c].to_numpy() for c in ("site", "subject")]
+    lag = np.abs(rows["visit"].to_numpy()[:, None] - rows["visit"].to_numpy())
+    scale = np.array([variance[a] for a in arm])[:, None]
+    V = site * same[0] + same[1] * scale * np.array([rho[a] for a in arm])[:, None] ** lag
+    D, inverse = np.column_stack([np.ones(len(rows)), rows["x"]]), np.linalg.inv(V[:n, :n])
+    of_beta = np.linalg.inv(D[:n].T @ inverse @ D[:n])
+    c = V[n:, :n] @ inverse
+    left = D[n:] - c @ D[:n]
+    sd = np.sqrt(np.diag(V[n:, n:] - c @ V[:n, n:] + left @ of_beta @ left.T))
+    mean = D[n:] @ of_beta @ D[:n].T @ inverse @ y
+    mean = mean + c @ (y - D[:n] @ of_beta @ D[:n].T @ inverse @ y)
+    found = model.predict(rows[n:], return_std=True)
+    np.testing.assert_allclose(found[0], mean, rtol=1e-9)
+    np.testing.assert_allclose(found[1], sd, rtol=1e-8)
+    # What a known subject is given beside does not change its covariance
+    other = new.assign(arm=["b", "a"])
+    np.testing.assert_array_equal(model.predict(other, return_std=True), [f[:2] for f in found])
