@@ -1,7 +1,7 @@
 """The text and the table of `summary()`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -26,14 +26,14 @@ from skmixed._estimators.text_layout import (
 )
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import fit_warnings, words
-from skmixed._fitted.results import RESIDUAL, residual_components, residual_covariances
+from skmixed._fitted.results import RESIDUAL, residual_components, residual_correlations
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._variance import icc_of, r2_of, variances
 
 ENDINGS = {status.value for status in FitStatus}
-# Times up to which the residuals' correlation matrix is shown.
-MOST_TIMES = 10
+# Variances of the residuals that are shown.
+MOST_RESIDUAL = 20
 NORMAL = "summary(ddf='normal') has normal ones"
 
 
@@ -68,8 +68,8 @@ class Summary:
     structure : str
         The residuals' covariance in a sentence; empty where they are independent with
         one variance.
-    correlation : DataFrame or None
-        The residuals' correlation matrix over times.
+    correlations : dict of str to DataFrame
+        The residuals' correlations over times, stratum by stratum, or by lag.
     """
 
     title: str
@@ -85,7 +85,7 @@ class Summary:
     formula: str = ""
     n_residual: int = 1
     structure: str = ""
-    correlation: pd.DataFrame | None = None
+    correlations: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def __str__(self) -> str:
         formula = [f"Formula: {self.formula}"] if self.formula else []
@@ -117,8 +117,10 @@ class Summary:
             random = html_table(self._random_rows(corr), 2, self._random_title)
         if self.structure:
             random += f"<p>{escape(self.structure)}</p>"
-        if self.correlation is not None:
-            random += html_table(self._matrix_rows(), 1, "Residual correlation")
+        if self._n_hidden:
+            random += f"<p>{escape(self._more)}</p>"
+        for title, own in self.correlations.items():
+            random += html_table(_correlation_rows(own), 1, title)
         tests = f"({self.tests})" if self.tests else ""
         notes = "".join(
             f'<p class="{"status" if note in ENDINGS else "note"}">{escape(note)}</p>'
@@ -144,12 +146,11 @@ class Summary:
 
     def _shares(self) -> list[list[str]]:
         shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
-        if self.structure:
-            return []
         if not self.levels:
-            residual = f"Residual standard deviation: {aligned(self.random['sd'])[-1]}"
             r2 = [f"R²: {self.r2['marginal']:.3f}"] if len(self.r2) else []
-            return [[residual, *r2]]
+            if self.structure:
+                return [r2] if r2 else []
+            return [[f"Residual standard deviation: {aligned(self.random['sd'])[-1]}", *r2]]
         if not len(self.r2):
             return []
         r2 = [f"{name} {self.r2[name]:.3f}" for name in ("marginal", "conditional")]
@@ -166,7 +167,8 @@ class Summary:
         sizes = [aligned(self.random[name]) for name in ("variance", "sd")]
         rows = [["Group", "Name", "Variance", "Std.Dev.", *(["Corr"] if corr else [])]]
         before, last = None, len(self.random) - self.n_residual
-        for k, record in enumerate(self.random.to_dict("records")):
+        shown = self.random.iloc[: len(self.random) - self._n_hidden]
+        for k, record in enumerate(shown.to_dict("records")):
             name = str(record["group"])
             group = _quoted(name, RESIDUAL) if k < last else name
             row = ["" if group == before else group, str(record["name"])]
@@ -183,6 +185,7 @@ class Summary:
         heading = " ".join([f"{'Corr':>6}", *(len(corr) - 1) * [6 * " "]])
         table = [[*head[:4], heading], *joined] if corr else [head, *rows]
         more = [" More correlations: variance_components_."] if left_out else []
+        more += [f" {self._more}"] if self._n_hidden else []
         return [f"{self._random_title}:", lines(table, names=2), *more]
 
     @property
@@ -193,21 +196,19 @@ class Summary:
     def _random_title(self) -> str:
         return "Random effects" if self.levels else "Variances"
 
-    def _matrix_rows(self) -> list[list[str]]:
-        """Return the lower triangle of the residuals' correlation matrix."""
-        assert self.correlation is not None
-        names = [str(label) for label in self.correlation.index]
-        values = self.correlation.to_numpy()
-        rows = [["", *names]]
-        for k, name in enumerate(names):
-            shown = [f"{value:.3f}" for value in values[k, : k + 1]]
-            rows.append([name, *shown, *[""] * (len(names) - k - 1)])
-        return rows
+    @property
+    def _n_hidden(self) -> int:
+        """Variances of the residuals that are left out."""
+        return max(self.n_residual - MOST_RESIDUAL, 0)
+
+    @property
+    def _more(self) -> str:
+        return f"{self._n_hidden} more variances: variance_components_."
 
     def _residual_lines(self) -> list[str]:
         out = [filled(self.structure.split(), " ")]
-        if self.correlation is not None:
-            out += ["Residual correlation:", lines(self._matrix_rows(), names=1)]
+        for title, own in self.correlations.items():
+            out += [f"{title}:", lines(_correlation_rows(own), names=1)]
         return out
 
     def _fixed_rows(self) -> list[list[str]]:
@@ -219,6 +220,16 @@ class Summary:
             shown = str(name) if k == 0 else _quoted(str(name), INTERCEPT)
             rows.append([shown, *(column[k] for column in columns)])
         return rows
+
+
+def _correlation_rows(own: pd.DataFrame) -> list[list[str]]:
+    """Return correlations by lag, or the lower triangle of a matrix of them."""
+    rows = [["", *map(str, own.columns)]]
+    is_matrix = own.index.equals(own.columns)
+    for k, (name, values) in enumerate(zip(own.index, own.to_numpy(), strict=True)):
+        n = k + 1 if is_matrix else len(values)
+        rows.append([str(name), *(f"{v:.3f}" for v in values[:n]), *[""] * (len(values) - n)])
+    return rows
 
 
 def _quoted(name: str, taken: str) -> str:
@@ -291,8 +302,7 @@ def summarize(
         title = f"Ordinary least squares ({words().least_squares}), {method}"
     name = "REML criterion" if solution.reml else "deviance"
     fixed, tests, why = _fixed_table(model, ddf)
-    parts = None if fit.is_slim or fit.is_repeated else variances(fit)
-    n_residual, structure, correlation = _residual_parts(fit)
+    parts = None if fit.is_slim else variances(fit)
     empty = pd.Series(dtype=float)
     return Summary(
         title=title,
@@ -311,29 +321,24 @@ def summarize(
         r2=empty if parts is None else r2_of(parts),
         notes=(*remarks, *why, *_notes(model, fit)),
         formula=formula,
-        n_residual=n_residual,
-        structure=structure,
-        correlation=correlation,
+        n_residual=len(residual_components(encoder, solution)),
+        structure=_structure(fit),
+        correlations=residual_correlations(encoder, solution),
     )
 
 
-def _residual_parts(fit: FittedModel) -> tuple[int, str, pd.DataFrame | None]:
-    """Return the number of residual variances, the structure in words, and the correlations."""
-    subjects = fit.encoder.subjects
-    if subjects is None:
-        return 1, "", None
-    words_of = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
+def _structure(fit: FittedModel) -> str:
+    """Return the residuals' covariance in words, with the number of its parameters."""
+    subjects, own = fit.encoder.subjects, fit.solution.residual
+    if subjects is None or own is None:
+        return ""
+    parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
     for role, factor in (("within", subjects.subject), ("in", subjects.time), ("by", subjects.by)):
         if factor is not None:
-            count = f" ({factor.n_levels:,})" if role == "within" else ""
-            words_of.append(f"{role} {factor.name}{count}")
-    rows = len(residual_components(fit.encoder, fit.solution))
-    matrices = residual_covariances(fit.encoder, fit.solution)
-    covariance = matrices[next(iter(matrices))]
-    if len(matrices) > 1 or not subjects.is_correlated or len(covariance) > MOST_TIMES:
-        return rows, " ".join(words_of), None
-    sd = np.sqrt(np.diagonal(covariance))
-    return rows, " ".join(words_of), covariance.div(sd, axis=0).div(sd, axis=1)
+            count = "" if role == "in" else f" ({factor.n_levels:,})"
+            parts.append(f"{role} {factor.name}{count}")
+    n = own.model.n_phi
+    return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
 
 def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:

@@ -173,6 +173,11 @@ class FittedModel:
         return kernel.lay_out(self.stats, self.model, like)
 
     @property
+    def system(self) -> System:
+        """The system that the search's coordinates of the terms are those of."""
+        return self.repeated.at_zero.system if self.is_repeated else self._laid_out[0]
+
+    @property
     def likelihood(self) -> Likelihood:
         """The likelihood that the fit has maximized."""
         return self.at_fit._laid_out[1]

@@ -91,6 +91,7 @@ def refit_repeated(
 
 
 robust_sample = _on_one_thread(_repeated_sample.robust_sample)
+repeated_components = _on_one_thread(_repeated_sample.repeated_components)
 
 
 @_on_one_thread

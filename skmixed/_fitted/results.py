@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
-from skmixed._estimation.solution import Solution
+from skmixed._estimation.solution import ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_state import Persistence
 from skmixed._model.covariance import has_covariances
+from skmixed._model.time_points import TimePoints
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus
 
 RESIDUAL = "residual"
+# Times up to which correlations are shown in full, and lags and strata that are shown.
+MOST_TIMES, MOST_LAGS, MOST_STRATA = 10, 8, 6
 
 
 class RandomEffects(Mapping[str, pd.DataFrame]):
@@ -133,23 +136,68 @@ def residual_strata(encoder: Encoder) -> list[Any]:
     return [None] if by is None else list(by.index)
 
 
+def residual_times(encoder: Encoder, own: ResidualSolution) -> pd.Index:
+    """Return the labels of times in their order; numbers from 1 without times."""
+    subjects = encoder.subjects
+    assert subjects is not None
+    if subjects.time is None:
+        return pd.RangeIndex(1, own.model.m + 1)
+    timeline = subjects.timeline()
+    return subjects.time.index[np.lexsort((timeline.position, timeline.rank))]
+
+
 def residual_covariances(encoder: Encoder, solution: Solution) -> dict[Any, pd.DataFrame]:
     """Covariance of the residuals at all times by stratum; in one place without times."""
     own, subjects = solution.residual, encoder.subjects
     assert own is not None
     assert subjects is not None
-    timeline = subjects.timeline()
-    if subjects.time is None:
-        order = np.arange(own.model.m)
-        places = own.model.all_visits
-        index = pd.Index(np.arange(1, len(order) + 1))
-    else:
-        order = np.lexsort((timeline.position, timeline.rank))
-        places = timeline.places(order[None])
-        index = subjects.time.index[order]
+    timeline, index = subjects.timeline(), residual_times(encoder, own)
+    places = own.model.all_visits
+    if subjects.time is not None:
+        places = timeline.places(np.lexsort((timeline.position, timeline.rank))[None])
     frames = (own.matrix(k, places)[0] for k in range(len(own.phi)))
     matrices = (pd.DataFrame(frame, index=index, columns=index) for frame in frames)
     return dict(zip(residual_strata(encoder), matrices, strict=True))
+
+
+def residual_correlations(encoder: Encoder, solution: Solution) -> dict[str, pd.DataFrame]:
+    """Correlations of the residuals to read, by title: over few times in full, else by lag.
+
+    Empty where they are 0 or one number, and of many times whose correlations are not
+    those of lags.
+    """
+    own, subjects = solution.residual, encoder.subjects
+    if own is None or subjects is None or subjects.time is None:
+        return {}
+    kind = own.model.correlation.time
+    if kind == "none":
+        return {}
+    title, strata = "Residual correlation", residual_strata(encoder)[:MOST_STRATA]
+    if own.model.m > MOST_TIMES or subjects.time.n_levels > MOST_TIMES:
+        if kind not in ("steps", "distance"):
+            return {}
+        by_lag = pd.DataFrame([_by_lag(encoder, own, k) for k in range(len(strata))])
+        by_lag.index = pd.Index(["" if label is None else f"{label}" for label in strata])
+        return {f"{title} by lag in {subjects.time.name}": by_lag}
+    found = residual_covariances(encoder, solution)
+    titles = [title if label is None else f"{title}, {label}" for label in strata]
+    matrices = [found[label] for label in strata]
+    sds = [np.sqrt(np.diagonal(own)) for own in matrices]
+    pairs = zip(titles, matrices, sds, strict=True)
+    return {name: own.div(sd, axis=0).div(sd, axis=1) for name, own, sd in pairs}
+
+
+def _by_lag(encoder: Encoder, own: ResidualSolution, stratum: int) -> pd.Series:
+    """Return the correlations at some lags: the first steps, or parts of the whole time."""
+    assert encoder.subjects is not None
+    timeline = encoder.subjects.timeline()
+    lags = np.arange(1.0, MOST_LAGS + 1)
+    if own.model.correlation.time == "distance":
+        lags *= np.ptp(timeline.position) / MOST_LAGS
+    position = np.append(0.0, lags)[None]
+    places = TimePoints(np.zeros(position.shape, dtype=np.intp), position, np.zeros(position.shape))
+    first = own.matrix(stratum, places)[0, 0]
+    return pd.Series(first[1:] / first[0], index=[f"{lag * timeline.unit:.3g}" for lag in lags])
 
 
 def monte_carlo_errors(encoder: Encoder, estimate: Estimate) -> pd.DataFrame:

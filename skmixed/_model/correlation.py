@@ -68,6 +68,9 @@ class CorrelationModel(Protocol):
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         """Return the parameters as they are shown, by name."""
 
+    def shown_slopes(self, phi: FloatArray, m: int) -> FloatArray:
+        """Return the derivatives of these, in their order, (k, c)."""
+
 
 class _OfDistance:
     """Models whose C is a function of the distance in time, with one parameter."""
@@ -133,6 +136,9 @@ class Independent:
     def shown(self, _phi: FloatArray, _m: int) -> dict[str, float]:
         return {}
 
+    def shown_slopes(self, _phi: FloatArray, _m: int) -> FloatArray:
+        return np.empty((0, 0))
+
 
 class CompoundSymmetry:
     """One correlation ρ for all pairs, on (−1/(m − 1), 1)."""
@@ -178,6 +184,9 @@ class CompoundSymmetry:
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         return {"corr": self._rho(phi, m)[0]}
 
+    def shown_slopes(self, phi: FloatArray, m: int) -> FloatArray:
+        return np.array([[self._rho(phi, m)[1]]])
+
 
 class Autoregressive(_OfDistance):
     """ρ^k at k steps; ρ may be negative."""
@@ -201,6 +210,9 @@ class Autoregressive(_OfDistance):
 
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         return {"corr": float(bounded(phi)[0][0])}
+
+    def shown_slopes(self, phi: FloatArray, _m: int) -> FloatArray:
+        return np.diag(bounded(phi)[1])
 
 
 class Exponential(_OfDistance):
@@ -230,6 +242,13 @@ class Exponential(_OfDistance):
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         log_rho = -float(np.logaddexp(0.0, -phi[0]))
         return {"corr": float(np.exp(log_rho)), "range": (-1.0 / log_rho) ** (1.0 / self.exponent)}
+
+    def shown_slopes(self, phi: FloatArray, m: int) -> FloatArray:
+        # ∂ log ρ = 1 − ρ, ∂ log range = (1 − ρ)/(−e log ρ) for range = (−1/log ρ)^(1/e)
+        rho, size = self.shown(phi, m).values()
+        rest = float(expit(-phi[0]))
+        of_range = rest / (self.exponent * float(np.logaddexp(0.0, -phi[0])))
+        return np.array([[rho * rest], [size * of_range]])
 
 
 class Gaussian(Exponential):
@@ -283,6 +302,9 @@ class Toeplitz:
 
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         return {f"corr({k})": float(rho) for k, rho in enumerate(bounded(phi)[0], start=1)}
+
+    def shown_slopes(self, phi: FloatArray, _m: int) -> FloatArray:
+        return np.diag(bounded(phi)[1])
 
 
 CORRELATIONS: dict[str, CorrelationModel] = {

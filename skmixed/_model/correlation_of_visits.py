@@ -95,6 +95,9 @@ class AnteDependence(_OfVisits):
         rho = bounded(phi)[0]
         return {f"corr({k},{k + 1})": float(rho[k - 1]) for k in range(1, m)}
 
+    def shown_slopes(self, phi: FloatArray, _m: int) -> FloatArray:
+        return np.diag(bounded(phi)[1])
+
 
 class Unstructured(_OfVisits):
     """Any covariance: C = LL' with a unit lower triangular L, whose rows φ fill.
@@ -147,3 +150,13 @@ class Unstructured(_OfVisits):
         # The standard deviations cancel in the correlations.
         values = covariance[rows, columns] / (sd[rows] * sd[columns])
         return {f"corr({a},{b})": float(v) for (a, b), v in zip(names, values, strict=True)}
+
+    def shown_slopes(self, phi: FloatArray, m: int) -> FloatArray:
+        covariance, first = self.full(phi, m)
+        rows, columns = np.tril_indices(m, -1)
+        # ∂r_ab = ∂C_ab/(s_a s_b) − ½ r_ab (∂C_aa/C_aa + ∂C_bb/C_bb)
+        own = np.diagonal(covariance)
+        relative = np.diagonal(first, axis1=1, axis2=2) / own
+        size = np.sqrt(own[rows] * own[columns])
+        half = 0.5 * covariance[rows, columns] * (relative[:, rows] + relative[:, columns])
+        return np.asarray((first[:, rows, columns] - half) / size).T

@@ -1,8 +1,9 @@
-"""Small-sample inference on the fixed effects of models with a covariance of the residuals.
+"""Errors of the parameters, and small-sample inference on the fixed effects.
 
-Satterthwaite's and Kenward and Roger's methods, as in R's mmrm and SAS's PROC MIXED: both
-with the covariance of the estimates of (τ, φ) from the observed information. And sandwich
-estimates, which are right whatever the covariance of subjects is.
+Of models with a covariance of the residuals. Satterthwaite's and Kenward and Roger's
+methods are those of R's mmrm and SAS's PROC MIXED, both with the covariance of the estimates
+of (τ, φ) from the observed information. Sandwich estimates are right whatever the covariance
+of subjects is.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
+from skmixed._model.residual_parameters import shown_parameters
 from skmixed._repeated.derivatives import RepeatedDerivatives
 from skmixed._repeated.fit import RepeatedModel
 from skmixed._repeated.objective import JointChart
 from skmixed._typing import FloatArray
+from skmixed._uncertainty.components import TermErrors, term_errors
 from skmixed._uncertainty.small_sample import SmallSample
 
 
@@ -23,10 +26,63 @@ def parameter_errors(found: RepeatedDerivatives) -> FloatArray:
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
     chart = JointChart.of(found.factor.system, found.factor.lam)
-    jacobian, free = chart.jacobian, chart.is_free
+    jacobian = chart.jacobian
+    return np.asarray(jacobian.T @ _chart_errors(found, chart) @ jacobian)
+
+
+def _chart_errors(found: RepeatedDerivatives, chart: JointChart) -> FloatArray:
+    """Return the covariance of the estimates of the coordinates; 0 of those at a boundary."""
+    jacobian, free = chart.jacobian, np.flatnonzero(chart.is_free)
     hessian = jacobian @ found.observed @ jacobian.T + chart.curvature(found.gradient)
-    jacobian, hessian = jacobian[free], hessian[np.ix_(free, free)]
-    return np.asarray(jacobian.T @ (2.0 * pseudo_inverse(hessian)) @ jacobian)
+    out = np.zeros_like(hessian)
+    out[np.ix_(free, free)] = 2.0 * pseudo_inverse(hessian[np.ix_(free, free)])
+    return out
+
+
+@dataclass(frozen=True)
+class RepeatedComponents:
+    """Errors of the parameters of the covariances, in the units of the user.
+
+    Attributes
+    ----------
+    terms : tuple of TermErrors
+        In the model's order.
+    residual : (h, k) array
+        Standard errors of what is shown of each stratum's parameters.
+    """
+
+    terms: tuple[TermErrors, ...]
+    residual: FloatArray
+
+
+def repeated_components(model: RepeatedModel) -> RepeatedComponents:
+    """Return the errors of standard deviations, correlations and what else there is."""
+    found, layout = RepeatedDerivatives.of(model.factor), model.layout
+    chart = JointChart.of(layout.system, model.factor.lam)
+    errors = _chart_errors(found, chart)
+    terms = []
+    pairs = zip(layout.terms, chart.terms.lam, chart.terms.basis, chart.terms.places, strict=True)
+    for t, lam, basis, place in pairs:
+        # The covariance of a term's δ; Σ has no factor σ² of its own here
+        joint = np.zeros((place.stop - place.start + 1,) * 2)
+        joint[:-1, :-1] = errors[place, place]
+        terms.append(term_errors(t.to_user @ lam, t.to_user @ basis, joint, layout.scale))
+    return RepeatedComponents(tuple(terms), _residual_errors(model, chart, errors))
+
+
+def _residual_errors(model: RepeatedModel, chart: JointChart, errors: FloatArray) -> FloatArray:
+    """Return the errors of what is shown of the residuals' covariance, by the delta method."""
+    residual, n = model.layout.system.residual, model.layout.system.residual.n_phi
+    jacobian = chart.residual.jacobian
+    of_phi = jacobian.T @ errors[-n:, -n:] @ jacobian
+    # Logarithms of standard deviations have the same errors in all units
+    phi = residual.scaled(model.factor.phi, model.layout.residual_scale)
+    out = []
+    for stratum in range(residual.n_strata):
+        own = residual.of_stratum(stratum)
+        slopes = np.array([shown.slope for shown in shown_parameters(residual, phi[own])])
+        out.append(np.sqrt(np.einsum("ki,ij,kj->k", slopes, of_phi[own, own], slopes)))
+    return np.array(out)
 
 
 def repeated_satterthwaite(model: RepeatedModel) -> SmallSample:

@@ -58,7 +58,7 @@ def components(at: Relative) -> Components:
         # The covariance of a term's δ and log σ²
         own = [*range(place.start, place.stop), last]
         joint = covariance[np.ix_(own, own)]
-        terms.append(_term_errors(term.to_user @ lam, term.to_user @ basis, joint, sigma))
+        terms.append(term_errors(term.to_user @ lam, term.to_user @ basis, joint, sigma))
     return Components(
         terms=tuple(terms),
         sigma=sigma,
@@ -66,7 +66,7 @@ def components(at: Relative) -> Components:
     )
 
 
-def _term_errors(
+def term_errors(
     factor: FloatArray, moved: FloatArray, joint: FloatArray, sigma: float
 ) -> TermErrors:
     """Return the errors from Λ, ∂Λ/∂δ and the covariance of (δ, log σ²)."""

@@ -1,6 +1,7 @@
-"""Confidence intervals of all parameters."""
+"""Confidence intervals of all parameters, and likelihood profiles."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
+from skmixed._uncertainty.interval_ends import Target
 from skmixed._uncertainty.profile import Profiler
 from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
-from skmixed.inference._parameters import Parameter, WaldErrors, parameters, wanted_components
+from skmixed.inference._kinds import Parameter, WaldErrors
+from skmixed.inference._parameters import parameters, wanted_components
 
 METHODS = ("wald", "profile", "bootstrap")
+COLUMNS = ("component", "group", "name", "value", "zeta")
 
 
 def confidence_intervals(
@@ -46,7 +50,7 @@ def confidence_intervals(
         Bootstrap: percentiles of parametric samples refitted.
     level : float, default=0.95
         The confidence level of the intervals.
-    components : list of {"sd", "corr", "sigma", "fixed"}, default=None
+    components : list of {"sd", "corr", "sigma", "fixed", "range", "power"}, default=None
         The kinds of parameters to list; None lists all.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         Degrees of freedom of the Wald intervals of the fixed effects, as in
@@ -63,7 +67,7 @@ def confidence_intervals(
     Returns
     -------
     DataFrame
-        A row for each parameter: ``component`` ("sd", "corr", "sigma", "fixed"),
+        A row for each parameter: ``component``, one of `components`,
         ``group``, ``name``, ``estimate`` (the model's own), ``lower``, ``upper``.
         Standard deviations are on the scale of y per unit of the column; σ is
         that of a row of weight 1.
@@ -73,7 +77,8 @@ def confidence_intervals(
     ValueError
         If a parameter is not known, the model reproduces y exactly, so that
         there is no likelihood to profile or sample from, or a profile is asked
-        for of correlations that the covariance ties.
+        for of correlations that the covariance ties, or of a model with a residual
+        covariance.
 
     Warns
     -----
@@ -103,6 +108,11 @@ def confidence_intervals(
     Wald intervals of sd's, correlations and σ, and all profiles, factor the
     mixed-model equations, also after a fit by the iterative solver, where that may
     take minutes or have no room in memory; ``components=["fixed"]`` does without.
+
+    Of a residual covariance, group "residual", there are each σ and "corr" that it has as
+    parameters, by time, pair of times or lag; "range", the distance at which the
+    correlation has fallen to 1/e; and "power", the exponent δ. Errors come from the exact
+    observed information, and a parameter at a boundary has no limits.
 
     A profile is found by Newton's method with the observed information, for which
     the search is repeated with the parameter held at 2 to 3 values for each limit;
@@ -136,7 +146,7 @@ def confidence_intervals(
         validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model)
+    view = fitted(model, has_residual=method == "wald")
     if method != "wald" and view.estimate.status is FitStatus.EXACT_FIT:
         raise ValueError(
             f"The model reproduces y exactly, so that there is nothing for method={method!r} to "
@@ -206,3 +216,146 @@ def _percentiles(values: FloatArray, level: float) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
+
+
+def profile(
+    model: Any,
+    *,
+    level: float = 0.99,
+    components: str | Sequence[str] | None = None,
+    n_points: int = 6,
+) -> pd.DataFrame:
+    """Likelihood profiles of the parameters, as signed roots of deviance.
+
+    ζ(v) = sign(v − v̂)·√(d(v) − d(v̂)): d(v) is the least deviance with the parameter
+    held at v, v̂ the maximum-likelihood estimate. A straight line is a quadratic
+    deviance; bends and steps say where Wald intervals mislead. An interval of level
+    1 − α holds the values with ζ² below the 1 − α quantile of χ²(1).
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        The fitted model.
+    level : float, default=0.99
+        Profiles extend to the ends of the intervals of this confidence level.
+    components : list of {"sd", "corr", "sigma", "fixed"}, default=None
+        The kinds of parameters to profile; None takes all.
+    n_points : int, default=6
+        Values on each side of the estimate, in equal steps up to the end.
+
+    Returns
+    -------
+    DataFrame
+        Parameter by parameter with rising values, columns ``component``, ``group``,
+        ``name`` as in `confidence_intervals`; ``value``, on the scale of the
+        parameter; ``zeta``, without unit, 0 at the estimate. Columns of X that
+        were dropped have no rows.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not known, the model reproduces y exactly, or a correlation
+        is one that the covariance ties to others.
+    TypeError
+        If `model` is no regressor of this package, or a number is of another kind.
+
+    See Also
+    --------
+    confidence_intervals : The ends of profiles, with ``method="profile"``.
+    skmixed.plotting.ProfileDisplay : A plot of them.
+
+    Notes
+    -----
+    Such plots are those of [1]_, and of [2]_ for mixed models. Profiles are of the
+    likelihood, also after a REML fit, so that ζ = 0 is at the maximum-likelihood
+    estimate. At a bound (an sd of 0, a correlation of ±1) a profile ends, with the ζ
+    that it has there. A side on which the searches end in different optima, so that no
+    end is found, is left out.
+
+    References
+    ----------
+    .. [1] Bates, D. M. and Watts, D. G. (1988). Nonlinear Regression Analysis and Its
+       Applications. Wiley, section 6.1.
+    .. [2] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01, section 5.1.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import profile
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> profile(model, components="sigma", level=0.95, n_points=2).round(2)
+      component     group name  value  zeta
+    0     sigma  residual       22.90 -1.96
+    1     sigma  residual       24.25 -0.93
+    2     sigma  residual       25.59  0.00
+    3     sigma  residual       27.22  1.03
+    4     sigma  residual       28.86  1.96
+    """
+    level = validation.check_level(level)
+    validation.check_number("n_points", n_points, integral=True)
+    wanted = wanted_components(components)
+    view = fitted(model)
+    if view.estimate.status is FitStatus.EXACT_FIT:
+        raise ValueError(
+            "The model reproduces y exactly, so that there is no likelihood to profile. Leave out "
+            "columns or groups."
+        )
+    rise = float(distributions.chi2.ppf(level, 1))
+    rows = [row for row in parameters(view, wanted) if row.is_estimated]
+    for row in rows:
+        row.check_profile(view)
+    trace = partial(_path, rise=rise, n_points=n_points)
+    paths = kernel.profiles(view.stats, view.model, rows, trace)
+    points = [
+        (*row.labels, *point)
+        for row, path in zip(rows, paths, strict=True)
+        for point in zip(*path, strict=True)
+    ]
+    return pd.DataFrame(points, columns=list(COLUMNS))
+
+
+def _path(
+    profiler: Profiler, row: Parameter, *, rise: float, n_points: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return values in rising order, and ζ.
+
+    A deviance that can rise no further has no ends, but those of the target.
+    """
+    target, most = row.target(profiler), row.most(profiler)
+    ends = target.bounds
+    if most > rise:
+        target, ends = row.profile_ends(profiler, rise)
+    values, rises = _rises(target, profiler.deviance, ends, n_points)
+    zeta = np.sign(values - target.best) * np.sqrt(np.minimum(rises, max(most, 0.0)))
+    found = row.of_target(profiler, values)
+    return (found[::-1], -zeta[::-1]) if row.falls else (found, zeta)
+
+
+def _rises(
+    target: Target, deviance: float, ends: tuple[float, float], n_points: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return rising values from end to end, and how much the deviance rises there.
+
+    Evaluated from the top down: each search starts from the last one's result, the
+    first at the upper end, where that of the interval has stopped.
+    """
+    share = np.arange(1, n_points + 1) / n_points
+    # A side without an end is left out.
+    ends = (
+        target.best if np.isnan(ends[0]) else ends[0],
+        target.best if np.isnan(ends[1]) else ends[1],
+    )
+    above, below = ([target.best + s * (end - target.best) for s in share] for end in ends[::-1])
+    above[-1], below[-1] = ends[1], ends[0]
+    values = [*above[::-1], target.best, *below]
+    values = sorted(set(values), reverse=True)
+    rises = [0.0 if v == target.best else _deviance(target, v) - deviance for v in values]
+    return np.array(values[::-1]), np.maximum(rises[::-1], 0.0)
+
+
+def _deviance(target: Target, value: float) -> float:
+    return target.at_bound(value) if value in target.bounds else target.at(value)[0]

@@ -1,25 +1,24 @@
 """The parameters of a fitted model, kind by kind: each knows its limits, profile and draws.
 
-A further kind is a further class here, an entry of `KINDS`, and what `parameters` lists.
+A further kind is a further class here, an entry of `KINDS`, or of `RESIDUAL_KINDS` for those of
+a covariance of the residuals, and what `parameters` lists.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from scipy import stats as distributions
 
+from skmixed._data.encoder import Encoder
 from skmixed._data.parameters import items_of
+from skmixed._estimation.solution import ResidualSolution
 from skmixed._fitted import checks as validation
-from skmixed._fitted import kernel
-from skmixed._fitted.fitted_model import FittedModel, fitted
-from skmixed._fitted.results import RESIDUAL, covariance_of
+from skmixed._fitted.fitted_model import FittedModel
+from skmixed._fitted.results import RESIDUAL, covariance_of, residual_strata, residual_times
 from skmixed._model.covariance import has_covariances, is_unrestricted
+from skmixed._model.residual import Residual
+from skmixed._model.residual_parameters import shown_parameters
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.components import Components
 from skmixed._uncertainty.interval_ends import Target
 from skmixed._uncertainty.profile import (
     CorrelationTarget,
@@ -29,132 +28,18 @@ from skmixed._uncertainty.profile import (
     SigmaTarget,
 )
 from skmixed.inference._bootstrap import Resamples
-from skmixed.inference._fixed_tests import open_tests
+from skmixed.inference._kinds import (
+    Parameter,
+    WaldErrors,
+    correlation_limits,
+    exponential_limits,
+)
 
 # Correlations are open where an sd is below this share of the term's largest.
 NO_SD = 1e-12
 # Correlations that differ from ±1 by less have no digits left in the angle between the
 # coefficients, whose square the difference is.
 NO_ANGLE = 1e-9
-
-
-@dataclass(frozen=True)
-class WaldErrors:
-    """What Wald limits are made of.
-
-    Attributes
-    ----------
-    model : MixedLinearRegressor or Pipeline
-        The fitted model.
-    level : float
-        The confidence level of the limits.
-    ddf : str or None
-        The method for the degrees of freedom of the fixed effects.
-    """
-
-    model: Any
-    level: float
-    ddf: str | None
-
-    @property
-    def quantile(self) -> float:
-        """Of the normal distribution."""
-        return float(distributions.norm.ppf(0.5 + self.level / 2))
-
-    @cached_property
-    def components(self) -> Components:
-        """Standard errors of sd's and correlations, which a factorization gives."""
-        return kernel.components(fitted(self.model).relative)
-
-    @cached_property
-    def fixed(self) -> pd.DataFrame:
-        """The table of the fixed effects, with their limits."""
-        tests = open_tests(self.model, self.ddf)
-        return tests.t_table(np.eye(len(tests.names)), list(tests.names), self.level)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter.
-
-    Attributes
-    ----------
-    component : str
-        The kind that it is of.
-    group, name : str
-        Its labels in tables.
-    estimate : float
-    """
-
-    component: ClassVar[str]
-    # Whether it falls as the target of its profile rises.
-    falls: ClassVar[bool] = False
-
-    group: str
-    name: str
-    estimate: float
-
-    @property
-    def labels(self) -> tuple[str, str, str]:
-        return self.component, self.group, self.name
-
-    @property
-    def is_estimated(self) -> bool:
-        """Whether the data determine it."""
-        return True
-
-    @staticmethod
-    def title(group: str, name: str) -> str:
-        """Name it and its scale in a display."""
-        raise NotImplementedError
-
-    def check_profile(self, view: FittedModel) -> None:
-        """Refuse a parameter that cannot be held by itself."""
-
-    def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
-        """Return limits from the standard error on a scale on which it is about normal."""
-        raise NotImplementedError
-
-    def target(self, profiler: Profiler) -> Target:
-        """Return the quantity whose profile it has."""
-        raise NotImplementedError
-
-    def of_target(self, profiler: Profiler, values: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Return the parameter at values of the target."""
-        return values
-
-    @property
-    def why_open(self) -> str:
-        """Say why a limit of the profile may be missing, and what to do."""
-        return (
-            "the profile could not be followed to it: {}. The likelihood has several maxima there; "
-            "simplify the random effects, or use method='bootstrap'."
-        )
-
-    def profile_ends(self, profiler: Profiler, rise: float) -> tuple[Target, tuple[float, float]]:
-        """Return the target, and where in it the deviance has risen by `rise`.
-
-        Where an end is missing, the searches are repeated from several starts.
-        """
-        target = self.target(profiler)
-        ends = kernel.interval(target, profiler.deviance, rise)
-        if profiler.is_doubtful or np.isfinite(ends).all():
-            return target, ends
-        return self.profile_ends(replace(profiler, is_doubtful=True), rise)
-
-    def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
-        """Return where the deviance has risen by `rise`."""
-        ends = np.array(self.profile_ends(profiler, rise)[1])
-        low, high = self.of_target(profiler, ends[::-1] if self.falls else ends)
-        return float(low), float(high)
-
-    def most(self, profiler: Profiler) -> float:  # noqa: ARG002
-        """Return how far the deviance can rise at most."""
-        return np.inf
-
-    def values(self, draws: Resamples) -> FloatArray:
-        """Return the parameter in bootstrap samples, (n,); NaN where it is not defined."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -171,7 +56,7 @@ class Sd(Parameter):
         return f"sd of {name} | {group}"
 
     def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
-        log_error = float(errors.components.terms[self.term].log_sd_error[self.a])
+        log_error = float(errors.terms[self.term].log_sd_error[self.a])
         return exponential_limits(self.estimate, errors.quantile * log_error)
 
     def target(self, profiler: Profiler) -> Target:
@@ -215,11 +100,8 @@ class Correlation(Parameter):
             )
 
     def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
-        half = errors.quantile * float(errors.components.terms[self.term].z_error[self.a, self.b])
-        if not np.isfinite(half) or abs(self.estimate) == 1.0:
-            return np.nan, np.nan
-        z = np.arctanh(self.estimate)
-        return float(np.tanh(z - half)), float(np.tanh(z + half))
+        half = errors.quantile * float(errors.terms[self.term].z_error[self.a, self.b])
+        return correlation_limits(self.estimate, half)
 
     def target(self, profiler: Profiler) -> CorrelationTarget:
         return CorrelationTarget(profiler, self.term, self.a, self.b)
@@ -308,7 +190,74 @@ class FixedEffect(Parameter):
         return np.empty(0) if self.b is None else draws.fixed[:, self.a]
 
 
+@dataclass(frozen=True)
+class _OfResiduals(Parameter):
+    """A parameter of a covariance of the residuals.
+
+    Attributes
+    ----------
+    model : Residual
+    stratum : int
+    place : int
+        Where it is among those that are shown of the stratum.
+    """
+
+    model: Residual
+    stratum: int
+    place: int
+
+    def error(self, errors: WaldErrors) -> float:
+        """Return its standard error, NaN where it is at a boundary."""
+        found = float(errors.residual[self.stratum, self.place])
+        return found if found > 0.0 else np.nan
+
+
+@dataclass(frozen=True)
+class ResidualSd(_OfResiduals):
+    """A standard deviation of the residuals."""
+
+    component = "sigma"
+
+    def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
+        half = errors.quantile * self.error(errors) / self.estimate
+        return exponential_limits(self.estimate, half)
+
+
+@dataclass(frozen=True)
+class ResidualRange(ResidualSd):
+    """The distance at which the correlation is 1/e."""
+
+    component = "range"
+
+
+@dataclass(frozen=True)
+class ResidualCorrelation(_OfResiduals):
+    """A correlation of the residuals."""
+
+    component = "corr"
+
+    def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
+        rest = (1.0 - self.estimate) * (1.0 + self.estimate)
+        error = self.error(errors) / rest if rest > 0.0 else np.nan
+        return correlation_limits(self.estimate, errors.quantile * error)
+
+
+@dataclass(frozen=True)
+class ResidualPower(_OfResiduals):
+    """The power of a column that the standard deviation is."""
+
+    component = "power"
+
+    def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
+        half = errors.quantile * self.error(errors)
+        return self.estimate - half, self.estimate + half
+
+
 KINDS = {kind.component: kind for kind in (Sd, Correlation, Sigma, FixedEffect)}
+RESIDUAL_KINDS = {
+    kind.component: kind for kind in (ResidualSd, ResidualCorrelation, ResidualRange, ResidualPower)
+}
+COMPONENTS = tuple(dict.fromkeys([*KINDS, *RESIDUAL_KINDS]))
 
 
 def parameters(view: FittedModel, components: tuple[str, ...]) -> list[Parameter]:
@@ -329,26 +278,34 @@ def _all_parameters(view: FittedModel) -> Iterator[Parameter]:
                 size = float(sd[a] * sd[b])
                 corr = float(np.clip(covariance[a, b] / size, -1, 1)) if size > 0 else np.nan
                 yield Correlation(group, f"{names[b]}, {names[a]}", corr, k, a, b)
-    yield Sigma(RESIDUAL, "", solution.sigma)
+    if solution.residual is None:
+        yield Sigma(RESIDUAL, "", solution.sigma)
+    else:
+        yield from _of_residuals(encoder, solution.residual)
     for a, name in enumerate(encoder.fixed_names):
         at = solution.kept.index(a) if a in solution.kept else None
         value = np.nan if at is None else float(solution.fixed[a])
         yield FixedEffect("", name, value, a, at)
 
 
+def _of_residuals(encoder: Encoder, own: ResidualSolution) -> Iterator[Parameter]:
+    """List the parameters of the residuals' covariance, stratum by stratum."""
+    times = residual_times(encoder, own)
+    for stratum, label in enumerate(residual_strata(encoder)):
+        for place, shown in enumerate(shown_parameters(own.model, own.phi[stratum])):
+            is_lag = own.model.correlation.time == "steps" and shown.component == "corr"
+            key = [f"lag {k}" if is_lag else f"{times[k - 1]}" for k in shown.key]
+            parts = [] if label is None else [f"{label}"]
+            name = ":".join([*parts, *([", ".join(key)] if key else [])])
+            kind = RESIDUAL_KINDS[shown.component]
+            yield kind(RESIDUAL, name, shown.value, own.model, stratum, place)
+
+
 def wanted_components(components: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the kinds of parameters that are named; None for all."""
     if components is None:
-        return tuple(KINDS)
+        return COMPONENTS
     wanted = (components,) if isinstance(components, str) else items_of(components, "components")
     for name in wanted:
-        validation.check_choice("components", name, KINDS)
+        validation.check_choice("components", name, COMPONENTS)
     return wanted
-
-
-def exponential_limits(estimate: float, half: float) -> tuple[float, float]:
-    """Return limits of a positive number from half the width of those of its logarithm."""
-    if estimate == 0.0:
-        return 0.0, np.nan
-    with np.errstate(over="ignore"):  # of an sd that is hardly determined
-        return float(estimate * np.exp(-half)), float(estimate * np.exp(half))

@@ -161,7 +161,7 @@ def singularity(model: Any) -> pd.DataFrame:
     0  Subject  (Intercept), Days          1  1.557  0.935       0.935    False
     1  Subject  (Intercept), Days          2  0.412  0.065       1.000    False
     """
-    opened = fitted(model)
+    opened = fitted(model, has_residual=True)
     rows: list[list[Any]] = []
     for index, term in enumerate(opened.encoder.terms):
         group = opened.encoder.factors[term.factor].name
@@ -178,9 +178,11 @@ def singularity(model: Any) -> pd.DataFrame:
 
 def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
     """Return the singular values of Λ on scaled columns, and how many are not 0."""
-    solution, block = opened.solution.terms[index], opened.factorization.system.terms[index][1]
+    solution, block = opened.solution.terms[index], opened.system.terms[index][1]
     lengths = column_lengths(opened.stats, block.term)
-    root_unit = np.sqrt(opened.factorization.system.weight_unit)
+    root_unit = np.sqrt(opened.system.weight_unit)
+    if opened.is_repeated:
+        root_unit *= opened.solution.sigma / opened.repeated.layout.residual_scale
     centered = block.to_centered(opened.stats.center) @ solution.search_lam
     lam = np.where(lengths > 0.0, lengths, 1.0)[:, None] * centered / root_unit
     # Where Λ lacks rank, columns of it are exactly zero.

@@ -102,7 +102,9 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     group depends on the row: the factor's variance is its mean over the rows,
     tr(Σₖ·Zₖ'Zₖ)/n for the covariance Σₖ of one group's coefficients [2]_. Each
     row counts once, whatever its weight. σ² is the residual variance of a row of
-    weight 1.
+    weight 1. With a residual covariance it is the mean of these over the rows, and the
+    share is the correlation of two samples of a group whose residuals are uncorrelated,
+    such as those of two subjects.
 
     References
     ----------
@@ -125,7 +127,13 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     Name: icc, dtype: float64
     """
     check_flag("adjusted", adjusted)
-    parts = fitted(model)
+    parts = fitted(model, has_residual=True)
+    if not parts.encoder.factors and parts.is_repeated:
+        raise ValueError(
+            "The model has no grouping factor: what rows of one subject have in common is their "
+            "residual covariance, of which residual_covariance_ and confidence_intervals show the "
+            "correlations. Name grouping columns in `groups` for an intraclass correlation."
+        )
     if not parts.encoder.factors:
         raise ValueError(
             "The model has no grouping factor (groups=None is ordinary least squares), so that "
@@ -177,7 +185,7 @@ def r2(model: Any) -> pd.Series:
     conditional    0.7992
     Name: r2, dtype: float64
     """
-    return r2_of(variances(fitted(model)))
+    return r2_of(variances(fitted(model, has_residual=True)))
 
 
 def variance_decomposition(model: Any) -> pd.DataFrame:
@@ -211,7 +219,8 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     ``fixed`` is the sample variance of Xβ̂ over the rows, with divisor n − 1 [1]_. A
     factor's variance is the mean over the rows of z'Σₖ z, tr(Σₖ·Zₖ'Zₖ)/n, which is
     the variance itself for a random intercept [2]_. Both count each row once, whatever
-    its weight; ``residual`` is σ², the residual variance of a row of weight 1.
+    its weight; ``residual`` is σ², the residual variance of a row of weight 1, with a
+    residual covariance its mean over the rows.
 
     References
     ----------
@@ -235,5 +244,5 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     Subject    1698.071  41.208  0.521
     residual    654.941  25.592  0.201
     """
-    parts = variances(fitted(model))
+    parts = variances(fitted(model, has_residual=True))
     return pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from reference_fits import read_frame
 
-from skmixed import MixedLinearRegressor, RandomEffect, lmer
+from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, lmer
 from skmixed._estimators.text_layout import aligned, lines
 from skmixed.datasets import load_penicillin
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
@@ -314,3 +314,55 @@ def test_rows_of_names_without_room():
     assert "…" not in found
     assert f"g{'a' * 90}1{'b' * 90}1.0{'a' * 90}2{'b' * 90}2.0" in "".join(found.split())
     assert max(map(len, found.splitlines())) <= 80
+
+
+def residual_model(structure, n_times=4, **columns):
+    """A fit to subjects of some sites at many times."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(90, n_times)).cumsum(axis=1).ravel()
+    frame = pd.DataFrame(
+        {
+            "subject": np.repeat(np.arange(90), n_times),
+            "week": np.tile(2.0 * np.arange(n_times), 90),
+            "site": np.repeat(np.arange(90) % 30, n_times),
+        }
+    )
+    residual = ResidualCovariance(structure, subject="subject", time="week", **columns)
+    return MixedLinearRegressor(fixed=["week"], residual=residual).fit(frame, noise)
+
+
+def test_correlations_of_residuals_at_few_times():
+    found = residual_model("ante_dependence").summary()
+    assert "Residuals: ante_dependence within subject (90) in week, 4 parameters" in str(found)
+    (matrix,) = found.correlations.values()
+    own = residual_model("ante_dependence").residual_covariance_
+    sd = np.sqrt(np.diagonal(own))
+    np.testing.assert_allclose(matrix, own / np.outer(sd, sd))
+    assert f"{matrix.iloc[2, 0]:.3f}" in str(found)
+    assert f"{matrix.iloc[2, 0]:.3f}" in found._repr_html_()
+
+
+def test_correlations_of_residuals_at_many_times_are_by_lag():
+    model = residual_model("ar1", 12)
+    found = model.summary()
+    rho = model.variance_components_["corr"].iloc[-1]
+    (by_lag,) = found.correlations.values()
+    np.testing.assert_allclose(by_lag.iloc[0], rho ** np.arange(1, 9))
+    assert list(by_lag.columns) == [str(2 * k) for k in range(1, 9)]
+    assert "Residual correlation by lag in week:" in str(found)
+    # The whole time is 22.
+    (by_lag,) = residual_model("exponential", 12).summary().correlations.values()
+    assert list(by_lag.columns[[0, -1]]) == ["2.75", "22"]
+    assert not residual_model("ante_dependence", 12).summary().correlations
+
+
+def test_many_strata_are_cut():
+    assert not residual_model("compound_symmetry").summary().correlations
+    found = residual_model("ar1", by="site").summary()
+    text = " ".join(str(found).split())
+    assert "within subject (90) in week by site (30), 60 parameters" in text
+    assert "10 more variances: variance_components_." in str(found)
+    assert "10 more variances" in found._repr_html_()
+    assert len(found.correlations) == 6
+    assert len(found.random) == 30
+    assert max(map(len, str(found).splitlines())) <= 80

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from repeated_models import fitted_model, simulated
+from repeated_models import STRUCTURES, dense_of, fitted_model, simulated
 
-from skmixed import MixedLinearRegressor, ResidualCovariance, mmrm
+from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, mmrm
+from skmixed._model.residual_parameters import shown_parameters
+from skmixed.datasets import load_sleepstudy
 from skmixed.diagnostics import leverage, residuals
 from skmixed.exceptions import RefitWarning
 from skmixed.inference import (
@@ -17,6 +19,8 @@ from skmixed.inference import (
     profile,
     r2,
     random_effects_table,
+    singularity,
+    variance_decomposition,
     vcov,
 )
 
@@ -31,12 +35,130 @@ def model(frame):
     return fitted_model(frame, "ar1", groups="rater")
 
 
-@pytest.mark.parametrize(
-    "function", [confidence_intervals, profile, convergence, icc, r2, random_effects_table]
-)
+@pytest.mark.parametrize("function", [profile, convergence, random_effects_table])
 def test_what_knows_no_residual_covariance_says_so(model, function):
     with pytest.raises(ValueError, match="not there for models with a residual covariance"):
         function(model)
+
+
+@pytest.mark.parametrize("method", ["profile", "bootstrap"])
+def test_intervals_that_know_none_say_so(model, method):
+    with pytest.raises(ValueError, match="not there for models with a residual covariance"):
+        confidence_intervals(model, method)
+
+
+# Rows of a rater are in all blocks; slopes of subjects are inside of them.
+OF_TERMS = {"none": None, "outer": "rater", "inner": RandomEffect("subject", "x", intercept=False)}
+
+
+@pytest.mark.parametrize("groups", OF_TERMS)
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_wald_limits_are_those_of_the_information(frame, structure, groups):
+    rng = np.random.default_rng(0)
+    slopes = 3.0 * rng.normal(size=60)[frame["subject"]]
+    y = frame["y"] + 2.0 * frame["rater"] + slopes * frame["x"]
+    model = fitted_model(frame.assign(y=y), structure, groups=OF_TERMS[groups], weighted=True)
+    repeated = model._model.repeated
+    layout, n = repeated.layout, repeated.layout.system.residual.n_phi
+    *terms, phi = repeated.factor.lam
+    dense = dense_of(model)
+    errors = 2 * np.linalg.inv(dense.observed)
+    residual = layout.system.residual
+
+    def shown(theta):
+        """Standard deviations and correlations as functions of (τ, φ)."""
+        out, start = [], 0
+        for t, lam in zip(layout.terms, terms, strict=True):
+            directions = t.term.structure.directions(len(lam))
+            own = np.tensordot(theta[start : start + len(directions)], directions, 1)
+            start += len(directions)
+            user = layout.scale**2 * t.to_user @ own @ t.to_user.T
+            out += list(np.log(np.diagonal(user)) / 2)
+        own = residual.scaled(theta[-n:], layout.residual_scale)
+        for found in shown_parameters(residual, own):
+            is_corr = found.component == "corr"
+            out.append(np.arctanh(found.value) if is_corr else np.log(found.value))
+        return np.array(out)
+
+    pairs = zip(layout.terms, terms, strict=True)
+    tau = [t.term.structure.coordinates(lam @ lam.T) for t, lam in pairs]
+    theta = np.concatenate([*tau, phi])
+    steps = 1e-5 * np.diag(np.maximum(np.abs(theta), 0.1))
+    slopes = [(shown(theta + h) - shown(theta - h)) / (2 * h.max()) for h in steps]
+    slopes = np.array(slopes).T
+    half = 1.959963984540054 * np.sqrt(np.einsum("ki,ij,kj->k", slopes, errors, slopes))
+    table = confidence_intervals(model, components=["sd", "sigma", "corr", "range"])
+    is_corr = (table["component"] == "corr").to_numpy()
+    for name, sign in (("lower", -1), ("upper", 1)):
+        end = shown(theta) + sign * half
+        expected = np.where(is_corr, np.tanh(end), np.exp(end))
+        # Differences of slopes have seven digits.
+        np.testing.assert_allclose(table[name], expected, rtol=1e-5)
+
+
+def test_wald_limits_of_an_autoregression_are_those_of_nlme():
+    X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    residual = ResidualCovariance("ar1", subject="Subject", time="Days")
+    table = confidence_intervals(MixedLinearRegressor(residual=residual).fit(X, y))
+    # intervals(gls(Reaction ~ Days, correlation = corAR1(form = ~ Days | Subject))) of nlme
+    # 3.1, whose derivatives are differences
+    expected = [[40.59755967, 60.39112801], [0.6995488939, 0.8693829365]]
+    np.testing.assert_allclose(table[["lower", "upper"]][:2], expected, rtol=5e-5)
+    assert list(table["component"]) == ["sigma", "corr", "fixed", "fixed"]
+
+
+def test_parameters_have_the_names_of_times_and_strata(frame):
+    data = frame.assign(
+        visit="V" + frame["time"].astype(str), sex=frame["arm"].map({0: "f", 1: "m"})
+    )
+    model = mmrm("y ~ x + visit + us(visit | sex / subject)", data)
+    table = confidence_intervals(model, components=["sigma", "corr"])
+    assert list(table["name"][:5]) == ["f:V0", "f:V1", "f:V2", "f:V3", "f:V0, V1"]
+    assert len(table) == 20
+    covariance = model.residual_covariance_.loc["m"]
+    sd = np.sqrt(np.diagonal(covariance))
+    np.testing.assert_allclose(table["estimate"][10:14], sd, rtol=1e-12)
+    last = table["estimate"].iloc[-1]
+    assert last == pytest.approx(covariance.iloc[2, 3] / (sd[2] * sd[3]), rel=1e-12)
+    lags = confidence_intervals(fitted_model(frame, "toeplitz"), components=["corr"])
+    assert list(lags["name"]) == ["lag 1", "lag 2", "lag 3"]
+
+
+def test_a_power_has_an_interval(frame):
+    residual = ResidualCovariance("power", time="time")
+    data = frame.drop(columns=["y", "weight"]).assign(time=frame["time"] + 1)
+    model = MixedLinearRegressor(fixed=["x", "arm", "time"], residual=residual)
+    table = confidence_intervals(model.fit(data, frame["y"]), components=["power"])
+    phi, dense = model._model.repeated.factor.phi, dense_of(model)
+    half = 1.959963984540054 * np.sqrt(2 * np.linalg.inv(dense.observed)[1, 1])
+    np.testing.assert_allclose(table[["lower", "upper"]], [[phi[1] - half, phi[1] + half]])
+
+
+def test_shares_of_the_variance_have_the_mean_of_the_residuals_one(frame):
+    model = fitted_model(frame, "unstructured", groups="rater", weighted=True)
+    covariance = model.residual_covariance_
+    residual = np.diagonal(covariance.loc[frame["time"], frame["time"]]).mean()
+    rater = model.variance_components_["variance"][0]
+    X = frame.drop(columns=["y", "weight"])
+    fixed = np.var(model.predict(X, include="fixed"), ddof=1)
+    found = variance_decomposition(model)["variance"]
+    np.testing.assert_allclose(found, [fixed, rater, residual], rtol=1e-9)
+    assert icc(model)["rater"] == pytest.approx(rater / (rater + residual))
+    shares = np.array([fixed, fixed + rater]) / (fixed + rater + residual)
+    np.testing.assert_allclose(r2(model), shares, rtol=1e-9)
+
+
+def test_there_is_no_intraclass_correlation_without_groups(frame):
+    with pytest.raises(ValueError, match="their residual covariance"):
+        icc(fitted_model(frame, "ar1"))
+
+
+def test_singularity_is_in_units_of_the_residual_standard_deviation(frame):
+    model = fitted_model(frame, "ar1", groups="rater")
+    found = singularity(model)
+    sd = model.variance_components_["sd"][0] / model.sigma_
+    assert found.loc[0, "sd"] == pytest.approx(sd)
+    assert not found.loc[0, "is_zero"]
 
 
 def test_methods_that_know_none_say_so(model, frame):
