@@ -1,15 +1,21 @@
-"""The system in other columns, with other structures, or with another response."""
+"""The system in other columns, with other structures, another response, or other weights."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from skmixed._equations.cholesky import congruent
 from skmixed._equations.layout import Cells, FactorLayout, Layout
-from skmixed._equations.system import Stage, System
+from skmixed._equations.linear_algebra import levels_last, to_slabs
+from skmixed._equations.selected_inverse import CoreInverse
+from skmixed._equations.system import Stage, System, diagonal_of_blocks
+from skmixed._equations.tangents import LaterTangent, SchurTangent, StageRows
+from skmixed._model.chart import consecutive
 from skmixed._model.covariance import Full
 from skmixed._statistics.coordinates import TermCoordinates
-from skmixed._typing import FloatArray, Lam
+from skmixed._typing import FloatArray, IntArray, Lam
 
 
 def with_response(
@@ -173,4 +179,198 @@ def _changed_stage(stage: Stage, change: FloatArray) -> Stage:
         products=np.ascontiguousarray(np.concatenate([own, fixed], axis=2)),
         random=np.arange(r),
         fixed=np.arange(r, r + p),
+    )
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Rows of Z in a layout: their products with any weights, and what they take of others.
+
+    Columns of random effects are numbered factor by factor, those of a level together, as
+    the outer columns behind the first factor's.
+
+    Attributes
+    ----------
+    system : System
+        Of the same rows and layout, without columns of X.
+    columns : tuple of (r, n) arrays
+        Each factor's columns, in the order of the system.
+    codes : tuple of (n,) arrays of int
+        Each row's level.
+    cells : tuple of tuples of (n,) arrays of int
+        For each stage and each factor after it, the cell of the row's levels, at the first
+        of the later factor's columns.
+    n_rows : int
+    """
+
+    system: System
+    columns: tuple[FloatArray, ...]
+    codes: tuple[IntArray, ...]
+    cells: tuple[tuple[IntArray, ...], ...]
+    n_rows: int
+
+    @staticmethod
+    def of(like: System, columns: Sequence[FloatArray], codes: Sequence[IntArray]) -> "RowLayout":
+        """Lay out rows of the factors of a system, given in its order."""
+        cells = []
+        # A later factor's r columns of one level are r cells that follow each other
+        for k, pattern in enumerate(like.layout.cells):
+            later = zip(like.factors[k + 1 :], codes[k + 1 :], strict=True)
+            starts = [f.outer.start + own * f.n_columns for f, own in later]
+            cells.append(tuple(pattern.find(codes[k], at) for at in starts))
+        core = like.n_core + 1
+        system = replace(
+            like,
+            core=np.zeros((core, core)),
+            kept=(),
+            center=np.zeros(1),
+            regression=None,
+            stages=tuple(map(_without_fixed, like.stages, like.factors)),
+            weight_unit=1.0,
+        )
+        return RowLayout(system, tuple(columns), tuple(codes), tuple(cells), like.n_rows)
+
+    @cached_property
+    def places(self) -> tuple[slice, ...]:
+        """Where each factor's columns are among all."""
+        return consecutive([f.n_levels * f.n_columns for f in self.system.factors])
+
+    @property
+    def n_random(self) -> int:
+        """Columns of random effects."""
+        return self.places[-1].stop if self.places else 0
+
+    def times(self, effects: FloatArray) -> FloatArray:
+        """Return Zb, (n, m) of (n_random, m), or (n,) of one b."""
+        by_column = effects.T if effects.ndim == 2 else effects[None]
+        out = np.zeros((len(by_column), self.n_rows))
+        for place, own, codes in zip(self.places, self.columns, self.codes, strict=True):
+            for row, b in zip(out, by_column[:, place], strict=True):
+                for column, of_levels in zip(own, b.reshape(-1, len(own)).T, strict=True):
+                    row += column * np.take(of_levels, codes)
+        return out.T if effects.ndim == 2 else out[0]
+
+    def transposed(self, rows: FloatArray) -> FloatArray:
+        """Return Z'v, (n_random, m) of (n, m), or (n_random,) of one v."""
+        by_column = rows.T if rows.ndim == 2 else rows[None]
+        out = np.empty((self.n_random, len(by_column)))
+        for k, place in enumerate(self.places):
+            for j, row in enumerate(by_column):
+                sums = [self._level_sums(k, row * column) for column in self.columns[k]]
+                out[place, j] = np.stack(sums, axis=1).ravel()
+        return out if rows.ndim == 2 else out[:, 0]
+
+    def weighted(self, weights: FloatArray, response: FloatArray | None = None) -> System:
+        """Return the system of Z'WZ, with Z'y of the response's products, (n_random,)."""
+        n = len(self.cells)
+        if response is None:
+            response = np.zeros(self.n_random)
+        parts = [response[own].reshape(f.n_levels, -1) for own, f in self._with_places()]
+        stages = tuple(self._stage(k, weights, parts[k]) for k in range(n))
+        core = np.zeros_like(self.system.core)
+        # The stages, and Z_k'WZ_j and Z_k'y of the factors in the core
+        for k in range(n, len(self.codes)):
+            at = self.system.factors[k].core
+            core[at, -1] = core[-1, at] = parts[k].ravel()
+            for j in range(n, k + 1):
+                core[at, self.system.factors[j].core] = self._core_block(k, j, weights)
+                core[self.system.factors[j].core, at] = core[at, self.system.factors[j].core].T
+        return replace(self.system, core=core, stages=stages)
+
+    def quadratics(self, inverse: CoreInverse) -> FloatArray:
+        """Return z'Tz of each row, (n,), with T = ΛM⁻¹Λ' the covariance of b."""
+        out = np.zeros(self.n_rows)
+        n, factorization = len(self.cells), inverse.factorization
+        for k, later in enumerate(inverse.along):
+            own, cells, _ = later.entries(factorization.stages[k], self.system.n_chain)
+            self._add_own(out, k, own)
+            # Twice T between the stage's level and the row's levels of later factors
+            for m, at in enumerate(self.cells[k], start=k + 1):
+                for a, c, z in self._pairs(k, m):
+                    out += (2.0 * z) * np.take(cells[a], at + c)
+        core = inverse.of_traces
+        for k in range(n, len(self.codes)):
+            f = self.system.factors[k]
+            own = core[f.core, f.core].reshape(f.n_levels, f.n_columns, f.n_levels, -1)
+            self._add_own(out, k, np.einsum("qaqb->abq", own))
+            for j in range(n, k):
+                g = self.system.factors[j]
+                block = core[f.core, g.core]
+                rows, columns = self.codes[k] * f.n_columns, self.codes[j] * g.n_columns
+                for a, c, z in self._pairs(k, j):
+                    out += (2.0 * z) * block[rows + a, columns + c]
+        return out
+
+    def tangent(self, weights: FloatArray) -> SchurTangent:
+        """Return Z'DZ, the derivative of the products along one of the weights."""
+        system = self.weighted(weights)
+        parts = []
+        for k, stage in enumerate(system.stages):
+            f = system.factors[k]
+            own = levels_last(stage.products, f.n_levels)[:, stage.random]
+            none = np.zeros((f.n_columns, f.n_levels, 0))
+            parts.append(LaterTangent(own, StageRows(stage, stage.values, none)))
+        return SchurTangent(tuple(parts), system.core[:-1, :-1])
+
+    def _with_places(self) -> Iterator[tuple[slice, FactorLayout]]:
+        return zip(self.places, self.system.factors, strict=True)
+
+    def _level_sums(self, k: int, values: FloatArray) -> FloatArray:
+        n_levels = self.system.factors[k].n_levels
+        return np.asarray(np.bincount(self.codes[k], values, minlength=n_levels), dtype=float)
+
+    def _pairs(self, k: int, j: int) -> Iterator[tuple[int, int, FloatArray]]:
+        """Yield each two columns of two factors: their numbers and their product, (n,)."""
+        for a, left in enumerate(self.columns[k]):
+            for c, right in enumerate(self.columns[j]):
+                yield a, c, left * right
+
+    def _own_products(self, k: int, weights: FloatArray) -> FloatArray:
+        """Z'WZ of a factor within each of its levels, (r, r, q)."""
+        r = len(self.columns[k])
+        out = np.empty((r, r, self.system.factors[k].n_levels))
+        for a, left in enumerate(self.columns[k]):
+            weighted = weights * left
+            for c in range(a + 1):
+                out[a, c] = out[c, a] = self._level_sums(k, weighted * self.columns[k][c])
+        return out
+
+    def _stage(self, k: int, weights: FloatArray, response: FloatArray) -> Stage:
+        stage, width = self.system.stages[k], self.system.stages[k].values.shape[1]
+        products = np.concatenate([self._own_products(k, weights), response.T[:, None]], axis=1)
+        values = np.zeros(stage.values.shape)
+        for m, at in enumerate(self.cells[k], start=k + 1):
+            for a, c, z in self._pairs(k, m):
+                values[a] += np.bincount(at + c, weights * z, minlength=width)
+        slabs = to_slabs(products, *stage.products.shape[::3])
+        return replace(stage, products=slabs, values=values)
+
+    def _core_block(self, k: int, j: int, weights: FloatArray) -> FloatArray:
+        f, g = self.system.factors[k], self.system.factors[j]
+        if k == j:
+            return diagonal_of_blocks(self._own_products(k, weights).transpose(2, 0, 1))
+        out = np.empty((f.n_levels, f.n_columns, g.n_levels, g.n_columns))
+        cell = self.codes[k] * g.n_levels + self.codes[j]
+        for a, c, z in self._pairs(k, j):
+            sums = np.bincount(cell, weights * z, minlength=f.n_levels * g.n_levels)
+            out[:, a, :, c] = sums.reshape(f.n_levels, g.n_levels)
+        return out.reshape(f.n_levels * f.n_columns, -1)
+
+    def _add_own(self, out: FloatArray, k: int, own: FloatArray) -> None:
+        """Add z'Tz of a factor's own levels, T of (r, r, q)."""
+        for a, c, z in self._pairs(k, k):
+            if c <= a:
+                out += ((1.0 + (c < a)) * z) * np.take(own[a, c], self.codes[k])
+
+
+def _without_fixed(stage: Stage, factor: FactorLayout) -> Stage:
+    """Return a stage of the same cells with room for the products of Z and y alone."""
+    k, r, _, b = stage.products.shape
+    columns = np.arange(r + 1)
+    return Stage(
+        products=np.zeros((k, r, r + 1, b)),
+        random=columns[:r],
+        fixed=columns[r:],
+        cells=stage.cells,
+        values=np.zeros((factor.n_columns, len(stage.cells))),
     )

@@ -23,7 +23,12 @@ from numpy.typing import NDArray
 from skmixed._equations.cholesky import CholeskyFactor, congruent
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.linear_algebra import Span, inverse_of_cholesky, row_ranges
+from skmixed._equations.linear_algebra import (
+    Span,
+    inverse_of_cholesky,
+    row_ranges,
+    solve_levels_transposed,
+)
 from skmixed._equations.system import Stage
 from skmixed._typing import Directions, FloatArray
 
@@ -241,19 +246,29 @@ class Inverse:
         return tuple(reversed(out))
 
     def _with_stage(self, done: EliminatedStage, place: FactorLayout, n_chain: int) -> "Inverse":
-        """Add the entries of a stage, with T = ΛM⁻¹Λ' per level and S_c its products later."""
-        q, r, root = place.n_levels, place.n_columns, done.root
-        within, at_cells, at_fixed = self.within(done, n_chain)
-        # Of a level with itself T + TS_cGS_c'T, and −TS_cG at what it meets.
-        own = np.einsum("as,stq,bt->abq", done.lam, done.inverse(within), done.lam, optimize=True)
-        omega = np.einsum("saq,sbq->abq", root, root)
-        cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.cells.rows], at_cells)
+        """Add the entries of a stage."""
+        own, cells, at_fixed = self.entries(done, n_chain)
         to_fixed = self.to_fixed.copy()
-        to_fixed[place.outer] = -np.einsum("abq,bqx->qax", omega, at_fixed).reshape(q * r, -1)
+        to_fixed[place.outer] = at_fixed.transpose(1, 0, 2).reshape(to_fixed[place.outer].shape)
         chain = _chain_entries(done.stage, place, own, cells)
         if self.chain is not None:
             chain = chain + self.chain
         return Inverse(self.core, chain, to_fixed, self.fixed)
+
+    def entries(
+        self, done: EliminatedStage, n_chain: int
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return G of a stage, of which this is what is later.
+
+        With T = ΛM⁻¹Λ' per level and S_c its products later: T + TS_cGS_c'T of a level with
+        itself, (r, r, q), and −TS_cG at its cells, (r, n_cells), and at X, (r, q, p).
+        """
+        root = done.root
+        within, at_cells, at_fixed = self.within(done, n_chain)
+        own = np.einsum("as,stq,bt->abq", done.lam, done.inverse(within), done.lam, optimize=True)
+        omega = np.einsum("saq,sbq->abq", root, root)
+        cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.cells.rows], at_cells)
+        return own, cells, -np.einsum("abq,bqx->aqx", omega, at_fixed)
 
     def within(
         self, done: EliminatedStage, n_chain: int
@@ -318,6 +333,29 @@ def _sampled(
         here = slice(*np.searchsorted(rows, [start, stop]))
         product = left[start:stop] @ right
         out[here] = product[rows[here] - start, columns[here]]
+    return out
+
+
+def covariance_times(factorization: CholeskyFactor, columns: FloatArray) -> FloatArray:
+    """Return ΛM⁻¹Λ'v of (n, m) columns v of the random effects, the first factor's first."""
+    system, factors = factorization.system, factorization.system.factors
+    n, m = factors[0].n_levels * factors[0].n_columns, columns.shape[1]
+    out = columns.copy()
+    later, none, halves = out[n:], np.empty((0, m)), []
+    # w = L⁻¹Λ'v of each stage, of which H_c'w is taken from what is later
+    for k, done in enumerate(factorization.stages):
+        place = slice(n) if k == 0 else slice(n + factors[k].outer.start, n + factors[k].outer.stop)
+        by_level = out[place].reshape(factors[k].n_levels, -1, m).transpose(1, 2, 0)
+        halves.append((place, done.half_solve(by_level)))
+        done.take_later(halves[-1][1], later, none)
+    core = out[len(out) - system.n_core :]
+    core[:] = CoreInverse.of(factorization, has_fixed=False).whole @ core
+    # And back: b = ΛL⁻ᵀ(w − H_c b_c)
+    for done, (place, half) in zip(reversed(factorization.stages), reversed(halves), strict=True):
+        for row, at_outer in zip(half, done.at_outer, strict=False):
+            row -= (at_outer @ later).T
+        solve_levels_transposed(done.chol_levels, half)
+        out[place] = np.tensordot(done.lam, half, 1).transpose(2, 0, 1).reshape(-1, m)
     return out
 
 

@@ -62,7 +62,7 @@ def dense_core(
     for i, k in enumerate(factors):
         # Z_k'WZ_k, Z_k'W[X y], and Z_k'WZ_j of the factors before
         rows = slice(starts[i], starts[i + 1])
-        core[rows, rows] = _block_diagonal(stats.own_products(k))
+        core[rows, rows] = diagonal_of_blocks(stats.own_products(k))
         core[rows, n:] = columns.levels(stats, k).reshape(sizes[i], -1)
         core[n:, rows] = core[rows, n:].T
         for j in range(i):
@@ -94,7 +94,8 @@ def sparse_diagonal(blocks: FloatArray) -> sp.csr_array:
     return sp.bsr_array(parts, shape=(q * r, q * s)).tocsr()
 
 
-def _block_diagonal(blocks: FloatArray) -> FloatArray:
+def diagonal_of_blocks(blocks: FloatArray) -> FloatArray:
+    """Lay small matrices, (q, r, r), along the diagonal of a dense one."""
     q, r, _ = blocks.shape
     out = np.zeros((q, r, q, r))
     out[np.arange(q), :, np.arange(q)] = blocks

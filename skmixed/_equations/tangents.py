@@ -25,6 +25,7 @@ Without the columns of X in G it is tr(V⁻¹ V_i V⁻¹ V_j): maximum likelihoo
 it serves: docs/mathematics.md, "Kenward and Roger".
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -121,12 +122,8 @@ class SchurTangent:
 
 
 def _plus(a: LaterTangent, b: LaterTangent, factor: float) -> LaterTangent:
-    rows = StageRows(
-        a.rows.stage,
-        a.rows.cells + factor * b.rows.cells,
-        a.rows.fixed + factor * b.rows.fixed,
-    )
-    return LaterTangent(a.own + factor * b.own, rows)
+    cells, fixed = a.rows.cells + factor * b.rows.cells, a.rows.fixed + factor * b.rows.fixed
+    return LaterTangent(a.own + factor * b.own, StageRows(a.rows.stage, cells, fixed))
 
 
 def symmetric_product(system: System, k: int, left: StageRows, right: StageRows) -> SchurTangent:
@@ -256,8 +253,10 @@ class Expected:
         return Expected(self.information[np.ix_(places, places)], self.fixed[places])
 
 
-def expected_information(inverse: CoreInverse, directions: Directions) -> Expected:
-    """Return tr(P V_i P V_j) and X'V⁻¹V_iV⁻¹X, factor by factor.
+def expected_information(
+    inverse: CoreInverse, directions: Directions, of_weights: Sequence[SchurTangent] = ()
+) -> Expected:
+    """Return tr(P V_i P V_j) and X'V⁻¹V_iV⁻¹X: of weights first, then factor by factor.
 
     Parameters
     ----------
@@ -265,6 +264,8 @@ def expected_information(inverse: CoreInverse, directions: Directions) -> Expect
         Of the factorization; where the fixed effects are given V⁻¹ takes the place of P.
     directions : tuple of (d, r, r) arrays
         Symmetric directions of each factor's Σ, in the order of the system.
+    of_weights : sequence of SchurTangent
+        Directions of the system itself, before its first stage.
 
     Notes
     -----
@@ -272,9 +273,9 @@ def expected_information(inverse: CoreInverse, directions: Directions) -> Expect
     matrix of the remaining system, so that memory is d times that of the core.
     """
     factorization = inverse.factorization
-    total = sum(len(d) for d in directions)
+    total = len(of_weights) + sum(len(d) for d in directions)
     information = np.zeros((total, total))
-    tangents: list[SchurTangent] = []
+    tangents = list(of_weights)
     for k, own in enumerate(directions[: len(factorization.stages)]):
         stage = StageTangent.of(factorization, k)
         inverted = _Inverted.of(stage, tangents, inverse.along[k])
@@ -286,7 +287,7 @@ def expected_information(inverse: CoreInverse, directions: Directions) -> Expect
             information[:n, here] = information[here, :n].T
             information[:n, :n] += inverted.among_themselves()
         tangents = stage.beyond(tangents, own)
-    information += _of_core(inverse, directions, tangents)
+    _add_core(information, inverse, directions, tangents)
     return Expected(information, _of_fixed(inverse, directions, tangents))
 
 
@@ -357,20 +358,19 @@ def _times_inverse(rows: StageRows, inverse: Inverse, n_chain: int) -> StageRows
     return StageRows(rows.stage, *inverse.times(rows.stage, rows.cells, rows.fixed, n_chain))
 
 
-def _of_core(
-    inverse: CoreInverse, directions: Directions, tangents: list[SchurTangent]
-) -> FloatArray:
+def _add_core(
+    out: FloatArray, inverse: CoreInverse, directions: Directions, tangents: list[SchurTangent]
+) -> None:
     """Add what the core has: traces of products of dense matrices."""
     factorization = inverse.factorization
     system, n = factorization.system, len(tangents)
-    total = sum(len(d) for d in directions)
-    out = np.zeros((total, total))
     weighted = [inverse.of_traces @ tangent.at_core for tangent in tangents]  # G D
     for i in range(n):
         for j in range(i + 1):
-            out[i, j] = out[j, i] = np.vdot(weighted[i], weighted[j].T)
+            out[i, j] += np.vdot(weighted[i], weighted[j].T)
+            out[j, i] = out[i, j]
     if not system.core_factors:
-        return out
+        return
     schur = factorization.schur[:-1, :-1]
     b = inverse.residual_of_traces()
     places = [(f, d) for f, d in zip(system.factors, directions, strict=True) if f.core is not None]
@@ -387,7 +387,6 @@ def _of_core(
             own = _of_factor(q_matrix[f.core], f2).reshape(f.n_levels, f.n_columns, f2.n_levels, -1)
             both = np.einsum("jamd,jbmc->adbc", own, own, optimize=True)
             out[at, at2] = np.einsum("eab,fcd,adbc->ef", d, d2, both, optimize=True)
-    return out
 
 
 def _of_factor(matrix: FloatArray, factor: FactorLayout) -> FloatArray:

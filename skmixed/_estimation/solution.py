@@ -94,6 +94,31 @@ class ResidualSolution:
 
 
 @dataclass(frozen=True)
+class FamilySolution:
+    """What a generalized model has in the place of a residual variance.
+
+    Attributes
+    ----------
+    family, link : str
+        Names of the distribution of the response, and of its link.
+    phi : float
+        Logarithm of the shape; 0 of a family that has none.
+    phi_error : float
+        Its standard error; NaN of a family without a shape.
+    has_shape : bool
+    covariances : tuple of (q, s, s) arrays
+        Of the effects of each level given y and the parameters, by the curvature at the mode.
+    """
+
+    family: str
+    link: str
+    phi: float
+    phi_error: float
+    has_shape: bool
+    covariances: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True)
 class Solution:
     """Estimates at the optimum.
 
@@ -117,6 +142,8 @@ class Solution:
     residual : ResidualSolution or None
         None where the residuals are independent with one variance. Else `sigma` is the
         root of the mean variance of the rows' residuals.
+    family : FamilySolution or None
+        None of a linear model. Else effects are on the scale of the link, and `sigma` is 1.
     """
 
     fixed: FloatArray
@@ -128,6 +155,7 @@ class Solution:
     reml: bool
     dependence: Dependence | None = None
     residual: ResidualSolution | None = None
+    family: FamilySolution | None = None
 
     @property
     def fixed_covariance(self) -> FloatArray:
@@ -140,8 +168,10 @@ class Solution:
 
     @property
     def n_parameters(self) -> int:
-        """Count the rank of X, all of θ, also at the boundary, and σ or those of R."""
+        """Count the rank of X, all of θ, also at the boundary, and σ, those of R or a shape."""
         of_residual = 1 if self.residual is None else self.residual.phi.size
+        if self.family is not None:
+            of_residual = int(self.family.has_shape)
         return len(self.kept) + len(self.theta) + of_residual
 
     @property

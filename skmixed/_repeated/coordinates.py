@@ -5,12 +5,14 @@ orthonormal with the weights, and the columns of random effects are those of the
 system's terms.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import CholeskyFactor
+from skmixed._equations.layout import FactorLayout
 from skmixed._estimation.solution import centered_to_user
 from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
@@ -106,13 +108,20 @@ def rows_in_frame(
     # Z of each term: the factor's columns, then the search's combinations of them
     terms: dict[int, FloatArray] = {}
     for factor in system.factors:
-        used = {c for t in factor.terms for c in t.term.columns}
-        kept = [0, *sorted(used - {0})]
-        own = np.column_stack([columns[c] for c in kept]) - center[kept]
-        own = own if factor.regression is None else residuals(own, factor.regression)
+        own = factor_columns(factor, columns, center)
         terms |= {t.index: own @ t.to_factor_columns for t in factor.terms}
     fixed = both[:, :-1] @ at_zero.fixed.inverse_root
     return RowsInFrame(fixed, both[:, -1], tuple(terms[k] for k in sorted(terms)))
+
+
+def factor_columns(
+    factor: FactorLayout, columns: Sequence[FloatArray], center: FloatArray
+) -> FloatArray:
+    """Return the rows' columns of a factor in its frame, (n, r); the first one is of ones."""
+    used = {c for t in factor.terms for c in t.term.columns}
+    kept = [0, *sorted(used - {0})]
+    own = np.column_stack([columns[c] for c in kept]) - center[kept]
+    return own if factor.regression is None else residuals(own, factor.regression)
 
 
 def lay_out_repeated(

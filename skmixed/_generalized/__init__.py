@@ -1,0 +1,1 @@
+"""Generalized linear mixed models by Laplace's approximation, with its exact derivatives."""

@@ -1,0 +1,174 @@
+"""Laplace's approximation as the search sees it: a function of Λ, γ and φ."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skmixed._derivatives.trust_region import Point, second_order
+from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.modes import LinearPredictor, Mode, find_mode
+from skmixed._generalized.system import GeneralizedSystem
+from skmixed._model.chart import Chart, block_diagonal
+from skmixed._typing import FloatArray, Lam
+
+# A difference of the criterion below this share of it, and of the number of rows, is rounding.
+ROUNDING = 1e-13
+# What steps together have to gain, or the search has ended.
+STALLED = 1e-8
+# The largest linear predictor by fixed effects, and logarithm of a shape, that are tried.
+FARTHEST = 300.0
+# Operations of the exact second derivatives up to which each step takes them.
+MOST_OPERATIONS = 2e8
+
+
+@dataclass(frozen=True)
+class GeneralizedChart:
+    """Coordinates around Λ, and (γ, φ) as they are.
+
+    Attributes
+    ----------
+    terms : Chart
+    rest : (p,) array
+    """
+
+    terms: Chart
+    rest: FloatArray
+
+    @staticmethod
+    def of(system: GeneralizedSystem, lam: Lam) -> "GeneralizedChart":
+        *terms, rest = lam
+        return GeneralizedChart(Chart.of(system.structures, tuple(terms)), rest)
+
+    @property
+    def lam(self) -> Lam:
+        return (*self.terms.lam, self.rest)
+
+    @cached_property
+    def jacobian(self) -> FloatArray:
+        return block_diagonal([self.terms.jacobian, np.eye(len(self.rest))])
+
+    def curvature(self, gradient: FloatArray) -> FloatArray:
+        n = len(self.rest)
+        bend = self.terms.curvature(gradient[: len(gradient) - n])
+        return block_diagonal([bend, np.zeros((n, n))])
+
+    def moved(self, step: FloatArray) -> Lam:
+        n = len(step) - len(self.rest)
+        return (*self.terms.moved(step[:n]), self.rest + step[n:])
+
+    def step_to(self, lam: Lam) -> FloatArray:
+        *terms, rest = lam
+        own = [self.terms.step_to(tuple(terms))] if terms else []
+        return np.concatenate([*own, rest - self.rest])
+
+    def vanished(self, after: Lam) -> Lam:
+        *terms, rest = after
+        own = self.terms.vanished(tuple(terms))
+        is_same = all(new is old for new, old in zip(own, terms, strict=True))
+        return after if is_same else (*own, rest)
+
+
+@dataclass(frozen=True)
+class _Anchor:
+    """A mode from which those nearby are predicted: ρ, its derivatives, and (τ, γ, φ)."""
+
+    scores: FloatArray
+    slopes: FloatArray
+    parameters: FloatArray
+
+
+class LaplaceObjective:
+    """−2 log L by Laplace's approximation, with exact derivatives."""
+
+    is_exact_fit = False
+
+    def __init__(self, system: GeneralizedSystem) -> None:
+        self.system = system
+        self.lam: Lam | None = None
+        self.latest: Mode | None = None
+        self.value = np.inf
+        self.n_factorizations = 0
+        self._anchor: _Anchor | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """The latest mode."""
+        assert self.latest is not None
+        return self.latest
+
+    def evaluate(self, lam: Lam) -> float:
+        if lam is self.lam:
+            return self.value
+        self.n_factorizations += 1
+        *terms, rest = lam
+        gamma, phi = self.system.split(rest)
+        # From where the slopes of the latest model lead, or else from effects of 0
+        for start in self._starts(tuple(terms), gamma, lam):
+            if max(np.abs(start.fixed_part).max(), abs(phi)) > FARTHEST:
+                return np.inf
+            try:
+                with np.errstate(all="ignore"):
+                    mode = find_mode(self.system, tuple(terms), phi, start)
+            except np.linalg.LinAlgError:
+                continue
+            if np.isfinite(mode.value):
+                self.latest, self.lam, self.value = mode, lam, mode.value
+                return self.value
+        return np.inf
+
+    def point(self, value: float, *, is_slow: bool) -> Point:
+        assert self.lam is not None
+        with np.errstate(all="ignore"):
+            found = LaplaceDerivatives.of(self.mode)
+            chart = GeneralizedChart.of(self.system, self.lam)
+            is_exact = is_slow or self._operations <= MOST_OPERATIONS
+            hessian = found.hessian if is_exact else found.approximate
+            self._anchor = _Anchor(
+                self.mode.effects.scores, found.of_scores, self._parameters(chart.lam)
+            )
+            return second_order(chart, value, found.gradient, hessian, found.metric)
+
+    @property
+    def _operations(self) -> float:
+        """Of the exact second derivatives, about: a product of the core for each parameter."""
+        n_parameters = self.system.n_fixed + self.system.n_shape
+        n_parameters += sum(map(len, self.system.parameters.directions))
+        return n_parameters * float(self.system.rows.system.n_core) ** 3
+
+    def _parameters(self, lam: Lam) -> FloatArray:
+        """Return (τ, γ, φ)."""
+        *terms, rest = lam
+        pairs = zip(self.system.structures, terms, strict=True)
+        return np.concatenate([*(s.coordinates(own @ own.T) for s, own in pairs), rest])
+
+    def _starts(self, terms: Lam, gamma: FloatArray, lam: Lam) -> Iterator[LinearPredictor]:
+        """Yield effects to start from."""
+        anchor = self._anchor
+        if anchor is not None:
+            step = self._parameters(lam) - anchor.parameters
+            predicted = anchor.scores + anchor.slopes @ step
+            yield LinearPredictor.of(self.system, terms, gamma, predicted)
+        yield LinearPredictor.of(self.system, terms, gamma, np.zeros(self.system.rows.n_random))
+
+    def noise(self, value: float) -> float:
+        return ROUNDING * (abs(value) + self.system.n_rows)
+
+    def resolution(self, value: float) -> float:
+        return ROUNDING * abs(value)
+
+    def has_stalled(self, gained: float, value: float) -> bool:
+        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
+
+    def is_lost(self, gain: float) -> bool:  # noqa: ARG002
+        return False
+
+    def is_hidden(self, gain: float) -> bool:
+        return gain <= 10.0 * STALLED
+
+    def refine(self) -> bool:
+        return False
+
+    def describe(self, value: float) -> str:
+        return f"criterion {value:.6f}"

@@ -1,0 +1,96 @@
+"""Rows of a generalized model from the user's units to the search's, and the way back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixed._equations.changes import RowLayout
+from skmixed._equations.cholesky import CholeskyFactor
+from skmixed._estimation.solution import centered_to_user
+from skmixed._generalized.system import GeneralizedSystem
+from skmixed._model.family import Family
+from skmixed._model.terms import Model
+from skmixed._repeated.coordinates import factor_columns
+from skmixed._statistics.coordinates import TermCoordinates
+from skmixed._statistics.design import Design
+from skmixed._statistics.frame import residuals
+from skmixed._typing import FloatArray
+
+
+@dataclass(frozen=True)
+class GeneralizedDesign:
+    """Rows of a generalized model, with the family of their response.
+
+    Attributes
+    ----------
+    design : Design
+    offset : (n,) array
+        What the linear predictor has beside Xβ + Zb.
+    family : Family
+    """
+
+    design: Design
+    offset: FloatArray
+    family: Family
+
+
+@dataclass(frozen=True)
+class GeneralizedLayout:
+    """A model's rows, laid out for the search, and the way back from it.
+
+    Attributes
+    ----------
+    system : GeneralizedSystem
+    terms : tuple of TermCoordinates
+        In the model's order.
+    kept : tuple of int
+        Columns with a fixed effect that are not dropped.
+    basis : (p, p) array
+        F, from γ to the effects of the kept columns.
+    """
+
+    system: GeneralizedSystem
+    terms: tuple[TermCoordinates, ...]
+    kept: tuple[int, ...]
+    basis: FloatArray
+
+
+def lay_out_generalized(
+    at_zero: CholeskyFactor, model: Model, center: FloatArray, given: GeneralizedDesign
+) -> GeneralizedLayout:
+    """Lay out rows in the coordinates of a linear system of the same columns.
+
+    In these X is orthonormal with the weights, and Z has centered and scaled columns.
+    """
+    design, like = given.design, at_zero.system
+    n = design.n_rows
+    columns = [np.ones(n), *design.columns]
+    weights = np.ones(n) if design.weights is None else design.weights
+    # Z of each factor, in the order of the system
+    of_factors = [np.ascontiguousarray(factor_columns(f, columns, center).T) for f in like.factors]
+    codes = [design.factors[f.position].codes for f in like.factors]
+    to_user, _ = centered_to_user(like, model)
+    family, response = given.family, design.responses[0]
+    system = GeneralizedSystem(
+        family=family,
+        response=response,
+        weights=weights,
+        offset=given.offset,
+        fixed=_fixed_rows(at_zero, model, columns),
+        rows=RowLayout.of(like, of_factors, codes),
+        constant=2.0 * family.constant(response, weights),
+    )
+    terms = tuple(t for _, t in like.terms)
+    return GeneralizedLayout(system, terms, like.kept, to_user @ at_zero.fixed.inverse_root)
+
+
+def _fixed_rows(at_zero: CholeskyFactor, model: Model, columns: Sequence[FloatArray]) -> FloatArray:
+    """Return X less its centers and regressions, times R_x⁻ᵀ, (n, p)."""
+    system, p = at_zero.system, at_zero.system.n_fixed
+    own = np.empty((len(columns[0]), p))
+    for j, kept in enumerate(system.kept):
+        np.subtract(columns[model.fixed[kept]], system.center[j], out=own[:, j])
+    if system.regression is not None:
+        own = residuals(own, system.regression[:p, :p])
+    return own @ at_zero.fixed.inverse_root

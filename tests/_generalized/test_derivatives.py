@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from generalized_models import random_generalized
+from numpy.testing import assert_allclose
+
+from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.objective import GeneralizedChart, LaplaceObjective
+from skmixed._model.family import FAMILIES
+
+SHAPES = [((), False), ((12,), False), ((12, 5), False), ((24, 6, 3), True), ((10, 4, 3), False)]
+# Weights of the central difference of eighth order.
+CENTRAL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
+STEP = 4e-3
+
+
+def point(case, seed, *, zero=False):
+    """Λ, γ and φ in the search's coordinates."""
+    system, rng = case.layout.system, np.random.default_rng(seed)
+    terms = [np.tril(0.4 * rng.normal(size=(k, k))) + 0.5 * np.eye(k) for k in system.sizes]
+    if zero and terms:
+        terms[-1] = np.zeros_like(terms[-1])
+        terms[0][:, -1] = 0.0
+    rest = 2.0 * rng.normal(size=system.n_fixed)
+    return (*terms, np.append(rest, 0.5) if system.n_shape else rest)
+
+
+def case_of(family, shape, *, nested=False):
+    return random_generalized(5, family, shape, nested=nested, slope=bool(shape))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=map(str, FAMILIES))
+@pytest.mark.parametrize(("shape", "nested"), SHAPES[1:])
+def test_the_value_is_the_oracle_s(family, shape, nested):
+    case = case_of(family, shape, nested=nested)
+    for zero in (False, True):
+        lam = point(case, 2, zero=zero)
+        system = case.layout.system
+        gamma, phi = system.split(lam[-1])
+        user = [t.to_user @ own for t, own in zip(case.layout.terms, lam[:-1], strict=True)]
+        expected = case.oracle.criterion(user, case.layout.basis @ gamma, phi)
+        assert_allclose(LaplaceObjective(system).evaluate(lam), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=map(str, FAMILIES))
+@pytest.mark.parametrize(("shape", "nested"), SHAPES)
+def test_derivatives_are_those_of_the_value(family, shape, nested):
+    case = case_of(family, shape, nested=nested)
+    objective, lam = LaplaceObjective(case.layout.system), point(case, 3)
+    objective.evaluate(lam)
+    chart = GeneralizedChart.of(objective.system, lam)
+    found = LaplaceDerivatives.of(objective.mode)
+    model = objective.point(objective.value, is_slow=True)
+    slopes, bends = np.zeros_like(model.gradient), np.zeros_like(model.hessian)
+    for k, one in enumerate(np.eye(len(slopes))):
+        for m, weight in CENTRAL.items():
+            for sign in (1.0, -1.0):
+                at = chart.moved(sign * m * STEP * one)
+                slopes[k] += sign * weight * objective.evaluate(at) / STEP
+                own = LaplaceDerivatives.of(objective.mode)
+                # The gradient in δ there, by the chart's coordinates around the point
+                jacobian = jacobian_at(chart, at)
+                bends[k] += sign * weight * (jacobian @ own.gradient) / STEP
+    scale = np.abs(model.gradient).max()
+    assert_allclose(model.gradient, slopes, atol=1e-8 * scale)
+    assert_allclose(model.hessian, bends, atol=1e-8 * np.abs(model.hessian).max())
+    assert_allclose(found.hessian, found.hessian.T)
+
+
+def jacobian_at(chart, lam):
+    """∂(τ, γ, φ)/∂δ at another point of the chart, whose Λ is linear in δ."""
+    terms, rest = chart.terms, len(chart.rest)
+    parts = []
+    for structure, own, basis in zip(terms.structures, lam[:-1], terms.basis, strict=True):
+        steps = basis @ own.T
+        parts.append(structure.coordinates(steps + steps.transpose(0, 2, 1)))
+    parts.append(np.eye(rest))
+    out = np.zeros((sum(len(p) for p in parts), sum(p.shape[1] for p in parts)))
+    i = j = 0
+    for p in parts:
+        out[i : i + len(p), j : j + p.shape[1]] = p
+        i, j = i + len(p), j + p.shape[1]
+    return out
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 5)])
+def test_derivatives_at_a_boundary_are_those_in_the_covariance(shape):
+    """At Λ = 0 the gradient in τ is the slope of the value in a variance."""
+    case = random_generalized(6, ("binomial", "logit"), shape, slope=False)
+    objective, lam = LaplaceObjective(case.layout.system), point(case, 4)
+    lam = (*(0.0 * own for own in lam[:-1]), lam[-1])
+    at_zero = objective.evaluate(lam)
+    gradient = LaplaceDerivatives.of(objective.mode).gradient
+    for k in range(len(shape)):
+        values = []
+        for tau in (1e-4, 2e-4, 3e-4):  # one-sided, of third order
+            terms = [np.sqrt(tau) * np.eye(1) if j == k else own for j, own in enumerate(lam[:-1])]
+            values.append(objective.evaluate((*terms, lam[-1])) - at_zero)
+        expected = (3.0 * values[0] - 1.5 * values[1] + values[2] / 3.0) / 1e-4
+        assert_allclose(gradient[k], expected, rtol=1e-5)
+
+
+def test_the_mode_is_predicted_from_that_nearby():
+    case = case_of(("poisson", "log"), (12, 5))
+    objective, lam = LaplaceObjective(case.layout.system), point(case, 5)
+    objective.point(objective.evaluate(lam), is_slow=True)
+    errors = []
+    for size in (1e-2, 1e-3):
+        near = (*((1 + size) * own for own in lam[:-1]), lam[-1] + size)
+        start = next(objective._starts(near[:-1], near[-1], near))
+        objective.evaluate(near)
+        errors.append(np.abs(start.eta - objective.mode.effects.eta).max())
+    assert errors[1] < 0.02 * errors[0]  # of second order in the step

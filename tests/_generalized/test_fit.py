@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from generalized_models import (
+    REFERENCES,
+    GeneralizedCase,
+    coded,
+    frame_of,
+    random_generalized,
+    reference_case,
+    reference_fits,
+)
+from numpy.testing import assert_allclose
+
+from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.objective import LaplaceObjective
+from skmixed._model.family import FAMILIES
+from skmixed.exceptions import FitStatus
+
+
+@pytest.mark.parametrize(("name", "model"), REFERENCES, ids=map("-".join, REFERENCES))
+def test_fits_are_those_of_glmer_and_glmmtmb_or_higher(name, model):
+    found = reference_case(name, model).fit()
+    solution, fits = found.solution, reference_fits(name, model)
+    assert found.status is FitStatus.CONVERGED
+    log_likelihood = -0.5 * solution.criterion
+    best = max(fits.values(), key=lambda fit: fit["logLik"])
+    assert log_likelihood >= best["logLik"] - 1e-6
+    assert log_likelihood <= best["logLik"] + 1e-4  # what their optimizers leave
+    se = np.sqrt(np.diagonal(solution.fixed_covariance))
+    # Their estimates are off by the root of what their likelihood lacks, in standard errors
+    lack = np.sqrt(2.0 * max(log_likelihood - best["logLik"], 0.0)) + 1e-4
+    assert (np.abs(solution.fixed - best["fixef"]["values"]) <= lack * se).all()
+    for term, component in zip(ordered(solution, fits, name, model), best["varcorr"], strict=True):
+        sd = np.sqrt(np.diagonal(term.lam @ term.lam.T))
+        assert_allclose(sd, component["sd"], rtol=2e-4, atol=2e-5)
+    if "glmmTMB" in fits:
+        assert_allclose(se, fits["glmmTMB"]["se"], rtol=1e-4)
+
+
+def ordered(solution, fits, name, model):
+    """The terms in the order of the program that is compared with."""
+    best = max(fits.values(), key=lambda fit: fit["logLik"])
+    groups = [group for group, _ in REFERENCES[name, model][3]]
+    return [solution.terms[groups.index(c["group"])] for c in best["varcorr"]]
+
+
+@pytest.mark.parametrize(("name", "model"), [("cbpp", "period"), ("grouseticks", "olre")])
+def test_modes_are_those_of_glmer(name, model):
+    case = reference_case(name, model)
+    solution = case.fit().solution
+    groups = [group for group, _ in REFERENCES[name, model][3]]
+    for component in reference_fits(name, model)["laplace"]["ranef"]:
+        k = groups.index(component["group"])
+        labels = list(dict.fromkeys(frame_of(name)[component["group"]].astype(str)))
+        own = dict(zip(labels, solution.terms[k].effects[0], strict=True))
+        sd = np.sqrt(solution.family.covariances[k][:, 0, 0]).max()
+        expected = np.ravel(component["values"])
+        assert_allclose([own[label] for label in component["levels"]], expected, atol=1e-4 * sd)
+
+
+def test_shapes_are_those_of_glmmtmb():
+    for name, model, sign in (("epil", "negbin", 1.0), ("sleepstudy_gamma", "gamma_log", -2.0)):
+        solution = reference_case(name, model).fit().solution
+        expected = np.log(reference_fits(name, model)["glmmTMB"]["dispersion"])
+        assert abs(solution.family.phi - sign * expected) < 1e-3 * solution.family.phi_error
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=map(str, FAMILIES))
+def test_the_gradient_is_zero_at_the_end(family):
+    case = random_generalized(11, family, (30, 6), n=600)
+    found = case.fit()
+    assert found.status is FitStatus.CONVERGED
+    objective, system = LaplaceObjective(case.layout.system), case.layout.system
+    gamma = np.linalg.solve(case.layout.basis, found.solution.fixed)
+    rest = np.append(gamma, found.solution.family.phi) if system.n_shape else gamma
+    lam = (*(t.search_lam for t in found.solution.terms), rest)
+    assert_allclose(objective.evaluate(lam), found.solution.criterion, rtol=1e-12)
+    model = objective.point(objective.value, is_slow=True)
+    # What is left to gain is below the search's tolerance
+    step, _, is_interior = model.step(np.inf)
+    assert is_interior
+    assert model.decrease(step) < 1e-9
+
+
+def test_without_random_effects_it_is_the_generalized_linear_model():
+    case = random_generalized(4, ("poisson", "log"), (), slope=False)
+    solution = case.fit().solution
+    y, x = case.given.design.responses[0], case.oracle.x
+    mean = np.exp(case.given.offset + x @ solution.fixed)
+    assert_allclose(x.T @ (y - mean), 0.0, atol=1e-8 * np.abs(x).sum())
+    expected = np.linalg.inv(x.T @ (mean[:, None] * x))
+    assert_allclose(solution.fixed_covariance, expected, rtol=1e-8)
+
+
+def test_a_variance_that_is_zero_is_found_to_be():
+    rng = np.random.default_rng(1)
+    x, groups = rng.normal(size=400), np.repeat(np.arange(40), 10)
+    # One success and one failure less or more at most: less than chance between groups
+    y = (np.arange(400) % 2).astype(float)
+    case = GeneralizedCase.of([x], [groups], [(0, (0,), "full")], y, ("binomial", "logit"))
+    found = case.fit()
+    assert found.status is FitStatus.CONVERGED
+    assert found.solution.terms[0].lam == 0.0
+    assert found.solution.terms[0].is_singular
+    assert (found.solution.terms[0].effects == 0.0).all()
+    objective, gamma = LaplaceObjective(case.layout.system), found.solution.fixed
+    rest = np.linalg.solve(case.layout.basis, gamma)
+    objective.evaluate((np.zeros((1, 1)), rest))
+    assert LaplaceDerivatives.of(objective.mode).gradient[0] > 0.0
+
+
+def test_units_of_columns_do_not_matter():
+    frame, y = frame_of("epil"), frame_of("epil")["y"].to_numpy(float)
+    fits = []
+    for scale, shift in ((1.0, 0.0), (1e6, 3e7)):
+        period = scale * coded("epil", "period")[0] + shift
+        columns = [coded("epil", "lbase")[0], period]
+        case = GeneralizedCase.of(
+            columns, [frame["subject"]], [(0, (0, 2), "full")], y, ("poisson", "log")
+        )
+        fits.append(case.fit().solution)
+    assert_allclose(fits[1].criterion, fits[0].criterion, rtol=1e-10)
+    assert_allclose(fits[1].fixed[2] * 1e6, fits[0].fixed[2], rtol=1e-6)
+
+
+def test_prior_weights_of_counts_repeat_rows():
+    case = random_generalized(8, ("poisson", "log"), (12,), slope=False)
+    design, n = case.given.design, 160
+    twice = np.r_[np.arange(n), np.arange(0, n, 2)]
+    weights = np.where(np.arange(n) % 2 == 0, 2.0, 1.0)
+    columns = [np.asarray(c) for c in design.columns]
+    parts = [(0, (0,), "full")]
+    y, codes, offset = design.responses[0], design.factors[0].codes, case.given.offset
+    own = GeneralizedCase.of(columns, [codes], parts, y, ("poisson", "log"), weights, offset).fit()
+    repeated = GeneralizedCase.of(
+        [c[twice] for c in columns], [codes[twice]], parts, y[twice], ("poisson", "log"), None,
+        offset[twice],
+    ).fit()  # fmt: skip
+    assert_allclose(own.solution.criterion, repeated.solution.criterion, rtol=1e-11)
+    assert_allclose(own.solution.fixed, repeated.solution.fixed, rtol=1e-6)
