@@ -11,6 +11,8 @@ IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 Directions = tuple[FloatArray, ...]
 Lam = tuple[FloatArray, ...]
+# A function of some parameters with its first and its second derivatives.
+Derivatives = tuple[FloatArray, FloatArray, FloatArray]
 Message = tuple[str, type[Warning]]
 Use = tuple[str, str]
 Pair = tuple[int, int, int]

@@ -30,8 +30,10 @@ class RandomEffect(FrozenParameters):
     covariance : str, default=None
         Covariance of one group's coefficients: "full", "diag" (independent), "spherical"
         (independent with one variance), "compound_symmetry" (one variance and one
-        correlation) or "ar1" (a correlation that falls with the distance between the
-        coefficients, such as those of times); None takes the estimator's.
+        correlation), "ar1" (a correlation that falls with the distance between the
+        coefficients, such as those of times) or "toeplitz" (one for each distance). With
+        "heterogeneous_" before "compound_symmetry" and "ar1" each coefficient has a
+        variance of its own. None takes the estimator's.
 
     Raises
     ------

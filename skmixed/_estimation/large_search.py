@@ -6,7 +6,14 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.objectives import AverageInformation, BlockedObjective
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import CholeskyFactor, zero_lam
-from skmixed._estimation.runs import Runs, SearchReport, better, identity, is_lower
+from skmixed._estimation.runs import (
+    Runs,
+    SearchReport,
+    better,
+    identity,
+    is_lower,
+    is_trapped,
+)
 from skmixed._estimation.scale_scan import ScaleScan, VarianceProfile, refined
 from skmixed._estimation.search import Ending
 from skmixed._estimation.start import are_alike, free_lam, within_start
@@ -38,6 +45,8 @@ class LargeSearch:
         # Without any variance it may be lower, where no start was
         if best.status is FitStatus.CONVERGED and is_lower(self.at_zero_value, best.value):
             best = better(best, self.run(zero_lam(self.system)))
+        if is_trapped(self.system, best):
+            best = better(best, self.run(identity(self.system)))
         if self.objective.latest.lam is not best.lam:
             self.objective.evaluate(best.lam)
         return SearchReport(

@@ -112,3 +112,9 @@ def is_lower(value: float, other: float) -> bool:
 def identity(system: System) -> Lam:
     """Λ = I of each term, lme4's start."""
     return tuple(np.eye(t.size) for _, t in system.terms)
+
+
+def is_trapped(system: System, end: Ending) -> bool:
+    """Whether a run ended at a boundary of some structure that may be no optimum."""
+    pairs = zip(system.terms, end.lam, strict=True)
+    return any(t.term.structure.has_traps and not lam.any(axis=0).all() for (_, t), lam in pairs)

@@ -6,11 +6,18 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._derivatives.dense_system import DenseSystem, DenseTerm
 from skmixed._derivatives.objectives import DenseObjective
 from skmixed._equations.cholesky import CholeskyFactor, zero_lam
-from skmixed._estimation.runs import Runs, SearchReport, better, identity, is_lower
+from skmixed._estimation.runs import (
+    Runs,
+    SearchReport,
+    better,
+    identity,
+    is_lower,
+    is_trapped,
+)
 from skmixed._estimation.scale_scan import EffectsProfile, ScaleScan, Valley, refined
 from skmixed._estimation.search import Ending
 from skmixed._estimation.start import WITHIN
-from skmixed._model.covariance import has_covariances, has_own_variances
+from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
 
@@ -49,9 +56,10 @@ class SmallSearch:
             return self._found(best)
         if is_lower(self.at_zero_value, best.value):
             best = better(best, self.run(zero_lam(self.system), best))
-        if self.has_other_valley and not _is_identity(start):
+        is_elsewhere = self.has_other_valley or self._has_traps(best)
+        if is_elsewhere and not _is_identity(start):
             best = better(best, self.run(identity(self.system), best))
-        if not self._is_easy(best):
+        if not self._is_easy(best) or self._has_traps(best):
             within = self.within_start()
             is_lower_there = self.objective.evaluate(within) < best.value
             if is_lower_there or self.has_other_valley or self._is_doubtful(best):
@@ -175,15 +183,23 @@ class SmallSearch:
         return tuple(out)
 
     def _is_doubtful(self, best: Ending) -> bool:
-        """Whether a covariance of few levels ended without full rank."""
+        """Whether a covariance of few levels ended without full rank, or one has traps."""
         if best.status is not FitStatus.CONVERGED:
             return True
-        return any(
-            term.size > 1
-            and not lam.any(axis=0).all()
-            and self.objective.dense.effective_levels(term) <= FEW_LEVELS
+        return self._has_traps(best) or any(
+            self._has_few_levels(term) and not lam.any(axis=0).all()
             for term, lam in zip(self.objective.dense.terms, best.lam, strict=True)
         )
+
+    def _has_traps(self, best: Ending) -> bool:
+        """Whether a structure with traps ended without full rank, or has few levels."""
+        return is_trapped(self.system, best) or any(
+            self._has_few_levels(term) and term.term.term.structure.has_traps
+            for term in self.objective.dense.terms
+        )
+
+    def _has_few_levels(self, term: DenseTerm) -> bool:
+        return term.size > 1 and self.objective.dense.effective_levels(term) <= FEW_LEVELS
 
 
 def _scales(term: DenseTerm, *, by_column: bool) -> list[list[int]]:
@@ -198,7 +214,7 @@ def _scales(term: DenseTerm, *, by_column: bool) -> list[list[int]]:
         return whole
     if not has_covariances(structure):
         return single
-    return single if by_column else whole
+    return single if by_column and is_linear(structure) else whole
 
 
 def _is_identity(lam: Lam) -> bool:

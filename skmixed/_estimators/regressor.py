@@ -46,8 +46,8 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         grouping columns are left out, as
         :func:`sklearn.compose.make_column_selector` makes it.
     covariance : str, default="full"
-        Covariance of one group's coefficients: "full", "diag", "spherical",
-        "compound_symmetry" or "ar1", as in `RandomEffect`.
+        Covariance of one group's coefficients, as in `RandomEffect`: "full", "diag",
+        "spherical", "compound_symmetry", "ar1" and further ones.
     method : {"reml", "ml"}, default="reml"
         Whether to use restricted or ordinary maximum likelihood.
     fit_intercept : bool, default=True

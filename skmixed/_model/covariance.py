@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 import scipy.linalg
 
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import BoolArray, Derivatives, FloatArray, IntArray
 
 # A column of Λ that a step shrinks below this share is tried at zero. With
 # d ≈ g·t in t = λ², a Newton step in t overshoots zero from a share of 2/3 on.
@@ -42,6 +42,7 @@ class Covariance(Protocol):
     name: str
     is_shift_invariant: bool  # centering a slope leaves the model as it is
     is_scale_invariant: bool  # so does rescaling it
+    has_traps: bool  # a search may end where it is not lowest, most so at the boundary
 
     def n_theta(self, size: int) -> int:
         """Count the free parameters of a term with `size` coefficients."""
@@ -69,6 +70,9 @@ class Covariance(Protocol):
     def admits(self, lam: FloatArray) -> bool:
         """Whether a factor that a step has led to is one of the structure."""
 
+    def boundary_slope(self, lam: FloatArray, slope: FloatArray) -> float:
+        """Return the least slope of ⟨G, Σ⟩ off the boundary, from a Λ with zero columns."""
+
     def directions(self, size: int) -> FloatArray:
         """Return orthogonal D_i that span the space, Σ = Σ_i τ_i D_i: (d, size, size)."""
 
@@ -82,11 +86,32 @@ class Covariance(Protocol):
         """Return the lower triangular factor with parameters θ."""
 
 
+class CorrelationRoot(Protocol):
+    """A model of the correlations of coefficients, by a root of their matrix."""
+
+    def directions(self, size: int) -> FloatArray:
+        """Return D_i that span the least linear space of all tC, t > 0: (d, s, s)."""
+
+    def count(self, size: int) -> int:
+        """Count the angles of `size` coefficients."""
+
+    def root(self, angles: FloatArray, size: int) -> Derivatives:
+        """Return L, (s, s), and its first and second derivatives, (n, s, s), (n, n, s, s)."""
+
+    def angles(self, rows: FloatArray) -> FloatArray:
+        """Return the angles of a factor LQ, whose rows of zeros are not known; (n,)."""
+
+    def nearest(self, correlation: FloatArray, known: BoolArray) -> FloatArray:
+        """Return angles of correlations near these, of which some coefficients' are known."""
+
+
 class LinearCovariance:
     """A base for structures that allow all semidefinite matrices of a linear space.
 
     Their Λ is linear in δ too.
     """
+
+    has_traps = False
 
     def directions(self, size: int) -> FloatArray:
         raise NotImplementedError
@@ -120,6 +145,11 @@ class LinearCovariance:
 
     def admits(self, lam: FloatArray) -> bool:  # noqa: ARG002
         return True
+
+    def boundary_slope(self, lam: FloatArray, slope: FloatArray) -> float:
+        """Return the least eigenvalue of G in the null space of Σ."""
+        null = np.linalg.svd(lam)[0][:, int(lam.any(axis=0).sum()) :]
+        return float(np.linalg.eigvalsh(null.T @ slope @ null)[0])
 
 
 @lru_cache(maxsize=64)
@@ -294,7 +324,12 @@ def has_own_variances(structure: Covariance) -> bool:
 
 def is_unrestricted(structure: Covariance) -> bool:
     """Whether every covariance is allowed."""
-    return structure.n_theta(2) == 3
+    return structure.n_theta(3) == 6
+
+
+def is_linear(structure: Covariance) -> bool:
+    """Whether every semidefinite matrix of the span of its directions is allowed."""
+    return structure.n_theta(3) == len(structure.directions(3))
 
 
 def symmetric_root(covariance: FloatArray) -> FloatArray:

@@ -12,16 +12,17 @@ GROUPING = re.compile(rf"\s*(?:(factor|as\.factor|C)\s*\({NAME.pattern}\)|{NAME.
 BLANK = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")|\s")
 OFFSET = re.compile(r"(?<![\w.])offset\s*\(")
 STRUCTURE = re.compile(
-    r"(?<![\w.])(cs|hetcs|homcs|us|diag|homdiag|ar1|hetar1|toep|exp|gau|mat|rr)\s*\("
+    r"(?<![\w.])(hom|het)?(cs|us|diag|ar1|toep|ou|exp|gau|mat|rr|propto|equalto)\s*\("
 )
 # lme4's words, and the covariance of one level's effects without and with ``hom=TRUE``.
 COVARIANCES = {
     "us": ("full", None),
     "diag": ("diag", "spherical"),
-    "cs": (None, "compound_symmetry"),
-    "ar1": (None, "ar1"),
+    "cs": ("heterogeneous_compound_symmetry", "compound_symmetry"),
+    "ar1": ("heterogeneous_ar1", "ar1"),
+    "toep": (None, "toeplitz"),
 }
-HOMOGENEOUS = {"ar1"}  # those that are unless they say otherwise
+HOMOGENEOUS = {"ar1", "toep"}  # those that are unless they say otherwise
 HOM = re.compile(r",\s*hom\s*=\s*(TRUE|T|True|FALSE|F|False)\s*$")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -229,15 +230,18 @@ def _without_covariances(text: str, scan: _Scan) -> tuple[str, dict[int, str]]:
         if "|" not in inside or scan.is_quoted[start]:
             continue
         argument = HOM.search(inside)
-        is_homogeneous = argument[1].startswith("T") if argument else word[1] in HOMOGENEOUS
-        covariance = COVARIANCES.get(word[1], (None, None))[is_homogeneous]
+        is_homogeneous = word[1] == "hom" if word[1] else word[2] in HOMOGENEOUS
+        if argument:
+            is_homogeneous = argument[1].startswith("T")
+        covariance = COVARIANCES.get(word[2], (None, None))[is_homogeneous]
         if covariance is None:
+            own = f"{word[1] or ''}{word[2]}(… | g{argument[0] if argument else ''})"
             raise error_at(
                 text,
                 word.start(),
-                f"{word[1]}(… | g){'' if is_homogeneous else ' without hom=TRUE'} is a covariance "
-                "that is not here. Write us(x | g), diag(x | g), cs(0 + f | g, hom=TRUE), ar1(0 + "
-                "f | g), or without a word (x | g) and (x || g).",
+                f"{own} is a covariance that is not here. Write us(x | g), diag(x | g), cs(0 + f "
+                "| g), ar1(0 + f | g), toep(0 + f | g), with hom=TRUE for one variance or "
+                "hom=FALSE for one each where there are both, or (x | g) and (x || g).",
             )
         found[start] = covariance
         out[word.start() : start] = " " * (start - word.start())

@@ -5,8 +5,9 @@ Whether one model is a special case of another, and where that lies.
 A model's random part is a set of blocks, each a covariance matrix over some
 columns of one grouping factor: a term with independent coefficients of own
 variances ("diag") is one block for each column, any other term is one. The matrices
-that a block allows are the semidefinite ones of a linear space (`covariance`), so
-that one is contained in others if its space is in the sum of theirs.
+that a linear block allows are the semidefinite ones of a linear space (`covariance`), so
+that one is contained in others if its space is in the sum of theirs. Of other blocks the
+covariances of what they contain are tried: an allowed one is the nearest to itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +23,15 @@ from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
-from skmixed._model.covariance import has_covariances, has_own_variances
+from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._model.structures import STRUCTURES
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus, RefitWarning, warn
 
+# Covariances tried for whether a structure allows them, and the share that is rounding.
+N_TRIED, ALLOWED = 3, 1e-9
 # Sums of the same rows differ by the rounding of their order, at most n·eps.
 SAME_SHARE = 1e-9
 
@@ -277,10 +280,24 @@ class Block:
     def directions(self, names: list[str]) -> FloatArray:
         """Return a basis of its space in a matrix over these names, (d, len(names)²)."""
         own = STRUCTURES[self.form].directions(len(self.columns))
+        return self._laid(own, names).reshape(len(own), -1)
+
+    def drawn(self, names: list[str], rng: np.random.Generator) -> FloatArray:
+        """Return one of its covariances in a matrix over these names."""
+        structure, size = STRUCTURES[self.form], len(self.columns)
+        lam = structure.lam(rng.uniform(0.2, 1.2, structure.n_theta(size)), size)
+        return self._laid(lam @ lam.T, names)
+
+    @property
+    def is_linear(self) -> bool:
+        return is_linear(STRUCTURES[self.form])
+
+    def _laid(self, matrices: FloatArray, names: list[str]) -> FloatArray:
+        """Return matrices over the columns within ones over these names."""
         places = np.array([names.index(name) for name in self.columns])
-        out = np.zeros((len(own), len(names), len(names)))
-        out[:, places[:, None], places] = own
-        return out.reshape(len(own), -1)
+        out = np.zeros((*matrices.shape[:-2], len(names), len(names)))
+        out[..., places[:, None], places] = matrices
+        return out
 
 
 def blocks(encoder: Encoder) -> list[Block]:
@@ -300,7 +317,23 @@ def _blocks(encoder: Encoder) -> Iterator[Block]:
 
 def not_contained(null: list[Block], alternative: list[Block]) -> list[Block]:
     """Blocks of `null` that no choice of the covariances of `alternative` yields."""
-    return [block for block in null if not _is_contained(block, alternative)]
+    inside = [b for other in alternative if not other.is_linear for b in _within(null, other)]
+    linear = [other for other in alternative if other.is_linear]
+    return [b for b in null if b not in inside and not _is_contained(b, linear)]
+
+
+def _within(null: list[Block], other: Block) -> list[Block]:
+    """Blocks on columns of a block that is not linear, if it allows all of them together."""
+    own = [b for b in null if b.group == other.group and set(b.columns) <= set(other.columns)]
+    rng, names = np.random.default_rng(0), list(other.columns)
+    for _ in range(N_TRIED):
+        joint = np.zeros((len(names), len(names)))
+        for block in own:
+            joint += block.drawn(names, rng)
+        factor = STRUCTURES[other.form].nearest(joint)
+        if np.abs(factor @ factor.T - joint).max() > ALLOWED * np.abs(joint).max():
+            return []
+    return own
 
 
 def _is_contained(block: Block, others: list[Block]) -> bool:

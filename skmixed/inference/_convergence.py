@@ -202,6 +202,4 @@ def _off_boundary(
     size, rank = len(lam), int(lam.any(axis=0).sum())
     if rank == size:
         return rank, np.nan
-    matrix = gradient_matrix(structure, gradient, size)
-    null = np.linalg.svd(lam)[0][:, rank:]
-    return rank, float(np.linalg.eigvalsh(null.T @ matrix @ null)[0])
+    return rank, structure.boundary_slope(lam, gradient_matrix(structure, gradient, size))

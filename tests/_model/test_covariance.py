@@ -16,6 +16,7 @@ from skmixed._estimation.fit import examined, fit_system
 from skmixed._model.covariance import (
     has_covariances,
     has_own_variances,
+    is_linear,
     is_unrestricted,
     lower_factor,
 )
@@ -167,6 +168,9 @@ def test_zero_columns_stay_exact(structure, size):
     assert not structure.chart(np.zeros((size, size)))[0].any()
     for own in basis:
         lam = np.where(own.any(axis=0), 0.0, canonical)  # as when the search lets it vanish
+        near = structure.nearest(lam @ lam.T)
+        if not np.allclose(near @ near.T, lam @ lam.T, atol=1e-12):
+            continue  # no covariance of the structure, to which no step leads
         found, _ = structure.chart(lam)
         assert (found == 0.0).all(axis=0).sum() >= (lam == 0.0).all(axis=0).sum()
         assert_allclose(found @ found.T, lam @ lam.T, atol=1e-14)
@@ -181,7 +185,12 @@ def test_what_follows_from_the_directions():
         "compound_symmetry": (True, False, False),
         "cs": (True, False, False),
         "ar1": (True, False, False),
+        "toeplitz": (True, False, False),
+        "heterogeneous_compound_symmetry": (True, True, False),
+        "heterogeneous_ar1": (True, True, False),
     }
+    nonlinear = {s.name for s in ALL if not is_linear(s)}
+    assert nonlinear == {"ar1", "heterogeneous_ar1", "heterogeneous_compound_symmetry"}
 
 
 def test_theta_of_full_is_in_the_order_of_lme4():
@@ -216,7 +225,10 @@ def registered(monkeypatch):
     monkeypatch.setitem(STRUCTURES, TIED.name, TIED)
 
 
-@pytest.mark.parametrize("name", ["cs", "compound_symmetry", "ar1"])
+CORRELATED = ["ar1", "toeplitz", "heterogeneous_compound_symmetry", "heterogeneous_ar1"]
+
+
+@pytest.mark.parametrize("name", ["cs", "compound_symmetry", *CORRELATED])
 @pytest.mark.parametrize("seed", range(8))
 def test_a_new_structure_reaches_the_oracle_s_minimum(registered, seed, name):
     case = random_case(seed, structure=name, n_terms=1 + seed % 2)
@@ -230,6 +242,73 @@ def test_a_new_structure_reaches_the_oracle_s_minimum(registered, seed, name):
     assert found.solution.criterion <= least + 1e-6
     at = case.oracle.criterion([t.lam for t in found.solution.terms])
     assert found.solution.criterion == pytest.approx(at, abs=1e-8)
+
+
+def definition(name, sd, rho, size):
+    """Σ of standard deviations and correlations, by definition."""
+    lag = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+    corr = {
+        "ar1": lambda: rho[0] ** lag,
+        "heterogeneous_ar1": lambda: rho[0] ** lag,
+        "heterogeneous_compound_symmetry": lambda: np.where(lag == 0, 1.0, rho[0]),
+        "toeplitz": lambda: np.append(1.0, rho)[lag],
+    }[name]()
+    return np.outer(sd, sd) * corr
+
+
+@pytest.mark.parametrize("name", CORRELATED)
+@pytest.mark.parametrize("zeros", [[], [1], [0, 3]])
+def test_a_structure_of_correlations_holds_its_definition(name, zeros):
+    structure, sd = STRUCTURES[name], np.array([2.0, 0.5, 1.0, 3.0])
+    if not structure.is_heterogeneous:
+        sd = np.full(4, 0.0 if zeros else 2.0)
+    sd[zeros] = 0.0
+    for rho in ([0.6, 0.1, -0.3], [-0.2, 0.5, 0.1]):
+        wanted = definition(name, sd, rho, 4)
+        lam = structure.nearest(wanted)
+        assert_allclose(lam @ lam.T, wanted, atol=1e-13)
+        canonical, basis = structure.chart(lam)
+        assert_allclose(canonical @ canonical.T, wanted, atol=1e-13)
+        # A zero column for each rank that it lacks, and no slope off it
+        assert (canonical == 0.0).all(axis=0).sum() == 4 - np.linalg.matrix_rank(wanted)
+        assert len(basis) == structure.n_theta(4)
+        if structure.is_heterogeneous:
+            assert not basis[zeros].any()
+        again = structure.lam(structure.theta(canonical), 4)
+        assert_allclose(again @ again.T, wanted, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", CORRELATED)
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_correlation_at_its_end_lacks_rank_exactly_and_is_left_by_a_step(name, sign):
+    structure, n = STRUCTURES[name], 4
+    sizes = [1.0, 2.0, 0.5, 1.5][: n if structure.is_heterogeneous else 1]
+    theta = np.append(sizes, np.full(structure.n_theta(n) - len(sizes), 0.1))
+    theta[len(sizes)] = sign * (0.5 * np.pi - 0.1)
+    before = structure.chart(structure.lam(theta, n))[0]
+    theta[len(sizes)] = sign * (0.5 * np.pi - 0.01)
+    after = structure.vanished(before, structure.lam(theta, n))
+    rank = np.linalg.matrix_rank(after)
+    assert rank < n
+    assert (after == 0.0).all(axis=0).sum() == n - rank
+    canonical, basis = structure.chart(after)
+    assert_array_equal(canonical == 0.0, after == 0.0)
+    step = np.zeros(len(basis))
+    step[len(sizes)] = 0.3
+    assert np.linalg.matrix_rank(structure.moved(canonical, basis, step)) == n
+
+
+def test_correlations_by_lags_are_any_that_are_a_covariance():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        partial = np.arcsin(rng.uniform(-1, 1, 5))
+        lam = STRUCTURES["toeplitz"].lam(np.append(1.0, partial), 6)
+        lags = (lam @ lam.T)[0]
+        assert_allclose(lam @ lam.T, scipy.linalg.toeplitz(lags), atol=1e-14)
+        # The partial autocorrelation is the last coefficient of the regression on those before
+        for k in range(1, 6):
+            last = scipy.linalg.solve_toeplitz(lags[:k], lags[1 : k + 1])[-1]
+            assert last == pytest.approx(np.sin(partial[k - 1]), abs=1e-9)
 
 
 @pytest.fixture

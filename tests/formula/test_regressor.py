@@ -419,7 +419,9 @@ PLACES = [
     ("Reaction ~ (offset(w) | Subject)", 12, "An offset is a summand of the right-hand side"),
     ("Reaction ~ z + (1 | f/f)", 22, "The grouping factor has 'f' twice"),
     ("Reaction ~ z + (1 | f:factor(f))", 22, "The grouping factor has 'f' twice"),
-    ("Reaction ~ z + cs(1 + z | Subject)", 15, "cs(… | g) without hom=TRUE is a covariance"),
+    ("Reaction ~ z + hettoep(1 + z | Subject)", 15, "hettoep(… | g) is a covariance that is not"),
+    ("Reaction ~ z + us(1 + z | Subject, hom=TRUE)", 15, "us(… | g, hom=TRUE) is a covariance"),
+    ("Reaction ~ z + rr(1 + z | Subject)", 15, "rr(… | g) is a covariance that is not here"),
     ("Reaction ~ z(2) + (1 | Subject)", 11, "'z' is no function here"),
     ("Reaction ~ z + sqrt(Days)", 15, "'sqrt' is no function here"),
     ("Reaction ~ Days + 3", 18, "cannot be read: Numeric literals"),
@@ -523,8 +525,13 @@ MACHINES = load_machines().frame
         ("us(0 + Machine | Worker)", "full"),
         ("diag(0 + Machine | Worker)", "diag"),
         ("diag(0 + Machine | Worker, hom = TRUE)", "spherical"),
+        ("cs(0 + Machine | Worker)", "heterogeneous_compound_symmetry"),
         ("cs(0 + Machine | Worker, hom=T)", "compound_symmetry"),
+        ("homcs(0 + Machine | Worker)", "compound_symmetry"),
         ("ar1(0 + Machine | Worker)", "ar1"),
+        ("ar1(0 + Machine | Worker, hom=FALSE)", "heterogeneous_ar1"),
+        ("hetar1(0 + Machine | Worker)", "heterogeneous_ar1"),
+        ("toep(0 + Machine | Worker)", "toeplitz"),
     ],
 )
 def test_lme4s_words_are_covariances(term, covariance):
@@ -533,6 +540,13 @@ def test_lme4s_words_are_covariances(term, covariance):
     copy = pickle.loads(pickle.dumps(model))
     assert copy.criterion_ == model.criterion_
     assert copy.formula == model.formula
+
+
+def test_two_effects_with_a_variance_each_and_a_correlation_have_any_covariance():
+    wanted = lmer("Reaction ~ Days + (Days | Subject)", FRAME).criterion_
+    for word in ("cs", "hetar1"):
+        model = lmer(f"Reaction ~ Days + {word}(1 + Days | Subject)", FRAME)
+        assert model.criterion_ == pytest.approx(wanted, abs=1e-8)
 
 
 def test_compound_symmetry_is_a_factor_within_another():

@@ -104,3 +104,38 @@ def test_blocks_in_words():
     assert words == ["'(Intercept)', 'x', 'z' within 'g' (spherical)"]
     words = [str(b) for b in blocks(encoder_of([(["x", "z"], "diag")]))]
     assert words == ["'x' within 'g'", "'z' within 'g'"]
+
+
+def test_structures_of_correlations_are_nested_where_they_are():
+    """By name: those that each contains, of three columns with one term."""
+    linear = {
+        "spherical": {"full", "diag", "compound_symmetry"},
+        "diag": {"full"},
+        "compound_symmetry": {"full"},
+        "full": set(),
+    }
+    correlated = {
+        "spherical": {"ar1", "toeplitz", "heterogeneous_ar1", "heterogeneous_compound_symmetry"},
+        "diag": {"heterogeneous_ar1", "heterogeneous_compound_symmetry"},
+        "compound_symmetry": {"toeplitz", "heterogeneous_compound_symmetry"},
+        "full": set(),
+        "ar1": {"full", "toeplitz", "heterogeneous_ar1"},
+        "toeplitz": {"full"},
+        "heterogeneous_ar1": {"full"},
+        "heterogeneous_compound_symmetry": {"full"},
+    }
+    names = list(correlated)
+    encoders = {name: encoder_of([(COLUMNS, name)]) for name in names}
+    for null in names:
+        wanted = {null} | linear.get(null, set()) | correlated[null]
+        found = {o for o in names if not not_contained(blocks(encoders[null]), blocks(encoders[o]))}
+        assert found == wanted, null
+
+
+def test_blocks_within_one_of_correlations_are_tried_together():
+    alternative = blocks(encoder_of([(COLUMNS, "heterogeneous_compound_symmetry")]))
+    alone = blocks(encoder_of([(["(Intercept)", "z"], "full")]))
+    assert not not_contained(alone, alternative)
+    # x and z are correlated with each other, and neither with the intercept
+    apart = blocks(encoder_of([(["(Intercept)"], "full"), (["x", "z"], "full")]))
+    assert not_contained(apart, alternative) == apart
