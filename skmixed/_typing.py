@@ -25,3 +25,5 @@ Labels = NDArray[Any]
 FrameChange = tuple[FloatArray | None, FloatArray]
 # E of some frames, None for the identity.
 Regressions = tuple[FloatArray | None, ...]
+# Of a stratum: its number, sums and counts by pairs of visits, and those of neighbors.
+Moments = tuple[int, FloatArray, FloatArray, FloatArray]

@@ -67,6 +67,12 @@ class DenseRepeated:
         return np.array([np.sum(traces * d) - Py @ d @ Py for d in self.first])
 
     @property
+    def average(self):
+        """y'PV_iPV_jPy."""
+        seen = np.array([d @ self.P @ self.y for d in self.first])
+        return seen @ self.P @ seen.T
+
+    @property
     def observed(self):
         """Second derivatives of −2 log L."""
         traces = self.P if self.reml else self.V_inv

@@ -1,5 +1,7 @@
 """Random models with a residual covariance, and the same from V in full."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from oracle_repeated import DenseRepeated
@@ -7,6 +9,9 @@ from oracle_repeated import DenseRepeated
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.time_points import TimePoints
+from skmixed._repeated.chains import SingleChains, SummedChains
+from skmixed._repeated.layout import BlockLayout, InnerTerm, find_patterns, index_blocks
+from skmixed._repeated.likelihood import RepeatedFactor
 
 STRUCTURES = [name for name in CORRELATIONS if name != "independent"]
 
@@ -85,3 +90,53 @@ def dense_of(model, lam=None):
                 second.setdefault(key, np.zeros((n, n)))[block] = at.mixture(pair)[0]
     fixed = laid.wide[:, system.n_outer : -1]
     return DenseRepeated(fixed, laid.wide[:, -1], V, first, second, reml=system.reml)
+
+
+def blocks_of(model, kind):
+    """A model with its blocks laid out in one way: a name of `KINDS`."""
+    fitted = model._model.repeated
+    layout = fitted.layout
+    system = layout.system
+    inner, start = [], 0
+    outer = {term.index for term in system.outer}
+    for index, (structure, size) in enumerate(zip(system.structures, system.sizes, strict=True)):
+        directions = structure.directions(size)
+        if index not in outer:
+            inner.append(InnerTerm(index, directions, slice(start, start + len(directions))))
+        start += len(directions)
+    codes, offset = np.zeros(system.n_rows, dtype=int), 0
+    for group in system.groups:
+        codes[group.rows] = offset + group.block_of_row
+        offset = int(codes[group.rows].max()) + 1
+    own = BlockLayout(layout.laid, system.residual, tuple(inner), start)
+    groups = KINDS[kind](own, list(index_blocks(codes, layout.laid)))
+    system = replace(system, groups=tuple(groups))
+    factor = RepeatedFactor.of(system, fitted.factor.lam)
+    return replace(fitted, layout=replace(layout, system=system), factor=factor)
+
+
+def _single(layout, parts):
+    return [replace(own, products=SingleChains(own.chains)) for own in layout.chains(parts)]
+
+
+def _summed(layout, parts):
+    return [replace(own, products=SummedChains.of(own.chains)) for own in layout.chains(parts)]
+
+
+def _patterns(layout, parts):
+    inner = [term.index for term in layout.terms]
+    return [
+        group
+        for rows in parts
+        for group in layout.explicit(rows, find_patterns(rows, layout.laid, inner))
+    ]
+
+
+KINDS = {
+    "rows": lambda layout, parts: [own for rows in parts for own in layout.explicit(rows, None)],
+    "patterns": _patterns,
+    "chains": _single,
+    "classes": _summed,
+}
+# Those of residuals of Markov type.
+OF_MARKOV = ("chains", "classes")

@@ -6,6 +6,7 @@ loops are over the columns of the small matrices, in vectors over the levels.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -169,6 +170,50 @@ def solve_levels_transposed(chol: FloatArray, rhs: FloatArray) -> None:
         for k in range(j + 1, len(chol)):
             rhs[j] -= chol[k, j] * rhs[k]
         rhs[j] /= chol[j, j]
+
+
+@dataclass(frozen=True)
+class Tridiagonal:
+    """A symmetric tridiagonal matrix.
+
+    Attributes
+    ----------
+    diagonal : (n,) array
+    off : (n − 1,) array
+    """
+
+    diagonal: FloatArray
+    off: FloatArray
+
+    def times(self, columns: FloatArray) -> FloatArray:
+        """Return the products with columns, each of which is a row here, (k, n)."""
+        out = self.diagonal * columns
+        out[:, :-1] += self.off * columns[:, 1:]
+        out[:, 1:] += self.off * columns[:, :-1]
+        return np.asarray(out)
+
+    @cached_property
+    def _factor(self) -> tuple[FloatArray, FloatArray]:
+        """LDL', as LAPACK has it; of one row, whose factor its wrapper refuses, beside a 1."""
+        diagonal, off = self.diagonal, self.off
+        if len(diagonal) == 1:
+            diagonal, off = np.append(diagonal, 1.0), np.zeros(1)
+        *factor, failed = scipy.linalg.lapack.dpttrf(diagonal, off)
+        if failed:
+            raise np.linalg.LinAlgError("The matrix is not positive definite.")
+        return factor[0], factor[1]
+
+    def solve(self, columns: FloatArray) -> FloatArray:
+        """Return the products of the inverse with columns, (k, n), of a positive definite one.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If it is none to rounding.
+        """
+        n = columns.shape[1]
+        padded = columns if n > 1 else np.repeat(columns, 2, axis=1)
+        return np.asarray(scipy.linalg.lapack.dpttrs(*self._factor, padded.T)[0].T[:, :n])
 
 
 @dataclass(frozen=True)

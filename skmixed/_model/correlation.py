@@ -39,11 +39,15 @@ class CorrelationModel(Protocol):
         them, or the "distance" of times that are numbers.
     is_heterogeneous : bool
         Whether each visit has a standard deviation of its own in any case.
+    is_markov : bool
+        Whether a row depends on those before it through the last of them alone: the
+        correlation of two rows is the product of those of the neighbors between them.
     """
 
     name: str
     time: str
     is_heterogeneous: bool
+    is_markov: bool
 
     def count(self, m: int, steps: int) -> int:
         """Count the parameters for m visits that are at most `steps` steps apart."""
@@ -77,6 +81,7 @@ class _OfDistance:
 
     time = "distance"
     is_heterogeneous = False
+    is_markov = True
 
     def count(self, _m: int, _steps: int) -> int:
         return 1
@@ -107,6 +112,7 @@ class Independent:
     name = "independent"
     time = "none"
     is_heterogeneous = False
+    is_markov = True
 
     def count(self, _m: int, _steps: int) -> int:
         return 0
@@ -114,8 +120,7 @@ class Independent:
     def matrix(
         self, _phi: FloatArray, places: TimePoints, _m: int
     ) -> tuple[FloatArray, FloatArray]:
-        out = np.broadcast_to(np.eye(places.shape[1]), places.shape)
-        return out, np.empty((0, *places.shape))
+        return places.identity, np.empty((0, *places.shape))
 
     def curvature(
         self, _phi: FloatArray, _places: TimePoints, _m: int, _weights: FloatArray
@@ -146,6 +151,7 @@ class CompoundSymmetry:
     name = "compound_symmetry"
     time = "none"
     is_heterogeneous = False
+    is_markov = False
 
     def count(self, _m: int, _steps: int) -> int:
         return 1
@@ -256,6 +262,7 @@ class Gaussian(Exponential):
 
     name = "gaussian"
     exponent = 2.0
+    is_markov = False
 
 
 class Toeplitz:
@@ -264,6 +271,7 @@ class Toeplitz:
     name = "toeplitz"
     time = "steps"
     is_heterogeneous = False
+    is_markov = False
 
     def count(self, _m: int, steps: int) -> int:
         return steps

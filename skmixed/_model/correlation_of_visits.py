@@ -47,6 +47,7 @@ class AnteDependence(_OfVisits):
     """C_ab is the product of the correlations of neighboring visits between a and b."""
 
     name = "ante_dependence"
+    is_markov = True
 
     def count(self, m: int, _steps: int) -> int:
         return m - 1
@@ -106,6 +107,7 @@ class Unstructured(_OfVisits):
     """
 
     name = "unstructured"
+    is_markov = False
     is_heterogeneous = True
 
     def count(self, m: int, _steps: int) -> int:

@@ -16,7 +16,13 @@ import numpy as np
 
 from skmixed._model.correlation import CorrelationModel
 from skmixed._model.correlation_of_visits import Unstructured
-from skmixed._model.time_points import START_WITHIN, ResidualMoments, TimePoints, positive
+from skmixed._model.time_points import (
+    START_WITHIN,
+    Neighbors,
+    ResidualMoments,
+    TimePoints,
+    positive,
+)
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
 # Smallest standard deviation of a visit given those before it, as a share of its own one.
@@ -135,6 +141,19 @@ class Residual:
         sizes = np.exp(log_sd[:, :, None] + log_sd[:, None, :])
         matrix, slopes = self.correlation.matrix(of_corr, places, self.m)
         return ResidualAt(self, places, of_corr, row, sizes, sizes * matrix, slopes)
+
+    def normalized(self, own: FloatArray, places: TimePoints, errors: FloatArray) -> FloatArray:
+        """Return L⁻¹e, R = LL', of subjects with n rows in order of time, (b, n)."""
+        if not self.correlation.is_markov:
+            root = np.linalg.cholesky(self.evaluate(own, places).value)
+            return np.asarray(np.linalg.solve(root, errors[:, :, None])[:, :, 0])
+        # (z_t − r z_{t−1})/√(1 − r²) for z = e/s
+        of_sd, of_corr = self.split(own)
+        out = errors * np.exp(-np.tensordot(of_sd, self.variance.exponents(places, self.m), 1))
+        r, _ = self.correlation.matrix(of_corr, Neighbors.within(places), self.m)
+        r = r.reshape(len(out), -1)
+        out[:, 1:] = (out[:, 1:] - r * out[:, :-1]) / np.sqrt((1.0 - r) * (1.0 + r))
+        return out
 
     def coordinates(self, phi: FloatArray) -> "ResidualCoordinates":
         """Return coordinates of the search around the parameters of all strata."""

@@ -36,17 +36,22 @@ class TimePoints:
     covariate: FloatArray
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """(b, n, n)."""
         b, n = self.visit.shape
         return b, n, n
+
+    @property
+    def identity(self) -> FloatArray:
+        """Which entries are those of a row with itself, (b, n, n)."""
+        return np.broadcast_to(np.eye(self.visit.shape[1]), self.shape)
 
     @property
     def parts(self) -> tuple[IntArray, FloatArray, FloatArray]:
         """The visits, positions and covariates."""
         return self.visit, self.position, self.covariate
 
-    def taken_rows(self, which: IntArray | BoolArray) -> "TimePoints":
+    def taken_rows(self, which: IntArray | BoolArray | slice) -> "TimePoints":
         """Return those of some subjects."""
         return TimePoints(self.visit[which], self.position[which], self.covariate[which])
 
@@ -65,6 +70,43 @@ class TimePoints:
         sums: FloatArray = np.zeros(m * m)
         np.add.at(sums, cells.ravel(), entries.ravel())
         return sums.reshape(m, m)
+
+
+@dataclass(frozen=True)
+class Neighbors(TimePoints):
+    """Pairs of rows, (c, 2), of whose 2 × 2 matrices only the entry of the pair is looked at."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(c,)."""
+        return (len(self.visit),)
+
+    @property
+    def identity(self) -> FloatArray:
+        return np.zeros(self.shape)
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        """|t_a − t_b|, (c,)."""
+        return np.abs(self.position[:, 1] - self.position[:, 0])
+
+    def taken(self, of_visits: FloatArray) -> FloatArray:
+        """Return entries of (…, m, m) matrices over all visits, (…, c)."""
+        return of_visits[..., self.visit[:, 0], self.visit[:, 1]]
+
+    def laid(self, entries: FloatArray, m: int) -> FloatArray:
+        """Add up entries, (c,), over all pairs of visits, (m, m)."""
+        sums: FloatArray = np.zeros((m, m))
+        np.add.at(sums, (self.visit[:, 0], self.visit[:, 1]), entries)
+        return sums
+
+    @staticmethod
+    def within(places: TimePoints) -> "Neighbors":
+        """Return those of subjects with n rows in order of time, (b, n); subject by subject."""
+        at = np.arange(places.visit.shape[1] - 1)[:, None] + [0, 1]
+        visit, position = places.visit[:, at], places.position[:, at]
+        covariate = places.covariate[:, at].reshape(-1, 2)
+        return Neighbors(visit.reshape(-1, 2), position.reshape(-1, 2), covariate)
 
 
 @dataclass(frozen=True)

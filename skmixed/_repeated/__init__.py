@@ -1,1 +1,1 @@
-"""Models with a covariance of the residuals: blocks of rows whose covariance is explicit."""
+"""Models with a covariance of the residuals: rows in blocks that share outer effects alone."""

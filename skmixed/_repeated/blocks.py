@@ -1,19 +1,37 @@
-"""Blocks of rows that are independent of each other but for outer random effects.
+"""Parts of blocks whose covariance is explicit: random effects, strata, products of their rows.
 
-A block holds the subjects, and the levels of grouping factors, that share rows. Its
-covariance S = R + Σ_k Z_k Σ_k Z_k' is explicit. Blocks with one pattern of times, strata
-and Z share it.
+The columns of the rows are w = [Z X y]. All that the likelihood needs of them are
+Σ_ab c_ab Σ w_a w_b' for coefficients c of pairs of rows, and Σ w_a'Bw_b for every pair.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from skmixed._model.residual import Residual, ResidualAt
+from skmixed._model.residual import Residual
 from skmixed._model.time_points import TimePoints
-from skmixed._repeated.products import BlockProducts
-from skmixed._typing import BoolArray, FloatArray, Lam
+from skmixed._repeated.rows import LaidRows, RowsBeside
+from skmixed._typing import BoolArray, FloatArray, IntArray, Moments
+
+# Rows that are gathered at a time.
+PART = 2**14
+
+
+@dataclass(frozen=True)
+class BlockIndex:
+    """Which rows the blocks of a group are.
+
+    Attributes
+    ----------
+    rows : (N, n) array of int
+    pattern : (N,) array of int
+        Which of the group's patterns each block has.
+    """
+
+    rows: IntArray
+    pattern: IntArray
 
 
 @dataclass(frozen=True)
@@ -67,84 +85,132 @@ class Stratum:
         return matrices if self.same is None else matrices * self.same
 
 
+class BlockProducts(Protocol):
+    """Products of pairs of rows within blocks of n rows, of b patterns."""
+
+    def quadratic(self, coefficients: FloatArray) -> FloatArray:
+        """Return Σ c_ab w_a w_b' over all pairs, (c, b, n, n) to (c, k, k)."""
+
+    def gram(self, matrix: FloatArray) -> FloatArray:
+        """Return Σ w_a'Bw_b over the blocks of each pattern, (k, k) to (b, n, n)."""
+
+    def sandwich(self, matrices: FloatArray, visit: IntArray, m: int) -> FloatArray:
+        """Return Σ (Aw)_a (Aw)_b' over all pairs of m visits, for A, (b, n, n); (m, m, k, k)."""
+
+
 @dataclass(frozen=True)
-class BlockGroup:
-    """Patterns of blocks of one number of rows.
+class SummedProducts:
+    """Sums over the blocks of each pattern.
 
     Attributes
     ----------
-    places : TimePoints
-        Of shape (b, n).
-    counts : (b,) array
-        How many blocks each pattern has.
-    terms : tuple of BlockTerm
-    strata : tuple of Stratum
-    products : BlockProducts
+    sums : (b, n, n, k, k) array
+        Σ w_a w_b'.
     """
 
-    places: TimePoints
-    counts: FloatArray
-    terms: tuple[BlockTerm, ...]
-    strata: tuple[Stratum, ...]
-    products: BlockProducts
+    sums: FloatArray
 
-    def at(self, residual: Residual, lam: Lam, phi: FloatArray) -> "BlocksAt":
-        """Evaluate the covariance; a LinAlgError where it is not positive definite."""
-        own = tuple(
-            residual.evaluate(phi[residual.of_stratum(s.number)], self.places) for s in self.strata
+    @staticmethod
+    def of(wide: FloatArray, rows: IntArray, starts: list[int]) -> "SummedProducts":
+        """Add up blocks, (N, n), pattern by pattern; each begins at one of the starts."""
+        n, k = rows.shape[1], wide.shape[1]
+        ends, step = [*starts[1:], len(rows)], max(PART // n, 1)
+        sums = np.empty((len(starts), n, n, k, k))
+        for out, start, end in zip(sums, starts, ends, strict=True):
+            total: FloatArray = np.zeros((n * k, n * k))
+            for at in range(start, end, step):
+                own = wide[rows[at : min(at + step, end)]].reshape(-1, n * k)
+                total += own.T @ own
+            out[...] = total.reshape(n, k, n, k).transpose(0, 2, 1, 3)
+        return SummedProducts(sums)
+
+    def quadratic(self, coefficients: FloatArray) -> FloatArray:
+        b, n, _, k, _ = self.sums.shape
+        entries = coefficients.reshape(-1, b * n * n)
+        return np.asarray(entries @ self.sums.reshape(b * n * n, k * k)).reshape(-1, k, k)
+
+    def gram(self, matrix: FloatArray) -> FloatArray:
+        b, n, _, k, _ = self.sums.shape
+        return np.asarray(self.sums.reshape(b * n * n, k * k) @ matrix.ravel()).reshape(b, n, n)
+
+    def sandwich(self, matrices: FloatArray, visit: IntArray, m: int) -> FloatArray:
+        b, n, _, k, _ = self.sums.shape
+        # A times the first index of the sums, then times the second
+        half = (matrices @ self.sums.reshape(b, n, n * k * k)).reshape(b, n, n, k * k)
+        both = matrices @ half.transpose(0, 2, 1, 3).reshape(b, n, n * k * k)
+        both = both.reshape(b, n, n, k, k).transpose(0, 2, 1, 3, 4)
+        out = np.zeros((m, m, k, k))
+        np.add.at(out, (visit[:, :, None], visit[:, None, :]), both)
+        return out
+
+
+@dataclass(frozen=True)
+class RowProducts:
+    """The rows themselves: as many patterns as blocks.
+
+    Attributes
+    ----------
+    rows : (b, n, k) array
+    """
+
+    rows: FloatArray
+
+    def quadratic(self, coefficients: FloatArray) -> FloatArray:
+        k = self.rows.shape[2]
+        flat = self.rows.reshape(-1, k)
+        out = np.empty((len(coefficients), k, k))
+        for own, matrix in zip(out, coefficients, strict=True):
+            own[...] = flat.T @ (matrix @ self.rows).reshape(-1, k)
+        return out
+
+    def gram(self, matrix: FloatArray) -> FloatArray:
+        return (self.rows @ matrix) @ self.rows.transpose(0, 2, 1)
+
+    def sandwich(self, matrices: FloatArray, visit: IntArray, m: int) -> FloatArray:
+        b, _, k = self.rows.shape
+        laid = np.zeros((b, m, k))
+        laid[np.arange(b)[:, None], visit] = matrices @ self.rows
+        flat = laid.reshape(b, m * k)
+        return (flat.T @ flat).reshape(m, k, m, k).transpose(0, 2, 1, 3)
+
+
+def block_moments(
+    places: TimePoints,
+    counts: FloatArray,
+    strata: tuple[Stratum, ...],
+    squares: FloatArray,
+    m: int,
+) -> Iterator[Moments]:
+    """Return the moments of the rows of patterns, with sums of products, (b, n, n)."""
+    n = places.visit.shape[1]
+    of_pairs = np.broadcast_to(counts[:, None, None], squares.shape)
+    diagonal, next_to = np.eye(n, dtype=bool), np.eye(n, k=1, dtype=bool)
+    for stratum in strata:
+        mask = np.broadcast_to(stratum.masked(np.ones(squares.shape)), squares.shape)
+        kept = mask * diagonal if m == 1 else mask
+        pairs = mask * next_to
+        # Σ e_a e_b and Σ |t_a − t_b| of neighbors, and how many they are
+        near = np.array(
+            [
+                (squares * pairs).sum(),
+                (of_pairs * pairs * places.distance).sum(),
+                (of_pairs * pairs).sum(),
+            ]
         )
-        total = sum(s.masked(at.value) for s, at in zip(self.strata, own, strict=True))
-        for term in self.terms:
-            factor = lam[term.index]
-            total = total + term.covariance((factor @ factor.T)[None])[0]
-        root = np.linalg.cholesky(total)
-        logdet = 2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-        half = np.linalg.inv(root)
-        inverse = half.transpose(0, 2, 1) @ half
-        return BlocksAt(self, own, inverse, float(self.counts @ logdet))
+        sums = places.laid(squares * kept, m), places.laid(of_pairs * kept, m)
+        yield stratum.number, *sums, near
 
 
-@dataclass(frozen=True)
-class BlocksAt:
-    """Blocks at one Λ and φ.
-
-    Attributes
-    ----------
-    group : BlockGroup
-    residuals : tuple of ResidualAt
-        Of each stratum.
-    inverse : (b, n, n) array
-        A = S⁻¹.
-    logdet : float
-        log|S| of all blocks.
-    """
-
-    group: BlockGroup
-    residuals: tuple[ResidualAt, ...]
-    inverse: FloatArray
-    logdet: float
-
-    def _strata(self) -> Iterator[tuple[Stratum, ResidualAt]]:
-        return zip(self.group.strata, self.residuals, strict=True)
-
-    def directions(self) -> tuple[list[int], FloatArray]:
-        """Return which parameters S depends on, and ∂S by each, (d, b, n, n)."""
-        places: list[int] = []
-        parts = []
-        for term in self.group.terms:
-            places += range(term.place.start, term.place.stop)
-            parts.append(term.covariance(term.directions))
-        for stratum, at in self._strata():
-            places += range(stratum.place.start, stratum.place.stop)
-            parts.append(stratum.masked(at.first))
-        return places, np.concatenate(parts)
-
-    def curvature(self, weights: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
-        """Return Σ W ∂²S/∂φ∂φ' of each stratum, for symmetric weights, (b, n, n)."""
-        for stratum, at in self._strata():
-            yield stratum.place, at.curvature(stratum.masked(weights))
-
-    def mixture(self, pairs: FloatArray) -> FloatArray:
-        """Return Σ_ij w_ij ∂²S/∂φ_i∂φ_j for w over all parameters; (b, n, n)."""
-        parts = [s.masked(at.mixture(pairs[s.place, s.place])) for s, at in self._strata()]
-        return np.asarray(sum(parts))
+def residual_covariance(
+    residual: Residual, phi: FloatArray, rows: RowsBeside, known: IntArray, laid: LaidRows
+) -> FloatArray:
+    """Return the covariances of residuals with those of rows of the fit, (m, n)."""
+    # R of the known times and the new one, whose last row it is
+    parts = zip(laid.places(known).parts, rows.places.parts, strict=True)
+    places = TimePoints(*(np.column_stack([old, new]) for old, new in parts))
+    out = np.zeros(known.shape)
+    for stratum in np.unique(rows.stratum):
+        which = rows.stratum == stratum
+        own = phi[residual.of_stratum(int(stratum))]
+        out[which] = residual.evaluate(own, places.taken_rows(which)).value[:, -1, :-1]
+    return out * (laid.subject[known] == rows.subject[:, None])

@@ -17,15 +17,9 @@ from skmixed._estimation.solution import centered_to_user
 from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
 from skmixed._model.time_points import ResidualMoments
-from skmixed._repeated.layout import (
-    BlockIndex,
-    LaidRows,
-    block_codes,
-    group_blocks,
-    index_blocks,
-)
+from skmixed._repeated.layout import BlockLayout, InnerTerm, block_codes
 from skmixed._repeated.likelihood import OuterTerm, RepeatedSystem
-from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
+from skmixed._repeated.rows import LaidRows, RepeatedDesign, RepeatedRows
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.frame import residuals
 from skmixed._typing import FloatArray, IntArray
@@ -42,8 +36,6 @@ class RepeatedLayout:
     ----------
     system : RepeatedSystem
     laid : LaidRows
-    blocks : tuple of BlockIndex
-        Of each group of the system.
     terms : tuple of TermCoordinates
         In the model's order.
     kept : tuple of int
@@ -62,7 +54,6 @@ class RepeatedLayout:
 
     system: RepeatedSystem
     laid: LaidRows
-    blocks: tuple[BlockIndex, ...]
     terms: tuple[TermCoordinates, ...]
     kept: tuple[int, ...]
     scale: float
@@ -139,18 +130,19 @@ def lay_out_repeated(
     laid.wide[:, -1] /= scale
     coordinates = {t.index: t for f in system.factors for t in f.terms}
     terms = tuple(coordinates[k] for k in sorted(coordinates))
-    codes, inside = block_codes(rows.subject, rows.levels)
+    sizes = np.zeros(rows.levels.shape[1], dtype=int)
+    np.add.at(sizes, [t.term.factor for t in terms], [t.size for t in terms])
+    is_markov = residual.correlation.is_markov
+    codes, inside = block_codes(rows.subject, rows.levels, sizes.tolist(), is_markov=is_markov)
     to_user, offset = centered_to_user(system, model)
     basis = to_user @ at_zero.fixed.inverse_root
     # −2 log L in the user's units: log|S| and log|X'V⁻¹X| of y and X, and the weights
     constant = 2.0 * likelihood.dof * np.log(scale) - likelihood.sum_log_weights
     if likelihood.reml:
         constant -= 2.0 * float(np.log(np.abs(np.diagonal(at_zero.fixed.inverse_root))).sum())
-    found, blocks, laid = _system(laid, codes, inside, terms, residual, likelihood, constant)
+    found, laid = _system(laid, codes, inside, terms, residual, likelihood, constant)
     offset = basis @ gamma + offset
-    return RepeatedLayout(
-        found, laid, blocks, terms, system.kept, scale, root_unit, basis, offset, gamma
-    )
+    return RepeatedLayout(found, laid, terms, system.kept, scale, root_unit, basis, offset, gamma)
 
 
 def _laid_rows(
@@ -198,7 +190,7 @@ def _system(
     residual: Residual,
     likelihood: Likelihood,
     constant: float,
-) -> tuple[RepeatedSystem, tuple[BlockIndex, ...], LaidRows]:
+) -> tuple[RepeatedSystem, LaidRows]:
     """Lay out blocks and outer terms; return the rows with the outer Z before X."""
     inner, outer, z, start = [], [], [], 0
     n_tau = n_outer = 0
@@ -208,7 +200,7 @@ def _system(
         place = slice(n_tau, n_tau + len(directions))
         n_tau = place.stop
         if inside[t.term.factor]:
-            inner.append((t.index, directions, place))
+            inner.append(InnerTerm(t.index, directions, place))
             continue
         q = int(levels.max()) + 1
         outer.append(OuterTerm(t.index, start, q, t.size, directions, place))
@@ -218,13 +210,8 @@ def _system(
         n_outer = start = start + q * t.size
     if z:
         laid = replace(laid, wide=np.column_stack([*z, laid.wide]))
-    found = [
-        pair
-        for rows in index_blocks(codes, laid)
-        for pair in group_blocks(rows, laid, residual, tuple(inner), n_tau)
-    ]
     system = RepeatedSystem(
-        groups=tuple(group for group, _ in found),
+        groups=tuple(BlockLayout(laid, residual, tuple(inner), n_tau).blocks(codes)),
         outer=tuple(outer),
         structures=tuple(t.term.structure for t in terms),
         sizes=tuple(t.size for t in terms),
@@ -235,7 +222,7 @@ def _system(
         reml=likelihood.reml,
         constant=float(constant),
     )
-    return system, tuple(blocks for _, blocks in found), laid
+    return system, laid
 
 
 def residual_moments(system: RepeatedSystem) -> list[ResidualMoments]:
@@ -244,29 +231,16 @@ def residual_moments(system: RepeatedSystem) -> list[ResidualMoments]:
     own = np.zeros((system.n_outer + system.n_fixed + 1,) * 2)
     own[-1, -1] = 1.0
     sums, counts = np.zeros((2, residual.n_strata, m, m))
-    near = np.zeros((residual.n_strata, 4))
+    near = np.zeros((residual.n_strata, 3))
     for group in system.groups:
-        squares, n = group.products.gram(own), group.places.shape[1]
-        of_pairs = np.broadcast_to(group.counts[:, None, None], squares.shape)
-        diagonal, next_to = np.eye(n, dtype=bool), np.eye(n, k=1, dtype=bool)
-        for stratum in group.strata:
-            mask = np.broadcast_to(stratum.masked(np.ones(squares.shape)), squares.shape)
-            kept = mask * diagonal if m == 1 else mask
-            sums[stratum.number] += group.places.laid(squares * kept, m)
-            counts[stratum.number] += group.places.laid(of_pairs * kept, m)
-            # Σ e_a e_b and Σ |t_a − t_b| of neighbors, how many they are, and Σ e²
-            pairs = mask * next_to
-            near[stratum.number] += [
-                (squares * pairs).sum(),
-                (of_pairs * pairs * group.places.distance).sum(),
-                (of_pairs * pairs).sum(),
-                (squares * mask * diagonal).sum() / max((of_pairs * mask * diagonal).sum(), 1.0),
-            ]
+        for number, *parts in group.moments(own, m):
+            for total, part in zip((sums, counts, near), parts, strict=True):
+                total[number] += part
     return [_moments(*parts) for parts in zip(sums, counts, near, strict=True)]
 
 
 def _moments(sums: FloatArray, counts: FloatArray, near: FloatArray) -> ResidualMoments:
-    products, gaps, n, _ = near
+    products, gaps, n = near
     variance = float(np.trace(sums) / max(np.trace(counts), 1.0))
     neighbor = products / max(n, 1.0) / max(variance, np.finfo(float).tiny)
     gap = gaps / n if n and gaps else 1.0

@@ -1,4 +1,4 @@
-"""First and second derivatives of the likelihood of blocks, in τ and φ.
+"""Derivatives of the likelihood of blocks in τ and φ, and the likelihood as the search sees it.
 
 For the directions V_i = ∂V/∂θ_i, and e = y − Xγ̂ − Zb̂, Py = Ae:
 
@@ -17,9 +17,18 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._repeated.directions import Directions, directions_of
-from skmixed._repeated.likelihood import OuterTerm, RepeatedFactor
-from skmixed._typing import FloatArray
+from skmixed._derivatives.trust_region import Point, second_order
+from skmixed._model.chart import Chart, block_diagonal
+from skmixed._model.residual import ResidualCoordinates
+from skmixed._repeated.likelihood import Directions, OuterTerm, RepeatedFactor, RepeatedSystem
+from skmixed._typing import BoolArray, FloatArray, Lam
+
+# A difference of the criterion below this share of it is rounding.
+ROUNDING = 1e-13
+# What steps together have to gain, or the search has ended.
+STALLED = 1e-8
+# The largest logarithm of a standard deviation, in units of least squares.
+FARTHEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class RepeatedDerivatives:
     @staticmethod
     def of(factor: RepeatedFactor) -> "RepeatedDerivatives":
         system, k = factor.system, len(factor.products)
-        blocks = tuple(directions_of(at, system.residual, factor.phi) for at in factor.blocks)
+        blocks = tuple(at.directions() for at in factor.blocks)
         products = np.zeros((system.n_parameters, k, k))
         traces = np.zeros(system.n_parameters)
         # T_i and tr(AV_i) of directions inside of blocks, and of ZEZ'
@@ -72,51 +81,42 @@ class RepeatedDerivatives:
     def average(self) -> FloatArray:
         """y'PV_iPV_jPy, (d, d)."""
         c = self.factor.residual_weights
-        rows = (self.products @ c)[:, :-1]
-        return self._sums(np.outer(c, c)) - rows @ self.factor.inverse @ rows.T
+        out = self._of_blocks([own.average(c) for own in self.blocks])
+        for term, at, direction in _outer(self.factor):
+            out[at] = out[:, at] = self._with_outer(np.outer(c, c), term, direction)
+        return out - self._seen_by_effects
 
     @cached_property
-    def expected(self) -> FloatArray:
-        """tr(PV_iPV_j), or for ML tr(V⁻¹V_iV⁻¹V_j): twice the expected information."""
-        inverse = self.factor.for_traces
-        padded = np.zeros_like(self.factor.products)
-        padded[:-1, :-1] = inverse
-        left = inverse @ self._of_effects
-        d = len(left)
-        squares = left.reshape(d, -1) @ left.transpose(0, 2, 1).reshape(d, -1).T
-        return self._expected(padded) + squares
+    def _seen_by_effects(self) -> FloatArray:
+        """(T_ic)'K(T_jc), (d, d)."""
+        rows = (self.products @ self.factor.residual_weights)[:, :-1]
+        return np.asarray(rows @ self.factor.inverse @ rows.T)
 
     @cached_property
     def observed(self) -> FloatArray:
         """The second derivatives of −2 log L in (τ, φ)."""
-        out = 2.0 * self.average - self.expected
-        c = self.factor.residual_weights
-        both = np.outer(c, c)
-        both[:-1, :-1] += self.factor.for_traces
-        # ⟨A − A WBW' A, ∂²S⟩ with B = cc' + K
-        for own in self.blocks:
-            for place, bend in own.curvature(both):
-                out[place, place] += bend
-        return (out + out.T) / 2.0
-
-    def _expected(self, matrix: FloatArray) -> FloatArray:
-        """tr(AV_iAV_j) − 2t_ij(B) for symmetric B, (k, k); (d, d)."""
-        out = np.zeros_like(self.traces, shape=(len(self.traces),) * 2)
-        for own in self.blocks:
-            out[np.ix_(own.places, own.places)] += own.expected(matrix)
+        # Those of log|S| + tr(A WBW') with B = cc' + K, or N in the place of K for ML
+        c, inner = self.factor.residual_weights, self.factor.for_traces
+        matrix = np.outer(c, c)
+        matrix[:-1, :-1] += inner
+        out = self._of_blocks([own.observed(matrix) for own in self.blocks])
         for term, at, direction in _outer(self.factor):
+            # −tr(AV_iAV_j) + 2t_ij(B)
             square = self.products[:, term.columns, term.columns]
             plain = np.array([np.trace(term.times(direction, own)) for own in square])
-            out[at] = out[:, at] = plain - 2.0 * self._with_outer(matrix, term, direction)
-        return out
+            out[at] = out[:, at] = 2.0 * self._with_outer(matrix, term, direction) - plain
+        # −tr(KT_iKT_j), and what effects see of y
+        left = inner @ self._of_effects
+        d = len(left)
+        out -= left.reshape(d, -1) @ left.transpose(0, 2, 1).reshape(d, -1).T
+        out -= 2.0 * self._seen_by_effects
+        return (out + out.T) / 2.0
 
-    def _sums(self, matrix: FloatArray) -> FloatArray:
-        """t_ij(B) for symmetric B, (k, k); (d, d)."""
-        out = np.zeros_like(self.traces, shape=(len(self.traces),) * 2)
-        for own in self.blocks:
-            out[np.ix_(own.places, own.places)] += own.inner(matrix)
-        for term, at, direction in _outer(self.factor):
-            out[at] = out[:, at] = self._with_outer(matrix, term, direction)
+    def _of_blocks(self, parts: list[FloatArray]) -> FloatArray:
+        """Add up matrices of the parameters of each group of blocks, (d, d)."""
+        out = np.zeros((len(self.traces),) * 2)
+        for own, part in zip(self.blocks, parts, strict=True):
+            out[np.ix_(own.places, own.places)] += part
         return out
 
     def _with_outer(self, matrix: FloatArray, term: OuterTerm, direction: FloatArray) -> FloatArray:
@@ -133,3 +133,123 @@ def _outer(factor: RepeatedFactor) -> list[tuple[OuterTerm, int, FloatArray]]:
         for term in factor.system.outer
         for k, matrix in enumerate(term.directions)
     ]
+
+
+@dataclass(frozen=True)
+class JointChart:
+    """Coordinates around Λ and φ: those of the terms, and of the residuals' covariance.
+
+    Attributes
+    ----------
+    terms : Chart
+    residual : ResidualCoordinates
+    """
+
+    terms: Chart
+    residual: ResidualCoordinates
+
+    @staticmethod
+    def of(system: RepeatedSystem, lam: Lam) -> "JointChart":
+        *terms, phi = lam
+        own = Chart.of(system.structures, tuple(terms))
+        return JointChart(own, system.residual.coordinates(phi))
+
+    @property
+    def phi(self) -> FloatArray:
+        return self.residual.own.ravel()
+
+    @property
+    def lam(self) -> Lam:
+        return (*self.terms.lam, self.phi)
+
+    @property
+    def is_free(self) -> BoolArray:
+        """Which coordinates are not at the boundary of the residuals' covariance."""
+        own = [np.ones(len(self.terms.jacobian), dtype=bool)] if self.terms.lam else []
+        return np.concatenate([*own, self.residual.is_free])
+
+    @cached_property
+    def jacobian(self) -> FloatArray:
+        """∂(τ, φ) by the coordinates."""
+        own = [self.terms.jacobian] if self.terms.lam else []
+        return block_diagonal([*own, self.residual.jacobian])
+
+    def curvature(self, gradient: FloatArray) -> FloatArray:
+        n = len(self.phi)
+        own = [self.terms.curvature(gradient[:-n])] if self.terms.lam else []
+        return block_diagonal([*own, self.residual.curvature(gradient[-n:])])
+
+    def moved(self, step: FloatArray) -> Lam:
+        n = len(self.phi)
+        return (*self.terms.moved(step[:-n]), self.residual.moved(step[-n:]))
+
+    def step_to(self, lam: Lam) -> FloatArray:
+        *terms, phi = lam
+        own = [self.terms.step_to(tuple(terms))] if terms else []
+        return np.concatenate([*own, self.residual.step_to(phi)])
+
+    def vanished(self, after: Lam) -> Lam:
+        *terms, phi = after
+        own = self.terms.vanished(tuple(terms))
+        is_same = all(new is old for new, old in zip(own, terms, strict=True))
+        return after if is_same else (*own, phi)
+
+
+class RepeatedObjective:
+    """The criterion of blocks, by average information, or by exact second derivatives."""
+
+    def __init__(self, system: RepeatedSystem) -> None:
+        self.system = system
+        self.latest: RepeatedFactor | None = None
+        self.n_factorizations = 0
+        self.is_exact_fit = False
+
+    @property
+    def factor(self) -> RepeatedFactor:
+        """The latest factor."""
+        assert self.latest is not None
+        return self.latest
+
+    def evaluate(self, lam: Lam) -> float:
+        if self.latest is not None and lam is self.latest.lam:
+            return self.latest.value
+        self.n_factorizations += 1
+        # Beyond any data, and where a covariance is not positive definite, there is no value
+        of_sd = lam[-1].reshape(self.system.residual.n_strata, -1)
+        if np.abs(of_sd[:, : self.system.residual.n_variances]).max() > FARTHEST:
+            return np.inf
+        try:
+            with np.errstate(all="ignore"):
+                self.latest = RepeatedFactor.of(self.system, lam)
+                value = self.latest.value
+        except np.linalg.LinAlgError:
+            return np.inf
+        return value if np.isfinite(value) else np.inf
+
+    def point(self, value: float, *, is_slow: bool) -> Point:
+        with np.errstate(all="ignore"):
+            found = RepeatedDerivatives.of(self.factor)
+            hessian = found.observed if is_slow else found.average
+            chart = JointChart.of(self.system, self.factor.lam)
+            return second_order(chart, value, found.gradient, hessian, found.average)
+
+    def noise(self, value: float) -> float:
+        return ROUNDING * (abs(value) + self.system.n_rows)
+
+    def resolution(self, value: float) -> float:
+        return ROUNDING * abs(value)
+
+    def has_stalled(self, gained: float, value: float) -> bool:
+        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
+
+    def is_lost(self, gain: float) -> bool:  # noqa: ARG002
+        return False
+
+    def is_hidden(self, gain: float) -> bool:
+        return gain <= 10.0 * STALLED
+
+    def refine(self) -> bool:
+        return False
+
+    def describe(self, value: float) -> str:
+        return f"criterion {value:.6f}"

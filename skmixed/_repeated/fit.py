@@ -19,8 +19,8 @@ from skmixed._repeated.coordinates import (
     lay_out_repeated,
     residual_moments,
 )
+from skmixed._repeated.derivatives import JointChart, RepeatedObjective
 from skmixed._repeated.likelihood import RepeatedFactor
-from skmixed._repeated.objective import JointChart, RepeatedObjective
 from skmixed._repeated.rows import RepeatedDesign
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
@@ -112,13 +112,8 @@ def _is_unbounded(factor: RepeatedFactor) -> bool:
     """
     if not factor.system.residual.is_any_covariance:
         return False
-    shares = []
-    for at in factor.blocks:
-        own = sum(s.masked(r.value) for s, r in zip(at.group.strata, at.residuals, strict=True))
-        variances = np.diagonal(np.asarray(own), axis1=1, axis2=2)
-        # s_a² given the other rows of the block, as a share of the variance
-        shares.append((1.0 / (variances * np.diagonal(at.inverse, axis1=1, axis2=2))).min())
-    return bool(min(shares) < SINGULAR)
+    # s_a² given the other rows of the block, as a share of the variance
+    return min(at.least_share for at in factor.blocks) < SINGULAR
 
 
 def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) -> list[Lam]:
@@ -213,21 +208,15 @@ def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) ->
 
 def mean_residual_variance(factor: RepeatedFactor) -> float:
     """Return the mean of the diagonal of R over the rows."""
-    total = 0.0
-    for at in factor.blocks:
-        own = sum(s.masked(r.value) for s, r in zip(at.group.strata, at.residuals, strict=True))
-        variances = np.diagonal(np.asarray(own), axis1=1, axis2=2).sum(axis=1)
-        total += float(at.group.counts @ variances)
-    return total / factor.system.n_rows
+    return sum(at.residual_variance for at in factor.blocks) / factor.system.n_rows
 
 
 def whitened_residuals(layout: RepeatedLayout, factor: RepeatedFactor) -> FloatArray:
     """Return Py = A(y − Xγ̂ − Zb̂) of each row, b̂ the outer effects; (n,)."""
     out = np.zeros(layout.system.n_rows)
     left = layout.laid.wide @ factor.residual_weights
-    for at, index in zip(factor.blocks, layout.blocks, strict=True):
-        own = at.inverse[index.pattern] @ left[index.rows][:, :, None]
-        out[index.rows] = own[:, :, 0]
+    for group, at in zip(layout.system.groups, factor.blocks, strict=True):
+        out[group.rows] = at.times(left[group.rows][:, None])[:, 0]
     return out
 
 

@@ -1,4 +1,4 @@
-"""The likelihood of blocks whose covariance is explicit, and what its derivatives need.
+"""The likelihood of blocks of rows, and what it and its derivatives need of these.
 
 With S block-diagonal, A = S⁻¹ and outer random effects beside it, V = S + ZGZ', G = ΛΛ':
 
@@ -12,16 +12,105 @@ and by REML log|X'V⁻¹X| − p log 2π beside that, where
 W'AW, W = [Z X y], and W'A V_i A W for the direction V_i of each parameter.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from skmixed._equations.linear_algebra import solve_lower
 from skmixed._model.covariance import Covariance
 from skmixed._model.residual import Residual
-from skmixed._repeated.blocks import BlockGroup, BlocksAt
-from skmixed._typing import FloatArray, Lam
+from skmixed._repeated.rows import LaidRows, RowsBeside
+from skmixed._typing import FloatArray, IntArray, Lam, Moments
+
+
+class Directions(Protocol):
+    """The directions S_i = ∂S/∂θ_i of some blocks at one Λ and φ."""
+
+    @property
+    def places(self) -> list[int]:
+        """Which parameters they are of."""
+
+    def traces(self) -> FloatArray:
+        """Return tr(AS_i), (d,)."""
+
+    def products(self) -> FloatArray:
+        """Return W'AS_iAW, (d, k, k)."""
+
+    def average(self, weights: FloatArray) -> FloatArray:
+        """Return e'AS_iAS_jAe for e = Wc, (k,) to (d, d)."""
+
+    def observed(self, matrix: FloatArray) -> FloatArray:
+        """Return the second derivatives of log|S| + tr(A WBW') for symmetric B, (k, k); (d, d)."""
+
+    def pair_products(self, weights: FloatArray) -> FloatArray:
+        """Return Σ_ij w_ij W'AS_iAS_jAW for symmetric w over all parameters, (k, k)."""
+
+    def second_products(self, weights: FloatArray) -> FloatArray:
+        """Return Σ_ij w_ij W'A ∂²S/∂θ_i∂θ_j AW for w over all parameters, (k, k)."""
+
+
+class BlocksAt(Protocol):
+    """Blocks at one Λ and φ, with A = S⁻¹; columns are those of their rows, in their order."""
+
+    @property
+    def logdet(self) -> float:
+        """log|S| of all blocks."""
+
+    @property
+    def products(self) -> FloatArray:
+        """W'AW, (k, k)."""
+
+    @property
+    def diagonal(self) -> FloatArray:
+        """The diagonal of A, of each row."""
+
+    @property
+    def residual_variance(self) -> float:
+        """The sum of the diagonal of R."""
+
+    @property
+    def least_share(self) -> float:
+        """The least variance of a row given the others of its block, as a share of its own."""
+
+    def directions(self) -> Directions:
+        """Return the derivatives of S."""
+
+    def times(self, columns: FloatArray) -> FloatArray:
+        """Return A times columns, (n, c)."""
+
+    def cluster_products(self, columns: FloatArray) -> FloatArray:
+        """Return C'AC of each block, for columns (n, c); (b, c, c)."""
+
+    def residual_parts(self, rows: RowsBeside, laid: LaidRows, whitened: FloatArray) -> FloatArray:
+        """Return r'Py of rows beside blocks, r their residuals' covariances with these; (m,)."""
+
+    def reductions(self, rows: RowsBeside, laid: LaidRows) -> tuple[FloatArray, FloatArray]:
+        """Return c'Ac and c'AU of rows beside blocks, c their covariances; (m,) and (m, u)."""
+
+
+class Blocks(Protocol):
+    """Rows laid out in blocks that are independent of each other but for outer effects."""
+
+    @property
+    def rows(self) -> IntArray:
+        """Which rows they are, block by block, (n,)."""
+
+    @property
+    def block_of_row(self) -> IntArray:
+        """The number of the block of each of these, (n,)."""
+
+    def at(self, residual: Residual, lam: Lam, phi: FloatArray) -> BlocksAt:
+        """Evaluate the covariance; a LinAlgError where it is not positive definite."""
+
+    def moments(self, matrix: FloatArray, m: int) -> Iterator[Moments]:
+        """Return the moments of the rows of each stratum, WBW' in the place of R.
+
+        Its number; sums over pairs of m visits and how many pairs there are; and of
+        neighbors the sum, that of their distances, and how many they are.
+        """
 
 
 @dataclass(frozen=True)
@@ -65,7 +154,7 @@ class RepeatedSystem:
 
     Attributes
     ----------
-    groups : tuple of BlockGroup
+    groups : tuple of Blocks
     outer : tuple of OuterTerm
     structures : tuple of Covariance
         Of each term, in the model's order.
@@ -78,7 +167,7 @@ class RepeatedSystem:
         What units and weights add to −2 log L.
     """
 
-    groups: tuple[BlockGroup, ...]
+    groups: tuple[Blocks, ...]
     outer: tuple[OuterTerm, ...]
     structures: tuple[Covariance, ...]
     sizes: tuple[int, ...]
@@ -138,8 +227,7 @@ class RepeatedFactor:
         """Factor; a LinAlgError where a covariance is not positive definite."""
         *terms, phi = lam
         blocks = tuple(group.at(system.residual, tuple(terms), phi) for group in system.groups)
-        pairs = zip(system.groups, blocks, strict=True)
-        products = sum(group.products.quadratic(own.inverse[None])[0] for group, own in pairs)
+        products = sum(own.products for own in blocks)
         u = system.n_outer + system.n_fixed
         # T'U'AUT + diag(I, 0) and T'U'Ay
         right = _times_lam(system, lam, np.asarray(products)[:u])

@@ -18,10 +18,9 @@ import numpy as np
 from skmixed._model.time_points import TimePoints
 from skmixed._repeated.coordinates import RowsInFrame
 from skmixed._repeated.fit import RepeatedModel, whitened_residuals
-from skmixed._typing import BoolArray, FloatArray, IntArray
-
-# Numbers of one matrix over rows to predict.
-SLAB_NUMBERS = 2**21
+from skmixed._repeated.likelihood import BlocksAt
+from skmixed._repeated.rows import RowsBeside
+from skmixed._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,10 @@ class RepeatedPredictor:
         if self.model.is_updated:
             inner = factor.of_outer
         # A_ii − (AUKU'A)_ii, N in the place of K for V⁻¹
-        for at, index in zip(factor.blocks, self.layout.blocks, strict=True):
-            inverse = at.inverse[index.pattern]
-            half = inverse @ wide[index.rows]
-            seen = np.einsum("mnu,uv,mnv->mn", half, inner, half, optimize=True)
-            out[index.rows] = np.diagonal(inverse, axis1=1, axis2=2) - seen
+        for group, at in zip(self.layout.system.groups, factor.blocks, strict=True):
+            half = at.times(wide[group.rows])
+            seen = np.einsum("nu,nu->n", half @ inner, half)
+            out[group.rows] = at.diagonal - seen
         return out
 
     @cached_property
@@ -86,18 +84,11 @@ class RepeatedPredictor:
         out = 1.0 / self._diagonal
         if self.model.is_updated:
             columns = wide @ factor.to_fixed
-            for at, index in zip(factor.blocks, self.layout.blocks, strict=True):
-                own = at.inverse[index.pattern] @ columns[index.rows]
-                seen = np.einsum("mnp,pq,mnq->mn", own, factor.fixed_covariance, own, optimize=True)
-                out[index.rows] += seen * out[index.rows] ** 2
+            for group, at in zip(self.layout.system.groups, factor.blocks, strict=True):
+                own = at.times(columns[group.rows])
+                seen = np.einsum("np,np->n", own @ factor.fixed_covariance, own)
+                out[group.rows] += seen * out[group.rows] ** 2
         return out / self.model.design.rows.weights
-
-    @cached_property
-    def _of_subjects(self) -> tuple[IntArray, IntArray, IntArray]:
-        """The rows of the fit subject by subject, where each begins, and how many it has."""
-        subject = self.layout.laid.subject
-        counts = np.bincount(subject)
-        return np.argsort(subject, kind="stable"), np.cumsum(counts) - counts, counts
 
     def _strata(self, rows: NewRows) -> IntArray:
         """Return each row's stratum; of a subject of the fit with correlations that of the fit."""
@@ -124,11 +115,11 @@ class RepeatedPredictor:
 
     def correction(self, rows: NewRows) -> FloatArray:
         """Return r'Py in units of y; 0 for unknown subjects, and for rows of the fit."""
-        out = np.zeros(len(rows.subject))
-        same = self.same(rows)
-        for chosen, own, covariance in self._covariances(rows, (rows.subject >= 0) & (same < 0)):
-            out[chosen] = (covariance * self._whitened[own]).sum(axis=1)
-        return self.layout.residual_scale * out
+        out, laid = np.zeros(len(rows.subject)), self.layout.laid
+        is_new = (rows.subject >= 0) & (self.same(rows) < 0)
+        for at, chosen, beside in self._beside(rows, of_observation=True):
+            out[chosen] = at.residual_parts(beside, laid, self._whitened)
+        return self.layout.residual_scale * np.where(is_new, out, 0.0)
 
     def left_out(self, rows: IntArray) -> FloatArray:
         """Return the predictions of rows of the fit from all others."""
@@ -155,42 +146,8 @@ class RepeatedPredictor:
                 which = own[strata[own[:, 0]] == stratum]
                 phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
                 times = TimePoints(*(v[which][:, :, 0] for v in places.parts))
-                root = np.linalg.cholesky(residual.evaluate(phi, times).value)
-                out[which] = np.linalg.solve(root, errors[which][:, :, None])[:, :, 0]
+                out[which] = residual.normalized(phi, times, errors[which])
         return out / self.layout.residual_scale
-
-    def _covariances(
-        self, rows: NewRows, wanted: BoolArray
-    ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
-        """Return which rows, the rows of the fit of their subjects, (b, m), and r, (b, m)."""
-        order, starts, counts = self._of_subjects
-        sizes = np.where(wanted, counts[rows.subject], 0)
-        for m in np.unique(sizes[wanted]):
-            every = np.flatnonzero(sizes == m)
-            step = max(SLAB_NUMBERS // (int(m) + 1) ** 2, 1)
-            for start in range(0, len(every), step):
-                chosen = every[start : start + step]
-                own = order[starts[rows.subject[chosen]][:, None] + np.arange(m)]
-                yield chosen, own, self._residual_covariance(rows, chosen, own)
-
-    def _residual_covariance(self, rows: NewRows, chosen: IntArray, own: IntArray) -> FloatArray:
-        """Return the covariances of residuals with those of the rows of their subjects, (b, m)."""
-        laid, residual = self.layout.laid, self.layout.system.residual
-        # R of the subject's times and the new one, whose last row it is
-        new = rows.places.taken_rows(chosen)
-        places = TimePoints(
-            np.column_stack([laid.visit[own], new.visit]),
-            np.column_stack([laid.position[own], new.position]),
-            np.column_stack([laid.covariate[own], new.covariate]),
-        )
-        out = np.zeros(own.shape)
-        strata = self._strata(rows)[chosen]
-        for stratum in np.unique(strata):
-            which = strata == stratum
-            part = places.taken_rows(which)
-            phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
-            out[which] = residual.evaluate(phi, part).value[:, -1, :-1]
-        return out
 
     def variance(self, rows: NewRows, *, of_observation: bool) -> FloatArray:
         """Return the variances of the errors of predictions, in units of y²; (n,).
@@ -202,10 +159,10 @@ class RepeatedPredictor:
         own = self._own_variance(rows, of_observation=of_observation)
         left = np.column_stack([self._outer_columns(rows, frame), frame.fixed]) / layout.root_unit
         # s − c'Ac + (u − U'Ac)'K(u − U'Ac), c the covariance with the rows of a block
-        for chosen, inverse, known, covariance in self._by_block(rows, of_observation):
-            solved = np.einsum("bxy,by->bx", inverse, covariance)
-            own[chosen] -= (covariance * solved).sum(axis=1)
-            left[chosen] -= np.einsum("bx,bxu->bu", solved, layout.laid.wide[known][:, :, :-1])
+        for at, chosen, beside in self._beside(rows, of_observation=of_observation):
+            square, seen = at.reductions(beside, layout.laid)
+            own[chosen] -= square
+            left[chosen] -= seen
         out = own + ((left @ factor.inverse_root) ** 2).sum(axis=1)
         same = self.same(rows)
         if of_observation:
@@ -243,51 +200,33 @@ class RepeatedPredictor:
             out[known[:, None], columns] = frame.terms[term.index][known]
         return out
 
-    def _by_block(
-        self, rows: NewRows, of_observation: bool
-    ) -> Iterator[tuple[IntArray, FloatArray, IntArray, FloatArray]]:
-        """Return which rows, A of their blocks, and the rows and covariances of these."""
-        factor, layout = self.model.factor, self.layout
-        group, number = self._blocks_of(rows)
-        for g, (at, index) in enumerate(zip(factor.blocks, layout.blocks, strict=True)):
-            every = np.flatnonzero(group == g)
-            step = max(SLAB_NUMBERS // (index.rows.shape[1] + 1) ** 2, 1)
-            for start in range(0, len(every), step):
-                chosen = every[start : start + step]
-                known = index.rows[number[chosen]]
-                covariance = self._block_covariance(rows, chosen, known, of_observation)
-                yield chosen, at.inverse[index.pattern[number[chosen]]], known, covariance
-
-    def _block_covariance(
-        self, rows: NewRows, chosen: IntArray, known: IntArray, of_observation: bool
-    ) -> FloatArray:
-        """Return the covariances of rows with those of their blocks, (b, m)."""
-        layout, laid = self.layout, self.layout.laid
-        # R for rows of the same subject, and z'ΛΛ'z for rows of the same level
-        out = np.zeros(known.shape)
-        if of_observation:
-            own = laid.subject[known] == rows.subject[chosen][:, None]
-            out += own * self._residual_covariance(rows, chosen, known)
-        outer = {term.index for term in layout.system.outer}
-        for index, (t, lam) in enumerate(
-            zip(layout.terms, self.model.factor.lam[:-1], strict=True)
-        ):
-            if index not in outer:
-                assert rows.frame is not None
-                columns, levels = laid.terms[index]
-                same = levels[known] == rows.levels[chosen, t.term.factor][:, None]
-                z = rows.frame.terms[index][chosen] @ (lam @ lam.T) / layout.root_unit
-                out += same * np.einsum("bs,bxs->bx", z, columns[known])
-        return out
+    def _beside(
+        self, rows: NewRows, *, of_observation: bool
+    ) -> Iterator[tuple[BlocksAt, IntArray, RowsBeside]]:
+        """Return the blocks of rows, group by group: which rows, and these beside the blocks."""
+        group, block = self._blocks_of(rows)
+        # Z at the scale of the rows with weights; no subject where residuals do not count
+        subject = rows.subject if of_observation else np.full(len(rows.subject), -1)
+        frame, unit = rows.frame, self.layout.root_unit
+        terms = tuple(
+            (frame.terms[index] / unit, rows.levels[:, t.term.factor])
+            for index, t in enumerate(self.layout.terms)
+            if frame is not None
+        )
+        beside = RowsBeside(block, subject, self._strata(rows), rows.places, terms)
+        for g, at in enumerate(self.model.factor.blocks):
+            chosen = np.flatnonzero(group == g)
+            if len(chosen):
+                yield at, chosen, beside.taken(chosen)
 
     def _blocks_of(self, rows: NewRows) -> tuple[IntArray, IntArray]:
         """Return the group of each row's block, −1 where it has none, and its number there."""
         laid, n = self.layout.laid, len(rows.subject)
         # By the first row of the fit that has the subject, or else the level
         of_row = np.zeros((2, len(laid.subject)), dtype=np.intp)
-        for g, index in enumerate(self.layout.blocks):
-            of_row[0, index.rows] = g
-            of_row[1, index.rows] = np.arange(len(index.rows))[:, None]
+        for g, blocks in enumerate(self.layout.system.groups):
+            of_row[0, blocks.rows] = g
+            of_row[1, blocks.rows] = blocks.block_of_row
         out = np.full((2, n), -1)
         outer = {term.index for term in self.layout.system.outer}
         codes = [(laid.subject, rows.subject)]

@@ -170,3 +170,59 @@ class RepeatedDesign:
         number[order] = np.arange(self.rows.n_rows) - np.repeat(np.cumsum(counts) - counts, counts)
         number = np.minimum(number, self.residual.m - 1)
         return TimePoints(number, number.astype(float), np.zeros(self.rows.n_rows))
+
+
+@dataclass(frozen=True)
+class LaidRows:
+    """The rows in the units of the search.
+
+    Attributes
+    ----------
+    wide : (n, k) array
+        Outer Z, X and y.
+    terms : tuple of ((n, s) array, (n,) array of int)
+        Z of each term, and the level of each row.
+    subject, visit, stratum : (n,) arrays of int
+    position, covariate : (n,) arrays
+    """
+
+    wide: FloatArray
+    terms: tuple[tuple[FloatArray, IntArray], ...]
+    subject: IntArray
+    visit: IntArray
+    stratum: IntArray
+    position: FloatArray
+    covariate: FloatArray
+
+    def places(self, rows: IntArray) -> TimePoints:
+        """Return where some rows lie in time, of the shape of their numbers."""
+        return TimePoints(self.visit[rows], self.position[rows], self.covariate[rows])
+
+
+@dataclass(frozen=True)
+class RowsBeside:
+    """Rows to predict beside those of a group of blocks.
+
+    Attributes
+    ----------
+    block : (m,) array of int
+        The block of each row.
+    subject, stratum : (m,) arrays of int
+        The subject is −1 where the residual does not count.
+    places : TimePoints
+        Of shape (m, 1).
+    terms : tuple of ((m, s) array, (m,) array of int)
+        Z of each term, and the level of each row, −1 where unknown.
+    """
+
+    block: IntArray
+    subject: IntArray
+    stratum: IntArray
+    places: TimePoints
+    terms: tuple[tuple[FloatArray, IntArray], ...]
+
+    def taken(self, rows: IntArray | slice) -> "RowsBeside":
+        """Return some of the rows."""
+        terms = tuple((columns[rows], levels[rows]) for columns, levels in self.terms)
+        own = self.block[rows], self.subject[rows], self.stratum[rows]
+        return RowsBeside(*own, self.places.taken_rows(rows), terms)

@@ -12,9 +12,8 @@ import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
 from skmixed._model.residual_parameters import shown_parameters
-from skmixed._repeated.derivatives import RepeatedDerivatives
+from skmixed._repeated.derivatives import JointChart, RepeatedDerivatives
 from skmixed._repeated.fit import RepeatedModel
-from skmixed._repeated.objective import JointChart
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.components import TermErrors, term_errors
 from skmixed._uncertainty.small_sample import SmallSample
@@ -193,18 +192,18 @@ class RobustSample:
         Φ of γ by the model.
     adjusted : (p, p) array
         The sandwich.
-    weights : (m, n, p) arrays, one for each size of blocks
-        (I − H)^q X of each block in units of its covariance, times Φ: those of its
-        residuals in γ̂.
-    designs : (m, n, p) arrays
-        X of the blocks in these units.
+    squares : (m, p, p) array
+        B'B of each block for B = (I − H)^q X Φ in units of its covariance: the weights of
+        its residuals in γ̂.
+    sums : (m, p, p) array
+        X'B of each block in these units.
     """
 
     basis: FloatArray
     model_covariance: FloatArray
     adjusted: FloatArray
-    weights: tuple[FloatArray, ...]
-    designs: tuple[FloatArray, ...]
+    squares: FloatArray
+    sums: FloatArray
 
     @property
     def covariance(self) -> FloatArray:
@@ -219,13 +218,8 @@ class RobustSample:
         return np.array([self._df(row) for row in rows])
 
     def _df(self, row: FloatArray) -> float:
-        squares, sums = [], []
-        # a_i and X_i'a_i of all blocks
-        for weights, design in zip(self.weights, self.designs, strict=True):
-            own = weights @ row
-            squares.append((own**2).sum(axis=1))
-            sums.append(np.einsum("mnp,mn->mp", design, own))
-        square, at = np.concatenate(squares), np.concatenate(sums)
+        # a_i'a_i and X_i'a_i of all blocks
+        square, at = self.squares @ row @ row, self.sums @ row
         inner = at @ self.model_covariance
         leverage = (inner * at).sum(axis=1)
         products = at.T @ inner
@@ -242,22 +236,25 @@ def robust_sample(model: RepeatedModel, kind: str) -> RobustSample:
     """
     layout, factor = model.layout, model.factor
     phi, c = factor.fixed_covariance, factor.residual_weights
-    meat = np.zeros_like(phi)
-    weights, designs = [], []
-    for at, index in zip(factor.blocks, layout.blocks, strict=True):
-        wide = layout.laid.wide[index.rows]
-        # X and residuals in units of the covariance: L'X, L'e with A = LL'
-        root = np.linalg.cholesky(at.inverse)[index.pattern].transpose(0, 2, 1)
-        design, error = root @ wide[:, :, :-1], root @ (wide @ c)[:, :, None]
-        values, vectors = np.linalg.eigh(
-            np.eye(design.shape[1]) - design @ phi @ design.transpose(0, 2, 1)
-        )
-        kept = values > DETERMINED
-        powers = np.where(kept, np.where(kept, values, 1.0) ** POWERS[kind], 0.0)
-        corrected = vectors @ (powers[:, :, None] * (vectors.transpose(0, 2, 1) @ design))
-        score = np.einsum("mnp,mn->mp", corrected, error[:, :, 0])
-        meat += score.T @ score
-        weights.append(corrected @ phi)
-        designs.append(design)
-    sandwich = phi @ meat @ phi
-    return RobustSample(layout.scale * layout.basis, phi, sandwich, tuple(weights), tuple(designs))
+    # D'D and D'e for D, e = X and residuals in units of the covariance of each block
+    columns = np.column_stack([layout.laid.wide[:, :-1], layout.laid.wide @ c])
+    parts = [
+        at.cluster_products(columns[group.rows])
+        for group, at in zip(layout.system.groups, factor.blocks, strict=True)
+    ]
+    products = np.concatenate(parts)
+    own = products[:, :-1, :-1]
+    # (I − DΦD')^q D = DF Q(1 − λ)^q Q'F⁻¹ with Φ = FF' and F'D'DF = QλQ'
+    root = np.linalg.cholesky(phi)
+    values, vectors = np.linalg.eigh(root.T @ own @ root)
+    left = 1.0 - values
+    kept = left > DETERMINED
+    powers = np.where(kept, np.where(kept, left, 1.0) ** POWERS[kind], 0.0)
+    middle = (vectors * powers[:, None, :]) @ vectors.transpose(0, 2, 1)
+    corrected = root @ middle @ np.linalg.inv(root)
+    score = np.einsum("mpq,mp->mq", corrected, products[:, :-1, -1])
+    weights = corrected @ phi
+    sums = own @ weights
+    squares = weights.transpose(0, 2, 1) @ sums
+    sandwich = phi @ (score.T @ score) @ phi
+    return RobustSample(layout.scale * layout.basis, phi, sandwich, squares, sums)

@@ -4,11 +4,20 @@ import warnings
 
 import numpy as np
 import pytest
-from repeated_models import GROUPS, STRUCTURES, dense_of, fitted_model, simulated
+from repeated_models import (
+    GROUPS,
+    KINDS,
+    OF_MARKOV,
+    STRUCTURES,
+    blocks_of,
+    dense_of,
+    fitted_model,
+    simulated,
+)
 
+from skmixed._repeated.blocks import RowProducts, SummedProducts
 from skmixed._repeated.derivatives import RepeatedDerivatives
 from skmixed._repeated.likelihood import RepeatedFactor
-from skmixed._repeated.products import RowProducts, SummedProducts
 from skmixed.exceptions import SingularFitWarning
 
 # Sums of a few hundred products in another order.
@@ -33,6 +42,10 @@ CASES = [
     ("gaussian", "slopes", {"heterogeneous": True}, False, "ml"),
     ("ante_dependence", "rater", {"heterogeneous": True}, False, "reml"),
     ("compound_symmetry", "diag", {"time": None}, False, "reml"),
+    ("ar1", "both", {"heterogeneous": True, "by": "arm"}, True, "ml"),
+    ("ante_dependence", "slopes", {}, True, "reml"),
+    ("independent", "both", {"by": "arm", "time": None}, True, "reml"),
+    ("independent", "slopes", {"heterogeneous": True}, False, "reml"),
 ]
 
 
@@ -47,9 +60,12 @@ def model(request):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_likelihood_and_its_derivatives_are_those_of_v(model, seed):
-    system = model._model.repeated.layout.system
-    lam = elsewhere(model, seed)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_likelihood_and_its_derivatives_are_those_of_v(model, kind, seed):
+    residual = model._model.repeated.layout.system.residual
+    if kind in OF_MARKOV and not residual.correlation.is_markov:
+        pytest.skip("not of Markov type")
+    system, lam = blocks_of(model, kind).layout.system, elsewhere(model, seed)
     try:
         factor = RepeatedFactor.of(system, lam)
     except np.linalg.LinAlgError:
@@ -60,6 +76,7 @@ def test_the_likelihood_and_its_derivatives_are_those_of_v(model, seed):
     scale = np.abs(dense.observed).max()
     np.testing.assert_allclose(found.gradient, dense.gradient, atol=ROUNDING * scale)
     np.testing.assert_allclose(found.observed, dense.observed, atol=ROUNDING * scale)
+    np.testing.assert_allclose(found.average, dense.average, atol=ROUNDING * scale)
 
 
 def test_rows_and_their_sums_have_the_same_products():
