@@ -4,12 +4,16 @@ from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovaria
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.target_encoder import MixedEffectEncoder
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
+from skmixed._generalized_estimators.classifier import MixedLogisticClassifier
+from skmixed._generalized_estimators.counts import MixedPoissonRegressor
 from skmixed.formula import lmer, mmrm
 
 __all__ = [
     "AllExcept",
     "MixedEffectEncoder",
     "MixedLinearRegressor",
+    "MixedLogisticClassifier",
+    "MixedPoissonRegressor",
     "RandomEffect",
     "ResidualCovariance",
     "SufficientStatistics",
@@ -23,6 +27,8 @@ for _cls in (
     AllExcept,
     MixedEffectEncoder,
     MixedLinearRegressor,
+    MixedLogisticClassifier,
+    MixedPoissonRegressor,
     RandomEffect,
     ResidualCovariance,
     SufficientStatistics,

@@ -322,6 +322,9 @@ class FitStatus(Enum):
         The model reproduces y; see `ExactFitWarning`.
     UNDETERMINED : str
         `partial_fit` waits for further rows; see `UndeterminedError`.
+    SEPARATED : str
+        A generalized model has fixed effects without finite estimates, with a
+        `sklearn.exceptions.ConvergenceWarning`.
     MAX_ITER : str
         The search stopped before it converged, with a
         `sklearn.exceptions.ConvergenceWarning`.
@@ -346,6 +349,7 @@ class FitStatus(Enum):
     CONVERGED = "The search for the variance components converged."
     EXACT_FIT = "The model reproduces y: the residual variance is 0 to rounding."
     UNDETERMINED = "The rows do not determine the variances; the estimates are at variances of 0."
+    SEPARATED = "Some fixed effects have no finite estimate: a combination of X determines y."
     MAX_ITER = "The search stopped at max_iter before it converged."
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
 from skmixed._data.encoder import Encoder
+from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.parameters import items_of
 from skmixed._data.random_effect import ResidualCovariance
 from skmixed._data.table import Table, check_unmasked, numeric_column, shown
@@ -153,8 +154,7 @@ def check_weights(
     if (weights < 0).any():
         row = int(np.argmax(weights < 0))
         raise ValueError(
-            f"{name} is negative at row {row} ({weights[row]:g}). Weights are precisions, "
-            "Var(ε_i) = σ²/w_i; use 0 to leave a row out."
+            f"{name} is negative at row {row} ({weights[row]:g}). {words().weight_rule}"
         )
     if not weights.any() and not may_be_zero:
         raise ValueError("Sample weights must contain at least one non-zero number: all are 0.")
@@ -241,12 +241,7 @@ def check_levels(encoder: Encoder, stats: CrossProducts) -> None:
     n_rows = stats.n_rows
     for position, factor in enumerate(encoder.factors):
         own = [t for t in encoder.terms if t.factor == position]
-        if factor.n_levels == 1:
-            raise UndeterminedError(
-                f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
-                f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it "
-                f"{words().from_groups}."
-            )
+        check_several_levels(factor, n_rows)
         if factor.n_levels < n_rows or not any(t.has_intercept for t in own):
             continue
         if np.ptp(stats.factors[position].sums[:, 0, 0]) == 0:  # the rows' weights
@@ -255,6 +250,15 @@ def check_levels(encoder: Encoder, stats: CrossProducts) -> None:
                 "samples; its random intercept cannot be told apart from the residual. Group by a "
                 "coarser factor."
             )
+
+
+def check_several_levels(factor: GroupingFactor, n_rows: int) -> None:
+    if factor.n_levels == 1:
+        raise UndeterminedError(
+            f"Grouping factor {factor.name!r} has a single level in {n_rows} sample"
+            f"{'s' * (n_rows > 1)}: its variance cannot be estimated. Leave it "
+            f"{words().from_groups}."
+        )
 
 
 def check_factors(encoder: Encoder, stats: CrossProducts) -> None:

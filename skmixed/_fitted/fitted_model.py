@@ -279,10 +279,20 @@ def served(model: Any, *, has_residual: bool = False) -> FittedModel:
         If it is a slim copy, without statistics, or has a residual covariance.
     """
     found: FittedModel = regressor_of(model)._model
+    if found.solution.family is not None:
+        raise no_family()
     found.check_has_statistics()
     if found.is_repeated and not has_residual:
         raise no_residual()
     return found
+
+
+def no_family() -> ValueError:
+    """Return the error to raise of what is not there for generalized models."""
+    return ValueError(
+        "This is there for linear mixed models, not for generalized ones. Of these use fixed_"
+        "effects_, random_effects_, variance_components_, log_likelihood_, aic_ and predictions."
+    )
 
 
 def no_residual() -> ValueError:

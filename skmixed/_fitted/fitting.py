@@ -113,7 +113,7 @@ def _search(
     validation.check_covariances(encoder, stats.n_rows)
     validation.check_levels(encoder, stats)
     validation.check_factors(encoder, stats)
-    report = _printer(parameters.verbose)
+    report = printer(parameters.verbose)
     solver = "exact" if design is not None else _solver(parameters, stats, model)
     if solver == "exact":
         validation.check_memory(encoder, stats, model)
@@ -155,5 +155,6 @@ def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _printer(verbose: int) -> Callable[[str], None] | None:
+def printer(verbose: int) -> Callable[[str], None] | None:
+    """Return what prints a line per step of the search, if that is wanted."""
     return (lambda line: print(f"[skmixed] {line}")) if verbose else None

@@ -27,6 +27,7 @@ from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._generalized import fit as _generalized_fit
 from skmixed._model.terms import Model
 from skmixed._repeated import coordinates
 from skmixed._repeated import fit as _repeated_fit
@@ -68,6 +69,8 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
     return limited
 
 
+# Generalized models.
+fit_generalized = _on_one_thread(_generalized_fit.fit_generalized)
 # Models with a covariance of the residuals.
 fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
 repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)

@@ -56,6 +56,8 @@ class Words:
     smaller_covariance: str = "Use covariance='diag' or 'spherical', or fewer random slopes."
     exact: str = "Raise max_iter, or use solver='exact'."
     least_squares: str = "groups=None: no random effects"
+    beyond: str = "the residual variance"
+    weight_rule: str = "Weights are precisions, Var(ε_i) = σ²/w_i; use 0 to leave a row out."
 
 
 COLUMNS = Words()
@@ -108,13 +110,16 @@ def fit_warnings(
 
 
 def warnings_before(
-    findings: Identifiability, encoder: Encoder, stats: CrossProducts
+    findings: Identifiability, encoder: Encoder, stats: CrossProducts, *, has_residual: bool = True
 ) -> list[Message]:
-    """List those that the search, which may take long, has no part in."""
+    """List those that the search, which may take long, has no part in.
+
+    `has_residual`: whether there is a variance within groups to be estimated too.
+    """
     return [
         *_non_integral(encoder),
-        *_too_many_levels(encoder, stats),
-        *_undetermined(findings, encoder, stats),
+        *(_too_many_levels(encoder, stats) if has_residual else ()),
+        *_undetermined(findings, encoder, stats, has_residual=has_residual),
         *_apart(findings, encoder),
     ]
 
@@ -212,12 +217,14 @@ def _too_many_levels(encoder: Encoder, stats: CrossProducts) -> Iterator[Message
 
 
 def _undetermined(
-    findings: Identifiability, encoder: Encoder, stats: CrossProducts
+    findings: Identifiability, encoder: Encoder, stats: CrossProducts, *, has_residual: bool
 ) -> Iterator[Message]:
     for position in findings.undetermined:
         term = encoder.terms[position]
         name = encoder.factors[term.factor].name
         constant = [encoder.column_name(c) for c in _constant_within(stats, term)]
+        if not (constant or has_residual):
+            continue
         reason = (
             f"{', '.join(map(repr, constant))} takes one value within every group"
             if constant
@@ -266,6 +273,13 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             f"{words().determines}.",
             ExactFitWarning,
         )
+    if result.status is FitStatus.SEPARATED:
+        yield (
+            "Some fixed effects have no finite estimate: a combination of the columns determines "
+            "y, or y has no variation. They are those where the search stopped. Leave out the "
+            "columns that separate y, or join categories in which all y are the same.",
+            ConvergenceWarning,
+        )
     if result.status is FitStatus.MAX_ITER and encoder.subjects is not None:
         yield (
             f"The search for the residual covariance {encoder.subjects.structure!r} ended after "
@@ -308,7 +322,7 @@ def _singular_message(
     zero = [n for n, own in zip(names, is_zero, strict=True) if own and is_by_name]
     advice = "The model may be richer than the data supports; consider leaving the slope out."
     if zero == [names[0]] and term.has_intercept:
-        advice = "The groups do not differ beyond the residual variance."
+        advice = f"The groups do not differ beyond {words().beyond}."
     if zero:
         listed = ", ".join(map(repr, zero))
         return f"The estimated variance of {listed} within {group!r} is 0. {advice}"

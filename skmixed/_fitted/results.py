@@ -5,7 +5,7 @@ computed at each look, so that nothing stale is kept or pickled, and raising onl
 AttributeError, since notebooks read them all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import get_annotations
 from typing import Any
 
@@ -17,13 +17,15 @@ from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.saved_state import Persistence
+from skmixed._fitted.saved_checks import check_saved
+from skmixed._fitted.saved_state import PlainState, slim
 from skmixed._model.covariance import has_covariances
 from skmixed._model.time_points import TimePoints
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus
 
 RESIDUAL = "residual"
+UNCONVERGED = FitStatus.MAX_ITER, FitStatus.UNDETERMINED, FitStatus.SEPARATED
 # Times up to which correlations are shown in full, and lags and strata that are shown.
 MOST_TIMES, MOST_LAGS, MOST_STRATA = 10, 8, 6
 
@@ -96,7 +98,7 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
             variance = float(covariance[k, k])
             rows.append([group, name, variance, np.sqrt(variance), *correlations[k, :k]])
     residual = residual_components(encoder, solution)
-    widest = max(widest, max(len(row) for row in residual) - 4)
+    widest = max(widest, max((len(row) for row in residual), default=0) - 4)
     rows += residual
     corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
     padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
@@ -108,7 +110,10 @@ def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]
 
     With a variance for each time, the correlations are those with the times before; else
     they are the parameters, of which a structure may have one for each number of steps.
+    None for a generalized model.
     """
+    if solution.family is not None:
+        return []
     if solution.residual is None:
         return [[RESIDUAL, "", solution.sigma**2, solution.sigma]]
     out: list[list[Any]] = []
@@ -238,7 +243,7 @@ def results(model: FittedModel, n_features: int) -> dict[str, Any]:
         "sigma_": solution.sigma,
         "theta_": solution.theta,
         "criterion_": solution.criterion,
-        "converged_": estimate.status not in (FitStatus.MAX_ITER, FitStatus.UNDETERMINED),
+        "converged_": estimate.status not in UNCONVERGED,
         "singular_": solution.is_singular,
         "status_": estimate.status.value,
         "n_iter_": estimate.n_iter,
@@ -246,23 +251,13 @@ def results(model: FittedModel, n_features: int) -> dict[str, Any]:
     }
 
 
-class FittedAttributes(Persistence):
-    """The properties of a fitted `MixedLinearRegressor`."""
+class SharedAttributes(PlainState):
+    """The properties of every fitted model, and how it is saved."""
 
-    # What fit sets. Other names, such as a subclass sets before, are left alone.
+    _parts = ("_model",)
     _model: FittedModel
+    _publish: Callable[[], None]
     n_features_in_: int
-    feature_names_in_: NDArray[np.object_]
-    coef_: FloatArray
-    intercept_: float
-    sigma_: float
-    theta_: FloatArray
-    criterion_: float
-    converged_: bool
-    singular_: bool
-    status_: str
-    n_iter_: int
-    n_factorizations_: int
 
     @property
     def fixed_effects_(self) -> pd.Series:
@@ -294,6 +289,60 @@ class FittedAttributes(Persistence):
         """
         model = self._need("variance_components_")
         return variance_components(model.encoder, model.solution)
+
+    @property
+    def log_likelihood_(self) -> float:
+        """Log-likelihood (ML) or restricted log-likelihood (REML)."""
+        return -0.5 * self._need("log_likelihood_").solution.criterion
+
+    @property
+    def aic_(self) -> float:
+        """Akaike's criterion; counts the rank of X, all of θ, and σ."""
+        solution = self._need("aic_").solution
+        return solution.criterion + 2.0 * solution.n_parameters
+
+    @property
+    def bic_(self) -> float:
+        """Schwarz's criterion, with the number of samples under REML too."""
+        model = self._need("bic_")
+        solution = model.solution
+        return float(solution.criterion + np.log(model.n_rows) * solution.n_parameters)
+
+    def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
+        check_saved(parts["_model"], state.get("n_features_in_"))
+
+    def _after_loading(self) -> None:
+        self._publish()  # in the form of this version
+
+    def _need(self, attribute: str) -> FittedModel:
+        """Return the fit, or say as an attribute error that there is none."""
+        if "_model" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {attribute!r} before fit."
+            )
+        return self._model.at_fit
+
+
+class FittedAttributes(SharedAttributes):
+    """The properties of a fitted `MixedLinearRegressor`."""
+
+    # What fit sets. Other names, such as a subclass sets before, are left alone.
+    _model: FittedModel
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    coef_: FloatArray
+    intercept_: float
+    sigma_: float
+    theta_: FloatArray
+    criterion_: float
+    converged_: bool
+    singular_: bool
+    status_: str
+    n_iter_: int
+    n_factorizations_: int
+
+    # Stands in a module of its own.
+    slim = slim
 
     @property
     def residual_covariance_(self) -> pd.DataFrame:
@@ -330,35 +379,9 @@ class FittedAttributes(Persistence):
         found = self._need("criterion_error_").estimate.monte_carlo
         return 0.0 if found is None else found.criterion_error
 
-    @property
-    def log_likelihood_(self) -> float:
-        """Log-likelihood (ML) or restricted log-likelihood (REML)."""
-        return -0.5 * self._need("log_likelihood_").solution.criterion
-
-    @property
-    def aic_(self) -> float:
-        """Akaike's criterion; counts the rank of X, all of θ, and σ."""
-        solution = self._need("aic_").solution
-        return solution.criterion + 2.0 * solution.n_parameters
-
-    @property
-    def bic_(self) -> float:
-        """Schwarz's criterion, with the number of samples under REML too."""
-        model = self._need("bic_")
-        solution = model.solution
-        return float(solution.criterion + np.log(model.n_rows) * solution.n_parameters)
-
     def _publish(self) -> None:
         """Set the attributes that show the model."""
         self.__dict__.update(results(self._model, self.n_features_in_))
-
-    def _need(self, attribute: str) -> FittedModel:
-        """Return the fit, or say as an attribute error that there is none."""
-        if "_model" not in vars(self):
-            raise AttributeError(
-                f"{type(self).__name__} has no attribute {attribute!r} before fit."
-            )
-        return self._model.at_fit
 
 
 FittedAttributes.set_by_fit = frozenset(get_annotations(FittedAttributes))

@@ -20,9 +20,10 @@ from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
-from skmixed._estimation.solution import ResidualSolution, Solution
+from skmixed._estimation.solution import FamilySolution, ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._model.correlation import CORRELATIONS
+from skmixed._model.family import FAMILIES
 from skmixed._model.structures import STRUCTURES
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
@@ -239,6 +240,21 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
     require(residual.model.n_own == shape[1], "residual covariance")
 
 
+def _check_family(encoder: Encoder, own: Any) -> None:
+    """Check what a generalized model has in the place of a residual variance."""
+    if own is None:
+        return
+    _is("family", own, FamilySolution)
+    require((own.family, own.link) in FAMILIES, "family")
+    require(own.has_shape is FAMILIES[own.family, own.link].has_dispersion, "family")
+    _check_numbers("family", own.phi)
+    require(type(own.phi_error) is float, "family")
+    require(len(own.covariances) == len(encoder.terms), "covariances of effects")
+    for covariances, term in zip(own.covariances, encoder.terms, strict=True):
+        s, q = len(term.columns), encoder.factors[term.factor].n_levels
+        _check_array("covariances of effects", covariances, (q, s, s))
+
+
 def _check_factor(factor: GroupingFactor, n_features: int) -> None:
     require(factor.sources and len(factor.sources) == len(factor.levels), "grouping columns")
     _check_names(tuple(s.name for s in factor.sources))
@@ -358,6 +374,7 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
     _check_array("covariances", solution.fixed_root, (len(solution.kept),) * 2)
     _check_dependence(solution.dependence, solution.kept, p)
     _check_residual(encoder, solution.residual)
+    _check_family(encoder, solution.family)
     _check_numbers("estimates", solution.sigma)
     is_criterion = type(solution.criterion) is float and type(solution.reml) is bool
     require(solution.sigma >= 0 and is_criterion, "estimates")

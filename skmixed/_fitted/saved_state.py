@@ -8,10 +8,10 @@ How a fitted estimator is saved, and a copy of it that predicts and no more.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,12 +26,16 @@ from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
-from skmixed._estimation.solution import ResidualSolution, Solution, TermSolution
+from skmixed._estimation.solution import (
+    FamilySolution,
+    ResidualSolution,
+    Solution,
+    TermSolution,
+)
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.saved_checks import (
     DamagedModelError,
     check_columns,
-    check_saved,
     damaged,
     require,
 )
@@ -57,6 +61,7 @@ PARTS: dict[str, Any] = {
     "factor": GroupingFactor,
     "factor products": FactorProducts,
     "findings": Identifiability,
+    "family": FamilySolution,
     "fitted model": FittedModel,
     "monte carlo": MonteCarlo,
     "pair products": PairProducts,
@@ -234,56 +239,44 @@ def check_format(fit: Any) -> None:
         )
 
 
-class Persistence(PlainState):
-    """`slim`, and the state of a fitted regressor."""
+def slim(self: Any) -> Any:
+    """Return a copy without the statistics of the fit, for serving.
 
-    _parts = ("_model",)
-    _model: FittedModel
-    _publish: Callable[[], None]
+    It predicts the same to the bit and shows the estimates, in the memory
+    of the labels and the BLUPs. Inference, `partial_fit` and `update_groups`
+    raise a ValueError; `fit` works as ever. The copy shares arrays with the
+    original, which keeps its statistics.
 
-    def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
-        check_saved(parts["_model"], state.get("n_features_in_"))
+    Returns
+    -------
+    MixedLinearRegressor
+        The copy.
 
-    def _after_loading(self) -> None:
-        self._publish()  # in the form of this version
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If there is nothing to copy.
 
-    def slim(self) -> Self:
-        """Return a copy without the statistics of the fit, for serving.
+    See Also
+    --------
+    partial_fit : Needs the statistics that a slim copy leaves behind.
 
-        It predicts the same to the bit and shows the estimates, in the memory
-        of the labels and the BLUPs. Inference, `partial_fit` and `update_groups`
-        raise a ValueError; `fit` works as ever. The copy shares arrays with the
-        original, which keeps its statistics.
-
-        Returns
-        -------
-        MixedLinearRegressor
-            The copy.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If there is nothing to copy.
-
-        See Also
-        --------
-        partial_fit : Needs the statistics that a slim copy leaves behind.
-
-        Examples
-        --------
-        >>> import pickle
-        >>> from skmixed import MixedLinearRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> X, y = load_sleepstudy(return_X_y=True)
-        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-        >>> small = model.slim()
-        >>> bool((small.predict(X) == model.predict(X)).all())
-        True
-        >>> len(pickle.dumps(small)) < len(pickle.dumps(model))
-        True
-        """
-        check_is_fitted(self)
-        copy = type(self).__new__(type(self))
-        copy.__dict__.update(vars(self))
-        copy.__dict__["_model"] = self._model.slim()
-        return copy
+    Examples
+    --------
+    >>> import pickle
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> small = model.slim()
+    >>> bool((small.predict(X) == model.predict(X)).all())
+    True
+    >>> len(pickle.dumps(small)) < len(pickle.dumps(model))
+    True
+    """
+    check_is_fitted(self)
+    kind: Any = type(self)
+    copy = kind.__new__(kind)
+    copy.__dict__.update(vars(self))
+    copy.__dict__["_model"] = self._model.slim()
+    return copy

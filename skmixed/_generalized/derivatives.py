@@ -141,16 +141,20 @@ class LaplaceDerivatives:
         return self.partial - self._response
 
     @cached_property
+    def fixed_information(self) -> FloatArray:
+        """X'V⁻¹X = X'W(X − ZTZ'WX), (p, p)."""
+        of_gamma = slice(self.n_tau, self.n_tau + self.mode.system.n_fixed)
+        weighted = self.of_eta[2][:, None] * self.total[:, of_gamma]
+        own = self.mode.system.fixed.T @ weighted
+        return np.asarray((own + own.T) / 2.0)
+
+    @cached_property
     def metric(self) -> FloatArray:
         """Average information on τ, 2X'V⁻¹X, and the curvature in φ: positive, (d, d)."""
         n, p = self.n_tau, self.mode.system.n_fixed
         out = np.zeros((self.partial.shape[1],) * 2)
-        of_gamma = slice(n, n + p)
-        # X'V⁻¹X = X'W(X − ZTZ'WX)
-        own = (
-            2.0 * self.partial[:, of_gamma].T @ (self.of_eta[2][:, None] * self.total[:, of_gamma])
-        )
-        out[of_gamma, of_gamma] = (own + own.T) / 2.0
+        # Block by block
+        out[n : n + p, n : n + p] = 2.0 * self.fixed_information
         if n:
             entries = self.mode.system.parameters.entries
             out[:n, :n] = entries @ self.projection.products @ entries.T

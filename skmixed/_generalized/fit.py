@@ -17,12 +17,15 @@ from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
+from skmixed.exceptions import FitStatus
 
 # Standard deviations of effects at which the first and the second search start, on the link's
 # scale, of columns of unit length.
 STARTS = 1.0, 0.1
 # The logarithm of a shape with which effects are found to start from.
 START_PHI = 1.0
+# Rows' worth of information on a fixed effect below which there is none.
+SEPARATED = 1e-6
 # Gain of a search from another start that is no rounding.
 LOWER = 1e-7
 
@@ -55,13 +58,23 @@ def fit_generalized(
             best = end
     assert best is not None
     assert np.isfinite(objective.evaluate(best.lam))
+    mode = objective.mode
     return Estimate(
-        solution=generalized_solution(layout, objective.mode, given.model),
-        status=best.status,
+        solution=generalized_solution(layout, mode, given.model),
+        status=FitStatus.SEPARATED if is_separated(mode) else best.status,
         n_iter=best.n_iter,
         n_factorizations=objective.n_factorizations,
         findings=given.findings,
     )
+
+
+def is_separated(mode: Mode) -> bool:
+    """Whether the likelihood has no maximum: next to no information is left on some effect."""
+    system = mode.system
+    if not system.n_fixed:
+        return False
+    information = LaplaceDerivatives.of(mode).fixed_information
+    return float(np.linalg.eigvalsh(information)[0] * system.weights.sum()) < SEPARATED
 
 
 def start_of(system: GeneralizedSystem, sd: float) -> Lam:

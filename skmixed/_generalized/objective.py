@@ -18,7 +18,7 @@ ROUNDING = 1e-13
 # What steps together have to gain, or the search has ended.
 STALLED = 1e-8
 # The largest linear predictor by fixed effects, and logarithm of a shape, that are tried.
-FARTHEST = 300.0
+FARTHEST, FARTHEST_SHAPE = 1e5, 300.0
 # Operations of the exact second derivatives up to which each step takes them.
 MOST_OPERATIONS = 2e8
 
@@ -106,7 +106,7 @@ class LaplaceObjective:
         gamma, phi = self.system.split(rest)
         # From where the slopes of the latest model lead, or else from effects of 0
         for start in self._starts(tuple(terms), gamma, lam):
-            if max(np.abs(start.fixed_part).max(), abs(phi)) > FARTHEST:
+            if np.abs(start.fixed_part).max() > FARTHEST or abs(phi) > FARTHEST_SHAPE:
                 return np.inf
             try:
                 with np.errstate(all="ignore"):

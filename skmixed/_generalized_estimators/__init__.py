@@ -1,0 +1,1 @@
+"""The estimators of generalized linear mixed models."""

@@ -1,0 +1,179 @@
+"""Predictions of classes, and the classes of a target."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.special as special
+from numpy.typing import NDArray
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from skmixed._data.table import check_unmasked
+from skmixed._generalized_estimators.predicting import linear_rows
+from skmixed._model.binomial import LINKS
+from skmixed._typing import FloatArray, IntArray
+
+
+def predict_proba(
+    self: Any,
+    X: Any,
+    *,
+    groups: Any = None,
+    include: str | Sequence[str] = "all",
+    effects: str = "mode",
+) -> FloatArray:
+    """Predict the probabilities of the classes.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_samples, n_features)
+        Samples with the columns that `fit` was given.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+    include : "all", "fixed" or list of str, default="all"
+        The grouping factors that count: those of known groups by their
+        effects, unknown ones by the mean over the distribution of theirs.
+        The effects of others are 0.
+    effects : {"mode", "mean"}, default="mode"
+        The probability at the mode of a known group's effects, as R's glmer
+        predicts, or its mean over their distribution given the data, which
+        is normal by Laplace's approximation. "mean" is there for models with
+        one random-effects term.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 2)
+        Probabilities in the order of `classes_`.
+
+    Raises
+    ------
+    ValueError
+        If X does not match that of `fit`, or a group is unknown and
+        ``handle_unknown="error"``.
+
+    Notes
+    -----
+    Means over a normal distribution are taken to 1e-12: in closed form for the
+    probit link, else by the trapezoidal rule, which converges geometrically.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLogisticClassifier
+    >>> X = [[0.1, 1], [0.9, 1], [0.4, 1], [0.2, 2], [0.6, 2], [0.7, 2]]
+    >>> model = MixedLogisticClassifier(fixed=[0]).fit(X, [0, 1, 0, 0, 1, 0])
+    >>> model.predict_proba([[0.5, 1]]).round(2)
+    array([[0.8, 0.2]])
+    """
+    found = linear_rows(self, X, groups, include, effects)
+    mean = found.mean()
+    # 1 − μ by itself, of which rounding leaves nothing where μ is nearly 1
+    return np.column_stack([1.0 - mean, mean])
+
+
+def decision_function(
+    self: Any,
+    X: Any,
+    *,
+    groups: Any = None,
+    include: str | Sequence[str] = "all",
+    effects: str = "mode",
+) -> FloatArray:
+    """Return the log odds of the second class.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_samples, n_features)
+        Samples with the columns that `fit` was given.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+    include : "all", "fixed" or list of str, default="all"
+        The grouping factors that count, as in `predict_proba`.
+    effects : {"mode", "mean"}, default="mode"
+        What stands for the effects of known groups, as in `predict_proba`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        The logarithm of the odds that `predict_proba` gives; positive where
+        `predict` gives the second class.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLogisticClassifier
+    >>> X = [[0.1, 1], [0.9, 1], [0.4, 1], [0.2, 2], [0.6, 2], [0.7, 2]]
+    >>> model = MixedLogisticClassifier(fixed=[0]).fit(X, [0, 1, 0, 0, 1, 0])
+    >>> model.decision_function([[0.5, 1]]).round(2)
+    array([-1.37])
+    """
+    found = linear_rows(self, X, groups, include, effects)
+    link = LINKS[found.family.link_name]
+    ones = np.ones(len(found.eta))
+    # log μ − log(1 − μ) at given effects keeps its digits where μ is 0 or 1 to rounding
+    out = link.logs(found.eta, 0.0 * ones, 0)[0] - link.logs(found.eta, ones, 0)[0]
+    spread = np.flatnonzero(found.variance)
+    if len(spread):
+        out[spread] = special.logit(found.mean()[spread])
+    return np.asarray(out)
+
+
+def predict(
+    self: Any,
+    X: Any,
+    *,
+    groups: Any = None,
+    include: str | Sequence[str] = "all",
+    effects: str = "mode",
+) -> NDArray[Any]:
+    """Predict the more probable class.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_samples, n_features)
+        Samples with the columns that `fit` was given.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+    include : "all", "fixed" or list of str, default="all"
+        The grouping factors that count, as in `predict_proba`.
+    effects : {"mode", "mean"}, default="mode"
+        What stands for the effects of known groups, as in `predict_proba`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Labels, of `classes_`.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLogisticClassifier
+    >>> X = [[0.1, 1], [0.9, 1], [0.4, 1], [0.2, 2], [0.6, 2], [0.7, 2]]
+    >>> y = ["no", "yes", "no", "no", "yes", "no"]
+    >>> model = MixedLogisticClassifier(fixed=[0]).fit(X, y)
+    >>> model.predict([[0.5, 1]])
+    array(['no'], dtype='<U3')
+    """
+    scores = self.decision_function(X, groups=groups, include=include, effects=effects)
+    return np.asarray(self.classes_[(scores > 0).astype(np.intp)])
+
+
+def two_classes(y: Any, n_rows: int, weights: FloatArray | None) -> tuple[NDArray[Any], IntArray]:
+    """Return the labels of the classes, and the number of that of each row."""
+    check_unmasked(y, "y")
+    labels = column_or_1d(y, warn=True)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    kind = type_of_target(labels, input_name="y", raise_unknown=True)
+    if kind != "binary":
+        raise ValueError(
+            f"Only binary classification is supported. The type of the target is {kind}."
+        )
+    check_consistent_length(labels, np.empty(n_rows))
+    classes, codes = np.unique(labels, return_inverse=True)
+    seen = np.unique(codes if weights is None else codes[weights > 0])
+    if len(seen) < 2:
+        raise ValueError(
+            f"y has one class, {str(classes[seen[0]])!r}, in the rows that count. A classifier "
+            "needs two."
+        )
+    return classes, codes

@@ -1,0 +1,83 @@
+import numpy as np
+import pandas as pd
+import pytest
+from generalized_models import ROOT, frame_of
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.linear_model import PoissonRegressor
+
+from skmixed import MixedPoissonRegressor
+
+
+@pytest.fixture(scope="module")
+def mmmec():
+    return pd.read_csv(ROOT / "data" / "mmmec.csv")
+
+
+def test_deaths_by_region_are_those_of_mixedmodels_jl(mmmec):
+    X = mmmec[["uvb", "region"]]
+    model = MixedPoissonRegressor("region").fit(X, mmmec["deaths"], exposure=mmmec["expected"])
+    # Laplace by glmmTMB and glmm; what is more comes of their optimizers
+    assert -1125.199977 <= model.log_likelihood_ <= -1125.19995
+    assert_allclose(model.fixed_effects_, [-0.138593, -0.034430], atol=1e-5)
+    assert_allclose(model.variance_components_["sd"], [0.411923], atol=3e-6)
+    rates = model.predict(X)
+    counts = model.predict(X, exposure=mmmec["expected"])
+    assert_allclose(counts, rates * mmmec["expected"], rtol=1e-13)
+    assert_allclose(model.predict(X, exposure=2.0), 2.0 * rates, rtol=1e-13)
+    assert model.score(X, mmmec["deaths"], exposure=mmmec["expected"]) > 0.9
+
+
+def test_a_new_group_has_the_mean_over_groups(mmmec):
+    X = mmmec[["uvb", "region"]]
+    model = MixedPoissonRegressor("region").fit(X, mmmec["deaths"], exposure=mmmec["expected"])
+    new = X.iloc[:3].assign(region=-1)
+    plug_in = model.predict(new, include="fixed")
+    variance = model.covariances_["region"].iloc[0, 0]
+    assert_allclose(model.predict(new), plug_in * np.exp(variance / 2), rtol=1e-13)
+    # Of a known region the mean over b given y is a little more than the value at its mode
+    known, mean = model.predict(X), model.predict(X, effects="mean")
+    assert ((mean > known) & (mean < 1.1 * known)).all()
+
+
+def test_a_level_for_each_row_models_overdispersion():
+    frame = frame_of("grouseticks")
+    X = pd.get_dummies(frame["YEAR"], dtype=float)[["96", "97"]]
+    X = X.assign(cHEIGHT=frame["cHEIGHT"], **{c: frame[c] for c in ("BROOD", "INDEX", "LOCATION")})
+    model = MixedPoissonRegressor(["BROOD", "INDEX", "LOCATION"]).fit(X, frame["TICKS"])
+    assert_allclose(model.log_likelihood_, -890.271330, atol=1e-6)
+    sd = model.variance_components_["sd"]
+    assert_allclose(sd, [0.750033, 0.541509, 0.528721], atol=2e-5)
+
+
+def test_without_groups_it_is_poisson_regression():
+    frame = frame_of("epil")
+    X, y = frame[["lbase", "lage"]], frame["y"]
+    own = MixedPoissonRegressor().fit(X, y)
+    expected = PoissonRegressor(alpha=0.0, tol=1e-10).fit(X, y)
+    assert_allclose(own.coef_, expected.coef_, rtol=1e-5)
+    assert_allclose(own.predict(X), expected.predict(X), rtol=1e-5)
+
+
+def test_what_makes_no_model_is_refused():
+    X = [[0.0], [1.0], [2.0]]
+    with pytest.raises(ValueError, match="1 values that a MixedPoissonRegressor cannot model"):
+        MixedPoissonRegressor().fit(X, [1, -1, 2])
+    with pytest.raises(ValueError, match="exposure is not positive at row 2"):
+        MixedPoissonRegressor().fit(X, [1, 1, 2], exposure=[1, 2, 0])
+    with pytest.raises(ValueError, match="exposure has 2 entries, but X has 3 rows"):
+        MixedPoissonRegressor().fit(X, [1, 1, 2], exposure=[1, 2])
+    with pytest.raises(ValueError, match="exposure has shape"):
+        MixedPoissonRegressor().fit(X, [1, 1, 2], exposure=np.ones((3, 1)))
+
+
+def test_exposures_follow_rows_that_are_left_out():
+    frame = frame_of("epil")
+    X, exposure = frame[["lbase", "subject"]], 1.0 + np.arange(len(frame)) % 5
+    weights = (np.arange(len(frame)) % 4 > 0).astype(float)
+    keep = weights > 0
+    own = MixedPoissonRegressor("subject")
+    own = own.fit(X, frame["y"], sample_weight=weights, exposure=exposure)
+    fewer = MixedPoissonRegressor("subject")
+    fewer = fewer.fit(X[keep], frame["y"][keep], exposure=exposure[keep])
+    assert_allclose(own.log_likelihood_, fewer.log_likelihood_, rtol=1e-12)
+    assert_array_equal(own.random_effects_["subject"].index, fewer.random_effects_["subject"].index)

@@ -1,0 +1,48 @@
+"""scikit-learn's own checks of the generalized estimators, with and without a grouping column."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmixed import MixedLogisticClassifier, MixedPoissonRegressor
+
+# The checks make up data without regard to what a model needs of them.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{warning}")
+    for warning in (
+        "skmixed.exceptions.RankDeficiencyWarning",
+        "skmixed.exceptions.NotEstimableWarning",
+        "skmixed.exceptions.SingularFitWarning",
+        "skmixed.exceptions.IdentifiabilityWarning",
+    )
+] + [
+    # A last column of measurements, which stands for the grouping column.
+    pytest.mark.filterwarnings("ignore:The labels of grouping column:UserWarning"),
+    # Classes that a line separates.
+    pytest.mark.filterwarnings("ignore:Some fixed effects have no finite estimate"),
+]
+WEIGHTS = (
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+)
+EXPECTED = {
+    MixedLogisticClassifier: {
+        False: dict.fromkeys(WEIGHTS, "separated classes have no estimates to compare"),
+        True: {
+            **dict.fromkeys(WEIGHTS, "nine samples do not determine nine effects and a variance"),
+            "check_decision_proba_consistency": "each sample is a group of its own",
+        },
+    },
+    MixedPoissonRegressor: {
+        False: {},
+        True: dict.fromkeys(WEIGHTS, "nine samples do not determine nine effects and a variance"),
+    },
+}
+ESTIMATORS = [kind(groups) for kind in EXPECTED for groups in (None, -1)]
+
+
+@parametrize_with_checks(
+    ESTIMATORS,
+    expected_failed_checks=lambda own: EXPECTED[type(own)][own.groups is not None],
+)
+def test_scikit_learn_s_checks(estimator, check):
+    check(estimator)
