@@ -241,21 +241,21 @@ class RowLayout:
         return self.places[-1].stop if self.places else 0
 
     def times(self, effects: FloatArray) -> FloatArray:
-        """Return Zb, (n, m) of (n_random, m), or (n,) of one b."""
+        """Return Zb, (m, n) of (n_random, m), or (n,) of one b."""
         by_column = effects.T if effects.ndim == 2 else effects[None]
         out = np.zeros((len(by_column), self.n_rows))
         for place, own, codes in zip(self.places, self.columns, self.codes, strict=True):
             for row, b in zip(out, by_column[:, place], strict=True):
                 for column, of_levels in zip(own, b.reshape(-1, len(own)).T, strict=True):
                     row += column * np.take(of_levels, codes)
-        return out.T if effects.ndim == 2 else out[0]
+        return out if effects.ndim == 2 else out[0]
 
     def transposed(self, rows: FloatArray) -> FloatArray:
-        """Return Z'v, (n_random, m) of (n, m), or (n_random,) of one v."""
-        by_column = rows.T if rows.ndim == 2 else rows[None]
-        out = np.empty((self.n_random, len(by_column)))
+        """Return Z'v, (n_random, m) of (m, n), or (n_random,) of one v."""
+        by_row = rows if rows.ndim == 2 else rows[None]
+        out = np.empty((self.n_random, len(by_row)))
         for k, place in enumerate(self.places):
-            for j, row in enumerate(by_column):
+            for j, row in enumerate(by_row):
                 sums = [self._level_sums(k, row * column) for column in self.columns[k]]
                 out[place, j] = np.stack(sums, axis=1).ravel()
         return out if rows.ndim == 2 else out[:, 0]

@@ -133,6 +133,13 @@ class CholeskyFactor:
         """Multiply by Λ_c: (s_core, k) to (q_core, k)."""
         return _apply(self.system, self.lam, rows, transposed=False)
 
+    def core_solution(self, columns: FloatArray) -> FloatArray:
+        """Return Λ_c(RR')⁻¹Λ_c'v of the core without X, (q_core, m)."""
+        n = self.n_spherical
+        rows = _apply(self.system, self.lam, columns, transposed=True)
+        half = solve_lower(self.chol_core[:n, :n], rows)
+        return self.from_spherical(solve_lower(self.chol_core[:n, :n], half, transposed=True))
+
     @cached_property
     def inverse_root(self) -> FloatArray:
         """TR⁻ᵀ of the core and X, (q_core + p, s_core + p); costs a third of their order cubed."""

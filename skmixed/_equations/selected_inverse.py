@@ -349,7 +349,7 @@ def covariance_times(factorization: CholeskyFactor, columns: FloatArray) -> Floa
         halves.append((place, done.half_solve(by_level)))
         done.take_later(halves[-1][1], later, none)
     core = out[len(out) - system.n_core :]
-    core[:] = CoreInverse.of(factorization, has_fixed=False).whole @ core
+    core[:] = factorization.core_solution(core)
     # And back: b = ΛL⁻ᵀ(w − H_c b_c)
     for done, (place, half) in zip(reversed(factorization.stages), reversed(halves), strict=True):
         for row, at_outer in zip(half, done.at_outer, strict=False):
@@ -366,7 +366,7 @@ def level_covariances(factorization: CholeskyFactor) -> tuple[FloatArray, ...]:
     conditional variances (Bates et al., 2015, J. Stat. Softw. 67(1), equation 58).
     """
     system = factorization.system
-    spherical = _spherical_blocks(factorization) if system.factors else []
+    spherical = spherical_blocks(factorization) if system.factors else []
     out: dict[int, FloatArray] = {}
     for factor, own in zip(system.factors, spherical, strict=True):
         for term in factor.terms:
@@ -375,7 +375,7 @@ def level_covariances(factorization: CholeskyFactor) -> tuple[FloatArray, ...]:
     return tuple(out[index] for index in sorted(out))
 
 
-def _spherical_blocks(factorization: CholeskyFactor) -> list[FloatArray]:
+def spherical_blocks(factorization: CholeskyFactor) -> list[FloatArray]:
     """Return the diagonal blocks of M⁻¹ for each factor of the system, (q, s, s).
 
     β is given: 0 for X in the inverse.

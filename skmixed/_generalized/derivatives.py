@@ -3,7 +3,7 @@
 Σ = Σ_a τ_a D_a. With f = J + ½ log|I + ΣZ'WZ| at the mode, T = ΛM⁻¹Λ', A = Z'V⁻¹Z for
 V = W⁻¹ + ZΣZ', h_i = z_i'Tz_i, and η' = G_a − ZTZ'v_a the change of η along a parameter,
 
-    G = (ZD_aρ, X, 0),   v = (WG, ℓ'_φ)
+    G = (ZD_aρ, X, 0),  v = (WG, ℓ'_φ)
     c = Z'(w'∘h),  ζ = ZTc,  c̃ = c − Z'Wζ
 
     ∂f/∂τ_a = ½ [tr(D_aA) − ρ'D_aρ + c̃'D_aρ]
@@ -96,7 +96,7 @@ class LaplaceDerivatives:
         system, h, zeta = self.mode.system, self.leverages, self.pulled
         _, s, w, third, _ = self.of_eta
         # X'(2s + w'h − Wζ); Σ 2ℓ_φ + h'w_φ − ζ'ℓ'_φ; tr(D_aA) − ρ'D_aρ + c̃'D_aρ
-        of_gamma = system.fixed.T @ (2.0 * s + third * h - w * zeta)
+        of_gamma = system.fixed @ (2.0 * s + third * h - w * zeta)
         parts = [of_gamma]
         if system.n_shape:
             first = self.of_shape.first
@@ -110,49 +110,49 @@ class LaplaceDerivatives:
 
     @cached_property
     def partial(self) -> FloatArray:
-        """G, (n, d)."""
-        system = self.mode.system
-        of_shape = np.zeros((system.n_rows, system.n_shape))
-        return np.column_stack([system.rows.times(self.along), system.fixed, of_shape])
+        """G', (d, n)."""
+        system, n, p = self.mode.system, self.n_tau, self.mode.system.n_fixed
+        out = np.zeros((n + p + system.n_shape, system.n_rows))
+        out[:n] = system.rows.times(self.along)
+        out[n : n + p] = system.fixed
+        return out
 
     @cached_property
     def _pushed(self) -> FloatArray:
-        """v, (n, d)."""
-        out = self.of_eta[2][:, None] * self.partial
+        """v', (d, n)."""
+        out = self.of_eta[2] * self.partial
         if self.mode.system.n_shape:
-            out[:, -1] = self.of_shape.first[1]
+            out[-1] = self.of_shape.first[1]
         return out
 
     @cached_property
     def _response(self) -> FloatArray:
-        """ZTZ'v, (n, d)."""
+        """(ZTZ'v)', (d, n)."""
         rows = self.mode.system.rows
         return rows.times(rows_solution(self.mode.factor, rows.transposed(self._pushed)))
 
     @cached_property
     def of_scores(self) -> FloatArray:
         """ρ', the derivatives of the scores at the mode, (n_random, d)."""
-        kept = self._pushed - self.of_eta[2][:, None] * self._response
-        return -self.mode.system.rows.transposed(kept)
+        return -self.mode.system.rows.transposed(self._pushed - self.of_eta[2] * self._response)
 
     @cached_property
     def total(self) -> FloatArray:
-        """η', (n, d)."""
+        """The changes η', (d, n)."""
         return self.partial - self._response
 
     @cached_property
     def fixed_information(self) -> FloatArray:
         """X'V⁻¹X = X'W(X − ZTZ'WX), (p, p)."""
         of_gamma = slice(self.n_tau, self.n_tau + self.mode.system.n_fixed)
-        weighted = self.of_eta[2][:, None] * self.total[:, of_gamma]
-        own = self.mode.system.fixed.T @ weighted
+        own = self.mode.system.fixed @ (self.of_eta[2] * self.total[of_gamma]).T
         return np.asarray((own + own.T) / 2.0)
 
     @cached_property
     def metric(self) -> FloatArray:
         """Average information on τ, 2X'V⁻¹X, and the curvature in φ: positive, (d, d)."""
         n, p = self.n_tau, self.mode.system.n_fixed
-        out = np.zeros((self.partial.shape[1],) * 2)
+        out = np.zeros((len(self.partial),) * 2)
         # Block by block
         out[n : n + p, n : n + p] = 2.0 * self.fixed_information
         if n:
@@ -181,8 +181,8 @@ class LaplaceDerivatives:
         h, zeta, total = self.leverages, self.pulled, self.total
         _, _, w, third, fourth = self.of_eta
         # 2J'' = 2G'Wη' and η''s part of log|H|, by the rows' weights
-        out = 2.0 * self.partial.T @ (w[:, None] * total)
-        out += total.T @ ((h * fourth - zeta * third)[:, None] * total)
+        out = 2.0 * self.partial @ (w * total).T
+        out += total @ ((h * fourth - zeta * third) * total).T
         if self.n_tau:
             out += self._bent + self._bent.T
         if self.mode.system.n_shape:
@@ -192,7 +192,7 @@ class LaplaceDerivatives:
     @cached_property
     def _bent(self) -> FloatArray:
         """c̃'D_aρ'_b, (d, d)."""
-        out = np.zeros((self.total.shape[1],) * 2)
+        out = np.zeros((len(self.total),) * 2)
         out[: self.n_tau] = self.mode.system.along(self.left).T @ self.of_scores
         return out
 
@@ -201,11 +201,11 @@ class LaplaceDerivatives:
         """Rows and columns of φ that come beside those of η', (d, d)."""
         first, second = self.of_shape.first, self.of_shape.second
         h, zeta, total = self.leverages, self.pulled, self.total
-        out = np.zeros((total.shape[1],) * 2)
+        out = np.zeros((len(total),) * 2)
         # 2ℓ'_φ'η' once, for J, of which G'v has the other half; log|H|'s twice
-        out[-1] += 2.0 * first[1] @ total
-        out[:, -1] += 2.0 * self.partial.T @ first[1]
-        crossed = total.T @ (h * first[3] - zeta * first[2])
+        out[-1] += 2.0 * total @ first[1]
+        out[:, -1] += 2.0 * self.partial @ first[1]
+        crossed = total @ (h * first[3] - zeta * first[2])
         out[-1] += crossed
         out[:, -1] += crossed
         out[-1, -1] += 2.0 * second[0].sum() + h @ second[2] - zeta @ second[1]
@@ -214,13 +214,13 @@ class LaplaceDerivatives:
     @cached_property
     def _of_traces(self) -> FloatArray:
         """tr(H⁻¹H_a H⁻¹H_b), (d, d)."""
-        system, n, d = self.mode.system, self.n_tau, self.total.shape[1]
+        system, n, d = self.mode.system, self.n_tau, len(self.total)
         if not n:
             return np.zeros((d, d))
-        weights = self.of_eta[3][:, None] * self.total
+        weights = self.of_eta[3] * self.total
         if system.n_shape:
-            weights[:, -1] += self.of_shape.first[2]
-        tangents = [system.rows.tangent(own) for own in weights.T]
+            weights[-1] += self.of_shape.first[2]
+        tangents = [system.rows.tangent(own) for own in weights]
         parameters = system.parameters
         found = expected_information(self.inverse, parameters.by_factor, tangents)
         places = np.concatenate([np.arange(d), d + parameters.from_factors])

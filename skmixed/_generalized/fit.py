@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
-from skmixed._equations.selected_inverse import level_covariances
+from skmixed._equations.selected_inverse import level_covariances, spherical_blocks
 from skmixed._estimation.fit import Estimate, Examined
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.solution import FamilySolution, Solution, TermSolution, user_effects
@@ -19,9 +19,13 @@ from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
-# Standard deviations of effects at which the first and the second search start, on the link's
-# scale, of columns of unit length.
+# Standard deviations of effects at which starts are looked for, on the link's scale, of
+# columns of unit length.
 STARTS = 1.0, 0.1
+# Rounds in which a start's Λ and φ are taken from the effects, and the least variance then.
+ROUNDS, LEAST = 2, 1e-2
+# Levels up to which the likelihood may have several optima.
+FEW_LEVELS = 14
 # The logarithm of a shape with which effects are found to start from.
 START_PHI = 1.0
 # Rows' worth of information on a fixed effect below which there is none.
@@ -41,10 +45,12 @@ def fit_generalized(
 ) -> Estimate:
     """Fit a model by Laplace's approximation, whose linear system was examined."""
     layout = lay_out_generalized(given.at_zero, given.model, center, design)
-    # The lowest end of the searches, each given up where it will not be lower
     objective = LaplaceObjective(layout.system)
     best: Ending | None = None
-    for sd in STARTS if layout.terms else STARTS[:1]:
+    # The lowest end of the searches, each given up where it will not be lower
+    for sd in STARTS:
+        if best is not None and not _may_be_elsewhere(layout.system, best):
+            break
         known = np.inf if best is None else best.value
         end = trust_region_search(
             objective,
@@ -58,49 +64,90 @@ def fit_generalized(
             best = end
     assert best is not None
     assert np.isfinite(objective.evaluate(best.lam))
-    mode = objective.mode
+    found = LaplaceDerivatives.of(objective.mode)
     return Estimate(
-        solution=generalized_solution(layout, mode, given.model),
-        status=FitStatus.SEPARATED if is_separated(mode) else best.status,
+        solution=generalized_solution(layout, found, given.model),
+        status=FitStatus.SEPARATED if is_separated(found) else best.status,
         n_iter=best.n_iter,
         n_factorizations=objective.n_factorizations,
         findings=given.findings,
     )
 
 
-def is_separated(mode: Mode) -> bool:
+def _may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
+    """Whether another search is worth it: few levels, or an end at a boundary or before one."""
+    *terms, _ = end.lam
+    has_few = any(f.n_levels <= FEW_LEVELS for f in system.rows.system.factors)
+    is_full = all(own.any(axis=0).all() for own in terms)
+    is_end = end.status is FitStatus.CONVERGED
+    return bool(terms) and (has_few or not is_full or not is_end)
+
+
+def is_separated(found: LaplaceDerivatives) -> bool:
     """Whether the likelihood has no maximum: next to no information is left on some effect."""
-    system = mode.system
+    system = found.mode.system
     if not system.n_fixed:
         return False
-    information = LaplaceDerivatives.of(mode).fixed_information
-    return float(np.linalg.eigvalsh(information)[0] * system.weights.sum()) < SEPARATED
+    least = np.linalg.eigvalsh(found.fixed_information)[0]
+    return float(least * system.weights.sum()) < SEPARATED
 
 
 def start_of(system: GeneralizedSystem, sd: float) -> Lam:
-    """Return Λ of one standard deviation with γ at the joint mode, and φ by moments there."""
+    """Return a start at the joint mode of γ and b, with Λ and φ by the moments there."""
     terms = tuple(sd * np.eye(size) for size in system.sizes)
-    family, phi, root = system.family, START_PHI, np.sqrt(system.weights)
+    family, phi, weighted = system.family, START_PHI, system.weights * system.fixed
     own = family.start(system.response, system.weights) - system.offset
-    solved = np.linalg.lstsq(root[:, None] * system.fixed, root * own, rcond=None)
-    gamma = np.asarray(solved[0], dtype=float)
+    solved = np.linalg.solve(weighted @ system.fixed.T, (weighted @ own)[:, None])
+    gamma = np.asarray(solved[:, 0], dtype=float)
     effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.rows.n_random))
-    # The mode of γ and b together; of which φ, where there is one, and the mode again
-    for _ in range(1 + system.n_shape):
+    # Λ by the modes and their covariances; φ by what is left of y
+    for _ in range(ROUNDS if terms or system.n_shape else 0):
         with np.errstate(all="ignore"):
-            effects = find_mode(system, terms, phi, effects, has_fixed=True).effects
-        mean, gamma, last = family.mean(effects.eta), effects.gamma, phi
+            mode = find_mode(system, terms, phi, effects, has_fixed=True)
+        terms = _by_effects(mode)
+        mean = family.mean(mode.effects.eta)
         phi = family.start_phi(system.response, mean, system.weights)
-    return (*terms, np.append(gamma, [last] * system.n_shape))
+        scores = system.scores_of(terms, mode.effects.random)
+        effects = LinearPredictor.of(system, terms, mode.effects.gamma, scores)
+    with np.errstate(all="ignore"):
+        gamma = find_mode(system, terms, phi, effects, has_fixed=True).effects.gamma
+    return (*terms, np.append(gamma, [phi] * system.n_shape))
 
 
-def generalized_solution(layout: GeneralizedLayout, mode: Mode, model: Model) -> Solution:
+def _by_effects(mode: Mode) -> Lam:
+    """Return Λ for which the modes have the variance that their shrinkage lets expect.
+
+    With u the spherical modes, the mean of uu' is R^½ΣR^½ for R = I less the mean of M⁻¹
+    (Schall, 1991, Biometrika 78, for one variance).
+    """
+    if not mode.lam:
+        return ()
+    out: dict[int, FloatArray] = {}
+    inverses, spherical = spherical_blocks(mode.factor), mode.factor.effects().spherical
+    for k, factor in enumerate(mode.system.rows.system.factors):
+        for term in factor.terms:
+            # ΛR^−½ mean(uu') R^−½Λ', with no variance below the least
+            u, lam, at = spherical[k][term.columns], mode.lam[term.index], term.columns
+            left = np.eye(len(u)) - inverses[k][:, at, at].mean(axis=0)
+            values, vectors = np.linalg.eigh((left + left.T) / 2.0)
+            root = (vectors / np.sqrt(np.maximum(values, LEAST))) @ vectors.T
+            own = lam @ root @ (u @ u.T / u.shape[1]) @ root @ lam.T
+            values, vectors = np.linalg.eigh((own + own.T) / 2.0)
+            own = (vectors * np.maximum(values, LEAST)) @ vectors.T
+            out[term.index] = term.term.structure.nearest(own)
+    return tuple(out[k] for k in sorted(out))
+
+
+def generalized_solution(
+    layout: GeneralizedLayout, found: LaplaceDerivatives, model: Model
+) -> Solution:
     """Return the estimates in the user's units."""
+    mode = found.mode
     system, p = layout.system, layout.system.n_fixed
     # β = Fγ, with the covariance of γ from the second derivatives in all parameters
     fixed = np.zeros(len(model.fixed))
     fixed[list(layout.kept)] = layout.basis @ mode.effects.gamma
-    covariance = estimates_covariance(mode)
+    covariance = estimates_covariance(found)
     stop = len(covariance) - system.n_shape
     of_fixed = slice(stop - p, stop)
     values, vectors = np.linalg.eigh(covariance[of_fixed, of_fixed])
@@ -124,9 +171,9 @@ def generalized_solution(layout: GeneralizedLayout, mode: Mode, model: Model) ->
     )
 
 
-def estimates_covariance(mode: Mode) -> FloatArray:
+def estimates_covariance(found: LaplaceDerivatives) -> FloatArray:
     """Return the covariance of the estimates of (δ, γ, φ), by the observed information."""
-    found = LaplaceDerivatives.of(mode)
+    mode = found.mode
     rest = mode.effects.gamma
     rest = np.append(rest, mode.phi) if mode.system.n_shape else rest
     chart = GeneralizedChart.of(mode.system, (*mode.lam, rest))

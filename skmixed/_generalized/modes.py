@@ -54,7 +54,7 @@ class LinearPredictor:
         system: GeneralizedSystem, lam: Lam, gamma: FloatArray, scores: FloatArray
     ) -> "LinearPredictor":
         random = system.covariance_times(lam, scores)
-        fixed_part = system.offset + system.fixed @ gamma
+        fixed_part = system.offset + gamma @ system.fixed
         return LinearPredictor(gamma, scores, random, fixed_part, system.rows.times(random))
 
     @property
@@ -133,10 +133,14 @@ def find_mode(
     # Newton's steps; the equations at the last effects are those of the value too
     for _ in range(MOST_STEPS):
         weights, right = derivatives[2], _right_side(effects, derivatives)
-        factor = factorize(system.rows.weighted(weights, system.rows.transposed(right)), lam)
+        of_random = system.rows.transposed(right)
+        factor = factorize(system.rows.weighted(weights, of_random), lam)
         if is_close:
             break
-        new = (_joint_step if has_fixed else _step)(effects, system, factor, weights, right)
+        if has_fixed:
+            new = _joint_step(effects, system, factor, weights, right)
+        else:
+            new = _step(effects, system, factor, weights, right, of_random)
         move = new.eta - effects.eta
         of_penalty = (new.scores - effects.scores) @ (new.random - effects.random)
         is_close = float(move @ (weights * move) + of_penalty) <= CLOSE
@@ -155,10 +159,11 @@ def _step(
     factor: CholeskyFactor,
     weights: FloatArray,
     right: FloatArray,
+    right_side: FloatArray,
 ) -> LinearPredictor:
-    """Solve for b with γ given."""
+    """Solve for b with γ given, from W(z − Xγ) and Z' of it."""
     rows = system.rows
-    random = rows_solution(factor, rows.transposed(right)[:, None])[:, 0]
+    random = rows_solution(factor, right_side[:, None])[:, 0]
     random_part = rows.times(random)
     scores = rows.transposed(right - weights * random_part)
     return LinearPredictor(effects.gamma, scores, random, effects.fixed_part, random_part)
@@ -173,16 +178,18 @@ def _joint_step(
 ) -> LinearPredictor:
     """Solve for γ and b: X'V⁻¹X Δγ = X'V⁻¹(z − Xγ), V⁻¹ = W − WZTZ'W."""
     rows, fixed, p = system.rows, system.fixed, system.n_fixed
-    weighted = np.column_stack([weights[:, None] * fixed, right])
-    solved = rows_solution(factor, rows.transposed(weighted))
-    left = weighted - weights[:, None] * rows.times(solved)
-    products = fixed.T @ left
+    left = np.empty((p + 1, system.n_rows))
+    np.multiply(weights, fixed, out=left[:p])
+    left[p] = right
+    solved = rows_solution(factor, rows.transposed(left))
+    left -= weights * rows.times(solved)
+    products = fixed @ left.T
     root = cholesky_lower((products[:, :p] + products[:, :p].T) / 2.0)
     change = solve_lower(root, solve_lower(root, products[:, p]), transposed=True)
     # b = TZ'W(z − Xγ − XΔγ), and ρ = Z'V⁻¹ of the same
     random = solved[:, p] - solved[:, :p] @ change
-    scores = rows.transposed(left[:, p] - left[:, :p] @ change)
-    fixed_part = effects.fixed_part + fixed @ change
+    scores = rows.transposed(left[p] - change @ left[:p])
+    fixed_part = effects.fixed_part + change @ fixed
     return LinearPredictor(effects.gamma + change, scores, random, fixed_part, rows.times(random))
 
 

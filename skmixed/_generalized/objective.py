@@ -91,6 +91,8 @@ class LaplaceObjective:
         self.value = np.inf
         self.n_factorizations = 0
         self._anchor: _Anchor | None = None
+        # What the last exact Hessian of a large system differed by from the approximate one
+        self._correction: FloatArray | float = 0.0
 
     @property
     def mode(self) -> Mode:
@@ -121,10 +123,14 @@ class LaplaceObjective:
     def point(self, value: float, *, is_slow: bool) -> Point:
         assert self.lam is not None
         with np.errstate(all="ignore"):
+            # The exact Hessian, or in large systems what is known of it
             found = LaplaceDerivatives.of(self.mode)
             chart = GeneralizedChart.of(self.system, self.lam)
-            is_exact = is_slow or self._operations <= MOST_OPERATIONS
-            hessian = found.hessian if is_exact else found.approximate
+            is_exact = self._operations <= MOST_OPERATIONS
+            is_exact = is_exact or (is_slow and isinstance(self._correction, float))
+            hessian = found.hessian if is_exact else found.approximate + self._correction
+            if is_exact and is_slow:
+                self._correction = hessian - found.approximate
             self._anchor = _Anchor(
                 self.mode.effects.scores, found.of_scores, self._parameters(chart.lam)
             )

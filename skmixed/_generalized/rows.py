@@ -86,11 +86,11 @@ def lay_out_generalized(
 
 
 def _fixed_rows(at_zero: CholeskyFactor, model: Model, columns: Sequence[FloatArray]) -> FloatArray:
-    """Return X less its centers and regressions, times R_x⁻ᵀ, (n, p)."""
+    """Return the columns of X less centers and regressions, times R_x⁻ᵀ, (p, n)."""
     system, p = at_zero.system, at_zero.system.n_fixed
     own = np.empty((len(columns[0]), p))
     for j, kept in enumerate(system.kept):
         np.subtract(columns[model.fixed[kept]], system.center[j], out=own[:, j])
     if system.regression is not None:
         own = residuals(own, system.regression[:p, :p])
-    return own @ at_zero.fixed.inverse_root
+    return np.ascontiguousarray((own @ at_zero.fixed.inverse_root).T)

@@ -24,7 +24,8 @@ class GeneralizedSystem:
     family : Family
     response, weights, offset : (n,) arrays
         Weights multiply log p.
-    fixed : (n, p) array
+    fixed : (p, n) array
+        X'.
     rows : RowLayout
         Rows of Z.
     constant : float
@@ -45,7 +46,7 @@ class GeneralizedSystem:
 
     @property
     def n_fixed(self) -> int:
-        return self.fixed.shape[1]
+        return len(self.fixed)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -81,6 +82,15 @@ class GeneralizedSystem:
         for place, factor in zip(self.rows.places, self.rows.system.factors, strict=True):
             own = factor.lam(lam)
             out[place] = (scores[place].reshape(factor.n_levels, -1) @ own @ own.T).ravel()
+        return out
+
+    def scores_of(self, lam: Lam, random: FloatArray) -> FloatArray:
+        """Return ρ of effects b = Σρ in the span of Λ, (n_random,)."""
+        out = np.empty(len(random))
+        for place, factor in zip(self.rows.places, self.rows.system.factors, strict=True):
+            inverse = np.linalg.pinv(factor.lam(lam))
+            levels = random[place].reshape(factor.n_levels, -1)
+            out[place] = (levels @ inverse.T @ inverse).ravel()
         return out
 
     def along(self, scores: FloatArray) -> FloatArray:

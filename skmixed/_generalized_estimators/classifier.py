@@ -139,20 +139,20 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     >>> model.classes_
     array(['healthy', 'infected'], dtype='<U8')
     >>> model.fixed_effects_.round(3)
-    (Intercept)   -4.189
-    age            0.050
+    (Intercept)   -3.590
+    age            0.041
     dtype: float64
     >>> model.variance_components_[["group", "name", "sd"]].round(3)
       group         name     sd
-    0  ward  (Intercept)  1.084
+    0  ward  (Intercept)  1.08
 
-    In ward 3, in one that is new, and in a ward of which the effect is 0:
+    In ward 3 and in one that is new; and both as wards of which the effect is 0:
 
     >>> rows = pd.DataFrame({"age": [60, 60], "ward": [3, 99]})
     >>> model.predict_proba(rows)[:, 1].round(3)
-    array([0.214, 0.296])
+    array([0.615, 0.289])
     >>> model.predict_proba(rows, include="fixed")[:, 1].round(3)
-    array([0.238, 0.238])
+    array([0.249, 0.249])
     """
 
     classes_: NDArray[Any]

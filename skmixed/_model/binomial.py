@@ -60,14 +60,26 @@ class LogitLink:
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
         out = np.empty((order + 1, len(eta)))
-        # e = exp(−|η|), μ = 1/(1 + e) or e/(1 + e), and log(1 + exp η) = max(η, 0) + log(1 + e)
-        e = np.exp(-np.abs(eta))
+        # e = exp(−|η|) and log(1 + exp η) = max(η, 0) + log(1 + e)
+        e = np.abs(eta)
+        np.exp(np.negative(e, out=e), out=e)
         np.log1p(e, out=out[0])
-        out[0] += np.maximum(eta, 0.0) - y * eta
-        mean = np.where(eta >= 0.0, 1.0, e) / (1.0 + e)
-        if order > 0:
-            np.subtract(mean, y, out=out[1])
-        return _logistic_tail(out, mean, e / (1.0 + e) ** 2)
+        out[0] += np.maximum(eta, 0.0)
+        out[0] -= y * eta
+        if not order:
+            return out
+        # μ = 1/(1 + e), or e/(1 + e) where η < 0, and v = μ(1 − μ) = e/(1 + e)²
+        larger = 1.0 / (1.0 + e)
+        e *= larger
+        mean = np.where(eta >= 0.0, larger, e)
+        np.subtract(mean, y, out=out[1])
+        if order > 1:
+            np.multiply(larger, e, out=out[2])
+        if order > 2:
+            np.multiply(out[2], 1.0 - 2.0 * mean, out=out[3])
+        if order > 3:
+            np.multiply(out[2], 1.0 - 6.0 * out[2], out=out[4])
+        return out
 
     def mean(self, eta: FloatArray) -> FloatArray:
         return np.asarray(special.expit(eta))
@@ -77,14 +89,6 @@ class LogitLink:
 
     def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return averaged(self, eta, variance)
-
-
-def _logistic_tail(out: FloatArray, mean: FloatArray, slope: FloatArray) -> FloatArray:
-    """Fill in the derivatives from the second on: v = μ(1 − μ), v(1 − 2μ), v(1 − 6v)."""
-    tail = (slope, slope * (1.0 - 2.0 * mean), slope * (1.0 - 6.0 * slope))
-    for row, value in zip(out[2:], tail, strict=False):
-        row[:] = value
-    return out
 
 
 @dataclass(frozen=True)
