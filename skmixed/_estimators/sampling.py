@@ -1,7 +1,8 @@
 """New responses drawn from a fitted model."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,11 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.runtime import seed_sequence, spawned
 from skmixed._typing import Draw, FloatArray, IntArray
+from skmixed._uncertainty.draws import ResidualSampler
 
 EFFECTS = ("conditional", "new")
+# Numbers of the residuals of samples that are drawn at a time.
+BATCH = 2**21
 
 
 def sample_y(
@@ -62,7 +66,8 @@ def sample_y(
     ------
     ValueError
         If a parameter or X is not as above, or a group is unknown and
-        ``handle_unknown="error"``, with "conditional".
+        ``handle_unknown="error"``, with "conditional"; or if a residual covariance does not
+        extend to the times in X.
     TypeError
         If a parameter is of the wrong kind.
 
@@ -80,8 +85,14 @@ def sample_y(
     "new" is the parametric bootstrap, lme4's ``simulate(use.u = FALSE)``.
     In both, the variances are taken as estimated.
 
-    Sample j depends on `random_state` and j alone, and the responses of
-    some first rows do not depend on the rows behind them. A sample costs a
+    With a residual covariance the residuals of one subject's rows are drawn jointly.
+    With "conditional" those of a known subject at times that are not of the fit are drawn
+    given its residuals in the fit, as `predict_interval` has them; rows of the fit are
+    measured again: given the effects, but with new residuals. Rows at one subject and time
+    have one residual.
+
+    Sample j depends on `random_state` and j alone, and without a residual covariance the
+    responses of some first rows do not depend on the rows behind them. A sample costs a
     pass over the groups and one over the rows; beside the result, memory
     for a few columns.
 
@@ -109,8 +120,9 @@ def sample_y(
     validation.check_draws(n_samples, rows.n_rows)
     sampler = _Sampler.of(rows, sample_weight, is_conditional=effects == "conditional")
     out = np.empty((n_samples, rows.n_rows))
-    for sample, seed in zip(out, seeds, strict=True):
-        sampler.draw(sample, seed)
+    for start in range(0, n_samples, sampler.batch):
+        batch = out[start : start + sampler.batch]
+        sampler.draw(batch, list(islice(seeds, len(batch))))
     return out.T
 
 
@@ -134,7 +146,10 @@ class _Sampler:
     places : tuple of _Places
         Of each factor.
     sd : (n,) array
-        Standard deviations of ε.
+        Standard deviations of ε, or with a residual covariance what its numbers for a row
+        of weight 1 are multiplied by.
+    residuals : ResidualSampler or None
+        What draws ε of a model with a residual covariance.
     is_conditional : bool
     """
 
@@ -142,12 +157,16 @@ class _Sampler:
     columns: tuple[FloatArray, ...]
     places: tuple[_Places, ...]
     sd: FloatArray
+    residuals: ResidualSampler | None
     is_conditional: bool
 
     @staticmethod
     def of(rows: GivenRows, sample_weight: Any, *, is_conditional: bool) -> "_Sampler":
         opened = rows.fitted
         weights = _positive_weights(sample_weight, rows.n_rows)
+        sigma, residuals = opened.solution.sigma, None
+        if opened.is_repeated:
+            sigma, residuals = 1.0, _residual_sampler(rows, is_conditional=is_conditional)
         return _Sampler(
             opened=opened,
             columns=opened.encoder.numeric_columns(rows.table),
@@ -155,20 +174,54 @@ class _Sampler:
                 _places(rows, k, is_conditional=is_conditional)
                 for k in range(len(opened.encoder.factors))
             ),
-            sd=opened.solution.sigma / np.sqrt(weights),
+            sd=sigma / np.sqrt(weights),
+            residuals=residuals,
             is_conditional=is_conditional,
         )
 
-    def draw(self, out: FloatArray, seed: np.random.SeedSequence) -> None:
-        """Fill `out`, (n,), with a draw.
+    @property
+    def batch(self) -> int:
+        """Samples that are drawn at a time: residuals of subjects are more columns of numbers."""
+        if self.residuals is None:
+            return 1
+        return max(BATCH // max(len(self.residuals.inverse), 1), 1)
+
+    def draw(self, out: FloatArray, seeds: Sequence[np.random.SeedSequence]) -> None:
+        """Fill `out`, (s, n), with draws.
 
         Each kind of number has a stream of its own, so that the first rows are
         the same whatever follows them.
         """
-        encoder, n_factors = self.opened.encoder, len(self.places)
-        known, noise, *new = map(np.random.default_rng, seed.spawn(2 + n_factors))
-        fixed, effects = self._known(known)
-        out[:] = self.sd * noise.standard_normal(len(out))
+        draws, streams = [], []
+        for sample, seed in zip(out, seeds, strict=True):
+            known, noise, *new = map(np.random.default_rng, seed.spawn(2 + len(self.places)))
+            sample[:] = noise.standard_normal(len(sample))
+            draws.append(self._known(known))
+            streams.append(new)
+        if self.residuals is not None:
+            errors = np.array([self._errors(draw, self.residuals.seen) for draw in draws])
+            out[:] = self.residuals.drawn(errors, out)
+        out *= self.sd
+        for sample, draw, new in zip(out, draws, streams, strict=True):
+            self._add_means(sample, draw, new)
+
+    def _errors(self, draw: Draw, rows: IntArray) -> FloatArray:
+        """Return √w(y − Xβ − Zb) of rows of the fit, (k,)."""
+        encoder, given = self.opened.encoder, self.opened.rows
+        assert given is not None
+        own, (fixed, effects) = given.taken(rows), draw
+        out = own.response.copy()
+        columns = [np.ones(len(out)), *own.columns.T]
+        for column, value in zip(encoder.fixed, fixed, strict=True):
+            out -= value * columns[column]
+        for term, values in zip(encoder.terms, effects, strict=True):
+            for column, value in zip(term.columns, values, strict=True):
+                out -= value[own.levels[:, term.factor]] * columns[column]
+        return np.asarray(out * np.sqrt(own.weights))
+
+    def _add_means(self, out: FloatArray, draw: Draw, new: list[np.random.Generator]) -> None:
+        """Add Xβ + Zb to a sample, with the effects of new levels drawn."""
+        encoder, (fixed, effects) = self.opened.encoder, draw
         self._add(out, encoder.fixed, fixed)
         for k, (places, rng) in enumerate(zip(self.places, new, strict=True)):
             for index, fresh in self._new(k, places.n_new, rng):
@@ -180,8 +233,12 @@ class _Sampler:
         solution = self.opened.solution
         if not self.is_conditional:
             return solution.fixed, [np.empty((len(t.lam), 0)) for t in solution.terms]
-        sigma = float(np.sqrt(self.opened.sigma_squared))
-        deviation = kernel.draw_deviation(self.opened.factorization, self.opened.model, sigma, rng)
+        opened = self.opened
+        if opened.is_repeated:
+            deviation = kernel.repeated_deviation(opened.repeated, rng)
+        else:
+            sigma, at = float(np.sqrt(opened.sigma_squared)), opened.factorization
+            deviation = kernel.draw_deviation(at, opened.model, sigma, rng)
         fixed = solution.fixed.copy()
         fixed[list(solution.kept)] += deviation.fixed
         pairs = zip(solution.terms, deviation.effects, strict=True)
@@ -203,6 +260,27 @@ class _Sampler:
         # One by one, and not by a matrix product: a row is the same among others.
         for column, own in zip(used, coefficients, strict=True):
             out += own * self.columns[column - 1] if column else own
+
+
+def _residual_sampler(rows: GivenRows, *, is_conditional: bool) -> ResidualSampler:
+    """Return what draws residuals; labels of subjects that are unknown, or new, have numbers."""
+    encoder, predictor = rows.fitted.encoder, rows.fitted.repeated_predictor
+    new, columns = rows.new_rows(), encoder.subjects
+    assert columns is not None
+    known = int(predictor.model.design.rows.subject.max()) + 1
+    number = np.arange(rows.n_rows)
+    is_new = (new.subject < 0) | (not is_conditional)
+    if columns.subject is not None:
+        number[is_new] = _by_appearance(columns.subject, rows, is_new)
+    new = replace(new, subject=np.where(is_new, known + number, new.subject))
+    try:
+        return kernel.residual_sampler(predictor, new, is_conditional=is_conditional)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"{columns.structure!r} has no covariance for the times of some subject in X: the "
+            "correlations that were estimated do not go together at times that no subject of fit "
+            "has, or for more rows than those have. Draw fewer rows of a subject."
+        ) from error
 
 
 def _positive_weights(sample_weight: Any, n_rows: int) -> FloatArray:

@@ -80,6 +80,9 @@ rows_in_frame = _on_one_thread(coordinates.rows_in_frame)
 correction = _on_one_thread(RepeatedPredictor.correction)
 left_out = _on_one_thread(RepeatedPredictor.left_out)
 normalized = _on_one_thread(RepeatedPredictor.normalized)
+residual_sampler = _on_one_thread(RepeatedPredictor.residual_sampler)
+refit_drawn = _on_one_thread(_repeated_fit.refit_drawn)
+repeated_deviation = _on_one_thread(_repeated_fit.repeated_deviation)
 repeated_variance = _on_one_thread(RepeatedPredictor.variance)
 
 

@@ -142,14 +142,19 @@ class Residual:
         matrix, slopes = self.correlation.matrix(of_corr, places, self.m)
         return ResidualAt(self, places, of_corr, row, sizes, sizes * matrix, slopes)
 
+    def sd(self, own: FloatArray, places: TimePoints) -> FloatArray:
+        """Return s of subjects with n rows, (b, n); of an unstructured R given the times before."""
+        row = self.variance.exponents(places, self.m)
+        return np.exp(np.tensordot(self.split(own)[0], row, 1))
+
     def normalized(self, own: FloatArray, places: TimePoints, errors: FloatArray) -> FloatArray:
         """Return L⁻¹e, R = LL', of subjects with n rows in order of time, (b, n)."""
         if not self.correlation.is_markov:
             root = np.linalg.cholesky(self.evaluate(own, places).value)
             return np.asarray(np.linalg.solve(root, errors[:, :, None])[:, :, 0])
         # (z_t − r z_{t−1})/√(1 − r²) for z = e/s
-        of_sd, of_corr = self.split(own)
-        out = errors * np.exp(-np.tensordot(of_sd, self.variance.exponents(places, self.m), 1))
+        of_corr = self.split(own)[1]
+        out = errors / self.sd(own, places)
         r, _ = self.correlation.matrix(of_corr, Neighbors.within(places), self.m)
         r = r.reshape(len(out), -1)
         out[:, 1:] = (out[:, 1:] - r * out[:, :-1]) / np.sqrt((1.0 - r) * (1.0 + r))

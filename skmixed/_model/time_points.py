@@ -1,5 +1,6 @@
 """Where residuals lie in time, what they say of a structure, and how correlations are bounded."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,6 +56,10 @@ class TimePoints:
         """Return those of some subjects."""
         return TimePoints(self.visit[which], self.position[which], self.covariate[which])
 
+    def patterns(self) -> tuple[IntArray, IntArray]:
+        """Return the number of each subject's pattern of times, and the first of each; (b,)."""
+        return numbered([column for own in self.parts for column in own.T], len(self.visit))
+
     @cached_property
     def distance(self) -> FloatArray:
         """|t_a − t_b|, (b, n, n)."""
@@ -70,6 +75,19 @@ class TimePoints:
         sums: FloatArray = np.zeros(m * m)
         np.add.at(sums, cells.ravel(), entries.ravel())
         return sums.reshape(m, m)
+
+
+def numbered(columns: Iterable[FloatArray | IntArray], n: int) -> tuple[IntArray, IntArray]:
+    """Return the number of each of n rows of columns among the distinct ones, and these."""
+    number = np.zeros(n, dtype=np.int64)
+    firsts = np.zeros(min(n, 1), dtype=np.int64)
+    # Each column refines the numbers of those before.
+    for column in columns:
+        if n and (column != column[0]).any():
+            own = np.unique(column, return_inverse=True)[1]
+            number = number * (int(own.max()) + 1) + own
+            _, firsts, number = np.unique(number, return_index=True, return_inverse=True)
+    return number, firsts
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,17 @@ class RepeatedLayout:
         """What the standard deviations of the search are multiplied by."""
         return self.scale * self.root_unit
 
+    def with_response(
+        self, response: FloatArray, levels: IntArray, likelihood: Likelihood
+    ) -> "RepeatedLayout":
+        """Lay out another response of the rows, in the units of the search; (n,)."""
+        fixed = self.laid.wide[:, self.system.n_outer : -1]
+        laid = replace(self.laid, wide=np.column_stack([fixed, response]))
+        own = self.terms, self.system.residual
+        codes, inside = _codes(laid.subject, levels, *own)
+        system, laid = _system(laid, codes, inside, *own, likelihood, self.system.constant)
+        return replace(self, system=system, laid=laid)
+
 
 @dataclass(frozen=True)
 class RowsInFrame:
@@ -130,10 +141,7 @@ def lay_out_repeated(
     laid.wide[:, -1] /= scale
     coordinates = {t.index: t for f in system.factors for t in f.terms}
     terms = tuple(coordinates[k] for k in sorted(coordinates))
-    sizes = np.zeros(rows.levels.shape[1], dtype=int)
-    np.add.at(sizes, [t.term.factor for t in terms], [t.size for t in terms])
-    is_markov = residual.correlation.is_markov
-    codes, inside = block_codes(rows.subject, rows.levels, sizes.tolist(), is_markov=is_markov)
+    codes, inside = _codes(rows.subject, rows.levels, terms, residual)
     to_user, offset = centered_to_user(system, model)
     basis = to_user @ at_zero.fixed.inverse_root
     # −2 log L in the user's units: log|S| and log|X'V⁻¹X| of y and X, and the weights
@@ -143,6 +151,16 @@ def lay_out_repeated(
     found, laid = _system(laid, codes, inside, terms, residual, likelihood, constant)
     offset = basis @ gamma + offset
     return RepeatedLayout(found, laid, terms, system.kept, scale, root_unit, basis, offset, gamma)
+
+
+def _codes(
+    subject: IntArray, levels: IntArray, terms: tuple[TermCoordinates, ...], residual: Residual
+) -> tuple[IntArray, tuple[bool, ...]]:
+    """Return each row's block, and which factors' levels are inside of blocks."""
+    sizes = np.zeros(levels.shape[1], dtype=int)
+    np.add.at(sizes, [t.term.factor for t in terms], [t.size for t in terms])
+    is_markov = residual.correlation.is_markov
+    return block_codes(subject, levels, sizes.tolist(), is_markov=is_markov)
 
 
 def _laid_rows(

@@ -1,7 +1,8 @@
-"""From rows to the estimates of a model with a covariance of the residuals."""
+"""From rows to the estimates of a model with a covariance of the residuals, and draws."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,7 +10,12 @@ from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._equations.cholesky import CholeskyFactor, factorize, zero_lam
 from skmixed._estimation.fit import Estimate, Examined
 from skmixed._estimation.search import Ending, trust_region_search
-from skmixed._estimation.solution import ResidualSolution, Solution, TermSolution
+from skmixed._estimation.solution import (
+    ResidualSolution,
+    Solution,
+    TermSolution,
+    has_full_rank,
+)
 from skmixed._estimation.start import moment_start
 from skmixed._model.covariance import lower_factor
 from skmixed._model.residual import Residual
@@ -24,6 +30,7 @@ from skmixed._repeated.likelihood import RepeatedFactor
 from skmixed._repeated.rows import RepeatedDesign
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
+from skmixed._uncertainty.draws import Deviation, SubjectRoots
 from skmixed.exceptions import FitStatus, UndeterminedError
 
 # Share of the variance of all residuals below which those of a stratum are rounding.
@@ -213,10 +220,17 @@ def mean_residual_variance(factor: RepeatedFactor) -> float:
 
 def whitened_residuals(layout: RepeatedLayout, factor: RepeatedFactor) -> FloatArray:
     """Return Py = A(y − Xγ̂ − Zb̂) of each row, b̂ the outer effects; (n,)."""
-    out = np.zeros(layout.system.n_rows)
     left = layout.laid.wide @ factor.residual_weights
+    return inverse_times(layout, factor, left[:, None])[:, 0]
+
+
+def inverse_times(
+    layout: RepeatedLayout, factor: RepeatedFactor, columns: FloatArray
+) -> FloatArray:
+    """Return A times columns, (n, k)."""
+    out = np.empty_like(columns)
     for group, at in zip(layout.system.groups, factor.blocks, strict=True):
-        out[group.rows] = at.times(left[group.rows][:, None])[:, 0]
+        out[group.rows] = at.times(columns[group.rows])
     return out
 
 
@@ -286,6 +300,13 @@ class RepeatedModel:
         factor = factor.with_fixed(gamma, self.factor.fixed_covariance)
         return replace(self, design=design, layout=layout, factor=factor, is_updated=True)
 
+    @cached_property
+    def subject_roots(self) -> SubjectRoots:
+        """Roots of the covariance of the residuals of the rows."""
+        laid, residual = self.layout.laid, self.layout.system.residual
+        none = np.zeros(len(laid.subject), dtype=bool)
+        return SubjectRoots.of(residual, self.factor.phi, laid.subjects, none)
+
     def with_effects(self, solution: Solution) -> Solution:
         """Return a solution with the random effects of these rows."""
         layout, factor = self.layout, self.factor
@@ -295,3 +316,64 @@ class RepeatedModel:
             replace(own, effects=layout.scale * (t.to_user @ effects)) for own, t, effects in pairs
         ]
         return replace(solution, terms=tuple(terms))
+
+
+def repeated_deviation(model: RepeatedModel, rng: np.random.Generator) -> Deviation:
+    """Draw (β, b) − (β̂, b̂) given the data, of the user's columns.
+
+    Outer effects and γ have the covariance K. Inner ones given these are Λz − ΛΛ'Z'A(ZΛz +
+    ε + Uu), z and ε drawn from the model and u the deviation of the former: a draw less what
+    the equations say of it (Journel and Huijbregts, 1978, Mining Geostatistics, section VII.A).
+    """
+    layout, factor, system = model.layout, model.factor, model.layout.system
+    # u = Hz, K = HH'
+    u = factor.inverse_root @ rng.standard_normal(len(factor.root))
+    effects = {t.index: u[t.columns].reshape(-1, t.size).T for t in system.outer}
+    inner = [t.index for t in layout.terms if t.index not in effects]
+    if inner:
+        prior, response = _drawn(model, inner, rng)
+        left = response + layout.laid.wide[:, :-1] @ u
+        whitened = inverse_times(layout, factor, left[:, None])[:, 0]
+        found = random_effects(layout, factor, whitened)
+        effects |= {index: prior[index] - found[index] for index in inner}
+    fixed = layout.scale * layout.basis @ u[system.n_outer :]
+    of_user = [layout.scale * (t.to_user @ effects[t.index]) for t in layout.terms]
+    return Deviation(fixed, tuple(of_user))
+
+
+def drawn_response(model: RepeatedModel, rng: np.random.Generator) -> FloatArray:
+    """Draw a response Xγ̂ + Zb + ε of the rows of the fit, in the units of the search; (n,)."""
+    system, laid = model.layout.system, model.layout.laid
+    response = _drawn(model, [t.index for t in model.layout.terms], rng)[1]
+    gamma = model.factor.effects[system.n_outer :]
+    return np.asarray(response + laid.wide[:, system.n_outer : -1] @ gamma)
+
+
+def _drawn(
+    model: RepeatedModel, terms: list[int], rng: np.random.Generator
+) -> tuple[dict[int, FloatArray], FloatArray]:
+    """Draw the effects of some terms, (s, q), and Zb + ε of the rows, (n,)."""
+    laid, effects = model.layout.laid, {}
+    out = model.subject_roots.draw(rng.standard_normal((1, len(laid.subject))))[0]
+    for index in terms:
+        columns, levels = laid.terms[index]
+        lam = model.factor.lam[index]
+        effects[index] = lam @ rng.standard_normal((lam.shape[1], int(levels.max()) + 1))
+        out += (columns * effects[index][:, levels].T).sum(axis=1)
+    return effects, out
+
+
+def refit_drawn(
+    model: RepeatedModel, rng: np.random.Generator, *, tol: float, max_iter: int
+) -> tuple[Solution, FitStatus]:
+    """Draw a response of the rows, and fit the model to it, from the Λ and φ drawn with."""
+    response, levels = drawn_response(model, rng), model.design.rows.levels
+    layout = model.layout.with_response(response, levels, model.likelihood)
+    objective = RepeatedObjective(layout.system)
+    # From a boundary a search does not leave it.
+    *terms, phi = model.factor.lam
+    inside = [own if has_full_rank(own) else np.sqrt(LITTLE) * np.eye(len(own)) for own in terms]
+    start = _defined(objective, (*inside, phi))
+    end = trust_region_search(objective, start, tol=tol, max_iter=max_iter)
+    factor = RepeatedFactor.of(layout.system, JointChart.of(layout.system, end.lam).lam)
+    return solution_of(layout, factor, model.model), end.status

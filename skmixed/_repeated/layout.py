@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from skmixed._derivatives.precision import PrecisionClasses
 from skmixed._model.residual import Residual
-from skmixed._model.time_points import Neighbors
+from skmixed._model.time_points import Neighbors, numbered
 from skmixed._repeated.blocks import (
     BlockIndex,
     BlockProducts,
@@ -194,8 +194,8 @@ class BlockLayout:
         pair_keys = [own[earlier + side] for own in keys for side in (0, 1)]
         if not is_ordered:
             pair_keys.append(np.diff(laid.position[rows])[earlier])
-        row_class, first = _classes(keys)
-        pair_class, first_pair = _classes(pair_keys)
+        row_class, first = numbered(keys, len(rows))
+        pair_class, first_pair = numbered(pair_keys, len(earlier))
         chains = ChainRows(
             np.ascontiguousarray(laid.wide[rows].T),
             effects,
@@ -324,23 +324,7 @@ def find_patterns(rows: IntArray, laid: LaidRows, inner: list[int]) -> tuple[Int
         local = codes[rows]
         if (local != local[:, :1]).any():
             columns += list((local[:, :, None] == local[:, None, :]).argmax(axis=2).T)
-    return _classes(columns, len(rows))
-
-
-def _classes(
-    columns: Sequence[FloatArray | IntArray], n: int | None = None
-) -> tuple[IntArray, IntArray]:
-    """Return the class of each of n values of some columns, and the first of each class."""
-    n = len(columns[0]) if n is None else n
-    number = np.zeros(n, dtype=np.int64)
-    firsts = np.zeros(min(n, 1), dtype=np.int64)
-    # Each column refines the numbers of those before.
-    for column in columns:
-        if len(column) and np.ptp(column) > 0:
-            own = np.unique(column, return_inverse=True)[1]
-            number = number * (int(own.max()) + 1) + own
-            _, firsts, number = np.unique(number, return_index=True, return_inverse=True)
-    return number, firsts
+    return numbered(columns, len(rows))
 
 
 def _numbers_in_blocks(levels: IntArray, block: IntArray) -> tuple[IntArray, int]:

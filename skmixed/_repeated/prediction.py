@@ -1,4 +1,4 @@
-"""Predictions of rows by the covariance of their residuals with those of the fit.
+"""Predictions and draws of rows by the covariance of their residuals with those of the fit.
 
 The best linear prediction of a row with x, z and residual covariances r with the rows of
 its subject is
@@ -10,17 +10,18 @@ and a row of the fit is predicted from all others: y_i − (Py)_i / P_ii, with t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from skmixed._model.time_points import TimePoints
+from skmixed._model.time_points import TimePoints, numbered
 from skmixed._repeated.coordinates import RowsInFrame
 from skmixed._repeated.fit import RepeatedModel, whitened_residuals
 from skmixed._repeated.likelihood import BlocksAt
 from skmixed._repeated.rows import RowsBeside
 from skmixed._typing import FloatArray, IntArray
+from skmixed._uncertainty.draws import ResidualSampler, SubjectRoots, SubjectRows
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class RepeatedPredictor:
         laid = self.layout.laid
         of_subject = np.zeros(int(laid.subject.max()) + 1, dtype=np.intp)
         of_subject[laid.subject] = laid.stratum
-        return np.where(rows.subject >= 0, of_subject[rows.subject], rows.stratum)
+        is_known = (rows.subject >= 0) & (rows.subject < len(of_subject))
+        return np.where(is_known, of_subject[rows.subject * is_known], rows.stratum)
 
     def same(self, rows: NewRows) -> IntArray:
         """Return which row of the fit is at each row's subject and time, −1 where none is."""
@@ -199,6 +201,31 @@ class RepeatedPredictor:
             columns = term.start + levels[known][:, None] * term.size + np.arange(term.size)
             out[known[:, None], columns] = frame.terms[term.index][known]
         return out
+
+    def residual_sampler(self, rows: NewRows, *, is_conditional: bool) -> "ResidualSampler":
+        """Return what draws the residuals of rows, whose unknown subjects have further numbers.
+
+        With `is_conditional` those of known subjects at times that are not of the fit are
+        drawn given the residuals of the fit; others are drawn anew, the rows of a subject
+        jointly.
+        """
+        laid, residual = self.layout.laid.subjects, self.layout.system.residual
+        n_known, further = int(laid.subject.max()) + 1, np.zeros(len(rows.subject), dtype=bool)
+        if is_conditional and residual.is_correlated:
+            further = (rows.subject < n_known) & (self.same(rows) < 0)
+        seen = np.flatnonzero(np.isin(laid.subject, rows.subject[further]))
+        # Rows drawn anew have subjects of their own, behind those of the fit
+        number = rows.subject + np.where(further, 0, n_known)
+        own = SubjectRows(number, self._strata(rows), rows.places)
+        both = SubjectRows.joined(laid.taken(seen), own)
+        both = replace(both, subject=numbered([both.subject, both.stratum], len(both.subject))[0])
+        first = inverse = np.arange(len(both.subject))
+        if self.model.design.timeline.has_times and residual.is_correlated:
+            _, first, inverse = np.unique(both.cells, return_index=True, return_inverse=True)
+        is_known = first < len(seen)
+        taken, phi = both.taken(first), self.model.factor.phi
+        roots = SubjectRoots.of(residual, phi, taken, is_known)
+        return ResidualSampler(roots, seen, first, inverse, self.layout.residual_scale)
 
     def _beside(
         self, rows: NewRows, *, of_observation: bool

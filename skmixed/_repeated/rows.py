@@ -9,6 +9,7 @@ from skmixed._model.residual import Residual
 from skmixed._model.time_points import TimePoints
 from skmixed._statistics.design import Design, SubjectDesign
 from skmixed._typing import FloatArray, IntArray
+from skmixed._uncertainty.draws import SubjectRows
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,12 @@ class LaidRows:
     def places(self, rows: IntArray) -> TimePoints:
         """Return where some rows lie in time, of the shape of their numbers."""
         return TimePoints(self.visit[rows], self.position[rows], self.covariate[rows])
+
+    @property
+    def subjects(self) -> SubjectRows:
+        """The rows by their subjects; without correlations each may have several strata."""
+        places = self.places(np.arange(len(self.subject))[:, None])
+        return SubjectRows(self.subject, self.stratum, places)
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,63 @@ class FormulaPrediction:
             )
         return found if offset is None else found + offset[:, None]
 
+    def sample_y(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        random_state: Any = 0,
+        *,
+        effects: str = "conditional",
+        sample_weight: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Draw new responses for the rows of a frame.
+
+        Parameters
+        ----------
+        X : frame of shape (n_rows, n_columns)
+            Samples with the columns named in `feature_names_in_`.
+        n_samples : int, default=1
+            The number of responses that are drawn for each row.
+        random_state : int, RandomState, Generator or None, default=0
+            An int gives the same samples at each call.
+        effects : {"conditional", "new"}, default="conditional"
+            Whether effects are drawn given the data, or those of new groups, as in
+            `skmixed.MixedLinearRegressor.sample_y`.
+        sample_weight : array-like of shape (n_rows,), default=None
+            Precision weights of the new responses, positive; None: all 1.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_samples)
+            Values of the left-hand side of the formula.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`, or a
+            parameter is not among its choices.
+
+        See Also
+        --------
+        skmixed.MixedLinearRegressor.sample_y : How they are drawn.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> model.sample_y(data, 100).shape
+        (180, 100)
+        """
+        given = self._given(X)
+        with speaking(FORMULA):
+            columns, offset = given.columns("all"), given.offset()
+            found = self.regressor_.sample_y(
+                columns, n_samples, random_state, effects=effects, sample_weight=sample_weight
+            )
+        return found if offset is None else found + offset[:, None]
+
     def score(
         self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> float:

@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
-from skmixed._derivatives.criterion import Likelihood
-from skmixed._equations.system import System
+from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_draws, check_jobs
 from skmixed._fitted.fitted_model import fitted, regressor_of
 from skmixed._fitted.runtime import seed_sequence
 from skmixed._model.terms import Model
+from skmixed._repeated.fit import RepeatedModel
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.draws import Simulator
 from skmixed.exceptions import FitStatus, warn
@@ -40,48 +40,69 @@ class Resamples:
         σ²λλ' of each term, in the model's order.
     sigma : (n_samples,) array
         Residual standard deviation.
+    residual : (n_samples, h, d) array or None
+        The parameters of a covariance of the residuals, stratum by stratum.
     converged : (n_samples,) array of bool
     """
 
     fixed: FloatArray
     covariances: tuple[FloatArray, ...]
     sigma: FloatArray
+    residual: FloatArray | None
     converged: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class _Refit:
-    fixed: FloatArray
-    covariances: tuple[FloatArray, ...]
-    sigma: float
+    solution: Solution
     converged: bool
+
+    @property
+    def covariances(self) -> tuple[FloatArray, ...]:
+        scaled = [self.solution.sigma * term.lam for term in self.solution.terms]
+        return tuple(lam @ lam.T for lam in scaled)
+
+
+class _Task(Protocol):
+    """What every sample is made with."""
+
+    def refit(self, rng: np.random.Generator) -> _Refit:
+        """Fit the model to a draw."""
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What every sample is made with."""
+class _OfProducts:
+    """A model of which draws are cross-products."""
 
     simulator: Simulator
     model: Model
     tol: float
     max_iter: int
 
-    def refit(self, system: System, likelihood: Likelihood) -> _Refit:
+    def refit(self, rng: np.random.Generator) -> _Refit:
         """Fit the model to a draw, as `estimate` does.
 
         From the moments of the draw and not from the Λ that it was drawn with: in
         balanced designs the search then takes one step instead of four.
         """
+        system, likelihood = kernel.drawn_system(self.simulator, rng)
         solution, status = kernel.refit(
             system, likelihood, self.model, tol=self.tol, max_iter=self.max_iter
         )
-        scaled = [solution.sigma * term.lam for term in solution.terms]
-        return _Refit(
-            fixed=solution.fixed,
-            covariances=tuple(lam @ lam.T for lam in scaled),
-            sigma=solution.sigma,
-            converged=status is not FitStatus.MAX_ITER,
-        )
+        return _Refit(solution, status is not FitStatus.MAX_ITER)
+
+
+@dataclass(frozen=True)
+class _OfRows:
+    """A model with a residual covariance, of which draws are responses of the rows."""
+
+    model: RepeatedModel
+    tol: float
+    max_iter: int
+
+    def refit(self, rng: np.random.Generator) -> _Refit:
+        solution, status = kernel.refit_drawn(self.model, rng, tol=self.tol, max_iter=self.max_iter)
+        return _Refit(solution, status is not FitStatus.MAX_ITER)
 
 
 def bootstrap(
@@ -94,9 +115,9 @@ def bootstrap(
 ) -> Resamples:
     """Refit a fitted model to `n_samples` responses drawn from it.
 
-    The responses are y* = Xβ̂ + Zb* + ε* at the estimates of β, Λ and σ, as lme4's
-    bootMer draws them by default. Sample i depends on `random_state` and i alone,
-    whatever `n_jobs` is.
+    The responses are y* = Xβ̂ + Zb* + ε* at the estimates of β, Λ and σ, or the residuals'
+    covariance, as lme4's bootMer draws them by default. Sample i depends on `random_state`
+    and i alone, whatever `n_jobs` is.
 
     Parameters
     ----------
@@ -130,14 +151,19 @@ def bootstrap(
     """
     if n_jobs is not None:
         check_jobs(n_jobs)
-    regressor, parts = regressor_of(model), fitted(model)
+    regressor, parts = regressor_of(model), fitted(model, has_residual=True)
     check_draws(n_samples, SEED + len(parts.encoder.fixed) + len(parts.solution.theta))
     seeds = seed_sequence(random_state).spawn(n_samples)
     run = _runner(n_jobs)
     refits: list[_Refit] = []
     with _progress(n_samples, verbose=verbose) as advance:
-        simulator = kernel.simulator(parts.factorization, parts.likelihood)
-        task = _Task(simulator, parts.model, regressor.tol, regressor.max_iter)
+        options = regressor.tol, regressor.max_iter
+        task: _Task
+        if parts.is_repeated:
+            task = _OfRows(parts.repeated, *options)
+        else:
+            simulator = kernel.simulator(parts.factorization, parts.likelihood)
+            task = _OfProducts(simulator, parts.model, *options)
         size = -(-n_samples // MAX_TASKS)
         batches = (seeds[start : start + size] for start in range(0, n_samples, size))
         for batch in run(delayed(_refit_batch)(task, batch) for batch in batches):
@@ -156,17 +182,18 @@ def _runner(n_jobs: int | None) -> Parallel:
 
 
 def _refit_batch(task: _Task, seeds: list[np.random.SeedSequence]) -> list[_Refit]:
-    generators = map(np.random.default_rng, seeds)
-    draws = (kernel.drawn_system(task.simulator, rng) for rng in generators)
-    return [task.refit(*draw) for draw in draws]
+    return [task.refit(np.random.default_rng(seed)) for seed in seeds]
 
 
 def _stacked(refits: list[_Refit]) -> Resamples:
     terms = zip(*(refit.covariances for refit in refits), strict=True)
+    solutions = [refit.solution for refit in refits]
+    phi = [own.residual.phi for own in solutions if own.residual is not None]
     return Resamples(
-        fixed=np.stack([refit.fixed for refit in refits]),
+        fixed=np.stack([own.fixed for own in solutions]),
         covariances=tuple(np.stack(term) for term in terms),
-        sigma=np.array([refit.sigma for refit in refits]),
+        sigma=np.array([own.sigma for own in solutions]),
+        residual=np.stack(phi) if phi else None,
         converged=np.array([refit.converged for refit in refits]),
     )
 

@@ -117,7 +117,8 @@ def confidence_intervals(
     A profile is found by Newton's method with the observed information, for which
     the search is repeated with the parameter held at 2 to 3 values for each limit;
     from several starts where the likelihood may have several optima.
-    The bootstrap draws the cross-products, not rows.
+    The bootstrap draws the cross-products, not rows; of a model with a residual covariance
+    it draws rows, and searches from the estimates that they are drawn with.
 
     References
     ----------
@@ -146,7 +147,9 @@ def confidence_intervals(
         validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model, has_residual=method == "wald")
+    view = fitted(model, has_residual=True)
+    if method == "profile":
+        check_has_profiles(view)
     if method != "wald" and view.estimate.status is FitStatus.EXACT_FIT:
         raise ValueError(
             f"The model reproduces y exactly, so that there is nothing for method={method!r} to "
@@ -171,6 +174,15 @@ def confidence_intervals(
     return table
 
 
+def check_has_profiles(view: FittedModel) -> None:
+    """Refuse likelihood profiles of a model with a residual covariance."""
+    if view.is_repeated:
+        raise ValueError(
+            "There are no likelihood profiles of models with a residual covariance (residual=...). "
+            "Use confidence_intervals with method='wald' or 'bootstrap'."
+        )
+
+
 def _warn_unless_found(rows: list[Parameter], table: pd.DataFrame) -> None:
     is_open = table[["lower", "upper"]].isna().any(axis=1)
     names: dict[str, list[str]] = {}
@@ -185,7 +197,8 @@ def profile_intervals(
     model: Any, levels: Sequence[float], components: str | Sequence[str] | None
 ) -> pd.DataFrame:
     """Return profile intervals of several levels, of all parameters that have a profile."""
-    view = fitted(model)
+    view = fitted(model, has_residual=True)
+    check_has_profiles(view)
     rows = [row for row in parameters(view, wanted_components(components)) if row.is_estimated]
     found = [
         (*row.labels, level, *own)
@@ -298,7 +311,8 @@ def profile(
     level = validation.check_level(level)
     validation.check_number("n_points", n_points, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model)
+    view = fitted(model, has_residual=True)
+    check_has_profiles(view)
     if view.estimate.status is FitStatus.EXACT_FIT:
         raise ValueError(
             "The model reproduces y exactly, so that there is no likelihood to profile. Leave out "

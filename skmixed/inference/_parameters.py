@@ -211,6 +211,11 @@ class _OfResiduals(Parameter):
         found = float(errors.residual[self.stratum, self.place])
         return found if found > 0.0 else np.nan
 
+    def values(self, draws: Resamples) -> FloatArray:
+        assert draws.residual is not None
+        shown = (shown_parameters(self.model, own) for own in draws.residual[:, self.stratum])
+        return np.array([own[self.place].value for own in shown])
+
 
 @dataclass(frozen=True)
 class ResidualSd(_OfResiduals):

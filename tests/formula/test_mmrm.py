@@ -97,3 +97,12 @@ def test_columns_beside_a_formula_are_named(frame):
     residual = ResidualCovariance("ar1", subject=4, time="time")
     with pytest.raises(TypeError, match="names a column by position"):
         lmer("y ~ x", frame, residual=residual)
+
+
+def test_responses_are_drawn_with_the_offset(frame):
+    data = frame.assign(z=np.linspace(0, 1, len(frame)))
+    model = mmrm("y ~ arm + visit + offset(10 * z) + us(visit | subject)", data)
+    rows = data.head(12)
+    found = model.sample_y(rows, 3, 5, effects="new")
+    plain = model.regressor_.sample_y(model.model_matrix(rows), 3, 5, effects="new")
+    np.testing.assert_array_equal(found, plain + 10 * rows[["z"]].to_numpy())

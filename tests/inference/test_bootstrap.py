@@ -14,12 +14,13 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skmixed import MixedLinearRegressor
 from skmixed._derivatives.criterion import lay_out
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.runtime import seed_sequence, single_threaded_blas
 from skmixed.datasets import load_dyestuff2, load_pastes, load_sleepstudy
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import confidence_intervals
-from skmixed.inference._bootstrap import _Task, bootstrap
+from skmixed.inference._bootstrap import _Refit, bootstrap
 
 
 def sleepstudy(**parameters):
@@ -59,9 +60,11 @@ def test_a_refit_ends_where_a_fit_does():
     y = b[g, 0] + b[g, 1] * x + rng.normal(size=24)
     model = MixedLinearRegressor(1, random_slopes=0, method="ml").fit(np.column_stack([x, g]), y)
     parts = fitted(model)
-    refit = _Task(None, parts.model, 1e-12, 200).refit(*lay_out(parts.stats, parts.model))
+    laid_out = lay_out(parts.stats, parts.model)
+    solution, _ = kernel.refit(*laid_out, parts.model, tol=1e-12, max_iter=200)
+    refit = _Refit(solution, converged=True)
     assert_allclose(refit.covariances[0], model.covariances_["x1"], rtol=1e-5)
-    assert refit.sigma == pytest.approx(model.sigma_, rel=1e-6)
+    assert solution.sigma == pytest.approx(model.sigma_, rel=1e-6)
 
 
 @pytest.mark.slow
