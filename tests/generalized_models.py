@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from oracle_generalized import DenseGeneralized
 
+from skmixed import MixedLogisticClassifier, MixedPoissonRegressor
 from skmixed._estimation.fit import examined
 from skmixed._generalized.fit import fit_generalized
 from skmixed._generalized.rows import GeneralizedDesign, lay_out_generalized
@@ -174,3 +175,26 @@ def reference_fits(name, model):
     if "sleepstudy_gamma" in name:  # glmer does not maximize over the dispersion
         del found["laplace"]
     return found
+
+
+@cache
+def epil_model():
+    """X, y and the fit of the reference model epil/intercept."""
+    frame = frame_of("epil")
+    X = frame[["lbase", "lage", "period4", "subject"]].copy()
+    X.insert(1, "trt", (frame["trt"] == "progabide").astype(float))
+    X.insert(4, "lbase:trt", X["lbase"] * X["trt"])
+    return X, frame["y"], MixedPoissonRegressor("subject").fit(X, frame["y"])
+
+
+@cache
+def cbpp_model():
+    """X, y, counts and the fit of the reference model cbpp/period, a row for each outcome."""
+    frame = frame_of("cbpp")
+    X = pd.DataFrame({f"period{k}": (frame["period"] == f"{k}") * 1.0 for k in (2, 3, 4)})
+    X["herd"] = frame["herd"]
+    rows = pd.concat([X, X], ignore_index=True)
+    y = np.repeat([1, 0], len(X))
+    counts = np.concatenate([frame["incidence"], frame["size"] - frame["incidence"]])
+    model = MixedLogisticClassifier("herd").fit(rows, y, sample_weight=counts)
+    return rows, y, counts, model

@@ -32,7 +32,7 @@ THIRD_PARTIES = {
     "_fitted": {"scipy", "pandas", "sklearn", "threadpoolctl"},
     "inference": {"scipy", "pandas", "sklearn", "tqdm"},
     "_estimators": {"scipy", "pandas", "sklearn"},
-    "_generalized_estimators": {"scipy", "sklearn"},
+    "_generalized_estimators": {"scipy", "pandas", "sklearn"},
     "formula": {"pandas", "sklearn", "formulaic"},
     "diagnostics": {"pandas", "sklearn"},
     "datasets": {"pandas", "sklearn"},

@@ -148,7 +148,7 @@ class Summary:
         shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
         if not self.levels:
             r2 = [f"R²: {self.r2['marginal']:.3f}"] if len(self.r2) else []
-            if self.structure:
+            if self.structure or not self.n_residual:
                 return [r2] if r2 else []
             return [[f"Residual standard deviation: {aligned(self.random['sd'])[-1]}", *r2]]
         if not len(self.r2):
@@ -212,7 +212,7 @@ class Summary:
         return out
 
     def _fixed_rows(self) -> list[list[str]]:
-        forms = {"df": degrees_of_freedom, "Pr(>|t|)": p_values}
+        forms = {"df": degrees_of_freedom, "Pr(>|t|)": p_values, "Pr(>|z|)": p_values}
         columns = [forms.get(str(name), aligned)(self.fixed[name]) for name in self.fixed.columns]
         rows = [["", *map(str, self.fixed.columns)]]
         for k, name in enumerate(self.fixed.index):
@@ -308,23 +308,28 @@ def summarize(
         title=title,
         n_samples=fit.n_rows,
         levels={factor.name: factor.n_levels for factor in encoder.factors},
-        facts={
-            name: f"{model.criterion_:.4f}",
-            "logLik": f"{model.log_likelihood_:.4f}",
-            "AIC": f"{model.aic_:.3f}",
-            "BIC": f"{model.bic_:.3f}",
-        },
+        facts=facts_of(model, name),
         random=model.variance_components_,
         fixed=fixed,
         tests=tests,
         icc=empty if parts is None or not encoder.factors else icc_of(parts, adjusted=True),
         r2=empty if parts is None else r2_of(parts),
-        notes=(*remarks, *why, *_notes(model, fit)),
+        notes=(*remarks, *why, *notes_of(model, fit)),
         formula=formula,
         n_residual=len(residual_components(encoder, solution)),
         structure=_structure(fit),
         correlations=residual_correlations(encoder, solution),
     )
+
+
+def facts_of(model: Any, criterion: str) -> dict[str, str]:
+    """Return the criterion, by its name, with what follows of it."""
+    return {
+        criterion: f"{model.criterion_:.4f}",
+        "logLik": f"{model.log_likelihood_:.4f}",
+        "AIC": f"{model.aic_:.3f}",
+        "BIC": f"{model.bic_:.3f}",
+    }
 
 
 def _structure(fit: FittedModel) -> str:
@@ -380,7 +385,7 @@ def _plain_table(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     return pd.DataFrame(columns, index=list(encoder.fixed_names))
 
 
-def _notes(model: Any, fit: FittedModel) -> list[str]:
+def notes_of(model: Any, fit: FittedModel) -> list[str]:
     """Say what the fit had to say, and how the search ended."""
     status = fit.estimate.status
     if fit.is_slim:

@@ -19,7 +19,10 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_memory
 from skmixed._fitted.messages import words
+from skmixed._generalized.optimum import GeneralizedModel
+from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.coding import ModelTerm, terms_of_spec
+from skmixed._model.family import FAMILIES, Family
 from skmixed._model.terms import Model
 from skmixed._repeated.fit import RepeatedModel
 from skmixed._repeated.prediction import RepeatedPredictor
@@ -51,6 +54,8 @@ class FittedModel:
         the estimates are the fit's, but for the random effects.
     rows : RepeatedRows or None
         Of a model with a residual covariance, its rows; None in a slim copy.
+    family_rows : GeneralizedRows or None
+        Of a generalized model, its rows; None in a slim copy.
     """
 
     encoder: Encoder
@@ -59,6 +64,7 @@ class FittedModel:
     products: CrossProducts | None
     before: "FittedModel | None" = None
     rows: RepeatedRows | None = None
+    family_rows: GeneralizedRows | None = None
 
     @staticmethod
     def of(
@@ -81,7 +87,7 @@ class FittedModel:
     def slim(self) -> "FittedModel":
         """Return the model without its statistics."""
         before = None if self.before is None else self.before.slim()
-        return replace(self, products=None, before=before, rows=None)
+        return replace(self, products=None, before=before, rows=None, family_rows=None)
 
     def with_rows(
         self,
@@ -146,6 +152,28 @@ class FittedModel:
         """Whether the residuals have a covariance of their own."""
         return self.solution.residual is not None
 
+    @property
+    def is_generalized(self) -> bool:
+        """Whether the response has another distribution than the normal one."""
+        return self.solution.family is not None
+
+    @property
+    def family(self) -> Family:
+        """The distribution of the response of a generalized model."""
+        own = self.solution.family
+        assert own is not None
+        return FAMILIES[own.family, own.link]
+
+    @cached_property
+    def generalized(self) -> GeneralizedModel:
+        """The rows of a generalized model, laid out at its optimum."""
+        stats, rows, encoder = self.stats, self.family_rows, self.encoder
+        assert rows is not None
+        n_levels = [factor.n_levels for factor in encoder.factors]
+        columns = [encoder.factor_columns(k) for k in range(len(n_levels))]
+        design = rows.design(self.family, n_levels, columns)
+        return kernel.generalized_model(stats, self.model, design, self.solution)
+
     @cached_property
     def repeated(self) -> RepeatedModel:
         """The rows of a model with a residual covariance, laid out at its optimum."""
@@ -168,6 +196,8 @@ class FittedModel:
     def _laid_out(self) -> tuple[System, Likelihood]:
         if self.is_repeated:
             raise no_residual()
+        if self.is_generalized:
+            raise no_family()
         check_memory(self.encoder, self.stats, self.model)
         like = None if self.before is None else self.before.stats
         return kernel.lay_out(self.stats, self.model, like)
@@ -253,20 +283,22 @@ def regressor_of(model: Any) -> Any:
     return last
 
 
-def fitted(model: Any, *, has_residual: bool = False) -> FittedModel:
+def fitted(model: Any, *, has_residual: bool = False, has_family: bool = False) -> FittedModel:
     """Return the fit of an estimator, or of a Pipeline that ends in one.
 
-    `has_residual`: whether the caller knows what to do with a residual covariance.
+    `has_residual`, `has_family`: whether the caller knows what to do with a residual
+    covariance, and with a generalized model.
 
     Raises
     ------
     ValueError
-        If it is a slim copy, without statistics, or has a residual covariance.
+        If it is a slim copy, without statistics, has a residual covariance, or is a
+        generalized model.
     """
-    return served(model, has_residual=has_residual).at_fit
+    return served(model, has_residual=has_residual, has_family=has_family).at_fit
 
 
-def served(model: Any, *, has_residual: bool = False) -> FittedModel:
+def served(model: Any, *, has_residual: bool = False, has_family: bool = False) -> FittedModel:
     """Return what an estimator predicts with: the fit, and rows given to `update_groups`.
 
     With such rows, a row's variance from the factorization is that of a prediction:
@@ -276,10 +308,11 @@ def served(model: Any, *, has_residual: bool = False) -> FittedModel:
     Raises
     ------
     ValueError
-        If it is a slim copy, without statistics, or has a residual covariance.
+        If it is a slim copy, without statistics, has a residual covariance, or is a
+        generalized model.
     """
     found: FittedModel = regressor_of(model)._model
-    if found.solution.family is not None:
+    if found.is_generalized and not has_family:
         raise no_family()
     found.check_has_statistics()
     if found.is_repeated and not has_residual:
@@ -290,8 +323,9 @@ def served(model: Any, *, has_residual: bool = False) -> FittedModel:
 def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
-        "This is there for linear mixed models, not for generalized ones. Of these use fixed_"
-        "effects_, random_effects_, variance_components_, log_likelihood_, aic_ and predictions."
+        "This is there for linear mixed models, not for generalized ones. Of these use summary, "
+        "coefficient_table, contrast, anova, vcov, the attributes of the estimator, and "
+        "predictions."
     )
 
 

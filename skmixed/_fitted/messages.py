@@ -103,8 +103,10 @@ def fit_warnings(
     result: Estimate, encoder: Encoder, stats: CrossProducts, max_iter: int
 ) -> list[Message]:
     """List the warnings of a fit, each with its class."""
+    own = result.solution.family
+    has_residual = own is None or own.has_shape
     return [
-        *warnings_before(result.findings, encoder, stats),
+        *warnings_before(result.findings, encoder, stats, has_residual=has_residual),
         *warnings_after(result, encoder, stats, max_iter),
     ]
 

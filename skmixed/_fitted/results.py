@@ -259,6 +259,9 @@ class SharedAttributes(PlainState):
     _publish: Callable[[], None]
     n_features_in_: int
 
+    # Stands in a module of its own.
+    slim = slim
+
     @property
     def fixed_effects_(self) -> pd.Series:
         """Fixed effects by name, the intercept first; 0 for dropped columns."""
@@ -340,9 +343,6 @@ class FittedAttributes(SharedAttributes):
     status_: str
     n_iter_: int
     n_factorizations_: int
-
-    # Stands in a module of its own.
-    slim = slim
 
     @property
     def residual_covariance_(self) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import FamilySolution, ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
+from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.family import FAMILIES
 from skmixed._model.structures import STRUCTURES
@@ -34,15 +35,8 @@ from skmixed.exceptions import FitStatus
 
 
 def check_saved(model: Any, n_features: Any) -> None:
-    """Refuse a fitted model whose parts are no parts of one.
-
-    Raises
-    ------
-    ValueError
-        If they are not.
-    """
+    """Refuse, with a ValueError, a fitted model whose parts are no parts of one."""
     _is("model", model, FittedModel)
-    _is("encoder", model.encoder, Encoder)
     _is("estimate", model.estimate, Estimate)
     _check_encoder(model.encoder, n_features)
     _check_counts("number of rows", model.n_rows)
@@ -50,7 +44,8 @@ def check_saved(model: Any, n_features: Any) -> None:
     if model.products is not None:
         _check_statistics(model.encoder, model.products)
         _check_rows(model.encoder, model.rows, model.products.n_rows)
-    require(model.products is not None or model.rows is None, "rows")
+        _check_family_rows(model)
+    require(model.products is not None or model.rows is model.family_rows is None, "rows")
     if model.before is not None:
         check_saved(model.before, n_features)
         require(model.before.before is None, "further rows")
@@ -60,7 +55,6 @@ def check_statistics(
     encoder: Any, products: Any, feature_names: Any, n_features: Any, rows: Any = None
 ) -> None:
     """Refuse sufficient statistics whose parts do not fit each other."""
-    _is("encoder", encoder, Encoder)
     _check_encoder(encoder, n_features)
     _check_statistics(encoder, products)
     _check_rows(encoder, rows, products.n_rows)
@@ -161,7 +155,8 @@ def _check_positions(what: str, positions: Any, end: Any) -> None:
     require(len(set(positions)) == len(positions), what)
 
 
-def _check_encoder(encoder: Encoder, n_features: Any) -> None:
+def _check_encoder(encoder: Any, n_features: Any) -> None:
+    _is("encoder", encoder, Encoder)
     require(type(n_features) is int and n_features > 0, "numbers of columns")
     _check_positions("numeric columns", encoder.numeric, n_features)
     _check_names(encoder.names)
@@ -202,17 +197,35 @@ def _check_rows(encoder: Encoder, rows: Any, n: int) -> None:
     if rows is None or encoder.subjects is None:
         return
     _is("rows", rows, RepeatedRows)
-    _check_array("rows", rows.columns, (n, len(encoder.numeric)))
-    for own in (rows.response, rows.weights):
-        _check_array("rows", own, (n,))
-    require((rows.weights > 0).all(), "weights")
-    _check_array("levels of rows", rows.levels, (n, len(encoder.factors)), "i")
-    _check_codes(rows.levels.T, [factor.n_levels for factor in encoder.factors])
+    _check_each_row(encoder, rows, n)
     codes = {"subject": rows.subject, "time": rows.visit, "by": rows.stratum}
     for role, own in codes.items():
         factor = getattr(encoder.subjects, role)
         _check_array("subjects of rows", own, (n,), "i")
         _check_codes([own], [n if factor is None else factor.n_levels])
+
+
+def _check_family_rows(model: FittedModel) -> None:
+    """Check the rows of a generalized model."""
+    rows, encoder, n = model.family_rows, model.encoder, model.stats.n_rows
+    require((rows is None) == (model.solution.family is None), "rows")
+    if rows is None:
+        return
+    _is("rows", rows, GeneralizedRows)
+    _check_each_row(encoder, rows, n)
+    _check_array("offsets", rows.offset, (n,))
+    require(model.family.is_valid(rows.response).all(), "responses")
+
+
+def _check_each_row(encoder: Encoder, rows: Any, n: int) -> None:
+    """Check the columns, response, weights and levels of rows."""
+    _check_array("rows", rows.columns, (n, len(encoder.numeric)))
+    weights = np.ones(n) if rows.weights is None else rows.weights
+    for own in (rows.response, weights):
+        _check_array("rows", own, (n,))
+    require((weights > 0).all(), "weights")
+    _check_array("levels of rows", rows.levels, (n, len(encoder.factors)), "i")
+    _check_codes(rows.levels.T, [factor.n_levels for factor in encoder.factors])
 
 
 def _check_codes(codes: Any, counts: list[int]) -> None:
@@ -299,7 +312,7 @@ def _check_statistics(encoder: Encoder, stats: Any) -> None:
         _check_positions("pairs of factors", (pair.first, pair.second), len(stats.factors))
         sides = [stats.factors[k].sums.shape for k in (pair.first, pair.second)]
         require(pair.matrix.shape == tuple(q * r for q, r, _ in sides), "sums of pairs")
-        require(pair.matrix.dtype == np.float64, "sums of pairs")
+        require(pair.matrix.dtype == np.float64 and pair.matrix.nnz > 0, "sums of pairs")
 
 
 def _check_responses(responses: Any, k: int, *, is_weighted: bool) -> None:

@@ -39,6 +39,7 @@ from skmixed._fitted.saved_checks import (
     damaged,
     require,
 )
+from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Term
 from skmixed._repeated.rows import RepeatedRows
@@ -62,6 +63,7 @@ PARTS: dict[str, Any] = {
     "factor products": FactorProducts,
     "findings": Identifiability,
     "family": FamilySolution,
+    "family rows": GeneralizedRows,
     "fitted model": FittedModel,
     "monte carlo": MonteCarlo,
     "pair products": PairProducts,
@@ -259,7 +261,7 @@ def slim(self: Any) -> Any:
 
     See Also
     --------
-    partial_fit : Needs the statistics that a slim copy leaves behind.
+    summary : Shows the estimates, of a slim copy too.
 
     Examples
     --------

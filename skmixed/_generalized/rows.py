@@ -13,9 +13,9 @@ from skmixed._model.family import Family
 from skmixed._model.terms import Model
 from skmixed._repeated.coordinates import factor_columns
 from skmixed._statistics.coordinates import TermCoordinates
-from skmixed._statistics.design import Design
+from skmixed._statistics.design import Design, FactorDesign
 from skmixed._statistics.frame import residuals
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,51 @@ class GeneralizedDesign:
     design: Design
     offset: FloatArray
     family: Family
+
+
+@dataclass(frozen=True)
+class GeneralizedRows:
+    """Rows of a generalized model, as a fit keeps them.
+
+    Attributes
+    ----------
+    columns : (n, k) array
+        The numeric columns, in the order of the statistics.
+    response : (n,) array
+    weights : (n,) array or None
+    offset : (n,) array
+    levels : (n, f) array of int
+        Each row's level of each grouping factor.
+    """
+
+    columns: FloatArray
+    response: FloatArray
+    weights: FloatArray | None
+    offset: FloatArray
+    levels: IntArray
+
+    @staticmethod
+    def of(given: GeneralizedDesign) -> "GeneralizedRows":
+        design = given.design
+        n, levels = design.n_rows, [factor.codes for factor in design.factors]
+        return GeneralizedRows(
+            columns=np.stack([*design.columns], axis=1) if design.columns else np.empty((n, 0)),
+            response=design.responses[0],
+            weights=design.weights,
+            offset=given.offset,
+            levels=np.stack(levels, axis=1) if levels else np.empty((n, 0), dtype=np.intp),
+        )
+
+    def design(
+        self, family: Family, n_levels: Sequence[int], columns: Sequence[tuple[int, ...]]
+    ) -> GeneralizedDesign:
+        """Return the rows as the kernel takes them; `columns` are those of each factor."""
+        codes = map(np.ascontiguousarray, self.levels.T)
+        factors = tuple(map(FactorDesign, codes, n_levels, columns))
+        given = tuple(np.ascontiguousarray(own) for own in self.columns.T)
+        return GeneralizedDesign(
+            Design(given, (self.response,), self.weights, factors), self.offset, family
+        )
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from skmixed._data.random_effect import AllExcept
 from skmixed._data.table import Table, open_checked
 from skmixed._estimators.regressor import Groups
 from skmixed._generalized_estimators.attributes import GeneralizedAttributes
-from skmixed._generalized_estimators.reading import (
-    check_parameters,
-)
+from skmixed._generalized_estimators.reading import check_parameters
+from skmixed._generalized_estimators.summary import summary
 from skmixed._typing import ColumnName
 
 
@@ -31,6 +30,9 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
     tol: float
     max_iter: int
     verbose: int
+
+    # Stands in a module of its own.
+    summary = summary
 
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.

@@ -13,7 +13,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import printer
 from skmixed._fitted.messages import COLUMNS, speaking, warnings_after, warnings_before
-from skmixed._generalized.rows import GeneralizedDesign
+from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
@@ -74,10 +74,11 @@ def _fitted_model(
         examined.findings, encoder, stats, has_residual=has_residual
     ):
         warn(message, category)
+    given = GeneralizedDesign(design, offset, target.family)
     result = kernel.fit_generalized(
         examined,
         stats.center,
-        GeneralizedDesign(design, offset, target.family),
+        given,
         tol=estimator.tol,
         max_iter=estimator.max_iter,
         report=printer(estimator.verbose),
@@ -85,7 +86,8 @@ def _fitted_model(
     messages = warnings_after(result, encoder, stats, estimator.max_iter)
     dependence = kernel.dependence(stats, model, result.solution.kept)
     result = replace(result, solution=replace(result.solution, dependence=dependence))
-    return FittedModel(encoder, stats.n_rows, result, None), messages
+    rows = GeneralizedRows.of(given)
+    return FittedModel(encoder, stats.n_rows, result, stats, family_rows=rows), messages
 
 
 def _learned(

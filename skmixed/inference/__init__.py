@@ -1,7 +1,8 @@
 """Inference from a fitted model: tests, intervals, comparisons, variance shares.
 
 Every function takes a fitted `MixedLinearRegressor`, or a Pipeline that ends in
-one, and reads the cross-products that the fit has kept: no rows are needed.
+one, and reads the cross-products that the fit has kept: no rows are needed. Most take
+fitted generalized models too, which keep their rows.
 """
 
 from skmixed.inference._anova import anova

@@ -31,7 +31,7 @@ def anova(
 
     Parameters
     ----------
-    model : MixedLinearRegressor, FormulaRegressor or Pipeline
+    model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
         The fitted model.
     terms : mapping of str to list of str, default=None
         Term → its columns, to be tested as they are. None: the terms of the model's
@@ -47,7 +47,8 @@ def anova(
     Returns
     -------
     DataFrame
-        A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``. Of a term
+        A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``, or of a
+        generalized model Wald's ``chi2``, ``df``, ``p_value``. Of a term
         some of whose effects the data do not determine, the others are tested, with
         fewer ``df_num``; where none is determined, the row is NaN. A model without
         terms has an empty table, and brings a warning.
@@ -139,7 +140,7 @@ def anova(
     elif all(term.is_intercept for term in coded):
         rows = {}
     else:
-        view = fitted(model, has_residual=True)
+        view = fitted(model, has_residual=True, has_family=True)
         root = kernel.root_of_rows(view.stats, view.model, tests.kept)
         rows = kernel.hypotheses(coded, root, type)
     if terms is None and not rows:

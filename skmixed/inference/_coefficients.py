@@ -21,7 +21,7 @@ def coefficient_table(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, generalized model or Pipeline
         The fitted model.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         Degrees of freedom of t: Satterthwaite's (as lmerTest), Kenward and
@@ -30,7 +30,7 @@ def coefficient_table(
         the residual ones, which are exact then, and normal tests and intervals
         with a warning if the iterative solver fitted the model.
         Of models with a residual covariance also "kenward-roger-linear" and
-        "between-within".
+        "between-within". Tests of generalized models are normal.
     level : float, default=0.95
         The confidence level of the intervals.
     robust : {"CR0", "CR2", "CR3"}, default=None
@@ -43,13 +43,14 @@ def coefficient_table(
     DataFrame
         A row for each fixed effect, the intercept first; NaN for dropped columns.
         Columns: ``estimate``, ``std_error`` (scale of y per unit of the column),
-        ``df``, ``t``, ``p_value`` (two-sided), ``lower``, ``upper``.
+        ``df``, ``t``, ``p_value`` (two-sided), ``lower``, ``upper``. Of a generalized
+        model ``z`` for ``df`` and ``t``, on the scale of the link.
 
     Raises
     ------
     ValueError
-        If `ddf` or `level` is not among its choices, or for Kenward and Roger's
-        method after maximum likelihood.
+        If `ddf` or `level` is not among its choices, for Kenward and Roger's method
+        after maximum likelihood, or for degrees of freedom in a generalized model.
 
     Warns
     -----
@@ -106,7 +107,7 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, generalized model or Pipeline
         The fitted model.
     adjusted : bool, default=False
         Whether to correct it for the estimation of the variances; for REML fits.
@@ -117,12 +118,13 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
     -------
     DataFrame
         The matrix σ²(X'V⁻¹X)⁻¹, rows and columns by fixed effect; NaN for dropped
-        columns.
+        columns. Of a generalized model that of β in the inverse of the observed
+        information on all parameters, which is exact.
 
     Raises
     ------
     ValueError
-        For `adjusted` after maximum likelihood.
+        For `adjusted` after maximum likelihood, or of a generalized model.
 
     See Also
     --------
@@ -160,13 +162,18 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
     Days               -40.1  35.2
     """
     validation.check_flag("adjusted", adjusted)
+    view = fitted(model, has_residual=True, has_family=True)
+    if view.is_generalized and adjusted:
+        raise ValueError(
+            "adjusted=True corrects for the estimation of the variances by REML; the covariance "
+            "matrix of a generalized model has all parameters' information. Leave it out."
+        )
     if robust is not None:
         covariance = open_tests(model, "satterthwaite", robust).covariance
     elif adjusted:
         covariance = open_tests(model, "kenward-roger").covariance
     else:
-        covariance = fitted(model, has_residual=True).solution.fixed_covariance
-    view = fitted(model, has_residual=True)
+        covariance = view.solution.fixed_covariance
     names = list(view.encoder.fixed_names)
     kept = list(view.solution.kept)
     out = np.full((len(names), len(names)), np.nan)
@@ -187,7 +194,7 @@ def contrast(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, generalized model or Pipeline
         The fitted model.
     L : array-like, DataFrame, Series, mapping or list of mappings
         One combination, of shape (n_fixed_effects,), or several, one a row, of
@@ -211,7 +218,8 @@ def contrast(
         ``df_den``, ``p_value``. F has as many degrees of freedom in the numerator
         as L has independent rows. NaN, with a
         `skmixed.exceptions.NotEstimableWarning`, for what the data do not determine
-        because of dropped columns: combinations that are none of the rows of X.
+        because of dropped columns: combinations that are none of the rows of X. Of a
+        generalized model Wald's z, and for several rows ``chi2``, ``df``, ``p_value``.
 
     Raises
     ------

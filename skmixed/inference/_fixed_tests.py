@@ -1,7 +1,7 @@
 """The estimates of the fixed effects, and the distribution their tests refer to."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Tests:
         How the dropped ones depend on the kept ones.
     coefficient_df : (p,) array or None
         Degrees of freedom of each kept one, where the method gives it some of its own.
+    is_generalized : bool
+        Whether they are those of a generalized model, of which all tests are Wald's.
     """
 
     names: tuple[str, ...]
@@ -62,6 +64,7 @@ class Tests:
     has_intercept: bool
     dependence: Dependence | None = None
     coefficient_df: FloatArray | None = None
+    is_generalized: bool = False
 
     def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
         """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""
@@ -106,13 +109,19 @@ class Tests:
                 },
                 index=index,
             )
+        if self.is_generalized:
+            table = table.drop(columns="df").rename(columns={"t": "z"})
         return table.where(pd.Series(kept.any(axis=1), index=index), axis=0)
 
     def f_table(self, terms: Mapping[Any, FloatArray]) -> pd.DataFrame:
-        """Test each matrix over all fixed effects."""
+        """Test each matrix over all fixed effects, by F or in a generalized model by χ²."""
         out = [self._f(rows[:, list(self.kept)]) for rows in terms.values()]
         columns = ["F", "df_num", "df_den", "p_value"]
-        return pd.DataFrame(out, index=list(terms), columns=columns)
+        table = pd.DataFrame(out, index=list(terms), columns=columns)
+        if not self.is_generalized:
+            return table
+        chi2 = table["F"] * table["df_num"]
+        return pd.DataFrame({"chi2": chi2, "df": table["df_num"], "p_value": table["p_value"]})
 
     def _f(self, rows: FloatArray) -> tuple[float, int, float, float]:
         rows = _independent(rows, self.basis, self.of_basis)
@@ -160,6 +169,14 @@ def method_of(
     """
     if ddf is not None:
         validation.check_choice("ddf", ddf, choices)
+    if model.is_generalized:
+        if ddf not in (None, "normal"):
+            raise ValueError(
+                f"ddf={ddf!r} is for linear models: the tests of a generalized model are normal, "
+                "without degrees of freedom. Leave ddf out."
+            )
+        return DDF["normal"]
+    if ddf is not None:
         return DDF[ddf]
     if not model.encoder.factors and not model.is_repeated:
         return DDF["residual"]
@@ -179,7 +196,11 @@ def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> Tests:
 
     `robust`: the kind of a sandwich estimate of the covariance, or None for the model's.
     """
-    view = fitted(model, has_residual=True)
+    view = fitted(model, has_residual=True, has_family=True)
+    if view.is_generalized and robust is not None:
+        raise ValueError(
+            f"robust={robust!r} is for linear models with a residual covariance. Leave it out."
+        )
     method, solution = method_of(view, ddf), view.solution
     if method.needs_reml and not solution.reml:
         raise ValueError(
@@ -199,18 +220,31 @@ def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> Tests:
         system = view.factorization.system
         sample = kernel.small_sample(method.sample, view.relative, system, view.model)
         of_basis = view.sigma_squared * sample.adjusted
+    return replace(
+        by_information(view, method),
+        basis=solution.fixed_root if sample is None else sample.basis,
+        of_basis=of_basis,
+        sample=sample,
+        coefficient_df=_of_subjects(view) if method.of_subjects else None,
+    )
+
+
+def by_information(view: FittedModel, method: DegreesOfFreedom) -> Tests:
+    """Return tests by the covariance that the fit has found, which need no statistics."""
+    solution = view.solution
+    p = len(solution.kept)
     return Tests(
         names=view.encoder.fixed_names,
         kept=solution.kept,
         estimate=solution.fixed[list(solution.kept)],
-        basis=solution.fixed_root if sample is None else sample.basis,
-        of_basis=of_basis,
+        basis=solution.fixed_root,
+        of_basis=np.eye(p),
         method=method,
-        residual_df=float(view.stats.n_rows - p),
-        sample=sample,
+        residual_df=float(view.n_rows - p),
+        sample=None,
         has_intercept=view.model.has_intercept,
         dependence=solution.dependence,
-        coefficient_df=_of_subjects(view) if method.of_subjects else None,
+        is_generalized=view.is_generalized,
     )
 
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 import skmixed
 from skmixed import MixedLogisticClassifier, RandomEffect
 from skmixed.exceptions import SingularFitWarning, UndeterminedError
-from skmixed.inference import coefficient_table
+from skmixed.inference import convergence
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_unknown_groups_are_refused_where_asked(toenail):
 
 def test_inference_of_linear_models_says_that_it_is_not_there(fitted):
     with pytest.raises(ValueError, match="not for generalized ones"):
-        coefficient_table(fitted)
+        convergence(fitted)
 
 
 def test_cross_validation_by_groups(toenail):
