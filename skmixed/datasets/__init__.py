@@ -1,6 +1,7 @@
 """Classical grouped data sets, and a generator of simulated ones."""
 
 from skmixed.datasets._generator import make_mixed_regression
+from skmixed.datasets._health import load_cbpp, load_grouseticks, load_toenail
 from skmixed.datasets._industry import (
     load_dyestuff,
     load_dyestuff2,
@@ -19,8 +20,10 @@ from skmixed.datasets._subjects import (
 
 __all__ = [
     "load_cake",
+    "load_cbpp",
     "load_dyestuff",
     "load_dyestuff2",
+    "load_grouseticks",
     "load_machines",
     "load_oats",
     "load_orthodont",
@@ -29,5 +32,6 @@ __all__ = [
     "load_rail",
     "load_schools",
     "load_sleepstudy",
+    "load_toenail",
     "make_mixed_regression",
 ]

@@ -209,6 +209,58 @@ _DATA_SETS = {
         model="angle ~ recipe * temperature + (1 | recipe:replicate), a split plot.",
         license_note=_PUBLISHED.format(package="lme4"),
     ),
+    "cbpp": _DataSet(
+        title="Contagious bovine pleuropneumonia in herds of zebu cattle",
+        target="incidence",
+        columns={
+            "herd": _Column("herd"),
+            "incidence": _Column("new cases of the herd in the period", "animals"),
+            "size": _Column("animals of the herd at the start of the period", "animals"),
+            "period": _Column("period of the trial"),
+            "healthy": _Column("animals without the disease: size less incidence", "animals"),
+        },
+        source="Lesnoff, M., Laval, G., Bonnet, P., Abdicho, S., Workalemahu, A., Kifle, D., "
+        "Peyraud, A., Lancelot, R. and Thiaucourt, F. (2004) Within-herd spread of contagious "
+        "bovine pleuropneumonia in Ethiopian highlands. Preventive Veterinary Medicine 64, 27-40.",
+        model="cbind(incidence, healthy) ~ period + (1 | herd), binomial.",
+        license_note=_PUBLISHED.format(package="lme4"),
+    ),
+    "toenail": _DataSet(
+        title="Toenail infection: two treatments over seven visits",
+        target="severe",
+        columns={
+            "patient": _Column("patient"),
+            "treated": _Column("1 for terbinafine, 0 for itraconazole", "no unit"),
+            "visit": _Column("number of the visit, 1 to 7", "visits"),
+            "severe": _Column("1 for moderate or severe separation of the nail, else 0", "no unit"),
+        },
+        source="De Backer, M., De Vroey, C., Lesaffre, E., Scheys, I. and De Keyser, P. (1998) "
+        "Twelve weeks of continuous oral therapy for toenail onychomycosis caused by "
+        "dermatophytes: a double-blind comparative trial of terbinafine 250 mg/day versus "
+        "itraconazole 200 mg/day. Journal of the American Academy of Dermatology 38, S57-S63.",
+        model="severe ~ treated + visit + (1 | patient), binary; patients differ so much that "
+        "Laplace's approximation is 3 below the log-likelihood.",
+        license_note=_PUBLISHED.format(package="HSAUR3"),
+    ),
+    "grouseticks": _DataSet(
+        title="Ticks on the heads of red grouse chicks",
+        target="TICKS",
+        columns={
+            "INDEX": _Column("chick"),
+            "TICKS": _Column("number of ticks", "ticks"),
+            "BROOD": _Column("brood"),
+            "HEIGHT": _Column("height above the sea", "m"),
+            "YEAR": _Column("year, less 1900"),
+            "LOCATION": _Column("location of the brood"),
+            "cHEIGHT": _Column("height less its mean", "100 m"),
+        },
+        source="Elston, D. A., Moss, R., Boulinier, T., Arrowsmith, C. and Lambin, X. (2001) "
+        "Analysis of aggregation, a worked example: numbers of ticks on red grouse chicks. "
+        "Parasitology 122, 563-569.",
+        model="TICKS ~ YEAR + cHEIGHT + (1 | BROOD) + (1 | LOCATION) + (1 | INDEX), Poisson, "
+        "with a chick's own effect for counts that vary more than Poisson's.",
+        license_note=_PUBLISHED.format(package="lme4"),
+    ),
     "schools": _DataSet(
         title="Simulated scores of four students in each of three schools",
         target="score",

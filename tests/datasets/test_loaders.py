@@ -12,6 +12,7 @@ from skmixed import datasets
 from skmixed.datasets import make_mixed_regression
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "data"
+GENERALIZED = REFERENCE.parent / "generalized" / "data"
 
 # name: rows, columns of X in order, target, factors, unit of the target, author of the source
 LOADERS = {
@@ -32,6 +33,23 @@ LOADERS = {
         "degrees",
         "Cook",
     ),
+    "cbpp": (
+        56,
+        "herd size period healthy",
+        "incidence",
+        "herd period",
+        "animals",
+        "Lesnoff",
+    ),
+    "toenail": (1908, "patient treated visit", "severe", "patient", "visits", "De Backer"),
+    "grouseticks": (
+        403,
+        "INDEX BROOD HEIGHT YEAR LOCATION cHEIGHT",
+        "TICKS",
+        "INDEX BROOD YEAR LOCATION",
+        "ticks",
+        "Elston",
+    ),
     "schools": (12, "school", "score", "school", "no unit", "set.seed(123)"),
 }
 every_loader = pytest.mark.parametrize("name", LOADERS)
@@ -42,8 +60,9 @@ def load(name, **options):
 
 
 def reference_columns(name):
+    folder = GENERALIZED if (GENERALIZED / f"{name}.csv").exists() else REFERENCE
     filename = "toy_schools" if name == "schools" else name
-    with (REFERENCE / f"{filename}.csv").open(encoding="utf-8", newline="") as lines:
+    with (folder / f"{filename}.csv").open(encoding="utf-8", newline="") as lines:
         header, *rows = csv.reader(lines)
     return dict(zip(header, zip(*rows, strict=True), strict=True))
 
