@@ -49,10 +49,11 @@ print(model.variance_components_[["group", "sd"]].round(2))
 plain = LogisticRegression(C=np.inf).fit(frame.loc[known, fixed], clicked[known])
 scores = {}
 for name, rows in {"known users": is_later, "new users": is_new}.items():
-    for label, found in {
+    of_models = {
         "mixed model": model.predict_proba(frame[rows])[:, 1],
         "logistic regression": plain.predict_proba(frame.loc[rows, fixed])[:, 1],
-    }.items():
+    }
+    for label, found in of_models.items():
         truth = clicked[rows]
         scores[name, label] = {
             "log loss": log_loss(truth, found),
@@ -63,11 +64,9 @@ print(pd.DataFrame(scores).T.round(3))
 # %%
 # Two questions about a new user
 # ------------------------------
-# The probability that *a* new user clicks is an average over users: ``predict_proba`` takes it over
-# the estimated distribution of their effects. The probability of a user whose effect is 0, who is in
-# the middle of all users, is another number: ``include="fixed"``, or here the items' effects alone.
-# Averages of probabilities lie nearer to one half. Only the first is calibrated: among rows to which
-# it gives 10 %, 10 % are clicks.
+# ``predict_proba`` averages over the estimated distribution of users: the probability that *a* new
+# user clicks. That of a user of effect 0, the middle of all users, is another number. Averages lie
+# nearer to one half, and only they are calibrated: of rows with 10 %, 10 % are clicks.
 average = model.predict_proba(frame[is_new])[:, 1]
 middle = model.predict_proba(frame[is_new], include=["item"])[:, 1]
 figure, axis = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
