@@ -6,13 +6,19 @@ from skmixed._estimators.target_encoder import MixedEffectEncoder
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized_estimators.classifier import MixedLogisticClassifier
 from skmixed._generalized_estimators.counts import MixedPoissonRegressor
+from skmixed._generalized_estimators.gamma import MixedGammaRegressor
+from skmixed._generalized_estimators.negative_binomial import MixedNegativeBinomialRegressor
+from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
 from skmixed.formula import lmer, mmrm
 
 __all__ = [
     "AllExcept",
+    "MixedBinomialRegressor",
     "MixedEffectEncoder",
+    "MixedGammaRegressor",
     "MixedLinearRegressor",
     "MixedLogisticClassifier",
+    "MixedNegativeBinomialRegressor",
     "MixedPoissonRegressor",
     "RandomEffect",
     "ResidualCovariance",
@@ -25,9 +31,12 @@ __version__ = "0.2.0"
 # Saved models and messages name the classes by their public path.
 for _cls in (
     AllExcept,
+    MixedBinomialRegressor,
     MixedEffectEncoder,
+    MixedGammaRegressor,
     MixedLinearRegressor,
     MixedLogisticClassifier,
+    MixedNegativeBinomialRegressor,
     MixedPoissonRegressor,
     RandomEffect,
     ResidualCovariance,

@@ -11,7 +11,7 @@ from oracle_generalized import DenseGeneralized
 
 from skmixed import MixedLogisticClassifier, MixedPoissonRegressor
 from skmixed._estimation.fit import examined
-from skmixed._generalized.fit import fit_generalized
+from skmixed._generalized.fit import SearchSettings, fit_generalized
 from skmixed._generalized.rows import GeneralizedDesign, lay_out_generalized
 from skmixed._model.family import FAMILIES
 from skmixed._model.structures import STRUCTURES
@@ -65,8 +65,9 @@ class GeneralizedCase:
         return DenseGeneralized.of(given.design, self.model, given.offset, given.family)
 
     def fit(self, **options):
-        options = {"tol": 1e-12, "max_iter": 200} | options
-        return fit_generalized(self.examined, self.stats.center, self.given, **options)
+        search = SearchSettings(tol=1e-12, max_iter=200, report=options.pop("report", None))
+        examined, center = self.examined, self.stats.center
+        return fit_generalized(examined, center, self.given, search=search, **options)
 
 
 def random_generalized(seed, family, shape=(12, 5), *, nested=False, n=160, slope=True):

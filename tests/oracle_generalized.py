@@ -62,7 +62,7 @@ class DenseGeneralized:
         constant = self.family.constant(self.y, self.weights)
         return 2.0 * (joint(u) + constant) + np.linalg.slogdet(curvature(u))[1]
 
-    def integrated(self, lam, beta, phi, n=4001, reach=9.0):
+    def integrated(self, lam, beta, phi, n=601, reach=9.0):
         """−2 log L of one term of one column, by the trapezoidal rule in u."""
         (z, codes, q), base = self.terms[0], self.offset + self.x @ beta
         u = np.linspace(-reach, reach, n)

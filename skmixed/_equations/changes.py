@@ -283,7 +283,7 @@ class RowLayout:
         n, factorization = len(self.cells), inverse.factorization
         for k, later in enumerate(inverse.along):
             own, cells, _ = later.entries(factorization.stages[k], self.system.n_chain)
-            self._add_own(out, k, own)
+            out += self.own_quadratics(k, own)
             # Twice T between the stage's level and the row's levels of later factors
             for m, at in enumerate(self.cells[k], start=k + 1):
                 for a, c, z in self._pairs(k, m):
@@ -292,13 +292,21 @@ class RowLayout:
         for k in range(n, len(self.codes)):
             f = self.system.factors[k]
             own = core[f.core, f.core].reshape(f.n_levels, f.n_columns, f.n_levels, -1)
-            self._add_own(out, k, np.einsum("qaqb->abq", own))
+            out += self.own_quadratics(k, np.einsum("qaqb->abq", own))
             for j in range(n, k):
                 g = self.system.factors[j]
                 block = core[f.core, g.core]
                 rows, columns = self.codes[k] * f.n_columns, self.codes[j] * g.n_columns
                 for a, c, z in self._pairs(k, j):
                     out += (2.0 * z) * block[rows + a, columns + c]
+        return out
+
+    def own_quadratics(self, k: int, matrices: FloatArray) -> FloatArray:
+        """Return z'Tz of each row, (n,), for a symmetric T of each level, (r, r, q)."""
+        out = np.zeros(self.n_rows)
+        for a, c, z in self._pairs(k, k):
+            if c <= a:
+                out += ((1.0 + (c < a)) * z) * np.take(matrices[a, c], self.codes[k])
         return out
 
     def tangent(self, weights: FloatArray) -> SchurTangent:
@@ -325,7 +333,7 @@ class RowLayout:
             for c, right in enumerate(self.columns[j]):
                 yield a, c, left * right
 
-    def _own_products(self, k: int, weights: FloatArray) -> FloatArray:
+    def own_products(self, k: int, weights: FloatArray) -> FloatArray:
         """Z'WZ of a factor within each of its levels, (r, r, q)."""
         r = len(self.columns[k])
         out = np.empty((r, r, self.system.factors[k].n_levels))
@@ -337,7 +345,7 @@ class RowLayout:
 
     def _stage(self, k: int, weights: FloatArray, response: FloatArray) -> Stage:
         stage, width = self.system.stages[k], self.system.stages[k].values.shape[1]
-        products = np.concatenate([self._own_products(k, weights), response.T[:, None]], axis=1)
+        products = np.concatenate([self.own_products(k, weights), response.T[:, None]], axis=1)
         values = np.zeros(stage.values.shape)
         for m, at in enumerate(self.cells[k], start=k + 1):
             for a, c, z in self._pairs(k, m):
@@ -348,19 +356,13 @@ class RowLayout:
     def _core_block(self, k: int, j: int, weights: FloatArray) -> FloatArray:
         f, g = self.system.factors[k], self.system.factors[j]
         if k == j:
-            return diagonal_of_blocks(self._own_products(k, weights).transpose(2, 0, 1))
+            return diagonal_of_blocks(self.own_products(k, weights).transpose(2, 0, 1))
         out = np.empty((f.n_levels, f.n_columns, g.n_levels, g.n_columns))
         cell = self.codes[k] * g.n_levels + self.codes[j]
         for a, c, z in self._pairs(k, j):
             sums = np.bincount(cell, weights * z, minlength=f.n_levels * g.n_levels)
             out[:, a, :, c] = sums.reshape(f.n_levels, g.n_levels)
         return out.reshape(f.n_levels * f.n_columns, -1)
-
-    def _add_own(self, out: FloatArray, k: int, own: FloatArray) -> None:
-        """Add z'Tz of a factor's own levels, T of (r, r, q)."""
-        for a, c, z in self._pairs(k, k):
-            if c <= a:
-                out += ((1.0 + (c < a)) * z) * np.take(own[a, c], self.codes[k])
 
 
 def _without_fixed(stage: Stage, factor: FactorLayout) -> Stage:

@@ -108,6 +108,8 @@ class FamilySolution:
     has_shape : bool
     covariances : tuple of (q, s, s) arrays
         Of the effects of each level given y and the parameters, by the curvature at the mode.
+    n_nodes : int
+        Nodes of the quadrature for each coefficient; 1 is Laplace's approximation.
     """
 
     family: str
@@ -116,6 +118,7 @@ class FamilySolution:
     phi_error: float
     has_shape: bool
     covariances: tuple[FloatArray, ...]
+    n_nodes: int = 1
 
 
 @dataclass(frozen=True)

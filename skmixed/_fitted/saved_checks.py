@@ -262,6 +262,7 @@ def _check_family(encoder: Encoder, own: Any) -> None:
     require(own.has_shape is FAMILIES[own.family, own.link].has_dispersion, "family")
     _check_numbers("family", own.phi)
     require(type(own.phi_error) is float, "family")
+    _check_counts("number of nodes", own.n_nodes)
     require(len(own.covariances) == len(encoder.terms), "covariances of effects")
     for covariances, term in zip(own.covariances, encoder.terms, strict=True):
         s, q = len(term.columns), encoder.factors[term.factor].n_levels

@@ -1,6 +1,7 @@
 """From rows to the estimates of a generalized model."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +12,11 @@ from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.solution import FamilySolution, Solution, TermSolution, user_effects
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.modes import LinearPredictor, Mode, find_mode
-from skmixed._generalized.objective import GeneralizedChart, LaplaceObjective
+from skmixed._generalized.objective import (
+    GeneralizedChart,
+    LaplaceObjective,
+    QuadratureObjective,
+)
 from skmixed._generalized.rows import GeneralizedDesign, GeneralizedLayout, lay_out_generalized
 from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.covariance import lower_factor
@@ -30,8 +35,29 @@ FEW_LEVELS = 14
 START_PHI = 1.0
 # Rows' worth of information on a fixed effect below which there is none.
 SEPARATED = 1e-6
+# Numbers of nodes tried until the log-likelihood changes by no more than this.
+NODES, STABLE = (7, 13, 25, 49, 97, 193), 1e-6
 # Gain of a search from another start that is no rounding.
 LOWER = 1e-7
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How the search is run."""
+
+    tol: float
+    max_iter: int
+    report: Callable[[str], None] | None = None
+
+    def run(self, objective: LaplaceObjective, start: Lam, known: float = np.inf) -> Ending:
+        return trust_region_search(
+            objective,
+            start,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            report=self.report,
+            known=known,
+        )
 
 
 def fit_generalized(
@@ -39,39 +65,67 @@ def fit_generalized(
     center: FloatArray,
     design: GeneralizedDesign,
     *,
-    tol: float,
-    max_iter: int,
-    report: Callable[[str], None] | None = None,
+    search: SearchSettings,
+    n_nodes: int | None = 1,
 ) -> Estimate:
-    """Fit a model by Laplace's approximation, whose linear system was examined."""
+    """Fit a model whose linear system was examined.
+
+    By Laplace's approximation, or by quadrature with more nodes than one; None are as many
+    as the likelihood is stable with.
+    """
     layout = lay_out_generalized(given.at_zero, given.model, center, design)
     objective = LaplaceObjective(layout.system)
+    best = _lowest(objective, search)
+    found = LaplaceDerivatives.of(objective.mode)
+    status, n_iter = best.status, best.n_iter
+    counted, errors = objective.n_factorizations, estimates_covariance(found)
+    # By quadrature from there, with more and more nodes until it makes no difference
+    used = 1
+    for n in _numbers_of_nodes(n_nodes) if layout.terms else ():
+        before, used = best.value, n
+        objective = QuadratureObjective(layout.system, n)
+        best = search.run(objective, best.lam)
+        status, n_iter = best.status, n_iter + best.n_iter
+        counted += objective.n_factorizations
+        if n_nodes is None and abs(best.value - before) <= 2.0 * STABLE:
+            break
+    else:
+        status = FitStatus.MAX_ITER if n_nodes is None and layout.terms else status
+    if used > 1:
+        assert np.isfinite(objective.evaluate(best.lam))
+        point = objective.point(best.value, is_slow=False)
+        errors = 2.0 * pseudo_inverse(point.hessian)
+        found = LaplaceDerivatives.of(objective.mode)
+    solution = generalized_solution(layout, objective.mode, given.model, errors, used)
+    return Estimate(
+        solution=replace(solution, criterion=best.value),
+        status=FitStatus.SEPARATED if is_separated(found) else status,
+        n_iter=n_iter,
+        n_factorizations=counted,
+        findings=given.findings,
+    )
+
+
+def _numbers_of_nodes(n_nodes: int | None) -> tuple[int, ...]:
+    """Return the numbers of nodes to search with, one after the other."""
+    if n_nodes is None:
+        return NODES
+    return () if n_nodes == 1 else (n_nodes,)
+
+
+def _lowest(objective: LaplaceObjective, search: SearchSettings) -> Ending:
+    """Return the lowest end of searches, each given up where it will not be lower."""
     best: Ending | None = None
-    # The lowest end of the searches, each given up where it will not be lower
     for sd in STARTS:
-        if best is not None and not _may_be_elsewhere(layout.system, best):
+        if best is not None and not _may_be_elsewhere(objective.system, best):
             break
         known = np.inf if best is None else best.value
-        end = trust_region_search(
-            objective,
-            start_of(layout.system, sd),
-            tol=tol,
-            max_iter=max_iter,
-            report=report,
-            known=known,
-        )
+        end = search.run(objective, start_of(objective.system, sd), known)
         if best is None or end.value < best.value - LOWER:
             best = end
     assert best is not None
     assert np.isfinite(objective.evaluate(best.lam))
-    found = LaplaceDerivatives.of(objective.mode)
-    return Estimate(
-        solution=generalized_solution(layout, found, given.model),
-        status=FitStatus.SEPARATED if is_separated(found) else best.status,
-        n_iter=best.n_iter,
-        n_factorizations=objective.n_factorizations,
-        findings=given.findings,
-    )
+    return best
 
 
 def _may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
@@ -139,15 +193,13 @@ def _by_effects(mode: Mode) -> Lam:
 
 
 def generalized_solution(
-    layout: GeneralizedLayout, found: LaplaceDerivatives, model: Model
+    layout: GeneralizedLayout, mode: Mode, model: Model, covariance: FloatArray, n_nodes: int
 ) -> Solution:
-    """Return the estimates in the user's units."""
-    mode = found.mode
+    """Return the estimates in the user's units, with the covariance of those of (δ, γ, φ)."""
     system, p = layout.system, layout.system.n_fixed
     # β = Fγ, with the covariance of γ from the second derivatives in all parameters
     fixed = np.zeros(len(model.fixed))
     fixed[list(layout.kept)] = layout.basis @ mode.effects.gamma
-    covariance = estimates_covariance(found)
     stop = len(covariance) - system.n_shape
     of_fixed = slice(stop - p, stop)
     values, vectors = np.linalg.eigh(covariance[of_fixed, of_fixed])
@@ -167,6 +219,7 @@ def generalized_solution(
             phi_error=float(np.sqrt(covariance[-1, -1])) if has_shape else float("nan"),
             has_shape=has_shape,
             covariances=level_covariances(mode.factor) if layout.terms else (),
+            n_nodes=n_nodes,
         ),
     )
 

@@ -1,14 +1,15 @@
 """Laplace's approximation as the search sees it: a function of Λ, γ and φ."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from skmixed._derivatives.trust_region import Point, second_order
+from skmixed._derivatives.trust_region import Point, absolute, second_order
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.modes import LinearPredictor, Mode, find_mode
+from skmixed._generalized.quadrature import AdaptiveQuadrature, NormalRule
 from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
@@ -115,9 +116,10 @@ class LaplaceObjective:
                     mode = find_mode(self.system, tuple(terms), phi, start)
             except np.linalg.LinAlgError:
                 continue
-            if np.isfinite(mode.value):
-                self.latest, self.lam, self.value = mode, lam, mode.value
-                return self.value
+            value = self._value(mode)
+            if np.isfinite(value):
+                self.latest, self.lam, self.value = mode, lam, value
+                return value
         return np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:
@@ -131,10 +133,15 @@ class LaplaceObjective:
             hessian = found.hessian if is_exact else found.approximate + self._correction
             if is_exact and is_slow:
                 self._correction = hessian - found.approximate
-            self._anchor = _Anchor(
-                self.mode.effects.scores, found.of_scores, self._parameters(chart.lam)
-            )
+            self._set_anchor(found, chart)
             return second_order(chart, value, found.gradient, hessian, found.metric)
+
+    def _value(self, mode: Mode) -> float:
+        return mode.value
+
+    def _set_anchor(self, found: LaplaceDerivatives, chart: GeneralizedChart) -> None:
+        at = self._parameters(chart.lam)
+        self._anchor = _Anchor(self.mode.effects.scores, found.of_scores, at)
 
     @property
     def _operations(self) -> float:
@@ -178,3 +185,25 @@ class LaplaceObjective:
 
     def describe(self, value: float) -> str:
         return f"criterion {value:.6f}"
+
+
+class QuadratureObjective(LaplaceObjective):
+    """−2 log L by adaptive quadrature with n nodes for each coefficient of one factor."""
+
+    def __init__(self, system: GeneralizedSystem, n_nodes: int) -> None:
+        super().__init__(system)
+        self.rule = NormalRule.of(n_nodes, sum(system.sizes))
+
+    def _value(self, mode: Mode) -> float:
+        return AdaptiveQuadrature(mode, self.rule).value
+
+    def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
+        assert self.lam is not None
+        with np.errstate(all="ignore"):
+            chart = GeneralizedChart.of(self.system, self.lam)
+            self._set_anchor(LaplaceDerivatives.of(self.mode), chart)
+            mode = replace(self.mode, lam=chart.terms.lam)
+            found = AdaptiveQuadrature(mode, self.rule)
+            hessian, positive = found.curvature(chart.terms)
+            gradient = found.gradient(chart.terms)
+            return Point(chart, value, gradient, hessian, absolute(positive))

@@ -26,11 +26,18 @@ class GeneralizedAttributes(SharedAttributes):
     singular_: bool
     status_: str
     n_iter_: int
+    n_nodes_: int
+    shape_: float
 
     def _publish(self) -> None:
         """Set the attributes that show the model."""
         found = results(self._model, self.n_features_in_)
         self.__dict__.update((name, found[name]) for name in PUBLISHED)
+        family = self._model.solution.family
+        assert family is not None
+        self.n_nodes_ = family.n_nodes
+        if family.has_shape:
+            self.shape_ = float(np.exp(family.phi))
 
 
 PUBLISHED = (

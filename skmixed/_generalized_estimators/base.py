@@ -27,6 +27,7 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
     covariance: str
     fit_intercept: bool
     handle_unknown: str
+    quadrature: int | str
     tol: float
     max_iter: int
     verbose: int

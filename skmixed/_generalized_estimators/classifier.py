@@ -27,7 +27,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
 
     The probability of the second class is μ with g(μ) = Xβ + Zb and bⱼ ~ N(0, Σₖ) for
     level j of grouping factor k. The parameters maximize the likelihood, the integral
-    over b taken by Laplace's approximation; its derivatives are exact.
+    over b taken by Laplace's approximation or by quadrature; derivatives are exact.
 
     Parameters
     ----------
@@ -49,6 +49,10 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     handle_unknown : {"population", "error"}, default="population"
         What predictions do with a group that is unknown or missing: average over
         the distribution of its effect, or raise.
+    quadrature : int or "auto", default=1
+        Nodes of adaptive Gauss–Hermite quadrature for each random coefficient, for one
+        grouping factor of at most three; 1 is Laplace's approximation. "auto" takes
+        more and more until the log-likelihood is stable to 1e-6.
     tol : float, default=1e-10
         The search stops when it expects −2 log-likelihood to fall by no more.
     max_iter : int, default=200
@@ -79,7 +83,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     criterion_ : float
         −2 log-likelihood, with all constants.
     log_likelihood_ : float
-        The maximized log-likelihood, by Laplace's approximation.
+        The maximized log-likelihood.
     aic_ : float
         Akaike's criterion; counts the rank of X and all of θ.
     bic_ : float
@@ -92,6 +96,8 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         How the search ended, in a sentence of `skmixed.exceptions.FitStatus`.
     n_iter_ : int
         Steps of the search.
+    n_nodes_ : int
+        Nodes of the quadrature for each random coefficient.
     n_features_in_ : int
         Columns of X, grouping columns included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -107,7 +113,8 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     The likelihood is that of R's glmer and glmmTMB [1]_ (nAGQ = 1), with the observed
     information in its determinant, also for links that are not canonical. Laplace's
     approximation errs where groups have few samples and large effects; the estimated
-    variance is then too large, as that of those programs is.
+    variance is then too large, as that of those programs is. For one grouping factor
+    ``quadrature="auto"`` takes the integral itself.
 
     The mean over groups is not the mean of a typical group: for a group not seen in
     `fit` the probability is averaged over N(0, Σ), which lies nearer to ½ than that
@@ -168,6 +175,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         link: str = "logit",
         fit_intercept: bool = True,
         handle_unknown: str = "population",
+        quadrature: int | str = 1,
         tol: float = 1e-10,
         max_iter: int = 200,
         verbose: int = 0,
@@ -179,6 +187,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         self.link = link
         self.fit_intercept = fit_intercept
         self.handle_unknown = handle_unknown
+        self.quadrature = quadrature
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose

@@ -171,7 +171,7 @@ class MixedPoissonRegressor(CountRegressor):
 
     Counts y have the mean μ = e exp(Xβ + Zb), e the exposure, and bⱼ ~ N(0, Σₖ) for
     level j of grouping factor k. The parameters maximize the likelihood, the integral
-    over b taken by Laplace's approximation; its derivatives are exact.
+    over b taken by Laplace's approximation or by quadrature; derivatives are exact.
 
     Parameters
     ----------
@@ -191,6 +191,10 @@ class MixedPoissonRegressor(CountRegressor):
     handle_unknown : {"population", "error"}, default="population"
         What predictions do with a group that is unknown or missing: average over
         the distribution of its effect, or raise.
+    quadrature : int or "auto", default=1
+        Nodes of adaptive Gauss–Hermite quadrature for each random coefficient, for one
+        grouping factor of at most three; 1 is Laplace's approximation. "auto" takes
+        more and more until the log-likelihood is stable to 1e-6.
     tol : float, default=1e-10
         The search stops when it expects −2 log-likelihood to fall by no more.
     max_iter : int, default=200
@@ -219,7 +223,7 @@ class MixedPoissonRegressor(CountRegressor):
     criterion_ : float
         −2 log-likelihood, with all constants.
     log_likelihood_ : float
-        The maximized log-likelihood, by Laplace's approximation.
+        The maximized log-likelihood.
     aic_ : float
         Akaike's criterion; counts the rank of X and all of θ.
     bic_ : float
@@ -232,6 +236,8 @@ class MixedPoissonRegressor(CountRegressor):
         How the search ended, in a sentence of `skmixed.exceptions.FitStatus`.
     n_iter_ : int
         Steps of the search.
+    n_nodes_ : int
+        Nodes of the quadrature for each random coefficient.
     n_features_in_ : int
         Columns of X, grouping columns included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -287,6 +293,7 @@ class MixedPoissonRegressor(CountRegressor):
         covariance: str = "full",
         fit_intercept: bool = True,
         handle_unknown: str = "population",
+        quadrature: int | str = 1,
         tol: float = 1e-10,
         max_iter: int = 200,
         verbose: int = 0,
@@ -297,6 +304,7 @@ class MixedPoissonRegressor(CountRegressor):
         self.covariance = covariance
         self.fit_intercept = fit_intercept
         self.handle_unknown = handle_unknown
+        self.quadrature = quadrature
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose

@@ -13,6 +13,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import printer
 from skmixed._fitted.messages import COLUMNS, speaking, warnings_after, warnings_before
+from skmixed._generalized.fit import SearchSettings
 from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
 from skmixed._statistics.accumulator import Accumulator
@@ -21,6 +22,9 @@ from skmixed._statistics.design import Design
 from skmixed._typing import FloatArray, Message
 from skmixed.exceptions import UndeterminedError, warn
 
+AUTO = "auto"
+# Coefficients of one group over which quadrature is taken at most.
+MOST_COEFFICIENTS = 3
 # What the messages of linear models say of their residual variance.
 WORDS = replace(
     COLUMNS,
@@ -65,6 +69,7 @@ def _fitted_model(
     kernel.add_rows(accumulator, design, is_last=True)
     stats = kernel.products_of(accumulator)
     _check_model(encoder, stats, target.family, design)
+    _check_quadrature(encoder, estimator.quadrature)
     model = encoder.model(reml=False)
     validation.check_memory(encoder, stats, model)
     examined = kernel.examined(stats, model)
@@ -79,9 +84,8 @@ def _fitted_model(
         examined,
         stats.center,
         given,
-        tol=estimator.tol,
-        max_iter=estimator.max_iter,
-        report=printer(estimator.verbose),
+        search=SearchSettings(estimator.tol, estimator.max_iter, printer(estimator.verbose)),
+        n_nodes=None if estimator.quadrature == AUTO else int(estimator.quadrature),
     )
     messages = warnings_after(result, encoder, stats, estimator.max_iter)
     dependence = kernel.dependence(stats, model, result.solution.kept)
@@ -126,8 +130,28 @@ def _check_model(encoder: Encoder, stats: CrossProducts, family: Family, design:
             )
 
 
+def _check_quadrature(encoder: Encoder, quadrature: Any) -> None:
+    """Refuse quadrature over more dimensions than it can take."""
+    if quadrature == 1:
+        return
+    size = sum(len(term.columns) for term in encoder.terms)
+    if len(encoder.factors) > 1 or size > MOST_COEFFICIENTS:
+        what = (
+            f"{len(encoder.factors)} grouping factors"
+            if len(encoder.factors) > 1
+            else f"{size} coefficients in each group"
+        )
+        raise ValueError(
+            f"quadrature={quadrature!r} is there for one grouping factor with at most "
+            f"{MOST_COEFFICIENTS} coefficients, but the model has {what}. Use quadrature=1, "
+            "Laplace's approximation."
+        )
+
+
 def check_parameters(estimator: Any) -> None:
     """Check the parameters that need no data."""
+    if estimator.quadrature != AUTO:
+        validation.check_number("quadrature", estimator.quadrature, integral=True)
     validation.check_choice("handle_unknown", estimator.handle_unknown, validation.UNKNOWN)
     validation.check_flag("fit_intercept", estimator.fit_intercept)
     validation.check_number("tol", estimator.tol)

@@ -1,10 +1,16 @@
 """What the regressors of generalized models share: fit, predict and score."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
+from skmixed._data.table import check_unmasked
+from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
+from skmixed._fitted.fitting import committed
 from skmixed._fitted.messages import speaking
 from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.predicting import linear_rows
@@ -42,3 +48,137 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
             return log_exposure(exposure, n_rows)
 
         return linear_rows(self, X, groups, include, effects, offset).mean()
+
+
+class MeanRegressor(GeneralizedRegressor):
+    """A base of regressors of responses without an exposure."""
+
+    @weights_not_labels
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: Any = None,
+    ) -> Self:
+        """Estimate the fixed effects, the variances, and the modes of the effects.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Numeric columns, and grouping columns of any kind of label.
+        y : array-like of shape (n_samples,)
+            Positive responses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each sample counts.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns beside X; predictions then need them too.
+
+        Returns
+        -------
+        MeanRegressor
+            The estimator itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If the input, or what the parameters ask of it, makes no model.
+        TypeError
+            If a parameter is of the wrong kind.
+
+        Examples
+        --------
+        >>> from skmixed import MixedGammaRegressor
+        >>> model = MixedGammaRegressor().fit([[0.0], [0.0], [1.0], [1.0]], [2.0, 4.0, 9.0, 6.0])
+        >>> model.fixed_effects_.round(3)
+        (Intercept)    1.099
+        x0             0.916
+        dtype: float64
+        """
+        return committed(self, lambda own: own._fit(X, y, sample_weight, groups))
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: Any = None,
+        include: str | Sequence[str] = "all",
+        effects: str = "mode",
+    ) -> FloatArray:
+        """Predict expected responses.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Samples with the columns that `fit` was given.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        include : "all", "fixed" or list of str, default="all"
+            The grouping factors that count: those of known groups by their
+            effects, unknown ones by the mean over the distribution of theirs.
+            The effects of others are 0.
+        effects : {"mode", "mean"}, default="mode"
+            The expected response at the mode of a known group's effects, as R's
+            glmer predicts, or its mean over their distribution given the data,
+            which is normal by Laplace's approximation. "mean" is there for
+            models with one random-effects term.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected responses.
+
+        Raises
+        ------
+        ValueError
+            If X does not match that of `fit`, or a group is unknown and
+            ``handle_unknown="error"``.
+
+        Examples
+        --------
+        >>> from skmixed import MixedGammaRegressor
+        >>> model = MixedGammaRegressor().fit([[0.0], [0.0], [1.0], [1.0]], [2.0, 4.0, 9.0, 6.0])
+        >>> model.predict([[0.0], [1.0]]).round(3)
+        array([3. , 7.5])
+        """
+        return self._mean(X, groups, include, effects)
+
+    @weights_not_labels
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: Any = None,
+    ) -> float:
+        """Return R² of the predictions, as every scikit-learn regressor.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Samples to predict.
+        y : array-like of shape (n_samples,)
+            The observed responses.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weight of each sample in the score.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+
+        Examples
+        --------
+        >>> from skmixed import MixedGammaRegressor
+        >>> X, y = [[0.0], [0.0], [1.0], [1.0]], [2, 4, 9, 6]
+        >>> round(MixedGammaRegressor().fit(X, y).score(X, y), 3)
+        0.757
+        """
+        check_unmasked(y, "y")
+        check_unmasked(sample_weight, "sample_weight")
+        predicted = self.predict(X, groups=groups)
+        return float(r2_score(y, predicted, sample_weight=sample_weight))

@@ -3,7 +3,12 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmixed import MixedLogisticClassifier, MixedPoissonRegressor
+from skmixed import (
+    MixedGammaRegressor,
+    MixedLogisticClassifier,
+    MixedNegativeBinomialRegressor,
+    MixedPoissonRegressor,
+)
 
 # The checks make up data without regard to what a model needs of them.
 pytestmark = [
@@ -32,9 +37,14 @@ EXPECTED = {
             "check_decision_proba_consistency": "each sample is a group of its own",
         },
     },
-    MixedPoissonRegressor: {
-        False: {},
-        True: dict.fromkeys(WEIGHTS, "nine samples do not determine nine effects and a variance"),
+    **{
+        kind: {
+            False: {},
+            True: dict.fromkeys(
+                WEIGHTS, "nine samples do not determine nine effects and a variance"
+            ),
+        }
+        for kind in (MixedPoissonRegressor, MixedNegativeBinomialRegressor, MixedGammaRegressor)
     },
 }
 ESTIMATORS = [kind(groups) for kind in EXPECTED for groups in (None, -1)]

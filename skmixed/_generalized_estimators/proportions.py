@@ -1,0 +1,157 @@
+"""MixedBinomialRegressor: proportions of trials, with random effects of groups."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from skmixed._data.random_effect import AllExcept
+from skmixed._estimators.regressor import Groups
+from skmixed._fitted import checks as validation
+from skmixed._generalized_estimators.regressors import MeanRegressor
+from skmixed._model.binomial import LINKS
+from skmixed._model.family import FAMILIES, Family
+from skmixed._typing import ColumnName
+
+
+class MixedBinomialRegressor(MeanRegressor):
+    """Binomial regression with random effects, for proportions of trials.
+
+    Of w trials the proportion y succeeds, with probability μ, g(μ) = Xβ + Zb, and
+    bⱼ ~ N(0, Σₖ) for level j of grouping factor k. `sample_weight` has the numbers of
+    trials w. The parameters maximize the likelihood, the integral over b taken by
+    Laplace's approximation or by quadrature; derivatives are exact.
+
+    Parameters
+    ----------
+    groups : str, int, RandomEffect or list of these, default=None
+        Grouping column of X, by name or by position, as in `MixedLinearRegressor`.
+        None: the factors are those given to ``fit(groups=)``, and without them
+        the model has fixed effects alone.
+    random_slopes : str, int or list of these, default=None
+        Columns whose effect varies between groups; shorthand for
+        ``RandomEffect(groups, slopes=...)``.
+    fixed : list of str or int, AllExcept or callable, default=None
+        Columns with a fixed effect. None: all that are not grouping columns.
+    covariance : str, default="full"
+        Covariance of one group's coefficients, as in `RandomEffect`.
+    link : {"logit", "probit", "cloglog"}, default="logit"
+        The link g: log(μ/(1 − μ)), Φ⁻¹(μ) or log(−log(1 − μ)).
+    fit_intercept : bool, default=True
+        Whether the fixed effects have an intercept.
+    handle_unknown : {"population", "error"}, default="population"
+        What predictions do with a group that is unknown or missing: average over
+        the distribution of its effect, or raise.
+    quadrature : int or "auto", default=1
+        Nodes of adaptive Gauss–Hermite quadrature for each random coefficient, for one
+        grouping factor of at most three; 1 is Laplace's approximation. "auto" takes
+        more and more until the log-likelihood is stable to 1e-6.
+    tol : float, default=1e-10
+        The search stops when it expects −2 log-likelihood to fall by no more.
+    max_iter : int, default=200
+        Steps of the search at most.
+    verbose : int, default=0
+        1 prints a line per step of the search.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (`n_features_in_`,)
+        Fixed slopes on the link's scale; 0 for a column without a fixed effect.
+    intercept_ : float
+        The fixed intercept; 0.0 in a model without one.
+    fixed_effects_ : Series
+        Fixed effects by name, the intercept first; 0 for dropped columns.
+    random_effects_ : mapping of str to DataFrame
+        Modes of the random effects given the data: grouping factor → frame of
+        levels × coefficients, on the link's scale.
+    variance_components_ : DataFrame
+        Columns ``group``, ``name``, ``variance``, ``sd``, ``corr``: a row for each
+        random coefficient, on the link's scale.
+    covariances_ : dict of str to DataFrame
+        Grouping factor → covariance of one level's effects.
+    theta_ : ndarray of shape (n_theta,)
+        Entries of the factors Λₖ of Σₖ = ΛₖΛₖ', in lme4's order.
+    criterion_ : float
+        −2 log-likelihood, with all constants.
+    log_likelihood_ : float
+        The maximized log-likelihood.
+    aic_ : float
+        Akaike's criterion; counts the rank of X and all of θ.
+    bic_ : float
+        Schwarz's criterion, with the number of samples.
+    converged_ : bool
+        Whether the search converged; a singular fit has.
+    singular_ : bool
+        Whether an estimated covariance matrix is singular.
+    status_ : str
+        How the search ended, in a sentence of `skmixed.exceptions.FitStatus`.
+    n_iter_ : int
+        Steps of the search.
+    n_nodes_ : int
+        Nodes of the quadrature for each random coefficient.
+    n_features_in_ : int
+        Columns of X, grouping columns included.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of X's columns, where all are strings.
+
+    See Also
+    --------
+    MixedLogisticClassifier : Single trials, with labels of two classes.
+    MixedPoissonRegressor : Counts without a largest one.
+
+    Notes
+    -----
+    The likelihood is that of R's glmer and glmmTMB [1]_, of ``cbind(successes, failures)``.
+
+    References
+    ----------
+    .. [1] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
+       doi:10.18637/jss.v067.i01.
+
+    Examples
+    --------
+    Cases of a disease in herds of cattle, in two periods:
+
+    >>> import pandas as pd
+    >>> from skmixed import MixedBinomialRegressor
+    >>> X = pd.DataFrame({"late": [0, 1] * 4, "herd": list("aabbccdd")})
+    >>> cases, animals = [9, 4, 2, 0, 7, 3, 1, 1], [14, 12, 16, 20, 9, 17, 21, 14]
+    >>> y = pd.Series(cases) / animals
+    >>> model = MixedBinomialRegressor("herd").fit(X, y, sample_weight=animals)
+    >>> model.fixed_effects_.round(2)
+    (Intercept)   -0.79
+    late          -1.70
+    dtype: float64
+    >>> model.predict(X[:2]).round(2)
+    array([0.66, 0.26])
+    """
+
+    def __init__(
+        self,
+        groups: Groups | None = None,
+        *,
+        random_slopes: ColumnName | Sequence[ColumnName] | None = None,
+        fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
+        covariance: str = "full",
+        link: str = "logit",
+        fit_intercept: bool = True,
+        handle_unknown: str = "population",
+        quadrature: int | str = 1,
+        tol: float = 1e-10,
+        max_iter: int = 200,
+        verbose: int = 0,
+    ) -> None:
+        self.groups = groups
+        self.random_slopes = random_slopes
+        self.fixed = fixed
+        self.covariance = covariance
+        self.link = link
+        self.fit_intercept = fit_intercept
+        self.handle_unknown = handle_unknown
+        self.quadrature = quadrature
+        self.tol = tol
+        self.max_iter = max_iter
+        self.verbose = verbose
+
+    def _family(self) -> Family:
+        validation.check_choice("link", self.link, LINKS)
+        return FAMILIES["binomial", self.link]
