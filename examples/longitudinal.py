@@ -14,7 +14,7 @@ import pandas as pd
 from skmixed import MixedLinearRegressor
 from skmixed.datasets import load_sleepstudy
 from skmixed.inference import coefficient_table, likelihood_ratio_test
-from skmixed.plotting import FittedLinesDisplay, ShrinkageDisplay
+from skmixed.plotting import FittedLinesDisplay, ResidualCorrelationDisplay, ShrinkageDisplay
 
 X, y = load_sleepstudy(return_X_y=True)
 intercepts = MixedLinearRegressor("Subject").fit(X, y)
@@ -38,6 +38,15 @@ print(f"statistic {test['statistic']:.2f}, {test['reference']}, p = {test['p_val
 # With slopes of their own there are 18 of these, 17 degrees of freedom, and twice the error.
 tables = {"parallel": coefficient_table(intercepts), "own slopes": coefficient_table(slopes)}
 print(pd.concat(tables).xs("Days", level=1)[["estimate", "std_error", "df", "t"]].round(3))
+
+# %%
+# Are the residuals independent then? With an intercept for each subject alone those of one day
+# tell of the next one, and are opposite at the two ends: that is the slope which is left out. With
+# slopes little is left at any distance. BLUPs pull all correlations down a little.
+_, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")
+for ax, fit, name in zip(axes, (intercepts, slopes), ("parallel", "own slopes"), strict=True):
+    ResidualCorrelationDisplay.from_estimator(fit, X, y, subject="Subject", time="Days", ax=ax)
+    ax.set_title(name, pad=14)
 
 # %%
 # Each subject's own least-squares line is noisy, and the model moves it towards that of the

@@ -14,6 +14,7 @@ from skmixed import (
     MixedEffectEncoder,
     MixedLinearRegressor,
     RandomEffect,
+    ResidualCovariance,
     SufficientStatistics,
     lmer,
     plotting,
@@ -168,6 +169,7 @@ def test_examples_run_something(path):
 RENAMED = [
     MixedEffectEncoder,
     MixedLinearRegressor,
+    ResidualCovariance,
     RandomEffect,
     SufficientStatistics,
     FormulaRegressor,
@@ -260,7 +262,11 @@ def test_attributes_of_a_display_are_those_it_has_after_plot(name):
 
     cls = getattr(plotting, name)
     X, y = load_sleepstudy(return_X_y=True)
-    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    model = MixedLinearRegressor("Subject", random_slopes="Days")
+    if cls is plotting.ResidualCorrelationDisplay:
+        residual = ResidualCovariance("ar1", subject="Subject", time="Days")
+        model = MixedLinearRegressor(residual=residual)
+    model.fit(X, y)
     rows = (X, y) if "y" in inspect.signature(cls.from_estimator).parameters else ()
     with plt.rc_context({"backend": "agg"}):
         display = cls.from_estimator(model, *rows)

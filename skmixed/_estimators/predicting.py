@@ -298,6 +298,9 @@ def predict_interval(
     choices = DDF_OF_PREDICTIONS
     if rows.fitted.is_repeated:
         choices, ddf = ("residual", "normal"), ddf or "residual"
+        if ddf not in choices:
+            why = "is no method for predictions by a model with a residual covariance"
+            raise ValueError(f"ddf={ddf!r} {why}. Choose 'residual' or 'normal'.")
     method = method_of(rows.fitted, ddf, choices)
     errors = _errors_of(rows, weights, needs_factor=method.sample is not None)
     quantile, sd = distributions.t.ppf(0.5 + level / 2, errors.df(method)), errors.sd

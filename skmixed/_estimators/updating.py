@@ -105,10 +105,10 @@ def update_groups(
     array([368.5])
     """
     own: Any = self
-    at_fit = fitted(own, has_residual=True)
+    at_fit = fitted(own)
     _check_random_effects(at_fit.encoder)
     with _one_at_a_time:
-        before = served(own, has_residual=True)
+        before = served(own)
         encoder, stats, rows = _with_rows(own, before, X, y, sample_weight, groups)
         validation.check_range(encoder, stats)
         if rows is not None:

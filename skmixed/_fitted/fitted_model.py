@@ -194,10 +194,8 @@ class FittedModel:
 
     @cached_property
     def _laid_out(self) -> tuple[System, Likelihood]:
-        if self.is_repeated:
-            raise no_residual()
-        if self.is_generalized:
-            raise no_family()
+        assert not self.is_repeated, "its equations are those of the blocks of rows"
+        assert not self.is_generalized, "its equations depend on the mode of the effects"
         check_memory(self.encoder, self.stats, self.model)
         like = None if self.before is None else self.before.stats
         return kernel.lay_out(self.stats, self.model, like)
@@ -283,22 +281,20 @@ def regressor_of(model: Any) -> Any:
     return last
 
 
-def fitted(model: Any, *, has_residual: bool = False, has_family: bool = False) -> FittedModel:
+def fitted(model: Any, *, has_family: bool = False) -> FittedModel:
     """Return the fit of an estimator, or of a Pipeline that ends in one.
 
-    `has_residual`, `has_family`: whether the caller knows what to do with a residual
-    covariance, and with a generalized model.
+    `has_family`: whether the caller knows what to do with a generalized model.
 
     Raises
     ------
     ValueError
-        If it is a slim copy, without statistics, has a residual covariance, or is a
-        generalized model.
+        If it is a slim copy, without statistics, or a generalized model.
     """
-    return served(model, has_residual=has_residual, has_family=has_family).at_fit
+    return served(model, has_family=has_family).at_fit
 
 
-def served(model: Any, *, has_residual: bool = False, has_family: bool = False) -> FittedModel:
+def served(model: Any, *, has_family: bool = False) -> FittedModel:
     """Return what an estimator predicts with: the fit, and rows given to `update_groups`.
 
     With such rows, a row's variance from the factorization is that of a prediction:
@@ -308,15 +304,12 @@ def served(model: Any, *, has_residual: bool = False, has_family: bool = False) 
     Raises
     ------
     ValueError
-        If it is a slim copy, without statistics, has a residual covariance, or is a
-        generalized model.
+        If it is a slim copy, without statistics, or a generalized model.
     """
     found: FittedModel = regressor_of(model)._model
     if found.is_generalized and not has_family:
         raise no_family()
     found.check_has_statistics()
-    if found.is_repeated and not has_residual:
-        raise no_residual()
     return found
 
 
@@ -326,15 +319,6 @@ def no_family() -> ValueError:
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
         "coefficient_table, contrast, anova, vcov, the attributes of the estimator, and "
         "predictions."
-    )
-
-
-def no_residual() -> ValueError:
-    """Return the error to raise of what is not there for models with a residual covariance."""
-    return ValueError(
-        "This is not there for models with a residual covariance (residual=...). Fit without it, "
-        "or use coefficient_table, contrast, anova, vcov, compare, likelihood_ratio_test, "
-        "residuals, predict, predict_interval and update_groups, which know it."
     )
 
 

@@ -33,6 +33,8 @@ from skmixed._model.terms import Model
 from skmixed._repeated import coordinates
 from skmixed._repeated import fit as _repeated_fit
 from skmixed._repeated import small_sample as _repeated_sample
+from skmixed._repeated.derivatives import RepeatedInformation
+from skmixed._repeated.likelihood import RepeatedFactor
 from skmixed._repeated.prediction import RepeatedPredictor
 from skmixed._repeated.rows import RepeatedDesign
 from skmixed._repeated.small_sample import REPEATED_SAMPLES, RobustSample
@@ -99,7 +101,18 @@ def refit_repeated(
 
 
 robust_sample = _on_one_thread(_repeated_sample.robust_sample)
+cluster_influence = _on_one_thread(_repeated_sample.cluster_influence)
+row_influence = _on_one_thread(RepeatedPredictor.influence)
+effect_covariances = _on_one_thread(_repeated_sample.effect_covariances)
 repeated_components = _on_one_thread(_repeated_sample.repeated_components)
+
+
+@_on_one_thread
+def repeated_information(factor: RepeatedFactor) -> RepeatedInformation:
+    """Return the derivatives at an optimum, computed."""
+    info = RepeatedInformation.of(factor)
+    _ = info.errors
+    return info
 
 
 @_on_one_thread

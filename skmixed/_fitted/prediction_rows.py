@@ -329,7 +329,7 @@ def open_rows(model: Any, X: Any, groups: Any = None, *, include: Any = "all") -
     With what the estimator predicts with: effects of rows given to `update_groups` too.
     `include`: whose random effects count, as in predict.
     """
-    regressor, opened = regressor_of(model), served(model, has_residual=True)
+    regressor, opened = regressor_of(model), served(model)
     included = check_include(include, opened.encoder)
     index = X.index if isinstance(X, pd.DataFrame) else None
     X, by_formula = before_model(model, X)

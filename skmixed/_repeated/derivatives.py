@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
+from skmixed._derivatives.information import pseudo_inverse
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._model.residual import ResidualCoordinates
@@ -193,6 +194,52 @@ class JointChart:
         own = self.terms.vanished(tuple(terms))
         is_same = all(new is old for new, old in zip(own, terms, strict=True))
         return after if is_same else (*own, phi)
+
+
+@dataclass(frozen=True)
+class RepeatedInformation:
+    """The derivatives of −2 log L at an optimum, in τ and φ and in coordinates.
+
+    Attributes
+    ----------
+    chart : JointChart
+    found : RepeatedDerivatives
+    """
+
+    chart: JointChart
+    found: RepeatedDerivatives
+
+    @staticmethod
+    def of(factor: RepeatedFactor) -> "RepeatedInformation":
+        chart = JointChart.of(factor.system, factor.lam)
+        return RepeatedInformation(chart, RepeatedDerivatives.of(factor))
+
+    @cached_property
+    def hessian(self) -> FloatArray:
+        """The observed second derivatives in the coordinates."""
+        jacobian, found = self.chart.jacobian, self.found
+        return jacobian @ found.observed @ jacobian.T + self.chart.curvature(found.gradient)
+
+    @property
+    def free(self) -> tuple[FloatArray, FloatArray]:
+        """The gradient and Hessian in the coordinates that are at no boundary."""
+        own = np.flatnonzero(self.chart.is_free)
+        return (self.chart.jacobian @ self.found.gradient)[own], self.hessian[np.ix_(own, own)]
+
+    @cached_property
+    def errors(self) -> FloatArray:
+        """The covariance of the estimates of the coordinates; 0 of those at a boundary."""
+        own, out = np.flatnonzero(self.chart.is_free), np.zeros_like(self.hessian)
+        out[np.ix_(own, own)] = 2.0 * pseudo_inverse(self.free[1])
+        return out
+
+    @property
+    def of_terms(self) -> list[FloatArray]:
+        """The gradient in τ of each term."""
+        system = self.found.factor.system
+        pairs = zip(system.structures, system.sizes, strict=True)
+        ends = np.cumsum([len(structure.directions(size)) for structure, size in pairs])
+        return np.split(self.found.gradient[: system.n_tau], ends[:-1]) if len(ends) else []
 
 
 class RepeatedObjective:

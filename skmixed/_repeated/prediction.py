@@ -17,11 +17,15 @@ import numpy as np
 
 from skmixed._model.time_points import TimePoints, numbered
 from skmixed._repeated.coordinates import RowsInFrame
-from skmixed._repeated.fit import RepeatedModel, whitened_residuals
+from skmixed._repeated.fit import RepeatedModel, inverse_times, whitened_residuals
 from skmixed._repeated.likelihood import BlocksAt
 from skmixed._repeated.rows import RowsBeside
+from skmixed._repeated.small_sample import inner_products
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.draws import ResidualSampler, SubjectRoots, SubjectRows
+
+# Share of a residual's variance below which what a row leaves is rounding.
+NO_REST = 1e-10
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,28 @@ class NewRows:
     visit: IntArray
     levels: IntArray
     frame: RowsInFrame | None = None
+
+
+@dataclass(frozen=True)
+class RowInfluence:
+    """What rows are to a fit, (n,); changes (p, n).
+
+    Attributes
+    ----------
+    leverage : (n,) array
+        ∂ŷ_i/∂y_i of ŷ = Xβ̂ + Zb̂.
+    sd : (n,) array
+        The standard deviation of √w_i(y_i − ŷ_i), NaN where the row fits itself.
+    distance : (n,) array
+        Cook's distance of β̂ without the row.
+    changes : (p, n) array
+        β̂ without the row less β̂, of the kept columns.
+    """
+
+    leverage: FloatArray
+    sd: FloatArray
+    distance: FloatArray
+    changes: FloatArray
 
 
 class RepeatedPredictor:
@@ -129,6 +155,47 @@ class RepeatedPredictor:
         error = self.layout.residual_scale * self._whitened[rows] / self._diagonal[rows]
         return np.asarray(own.response[rows] - error / np.sqrt(own.weights[rows]))
 
+    def influence(self) -> RowInfluence:
+        """Return what the rows of the fit are to it, for units of y.
+
+        With C = ZΣZ' of inner terms, so that V is S = R + C and outer effects, and F = AU:
+
+            h_i = 1 − (RP)_ii = (CA)_ii + (U − CF)_i K F_i'
+            Var(e_i) = (RPR)_ii = (R − C + CAC)_ii − (U − CF)_i K (U − CF)_i',
+
+        and leaving out row i changes γ̂ by −ΦX'V⁻¹ε_i (Py)_i/P_ii.
+        """
+        layout, factor = self.layout, self.model.factor
+        columns = layout.laid.wide[:, :-1]
+        solved = inverse_times(layout, factor, columns)
+        seen, once, twice = inner_products(layout, factor, solved)
+        rest = columns - seen
+        leverage = once + (rest @ factor.inverse * solved).sum(axis=1)
+        own = self._residual_variances(layout.laid.stratum, layout.laid.subjects.places)
+        # The diagonal of R of the rows, and of C among the three
+        squares = own + twice - ((rest @ factor.inverse_root) ** 2).sum(axis=1)
+        sd = np.sqrt(np.where(squares > NO_REST * own, squares, np.nan))
+        determined = np.where(self._diagonal * own > NO_REST, self._diagonal, np.nan)
+        shift = self._whitened / determined
+        changes = solved @ factor.to_fixed * -shift[:, None]
+        of_gamma = changes @ factor.fixed_covariance
+        p = max(len(factor.fixed_covariance), 1)
+        return RowInfluence(
+            leverage=leverage,
+            sd=layout.residual_scale * sd,
+            distance=(of_gamma * changes).sum(axis=1) / p,
+            changes=layout.scale * (layout.basis @ of_gamma.T),
+        )
+
+    def _residual_variances(self, strata: IntArray, places: TimePoints) -> FloatArray:
+        """Return those of rows at places, (n, 1)."""
+        residual, out = self.layout.system.residual, np.zeros(len(strata))
+        for stratum in np.unique(strata):
+            which = strata == stratum
+            phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
+            out[which] = residual.evaluate(phi, places.taken_rows(which)).value[:, 0, 0]
+        return out
+
     def normalized(self, rows: NewRows, errors: FloatArray) -> FloatArray:
         """Return L⁻¹e of the rows of each subject in time, R = LL', for e in units of y.
 
@@ -173,15 +240,10 @@ class RepeatedPredictor:
 
     def _own_variance(self, rows: NewRows, *, of_observation: bool) -> FloatArray:
         """Return the variances of rows of which nothing is known; outer known levels apart."""
-        residual, out = self.layout.system.residual, np.zeros(len(rows.subject))
+        out = np.zeros(len(rows.subject))
         # The variance of the residual, and z'Σz of what is not an outer known level
         if of_observation:
-            strata = self._strata(rows)
-            for stratum in np.unique(strata):
-                which = strata == stratum
-                part = rows.places.taken_rows(which)
-                phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
-                out[which] = residual.evaluate(phi, part).value[:, 0, 0]
+            out += self._residual_variances(self._strata(rows), rows.places)
         outer = {term.index for term in self.layout.system.outer}
         for index, (t, lam) in enumerate(
             zip(self.layout.terms, self.model.factor.lam[:-1], strict=True)

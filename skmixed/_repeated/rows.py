@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from skmixed._model.residual import Residual
 from skmixed._model.time_points import TimePoints
@@ -233,3 +234,30 @@ class RowsBeside:
         terms = tuple((columns[rows], levels[rows]) for columns, levels in self.terms)
         own = self.block[rows], self.subject[rows], self.stratum[rows]
         return RowsBeside(*own, self.places.taken_rows(rows), terms)
+
+
+@dataclass(frozen=True)
+class InnerRows:
+    """Random effects inside of blocks: Z, (n, q·s), Σ, and the number of each row's level.
+
+    Levels of one block have different numbers.
+    """
+
+    index: int
+    columns: FloatArray
+    levels: IntArray
+    number: IntArray
+    covariance: FloatArray
+
+    @property
+    def design(self) -> sp.csr_array:
+        n, s = self.columns.shape
+        places = self.levels[:, None] * s + np.arange(s)
+        rows = np.repeat(np.arange(n), s)
+        return sp.csr_array((self.columns.ravel(), (rows, places.ravel())))
+
+    def times(self, columns: FloatArray) -> FloatArray:
+        """Return ZΣZ' times columns, (n, k)."""
+        sums = np.asarray(self.design.T @ columns)
+        of_levels = sums.reshape(-1, len(self.covariance), columns.shape[1])
+        return np.asarray(self.design @ (self.covariance @ of_levels).reshape(sums.shape))

@@ -6,15 +6,18 @@ of (τ, φ) from the observed information. Sandwich estimates are right whatever
 of subjects is.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._derivatives.information import pseudo_inverse
 from skmixed._model.residual_parameters import shown_parameters
-from skmixed._repeated.derivatives import JointChart, RepeatedDerivatives
-from skmixed._repeated.fit import RepeatedModel
-from skmixed._typing import FloatArray
+from skmixed._repeated.coordinates import RepeatedLayout
+from skmixed._repeated.derivatives import JointChart, RepeatedDerivatives, RepeatedInformation
+from skmixed._repeated.fit import RepeatedModel, inverse_times
+from skmixed._repeated.likelihood import RepeatedFactor
+from skmixed._repeated.rows import InnerRows
+from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.components import TermErrors, term_errors
 from skmixed._uncertainty.small_sample import SmallSample
 
@@ -24,18 +27,9 @@ def parameter_errors(found: RepeatedDerivatives) -> FloatArray:
 
     In the coordinates of Λ: at the boundary the parameter drops out.
     """
-    chart = JointChart.of(found.factor.system, found.factor.lam)
-    jacobian = chart.jacobian
-    return np.asarray(jacobian.T @ _chart_errors(found, chart) @ jacobian)
-
-
-def _chart_errors(found: RepeatedDerivatives, chart: JointChart) -> FloatArray:
-    """Return the covariance of the estimates of the coordinates; 0 of those at a boundary."""
-    jacobian, free = chart.jacobian, np.flatnonzero(chart.is_free)
-    hessian = jacobian @ found.observed @ jacobian.T + chart.curvature(found.gradient)
-    out = np.zeros_like(hessian)
-    out[np.ix_(free, free)] = 2.0 * pseudo_inverse(hessian[np.ix_(free, free)])
-    return out
+    info = RepeatedInformation(JointChart.of(found.factor.system, found.factor.lam), found)
+    jacobian = info.chart.jacobian
+    return np.asarray(jacobian.T @ info.errors @ jacobian)
 
 
 @dataclass(frozen=True)
@@ -56,10 +50,8 @@ class RepeatedComponents:
 
 def repeated_components(model: RepeatedModel) -> RepeatedComponents:
     """Return the errors of standard deviations, correlations and what else there is."""
-    found, layout = RepeatedDerivatives.of(model.factor), model.layout
-    chart = JointChart.of(layout.system, model.factor.lam)
-    errors = _chart_errors(found, chart)
-    terms = []
+    info, layout, terms = RepeatedInformation.of(model.factor), model.layout, []
+    chart, errors = info.chart, info.errors
     pairs = zip(layout.terms, chart.terms.lam, chart.terms.basis, chart.terms.places, strict=True)
     for t, lam, basis, place in pairs:
         # The covariance of a term's δ; Σ has no factor σ² of its own here
@@ -234,6 +226,20 @@ def robust_sample(model: RepeatedModel, kind: str) -> RobustSample:
     Bell and McCaffrey (2002), Survey Methodology 28: CR0 takes residuals as they are, CR2
     is unbiased where the model is right, CR3 is near the jackknife.
     """
+    own, corrected, score, _ = _clusters(model, POWERS[kind])
+    phi, layout = model.factor.fixed_covariance, model.layout
+    # B'B and X'B of B = (I − H)^q XΦ
+    weights = corrected @ phi
+    sums = own @ weights
+    squares = weights.transpose(0, 2, 1) @ sums
+    sandwich = phi @ (score.T @ score) @ phi
+    return RobustSample(layout.scale * layout.basis, phi, sandwich, squares, sums)
+
+
+def _clusters(
+    model: RepeatedModel, power: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return X'AX of each block, F Q(1 − λ)^q Q'F⁻¹, its score and tr H; q is the power."""
     layout, factor = model.layout, model.factor
     phi, c = factor.fixed_covariance, factor.residual_weights
     # D'D and D'e for D, e = X and residuals in units of the covariance of each block
@@ -249,12 +255,128 @@ def robust_sample(model: RepeatedModel, kind: str) -> RobustSample:
     values, vectors = np.linalg.eigh(root.T @ own @ root)
     left = 1.0 - values
     kept = left > DETERMINED
-    powers = np.where(kept, np.where(kept, left, 1.0) ** POWERS[kind], 0.0)
+    powers = np.where(kept, np.where(kept, left, 1.0) ** power, 0.0)
     middle = (vectors * powers[:, None, :]) @ vectors.transpose(0, 2, 1)
     corrected = root @ middle @ np.linalg.inv(root)
     score = np.einsum("mpq,mp->mq", corrected, products[:, :-1, -1])
-    weights = corrected @ phi
-    sums = own @ weights
-    squares = weights.transpose(0, 2, 1) @ sums
-    sandwich = phi @ (score.T @ score) @ phi
-    return RobustSample(layout.scale * layout.basis, phi, sandwich, squares, sums)
+    return own, corrected, score, values.sum(axis=1)
+
+
+@dataclass(frozen=True)
+class ClusterInfluence:
+    """What leaving out each block changes.
+
+    Attributes
+    ----------
+    subject, n_rows : (m,) arrays of int
+    leverage, distance : (m,) arrays
+        tr H, and Cook's distance.
+    changes : (m, p) array
+        Of the kept columns' effects.
+    """
+
+    subject: IntArray
+    n_rows: IntArray
+    leverage: FloatArray
+    distance: FloatArray
+    changes: FloatArray
+
+
+def cluster_influence(model: RepeatedModel) -> ClusterInfluence:
+    """Return what leaving out each block changes, of a model without outer effects."""
+    _, _, score, leverage = _clusters(model, POWERS["CR3"])
+    phi, layout = model.factor.fixed_covariance, model.layout
+    subjects, counts = [], []
+    for group in layout.system.groups:
+        block = group.block_of_row
+        counts.append(np.bincount(block))
+        subjects.append(np.empty(len(counts[-1]), dtype=np.intp))
+        subjects[-1][block] = layout.laid.subject[group.rows]
+    # γ̂ without the block less γ̂ is −ΦX'L(I − H)⁻¹L'e
+    return ClusterInfluence(
+        subject=np.concatenate(subjects),
+        n_rows=np.concatenate(counts),
+        leverage=leverage,
+        distance=np.einsum("mp,pq,mq->m", score, phi, score) / max(len(phi), 1),
+        changes=-score @ phi @ (layout.scale * layout.basis).T,
+    )
+
+
+def inner_products(
+    layout: RepeatedLayout, factor: RepeatedFactor, columns: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return CB for columns B, (n, k), and the diagonals of CA and CAC − C, (n,).
+
+    C = ZΣZ' of the terms inside of blocks.
+    """
+    seen, (once, twice) = np.zeros_like(columns), np.zeros((2, len(columns)))
+    terms = list(_inner_terms(layout, factor))
+    # Columns of Z whose levels have one number, so that A of a block meets one of its levels
+    solved = [_solved_columns(layout, factor, term) for term in terms]
+    for term, own in zip(terms, solved, strict=True):
+        half = term.columns @ term.covariance
+        seen += term.times(columns)
+        met = own[np.arange(len(columns)), term.number]
+        once += (half * met).sum(axis=1)
+        twice -= (half * term.columns).sum(axis=1)
+        # Z_t'AZ_u of the levels of each row in two terms
+        for other, its in zip(terms, solved, strict=True):
+            for number in range(its.shape[1]):
+                at = np.flatnonzero(other.number == number)
+                sums = np.asarray(term.design.T @ its[:, number])
+                pairs = sums.reshape(-1, half.shape[1], its.shape[2])[term.levels[at]]
+                right = other.columns[at] @ other.covariance
+                twice[at] += np.einsum("ns,nst,nt->n", half[at], pairs, right)
+    return seen, once, twice
+
+
+def _solved_columns(layout: RepeatedLayout, factor: RepeatedFactor, term: InnerRows) -> FloatArray:
+    """Return A times the columns of Z of each number, (n, l, s)."""
+    of_number = term.number[:, None] == np.arange(int(term.number.max()) + 1)
+    columns = of_number[:, :, None] * term.columns[:, None, :]
+    flat = columns.reshape(len(columns), -1)
+    return inverse_times(layout, factor, flat).reshape(columns.shape)
+
+
+def _inner_terms(layout: RepeatedLayout, factor: RepeatedFactor) -> Iterator[InnerRows]:
+    laid, block, start = layout.laid, np.empty(len(layout.laid.subject), dtype=np.intp), 0
+    for group in layout.system.groups:
+        own = group.block_of_row
+        block[group.rows] = start + own
+        start += int(own.max()) + 1
+    outer = {term.index for term in layout.system.outer}
+    for t, (columns, levels), lam in zip(layout.terms, laid.terms, factor.lam[:-1], strict=True):
+        if t.index not in outer:
+            # Pairs of block and level in order: a level's number is its place in the block
+            pair = block * (int(levels.max()) + 1) + levels
+            known, place = np.unique(pair, return_inverse=True)
+            of_block = known // (int(levels.max()) + 1)
+            number = np.arange(len(known)) - np.searchsorted(of_block, of_block)
+            yield InnerRows(t.index, columns, levels, number[place], lam @ lam.T)
+
+
+def effect_covariances(model: RepeatedModel) -> tuple[FloatArray, ...]:
+    """Return the covariance of each level's effects given y and β, in units of y; (q, s, s).
+
+    Σ − ΣZ'V⁻¹ZΣ of inner terms, V⁻¹ = A − AUNU'A, and the diagonal blocks of N of outer ones.
+    """
+    layout, factor, outer = model.layout, model.factor, {}
+    n = layout.system.n_outer
+    # Diagonal blocks of N
+    inner = factor.of_outer[:n, :n]
+    for own in layout.system.outer:
+        blocks = inner[own.columns, own.columns].reshape(own.n_levels, own.size, -1, own.size)
+        every = np.arange(own.n_levels)
+        outer[own.index] = blocks[every, :, every]
+    solved, terms = inverse_times(layout, factor, layout.laid.wide[:, :n]), {}
+    for term in _inner_terms(layout, factor):
+        met = _solved_columns(layout, factor, term)[np.arange(len(solved)), term.number]
+        # Z'AZ − Z'AUNU'AZ of each level
+        s, sigma = term.columns.shape[1], term.covariance
+        seen = np.asarray(term.design.T @ met).reshape(-1, s, s)
+        left = np.asarray(term.design.T @ solved).reshape(len(seen), s, n)
+        seen = seen - left @ inner @ left.transpose(0, 2, 1)
+        terms[term.index] = sigma - sigma @ seen @ sigma
+    found = outer | terms
+    scaled = [layout.scale * t.to_user for t in layout.terms]
+    return tuple(own @ found[t.index] @ own.T for own, t in zip(scaled, layout.terms, strict=True))

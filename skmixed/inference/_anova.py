@@ -140,7 +140,7 @@ def anova(
     elif all(term.is_intercept for term in coded):
         rows = {}
     else:
-        view = fitted(model, has_residual=True, has_family=True)
+        view = fitted(model, has_family=True)
         root = kernel.root_of_rows(view.stats, view.model, tests.kept)
         rows = kernel.hypotheses(coded, root, type)
     if terms is None and not rows:

@@ -151,7 +151,7 @@ def bootstrap(
     """
     if n_jobs is not None:
         check_jobs(n_jobs)
-    regressor, parts = regressor_of(model), fitted(model, has_residual=True)
+    regressor, parts = regressor_of(model), fitted(model)
     check_draws(n_samples, SEED + len(parts.encoder.fixed) + len(parts.solution.theta))
     seeds = seed_sequence(random_state).spawn(n_samples)
     run = _runner(n_jobs)

@@ -162,7 +162,7 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
     Days               -40.1  35.2
     """
     validation.check_flag("adjusted", adjusted)
-    view = fitted(model, has_residual=True, has_family=True)
+    view = fitted(model, has_family=True)
     if view.is_generalized and adjusted:
         raise ValueError(
             "adjusted=True corrects for the estimation of the variances by REML; the covariance "

@@ -172,7 +172,7 @@ def changed_factors(a: Contender, b: Contender) -> list[str]:
 
 def _open(name: str, model: Any) -> Contender:
     last = regressor_of(model)
-    return Contender(name, fitted(last, has_residual=True), last.tol, last.max_iter)
+    return Contender(name, fitted(last), last.tol, last.max_iter)
 
 
 def _by_maximum_likelihood(contender: Contender) -> Contender:

@@ -1,5 +1,6 @@
 """Whether a fit is at an optimum, and how well it is determined there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.encoder import Encoder
-from skmixed._derivatives.information import Information
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._model.covariance import Covariance, gradient_matrix
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, Lam
 
 # The expected gain of a further step below which a point is an optimum: an
 # estimate is then off by at most the root of it, in standard errors.
@@ -143,7 +143,9 @@ def convergence(model: Any) -> Convergence:
     in Σ with GΣ = 0 and G positive semidefinite on the null space of Σ (for
     independent coefficients: no negative entry; for equal variances: no negative
     trace). Costs one gradient, one observed information and some four searches from
-    other starts, all anew from the cross-products.
+    other starts, all anew from the cross-products. With a residual covariance the search
+    is repeated from all of its starts, and the gradient and information are in the
+    coordinates of both covariances.
 
     Examples
     --------
@@ -156,9 +158,7 @@ def convergence(model: Any) -> Convergence:
     True
     """
     view = fitted(model)
-    info = view.information
-    hessian, elsewhere = info.hessian, _elsewhere(view)
-    gradient = info.jacobian @ info.gradient
+    gradient, hessian, boundary = _at_optimum(view)
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
     standard = vectors.T @ (gradient / scale)
@@ -169,14 +169,32 @@ def convergence(model: Any) -> Convergence:
         n_factorizations=view.estimate.n_factorizations,
         gradient_norm=float(np.linalg.norm(standard)),
         expected_gain=float(0.5 * (standard[keep] ** 2 / values[keep]).sum()),
-        boundary=_boundary(view.encoder, info),
-        elsewhere=elsewhere,
-        eigenvalues=values if info.parameters.terms else np.empty(0),
+        boundary=boundary,
+        elsewhere=_elsewhere(view),
+        eigenvalues=values if view.encoder.terms or view.is_repeated else np.empty(0),
     )
+
+
+def _at_optimum(view: FittedModel) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
+    """Return the gradient, the observed information, and the conditions on the boundary."""
+    if view.is_repeated:
+        found = kernel.repeated_information(view.repeated.factor)
+        boundary = _boundary(view.encoder, found.chart.terms.lam, found.of_terms)
+        return *found.free, boundary
+    info = view.information
+    of_terms = [info.gradient[place] for place in info.parameters.places]
+    boundary = _boundary(view.encoder, info.chart.lam, of_terms)
+    return info.jacobian @ info.gradient, info.hessian, boundary
 
 
 def _elsewhere(view: FittedModel) -> float:
     """Return by how much a search from another start ends lower."""
+    if view.is_repeated:
+        own, design = view.solution.criterion, view.repeated.design
+        again = kernel.refit_repeated(
+            view.stats, view.model, design, tol=TOLERANCE, max_iter=MAX_ITER
+        )
+        return max(own - again.solution.criterion, 0.0)
     system, likelihood = view.factorization.system, view.likelihood
     is_exact_fit = likelihood.is_exact_fit(view.factorization)
     if not system.factors or is_exact_fit or view.estimate.solver != "exact":
@@ -185,11 +203,10 @@ def _elsewhere(view: FittedModel) -> float:
     return max(likelihood.value(view.factorization) - found, 0.0)
 
 
-def _boundary(encoder: Encoder, info: Information) -> pd.DataFrame:
-    rows, chart = [], info.chart
-    parts = zip(encoder.terms, chart.lam, info.parameters.places, strict=True)
-    for term, lam, place in parts:
-        rank, slope = _off_boundary(term.structure, lam, info.gradient[place])
+def _boundary(encoder: Encoder, lams: Lam, gradients: Sequence[FloatArray]) -> pd.DataFrame:
+    rows = []
+    for term, lam, gradient in zip(encoder.terms, lams, gradients, strict=True):
+        rank, slope = _off_boundary(term.structure, lam, gradient)
         names = ", ".join(encoder.coefficient_names(term))
         rows.append([encoder.factors[term.factor].name, names, len(lam), rank, slope])
     return pd.DataFrame(rows, columns=["group", "coefficients", "size", "rank", "slope"])

@@ -196,7 +196,7 @@ def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> Tests:
 
     `robust`: the kind of a sandwich estimate of the covariance, or None for the model's.
     """
-    view = fitted(model, has_residual=True, has_family=True)
+    view = fitted(model, has_family=True)
     if view.is_generalized and robust is not None:
         raise ValueError(
             f"robust={robust!r} is for linear models with a residual covariance. Leave it out."

@@ -147,7 +147,7 @@ def confidence_intervals(
         validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model, has_residual=True)
+    view = fitted(model)
     if method == "profile":
         check_has_profiles(view)
     if method != "wald" and view.estimate.status is FitStatus.EXACT_FIT:
@@ -197,7 +197,7 @@ def profile_intervals(
     model: Any, levels: Sequence[float], components: str | Sequence[str] | None
 ) -> pd.DataFrame:
     """Return profile intervals of several levels, of all parameters that have a profile."""
-    view = fitted(model, has_residual=True)
+    view = fitted(model)
     check_has_profiles(view)
     rows = [row for row in parameters(view, wanted_components(components)) if row.is_estimated]
     found = [
@@ -311,7 +311,7 @@ def profile(
     level = validation.check_level(level)
     validation.check_number("n_points", n_points, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model, has_residual=True)
+    view = fitted(model)
     check_has_profiles(view)
     if view.estimate.status is FitStatus.EXACT_FIT:
         raise ValueError(

@@ -49,12 +49,12 @@ class WaldErrors:
 
     @cached_property
     def _repeated(self) -> RepeatedComponents:
-        return kernel.repeated_components(fitted(self.model, has_residual=True).repeated)
+        return kernel.repeated_components(fitted(self.model).repeated)
 
     @property
     def terms(self) -> tuple[TermErrors, ...]:
         """Those of the random effects."""
-        is_repeated = fitted(self.model, has_residual=True).is_repeated
+        is_repeated = fitted(self.model).is_repeated
         return (self._repeated if is_repeated else self.components).terms
 
     @property

@@ -54,6 +54,7 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     Conditional on θ, σ and β, as lme4's ``ranef(condVar=TRUE)``: the covariance is
     σ²ΛM⁻¹Λ', M = Λ'Z'WZΛ + I ([1]_, equation 58). What the estimates of β and of the
     variances add is left out, so that the intervals are somewhat short with few groups.
+    With a residual covariance it is Σ − ΣZ'V⁻¹ZΣ, the same with R in the place of σ²/w.
     An effect whose variance is estimated as 0 has standard error 0. Rows given to
     ``update_groups`` count: M is of all rows.
 
@@ -79,7 +80,11 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     """
     level = check_level(level)
     opened = served(model)
-    covariances = kernel.level_covariances(opened.factorization)
+    if opened.is_repeated:
+        covariances = kernel.effect_covariances(opened.repeated)
+    else:
+        found = kernel.level_covariances(opened.factorization)
+        covariances = tuple(opened.sigma_squared * own for own in found)
     variances = [np.einsum("qaa->qa", own) for own in covariances]
     parts = [_of_factor(opened, k, variances) for k in range(len(opened.encoder.factors))]
     if not parts:
@@ -90,11 +95,11 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
 
 
 def _of_factor(opened: FittedModel, k: int, variances: list[FloatArray]) -> pd.DataFrame:
-    encoder, sigma2 = opened.encoder, opened.sigma_squared
+    encoder = opened.encoder
     own = [i for i, term in enumerate(encoder.terms) if term.factor == k]
     names = [name for i in own for name in encoder.coefficient_names(encoder.terms[i])]
     estimates = np.concatenate([opened.solution.terms[i].effects for i in own]).T
-    squares = sigma2 * np.concatenate([variances[i] for i in own], axis=1)
+    squares = np.concatenate([variances[i] for i in own], axis=1)
     factor = encoder.factors[k]
     return pd.DataFrame(
         {
@@ -161,7 +166,7 @@ def singularity(model: Any) -> pd.DataFrame:
     0  Subject  (Intercept), Days          1  1.557  0.935       0.935    False
     1  Subject  (Intercept), Days          2  0.412  0.065       1.000    False
     """
-    opened = fitted(model, has_residual=True)
+    opened = fitted(model)
     rows: list[list[Any]] = []
     for index, term in enumerate(opened.encoder.terms):
         group = opened.encoder.factors[term.factor].name

@@ -127,7 +127,7 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     Name: icc, dtype: float64
     """
     check_flag("adjusted", adjusted)
-    parts = fitted(model, has_residual=True)
+    parts = fitted(model)
     if not parts.encoder.factors and parts.is_repeated:
         raise ValueError(
             "The model has no grouping factor: what rows of one subject have in common is their "
@@ -185,7 +185,7 @@ def r2(model: Any) -> pd.Series:
     conditional    0.7992
     Name: r2, dtype: float64
     """
-    return r2_of(variances(fitted(model, has_residual=True)))
+    return r2_of(variances(fitted(model)))
 
 
 def variance_decomposition(model: Any) -> pd.DataFrame:
@@ -244,5 +244,5 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     Subject    1698.071  41.208  0.521
     residual    654.941  25.592  0.201
     """
-    parts = variances(fitted(model, has_residual=True))
+    parts = variances(fitted(model))
     return pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})

@@ -5,12 +5,12 @@ draws, and ``plot(ax=...)`` draws it again. Every function takes a fitted
 `MixedLinearRegressor`, or a Pipeline that ends in one.
 """
 
+from skmixed.plotting._correlation import ResidualCorrelationDisplay
 from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._lines import FittedLinesDisplay
-from skmixed.plotting._pairs import RandomEffectsPairsDisplay
 from skmixed.plotting._profile import ProfileDisplay
 from skmixed.plotting._quantiles import RandomEffectsQQDisplay
-from skmixed.plotting._random_effects import RandomEffectsDisplay
+from skmixed.plotting._random_effects import RandomEffectsDisplay, RandomEffectsPairsDisplay
 from skmixed.plotting._residuals import ResidualsDisplay
 from skmixed.plotting._shrinkage import ShrinkageDisplay
 from skmixed.plotting._variance import VarianceDecompositionDisplay
@@ -22,6 +22,7 @@ __all__ = [
     "RandomEffectsDisplay",
     "RandomEffectsPairsDisplay",
     "RandomEffectsQQDisplay",
+    "ResidualCorrelationDisplay",
     "ResidualsDisplay",
     "ShrinkageDisplay",
     "VarianceDecompositionDisplay",

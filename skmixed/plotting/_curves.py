@@ -1,6 +1,6 @@
 """Expected responses along one column of X, group by group."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ class Rows:
     def expected(self, model: Any, *, with_effects: bool) -> FloatArray:
         groups = self.groups if with_effects else None
         include = "all" if with_effects else "fixed"
-        return open_rows(model, self.X, groups, include=include).expected()
+        given = open_rows(model, self.X, groups, include=include)
+        return replace(given, is_all=False).expected()  # means, without residuals of the fit
 
 
 def choose_column(model: Any, encoder: Encoder, k: int, rows: Rows, x: ColumnName | None) -> int:

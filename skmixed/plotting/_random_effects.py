@@ -1,15 +1,20 @@
-"""Random effects with their intervals, sorted: the caterpillar plot."""
+"""Random effects with their intervals, sorted, and in pairs."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import chi2
 
-from skmixed._fitted.fitted_model import fitted
+from skmixed._fitted.fitted_model import fitted, regressor_of
+from skmixed._fitted.results import covariances
+from skmixed._typing import FloatArray
 from skmixed.inference import random_effects_table
 from skmixed.plotting._axes import (
     BLUE,
+    GRAY,
     LINE,
     choose_group,
     choose_names,
@@ -21,6 +26,9 @@ from skmixed.plotting._axes import (
     require_matplotlib,
     thin,
 )
+
+# Shares of the estimated distribution that ellipses hold.
+SHARES = (0.5, 0.95)
 
 
 class RandomEffectsDisplay:
@@ -185,3 +193,179 @@ def _draw(ax: Any, part: pd.DataFrame) -> None:
     ax.axvline(0.0, **LINE)
     ax.hlines(place, part["lower"], part["upper"], color=BLUE, linewidth=thin(len(part)), alpha=0.6)
     dots(ax, part["estimate"], place, alpha=1.0, zorder=3)
+
+
+class RandomEffectsPairsDisplay:
+    """Random effects of each level, one coefficient against another.
+
+    The ellipses hold 50 % and 95 % of the estimated distribution of the effects;
+    BLUPs are shrunken, and lie closer together.
+
+    Parameters
+    ----------
+    effects : DataFrame of shape (n_levels, n_coefficients)
+        One of the frames of BLUPs in `random_effects_`.
+    covariance : DataFrame of shape (n_coefficients, n_coefficients)
+        Estimated covariance of one level's effects.
+    group : str
+        The name of the grouping factor.
+
+    Attributes
+    ----------
+    axes_ : ndarray of Axes of shape (n_pairs,)
+        One for each pair, in the order of `pairs_`.
+    pairs_ : list of tuple of str
+        The coefficients on the horizontal and on the vertical axis.
+    figure_ : Figure
+        The figure that holds the axes.
+
+    See Also
+    --------
+    RandomEffectsQQDisplay : Each coefficient against normal quantiles.
+    ShrinkageDisplay : How far the groups were shrunken.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.plotting import RandomEffectsPairsDisplay
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> display = RandomEffectsPairsDisplay.from_estimator(model)
+    >>> display.pairs_
+    [('(Intercept)', 'Days')]
+    >>> matplotlib.pyplot.close(display.figure_)
+    """
+
+    def __init__(self, *, effects: pd.DataFrame, covariance: pd.DataFrame, group: str) -> None:
+        self.effects = effects
+        self.covariance = covariance
+        self.group = group
+
+    @classmethod
+    def from_estimator(
+        cls,
+        model: Any,
+        *,
+        group: str | None = None,
+        name: Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> "RandomEffectsPairsDisplay":
+        """Plot the random effects of a fitted model in pairs.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor or Pipeline
+            The fitted model.
+        group : str, default=None
+            Grouping factor; None: the first one.
+        name : list of str, default=None
+            Two or more of its coefficients; None: all.
+        ax : Axes or array of Axes, default=None
+            Where to plot: one a pair, or one to divide; None: a new figure.
+
+        Returns
+        -------
+        RandomEffectsPairsDisplay
+            The display, drawn, with the data that it shows.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such factor, or fewer than two such coefficients.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> import pandas as pd
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_machines
+        >>> from skmixed.plotting import RandomEffectsPairsDisplay
+        >>> X, y = load_machines(return_X_y=True)
+        >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
+        >>> slopes = ["Machine_B", "Machine_C"]
+        >>> model = MixedLinearRegressor("Worker", random_slopes=slopes).fit(X, y)
+        >>> display = RandomEffectsPairsDisplay.from_estimator(model)
+        >>> display.pairs_
+        [('(Intercept)', 'Machine_B'), ('(Intercept)', 'Machine_C'), ('Machine_B', 'Machine_C')]
+        >>> plt.close(display.figure_)
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        opened = fitted(model)
+        k = choose_group(opened.encoder, group)
+        names, of_group = choose_names(opened.encoder, k, name), opened.encoder.factors[k].name
+        if len(names) < 2:
+            raise ValueError(
+                f"Pairs need two coefficients, but of {of_group!r} there is {names!r} alone. Use "
+                "RandomEffectsQQDisplay."
+            )
+        matrix = covariances(opened.encoder, opened.solution)[of_group].loc[names, names]
+        effects = regressor_of(model).random_effects_[of_group][names]
+        return cls(effects=effects, covariance=matrix, group=of_group).plot(ax)
+
+    def plot(self, ax: Any = None) -> "RandomEffectsPairsDisplay":
+        """Plot the pairs.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, default=None
+            Axes for each pair, or one to divide among them; None makes a new figure.
+
+        Returns
+        -------
+        RandomEffectsPairsDisplay
+            This display, now drawn.
+
+        Examples
+        --------
+        With a point for the largest slope:
+
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import RandomEffectsPairsDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = RandomEffectsPairsDisplay.from_estimator(model)
+        >>> plt.close(display.figure_)
+        >>> steepest = display.effects["Days"].idxmax()
+        >>> (ax,) = display.plot().axes_
+        >>> points = ax.scatter(*display.effects.loc[steepest], color="black")
+        >>> print(steepest)
+        308
+        >>> plt.close(display.figure_)
+        """
+        require_matplotlib(f"{type(self).__name__}.plot")
+        self.pairs_ = list(combinations(self.effects.columns, 2))
+        n = len(self.pairs_)
+        n_columns = min(n, 3)
+        size = (max(4.8, 3.2 * n_columns), max(3.8, 3.0 * -(-n // n_columns)))
+        self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
+        self.figure_ = self.axes_[0].figure
+        for panel, (first, second) in zip(self.axes_, self.pairs_, strict=True):
+            own = [first, second]
+            panel.axhline(0.0, **LINE)
+            panel.axvline(0.0, **LINE)
+            for share in SHARES:
+                line = ellipse(self.covariance.loc[own, own].to_numpy(), share)
+                panel.plot(*line, color=GRAY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
+            dots(panel, self.effects[first], self.effects[second], zorder=3)
+            labels = {"x": f"{first} ({per(first)})", "y": f"{second} ({per(second)})"}
+            finish(panel, **labels, title=self.group if n == 1 else "")
+        return self
+
+
+def ellipse(covariance: FloatArray, share: float) -> FloatArray:
+    """Return points around the share of a normal distribution, (2, n)."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0) * chi2.ppf(share, 2))
+    angle = np.linspace(0.0, 2.0 * np.pi, 181)
+    return np.asarray(root @ np.stack([np.cos(angle), np.sin(angle)]))

@@ -1,6 +1,7 @@
 """Residuals against fitted values, normal quantiles, and by group."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ SCALES = {
     "marginal": "marginal residual (units of y)",
     "pearson": "Pearson residual",
     "standardized": "standardized residual",
+    "normalized": "normalized residual",
 }
 # Means of residuals are over bins of so many rows and more.
 BIN, MOST_BINS, LEAST_ROWS = 40, 20, 120
@@ -131,10 +133,11 @@ class ResidualsDisplay:
             The rows that the model was fitted to.
         y : array-like of shape (n_samples,), default=None
             Their responses. None: what the formula of the model names, in X.
-        kind : {"standardized", "pearson", "conditional", "marginal"}, default="standardized"
-            Kind of the residuals, as in `skmixed.diagnostics.residuals`.
+        kind : str, default="standardized"
+            "standardized", "pearson", "normalized", "conditional" or "marginal": kind of the
+            residuals, as in `skmixed.diagnostics.residuals`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Their weights; needed by the first two kinds if the fit had weights.
+            Their weights; needed by the first three kinds if the fit had weights.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
         group : str, default=None
@@ -181,6 +184,7 @@ class ResidualsDisplay:
         shown = _choose_panels(panels, has_groups=bool(encoder.factors))
         found = diagnostics.residuals(model, X, y, kind, sample_weight=sample_weight, groups=groups)
         given = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
+        given = replace(given, is_all=False)  # fitted values without residuals of the fit
         rows = pd.DataFrame({"fitted": given.expected(), "residual": found}, index=given.index)
         name = None
         if group is not None or "group" in shown:
@@ -189,7 +193,7 @@ class ResidualsDisplay:
             given = open_rows(model, X, groups)
             codes = factor.codes(given.table, given.metadata)
             rows["level"] = pd.Categorical.from_codes(codes, factor.index.to_flat_index())
-        scale = 1.0 if kind == "standardized" else solution.sigma
+        scale = 1.0 if kind in ("standardized", "normalized") else solution.sigma
         if kind == "marginal":
             scale = float(np.std(found))
         return cls(rows=rows, kind=kind, scale=scale, group=name, panels=shown).plot(ax)

@@ -259,3 +259,8 @@ def test_strata_within_the_levels_of_a_random_effect():
     # What a known subject is given beside does not change its covariance
     other = new.assign(arm=["b", "a"])
     np.testing.assert_array_equal(model.predict(other, return_std=True), [f[:2] for f in found])
+
+
+def test_degrees_of_freedom_that_predictions_do_not_have(model):
+    with pytest.raises(ValueError, match="ddf='satterthwaite' is no method for predictions by a"):
+        model.predict_interval(NEW, ddf="satterthwaite")

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from repeated_models import STRUCTURES, dense_of, fitted_model, simulated
+from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, mmrm
 from skmixed._model.residual_parameters import shown_parameters
 from skmixed.datasets import load_sleepstudy
-from skmixed.diagnostics import leverage, residuals
-from skmixed.exceptions import RefitWarning
+from skmixed.diagnostics import residuals
+from skmixed.exceptions import RefitWarning, SingularFitWarning
 from skmixed.inference import (
     coefficient_table,
     compare,
@@ -34,12 +35,6 @@ def frame():
 @pytest.fixture(scope="module")
 def model(frame):
     return fitted_model(frame, "ar1", groups="rater")
-
-
-@pytest.mark.parametrize("function", [convergence, random_effects_table])
-def test_what_knows_no_residual_covariance_says_so(model, function):
-    with pytest.raises(ValueError, match="not there for models with a residual covariance"):
-        function(model)
 
 
 def test_profile_limits_are_refused(model):
@@ -169,19 +164,69 @@ def test_there_is_no_intraclass_correlation_without_groups(frame):
         icc(fitted_model(frame, "ar1"))
 
 
+@pytest.mark.parametrize("groups", ["outer", "inner", "both"])
+def test_standard_errors_of_random_effects(frame, groups):
+    both = {**OF_TERMS, "both": ["rater", RandomEffect("subject", "x", covariance="diag")]}
+    rng = np.random.default_rng(1)
+    own = 3.0 * rng.normal(size=(2, 60))[:, frame["subject"]]
+    y = frame["y"] + 2.0 * frame["rater"] + own[0] + own[1] * frame["x"]
+    structure = "toeplitz" if groups == "outer" else "ar1"
+    model = fitted_model(frame.assign(y=y), structure, groups=both[groups], weighted=True)
+    dense, layout = dense_of(model), model._model.repeated.layout
+    table, start = random_effects_table(model).set_index(["group", "level", "name"]), 0
+    for t, lam in zip(layout.terms, model._model.repeated.factor.lam, strict=False):
+        columns, levels = layout.laid.terms[t.index]
+        Z = (levels[:, None] == np.arange(levels.max() + 1))[:, :, None] * columns[:, None, :]
+        sigma = lam @ lam.T
+        seen = np.einsum("nqa,nm,mqb->qab", Z, dense.V_inv, Z, optimize=True)
+        covariance = sigma - sigma @ seen @ sigma
+        user = layout.scale**2 * t.to_user @ covariance @ t.to_user.T
+        factor = model._model.encoder.factors[t.term.factor]
+        for k, name in enumerate(model._model.encoder.coefficient_names(t.term)):
+            found = table.xs((factor.name, name), level=("group", "name"))
+            np.testing.assert_allclose(found["std_error"], np.sqrt(user[:, k, k]), rtol=1e-8)
+            effects = model.random_effects_[factor.name][name]
+            np.testing.assert_allclose(found["estimate"], effects, rtol=1e-12)
+            start += 1
+    assert start == len(model.variance_components_) - 1
+
+
+@pytest.mark.parametrize("structure", ["ar1", "unstructured"])
+def test_convergence_is_checked_anew(frame, structure):
+    y = frame["y"] + 2.0 * frame["rater"]
+    model = fitted_model(frame.assign(y=y), structure, groups="rater")
+    found = convergence(model)
+    assert found.is_optimum
+    assert found.is_determined
+    assert found.boundary["rank"].to_list() == [1]
+    assert len(found.eigenvalues) == 1 + model._model.repeated.layout.system.residual.n_phi
+    with pytest.warns(ConvergenceWarning):
+        early = MixedLinearRegressor("rater", fixed=["x"], residual=model.residual, max_iter=1).fit(
+            frame.drop(columns=["y", "weight"]), y
+        )
+    found = convergence(early)
+    assert not found.is_stationary
+    assert found.elsewhere > 1e-3
+
+
+def test_an_effect_without_variance_is_at_the_boundary():
+    frame = simulated(8, n_subjects=40)
+    frame["y"] = np.random.default_rng(1).normal(size=len(frame))
+    with pytest.warns(SingularFitWarning):
+        model = fitted_model(frame, "ar1", groups="rater")
+    found = convergence(model)
+    assert found.is_stationary
+    assert found.boundary.loc[0, "rank"] == 0
+    assert found.boundary.loc[0, "slope"] > 0
+    assert (random_effects_table(model)["std_error"] == 0).all()
+
+
 def test_singularity_is_in_units_of_the_residual_standard_deviation(frame):
     model = fitted_model(frame, "ar1", groups="rater")
     found = singularity(model)
     sd = model.variance_components_["sd"][0] / model.sigma_
     assert found.loc[0, "sd"] == pytest.approx(sd)
     assert not found.loc[0, "is_zero"]
-
-
-def test_methods_that_know_none_say_so(model, frame):
-    X = frame.drop(columns=["y", "weight"])
-    for call in (lambda: leverage(model, X),):
-        with pytest.raises(ValueError, match="not there for models with a residual covariance"):
-            call()
 
 
 def test_a_slim_copy_predicts_effects(model, frame):

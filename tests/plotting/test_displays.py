@@ -15,9 +15,9 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from skmixed import MixedLinearRegressor, RandomEffect, plotting
+from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, plotting
 from skmixed.datasets import load_dyestuff2, load_penicillin, load_sleepstudy
-from skmixed.diagnostics import influence, residuals
+from skmixed.diagnostics import influence, residual_correlation, residuals
 from skmixed.exceptions import SingularFitWarning
 from skmixed.inference import (
     confidence_intervals,
@@ -619,3 +619,49 @@ def test_masked_values_are_refused(sleepstudy):
             kind.from_estimator(fit, masked, y)
         with pytest.raises(ValueError, match=r"y has 1 masked values \(first at row 23\)"):
             kind.from_estimator(fit, array, responses)
+
+
+def test_correlations_of_residuals(sleepstudy):
+    X, y = sleepstudy
+    kind = plotting.ResidualCorrelationDisplay
+    residual = ResidualCovariance("ar1", subject="Subject", time="Days")
+    fit = MixedLinearRegressor(residual=residual).fit(X, y)
+    display = kind.from_estimator(fit, X, y)
+    points, line = display.ax_.collections[-1], display.ax_.lines[0]
+    found = residual_correlation(fit, X, y)
+    np.testing.assert_allclose(points.get_offsets()[:, 1], found["correlation"])
+    np.testing.assert_allclose(line.get_xydata(), found[["lag", "model"]])
+    assert [text.get_text() for text in display.ax_.texts] == [str(n) for n in found["pairs"]]
+    assert display.ax_.get_xlabel() == "distance in Days"
+    figure, ax = plt.subplots()
+    display = kind.from_estimator(fit, X, y, quantity="semivariogram", bins=3, ax=ax)
+    assert display.figure_ is figure
+    values = display.correlations["semivariance"]
+    np.testing.assert_allclose(ax.collections[-1].get_offsets()[:, 1], values)
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="quantity='variogram' is not known"):
+        kind.from_estimator(fit, X, y, quantity="variogram")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", [k for k in OF_MODEL + OF_ROWS if k is not plotting.ProfileDisplay]
+)
+def test_displays_of_models_with_a_residual_covariance(kind, sleepstudy):
+    X, y = sleepstudy
+    residual = ResidualCovariance("ar1", subject="Subject", time="Days")
+    term = RandomEffect("Subject", "Days", covariance="diag")
+    fit = MixedLinearRegressor(term, residual=residual).fit(X, y)
+    if kind is plotting.ProfileDisplay:
+        with pytest.raises(ValueError, match="There are no likelihood profiles"):
+            shown(kind, fit, X, y)
+        return
+    display = shown(kind, fit, X, y)
+    display.figure_.canvas.draw()
+    if kind is plotting.ResidualsDisplay:
+        means = fit.predict(X, include=["Subject"])
+        np.testing.assert_allclose(display.rows["fitted"], means)
+        found = residuals(fit, X, y, "standardized")
+        np.testing.assert_allclose(display.rows["residual"], found)
+        options = {"kind": "normalized", "panels": "qq"}
+        assert kind.from_estimator(fit, X, y, **options).scale == 1.0

@@ -1,0 +1,20 @@
+"""Residuals of a fitted model: leverages, influence, and correlation in time.
+
+Functions of a fitted model and of rows: X and y are given again. They are meant for the rows
+of the fit, with the same weights. Of a model by a formula the frame suffices: it holds the
+response and the weights that are named.
+"""
+
+from skmixed.diagnostics._correlation import residual_correlation
+from skmixed.diagnostics._influence import cooks_distance, influence, leverage
+from skmixed.diagnostics._residuals import residuals
+from skmixed.diagnostics._subjects import subject_influence
+
+__all__ = [
+    "cooks_distance",
+    "influence",
+    "leverage",
+    "residual_correlation",
+    "residuals",
+    "subject_influence",
+]

@@ -1,0 +1,125 @@
+"""Correlations of residuals by lag, against sums over all pairs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from repeated_models import fitted_model, simulated
+
+from skmixed import MixedLinearRegressor, mmrm
+from skmixed.diagnostics import residual_correlation, residuals
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return simulated(4, n_subjects=50, n_times=6)
+
+
+def features(frame):
+    return frame.drop(columns=["y", "weight"])
+
+
+def direct(frame, own, lag_of, model_of):
+    """Sums over all pairs of rows of a subject, by lag."""
+    table = {}
+    for _, rows in frame.groupby("subject"):
+        for i, a in enumerate(rows.index):
+            for b in rows.index[:i]:
+                lag = lag_of(abs(frame["time"][a] - frame["time"][b]))
+                parts = 1.0, own[a] * own[b], (own[a] - own[b]) ** 2 / 2, model_of(a, b)
+                table[lag] = table.get(lag, 0.0) + np.array(parts)
+    rows = np.array([table[lag] for lag in sorted(table)])
+    count, square = rows[:, :1], np.mean(own**2)
+    means = rows[:, 1:] / count
+    return rows[:, 0], means[:, 0] / square, means[:, 1] / square, means[:, 2]
+
+
+@pytest.mark.parametrize("structure", ["ar1", "ante_dependence", "gaussian"])
+def test_they_are_means_over_pairs(frame, structure):
+    model = fitted_model(frame, structure, by="arm", heterogeneous=True, weighted=True)
+    found = residual_correlation(model, features(frame), frame["y"], sample_weight=frame["weight"])
+    R = model.residual_covariance_
+    sd = {arm: np.sqrt(np.diagonal(R.loc[arm])) for arm in (0, 1)}
+    arm, time = frame["arm"], frame["time"]
+    error = residuals(model, features(frame), frame["y"]) * np.sqrt(frame["weight"])
+    own = error / [sd[a][t] for a, t in zip(arm, time, strict=True)]
+
+    def correlation(a, b):
+        k, s, t = arm[a], time[a], time[b]
+        return R.loc[k].loc[s, t] / (sd[k][s] * sd[k][t])
+
+    pairs, values, half, rho = direct(frame, own, lambda lag: lag, correlation)
+    assert list(found["lag"]) == [1, 2, 3, 4, 5]
+    assert list(found["pairs"]) == list(pairs)
+    assert_allclose(found["correlation"], values, rtol=1e-9)
+    assert_allclose(found["semivariance"], half, rtol=1e-9)
+    assert_allclose(found["model"], rho, rtol=1e-9)
+    assert_allclose(found["model_semivariance"], 1 - rho, rtol=1e-9)
+
+
+def test_normalized_residuals_have_no_correlation_left(frame):
+    model = fitted_model(frame, "unstructured")
+    found = residual_correlation(model, features(frame), frame["y"], kind="normalized")
+    assert (found["model"] == 0).all()
+    # 1/√n from n pairs, with some thirty pairs at the longest lag
+    assert (found["correlation"].abs() < 4 / np.sqrt(found["pairs"])).all()
+
+
+def test_independent_residuals_at_times_that_are_named(frame):
+    model = MixedLinearRegressor("subject", fixed=["x"]).fit(features(frame), frame["y"])
+    named = {"subject": "subject", "time": "time"}
+    found = residual_correlation(model, features(frame), frame["y"], **named)
+    own = residuals(model, features(frame), frame["y"]) / model.sigma_
+    pairs, values, *_ = direct(frame, own, lambda lag: lag, lambda *_: 0.0)
+    assert list(found["pairs"]) == list(pairs)
+    assert_allclose(found["correlation"], values, rtol=1e-9)
+    with pytest.raises(ValueError, match="subject=None, but the model has no residual covariance"):
+        residual_correlation(model, features(frame), frame["y"], time="time")
+    with pytest.raises(ValueError, match="time='day' is not a column of X"):
+        residual_correlation(model, features(frame), frame["y"], subject="subject", time="day")
+    data = features(frame).assign(day=frame["time"].astype(str))
+    model.fit(data.drop(columns="day").assign(day=0.0), frame["y"])
+    with pytest.raises(ValueError, match="time='day' is no column of numbers"):
+        residual_correlation(model, data.assign(day="a"), frame["y"], subject="subject", time="day")
+
+
+def test_irregular_times_are_binned(frame):
+    rng = np.random.default_rng(0)
+    data = frame.assign(time=rng.uniform(0, 9, len(frame)))
+    model = fitted_model(data, "exponential")
+    found = residual_correlation(model, features(data), data["y"], bins=6)
+    span = data.groupby("subject")["time"].agg(np.ptp).max()
+    edges = np.linspace(0, span / 2, 7)
+    pairs = direct(data, data["y"], lambda lag: np.searchsorted(edges, lag), lambda *_: 0.0)[0]
+    assert list(found["pairs"]) == list(pairs[:6])
+    assert found["lag"].is_monotonic_increasing
+    assert len(residual_correlation(model, features(data), data["y"])) == 15
+    by_edges = residual_correlation(model, features(data), data["y"], bins=edges)
+    pd.testing.assert_frame_equal(by_edges, found)
+
+
+def test_a_long_series_has_its_first_steps():
+    n = 3000
+    frame = pd.DataFrame({"subject": 0, "time": 0.5 * np.arange(n)})
+    y = np.convolve(np.random.default_rng(0).normal(size=n), [1, 1], "same")
+    model = MixedLinearRegressor(fixed=[]).fit(frame, y)
+    found = residual_correlation(model, frame, y, subject="subject", time="time")
+    assert_allclose(found["lag"], 0.5 * np.arange(1, 21))
+    # A moving average of two has the correlation ½ at one step, known to 1/√n.
+    assert_allclose(found["correlation"], [0.5, *19 * [0.0]], atol=4 / np.sqrt(n))
+
+
+def test_rows_that_a_formula_leaves_out(frame):
+    data = frame.assign(visit="V" + frame["time"].astype(str))
+    data.loc[3, "y"] = np.nan
+    model = mmrm("y ~ x + visit + us(visit | subject)", data)
+    found = residual_correlation(model, data)
+    assert found["pairs"].sum() < residual_correlation(model, data.fillna(0.0))["pairs"].sum()
+    assert list(found["lag"]) == [1, 2, 3, 4, 5]
+
+
+def test_subjects_with_single_rows_have_no_pairs(frame):
+    first = frame.drop_duplicates("subject")
+    model = MixedLinearRegressor(fixed=["x"]).fit(features(first), first["y"])
+    with pytest.raises(ValueError, match="No subject has rows at two times"):
+        residual_correlation(model, features(first), first["y"], subject="subject", time="time")
