@@ -122,7 +122,7 @@ def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]
         sd = np.sqrt(np.diagonal(values))
         if own.variance == "visits":
             corr = values / np.outer(sd, sd)
-            for k, visit in enumerate(matrix.index):
+            for k, visit in enumerate(matrix.index.astype(str)):
                 name = f"{visit}" if stratum is None else f"{stratum}:{visit}"
                 out.append([RESIDUAL, name, sd[k] ** 2, sd[k], *corr[k, :k]])
             continue
@@ -186,7 +186,8 @@ def residual_correlations(encoder: Encoder, solution: Solution) -> dict[str, pd.
         return {f"{title} by lag in {subjects.time.name}": by_lag}
     found = residual_covariances(encoder, solution)
     titles = [title if label is None else f"{title}, {label}" for label in strata]
-    matrices = [found[label] for label in strata]
+    times = residual_times(encoder, own).astype(str)  # of dates without hours
+    matrices = [found[label].set_axis(times).set_axis(times, axis=1) for label in strata]
     sds = [np.sqrt(np.diagonal(own)) for own in matrices]
     pairs = zip(titles, matrices, sds, strict=True)
     return {name: own.div(sd, axis=0).div(sd, axis=1) for name, own, sd in pairs}

@@ -11,7 +11,7 @@ from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, lmer
 from skmixed._estimators.text_layout import aligned, lines
 from skmixed.datasets import load_penicillin
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
-from skmixed.inference import coefficient_table, icc, r2
+from skmixed.inference import coefficient_table, confidence_intervals, icc, r2
 
 FRAME = read_frame("sleepstudy")
 X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
@@ -366,3 +366,18 @@ def test_many_strata_are_cut():
     assert len(found.correlations) == 6
     assert len(found.random) == 30
     assert max(map(len, str(found).splitlines())) <= 80
+
+
+def test_dates_of_residuals_are_days():
+    frame = pd.DataFrame({"subject": np.repeat(np.arange(30), 3), "day": np.tile([0, 7, 14], 30)})
+    frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(frame["day"], "D")
+    y = np.random.default_rng(0).normal(size=(30, 3)).cumsum(axis=1).ravel()
+    residual = ResidualCovariance("unstructured", subject="subject", time="day")
+    model = MixedLinearRegressor(fixed=[], residual=residual).fit(frame, y)
+    days = ["2024-01-01", "2024-01-08", "2024-01-15"]
+    (matrix,) = model.summary().correlations.values()
+    assert list(matrix.columns) == days
+    assert list(model.variance_components_["name"]) == days
+    table = confidence_intervals(model, components=["sigma", "corr"])
+    assert list(table["name"][2:4]) == ["2024-01-15", "2024-01-01, 2024-01-08"]
+    assert max(map(len, str(model.summary()).splitlines())) <= 80
