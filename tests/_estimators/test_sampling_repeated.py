@@ -68,6 +68,7 @@ def covariances(model, rows, of_trajectory, power=1):
     return effects, residual
 
 
+@pytest.mark.slow
 @each_model
 @pytest.mark.parametrize("structure", ["ar1", "gaussian"])
 def test_known_subjects_are_drawn_given_the_data(frame, structure, groups):
@@ -95,6 +96,7 @@ def test_known_subjects_are_drawn_given_the_data(frame, structure, groups):
     check_moments(samples, mean, covariance)
 
 
+@pytest.mark.slow
 @each_model
 def test_new_subjects_are_drawn_as_the_model_says(frame, groups):
     model, new = fitted_model(frame, "ar1", groups=GROUPS[groups] or None), asked(frame)

@@ -44,6 +44,7 @@ def test_profile_limits_are_refused(model):
         profile(model)
 
 
+@pytest.mark.slow
 def test_the_bootstrap(frame):
     data = frame.assign(y=frame["y"] + 2.0 * frame["rater"])
     model = fitted_model(data, "exponential", groups="rater", by="arm")
