@@ -349,7 +349,7 @@ class FitStatus(Enum):
     CONVERGED = "The search for the variance components converged."
     EXACT_FIT = "The model reproduces y: the residual variance is 0 to rounding."
     UNDETERMINED = "The rows do not determine the variances; the estimates are at variances of 0."
-    SEPARATED = "Some fixed effects have no finite estimate: a combination of X determines y."
+    SEPARATED = "Some estimates are not finite: columns of X, or the groups, determine y."
     MAX_ITER = "The search stopped at max_iter before it converged."
 
 

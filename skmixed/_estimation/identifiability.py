@@ -36,12 +36,18 @@ class Identifiability:
     apart : tuple of (term, column, column)
         Coefficients whose covariance nothing in the data informs, since no level
         has both.
+    separated : tuple of int
+        Columns with a fixed effect of which a combination has no finite estimate.
+    pure : tuple of int
+        Grouping factors with levels that have one class each, whose variance has none.
     """
 
     rank: int
     spanned: tuple[tuple[int, int], ...] = ()
     undetermined: tuple[int, ...] = ()
     apart: tuple[Pair, ...] = ()
+    separated: tuple[int, ...] = ()
+    pure: tuple[int, ...] = ()
 
 
 def examine(

@@ -275,11 +275,20 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             f"{words().determines}.",
             ExactFitWarning,
         )
-    if result.status is FitStatus.SEPARATED:
+    if result.findings.separated:
+        names = [repr(encoder.column_name(c)) for c in result.findings.separated]
+        which = f"Values of column{'s' * (len(names) > 1)} {', '.join(names)}"
         yield (
-            "Some fixed effects have no finite estimate: a combination of the columns determines "
-            "y, or y has no variation. They are those where the search stopped. Leave out the "
-            "columns that separate y, or join categories in which all y are the same.",
+            f"{which} predict the responses of some rows without error, so that no finite "
+            "coefficient is the best. The fixed effects are those where the search stopped. Leave "
+            "a column out, or join categories in which all responses are the same.",
+            ConvergenceWarning,
+        )
+    for position in result.findings.pure:
+        yield (
+            f"All responses within each group of {encoder.factors[position].name!r} are the same, "
+            "so that the variance of its effects has no finite estimate. It is that where the "
+            "search stopped. Group by a coarser factor, or leave it out.",
             ConvergenceWarning,
         )
     if result.status is FitStatus.MAX_ITER and encoder.subjects is not None:

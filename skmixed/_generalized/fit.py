@@ -35,6 +35,8 @@ FEW_LEVELS = 14
 START_PHI = 1.0
 # Rows' worth of information on a fixed effect below which there is none.
 SEPARATED = 1e-6
+# Share of the largest one in a combination of columns from which a column is named.
+NAMED = 0.1
 # Numbers of nodes tried until the log-likelihood changes by no more than this.
 NODES, STABLE = (7, 13, 25, 49, 97, 193), 1e-6
 # Gain of a search from another start that is no rounding.
@@ -97,12 +99,13 @@ def fit_generalized(
         errors = 2.0 * pseudo_inverse(point.hessian)
         found = LaplaceDerivatives.of(objective.mode)
     solution = generalized_solution(layout, objective.mode, given.model, errors, used)
+    separated = separated_columns(found, layout, given.model)
     return Estimate(
         solution=replace(solution, criterion=best.value),
-        status=FitStatus.SEPARATED if is_separated(found) else status,
+        status=FitStatus.SEPARATED if separated or given.findings.pure else status,
         n_iter=n_iter,
         n_factorizations=counted,
-        findings=given.findings,
+        findings=replace(given.findings, separated=separated),
     )
 
 
@@ -137,13 +140,28 @@ def _may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
     return bool(terms) and (has_few or not is_full or not is_end)
 
 
-def is_separated(found: LaplaceDerivatives) -> bool:
-    """Whether the likelihood has no maximum: next to no information is left on some effect."""
+def separated_columns(
+    found: LaplaceDerivatives, layout: GeneralizedLayout, model: Model
+) -> tuple[int, ...]:
+    """Return the columns of X in a combination on which next to no information is left.
+
+    The likelihood then has no maximum. Of the combination those are named that move it.
+    """
     system = found.mode.system
     if not system.n_fixed:
-        return False
-    least = np.linalg.eigvalsh(found.fixed_information)[0]
-    return float(least * system.weights.sum()) < SEPARATED
+        return ()
+    values, vectors = np.linalg.eigh(found.fixed_information)
+    if float(values[0] * system.weights.sum()) >= SEPARATED:
+        return ()
+    # The columns in the coordinates of X, which are orthonormal, less their means
+    columns = np.linalg.inv(layout.basis)
+    effects = layout.basis @ vectors[:, 0]
+    if model.has_intercept and len(effects) > 1:
+        mean = columns[:, 0] / np.linalg.norm(columns[:, 0])
+        columns = columns - np.outer(mean, mean @ columns)
+    sizes = np.abs(effects) * np.linalg.norm(columns, axis=0)
+    named = np.flatnonzero(sizes >= NAMED * sizes.max())
+    return tuple(model.fixed[layout.kept[k]] for k in named)
 
 
 def start_of(system: GeneralizedSystem, sd: float) -> Lam:

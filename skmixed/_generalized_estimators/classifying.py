@@ -166,7 +166,8 @@ def two_classes(y: Any, n_rows: int, weights: FloatArray | None) -> tuple[NDArra
     kind = type_of_target(labels, input_name="y", raise_unknown=True)
     if kind != "binary":
         raise ValueError(
-            f"Only binary classification is supported. The type of the target is {kind}."
+            f"Only binary classification is supported. The type of the target is {kind}. Fit a "
+            "model for each class with sklearn.multiclass.OneVsRestClassifier."
         )
     check_consistent_length(labels, np.empty(n_rows))
     classes, codes = np.unique(labels, return_inverse=True)

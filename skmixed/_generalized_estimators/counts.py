@@ -19,6 +19,9 @@ from skmixed._typing import ColumnName, FloatArray
 class CountRegressor(GeneralizedRegressor):
     """A base of regressors of counts, which may be proportional to an exposure."""
 
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:  # noqa: ARG002
+        return response
+
     @weights_not_labels
     def fit(
         self,

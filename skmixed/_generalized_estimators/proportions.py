@@ -9,7 +9,7 @@ from skmixed._fitted import checks as validation
 from skmixed._generalized_estimators.regressors import MeanRegressor
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES, Family
-from skmixed._typing import ColumnName
+from skmixed._typing import ColumnName, FloatArray
 
 
 class MixedBinomialRegressor(MeanRegressor):
@@ -151,6 +151,9 @@ class MixedBinomialRegressor(MeanRegressor):
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
+
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:
+        return response if weights is None else response * weights
 
     def _family(self) -> Family:
         validation.check_choice("link", self.link, LINKS)

@@ -33,6 +33,10 @@ WORDS = replace(
 )
 
 
+# Share of a count within which it is whole, as products with a number of trials are.
+FRACTION = 1e-8
+
+
 @dataclass(frozen=True)
 class ResponseToModel:
     """The response of all rows, as the likelihood takes it.
@@ -80,8 +84,9 @@ def _fitted_model(
     ):
         warn(message, category)
     given = GeneralizedDesign(design, offset, target.family)
+    pure = _pure_factors(encoder, target.family, design)
     result = kernel.fit_generalized(
-        examined,
+        replace(examined, findings=replace(examined.findings, pure=pure)),
         stats.center,
         given,
         search=SearchSettings(estimator.tol, estimator.max_iter, printer(estimator.verbose)),
@@ -111,6 +116,20 @@ def _learned(
     encoder, design = planned.learn(table, metadata, target.response, target.weights)
     weights = target.weights
     return encoder, design, target.offset if weights is None else target.offset[weights > 0]
+
+
+def _pure_factors(encoder: Encoder, family: Family, design: Design) -> tuple[int, ...]:
+    """Return the grouping factors with random intercepts whose levels have one class each."""
+    y, found = design.responses[0], []
+    if family.name != "binomial" or not ((y == 0.0) | (y == 1.0)).all():
+        return ()
+    with_intercept = {t.factor for t in encoder.terms if t.has_intercept}
+    for position in sorted(with_intercept):
+        codes = design.factors[position].codes
+        ones, counts = np.bincount(codes, y), np.bincount(codes)
+        if ((ones == 0.0) | (ones == counts)).all():
+            found.append(position)
+    return tuple(found)
 
 
 def _check_model(encoder: Encoder, stats: CrossProducts, family: Family, design: Design) -> None:
@@ -169,6 +188,20 @@ def check_domain(response: FloatArray, family: Family, name: str) -> None:
         raise ValueError(
             f"y has {int((~valid).sum())} values that a {name} cannot model (first at row {row}: "
             f"{response[row]:g}). It takes {family.domain}."
+        )
+
+
+def warn_of_fractions(counts: FloatArray | None) -> None:
+    """Warn where what is counted is no whole number; None counts nothing."""
+    if counts is None:
+        return
+    rows = np.flatnonzero(np.abs(counts - np.rint(counts)) > FRACTION * np.maximum(counts, 1.0))
+    if len(rows):
+        warn(
+            f"{len(rows)} rows count a number that is not whole (first at row {rows[0]}: "
+            f"{counts[rows[0]]:g}). The likelihood is that of counts: give whole numbers, with "
+            "an exposure or the number of trials beside them.",
+            UserWarning,
         )
 
 

@@ -20,6 +20,7 @@ from skmixed._generalized_estimators.reading import (
     check_domain,
     fit_model,
     log_exposure,
+    warn_of_fractions,
 )
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray
@@ -31,6 +32,10 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
     def _family(self) -> Family:
         raise NotImplementedError
 
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray | None:  # noqa: ARG002
+        """Return what is counted in the rows; None of a response that is measured."""
+        return None
+
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, exposure: Any = None) -> None:
         table = self._open(X, y)
         response = validation.check_response(y, table.n_rows, type(self).__name__)
@@ -38,6 +43,7 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
             weights = validation.check_weights(sample_weight, table.n_rows)
         family = self._family()
         check_domain(response, family, type(self).__name__)
+        warn_of_fractions(self._counts(response, weights))
         offset = log_exposure(exposure, table.n_rows)
         fit_model(self, table, ResponseToModel(family, response, weights, offset), groups)
 

@@ -161,10 +161,30 @@ def test_saved_models_predict_the_same_and_hold_no_rows(fitted, toenail):
 
 def test_separated_classes_are_said_to_be():
     X = pd.DataFrame({"x": np.r_[np.arange(10.0), np.arange(20.0, 30.0)]})
-    with pytest.warns(ConvergenceWarning, match="no finite estimate"):
+    with pytest.warns(ConvergenceWarning, match="Values of column 'x' predict the responses"):
         model = MixedLogisticClassifier().fit(X, X["x"] > 15)
     assert not model.converged_
     assert model.score(X, X["x"] > 15) == 1.0
+
+
+def test_the_column_that_separates_is_named():
+    # Of category b all are of one class; years are far from 0 and do not separate.
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"year": rng.integers(2000, 2020, 300), "b": np.arange(300) % 5 == 0})
+    X = X.assign(b=X["b"].astype(float), g=np.arange(300) // 15, z=rng.normal(size=300))
+    share = 1.0 / (1.0 + np.exp(2.0 * rng.normal(size=20)))
+    y = (rng.random(300) < share[X["g"]]) | (X["b"] == 1)
+    with pytest.warns(ConvergenceWarning, match="Values of column 'b' predict"):
+        model = MixedLogisticClassifier("g").fit(X, y)
+    assert not model.converged_
+
+
+def test_groups_of_one_class_each_have_no_finite_variance():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=200), "g": np.arange(200) // 10})
+    with pytest.warns(ConvergenceWarning, match="within each group of 'g' are the same"):
+        model = MixedLogisticClassifier("g").fit(X, X["g"] % 2)
+    assert not model.converged_
 
 
 def test_a_variance_of_zero_is_said_to_be():

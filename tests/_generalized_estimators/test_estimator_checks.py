@@ -23,7 +23,10 @@ pytestmark = [
     # A last column of measurements, which stands for the grouping column.
     pytest.mark.filterwarnings("ignore:The labels of grouping column:UserWarning"),
     # Classes that a line separates.
-    pytest.mark.filterwarnings("ignore:Some fixed effects have no finite estimate"),
+    pytest.mark.filterwarnings("ignore:Values of column"),
+    pytest.mark.filterwarnings("ignore:All responses within each group"),
+    # Responses that are measured, for regressors of counts.
+    pytest.mark.filterwarnings("ignore:.*rows count a number that is not whole"),
 ]
 WEIGHTS = (
     "check_sample_weight_equivalence_on_dense_data",
