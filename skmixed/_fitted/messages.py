@@ -18,6 +18,7 @@ from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.solution import TermSolution
+from skmixed._model.family import FAMILIES, FARTHEST
 from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import Message
@@ -133,6 +134,7 @@ def warnings_after(
     return [
         *_dropped(result, encoder),
         *_ending(result, encoder, max_iter),
+        *_not_finite(result, encoder),
         *_unsolved(result, encoder),
         *_singular(result, encoder, stats),
     ]
@@ -275,22 +277,6 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             f"{words().determines}.",
             ExactFitWarning,
         )
-    if result.findings.separated:
-        names = [repr(encoder.column_name(c)) for c in result.findings.separated]
-        which = f"Values of column{'s' * (len(names) > 1)} {', '.join(names)}"
-        yield (
-            f"{which} predict the responses of some rows without error, so that no finite "
-            "coefficient is the best. The fixed effects are those where the search stopped. Leave "
-            "a column out, or join categories in which all responses are the same.",
-            ConvergenceWarning,
-        )
-    for position in result.findings.pure:
-        yield (
-            f"All responses within each group of {encoder.factors[position].name!r} are the same, "
-            "so that the variance of its effects has no finite estimate. It is that where the "
-            "search stopped. Group by a coarser factor, or leave it out.",
-            ConvergenceWarning,
-        )
     if result.status is FitStatus.MAX_ITER and encoder.subjects is not None:
         yield (
             f"The search for the residual covariance {encoder.subjects.structure!r} ended after "
@@ -310,6 +296,30 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             f"The search for the variance components ended after {result.n_iter} of {max_iter} "
             "steps without convergence: no further step can be computed from where it is. "
             "Simplify the random effects, or rescale the columns.",
+            ConvergenceWarning,
+        )
+
+
+def _not_finite(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    """Say which estimates of a generalized model are not finite."""
+    if result.findings.separated:
+        names = [repr(encoder.column_name(c)) for c in result.findings.separated]
+        which = f"Values of column{'s' * (len(names) > 1)} {', '.join(names)}"
+        yield (
+            f"{which} predict the responses of some rows without error, so that no finite "
+            "coefficient is the best. The fixed effects are those where the search stopped. Leave "
+            "a column out, or join categories in which all responses are the same.",
+            ConvergenceWarning,
+        )
+    own = result.solution.family
+    if own is not None and own.phi > FARTHEST:
+        limit = FAMILIES[own.family, own.link].limit
+        yield from [(limit, SingularFitWarning)] if limit else []
+    for position in result.findings.pure:
+        yield (
+            f"All responses within each group of {encoder.factors[position].name!r} are the same, "
+            "so that the variance of its effects has no finite estimate. It is that where the "
+            "search stopped. Group by a coarser factor, or leave it out.",
             ConvergenceWarning,
         )
 

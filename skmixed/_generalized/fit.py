@@ -22,7 +22,7 @@ from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, UndeterminedError
 
 # Standard deviations of effects at which starts are looked for, on the link's scale, of
 # columns of unit length.
@@ -77,7 +77,15 @@ def fit_generalized(
     """
     layout = lay_out_generalized(given.at_zero, given.model, center, design)
     objective = LaplaceObjective(layout.system)
-    best = _lowest(objective, search)
+    try:
+        best = _lowest(objective, search)
+    except np.linalg.LinAlgError:
+        most = float(np.abs(layout.system.response).max())
+        raise UndeterminedError(
+            f"The likelihood has no digits at these responses, which go up to {most:.3g}: the sums "
+            "that it is made of cancel. Check the responses, or fit MixedLinearRegressor to their "
+            "logarithms."
+        ) from None
     found = LaplaceDerivatives.of(objective.mode)
     status, n_iter = best.status, best.n_iter
     counted, errors = objective.n_factorizations, estimates_covariance(found)

@@ -18,6 +18,8 @@ from skmixed._typing import BoolArray, FloatArray
 # From this shape on differences of log Γ are taken from Stirling's series; its first term
 # left out is below 1e-16 there.
 LARGE_SHAPE = 30.0
+# The logarithm of a shape beyond which a family is its limit to all digits of a variance.
+FARTHEST = 14.0
 # Coefficients of 1/x, 1/x³, … in log Γ(x) − (x − ½) log x + x − ½ log 2π.
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 # Largest shape that an estimate starts from.
@@ -65,6 +67,10 @@ class Family(Protocol):
     @property
     def domain(self) -> str: ...
 
+    @property
+    def limit(self) -> str:
+        """What the family is with a shape beyond `FARTHEST`, in a sentence; "" without a limit."""
+
     def is_valid(self, y: FloatArray) -> BoolArray:
         """Whether each response is in the domain, (n,)."""
 
@@ -102,6 +108,7 @@ class WithoutDispersion:
     """A base for families that have no shape."""
 
     has_dispersion = False
+    limit = ""
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:  # noqa: ARG002
         return DispersionDerivatives(np.zeros((4, len(y))), np.zeros((3, len(y))))
@@ -215,6 +222,10 @@ class NegativeBinomial(LogLink):
     name = "negative_binomial"
     has_dispersion = True
     domain = "counts: 0 or more"
+    limit = (
+        "The counts vary no more than Poisson's, so that the shape has no finite estimate. Use "
+        "MixedPoissonRegressor."
+    )
 
     def is_valid(self, y: FloatArray) -> BoolArray:
         return np.asarray(y >= 0.0)
@@ -298,6 +309,7 @@ class Gamma(LogLink):
 
     name = "gamma"
     has_dispersion = True
+    limit = ""
     domain = "positive numbers"
 
     def is_valid(self, y: FloatArray) -> BoolArray:

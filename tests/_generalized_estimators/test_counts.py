@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import PoissonRegressor
 
 from skmixed import MixedPoissonRegressor
+from skmixed.exceptions import UndeterminedError
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,17 @@ def test_exposures_follow_rows_that_are_left_out():
     fewer = fewer.fit(X[keep], frame["y"][keep], exposure=exposure[keep])
     assert_allclose(own.log_likelihood_, fewer.log_likelihood_, rtol=1e-12)
     assert_array_equal(own.random_effects_["subject"].index, fewer.random_effects_["subject"].index)
+
+
+def test_counts_without_digits_are_refused():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
+    with pytest.raises(UndeterminedError, match=r"which go up to 7.41e\+15"):
+        MixedPoissonRegressor("g").fit(X, (1e15 * np.exp(X["x"])).round())
+
+
+def test_counts_that_are_not_whole_are_told():
+    X = pd.DataFrame({"x": np.arange(20.0), "g": np.repeat(np.arange(4), 5)})
+    y = np.repeat([1.0, 4.0, 2.0, 8.0], 5) + (np.arange(20) == 3) / 2
+    with pytest.warns(UserWarning, match="1 rows count a number that is not whole .*row 3: 1.5"):
+        MixedPoissonRegressor("g").fit(X, y)
