@@ -137,14 +137,17 @@ def _check_pairs(
     m, subject = design.residual.m, design.rows.subject[own]
     name, labels = columns.time.name, np.empty(m, dtype=object)
     labels[design.timeline.rank] = [shown_label(label) for label in columns.time.index]
-    seen = _met(subject, design.places.visit[own], m)
+    visit = design.places.visit[own]
     fewer = "Use a structure with fewer parameters, such as 'toeplitz' or 'ar1'."
-    few = np.flatnonzero(np.diagonal(seen) < 2)
+    few = np.flatnonzero(np.bincount(visit, minlength=m) < 2)
     if columns.variance.name == "visits" and len(few):
         raise ValueError(
             f"There are not two rows at {labels[few[0]]} of {name!r}{where}, so that its variance "
             f"is not determined. {fewer} Or leave that time out."
         )
+    if columns.structure not in ("unstructured", "toeplitz"):
+        return
+    seen = _met(subject, visit, m)
     if columns.structure == "unstructured":
         missing, n_subjects = np.argwhere(seen == 0), len(np.unique(subject))
         what = f"'unstructured' has {m * (m + 1) // 2} parameters"

@@ -117,17 +117,18 @@ def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]
     if solution.residual is None:
         return [[RESIDUAL, "", solution.sigma**2, solution.sigma]]
     out: list[list[Any]] = []
-    for stratum, matrix in residual_covariances(encoder, solution).items():
-        values, own = matrix.to_numpy(), solution.residual
-        sd = np.sqrt(np.diagonal(values))
-        if own.variance == "visits":
+    own = solution.residual
+    if own.variance == "visits":
+        for stratum, matrix in residual_covariances(encoder, solution).items():
+            values = matrix.to_numpy()
+            sd = np.sqrt(np.diagonal(values))
             corr = values / np.outer(sd, sd)
             for k, visit in enumerate(matrix.index.astype(str)):
                 name = f"{visit}" if stratum is None else f"{stratum}:{visit}"
                 out.append([RESIDUAL, name, sd[k] ** 2, sd[k], *corr[k, :k]])
-            continue
-        at = 0 if stratum is None else list(residual_strata(encoder)).index(stratum)
-        of_sd, of_corr = own.model.split(own.phi[at])
+        return out
+    for stratum, phi in zip(residual_strata(encoder), own.phi, strict=True):
+        of_sd, of_corr = own.model.split(phi)
         size = float(np.exp(of_sd[0]))
         shown = own.model.correlation.shown(of_corr, own.model.m)
         rho = [value for name, value in shown.items() if name.startswith("corr")]

@@ -64,7 +64,7 @@ class CorrelationModel(Protocol):
         """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j, for symmetric w, (c, c); (b, n, n)."""
 
     def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
-        """Return parameters to start from; `steps` between the visits, (m, m)."""
+        """Return parameters to start from; `steps` are the times of the visits, (m,)."""
 
     def weakened(self, phi: FloatArray, m: int, share: float) -> FloatArray:
         """Return parameters of correlations that are about a share of these."""
@@ -177,8 +177,8 @@ class CompoundSymmetry:
         off = 1.0 - np.eye(places.shape[1])
         return np.broadcast_to(pairs[0, 0] * self._rho(phi, m)[2] * off, places.shape)
 
-    def start(self, moments: ResidualMoments, _steps: IntArray) -> FloatArray:
-        m = len(moments.covariance)
+    def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
+        m = len(steps)
         width = 1.0 + 1.0 / max(m - 1, 1)
         share = (moments.neighbor - 1.0 + width) / width
         return logit(np.clip([share], START_WITHIN, 1.0 - START_WITHIN))
@@ -296,12 +296,13 @@ class Toeplitz:
         return np.concatenate([[0.0], np.diagonal(pairs) * bounded(phi)[2]])[lag]
 
     def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
-        rho = np.zeros(int(steps.max()))
-        of_lags = moments.mean_correlation(steps)
+        lags = np.abs(steps[:, None] - steps)
+        rho = np.zeros(int(lags.max()))
+        of_lags = moments.mean_correlation(lags)
         rho[: len(of_lags)] = of_lags
         places = np.concatenate([[1.0], rho])
         shrinkage = 1.0
-        while not is_positive(places[steps] * shrinkage ** (steps > 0)):
+        while not is_positive(places[lags] * shrinkage ** (lags > 0)):
             shrinkage *= SHRINK_START
         return unbounded(rho * shrinkage)
 

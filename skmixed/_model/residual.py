@@ -147,6 +147,13 @@ class Residual:
         row = self.variance.exponents(places, self.m)
         return np.exp(np.tensordot(self.split(own)[0], row, 1))
 
+    @property
+    def moment_visits(self) -> int:
+        """Visits whose moments a start asks for; 1 where it asks for those of all rows alone."""
+        kind, is_markov = self.correlation.time, self.correlation.is_markov
+        is_by_visit = kind == "order" or (kind == "steps" and not is_markov)
+        return self.m if is_by_visit or self.variance.name == "visits" else 1
+
     def normalized(self, own: FloatArray, places: TimePoints, errors: FloatArray) -> FloatArray:
         """Return L⁻¹e, R = LL', of subjects with n rows in order of time, (b, n)."""
         if not self.correlation.is_markov:
@@ -192,8 +199,7 @@ class Residual:
 
     def start(self, moments: ResidualMoments) -> FloatArray:
         """Return parameters of one stratum to start from, by the moments of its residuals."""
-        steps = np.abs(self.steps[:, None] - self.steps)
-        of_corr = self.correlation.start(moments, steps)
+        of_corr = self.correlation.start(moments, self.steps)
         sd = moments.sd
         if self.is_any_covariance:
             sd = np.diagonal(np.linalg.cholesky(positive(moments.covariance)))

@@ -43,6 +43,11 @@ class TimePoints:
         return b, n, n
 
     @property
+    def without_visits(self) -> "TimePoints":
+        """The same as of one visit."""
+        return TimePoints(np.zeros_like(self.visit), self.position, self.covariate)
+
+    @property
     def identity(self) -> FloatArray:
         """Which entries are those of a row with itself, (b, n, n)."""
         return np.broadcast_to(np.eye(self.visit.shape[1]), self.shape)
@@ -134,7 +139,8 @@ class ResidualMoments:
     Attributes
     ----------
     covariance : (m, m) array
-        Means of products of the residuals of two visits; those without any are 0.
+        Means of products of the residuals of two visits; those without any are 0. Where the
+        structure asks for no visits it is that of all rows, (1, 1).
     counts : (m, m) array
         How many there are.
     gap, neighbor : float

@@ -56,13 +56,20 @@ class ChainRows:
         r, c = self.n_row_classes, self.n_pair_classes
         return entries[:r], entries[r : r + c], entries[r + c : r + 2 * c], entries[r + 2 * c :]
 
+    @cached_property
+    def _next_class(self) -> IntArray:
+        """The class of each row's pair with the next row, c where that is of another chain."""
+        out = np.full(max(len(self.block) - 1, 0), self.n_pair_classes)
+        out[self.earlier] = self.pair_class
+        return out
+
     def matrix(self, entries: FloatArray) -> Tridiagonal:
         """Return A of the entries of classes, (r + 3c,)."""
-        rows, first, second, both = self.parts(entries)
-        diagonal, off = rows[self.row_class], np.zeros(max(len(self.block) - 1, 0))
-        diagonal[self.earlier] += first[self.pair_class]
-        diagonal[self.earlier + 1] += second[self.pair_class]
-        off[self.earlier] = both[self.pair_class]
+        rows, *pairs = self.parts(entries)
+        diagonal = rows[self.row_class]
+        first, second, off = (np.append(own, 0.0)[self._next_class] for own in pairs)
+        diagonal[:-1] += first
+        diagonal[1:] += second
         return Tridiagonal(diagonal, off)
 
     def summed(self, values: FloatArray) -> FloatArray:
@@ -317,7 +324,7 @@ def chain_moments(
             for out, of_pairs in ((sums, both), (counts, own.pair_counts)):
                 laid = own.pairs.laid(of_pairs, m)
                 out += laid + laid.T
-        visit = own.rows.visit[:, 0]
+        visit = own.rows.visit[:, 0] if m > 1 else np.zeros(n, dtype=np.intp)
         for out, of_rows in ((sums, values[:n]), (counts, own.row_counts)):
             out[np.diag_indices(m)] += np.bincount(visit, of_rows, m)
         yield stratum.number, sums, counts, near

@@ -245,7 +245,7 @@ def _system(
 
 def residual_moments(system: RepeatedSystem) -> list[ResidualMoments]:
     """Return the moments of the residuals of least squares in each stratum."""
-    residual, m = system.residual, system.residual.m
+    residual, m = system.residual, system.residual.moment_visits
     own = np.zeros((system.n_outer + system.n_fixed + 1,) * 2)
     own[-1, -1] = 1.0
     sums, counts = np.zeros((2, residual.n_strata, m, m))

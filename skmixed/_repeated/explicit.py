@@ -85,8 +85,9 @@ class ExplicitBlocks:
         return ExplicitAt(self, residual, lam, phi, own, inverse, float(self.counts @ logdet))
 
     def moments(self, matrix: FloatArray, m: int) -> Iterator[Moments]:
+        places = self.places if m > 1 else self.places.without_visits
         squares = self.products.gram(matrix)
-        return block_moments(self.places, self.counts, self.strata, squares, m)
+        return block_moments(places, self.counts, self.strata, squares, m)
 
 
 @dataclass(frozen=True)
