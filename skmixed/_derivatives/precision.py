@@ -62,6 +62,10 @@ class PrecisionClasses:
         zeros = np.zeros((*of_pairs.shape[:-1], len(self.row_counts)))
         return np.concatenate([zeros, of_pairs, of_pairs, of_pairs], axis=-1)
 
+    def of_rows(self, values: FloatArray) -> FloatArray:
+        """Return values of rows, (r,), among those of entries: 0 for pairs, (r + 3c,)."""
+        return np.append(values, np.zeros(3 * len(self.pair_counts)))
+
     def of_pairs(self, of_entries: FloatArray) -> FloatArray:
         """Add up values of entries, (r + 3c,), over those of each pair, (c,)."""
         return of_entries[len(self.row_counts) :].reshape(3, -1).sum(axis=0)
@@ -122,10 +126,14 @@ class PrecisionAt:
         return self._scaled(0.0, (2.0 + 6.0 * r**2) / cubes, 2.0 * r * (3.0 + r**2) / cubes)
 
     @cached_property
+    def by_correlations(self) -> FloatArray:
+        """Derivatives of the entries by the parameters of C, (k, r + 3c)."""
+        return self.classes.of_entries(self.slopes) * self._by_correlation
+
+    @property
     def first(self) -> FloatArray:
-        """Derivatives of the entries by the parameters, (d, r + 3c)."""
-        of_corr = self.classes.of_entries(self.slopes) * self._by_correlation
-        return np.concatenate([self.classes.exponents * self.value, of_corr])
+        """Derivatives of the entries by all parameters, (d, r + 3c)."""
+        return np.concatenate([self.classes.exponents * self.value, self.by_correlations])
 
     def curvature(self, weights: FloatArray) -> FloatArray:
         """Return Σ_m w_m ∂²a_m/∂φ∂φ' over entries a, for weights (r + 3c,); (d, d)."""

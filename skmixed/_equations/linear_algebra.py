@@ -187,10 +187,13 @@ class Tridiagonal:
 
     def times(self, columns: FloatArray) -> FloatArray:
         """Return the products with columns, each of which is a row here, (k, n)."""
-        out = self.diagonal * columns
-        out[:, :-1] += self.off * columns[:, 1:]
-        out[:, 1:] += self.off * columns[:, :-1]
-        return np.asarray(out)
+        out, part = np.empty(columns.shape), np.empty(len(self.off))
+        # Column by column, in one place for what is added
+        for own, column in zip(out, columns, strict=True):
+            np.multiply(self.diagonal, column, out=own)
+            own[:-1] += np.multiply(self.off, column[1:], out=part)
+            own[1:] += np.multiply(self.off, column[:-1], out=part)
+        return out
 
     @cached_property
     def _factor(self) -> tuple[FloatArray, FloatArray]:

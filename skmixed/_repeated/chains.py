@@ -13,12 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._derivatives.precision import PrecisionClasses, between
+from skmixed._derivatives.precision import PrecisionClasses
 from skmixed._equations.linear_algebra import Tridiagonal
-from skmixed._model.residual import Residual
-from skmixed._model.time_points import TimePoints
-from skmixed._repeated.rows import LaidRows, RowsBeside
-from skmixed._typing import BoolArray, FloatArray, IntArray, Moments
+from skmixed._repeated.rows import RowsBeside
+from skmixed._typing import FloatArray, IntArray, Lam, Moments
 
 
 @dataclass(frozen=True)
@@ -66,28 +64,27 @@ class ChainRows:
     def matrix(self, entries: FloatArray) -> Tridiagonal:
         """Return A of the entries of classes, (r + 3c,)."""
         rows, *pairs = self.parts(entries)
-        diagonal = rows[self.row_class]
-        first, second, off = (np.append(own, 0.0)[self._next_class] for own in pairs)
+        diagonal = np.take(rows, self.row_class)
+        first, second, off = (np.take(np.append(own, 0.0), self._next_class) for own in pairs)
         diagonal[:-1] += first
         diagonal[1:] += second
         return Tridiagonal(diagonal, off)
 
-    def summed(self, values: FloatArray) -> FloatArray:
-        """Add up values, (…, n), over the rows of each block, (…, b)."""
-        return np.add.reduceat(values, self.starts, axis=-1)
-
-    def effect_products(self, columns: FloatArray) -> FloatArray:
-        """Return Z'C of each block, for columns (c, n); (b, q, c)."""
-        out = np.empty((len(self.effects), len(columns), len(self.starts)))
-        for own, z in zip(out, self.effects, strict=True):
-            own[...] = self.summed(z * columns)
+    def block_products(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Return L'C of each block, for columns (l, n) and (c, n); (b, l, c)."""
+        out = np.empty((len(left), len(right), len(self.starts)))
+        for own, one in zip(out, left, strict=True):
+            for sums, other in zip(own, right, strict=True):
+                sums[...] = np.add.reduceat(one * other, self.starts)
         return out.transpose(2, 0, 1)
 
     def of_effects(self, matrices: FloatArray) -> FloatArray:
         """Return Z times a matrix of each block, (b, q, c); (c, n)."""
         out = np.zeros((matrices.shape[2], len(self.block)))
+        sizes = np.diff(self.starts, append=len(self.block))
         for z, own in zip(self.effects, matrices.transpose(1, 2, 0), strict=True):
-            out += z * own[:, self.block]
+            for column, of_blocks in zip(out, own, strict=True):
+                column += z * np.repeat(of_blocks, sizes)
         return out
 
     def gram(self, matrix: FloatArray, inner: FloatArray, fitted: FloatArray) -> FloatArray:
@@ -120,6 +117,12 @@ class ChainProducts(Protocol):
     def weighted(self, entries: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return W'AW and Z'A[Z W] of each block, (m, r + 3c) to (m, k, k), (m, b, q, q + k)."""
 
+    def scaled(self, entries: FloatArray, exponents: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same of LA + AL for diagonal L, of which 2L stands first in e; (m, r + 3c).
+
+        They have the entries of A times those of e.
+        """
+
     def gram(self, matrix: FloatArray, inner: FloatArray, fitted: FloatArray) -> FloatArray:
         """Return the sums of YBY' + ZMZ' over the rows of each entry, as `ChainRows.gram`."""
 
@@ -144,8 +147,27 @@ class SingleChains:
         for square, effects, own in zip(squares, within, entries, strict=True):
             seen = rows.matrix(own).times(columns)
             square[...] = rows.wide @ seen[q:].T
-            effects[...] = rows.effect_products(seen)
+            effects[...] = rows.block_products(rows.effects, seen)
         return squares, within
+
+    def scaled(self, entries: FloatArray, exponents: FloatArray) -> tuple[FloatArray, FloatArray]:
+        rows = self.rows
+        (q, n), k, b = rows.effects.shape, len(rows.wide), len(rows.starts)
+        columns = np.concatenate([rows.effects, rows.wide])
+        seen = rows.matrix(entries).times(columns)
+        squares = np.zeros((len(exponents), k, k))
+        within = np.zeros((len(exponents), q, q + k, b))
+        # Of the rows where L is not 0, of which a visit has few
+        for square, effects, own in zip(squares, within, exponents, strict=True):
+            weights = own[rows.row_class] / 2.0
+            at = np.flatnonzero(weights) if not weights.all() else slice(n)
+            left, right, block = weights[at] * columns[:, at], seen[:, at], rows.block[at]
+            square += left[q:] @ right[q:].T
+            for j in range(q):
+                for sums, one, other in zip(effects[j], left, right, strict=True):
+                    sums += np.bincount(block, left[j] * other + right[j] * one, b)
+        squares += squares.transpose(0, 2, 1)
+        return squares, within.transpose(0, 3, 1, 2)
 
     def gram(self, matrix: FloatArray, inner: FloatArray, fitted: FloatArray) -> FloatArray:
         return self.rows.gram(matrix, inner, fitted)
@@ -195,6 +217,9 @@ class SummedChains:
         squares, within = entries @ self.squares, entries @ self.within
         m = len(entries)
         return squares.reshape(m, k, k), within.reshape(m, b, q, q + k)
+
+    def scaled(self, entries: FloatArray, exponents: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.weighted(entries * exponents)
 
     def gram(self, matrix: FloatArray, inner: FloatArray, fitted: FloatArray) -> FloatArray:
         # YBY' + ZMZ' = WBW' − ZGBW' − WBG'Z' + Z(M + GBG')Z'
@@ -285,28 +310,28 @@ class ChainStratum:
         Places of its φ among the parameters.
     number : int
     classes : PrecisionClasses
-    entries : (e,) array of int
+    entries : (e,) array of int, or slice
         Which of the entries of the blocks they are.
     """
 
     place: slice
     number: int
     classes: PrecisionClasses
-    entries: IntArray
+    entries: IntArray | slice
+
+    def among(self, values: FloatArray, n_entries: int) -> FloatArray:
+        """Lay values of its entries, (…, e), among all, the others 0."""
+        out = np.zeros((*values.shape[:-1], n_entries))
+        out[..., self.entries] = values
+        return out
 
 
-def next_to(rows: RowsBeside, laid: LaidRows, known: IntArray) -> tuple[IntArray, BoolArray]:
-    """Return the neighbors of rows in time among the known ones, and if there are; (m, 2)."""
-    times = np.concatenate([laid.position[known], rows.places.position[:, 0]])
-    rank = np.unique(times, return_inverse=True)[1]
-    n_times, n = int(rank.max()) + 1, len(known)
-    cells = laid.subject[known] * np.int64(n_times) + rank[:n]
-    order = np.argsort(cells, kind="stable")
-    after = np.searchsorted(cells[order], rows.subject * np.int64(n_times) + rank[n:])
-    both = np.stack([after - 1, after], axis=1)
-    is_inside = (both >= 0) & (both < n)
-    found = order[np.clip(both, 0, n - 1)]
-    return found, is_inside & (laid.subject[known[found]] == rows.subject[:, None])
+def effect_factor(terms: tuple[ChainTerm, ...], lam: Lam, n_effects: int) -> FloatArray:
+    """Return Λ of all columns of Z, (q, q)."""
+    out = np.zeros((n_effects, n_effects))
+    for term in terms:
+        out[term.columns, term.columns] = np.kron(np.eye(term.n_levels), lam[term.index])
+    return out
 
 
 def chain_moments(
@@ -328,23 +353,3 @@ def chain_moments(
         for out, of_rows in ((sums, values[:n]), (counts, own.row_counts)):
             out[np.diag_indices(m)] += np.bincount(visit, of_rows, m)
         yield stratum.number, sums, counts, near
-
-
-def weights_beside(
-    rows: RowsBeside, laid: LaidRows, known: IntArray, residual: Residual, phi: FloatArray
-) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Return the neighbors of rows among known ones, (m, 2), α of these, and α'Rα.
-
-    The covariances of a row's residual with those of its subject are Rα.
-    """
-    at, has = next_to(rows, laid, known)
-    # The neighbor before, the row itself, and the neighbor after
-    parts = zip(laid.places(known[at]).parts, rows.places.parts, strict=True)
-    places = TimePoints(*(np.insert(old, [1], new, axis=1) for old, new in parts))
-    weights, explained = np.zeros(at.shape), np.zeros(len(at))
-    for stratum in np.unique(rows.stratum):
-        which = rows.stratum == stratum
-        own = phi[residual.of_stratum(int(stratum))]
-        found = between(residual, own, places.taken_rows(which), has[which])
-        weights[which], explained[which] = found
-    return at, weights, explained

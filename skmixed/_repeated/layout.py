@@ -46,6 +46,8 @@ MOST_ROWS = 64
 MOST_EFFECTS = 8
 # Numbers of one matrix over the blocks of a group, and of its derivatives.
 SLAB = 2**18
+# Numbers of the rows of chains, and of their derivatives, that are worked on together.
+CHAIN_SLAB = 2**20
 # Times the room of the rows that sums of products may take.
 ROOM = 4.0
 # Operations on matrices in the time of one on the rows of chains.
@@ -177,7 +179,15 @@ class BlockLayout:
         key = np.where(low == high, low, -1)
         for number in np.unique(key):
             which = key == number
-            yield self._markov(rows[np.repeat(which, sizes)], sizes[which])
+            own, of_blocks = rows[np.repeat(which, sizes)], sizes[which]
+            # Slabs of rows, whose derivatives have room
+            ends = np.cumsum(of_blocks)
+            slab = (ends - 1) * (self._n_directions + self.laid.wide.shape[1]) // CHAIN_SLAB
+            for k in np.unique(slab):
+                part = slab == k
+                stop = ends[part][-1]
+                start = stop - int(of_blocks[part].sum())
+                yield self._markov(own[start:stop], of_blocks[part])
 
     def _markov(self, rows: IntArray, sizes: IntArray) -> MarkovBlocks:
         """Lay out chains of blocks of some sizes."""
@@ -234,7 +244,9 @@ class BlockLayout:
                 of_pairs[both].astype(float),
             )
             entries = np.concatenate([own, *(r + k * c + both for k in range(3))])
-            out.append(ChainStratum(self._place(int(number)), int(number), classes, entries))
+            is_only = len(entries) == r + 3 * c
+            place, which = self._place(int(number)), slice(r + 3 * c) if is_only else entries
+            out.append(ChainStratum(place, int(number), classes, which))
         return tuple(out)
 
     def _chain_effects(

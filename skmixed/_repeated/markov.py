@@ -23,9 +23,9 @@ from skmixed._repeated.chains import (
     ChainStratum,
     ChainTerm,
     chain_moments,
-    weights_beside,
+    effect_factor,
 )
-from skmixed._repeated.rows import LaidRows, RowsBeside
+from skmixed._repeated.rows import LaidRows, RowsBeside, weights_beside
 from skmixed._typing import FloatArray, IntArray, Lam, Moments
 
 
@@ -66,9 +66,7 @@ class MarkovBlocks:
             entries[stratum.entries] = at.value
         squares, within = self.products.weighted(entries[None])
         q = len(self.chains.effects)
-        root = np.zeros((q, q))
-        for term in self.terms:
-            root[term.columns, term.columns] = np.kron(np.eye(term.n_levels), lam[term.index])
+        root = effect_factor(self.terms, lam, q)
         # Λ'Z'AZΛ + I = LL', and half = L⁻¹Λ' with M = half'half
         chol = np.linalg.cholesky(root.T @ within[0, :, :, :q] @ root + np.eye(q))
         half = np.linalg.inv(chol) @ root.T
@@ -79,8 +77,9 @@ class MarkovBlocks:
         if not np.isfinite(logdet):
             raise np.linalg.LinAlgError("a covariance without a determinant")
         middle = half.transpose(0, 2, 1) @ half
+        own = squares[0], within[0]
         return MarkovAt(
-            self, residual, phi, strata, root @ root.T, entries, within[0], middle, products, logdet
+            self, residual, phi, strata, root @ root.T, entries, *own, middle, products, logdet
         )
 
     def moments(self, matrix: FloatArray, m: int) -> Iterator[Moments]:
@@ -104,6 +103,8 @@ class MarkovAt:
         Σ of all columns of Z.
     entries : (r + 3c,) array
         Those of A = R⁻¹.
+    squares : (k, k) array
+        W'AW.
     within : (b, q, q + k) array
         Z'A[Z W] of each block.
     middle : (b, q, q) array
@@ -120,6 +121,7 @@ class MarkovAt:
     strata: tuple[PrecisionAt, ...]
     covariance: FloatArray
     entries: FloatArray
+    squares: FloatArray
     within: FloatArray
     middle: FloatArray
     products: FloatArray
@@ -152,16 +154,12 @@ class MarkovAt:
     def times(self, columns: FloatArray) -> FloatArray:
         """Return S⁻¹ times columns of the rows, (n, c)."""
         seen = self.precision.times(np.ascontiguousarray(columns.T))
-        effects = self.middle @ self.chains.effect_products(seen)
+        effects = self.middle @ self.chains.block_products(self.chains.effects, seen)
         return (seen - self.precision.times(self.chains.of_effects(effects))).T
 
     def cluster_products(self, columns: FloatArray) -> FloatArray:
         """Return C'S⁻¹C of each block, for columns (n, c); (b, c, c)."""
-        left, seen = columns.T, self.times(columns).T
-        out = np.empty((len(seen), *seen.shape[:1], len(self.chains.starts)))
-        for own, column in zip(out, left, strict=True):
-            own[...] = self.chains.summed(column * seen)
-        return out.transpose(2, 0, 1)
+        return self.chains.block_products(columns.T, self.times(columns).T)
 
     @property
     def diagonal(self) -> FloatArray:
@@ -173,10 +171,9 @@ class MarkovAt:
     @property
     def _row_variances(self) -> FloatArray:
         """The diagonal of R, (n,)."""
-        of_entries = np.empty(self.blocks.n_entries)
-        for stratum, at in zip(self.blocks.strata, self.strata, strict=True):
-            of_entries[stratum.entries[: len(at.row_variances)]] = at.row_variances
-        return of_entries[self.chains.row_class]
+        n, pairs = self.blocks.n_entries, zip(self.blocks.strata, self.strata, strict=True)
+        of_entries = [s.among(at.classes.of_rows(at.row_variances), n) for s, at in pairs]
+        return np.asarray(sum(of_entries))[self.chains.row_class]
 
     @property
     def residual_variance(self) -> float:
@@ -191,24 +188,20 @@ class MarkovAt:
     def directions(self) -> "MarkovDirections":
         return MarkovDirections(self)
 
-    def _weights_beside(
-        self, rows: RowsBeside, laid: LaidRows
-    ) -> tuple[IntArray, FloatArray, FloatArray]:
-        return weights_beside(rows, laid, self.blocks.rows, self.residual, self.phi)
-
     def residual_parts(self, rows: RowsBeside, laid: LaidRows, whitened: FloatArray) -> FloatArray:
         """Return r'Py of rows beside blocks, for Py of all rows."""
         # α'RPy with r = Rα
         seen = self.precision.solve(whitened[self.blocks.rows][None])[0]
-        at, weights, _ = self._weights_beside(rows, laid)
+        at, weights, _ = weights_beside(rows, laid, self.blocks.rows, self.residual, self.phi)
         return np.asarray((weights * seen[at]).sum(axis=1))
 
     def reductions(self, rows: RowsBeside, laid: LaidRows) -> tuple[FloatArray, FloatArray]:
         """Return c'S⁻¹c and c'S⁻¹U of rows beside blocks, c = Rα + Zv their covariances."""
-        at, weights, explained = self._weights_beside(rows, laid)
+        known = self.blocks.rows
+        at, weights, explained = weights_beside(rows, laid, known, self.residual, self.phi)
         chains, v = self.chains, np.zeros((len(rows.block), len(self.covariance)))
         for term in self.blocks.terms:
-            term.lay(v, rows, laid.terms[term.index][1][self.blocks.rows], chains.block)
+            term.lay(v, rows, laid.terms[term.index][1][known], chains.block)
         v = v @ self.covariance
         of_rows = np.einsum("mi,umi->mu", weights, chains.wide[:-1, at])
         of_effects = np.einsum("mi,qmi->mq", weights, chains.effects[:, at])
@@ -236,14 +229,11 @@ class MarkovDirections:
 
     at: MarkovAt
 
-    @cached_property
-    def _of_terms(self) -> list[int]:
-        return [k for t in self.at.blocks.terms for k in range(t.place.start, t.place.stop)]
-
     @property
     def places(self) -> list[int]:
-        strata = self.at.blocks.strata
-        return self._of_terms + [k for s in strata for k in range(s.place.start, s.place.stop)]
+        blocks = self.at.blocks
+        parts = [t.place for t in blocks.terms] + [s.place for s in blocks.strata]
+        return [k for own in parts for k in range(own.start, own.stop)]
 
     @cached_property
     def _d(self) -> FloatArray:
@@ -254,17 +244,25 @@ class MarkovDirections:
     @cached_property
     def _entries(self) -> FloatArray:
         """The entries of A_i of the parameters of the residuals, (f, r + 3c)."""
-        parts = []
-        for stratum, at in zip(self.at.blocks.strata, self.at.strata, strict=True):
-            own = np.zeros((len(at.first), self.at.blocks.n_entries))
-            own[:, stratum.entries] = at.first
-            parts.append(own)
-        return np.concatenate(parts)
+        pairs = zip(self.at.blocks.strata, self.at.strata, strict=True)
+        n = self.at.blocks.n_entries
+        return np.concatenate([stratum.among(at.first, n) for stratum, at in pairs])
 
     @cached_property
     def _weighted(self) -> tuple[FloatArray, FloatArray]:
         """W'A_iW, (f, k, k), and Z'A_i[Z W], (f, b, q, q + k)."""
-        return self.at.blocks.products.weighted(self._entries)
+        at, products, n = self.at, self.at.blocks.products, self.at.blocks.n_entries
+        parts = []
+        for stratum, own in zip(at.blocks.strata, at.strata, strict=True):
+            exponents = stratum.among(own.classes.exponents, n)
+            if np.ptp(exponents) == 0.0:  # One variance: A_i = eA
+                outer = np.multiply.outer(exponents[:, 0], at.within)
+                parts.append((np.multiply.outer(exponents[:, 0], at.squares), outer))
+            else:
+                parts.append(products.scaled(at.entries, exponents))
+            parts.append(products.weighted(stratum.among(own.by_correlations, n)))
+        squares, within = zip(*parts, strict=True)
+        return np.concatenate(squares), np.concatenate(within)
 
     @property
     def _h(self) -> FloatArray:
@@ -316,8 +314,7 @@ class MarkovDirections:
         n, by_phi = self._seen @ weights, self._with_y @ weights
         by_tau = np.einsum("tij,bj->tbi", self._d, n)
         error = weights @ at.chains.wide - at.chains.of_effects((at.fitted @ weights)[:, :, None])
-        pushed = [at.chains.matrix(own).times(error)[0] for own in self._entries]
-        rows = np.reshape(pushed, (len(pushed), -1))
+        rows = np.concatenate(list(self._pushed(error[0])))
         out = np.empty((t + len(rows),) * 2)
         out[:t, :t] = np.einsum("sbi,bij,tbj->st", by_tau, self._f, by_tau, optimize=True)
         out[t:, :t] = -np.einsum("fbi,bij,tbj->ft", by_phi, self._e, by_tau, optimize=True)
@@ -326,9 +323,20 @@ class MarkovDirections:
         out[t:, t:] = rows @ at.precision.solve(rows).T - inner
         return out
 
+    def _pushed(self, error: FloatArray) -> Iterator[FloatArray]:
+        """Return A_i times a column of the rows, (n,): of s (LA + AL) times it, and of C."""
+        at, chains, n = self.at, self.at.chains, self.at.blocks.n_entries
+        seen = at.precision.times(error[None])[0]
+        for stratum, own in zip(at.blocks.strata, at.strata, strict=True):
+            exponents = stratum.among(own.classes.exponents, n)[:, : chains.n_row_classes]
+            half = np.take(exponents, chains.row_class, axis=1) / 2.0
+            yield half * seen + at.precision.times(half * error)
+            for entries in stratum.among(own.by_correlations, n):
+                yield chains.matrix(entries).times(error[None])
+
     def observed(self, matrix: FloatArray) -> FloatArray:
         at, t, d, f = self.at, len(self._d), self._d, self._f
-        out = np.empty((t + len(self._entries),) * 2)
+        out = np.empty((t + len(self._h),) * 2)
         # −tr(DFDF) + 2tr(DFDX) with X = E'NBN'E, of two directions of random effects
         x = self._seen @ matrix @ self._seen.transpose(0, 2, 1)
         last = 2.0 * x - f
@@ -383,11 +391,10 @@ class MarkovDirections:
 
     def second_products(self, weights: FloatArray) -> FloatArray:
         # AR_ijA = A_iRA_j + A_jRA_i − A_ij
-        parts, entries = [], np.zeros((1, self.at.blocks.n_entries))
-        for stratum, own in zip(self.at.blocks.strata, self.at.strata, strict=True):
-            place = weights[stratum.place, stratum.place]
+        places = [weights[s.place, s.place] for s in self.at.blocks.strata]
+        entries = np.zeros((1, self.at.blocks.n_entries))
+        for stratum, own, place in zip(self.at.blocks.strata, self.at.strata, places, strict=True):
             entries[0, stratum.entries] = own.mixture(place)
-            parts.append(place)
-        total = self._pairs_of_rows(block_diagonal(parts))
+        total = self._pairs_of_rows(block_diagonal(places))
         bends = self._of_errors(*self.at.blocks.products.weighted(entries))[0]
         return np.asarray(total + total.T - bends)

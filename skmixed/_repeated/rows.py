@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import scipy.sparse as sp
 
+from skmixed._derivatives.precision import between
 from skmixed._model.residual import Residual
 from skmixed._model.time_points import TimePoints
 from skmixed._statistics.design import Design, SubjectDesign
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray
 from skmixed._uncertainty.draws import SubjectRows
 
 
@@ -261,3 +262,37 @@ class InnerRows:
         sums = np.asarray(self.design.T @ columns)
         of_levels = sums.reshape(-1, len(self.covariance), columns.shape[1])
         return np.asarray(self.design @ (self.covariance @ of_levels).reshape(sums.shape))
+
+
+def next_to(rows: RowsBeside, laid: LaidRows, known: IntArray) -> tuple[IntArray, BoolArray]:
+    """Return the neighbors of rows in time among the known ones, and if there are; (m, 2)."""
+    times = np.concatenate([laid.position[known], rows.places.position[:, 0]])
+    rank = np.unique(times, return_inverse=True)[1]
+    n_times, n = int(rank.max()) + 1, len(known)
+    cells = laid.subject[known] * np.int64(n_times) + rank[:n]
+    order = np.argsort(cells, kind="stable")
+    after = np.searchsorted(cells[order], rows.subject * np.int64(n_times) + rank[n:])
+    both = np.stack([after - 1, after], axis=1)
+    is_inside = (both >= 0) & (both < n)
+    found = order[np.clip(both, 0, n - 1)]
+    return found, is_inside & (laid.subject[known[found]] == rows.subject[:, None])
+
+
+def weights_beside(
+    rows: RowsBeside, laid: LaidRows, known: IntArray, residual: Residual, phi: FloatArray
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the neighbors of rows among known ones, (m, 2), α of these, and α'Rα.
+
+    The covariances of a row's residual with those of its subject are Rα.
+    """
+    at, has = next_to(rows, laid, known)
+    # The neighbor before, the row itself, and the neighbor after
+    parts = zip(laid.places(known[at]).parts, rows.places.parts, strict=True)
+    places = TimePoints(*(np.insert(old, [1], new, axis=1) for old, new in parts))
+    weights, explained = np.zeros(at.shape), np.zeros(len(at))
+    for stratum in np.unique(rows.stratum):
+        which = rows.stratum == stratum
+        own = phi[residual.of_stratum(int(stratum))]
+        found = between(residual, own, places.taken_rows(which), has[which])
+        weights[which], explained[which] = found
+    return at, weights, explained
