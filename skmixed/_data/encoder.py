@@ -252,6 +252,7 @@ def _subject_columns(table: Table, residual: ResidualCovariance) -> SubjectColum
         subject=found(residual.subject, "subject"),
         time=found(residual.time, "time"),
         by=found(residual.by, "by"),
+        power=found(residual.power, "power"),
     )
 
 
@@ -350,6 +351,7 @@ _ROLES = {
     "subject": "Subject column",
     "time": "Time column",
     "by": "Stratum column",
+    "power": "Column of power=",
 }
 
 

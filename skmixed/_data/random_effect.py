@@ -10,9 +10,6 @@ from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
 
-# Structures of variances alone, and the model of the standard deviations that they are.
-OF_VARIANCES = {"independent": "constant", "power": "power"}
-
 
 @dataclass(frozen=True, init=False)
 class RandomEffect(FrozenParameters):
@@ -114,11 +111,10 @@ class ResidualCovariance(FrozenParameters):
     ----------
     structure : str
         "independent", "compound_symmetry", "ar1", "exponential" (continuous time, nlme's
-        ``corCAR1``), "gaussian", "toeplitz", "ante_dependence", "unstructured", or
-        "power" (a variance that is a power of the column `time`).
+        ``corCAR1``), "gaussian", "toeplitz", "ante_dependence" or "unstructured".
     subject : str, int or tuple of these, default=None
         Column of X whose rows with one label have correlated residuals; a tuple is the
-        interaction of its columns. "independent" and "power" need none.
+        interaction of its columns. "independent" needs none.
     time : str or int, default=None
         Column of X with the time of each row: numbers, dates or an ordered categorical.
         Needed but for "independent" and "compound_symmetry".
@@ -126,6 +122,9 @@ class ResidualCovariance(FrozenParameters):
         Column of X whose labels have parameters of their own.
     heterogeneous : bool, default=False
         Whether each time has a variance of its own; "unstructured" has in any case.
+    power : str or int, default=None
+        Column of X of numbers v, none of which is 0, in place of `heterogeneous`: the
+        standard deviation of a row is σ times the power δ of abs(v), nlme's ``varPower``.
 
     Raises
     ------
@@ -171,6 +170,7 @@ class ResidualCovariance(FrozenParameters):
     time: ColumnName | None
     by: GroupName | None
     heterogeneous: bool
+    power: ColumnName | None
 
     def __init__(
         self,
@@ -180,27 +180,33 @@ class ResidualCovariance(FrozenParameters):
         time: ColumnName | None = None,
         by: GroupName | Sequence[ColumnName] | None = None,
         heterogeneous: bool = False,
+        power: ColumnName | None = None,
     ) -> None:
         object.__setattr__(self, "structure", structure)
         object.__setattr__(self, "subject", None if subject is None else group_name(subject))
         object.__setattr__(self, "time", None if time is None else as_columns(time, "time")[0])
         object.__setattr__(self, "by", None if by is None else group_name(by))
         object.__setattr__(self, "heterogeneous", bool(heterogeneous))
+        object.__setattr__(self, "power", None if power is None else as_columns(power, "power")[0])
         _check_structure(structure)
         self._check_columns()
 
     def __repr__(self) -> str:
-        given = {name: getattr(self, name) for name in ("subject", "time", "by")}
-        parts = [repr(self.structure)]
-        parts += [f"{name}={own!r}" for name, own in given.items() if own is not None]
+        parts = [repr(self.structure), *(f"{k}={own!r}" for k, own in self.columns.items())]
         if self.heterogeneous:
             parts.append("heterogeneous=True")
         return f"ResidualCovariance({', '.join(parts)})"
 
     @property
+    def columns(self) -> dict[str, GroupName]:
+        """The columns that are named, by parameter."""
+        named = {name: getattr(self, name) for name in ("subject", "time", "by", "power")}
+        return {name: own for name, own in named.items() if own is not None}
+
+    @property
     def is_correlated(self) -> bool:
         """Whether rows of one subject are correlated."""
-        return self.structure not in OF_VARIANCES
+        return CORRELATIONS[self.structure].is_correlated
 
     def _check_columns(self) -> None:
         own = f"ResidualCovariance({self.structure!r})"
@@ -209,21 +215,25 @@ class ResidualCovariance(FrozenParameters):
                 f"{own} has no subject, within which residuals are correlated. Name its column: "
                 "subject='patient'."
             )
-        needs_time = self.structure == "power" or (
-            self.is_correlated and CORRELATIONS[self.structure].time != "none"
-        )
-        if self.time is None and (needs_time or self.heterogeneous):
+        has_times = CORRELATIONS[self.structure].time != "none"
+        if self.time is None and (has_times or self.heterogeneous):
             what = "variance per time" if self.heterogeneous else "structure in time"
-            what = "power of a column" if self.structure == "power" else what
             raise ValueError(f"{own} is a {what}, but time=None. Name its column: time='visit'.")
-        if self.heterogeneous and self.structure == "power":
-            raise ValueError(f"{own} gives the variances already. Leave heterogeneous=True out.")
+        if self.power is not None and self.heterogeneous:
+            raise ValueError(
+                f"power={self.power!r} and heterogeneous=True are two models of the variances. "
+                "Leave one out."
+            )
+        if self.power is not None and CORRELATIONS[self.structure].is_heterogeneous:
+            raise ValueError(
+                f"{own} has a variance for each time, and power={self.power!r} is another model "
+                "of them. Leave `power` out, or use 'toeplitz'."
+            )
 
 
 def _check_structure(structure: object) -> None:
-    known = [*CORRELATIONS, "power"]
-    if not (isinstance(structure, str) and structure in known):
-        listed = ", ".join(map(repr, known))
+    if not (isinstance(structure, str) and structure in CORRELATIONS):
+        listed = ", ".join(map(repr, CORRELATIONS))
         raise ValueError(f"structure={structure!r} is not known. Choose one of {listed}.")
 
 

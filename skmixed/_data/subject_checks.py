@@ -10,8 +10,6 @@ from skmixed._data.subjects import SubjectColumns, shown_label
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
-# Times up to which structures with parameters by visits are searched for.
-MOST_VISITS = {"unstructured": 40, "ante_dependence": 60, "toeplitz": 120}
 # Rows that a parameter needs at least.
 LEAST_ROWS = 2
 
@@ -100,8 +98,7 @@ def _check_distinct(columns: SubjectColumns, rows: RepeatedRows) -> None:
 def _check_counts(columns: SubjectColumns, design: RepeatedDesign) -> None:
     """Refuse more parameters than there are rows to determine them."""
     residual, n = design.residual, design.rows.n_rows
-    # Derivatives of structures by visits are dense over pairs of their parameters.
-    most = MOST_VISITS.get(columns.structure, n)
+    most = columns.correlation.most_times or n
     if residual.m > most or residual.n_phi * LEAST_ROWS > n:
         what = f"{residual.n_phi} parameters for {residual.m} times" if columns.time else "too many"
         raise ValueError(
@@ -140,17 +137,17 @@ def _check_pairs(
     visit = design.places.visit[own]
     fewer = "Use a structure with fewer parameters, such as 'toeplitz' or 'ar1'."
     few = np.flatnonzero(np.bincount(visit, minlength=m) < 2)
-    if columns.variance.name == "visits" and len(few):
+    if columns.variance.is_of_visits and len(few):
         raise ValueError(
             f"There are not two rows at {labels[few[0]]} of {name!r}{where}, so that its variance "
             f"is not determined. {fewer} Or leave that time out."
         )
-    if columns.structure not in ("unstructured", "toeplitz"):
+    if not (columns.correlation.is_any or columns.correlation.is_by_lag):
         return
     seen = _met(subject, visit, m)
-    if columns.structure == "unstructured":
+    if columns.correlation.is_any:
         missing, n_subjects = np.argwhere(seen == 0), len(np.unique(subject))
-        what = f"'unstructured' has {m * (m + 1) // 2} parameters"
+        what = f"{columns.structure!r} has {m * (m + 1) // 2} parameters"
         if len(missing):
             a, b = missing[0]
             raise ValueError(
@@ -161,7 +158,7 @@ def _check_pairs(
             raise ValueError(
                 f"{what} for {m} times, and there are {n_subjects} subjects{where}. {fewer}"
             )
-    if columns.structure == "toeplitz":
+    if columns.correlation.is_by_lag:
         steps = design.residual.steps
         lags = np.bincount(
             np.abs(steps[:, None] - steps)[seen > 0].ravel(), minlength=steps[-1] + 1
@@ -169,8 +166,8 @@ def _check_pairs(
         if (lags == 0).any():
             raise ValueError(
                 f"No subject{where} has rows {int(np.argmax(lags == 0))} steps of {name!r} apart, "
-                "so that the correlation there is not determined by 'toeplitz'. Use 'ar1' or "
-                "'exponential'."
+                f"so that the correlation there is not determined by {columns.structure!r}. Use "
+                "'ar1' or 'exponential'."
             )
 
 
@@ -185,14 +182,13 @@ def _check_told_apart(encoder: Encoder, rows: RepeatedRows) -> None:
     """Refuse random effects that are a part of the residuals' covariance."""
     columns = encoder.subjects
     assert columns is not None
-    whole = {"compound_symmetry", "unstructured", "toeplitz"}
-    if columns.structure not in whole or columns.subject is None:
+    if not columns.correlation.absorbs_intercept or columns.subject is None:
         return
     for term in encoder.terms:
         slopes = [c for c in term.columns if c]
         # Of any covariance of the times every effect that they determine is a part
         is_part = not slopes or (
-            columns.structure == "unstructured"
+            columns.correlation.is_any
             and all(_are_of_times(rows.columns[:, c - 1], rows.visit) for c in slopes)
         )
         if is_part and _are_same(rows.levels[:, term.factor], rows.subject):

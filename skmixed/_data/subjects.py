@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from skmixed._data.grouping_factor import GroupingFactor, Metadata
-from skmixed._data.random_effect import OF_VARIANCES
 from skmixed._data.table import Table, numeric_column
-from skmixed._model.correlation import CORRELATIONS
+from skmixed._model.correlation import CORRELATIONS, CorrelationModel
 from skmixed._model.residual import VARIANCES, Residual, Variance
 from skmixed._model.time_points import TimePoints
 from skmixed._repeated.prediction import NewRows
@@ -21,8 +20,10 @@ from skmixed._typing import FloatArray, IntArray
 
 # Kinds of labels that are numbers: numbers themselves, dates and durations.
 NUMERIC = "iufMm"
-# What messages call the subject, the time and the stratum.
-ROLES = ("Subject column", "Time column", "Stratum column")
+# What messages call the subject, the time, the stratum and what a power is of.
+ROLES = ("Subject column", "Time column", "Stratum column", "Column of power=")
+# Where each of them is in the codes of rows.
+CODES = {"subject": "subject", "time": "visit", "by": "stratum", "power": "size"}
 # A word with a number, such as VIS1.
 NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
 # Steps between times beside which distances have no digits, or their correlations none.
@@ -39,7 +40,7 @@ class SubjectColumns:
     ----------
     structure : str
     heterogeneous : bool
-    subject, time, by : GroupingFactor or None
+    subject, time, by, power : GroupingFactor or None
     is_ordered : bool
         Whether the order of the labels of times is that of a categorical column.
     fitted_time : GroupingFactor or None
@@ -52,19 +53,30 @@ class SubjectColumns:
     subject: GroupingFactor | None
     time: GroupingFactor | None
     by: GroupingFactor | None
+    power: GroupingFactor | None = None
     is_ordered: bool = False
     fitted_time: GroupingFactor | None = None
 
     @property
+    def roles(self) -> tuple[GroupingFactor | None, ...]:
+        """The factors in the order of `ROLES`."""
+        return self.subject, self.time, self.by, self.power
+
+    @property
     def factors(self) -> tuple[GroupingFactor, ...]:
-        """Those that there are: subject, time and by."""
-        return tuple(own for own in (self.subject, self.time, self.by) if own is not None)
+        """Those that there are: subject, time, by and power."""
+        return tuple(own for own in self.roles if own is not None)
+
+    @property
+    def places(self) -> tuple[GroupingFactor | None, ...]:
+        """The factors that say whose residual a row has, when, and of which size."""
+        return self.subject, self.time, self.power
 
     def with_factors(self, factors: Sequence[GroupingFactor]) -> "SubjectColumns":
         """Return the same with other labels."""
         left = iter(factors)
-        subject, time, by = (own and next(left) for own in (self.subject, self.time, self.by))
-        return replace(self, subject=subject, time=time, by=by)
+        subject, time, by, power = (own and next(left) for own in self.roles)
+        return replace(self, subject=subject, time=time, by=by, power=power)
 
     def after(self, fitted: "SubjectColumns") -> "SubjectColumns":
         """Return the columns with further labels, of a fit that has seen fewer.
@@ -86,7 +98,7 @@ class SubjectColumns:
         self, table: Table, metadata: Metadata, rows: IntArray | None, n_rows: int
     ) -> tuple["SubjectColumns", SubjectDesign]:
         """Learn the labels; return the columns with them, and each row's codes."""
-        roles = zip((self.subject, self.time, self.by), ROLES, strict=True)
+        roles = zip(self.roles, ROLES, strict=True)
         learned = [own.learn(table, metadata, rows, role) for own, role in roles if own is not None]
         columns = self.with_factors([factor for factor, _ in learned])
         if self.time is not None:
@@ -99,36 +111,36 @@ class SubjectColumns:
         """Return the codes of `factors` by what they are."""
         left = iter(codes)
         zeros = np.zeros(n_rows, dtype=np.intp)
-        of_rows = {"subject": np.arange(n_rows), "time": zeros, "by": zeros}
-        own = {n: zeros if getattr(self, n) is None else next(left) for n in of_rows}
-        return SubjectDesign(own["subject"], own["time"], own["by"])
+        pairs = zip(CODES.values(), self.roles, strict=True)
+        own = {code: zeros if role is None else next(left) for code, role in pairs}
+        if self.subject is None:
+            own["subject"] = np.arange(n_rows)
+        return SubjectDesign(**own)
 
     def renumbered(self, own: SubjectDesign, places: Sequence[IntArray]) -> SubjectDesign:
         """Return codes by the numbers that the labels have among those of all parts."""
         left = iter(places)
         out = {}
-        for name, code in (("subject", "subject"), ("time", "visit"), ("by", "stratum")):
+        for role, code in zip(self.roles, CODES.values(), strict=True):
             codes = getattr(own, code)
-            out[code] = codes if getattr(self, name) is None else next(left)[codes]
+            out[code] = codes if role is None else next(left)[codes]
         return SubjectDesign(**out)
 
     @property
     def is_correlated(self) -> bool:
         """Whether rows of one subject are correlated."""
-        return self.structure not in OF_VARIANCES
+        return self.correlation.is_correlated
 
     @property
     def variance(self) -> Variance:
         """The model of the standard deviations."""
-        name = OF_VARIANCES.get(self.structure, "constant")
-        is_of_visits = self.heterogeneous or (
-            self.structure in CORRELATIONS and CORRELATIONS[self.structure].is_heterogeneous
-        )
-        return VARIANCES["visits" if is_of_visits else name]
+        if self.heterogeneous or self.correlation.is_heterogeneous:
+            return VARIANCES["visits"]
+        return VARIANCES["constant" if self.power is None else "power"]
 
     @property
-    def correlation(self) -> Any:
-        return CORRELATIONS["independent" if self.structure == "power" else self.structure]
+    def correlation(self) -> CorrelationModel:
+        return CORRELATIONS[self.structure]
 
     @property
     def n_strata(self) -> int:
@@ -150,22 +162,20 @@ class SubjectColumns:
         timeline, index = self._timeline_of(self.fitted_time), self.time.index
         label = self.fitted_time.index.get_indexer(index)
         own, beyond = np.maximum(label, 0), np.flatnonzero(label < 0)
-        position, log_size = timeline.position[own], timeline.log_size[own]
+        position = timeline.position[own]
         if len(beyond):
             shown = f"{shown_label(index[beyond[0]])} of {self.time.name!r}"
             self._check_placeable(shown, "Fit to all rows")
             labels = np.asarray(self.fitted_time.index)
             values = _numbers_at(index, beyond, labels, self.time.name)
             position[beyond] = self._positions(values, timeline, shown)
-            log_size[beyond] = self._log_sizes(values)
-        return replace(timeline, rank=timeline.rank[own], position=position, log_size=log_size)
+        return replace(timeline, rank=timeline.rank[own], position=position)
 
     def _timeline_of(self, time: GroupingFactor) -> "Timeline":
         """Return what the labels of times of a fit are."""
         name, labels = time.name, np.asarray(time.index)
-        kind, is_power = self.correlation.time, self.structure == "power"
-        is_number = labels.dtype.kind in NUMERIC
-        if (kind == "distance" or is_power) and not is_number:
+        kind, is_number = self.correlation.time, labels.dtype.kind in NUMERIC
+        if kind == "distance" and not is_number:
             raise ValueError(
                 f"Time column {name!r} has labels such as {labels[0]!r}, but "
                 f"{self.structure!r} is a function of numbers. Give the times as numbers or dates."
@@ -175,14 +185,10 @@ class SubjectColumns:
             order = self._order_of_text(name, labels)
             return _timeline(order, np.zeros(len(labels)), np.arange(len(order)))
         values = _numbers(labels)
-        if is_power:
-            _check_powers(name, values)
-            return Timeline.of_numbers(values, np.log(np.abs(values)))
-        if kind == "distance" and not self.heterogeneous:
-            _check_gaps(name, values)
-            return Timeline.of_numbers(values, np.zeros(len(values)))
         if kind == "distance":
             _check_gaps(name, values)
+            if not self.heterogeneous:
+                return Timeline.of_numbers(values)
         order = np.argsort(values, kind="stable")
         if kind == "steps" and len(order) > 1:
             steps = _steps(name, values[order], self.structure)
@@ -197,7 +203,7 @@ class SubjectColumns:
         if self.is_ordered:
             return np.arange(len(labels))
         order = np.argsort(labels.astype(str), kind="stable")
-        if self.is_correlated and self.structure not in ("unstructured", "compound_symmetry"):
+        if self.correlation.time != "none" and not self.correlation.is_any:
             _check_order(name, labels[order], self.structure)
         return order
 
@@ -215,10 +221,10 @@ class SubjectColumns:
         if not has_labels:
             alone = self.timeline().places(nothing[:, None])
             return NewRows(nothing - 1, nothing, alone, nothing - 1, levels)
-        codes = iter([factor.codes(table, metadata) for factor in self.factors])
-        subject = nothing - 1 if self.subject is None else next(codes)
-        visit = nothing if self.time is None else next(codes)
-        stratum = nothing if self.by is None else next(codes)
+        defaults = zip(self.roles, (nothing - 1, nothing, nothing), strict=False)
+        subject, visit, stratum = (
+            nowhere if own is None else own.codes(table, metadata) for own, nowhere in defaults
+        )
         if self.by is not None and (stratum < 0).any():
             row = int(np.argmax(stratum < 0))
             raise ValueError(
@@ -231,17 +237,17 @@ class SubjectColumns:
         unknown = np.flatnonzero(visit < 0)
         if len(unknown):
             places = self._placed_anew(table, metadata, places, unknown)
+        if self.power is not None:
+            column = self.power.sources[0].column(table, metadata)
+            sizes = self._log_sizes(numeric_column(column, self.power.name))
+            places = replace(places, covariate=sizes[:, None])
         if self.time is None:
             # Without times a further row is one more of its subject.
             visit = np.full(n, -1)
         return NewRows(subject, stratum, places, visit, levels)
 
     def _placed_anew(
-        self,
-        table: Table,
-        metadata: Metadata,
-        places: TimePoints,
-        rows: IntArray,
+        self, table: Table, metadata: Metadata, places: TimePoints, rows: IntArray
     ) -> TimePoints:
         """Place times that fit never saw, of structures in which any number has a place."""
         assert self.time is not None
@@ -251,17 +257,16 @@ class SubjectColumns:
         shown = f"{shown_label(label)} of {source.name!r} (row {rows[0]})"
         self._check_placeable(shown, "Predict it with include='fixed'")
         values = _numbers_at(column, rows, np.asarray(fitted.index), source.name)
-        position, log_size = places.position.copy(), places.covariate.copy()
+        position = places.position.copy()
         position[rows, 0] = self._positions(values, self._timeline_of(fitted), shown)
-        log_size[rows, 0] = self._log_sizes(values)
-        return TimePoints(places.visit, position, log_size)
+        return replace(places, position=position)
 
     def _check_placeable(self, shown: str, cure: str) -> None:
         """Refuse a time that the fit never saw where the structure says nothing of it."""
         assert self.time is not None
         labels = np.asarray((self.fitted_time or self.time).index)
-        has_any = self.correlation.time in ("distance", "none") or self.structure == "ar1"
-        if self.variance.name == "visits" or not has_any or labels.dtype.kind not in NUMERIC:
+        has_any = self.correlation.has_any_time and not self.variance.is_of_visits
+        if not has_any or labels.dtype.kind not in NUMERIC:
             what = "heterogeneous " * self.heterogeneous + self.structure
             raise ValueError(
                 f"Time {shown} was not seen in fit, and {what!r} says nothing of it. {cure}, or "
@@ -270,37 +275,49 @@ class SubjectColumns:
 
     def _positions(self, values: FloatArray, timeline: Timeline, shown: str) -> FloatArray:
         """Return the positions of times that are numbers, in the steps of the fit."""
-        if self.structure != "ar1":
-            return (values - timeline.origin) / timeline.unit
         position = (values - timeline.origin) / timeline.unit
+        if self.correlation.time != "steps":
+            return np.asarray(position)
         steps = np.rint(position)
         if (np.abs(position - steps) > EQUAL * np.maximum(np.abs(steps), 1.0)).any():
             raise ValueError(
-                f"Time {shown} lies between the steps of {timeline.unit:g} that 'ar1' counts. "
-                "Use 'exponential'."
+                f"Time {shown} lies between the steps of {timeline.unit:g} that "
+                f"{self.structure!r} counts. Use 'exponential'."
             )
         return steps
 
     def _log_sizes(self, values: FloatArray) -> FloatArray:
-        """Return the logarithms of what standard deviations are a power of, or 0."""
-        if self.structure != "power":
-            return np.zeros(len(values))
-        assert self.time is not None
-        _check_powers(self.time.name, values)
+        """Return the logarithms of what standard deviations are a power of."""
+        if not (np.abs(values) > 0).all():
+            assert self.power is not None
+            raise ValueError(
+                f"Column {self.power.name!r} has a 0, of which no power is a variance. Shift the "
+                "column, or leave power= out and use by=."
+            )
         return np.asarray(np.log(np.abs(values)))
+
+    def _sizes_of(self, rows: RepeatedRows) -> FloatArray:
+        """Return these of rows with codes; 0 without `power`."""
+        if self.power is None:
+            return np.zeros(rows.n_rows)
+        labels = np.asarray(self.power.index)
+        if labels.dtype.kind not in "iuf":
+            raise ValueError(
+                f"Column {self.power.name!r} has labels such as {labels[0]!r}, and standard "
+                "deviations are a power of numbers. Name a column of numbers in power=."
+            )
+        return self._log_sizes(labels.astype(float))[rows.size]
 
     def design(self, rows: RepeatedRows, like: Residual | None = None) -> RepeatedDesign:
         """Return rows with their places in time, and the model of R, or that of a fit."""
         if self.subject is None:
             rows = replace(rows, subject=np.arange(rows.n_rows))
-        timeline = self.timeline()
+        timeline, sizes = self.timeline(), self._sizes_of(rows)
         steps = timeline.steps
-        if like is not None:
-            return RepeatedDesign(rows, timeline, like)
         if self.time is None and self.is_correlated:
             steps = np.arange(int(np.bincount(rows.subject).max()))
-        residual = Residual(self.correlation, self.variance, steps, self.n_strata)
-        return RepeatedDesign(rows, timeline, residual)
+        own = like or Residual(self.correlation, self.variance, steps, self.n_strata)
+        return RepeatedDesign(rows, timeline, own, sizes)
 
 
 def shown_label(label: Any) -> str:
@@ -345,15 +362,7 @@ def _timeline(order: IntArray, values: FloatArray, steps: IntArray) -> Timeline:
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     position = values if values.any() else rank.astype(float)
-    return Timeline(rank, position, np.zeros(len(order)), steps)
-
-
-def _check_powers(name: str, values: FloatArray) -> None:
-    if not (np.abs(values) > 0).all():
-        raise ValueError(
-            f"Column {name!r} has a 0, of which no power is a variance. Shift the column, or use "
-            "structure='independent' with by=."
-        )
+    return Timeline(rank, position, steps)
 
 
 def _steps(name: str, values: FloatArray, structure: str) -> IntArray:

@@ -88,6 +88,11 @@ class ResidualSolution:
         correlation, variance = CORRELATIONS[self.correlation], VARIANCES[self.variance]
         return Residual(correlation, variance, self.steps, len(self.phi))
 
+    @property
+    def powers(self) -> list[float]:
+        """The power of a column that standard deviations are, by stratum; empty without."""
+        return [float(own[1]) for own in self.phi if self.model.variance.is_of_covariate]
+
     def matrix(self, stratum: int, places: TimePoints) -> FloatArray:
         """Return R of subjects of a stratum, (b, n, n)."""
         return self.model.evaluate(self.phi[stratum], places).value

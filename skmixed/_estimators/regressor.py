@@ -88,7 +88,9 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
     variance_components_ : DataFrame
         Columns ``group``, ``name``, ``variance``, ``sd``, ``corr``: a row for each
         random coefficient, and one for the residual. ``corr`` is the correlation
-        with the term's first coefficient, ``corr2`` with its second, and so on.
+        with the term's first coefficient, ``corr2`` with its second, and so on. Where
+        the standard deviation of a residual is a power of a column v, that of
+        abs(v) = 1, and the power in a column ``power``.
     covariances_ : dict of str to DataFrame
         Grouping factor → covariance of one level's effects, on the scale of the
         data.
@@ -96,7 +98,8 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         Residual standard deviation, on the scale of y; with a residual covariance the
         root of the mean variance.
     residual_covariance_ : DataFrame
-        Parameters of the residuals' covariance, a row for each stratum.
+        Covariance of the residuals of one subject at all times; with strata one below
+        the other, and of rows with abs(v) = 1 where variances are a power of v.
     theta_ : ndarray of shape (n_theta,)
         Entries of the relative covariance factors Λₖ, in lme4's order.
     criterion_ : float

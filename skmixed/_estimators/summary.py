@@ -25,8 +25,12 @@ from skmixed._estimators.text_layout import (
     shortened,
 )
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.messages import fit_warnings, words
-from skmixed._fitted.results import RESIDUAL, residual_components, residual_correlations
+from skmixed._fitted.messages import fit_warnings, residual_structure, words
+from skmixed._fitted.results import (
+    RESIDUAL,
+    residual_components,
+    residual_correlations,
+)
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._variance import icc_of, r2_of, variances
@@ -317,7 +321,7 @@ def summarize(
         notes=(*remarks, *why, *notes_of(model, fit)),
         formula=formula,
         n_residual=len(residual_components(encoder, solution)),
-        structure=_structure(fit),
+        structure=residual_structure(encoder.subjects, solution.residual),
         correlations=residual_correlations(encoder, solution),
     )
 
@@ -330,20 +334,6 @@ def facts_of(model: Any, criterion: str) -> dict[str, str]:
         "AIC": f"{model.aic_:.3f}",
         "BIC": f"{model.bic_:.3f}",
     }
-
-
-def _structure(fit: FittedModel) -> str:
-    """Return the residuals' covariance in words, with the number of its parameters."""
-    subjects, own = fit.encoder.subjects, fit.solution.residual
-    if subjects is None or own is None:
-        return ""
-    parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
-    for role, factor in (("within", subjects.subject), ("in", subjects.time), ("by", subjects.by)):
-        if factor is not None:
-            count = "" if role == "in" else f" ({factor.n_levels:,})"
-            parts.append(f"{role} {factor.name}{count}")
-    n = own.model.n_phi
-    return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
 
 def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
+from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
-from skmixed._estimation.solution import TermSolution
+from skmixed._estimation.solution import ResidualSolution, TermSolution
 from skmixed._model.family import FAMILIES, FARTHEST
 from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
@@ -151,6 +152,22 @@ def _unsolved(result: Estimate, encoder: Encoder) -> Iterator[Message]:
             f"same. {words().exact}",
             ConvergenceWarning,
         )
+
+
+def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | None) -> str:
+    """Return the residuals' covariance in words, with the number of its parameters."""
+    if subjects is None or own is None:
+        return ""
+    parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
+    for role, factor in (("within", subjects.subject), ("in", subjects.time), ("by", subjects.by)):
+        if factor is not None:
+            count = "" if role == "in" else f" ({factor.n_levels:,})"
+            parts.append(f"{role} {factor.name}{count}")
+    if subjects.power is not None:
+        powers = ", ".join(f"{power:.3f}" for power in own.powers)
+        parts.append(f"with σ·|{subjects.power.name}|^δ, δ = {powers}")
+    n = own.model.n_phi
+    return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
 
 def waiting(reason: Exception) -> Message:

@@ -233,7 +233,7 @@ class GivenRows:
             return out
         n, zeros = self.n_rows, np.zeros(self.n_rows, dtype=np.intp)
         columns = np.stack([np.ones(n), *encoder.numeric_columns(self.table)], axis=1)[:, 1:]
-        own = RepeatedRows(columns, np.zeros(n), np.ones(n), levels, zeros, zeros, zeros)
+        own = RepeatedRows(columns, np.zeros(n), np.ones(n), levels, *[zeros] * 4)
         at_zero, center = self.fitted.repeated.at_zero, self.fitted.stats.center
         frame = kernel.rows_in_frame(at_zero, self.fitted.model, center, own)
         return replace(out, frame=frame)

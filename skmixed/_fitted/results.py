@@ -102,7 +102,10 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     rows += residual
     corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
     padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
-    return pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
+    frame = pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
+    if solution.residual is not None and (powers := solution.residual.powers):
+        frame["power"] = [*[np.nan] * (len(frame) - len(powers)), *powers]
+    return frame
 
 
 def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]:
@@ -118,7 +121,7 @@ def residual_components(encoder: Encoder, solution: Solution) -> list[list[Any]]
         return [[RESIDUAL, "", solution.sigma**2, solution.sigma]]
     out: list[list[Any]] = []
     own = solution.residual
-    if own.variance == "visits":
+    if own.model.variance.is_of_visits:
         for stratum, matrix in residual_covariances(encoder, solution).items():
             values = matrix.to_numpy()
             sd = np.sqrt(np.diagonal(values))

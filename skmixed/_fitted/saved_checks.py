@@ -179,7 +179,7 @@ def _check_encoder(encoder: Any, n_features: Any) -> None:
 def _check_subjects(subjects: Any, n_features: int) -> None:
     """Check the columns of a residual covariance."""
     _is("subjects", subjects, SubjectColumns)
-    require(subjects.structure in (*CORRELATIONS, "power"), "residual covariance")
+    require(subjects.structure in CORRELATIONS, "residual covariance")
     flags = (subjects.heterogeneous, subjects.is_ordered)
     require(all(type(flag) is bool for flag in flags), "residual covariance")
     labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
@@ -187,7 +187,7 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
         _is("subjects", factor, GroupingFactor)
         _check_factor(factor, n_features)
     require(subjects.subject is not None or not subjects.is_correlated, "subjects")
-    timed = subjects.correlation.time not in ("none",) or subjects.structure == "power"
+    timed = subjects.correlation.time != "none"
     require(subjects.time is not None or not (timed or subjects.heterogeneous), "times")
 
 
@@ -198,7 +198,7 @@ def _check_rows(encoder: Encoder, rows: Any, n: int) -> None:
         return
     _is("rows", rows, RepeatedRows)
     _check_each_row(encoder, rows, n)
-    codes = {"subject": rows.subject, "time": rows.visit, "by": rows.stratum}
+    codes = {"subject": rows.subject, "time": rows.visit, "by": rows.stratum, "power": rows.size}
     for role, own in codes.items():
         factor = getattr(encoder.subjects, role)
         _check_array("subjects of rows", own, (n,), "i")

@@ -17,6 +17,7 @@ from skmixed._model.correlation_of_visits import AnteDependence, Unstructured
 from skmixed._model.time_points import (
     SHRINK_START,
     START_WITHIN,
+    CorrelationTraits,
     ResidualMoments,
     TimePoints,
     bounded,
@@ -37,17 +38,28 @@ class CorrelationModel(Protocol):
     time : str
         What it is a function of: "none", the "order" of visits, the "steps" between
         them, or the "distance" of times that are numbers.
-    is_heterogeneous : bool
-        Whether each visit has a standard deviation of its own in any case.
-    is_markov : bool
-        Whether a row depends on those before it through the last of them alone: the
-        correlation of two rows is the product of those of the neighbors between them.
+    is_correlated, is_heterogeneous, … :
+        Those of `CorrelationTraits`.
     """
 
     name: str
     time: str
+    is_correlated: bool
     is_heterogeneous: bool
+    is_any: bool
+    is_by_lag: bool
     is_markov: bool
+    is_positive: bool
+    has_any_time: bool
+    absorbs_intercept: bool
+
+    @property
+    def most_times(self) -> int | None:
+        """That of `CorrelationTraits`."""
+
+    @property
+    def contained_in(self) -> tuple[str, ...]:
+        """That of `CorrelationTraits`."""
 
     def count(self, m: int, steps: int) -> int:
         """Count the parameters for m visits that are at most `steps` steps apart."""
@@ -76,12 +88,12 @@ class CorrelationModel(Protocol):
         """Return the derivatives of these, in their order, (k, c)."""
 
 
-class _OfDistance:
+class _OfDistance(CorrelationTraits):
     """Models whose C is a function of the distance in time, with one parameter."""
 
     time = "distance"
-    is_heterogeneous = False
     is_markov = True
+    has_any_time = True
 
     def count(self, _m: int, _steps: int) -> int:
         return 1
@@ -106,13 +118,14 @@ class _OfDistance:
         return np.asarray(pairs[0, 0] * self.along(float(phi[0]), places.distance)[2])
 
 
-class Independent:
+class Independent(CorrelationTraits):
     """C = I."""
 
     name = "independent"
     time = "none"
-    is_heterogeneous = False
     is_markov = True
+    is_correlated = False
+    has_any_time = True
 
     def count(self, _m: int, _steps: int) -> int:
         return 0
@@ -145,13 +158,14 @@ class Independent:
         return np.empty((0, 0))
 
 
-class CompoundSymmetry:
+class CompoundSymmetry(CorrelationTraits):
     """One correlation ρ for all pairs, on (−1/(m − 1), 1)."""
 
     name = "compound_symmetry"
     time = "none"
-    is_heterogeneous = False
-    is_markov = False
+    has_any_time = True
+    absorbs_intercept = True
+    contained_in = ("toeplitz", "unstructured")
 
     def count(self, _m: int, _steps: int) -> int:
         return 1
@@ -199,6 +213,7 @@ class Autoregressive(_OfDistance):
 
     name = "ar1"
     time = "steps"
+    contained_in = ("toeplitz", "ante_dependence", "unstructured")
 
     def along(self, phi: float, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         rho, slope, bend = (float(own[0]) for own in bounded(np.array([phi])))
@@ -225,6 +240,7 @@ class Exponential(_OfDistance):
     """ρ^t at distance t, 0 < ρ < 1: SAS's ``sp(exp)``, nlme's ``corCAR1``."""
 
     name = "exponential"
+    is_positive = True
     exponent = 1.0
 
     def along(self, phi: float, distance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -265,13 +281,15 @@ class Gaussian(Exponential):
     is_markov = False
 
 
-class Toeplitz:
+class Toeplitz(CorrelationTraits):
     """A correlation for each number of steps."""
 
     name = "toeplitz"
     time = "steps"
-    is_heterogeneous = False
-    is_markov = False
+    is_by_lag = True
+    absorbs_intercept = True
+    most_times = 120
+    contained_in = ("unstructured",)
 
     def count(self, _m: int, steps: int) -> int:
         return steps

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skmixed._model.time_points import (
+    CorrelationTraits,
     ResidualMoments,
     TimePoints,
     bounded,
@@ -12,11 +13,10 @@ from skmixed._model.time_points import (
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
 
-class _OfVisits:
+class _OfVisits(CorrelationTraits):
     """Models whose C is that of all visits, at a subject's own."""
 
     time = "order"
-    is_heterogeneous = False
 
     def full(self, phi: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
         """Return C of all visits, (m, m), and its derivatives, (c, m, m)."""
@@ -48,6 +48,8 @@ class AnteDependence(_OfVisits):
 
     name = "ante_dependence"
     is_markov = True
+    most_times = 60
+    contained_in = ("unstructured",)
 
     def count(self, m: int, _steps: int) -> int:
         return m - 1
@@ -107,8 +109,10 @@ class Unstructured(_OfVisits):
     """
 
     name = "unstructured"
-    is_markov = False
     is_heterogeneous = True
+    is_any = True
+    absorbs_intercept = True
+    most_times = 40
 
     def count(self, m: int, _steps: int) -> int:
         return m * (m - 1) // 2

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skmixed._model.correlation import CorrelationModel
-from skmixed._model.correlation_of_visits import Unstructured
 from skmixed._model.time_points import (
     START_WITHIN,
     Neighbors,
@@ -45,12 +44,18 @@ class Variance:
     levels : callable
         From the number of visits to what log c adds to the parameters if all s are
         multiplied by c.
+    is_of_visits : bool
+        Whether each visit has one of its own.
+    is_of_covariate : bool
+        Whether they depend on a number of each row.
     """
 
     name: str
     count: Callable[[int], int]
     exponents: Callable[[TimePoints, int], FloatArray]
     levels: Callable[[int], FloatArray]
+    is_of_visits: bool = False
+    is_of_covariate: bool = False
 
 
 def _of_visits(places: TimePoints, m: int) -> FloatArray:
@@ -70,8 +75,14 @@ VARIANCES = {
             lambda places, _: np.ones((1, *places.visit.shape)),
             lambda _: np.ones(1),
         ),
-        Variance("visits", lambda m: m, _of_visits, np.ones),
-        Variance("power", lambda _: 2, _of_power, lambda _: np.array([1.0, 0.0])),
+        Variance("visits", lambda m: m, _of_visits, np.ones, is_of_visits=True),
+        Variance(
+            "power",
+            lambda _: 2,
+            _of_power,
+            lambda _: np.array([1.0, 0.0]),
+            is_of_covariate=True,
+        ),
     )
 }
 
@@ -117,7 +128,7 @@ class Residual:
     @property
     def is_of_visits(self) -> bool:
         """Whether R of a subject depends on nothing but its visits."""
-        return self.correlation.time in ("order", "steps") and self.variance.name != "power"
+        return self.correlation.time in ("order", "steps") and not self.variance.is_of_covariate
 
     @property
     def all_visits(self) -> TimePoints:
@@ -195,7 +206,7 @@ class Residual:
     @property
     def is_any_covariance(self) -> bool:
         """Whether R of all visits is any covariance."""
-        return self.correlation.name == Unstructured.name and self.variance.name == "visits"
+        return self.correlation.is_any and self.variance.is_of_visits
 
     def start(self, moments: ResidualMoments) -> FloatArray:
         """Return parameters of one stratum to start from, by the moments of its residuals."""
@@ -203,7 +214,7 @@ class Residual:
         sd = moments.sd
         if self.is_any_covariance:
             sd = np.diagonal(np.linalg.cholesky(positive(moments.covariance)))
-        if self.variance.name != "visits":
+        if not self.variance.is_of_visits:
             counts = np.diagonal(moments.counts)
             sd = np.sqrt(np.average(sd**2, weights=np.maximum(counts, 1e-300)))
         of_sd = np.zeros(self.n_variances)

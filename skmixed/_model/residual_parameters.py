@@ -45,7 +45,7 @@ def shown_parameters(residual: Residual, own: FloatArray) -> list[ShownParameter
 
 def _of_variances(residual: Residual, own: FloatArray) -> list[ShownParameter]:
     """Return the standard deviations, and other parameters of theirs."""
-    if residual.variance.name == "visits":
+    if residual.variance.is_of_visits:
         at = residual.evaluate(own, residual.all_visits)
         # ∂√R_aa = ∂R_aa/(2√R_aa)
         sd = np.sqrt(np.diagonal(at.value[0]))

@@ -169,6 +169,47 @@ class ResidualMoments:
         return (sums / np.maximum(counts, 1.0))[1:]
 
 
+class CorrelationTraits:
+    """What else is asked of a model of correlations, where it is not as most models are.
+
+    Attributes
+    ----------
+    is_correlated : bool
+        Whether there are correlations at all.
+    is_heterogeneous : bool
+        Whether each visit has a standard deviation of its own in any case.
+    is_any : bool
+        Whether any matrix is allowed, of which each pair of visits has an entry.
+    is_by_lag : bool
+        Whether each number of steps has a parameter of its own.
+    is_markov : bool
+        Whether a row depends on those before it through the last of them alone: the
+        correlation of two rows is the product of those of the neighbors between them.
+    is_positive : bool
+        Whether correlations are no less than 0, at the end of what is allowed.
+    has_any_time : bool
+        Whether it says something of times that no row has.
+    absorbs_intercept : bool
+        Whether a random intercept of the same subjects is a part of it.
+    most_times : int or None
+        Times up to which it is searched for: derivatives are dense over pairs of its
+        parameters.
+    contained_in : tuple of str
+        Models of which it is a special case, beside those with a variance for each visit.
+    """
+
+    is_correlated = True
+    is_heterogeneous = False
+    is_any = False
+    is_by_lag = False
+    is_markov = False
+    is_positive = False
+    has_any_time = False
+    absorbs_intercept = False
+    most_times: int | None = None
+    contained_in: tuple[str, ...] = ()
+
+
 def bounded(phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the correlations φ/√(1 + φ²), and their first and second derivatives."""
     root = np.sqrt(1.0 + phi**2)

@@ -149,7 +149,7 @@ def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) ->
     shared = tuple(share * own for own in lam)
     little = tuple(np.sqrt(LITTLE) * np.eye(len(own)) for own in lam)
     starts = [(*shared, residual.scaled(free, share)), (*little, phi)]
-    has_own = residual.variance.name == "visits" and not residual.is_any_covariance
+    has_own = residual.variance.is_of_visits and not residual.is_any_covariance
     of_visits = range(residual.m if has_own else 0)
     return starts + [(*shared, _without_visit(residual, phi, k)) for k in of_visits]
 

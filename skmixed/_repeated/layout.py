@@ -199,7 +199,7 @@ class BlockLayout:
         earlier = np.flatnonzero(has_next)
         # Classes of rows by what s is a function of, of pairs by what r is one of too
         keys: list[FloatArray | IntArray] = [laid.stratum[rows], laid.covariate[rows]]
-        if is_ordered or residual.variance.name == "visits":
+        if is_ordered or residual.variance.is_of_visits:
             keys.append(laid.visit[rows])
         pair_keys = [own[earlier + side] for own in keys for side in (0, 1)]
         if not is_ordered:

@@ -31,6 +31,8 @@ class RepeatedRows:
     visit : (n,) array of int
         The number of the row's time among the labels of times; 0 without times.
     stratum : (n,) array of int
+    size : (n,) array of int
+        The number of what its standard deviation is a power of, among these; 0 without.
     """
 
     columns: FloatArray
@@ -40,6 +42,7 @@ class RepeatedRows:
     subject: IntArray
     visit: IntArray
     stratum: IntArray
+    size: IntArray
 
     @property
     def n_rows(self) -> int:
@@ -56,9 +59,7 @@ class RepeatedRows:
             response=design.responses[0],
             weights=np.ones(n) if design.weights is None else design.weights,
             levels=np.stack(levels, axis=1) if levels else np.empty((n, 0), dtype=np.intp),
-            subject=subjects.subject,
-            visit=subjects.visit,
-            stratum=subjects.stratum,
+            **vars(subjects),
         )
 
     def renumbered(self, levels: Sequence[IntArray], subjects: SubjectDesign) -> "RepeatedRows":
@@ -67,9 +68,7 @@ class RepeatedRows:
         return replace(
             self,
             levels=np.stack(columns, axis=1) if columns else self.levels,
-            subject=subjects.subject,
-            visit=subjects.visit,
-            stratum=subjects.stratum,
+            **vars(subjects),
         )
 
     def between_within(self, fixed: Sequence[int]) -> FloatArray:
@@ -92,7 +91,7 @@ class RepeatedRows:
 
     @property
     def subjects(self) -> SubjectDesign:
-        return SubjectDesign(self.subject, self.visit, self.stratum)
+        return SubjectDesign(self.subject, self.visit, self.stratum, self.size)
 
     @staticmethod
     def joined(parts: Sequence["RepeatedRows"]) -> "RepeatedRows":
@@ -115,8 +114,6 @@ class Timeline:
         The visit of each label.
     position : (q,) array
         Its time in steps, or as a number.
-    log_size : (q,) array
-        The logarithm of what standard deviations are a power of; else 0.
     steps : (m,) array of int
         The times of the visits in steps.
     has_times : bool
@@ -126,7 +123,6 @@ class Timeline:
 
     rank: IntArray
     position: FloatArray
-    log_size: FloatArray
     steps: IntArray
     has_times: bool = True
     origin: float = 0.0
@@ -135,16 +131,16 @@ class Timeline:
     @staticmethod
     def without_times() -> "Timeline":
         one = np.zeros(1, dtype=np.intp)
-        return Timeline(one, np.zeros(1), np.zeros(1), one, has_times=False)
+        return Timeline(one, np.zeros(1), one, has_times=False)
 
     @staticmethod
-    def of_numbers(values: FloatArray, log_size: FloatArray) -> "Timeline":
+    def of_numbers(values: FloatArray) -> "Timeline":
         """Return times that are numbers, and no visits."""
-        return Timeline(np.zeros(len(values), dtype=np.intp), values, log_size, np.zeros(1, int))
+        return Timeline(np.zeros(len(values), dtype=np.intp), values, np.zeros(1, int))
 
     def places(self, visit: IntArray) -> TimePoints:
-        """Return the places of labels of times, (…, n)."""
-        return TimePoints(self.rank[visit], self.position[visit], self.log_size[visit])
+        """Return the places of labels of times, (…, n), of sizes of 1."""
+        return TimePoints(self.rank[visit], self.position[visit], np.zeros(visit.shape))
 
 
 @dataclass(frozen=True)
@@ -156,23 +152,26 @@ class RepeatedDesign:
     rows : RepeatedRows
     timeline : Timeline
     residual : Residual
+    log_sizes : (n,) array
+        The logarithm of what the standard deviation of each row is a power of; else 0.
     """
 
     rows: RepeatedRows
     timeline: Timeline
     residual: Residual
+    log_sizes: FloatArray
 
     @property
     def places(self) -> TimePoints:
         """Of all rows, (n,); without times the visit is the row's number in its subject."""
         if self.timeline.has_times:
-            return self.timeline.places(self.rows.visit)
+            return replace(self.timeline.places(self.rows.visit), covariate=self.log_sizes)
         order = np.argsort(self.rows.subject, kind="stable")
         counts = np.bincount(self.rows.subject)
         number = np.empty(self.rows.n_rows, dtype=np.intp)
         number[order] = np.arange(self.rows.n_rows) - np.repeat(np.cumsum(counts) - counts, counts)
         number = np.minimum(number, self.residual.m - 1)
-        return TimePoints(number, number.astype(float), np.zeros(self.rows.n_rows))
+        return TimePoints(number, number.astype(float), self.log_sizes)
 
 
 @dataclass(frozen=True)

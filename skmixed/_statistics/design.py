@@ -33,11 +33,14 @@ class SubjectDesign:
     subject, visit, stratum : (n,) arrays of int
         The subject of each row, the number of its time among the labels of times, and
         that of its stratum; 0 where there is none.
+    size : (n,) array of int
+        The number among the labels of what standard deviations are a power of; 0 without.
     """
 
     subject: IntArray
     visit: IntArray
     stratum: IntArray
+    size: IntArray
 
 
 @dataclass(frozen=True)

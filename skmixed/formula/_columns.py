@@ -233,11 +233,9 @@ def residual_by_position(
     if given is None:
         return None
     at = {name: k for k, name in enumerate(made)}
-    own = {role: getattr(given, role) for role in ("subject", "time", "by")}
     placed = {
-        role: tuple(at[name] for name in names) if isinstance(names, tuple) else at[names]
-        for role, names in own.items()
-        if names is not None
+        role: tuple(at[str(k)] for k in names) if isinstance(names, tuple) else at[str(names)]
+        for role, names in given.columns.items()
     }
     return given.set_params(**placed)
 
@@ -252,12 +250,10 @@ def labels_of(residual: ResidualCovariance | None) -> tuple[str, ...]:
     """
     if residual is None:
         return ()
-    own = [getattr(residual, role) for role in ("subject", "time", "by")]
+    own = residual.columns.values()
     names = [name for one in own for name in (one if isinstance(one, tuple) else (one,))]
-    names = [name for name in names if name is not None]
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(
-                f"{residual!r} names a column by position. Beside a formula name it by its name."
-            )
-    return tuple(dict.fromkeys(names))
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"{residual!r} names a column by position. Beside a formula name it by its name."
+        )
+    return tuple(dict.fromkeys(map(str, names)))

@@ -114,36 +114,25 @@ def _refit_messages(
             )
 
 
-# Structures of which each is a special case, beside itself and "independent".
-MORE_GENERAL = {
-    "compound_symmetry": {"toeplitz", "unstructured"},
-    "ar1": {"toeplitz", "ante_dependence", "unstructured"},
-    "toeplitz": {"unstructured"},
-    "ante_dependence": {"unstructured"},
-}
-
-
 def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None) -> bool:
     """Whether one residual covariance is seen to be a special case of another."""
     if null is None:
         return True
     if other is None:
         return False
-    is_same = null.structure in (other.structure, "independent")
-    general = MORE_GENERAL.get(null.structure, set())
-    has_visits = other.variance.name == "visits" or null.variance.name != "visits"
-    roles = zip((null.subject, null.time), (other.subject, other.time), strict=True)
+    is_same = null.structure == other.structure or not null.is_correlated
+    is_special = is_same or other.structure in null.correlation.contained_in
+    has_visits = other.variance.is_of_visits or not null.variance.is_of_visits
+    roles = zip(null.places, other.places, strict=True)
     same_columns = all(a is None or (b is not None and a.name == b.name) for a, b in roles)
     by, own_by = null.by, other.by
     has_strata = by is None or (own_by is not None and by.name == own_by.name)
-    is_power = "power" in (null.structure, other.structure)
-    is_nested = (is_same or other.structure in general) and has_visits and same_columns
-    return is_nested and has_strata and (not is_power or null.structure == other.structure)
+    return is_special and has_visits and same_columns and has_strata
 
 
 def n_residual_boundary(null: SubjectColumns | None, other: SubjectColumns | None) -> int:
     """Count the correlations of `other` that are 0, their least value, in `null`."""
-    if other is None or other.correlation.time != "distance" or other.structure == "ar1":
+    if other is None or not other.correlation.is_positive:
         return 0
     is_independent = null is None or not null.is_correlated
     return other.n_strata if is_independent else 0

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from repeated_models import fitted_model, simulated
+from repeated_models import dense_of, fitted_model, simulated
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
@@ -24,8 +24,15 @@ def fit(frame, residual, groups=None, fixed=("x",)):
         ((("ar1",), {"time": "t"}), "has no subject"),
         ((("ar1",), {"subject": "s"}), "structure in time, but time=None"),
         ((("independent",), {"heterogeneous": True}), "variance per time, but time=None"),
-        ((("power",), {}), "power of a column, but time=None"),
-        ((("power",), {"time": "t", "heterogeneous": True}), "gives the variances already"),
+        ((("power",), {"time": "t"}), "structure='power' is not known"),
+        (
+            (("independent",), {"time": "t", "power": "v", "heterogeneous": True}),
+            "power='v' and heterogeneous=True are two models of the variances",
+        ),
+        (
+            (("unstructured",), {"subject": "s", "time": "t", "power": "v"}),
+            "has a variance for each time, and power='v' is another model",
+        ),
     ],
 )
 def test_a_structure_lacks_what_it_needs(arguments, message):
@@ -99,8 +106,10 @@ def messages():
     yield "single rows", single, AR1, "Each subject of 'subject' has one row"
     strata = AR1.set_params(by="rater")
     yield "two strata", frame, strata, "has rows in two strata of 'rater'"
-    zero = ResidualCovariance("power", time="time")
+    zero = AR1.set_params(power="time")
     yield "power of 0", frame, zero, "has a 0, of which no power is a variance"
+    worded = frame.assign(size="a")
+    yield "power of text", worded, AR1.set_params(power="size"), "has labels such as 'a'"
 
 
 CASES = list(messages())
@@ -186,12 +195,36 @@ def test_a_power_is_a_variance():
     size = rng.uniform(1, 10, 2000)
     frame = pd.DataFrame({"x": rng.normal(size=2000), "size": size})
     y = frame["x"] + 0.5 * size**0.7 * rng.normal(size=2000)
-    residual = ResidualCovariance("power", time="size")
+    residual = ResidualCovariance("independent", power="size")
     model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(frame, y)
     log_sd, power = model._model.solution.residual.phi[0]
     # Four standard errors, 1/√(2n) over the standard deviation of log size
     assert power == pytest.approx(0.7, abs=0.1)
     assert np.exp(log_sd) == pytest.approx(0.5, abs=0.1)
+    row = model.variance_components_.iloc[0]
+    assert (row["sd"], row["power"]) == (pytest.approx(np.exp(log_sd)), power)
+    assert f"with σ·|size|^δ, δ = {power:.3f}, 2 parameters" in str(model.summary())
+    assert model.residual_covariance_.to_numpy() == pytest.approx(np.exp(2 * log_sd))
+
+
+def test_a_power_of_a_size_stands_beside_correlations_and_strata():
+    frame = simulated(3, n_subjects=60).assign(size=lambda f: np.exp(0.5 * f["x"]))
+    model = fitted_model(frame, "ar1", groups="rater", by="arm", power="size")
+    residual, own = model._model.repeated.design.residual, model._model.repeated.factor
+    assert residual.n_own == 3
+    dense = dense_of(model)
+    assert model.criterion_ == pytest.approx(dense.criterion + own.system.constant, abs=1e-9)
+    # Units of the search: the gradient of −2 log L is 0 to the search's tolerance
+    np.testing.assert_allclose(dense.gradient[-6:], 0.0, atol=1e-3)
+    table = model.variance_components_
+    np.testing.assert_array_equal(table["power"][1:], model._model.solution.residual.phi[:, 1])
+    assert table["power"].isna()[0]
+    # A larger row is less certain, also where its size was never seen
+    rows = frame.drop(columns=["y", "weight"])[:1].loc[[0, 0]]
+    rows = rows.assign(subject=999, size=[1.0, 3.7])
+    sd = model.predict(rows, return_std=True)[1]
+    variance, power = table.loc[1 + rows["arm"].iloc[0], ["variance", "power"]]
+    assert sd[1] ** 2 - sd[0] ** 2 == pytest.approx(variance * (3.7 ** (2 * power) - 1.0), rel=1e-9)
 
 
 def test_a_numeric_categorical_counts_places():

@@ -137,8 +137,8 @@ def test_parameters_have_the_names_of_times_and_strata(frame):
 
 
 def test_a_power_has_an_interval(frame):
-    residual = ResidualCovariance("power", time="time")
-    data = frame.drop(columns=["y", "weight"]).assign(time=frame["time"] + 1)
+    residual = ResidualCovariance("independent", power="size")
+    data = frame.drop(columns=["y", "weight"]).assign(size=frame["time"] + 1)
     model = MixedLinearRegressor(fixed=["x", "arm", "time"], residual=residual)
     table = confidence_intervals(model.fit(data, frame["y"]), components=["power"])
     phi, dense = model._model.repeated.factor.phi, dense_of(model)
