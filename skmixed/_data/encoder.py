@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 
 from skmixed._data.grouping_factor import FactorUnion, GroupingFactor, LabelSource, Metadata
-from skmixed._data.random_effect import (
-    AllExcept,
-    RandomEffect,
-    ResidualCovariance,
-    as_columns,
-    parse_groups,
-)
+from skmixed._data.parameters import as_columns
+from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance, parse_groups
 from skmixed._data.subjects import SubjectColumns
 from skmixed._data.table import Table, numeric_column
 from skmixed._model.structures import STRUCTURES
@@ -253,6 +248,7 @@ def _subject_columns(table: Table, residual: ResidualCovariance) -> SubjectColum
         time=found(residual.time, "time"),
         by=found(residual.by, "by"),
         power=found(residual.power, "power"),
+        shared_correlation=residual.shared_correlation,
     )
 
 

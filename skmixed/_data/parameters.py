@@ -4,9 +4,12 @@ Parameters that are lists: taken once, in their order.
 """
 
 import inspect
+import numbers
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
+
+from skmixed._typing import ColumnName, GroupName
 
 
 class FrozenParameters:
@@ -164,3 +167,45 @@ def items_of(values: Any, parameter: str, *, is_kept: bool = False) -> tuple[Any
         return tuple(values)
     except TypeError as error:
         raise TypeError(f"{parameter}={values!r} is of type {kind}. Give a list.") from error
+
+
+def as_columns(columns: Any, parameter: str, *, is_kept: bool = False) -> tuple[ColumnName, ...]:
+    """Coerce one column or several to a tuple of names and positions.
+
+    `is_kept`: whether an estimator keeps them as they were given.
+    """
+    items = (columns,)
+    if isinstance(columns, Iterable) and not isinstance(columns, str | bytes | bytearray):
+        items = items_of(columns, parameter, is_kept=is_kept)
+    try:
+        out = tuple(_column(c, parameter) for c in items)
+    except TypeError as error:
+        raise TypeError(
+            f"{parameter}={columns!r} must name columns of X, by name or position."
+        ) from error
+    for column in out:
+        if out.count(column) > 1:
+            raise ValueError(f"Column {column!r} is named twice in {parameter}={list(out)!r}.")
+    return out
+
+
+def group_name(groups: Any) -> GroupName:
+    if isinstance(groups, tuple | list):
+        if not groups:
+            raise ValueError(f"groups={groups!r} names no column. Name one or several.")
+        columns = as_columns(groups, "groups")
+        return columns[0] if len(columns) == 1 else columns
+    return _column(groups, "groups")
+
+
+def is_column(value: object) -> bool:
+    return isinstance(value, str | numbers.Integral) and not isinstance(value, bool)
+
+
+def _column(value: Any, parameter: str) -> ColumnName:
+    if not is_column(value):
+        raise TypeError(
+            f"{parameter} must name columns of X by name or position, got {value!r} of type "
+            f"{type(value).__name__}."
+        )
+    return value if isinstance(value, str) else int(value)

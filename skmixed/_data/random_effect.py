@@ -1,11 +1,10 @@
 """RandomEffect and ResidualCovariance, and the meaning of the parameter `groups`."""
 
-import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skmixed._data.parameters import FrozenParameters, items_of
+from skmixed._data.parameters import FrozenParameters, as_columns, group_name, is_column
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
@@ -120,6 +119,9 @@ class ResidualCovariance(FrozenParameters):
         Needed but for "independent" and "compound_symmetry".
     by : str, int or tuple of these, default=None
         Column of X whose labels have parameters of their own.
+    shared_correlation : bool, default=False
+        Whether the labels of `by` differ by their variances alone, and have one
+        correlation: nlme's ``varIdent(form = ~ 1 | by)`` beside a correlation.
     heterogeneous : bool, default=False
         Whether each time has a variance of its own; "unstructured" has in any case.
     power : str or int, default=None
@@ -169,6 +171,7 @@ class ResidualCovariance(FrozenParameters):
     subject: GroupName | None
     time: ColumnName | None
     by: GroupName | None
+    shared_correlation: bool
     heterogeneous: bool
     power: ColumnName | None
 
@@ -179,6 +182,7 @@ class ResidualCovariance(FrozenParameters):
         subject: GroupName | Sequence[ColumnName] | None = None,
         time: ColumnName | None = None,
         by: GroupName | Sequence[ColumnName] | None = None,
+        shared_correlation: bool = False,
         heterogeneous: bool = False,
         power: ColumnName | None = None,
     ) -> None:
@@ -186,6 +190,7 @@ class ResidualCovariance(FrozenParameters):
         object.__setattr__(self, "subject", None if subject is None else group_name(subject))
         object.__setattr__(self, "time", None if time is None else as_columns(time, "time")[0])
         object.__setattr__(self, "by", None if by is None else group_name(by))
+        object.__setattr__(self, "shared_correlation", bool(shared_correlation))
         object.__setattr__(self, "heterogeneous", bool(heterogeneous))
         object.__setattr__(self, "power", None if power is None else as_columns(power, "power")[0])
         _check_structure(structure)
@@ -193,8 +198,8 @@ class ResidualCovariance(FrozenParameters):
 
     def __repr__(self) -> str:
         parts = [repr(self.structure), *(f"{k}={own!r}" for k, own in self.columns.items())]
-        if self.heterogeneous:
-            parts.append("heterogeneous=True")
+        flags = ("shared_correlation", "heterogeneous")
+        parts += [f"{name}=True" for name in flags if getattr(self, name)]
         return f"ResidualCovariance({', '.join(parts)})"
 
     @property
@@ -219,6 +224,9 @@ class ResidualCovariance(FrozenParameters):
         if self.time is None and (has_times or self.heterogeneous):
             what = "variance per time" if self.heterogeneous else "structure in time"
             raise ValueError(f"{own} is a {what}, but time=None. Name its column: time='visit'.")
+        if self.shared_correlation and (self.by is None or not self.is_correlated):
+            why = "no strata: by=None" if self.by is None else "no correlation to share"
+            raise ValueError(f"{own} has {why}. Leave shared_correlation=True out.")
         if self.power is not None and self.heterogeneous:
             raise ValueError(
                 f"power={self.power!r} and heterogeneous=True are two models of the variances. "
@@ -312,26 +320,6 @@ def replace_covariance(term: RandomEffect, covariance: str) -> RandomEffect:
     return RandomEffect(term.groups, term.slopes, intercept=term.intercept, covariance=covariance)
 
 
-def as_columns(columns: Any, parameter: str, *, is_kept: bool = False) -> tuple[ColumnName, ...]:
-    """Coerce one column or several to a tuple of names and positions.
-
-    `is_kept`: whether an estimator keeps them as they were given.
-    """
-    items = (columns,)
-    if isinstance(columns, Iterable) and not isinstance(columns, str | bytes | bytearray):
-        items = items_of(columns, parameter, is_kept=is_kept)
-    try:
-        out = tuple(_column(c, parameter) for c in items)
-    except TypeError as error:
-        raise TypeError(
-            f"{parameter}={columns!r} must name columns of X, by name or position."
-        ) from error
-    for column in out:
-        if out.count(column) > 1:
-            raise ValueError(f"Column {column!r} is named twice in {parameter}={list(out)!r}.")
-    return out
-
-
 def _with_slopes(terms: list[RandomEffect], groups: Any, random_slopes: Any) -> RandomEffect:
     slopes = as_columns(random_slopes, "random_slopes", is_kept=True)
     if not terms:
@@ -354,7 +342,7 @@ def _with_slopes(terms: list[RandomEffect], groups: Any, random_slopes: Any) -> 
 
 
 def _as_list(groups: Any) -> list[Any]:
-    if isinstance(groups, RandomEffect) or _is_column(groups):
+    if isinstance(groups, RandomEffect) or is_column(groups):
         return [groups]
     if isinstance(groups, tuple):
         names = list(groups)
@@ -374,25 +362,3 @@ def _as_list(groups: Any) -> list[Any]:
 
 def _as_term(group: Any) -> RandomEffect:
     return group if isinstance(group, RandomEffect) else RandomEffect(group)
-
-
-def group_name(groups: Any) -> GroupName:
-    if isinstance(groups, tuple | list):
-        if not groups:
-            raise ValueError(f"groups={groups!r} names no column. Name one or several.")
-        columns = as_columns(groups, "groups")
-        return columns[0] if len(columns) == 1 else columns
-    return _column(groups, "groups")
-
-
-def _is_column(value: object) -> bool:
-    return isinstance(value, str | numbers.Integral) and not isinstance(value, bool)
-
-
-def _column(value: Any, parameter: str) -> ColumnName:
-    if not _is_column(value):
-        raise TypeError(
-            f"{parameter} must name columns of X by name or position, got {value!r} of type "
-            f"{type(value).__name__}."
-        )
-    return value if isinstance(value, str) else int(value)

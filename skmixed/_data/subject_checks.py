@@ -12,6 +12,8 @@ from skmixed._typing import BoolArray, FloatArray, IntArray
 
 # Rows that a parameter needs at least.
 LEAST_ROWS = 2
+# What to do with parameters that the rows do not determine.
+FEWER = "Use a structure with fewer parameters, such as 'toeplitz' or 'ar1'."
 
 
 def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign:
@@ -35,8 +37,12 @@ def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign
         if columns.time is not None:
             _check_distinct(columns, rows)
     _check_counts(columns, design)
-    for stratum in range(columns.n_strata):
-        _check_stratum(columns, design, rows.stratum == stratum, stratum)
+    parts = [(rows.stratum == k, _where(columns, k)) for k in range(columns.n_strata)]
+    every = [(np.ones(rows.n_rows, dtype=bool), "")] if columns.shared_correlation else parts
+    for own, where in parts:
+        _check_variances(columns, design, own, where)
+    for own, where in every:
+        _check_correlations(columns, design, own, where)
     _check_told_apart(encoder, rows)
     return design
 
@@ -99,21 +105,51 @@ def _check_counts(columns: SubjectColumns, design: RepeatedDesign) -> None:
     """Refuse more parameters than there are rows to determine them."""
     residual, n = design.residual, design.rows.n_rows
     most = columns.correlation.most_times or n
-    if residual.m > most or residual.n_phi * LEAST_ROWS > n:
-        what = f"{residual.n_phi} parameters for {residual.m} times" if columns.time else "too many"
+    if residual.m > most or residual.n_free * LEAST_ROWS > n:
+        what = (
+            f"{residual.n_free} parameters for {residual.m} times" if columns.time else "too many"
+        )
         raise ValueError(
             f"{columns.structure!r} has {what}, and there are {n} rows. Use a structure with fewer "
             "parameters, such as 'ar1' or 'exponential', with heterogeneous=False."
         )
 
 
-def _check_stratum(
-    columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, stratum: int
+def _where(columns: SubjectColumns, stratum: int) -> str:
+    """Return a stratum in the words of messages; nothing where there is one."""
+    if columns.by is None:
+        return ""
+    return f" in stratum {_label(columns.by, stratum)} of {columns.by.name!r}"
+
+
+def _check_variances(
+    columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, where: str
 ) -> None:
-    """Refuse a stratum whose rows do not determine its parameters."""
-    where = ""
-    if columns.by is not None:
-        where = f" in stratum {_label(columns.by, stratum)} of {columns.by.name!r}"
+    """Refuse visits whose variances no two rows inform."""
+    m = design.residual.m
+    if columns.time is None or not columns.variance.is_of_visits or m == 1:
+        return
+    few = np.flatnonzero(np.bincount(design.places.visit[own], minlength=m) < 2)
+    if len(few):
+        raise ValueError(
+            f"There are not two rows at {_times(columns, design)[few[0]]} of "
+            f"{columns.time.name!r}{where}, so that its variance is not determined. {FEWER} Or "
+            "leave that time out."
+        )
+
+
+def _times(columns: SubjectColumns, design: RepeatedDesign) -> Any:
+    """Return the labels of times in their order, as messages show them, (m,)."""
+    assert columns.time is not None
+    labels = np.empty(design.residual.m, dtype=object)
+    labels[design.timeline.rank] = [shown_label(label) for label in columns.time.index]
+    return labels
+
+
+def _check_correlations(
+    columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, where: str
+) -> None:
+    """Refuse rows that do not determine the parameters of correlations."""
     subject = design.rows.subject[own]
     if columns.is_correlated and int(np.bincount(subject, minlength=1).max()) < 2:
         assert columns.subject is not None
@@ -129,22 +165,13 @@ def _check_stratum(
 def _check_pairs(
     columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, where: str
 ) -> None:
-    """Refuse visits whose variances, and pairs of them whose correlations, no row informs."""
+    """Refuse pairs of visits whose correlations no row informs."""
     assert columns.time is not None
     m, subject = design.residual.m, design.rows.subject[own]
-    name, labels = columns.time.name, np.empty(m, dtype=object)
-    labels[design.timeline.rank] = [shown_label(label) for label in columns.time.index]
-    visit = design.places.visit[own]
-    fewer = "Use a structure with fewer parameters, such as 'toeplitz' or 'ar1'."
-    few = np.flatnonzero(np.bincount(visit, minlength=m) < 2)
-    if columns.variance.is_of_visits and len(few):
-        raise ValueError(
-            f"There are not two rows at {labels[few[0]]} of {name!r}{where}, so that its variance "
-            f"is not determined. {fewer} Or leave that time out."
-        )
+    name, labels = columns.time.name, _times(columns, design)
     if not (columns.correlation.is_any or columns.correlation.is_by_lag):
         return
-    seen = _met(subject, visit, m)
+    seen = _met(subject, design.places.visit[own], m)
     if columns.correlation.is_any:
         missing, n_subjects = np.argwhere(seen == 0), len(np.unique(subject))
         what = f"{columns.structure!r} has {m * (m + 1) // 2} parameters"
@@ -152,11 +179,11 @@ def _check_pairs(
             a, b = missing[0]
             raise ValueError(
                 f"No subject{where} has rows at both {labels[a]} and {labels[b]} of {name!r}, so "
-                f"that their correlation is not determined: {what}. {fewer}"
+                f"that their correlation is not determined: {what}. {FEWER}"
             )
         if n_subjects <= m:
             raise ValueError(
-                f"{what} for {m} times, and there are {n_subjects} subjects{where}. {fewer}"
+                f"{what} for {m} times, and there are {n_subjects} subjects{where}. {FEWER}"
             )
     if columns.correlation.is_by_lag:
         steps = design.residual.steps

@@ -43,6 +43,8 @@ class SubjectColumns:
     subject, time, by, power : GroupingFactor or None
     is_ordered : bool
         Whether the order of the labels of times is that of a categorical column.
+    shared_correlation : bool
+        Whether strata have variances of their own alone.
     fitted_time : GroupingFactor or None
         The time with the labels of the fit alone, where rows came after it: visits, steps
         and the first date stay those of the fit.
@@ -55,6 +57,7 @@ class SubjectColumns:
     by: GroupingFactor | None
     power: GroupingFactor | None = None
     is_ordered: bool = False
+    shared_correlation: bool = False
     fitted_time: GroupingFactor | None = None
 
     @property
@@ -66,11 +69,6 @@ class SubjectColumns:
     def factors(self) -> tuple[GroupingFactor, ...]:
         """Those that there are: subject, time, by and power."""
         return tuple(own for own in self.roles if own is not None)
-
-    @property
-    def places(self) -> tuple[GroupingFactor | None, ...]:
-        """The factors that say whose residual a row has, when, and of which size."""
-        return self.subject, self.time, self.power
 
     def with_factors(self, factors: Sequence[GroupingFactor]) -> "SubjectColumns":
         """Return the same with other labels."""
@@ -316,7 +314,8 @@ class SubjectColumns:
         steps = timeline.steps
         if self.time is None and self.is_correlated:
             steps = np.arange(int(np.bincount(rows.subject).max()))
-        own = like or Residual(self.correlation, self.variance, steps, self.n_strata)
+        names = self.correlation, self.variance
+        own = like or Residual(*names, steps, self.n_strata, self.shared_correlation)
         return RepeatedDesign(rows, timeline, own, sizes)
 
 

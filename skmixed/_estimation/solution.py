@@ -75,18 +75,23 @@ class ResidualSolution:
         The time of each visit in steps.
     phi : (n_strata, d) array
         The parameters of each stratum, with standard deviations in units of y.
+    has_shared_correlation : bool
+        Whether those of correlations are the same in all strata.
     """
 
     correlation: str
     variance: str
     steps: IntArray
     phi: FloatArray
+    has_shared_correlation: bool = False
 
     @property
     def model(self) -> Residual:
         """The model that these are parameters of."""
         correlation, variance = CORRELATIONS[self.correlation], VARIANCES[self.variance]
-        return Residual(correlation, variance, self.steps, len(self.phi))
+        return Residual(
+            correlation, variance, self.steps, len(self.phi), self.has_shared_correlation
+        )
 
     @property
     def powers(self) -> list[float]:
@@ -177,7 +182,7 @@ class Solution:
     @property
     def n_parameters(self) -> int:
         """Count the rank of X, all of θ, also at the boundary, and σ, those of R or a shape."""
-        of_residual = 1 if self.residual is None else self.residual.phi.size
+        of_residual = 1 if self.residual is None else self.residual.model.n_free
         if self.family is not None:
             of_residual = int(self.family.has_shape)
         return len(self.kept) + len(self.theta) + of_residual

@@ -159,14 +159,15 @@ def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | 
     if subjects is None or own is None:
         return ""
     parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
-    for role, factor in (("within", subjects.subject), ("in", subjects.time), ("by", subjects.by)):
+    by = "variances by" if subjects.shared_correlation else "by"
+    for role, factor in (("within", subjects.subject), ("in", subjects.time), (by, subjects.by)):
         if factor is not None:
             count = "" if role == "in" else f" ({factor.n_levels:,})"
             parts.append(f"{role} {factor.name}{count}")
     if subjects.power is not None:
         powers = ", ".join(f"{power:.3f}" for power in own.powers)
         parts.append(f"with σ·|{subjects.power.name}|^δ, δ = {powers}")
-    n = own.model.n_phi
+    n = own.model.n_free
     return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
 

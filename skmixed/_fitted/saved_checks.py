@@ -180,7 +180,7 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     """Check the columns of a residual covariance."""
     _is("subjects", subjects, SubjectColumns)
     require(subjects.structure in CORRELATIONS, "residual covariance")
-    flags = (subjects.heterogeneous, subjects.is_ordered)
+    flags = (subjects.heterogeneous, subjects.is_ordered, subjects.shared_correlation)
     require(all(type(flag) is bool for flag in flags), "residual covariance")
     labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
     for factor in (*subjects.factors, *labels):
@@ -240,8 +240,9 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
         return
     _is("residual covariance", residual, ResidualSolution)
     subjects = encoder.subjects
-    names = (subjects.correlation.name, subjects.variance.name)
-    require((residual.correlation, residual.variance) == names, "residual covariance")
+    names = subjects.correlation.name, subjects.variance.name, subjects.shared_correlation
+    own = residual.correlation, residual.variance, residual.has_shared_correlation
+    require(own == names, "residual covariance")
     _check_array("times", residual.steps, (len(residual.steps),), "i")
     require(len(residual.steps) > 0 and (np.diff(residual.steps) > 0).all(), "times")
     require(residual.steps[0] >= 0 and residual.steps[-1] < 2**31, "times")

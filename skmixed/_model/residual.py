@@ -9,11 +9,17 @@ parameters on the log scale. Each stratum has parameters of its own. A further m
 s is an entry of `VARIANCES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skmixed._model.chart import (
+    CholeskyCoordinates,
+    OwnCoordinates,
+    ResidualCoordinates,
+    SharedCorrelation,
+)
 from skmixed._model.correlation import CorrelationModel
 from skmixed._model.time_points import (
     START_WITHIN,
@@ -22,12 +28,7 @@ from skmixed._model.time_points import (
     TimePoints,
     positive,
 )
-from skmixed._typing import BoolArray, FloatArray, IntArray
-
-# Smallest standard deviation of a visit given those before it, as a share of its own one.
-LEAST = 1e-5
-# Share below which it is 0 for inference.
-BOUNDARY = 1e-3
+from skmixed._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,15 @@ class Residual:
         The time of each visit in steps; m is the number of visits, or without times that
         of the rows of the largest subject.
     n_strata : int
+    has_shared_correlation : bool
+        Whether the strata have variances of their own alone: their parameters of C are equal.
     """
 
     correlation: CorrelationModel
     variance: Variance
     steps: IntArray
     n_strata: int
+    has_shared_correlation: bool = False
 
     @property
     def m(self) -> int:
@@ -124,6 +128,12 @@ class Residual:
     @property
     def n_phi(self) -> int:
         return self.n_own * self.n_strata
+
+    @property
+    def n_free(self) -> int:
+        """Parameters of all strata, those that are equal once."""
+        n_shared = (self.n_own - self.n_variances) * self.has_shared_correlation
+        return self.n_phi - (self.n_strata - 1) * n_shared
 
     @property
     def is_of_visits(self) -> bool:
@@ -178,10 +188,12 @@ class Residual:
         out[:, 1:] = (out[:, 1:] - r * out[:, :-1]) / np.sqrt((1.0 - r) * (1.0 + r))
         return out
 
-    def coordinates(self, phi: FloatArray) -> "ResidualCoordinates":
+    def coordinates(self, phi: FloatArray) -> ResidualCoordinates:
         """Return coordinates of the search around the parameters of all strata."""
         own = phi.reshape(self.n_strata, -1)
-        return ResidualCoordinates(own, self.m if self.is_any_covariance else 0)
+        if self.has_shared_correlation:
+            return SharedCorrelation(own, self.n_variances)
+        return CholeskyCoordinates(own, self.m) if self.is_any_covariance else OwnCoordinates(own)
 
     def scaled(self, phi: FloatArray, factor: float) -> FloatArray:
         """Return the parameters with which all standard deviations are multiplied."""
@@ -208,8 +220,15 @@ class Residual:
         """Whether R of all visits is any covariance."""
         return self.correlation.is_any and self.variance.is_of_visits
 
-    def start(self, moments: ResidualMoments) -> FloatArray:
-        """Return parameters of one stratum to start from, by the moments of its residuals."""
+    def start(self, moments: Sequence[ResidualMoments]) -> FloatArray:
+        """Return parameters to start from, by the moments of the residuals of each stratum."""
+        own = np.stack([self._start(of_stratum) for of_stratum in moments])
+        if self.has_shared_correlation:
+            own[:, self.n_variances :] = own[:, self.n_variances :].mean(axis=0)
+        return own.ravel()
+
+    def _start(self, moments: ResidualMoments) -> FloatArray:
+        """Return those of one stratum."""
         of_corr = self.correlation.start(moments, self.steps)
         sd = moments.sd
         if self.is_any_covariance:
@@ -221,118 +240,15 @@ class Residual:
         of_sd[: np.size(sd)] = np.log(sd)
         return np.concatenate([of_sd, of_corr])
 
-    def even_start(self, moments: ResidualMoments) -> FloatArray:
-        """Return parameters of any covariance to start from, with one correlation."""
+    def even_start(self, moments: Sequence[ResidualMoments]) -> FloatArray:
+        """Return parameters of any covariance to start from, with one correlation each."""
+        return self.start([self._evened(own) for own in moments])
+
+    def _evened(self, moments: ResidualMoments) -> ResidualMoments:
+        """Return moments with one correlation of all visits, that of neighbors."""
         rho = float(np.clip(moments.neighbor, START_WITHIN, 1.0 - START_WITHIN))
         even = rho + (1.0 - rho) * np.eye(self.m)
-        covariance = np.outer(moments.sd, moments.sd) * even
-        return self.start(replace(moments, covariance=covariance))
-
-
-@dataclass(frozen=True)
-class ResidualCoordinates:
-    """Coordinates of the search around parameters φ: φ itself, or a Cholesky factor.
-
-    An unstructured R = MM' with M = diag(s)L has an optimum with a diagonal entry of M that
-    is 0 where few subjects have the same visits: there log s and L, whose rows are those of
-    M over s, are infinite. The entries of M are not.
-
-    Attributes
-    ----------
-    own : (h, d) array
-        φ of each stratum.
-    m : int
-        The number of visits where R is any covariance, else 0.
-    """
-
-    own: FloatArray
-    m: int
-
-    @property
-    def _row(self) -> IntArray:
-        """The row of M of each entry below the diagonal."""
-        return np.tril_indices(self.m, -1)[0]
-
-    @property
-    def is_free(self) -> BoolArray:
-        """Which coordinates are no diagonal entry of M that is 0, or next to it; (d,)."""
-        out = np.ones(self.own.shape, dtype=bool)
-        if self.m:
-            roots = [np.linalg.norm(self._factor(phi), axis=1) for phi in self.own]
-            out[:, : self.m] = np.exp(self.own[:, : self.m]) > BOUNDARY * np.array(roots)
-        return out.ravel()
-
-    @property
-    def jacobian(self) -> FloatArray:
-        """∂φ/∂M, a row for each coordinate, (d, d)."""
-        out = np.eye(self.own.size)
-        if not self.m:
-            return out
-        m, row, n = self.m, self._row, self.own.shape[1]
-        below = m + np.arange(len(row))
-        # ∂ log s_a/∂M_aa = 1/s_a, ∂φ_ab/∂M_ab = 1/s_a, ∂φ_ab/∂M_aa = −φ_ab/s_a
-        for at, phi in zip(range(0, self.own.size, n), self.own, strict=True):
-            inverse = np.exp(-phi[:m])
-            out[at : at + n, at : at + n] = np.diag(np.append(inverse, inverse[row]))
-            out[at + row, at + below] = -phi[m:] * inverse[row]
-        return out
-
-    def curvature(self, gradient: FloatArray) -> FloatArray:
-        """Return Σ_i g_i ∂²φ_i/∂M∂M', (d, d)."""
-        out = np.zeros((self.own.size,) * 2)
-        if not self.m:
-            return out
-        m, row, n = self.m, self._row, self.own.shape[1]
-        below = m + np.arange(len(row))
-        # ∂² log s_a = −1/s_a², ∂²φ_ab = 2φ_ab/s_a² in M_aa, −1/s_a² in M_aa and M_ab
-        for at, phi in zip(range(0, self.own.size, n), self.own, strict=True):
-            squares, g = np.exp(-2.0 * phi[:m]), gradient[at : at + n]
-            sums = np.bincount(row, phi[m:] * g[m:], m)
-            diagonal = at + np.arange(m)
-            out[diagonal, diagonal] = squares * (2.0 * sums - g[:m])
-            mixed = -squares[row] * g[m:]
-            out[at + row, at + below] = out[at + below, at + row] = mixed
-        return out
-
-    def moved(self, step: FloatArray) -> FloatArray:
-        """Return φ at coordinates `step`."""
-        steps = step.reshape(self.own.shape)
-        if not self.m:
-            return np.asarray((self.own + steps).ravel())
-        return np.concatenate(
-            [
-                self._parameters(self._factor(phi) + self._laid(own))
-                for phi, own in zip(self.own, steps, strict=True)
-            ]
-        )
-
-    def step_to(self, phi: FloatArray) -> FloatArray:
-        """Return the step that leads to φ."""
-        others = phi.reshape(self.own.shape)
-        if not self.m:
-            return np.asarray((others - self.own).ravel())
-        rows, columns = np.tril_indices(self.m, -1)
-        moves = [self._factor(b) - self._factor(a) for a, b in zip(self.own, others, strict=True)]
-        return np.concatenate([np.append(np.diagonal(d), d[rows, columns]) for d in moves])
-
-    def _laid(self, entries: FloatArray) -> FloatArray:
-        """Return a lower triangle of its diagonal and the rows below it, (m, m)."""
-        out = np.diag(entries[: self.m])
-        out[np.tril_indices(self.m, -1)] = entries[self.m :]
-        return out
-
-    def _factor(self, phi: FloatArray) -> FloatArray:
-        """Return M, (m, m)."""
-        unit = np.append(np.ones(self.m), phi[self.m :])
-        return np.exp(phi[: self.m, None]) * self._laid(unit)
-
-    def _parameters(self, factor: FloatArray) -> FloatArray:
-        """Return φ of a lower triangle, whose columns may have either sign."""
-        factor = factor * np.where(np.diagonal(factor) < 0, -1.0, 1.0)
-        least = LEAST * np.linalg.norm(factor, axis=1)
-        s = np.maximum(np.diagonal(factor), np.maximum(least, np.finfo(float).tiny))
-        below = (factor / s[:, None])[np.tril_indices(self.m, -1)]
-        return np.append(np.log(s), below)
+        return replace(moments, covariance=np.outer(moments.sd, moments.sd) * even)
 
 
 @dataclass(frozen=True)

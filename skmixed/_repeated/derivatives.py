@@ -19,8 +19,7 @@ import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
 from skmixed._derivatives.trust_region import Point, second_order
-from skmixed._model.chart import Chart, block_diagonal
-from skmixed._model.residual import ResidualCoordinates
+from skmixed._model.chart import Chart, ResidualCoordinates, block_diagonal
 from skmixed._repeated.likelihood import Directions, OuterTerm, RepeatedFactor, RepeatedSystem
 from skmixed._typing import BoolArray, FloatArray, Lam
 
@@ -181,7 +180,7 @@ class JointChart:
         return block_diagonal([*own, self.residual.curvature(gradient[-n:])])
 
     def moved(self, step: FloatArray) -> Lam:
-        n = len(self.phi)
+        n = self.residual.size
         return (*self.terms.moved(step[:-n]), self.residual.moved(step[-n:]))
 
     def step_to(self, lam: Lam) -> FloatArray:

@@ -136,13 +136,13 @@ def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) ->
             "The fixed effects reproduce the rows of a stratum of the residual covariance, which "
             "leaves it no residuals. Use fewer strata in `by`, or fewer fixed effects."
         )
-    phi = np.concatenate([residual.start(own) for own in moments])
+    phi = residual.start(moments)
     free = _uncorrelated(residual, phi)
     if given.moments is None and residual.is_any_covariance:
-        even = np.concatenate([residual.even_start(own) for own in residual_moments(system)])
+        even = residual.even_start(moments)
         return [(phi,), (even,)]
     if given.moments is None:
-        return [(phi,), (free,)] if len(phi) > residual.n_strata else [(phi,)]
+        return [(phi,), (free,)] if residual.is_correlated or residual.n_variances > 1 else [(phi,)]
     # Λ of moments is relative to residuals of one variance.
     lam = moment_start(given.at_zero, given.likelihood, given.moments)
     share = 1.0 / np.sqrt(1.0 + sum(float((own**2).sum()) for own in lam))
@@ -209,7 +209,7 @@ def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) ->
         sigma=sigma,
         criterion=factor.value,
         reml=system.reml,
-        residual=ResidualSolution(*names, residual.steps, own_phi),
+        residual=ResidualSolution(*names, residual.steps, own_phi, residual.has_shared_correlation),
     )
 
 

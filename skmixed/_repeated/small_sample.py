@@ -63,7 +63,7 @@ def repeated_components(model: RepeatedModel) -> RepeatedComponents:
 
 def _residual_errors(model: RepeatedModel, chart: JointChart, errors: FloatArray) -> FloatArray:
     """Return the errors of what is shown of the residuals' covariance, by the delta method."""
-    residual, n = model.layout.system.residual, model.layout.system.residual.n_phi
+    residual, n = model.layout.system.residual, chart.residual.size
     jacobian = chart.residual.jacobian
     of_phi = jacobian.T @ errors[-n:, -n:] @ jacobian
     # Logarithms of standard deviations have the same errors in all units

@@ -123,11 +123,14 @@ def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None)
     is_same = null.structure == other.structure or not null.is_correlated
     is_special = is_same or other.structure in null.correlation.contained_in
     has_visits = other.variance.is_of_visits or not null.variance.is_of_visits
-    roles = zip(null.places, other.places, strict=True)
+    own = null.subject, null.time, null.power
+    roles = zip(own, (other.subject, other.time, other.power), strict=True)
     same_columns = all(a is None or (b is not None and a.name == b.name) for a, b in roles)
     by, own_by = null.by, other.by
     has_strata = by is None or (own_by is not None and by.name == own_by.name)
-    return is_special and has_visits and same_columns and has_strata
+    is_tied = other.shared_correlation and not (by is None or null.shared_correlation)
+    has_correlations = not (is_tied and null.is_correlated)
+    return is_special and has_visits and same_columns and has_strata and has_correlations
 
 
 def n_residual_boundary(null: SubjectColumns | None, other: SubjectColumns | None) -> int:
@@ -135,7 +138,8 @@ def n_residual_boundary(null: SubjectColumns | None, other: SubjectColumns | Non
     if other is None or not other.correlation.is_positive:
         return 0
     is_independent = null is None or not null.is_correlated
-    return other.n_strata if is_independent else 0
+    n_correlations = 1 if other.shared_correlation else other.n_strata
+    return n_correlations if is_independent else 0
 
 
 def have_same_fixed(a: Contender, b: Contender) -> bool:

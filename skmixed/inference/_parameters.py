@@ -300,7 +300,10 @@ def _of_residuals(encoder: Encoder, own: ResidualSolution) -> Iterator[Parameter
         for place, shown in enumerate(shown_parameters(own.model, own.phi[stratum])):
             is_lag = own.model.correlation.time == "steps" and shown.component == "corr"
             key = [f"lag {k}" if is_lag else f"{times[k - 1]}" for k in shown.key]
-            parts = [] if label is None else [f"{label}"]
+            is_shared = own.has_shared_correlation and not own.model.split(shown.slope)[0].any()
+            if is_shared and stratum:
+                continue
+            parts = [] if label is None or is_shared else [f"{label}"]
             name = ":".join([*parts, *([", ".join(key)] if key else [])])
             kind = RESIDUAL_KINDS[shown.component]
             yield kind(RESIDUAL, name, shown.value, own.model, stratum, place)

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from skmixed import RandomEffect
-from skmixed._data.random_effect import as_columns, parse_groups
+from skmixed._data.parameters import as_columns
+from skmixed._data.random_effect import parse_groups
 
 
 @pytest.mark.parametrize(

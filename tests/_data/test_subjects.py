@@ -25,6 +25,8 @@ def fit(frame, residual, groups=None, fixed=("x",)):
         ((("ar1",), {"subject": "s"}), "structure in time, but time=None"),
         ((("independent",), {"heterogeneous": True}), "variance per time, but time=None"),
         ((("power",), {"time": "t"}), "structure='power' is not known"),
+        ((("ar1",), {"subject": "s", "time": "t", "shared_correlation": True}), "no strata"),
+        ((("independent",), {"by": "a", "shared_correlation": True}), "no correlation to share"),
         (
             (("independent",), {"time": "t", "power": "v", "heterogeneous": True}),
             "power='v' and heterogeneous=True are two models of the variances",

@@ -63,6 +63,25 @@ def test_scaled_parameters_multiply_standard_deviations(residual, places):
         )
 
 
+@pytest.mark.parametrize("name", CORRELATIONS)
+def test_a_shared_correlation_has_its_parameters_once(name, variance, places):
+    own = Residual(CORRELATIONS[name], variance, np.arange(4), 3, has_shared_correlation=True)
+    n_corr = own.n_own - own.n_variances
+    assert own.n_free == 3 * own.n_variances + n_corr
+    rng = np.random.default_rng(0)
+    phi = rng.normal(size=(3, own.n_own))
+    phi[:, own.n_variances :] = phi[0, own.n_variances :]
+    coordinates = own.coordinates(phi.ravel())
+    assert coordinates.size == own.n_free == coordinates.is_free.sum()
+    step = rng.normal(size=own.n_free)
+    moved = coordinates.moved(step).reshape(3, -1)
+    assert np.ptp(moved[:, own.n_variances :], axis=0).max(initial=0.0) < 1e-14
+    np.testing.assert_allclose(coordinates.step_to(moved.ravel()), step, atol=1e-13)
+    first = differences(coordinates.moved, np.zeros(own.n_free))
+    np.testing.assert_allclose(coordinates.jacobian, first, atol=DIFFERENCE)
+    assert not coordinates.curvature(rng.normal(size=own.n_phi)).any()
+
+
 @pytest.fixture
 def any_covariance():
     return Residual(CORRELATIONS["unstructured"], VARIANCES["visits"], np.arange(4), 2)
