@@ -27,8 +27,8 @@ class RandomEffect(FrozenParameters):
         Covariance of one group's coefficients: "full", "diag" (independent), "spherical"
         (independent with one variance), "compound_symmetry" (one variance and one
         correlation), "ar1" (a correlation that falls with the distance between the
-        coefficients, such as those of times) or "toeplitz" (one for each distance). With
-        "heterogeneous_" before "compound_symmetry" and "ar1" each coefficient has a
+        coefficients, such as those of times) or "toeplitz" (one for each distance). In
+        "heterogeneous_compound_symmetry" and "heterogeneous_ar1" each coefficient has a
         variance of its own. None takes the estimator's.
 
     Raises
