@@ -235,11 +235,11 @@ def _check_codes(codes: Any, counts: list[int]) -> None:
 
 def _check_residual(encoder: Encoder, residual: Any) -> None:
     """Check the estimates of a residual covariance."""
-    require((residual is None) == (encoder.subjects is None), "residual covariance")
-    if residual is None or encoder.subjects is None:
+    subjects = encoder.subjects
+    require((residual is None) == (subjects is None), "residual covariance")
+    if residual is None or subjects is None:
         return
     _is("residual covariance", residual, ResidualSolution)
-    subjects = encoder.subjects
     names = subjects.correlation.name, subjects.variance.name, subjects.shared_correlation
     own = residual.correlation, residual.variance, residual.has_shared_correlation
     require(own == names, "residual covariance")
@@ -248,10 +248,8 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
     require(residual.steps[0] >= 0 and residual.steps[-1] < 2**31, "times")
     if subjects.time is not None:
         require(np.array_equal(residual.steps, subjects.timeline().steps), "times")
-    shape = (subjects.n_strata, len(residual.phi[0]))
-    _check_array("residual covariance", residual.phi, shape)
+    _check_array("residual covariance", residual.phi, (subjects.n_strata, residual.model.n_own))
     require(np.isfinite(residual.phi).all(), "residual covariance")
-    require(residual.model.n_own == shape[1], "residual covariance")
 
 
 def _check_family(encoder: Encoder, own: Any) -> None:
@@ -282,8 +280,8 @@ def _check_factor(factor: GroupingFactor, n_features: int) -> None:
         return
     _check_array("cells of an interaction", factor.cells, (len(factor.cells),), "i")
     end = np.prod([float(len(levels)) for levels in factor.levels])
-    within = (factor.cells >= 0).all() and (factor.cells < end).all()
-    require(within and end < 2.0**62, "cells of an interaction")
+    require(end < 2.0**62, "cells of an interaction")
+    require(((factor.cells >= 0) & (factor.cells < end)).all(), "cells of an interaction")
 
 
 def _check_statistics(encoder: Encoder, stats: Any) -> None:

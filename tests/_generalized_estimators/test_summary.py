@@ -28,9 +28,9 @@ def test_models_without_groups_and_separated_classes_have_summaries():
     X = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]])
     text = str(MixedLogisticClassifier().fit(X, [0, 1, 0, 1, 0, 1]).summary())
     assert text.startswith("Generalized linear model fitted by maximum likelihood\nSamples: 6")
-    with pytest.warns(Warning, match="no finite estimate"):
+    with pytest.warns(Warning, match="no finite coefficient"):
         separated = MixedLogisticClassifier().fit(X, [0, 0, 0, 1, 1, 1])
-    assert "no finite estimate" in " ".join(separated.summary().notes)
+    assert "no finite coefficient" in " ".join(separated.summary().notes)
 
 
 def test_a_saved_model_has_its_rows_and_a_slim_one_has_none():
