@@ -9,7 +9,7 @@ from skmixed._generalized_estimators.counts import MixedPoissonRegressor
 from skmixed._generalized_estimators.gamma import MixedGammaRegressor
 from skmixed._generalized_estimators.negative_binomial import MixedNegativeBinomialRegressor
 from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
-from skmixed.formula import lmer, mmrm
+from skmixed.formula import glmer, lmer, mmrm
 
 __all__ = [
     "AllExcept",
@@ -23,6 +23,7 @@ __all__ = [
     "RandomEffect",
     "ResidualCovariance",
     "SufficientStatistics",
+    "glmer",
     "lmer",
     "mmrm",
 ]

@@ -36,7 +36,15 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
         """Return what is counted in the rows; None of a response that is measured."""
         return None
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any, exposure: Any = None) -> None:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+        exposure: Any = None,
+        offset: FloatArray | None = None,
+    ) -> None:
         table = self._open(X, y)
         response = validation.check_response(y, table.n_rows, type(self).__name__)
         with speaking(WORDS):
@@ -44,16 +52,31 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
         family = self._family()
         check_domain(response, family, type(self).__name__)
         warn_of_fractions(self._counts(response, weights))
-        offset = log_exposure(exposure, table.n_rows)
-        fit_model(self, table, ResponseToModel(family, response, weights, offset), groups)
+        added = log_exposure(exposure, table.n_rows)
+        added = added if offset is None else added + offset
+        fit_model(self, table, ResponseToModel(family, response, weights, added), groups)
 
     def _mean(
-        self, X: Any, groups: Any, include: Any, effects: str, exposure: Any = None
+        self,
+        X: Any,
+        groups: Any,
+        include: Any,
+        effects: str,
+        exposure: Any = None,
+        offset: FloatArray | None = None,
     ) -> FloatArray:
-        def offset(n_rows: int) -> FloatArray:
-            return log_exposure(exposure, n_rows)
+        def added(n_rows: int) -> FloatArray:
+            own = log_exposure(exposure, n_rows)
+            return own if offset is None else own + offset
 
-        return linear_rows(self, X, groups, include, effects, offset).mean()
+        return linear_rows(self, X, groups, include, effects, added).mean()
+
+
+def fit_with_offset(
+    estimator: Any, X: Any, y: FloatArray, sample_weight: Any, offset: FloatArray | None
+) -> None:
+    """Fit an estimator with something added to the linear predictor of each row."""
+    committed(estimator, lambda own: own._fit(X, y, sample_weight, None, offset=offset))
 
 
 class MeanRegressor(GeneralizedRegressor):

@@ -62,10 +62,12 @@ def _summarized(model: Any) -> Summary:
     fit: FittedModel = model._model.at_fit
     encoder, own = fit.encoder, fit.family
     kind = "Generalized linear mixed model" if encoder.factors else "Generalized linear model"
-    method = " (Laplace)" if encoder.factors else ""
+    assert fit.solution.family is not None
+    n = fit.solution.family.n_nodes
+    method = " (Laplace)" if n == 1 else f" (quadrature with {n} nodes)"
+    method = method if encoder.factors else ""
     facts = {"Family": f"{own.name.replace('_', ' ')} ({own.link_name})"}
     if own.has_dispersion:
-        assert fit.solution.family is not None
         facts["Shape"] = f"{np.exp(fit.solution.family.phi):.4g}"
     empty = pd.Series(dtype=float)
     return Summary(

@@ -1,6 +1,7 @@
-"""Fits in one call: `lmer` in lme4's words, and `mmrm` in those of R's mmrm."""
+"""Fits in one call: `lmer` and `glmer` in lme4's words, `mmrm` in those of R's mmrm."""
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,151 @@ def lmer(
         **parameters,
     )
     return model._fit(data, None, None if named is not None else weights)
+
+
+# What R's words for families are here.
+FAMILIES_OF_R = {
+    "binomial": "binomial",
+    "poisson": "poisson",
+    "nbinom2": "negative_binomial",
+    "negative_binomial": "negative_binomial",
+    "Gamma": "gamma",
+    "gamma": "gamma",
+}
+SUCCESSES = re.compile(r"\s*cbind\s*\(")
+
+
+def glmer(
+    formula: str,
+    data: Any,
+    family: str,
+    link: str | None = None,
+    quadrature: int | str = 1,
+    weights: str | ArrayLike | None = None,
+    offset: str | None = None,
+    na_action: str = "error",
+    **parameters: Any,
+) -> FormulaRegressor:
+    """Fit a generalized linear mixed model given by lme4's formula.
+
+    Parameters
+    ----------
+    formula : str
+        As in lme4; see `skmixed.formula.FormulaRegressor`. Of a binomial model the
+        response is 0 and 1, a proportion with `weights` as numbers of trials, or
+        ``cbind(successes, failures)``.
+    data : frame of shape (n_samples, n_columns)
+        Rows with the columns that the formula names (pandas, polars, pyarrow).
+    family : {"binomial", "poisson", "nbinom2", "Gamma"}
+        The distribution of the response; "negative_binomial" and "gamma" are other
+        names of the last two.
+    link : str, default=None
+        The link: "logit", "probit" or "cloglog" of a binomial model, and "log" of
+        others. None: "logit" or "log".
+    quadrature : int or "auto", default=1
+        Nodes of adaptive Gauss–Hermite quadrature for each random coefficient, for one
+        grouping factor, lme4's nAGQ; 1 is Laplace's approximation.
+    weights : str or array-like of shape (n_samples,), default=None
+        Numbers of trials, or how often each row counts: a column, an expression of
+        columns, or the numbers.
+    offset : str, default=None
+        A column, or an expression of columns, that is added to the linear predictor,
+        beside the formula's ``offset(…)``.
+    na_action : {"error", "drop"}, default="error"
+        What to do with rows that have a missing value in a column that the model
+        names: refuse them, or leave them out.
+    **parameters : dict
+        Further parameters of `skmixed.formula.FormulaRegressor`.
+
+    Returns
+    -------
+    FormulaRegressor
+        Fitted. Its `predict` takes frames like `data` and returns means.
+
+    Raises
+    ------
+    ImportError
+        If formulaic is not installed.
+    ValueError
+        If the formula or the data make no model; in the formula with the place.
+
+    See Also
+    --------
+    lmer : Linear mixed models.
+    skmixed.MixedLogisticClassifier : Two classes by the names of columns.
+    skmixed.MixedPoissonRegressor : Counts by the names of columns.
+
+    Notes
+    -----
+    glmer of R predicts a group that was not seen at an effect of 0, as ``predict(rows,
+    include="fixed")`` does here; the prediction without it is the mean over groups.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skmixed import glmer
+    >>> data = pd.DataFrame({"late": [0, 1] * 4, "herd": list("aabbccdd")})
+    >>> data["sick"], data["well"] = [9, 4, 2, 0, 7, 3, 1, 1], [5, 8, 14, 20, 2, 14, 20, 13]
+    >>> model = glmer("cbind(sick, well) ~ late + (1 | herd)", data, "binomial")
+    >>> model.fixed_effects_.round(2)
+    (Intercept)   -0.79
+    late          -1.70
+    dtype: float64
+    """
+    if family not in FAMILIES_OF_R:
+        known = ", ".join(map(repr, FAMILIES_OF_R))
+        raise ValueError(f"family={family!r} is not known. Choose one of {known}.")
+    if "nAGQ" in parameters:
+        raise TypeError(f"nAGQ={parameters['nAGQ']!r} is `quadrature` here.")
+    formula, trials = split_successes(formula)
+    if trials is not None and weights is not None:
+        raise ValueError("weights and cbind(successes, failures) both give trials. Leave one out.")
+    weights = weights if trials is None else trials
+    named = weights if isinstance(weights, str) else None
+    model = FormulaRegressor(
+        formula,
+        family=FAMILIES_OF_R[family],
+        link=link,
+        quadrature=quadrature,
+        weights=named,
+        offset=offset,
+        na_action=na_action,
+        **parameters,
+    )
+    return model._fit(data, None, None if named is not None else weights)
+
+
+def split_successes(formula: str) -> tuple[str, str | None]:
+    """Return a formula of proportions for one of ``cbind(a, b)``, and what the trials are.
+
+    Raises
+    ------
+    TypeError
+        If the formula is no string.
+    ValueError
+        If cbind does not have two columns, with the place.
+    """
+    if not isinstance(formula, str):
+        raise TypeError(
+            f"formula is of type {type(formula).__name__}. Give a string, such as "
+            "'cbind(sick, well) ~ period + (1 | herd)'."
+        )
+    start = SUCCESSES.match(formula)
+    if start is None:
+        return formula, None
+    depth, commas = 1, [start.end() - 1]
+    # The commas of cbind itself, and its end
+    for at in range(start.end(), len(formula)):
+        depth += {"(": 1, ")": -1}.get(formula[at], 0)
+        if depth == 0 or (depth == 1 and formula[at] == ","):
+            commas.append(at)
+        if depth == 0:
+            break
+    if depth or len(commas) != 3:
+        raise error_at(formula, start.end(), "cbind has two parts: cbind(successes, failures) ~ …")
+    parts = [formula[a + 1 : b].strip() for a, b in pairwise(commas)]
+    trials = f"({parts[0]}) + ({parts[1]})"
+    return f"I(({parts[0]}) / ({trials})) {formula[commas[-1] + 1 :].lstrip()}", trials
 
 
 def mmrm(

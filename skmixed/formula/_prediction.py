@@ -20,6 +20,7 @@ class FormulaPrediction:
     """The methods of `FormulaRegressor` that take frames of further rows."""
 
     na_action: str
+    family: str | None
     regressor_: Any
     _frame: ModelFrame
 
@@ -42,7 +43,8 @@ class FormulaPrediction:
         Returns
         -------
         ndarray of shape (n_samples,)
-            Expected values of the left-hand side of the formula.
+            Expected values of the left-hand side of the formula; those of a generalized
+            model are means, and of groups that are unknown means over their effects.
         ndarray of shape (n_samples,)
             With `return_std`, standard deviations of the left-hand side less its
             prediction.
@@ -69,6 +71,9 @@ class FormulaPrediction:
         with speaking(FORMULA):
             names = self._factors(include)
             columns, offset = given.columns(names), given.offset()
+            if self.family is not None:
+                _check_linear(self.family, "return_std", is_wanted=return_std is not False)
+                return self.regressor_._mean(columns, None, names, "mode", offset=offset)
             found = self.regressor_.predict(columns, include=names, return_std=return_std)
         if offset is None:
             return found
@@ -137,6 +142,7 @@ class FormulaPrediction:
         given = self._given(X)
         with speaking(FORMULA):
             names = self._factors(include)
+            _check_linear(self.family, "predict_interval")
             columns, offset = given.columns(names), given.offset()
             found = self.regressor_.predict_interval(
                 columns, level=level, of=of, include=names, ddf=ddf, sample_weight=sample_weight
@@ -195,6 +201,7 @@ class FormulaPrediction:
         given = self._given(X)
         with speaking(FORMULA):
             columns, offset = given.columns("all"), given.offset()
+            _check_linear(self.family, "sample_y")
             found = self.regressor_.sample_y(
                 columns, n_samples, random_state, effects=effects, sample_weight=sample_weight
             )
@@ -281,3 +288,11 @@ class FormulaPrediction:
             return given
         keep = ~np.any(list(missing.values()), axis=0)
         return FrameRows(self._frame, given.rows.kept(keep), keep)
+
+
+def _check_linear(family: str | None, what: str, *, is_wanted: bool = True) -> None:
+    """Refuse what is there for linear models alone."""
+    if family is not None and is_wanted:
+        raise ValueError(
+            f"{what} is there for linear models, and this one is of family {family!r}."
+        )

@@ -1,6 +1,7 @@
 """The estimator by a formula."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +14,37 @@ from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
+from skmixed._generalized_estimators.counts import MixedPoissonRegressor
+from skmixed._generalized_estimators.gamma import MixedGammaRegressor
+from skmixed._generalized_estimators.negative_binomial import MixedNegativeBinomialRegressor
+from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
+from skmixed._generalized_estimators.regressors import fit_with_offset
+from skmixed._model.binomial import LINKS
 from skmixed._model.structures import STRUCTURES
 from skmixed.formula._columns import NamedRows, labels_of, residual_by_position
-from skmixed.formula._model_frame import Reading
+from skmixed.formula._model_frame import ModelFrame, Reading
 from skmixed.formula._prediction import FormulaPrediction
 from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
 from skmixed.formula._saved import FormulaState
 
+BINOMIAL = "binomial"
+# The estimator of each family.
+REGRESSORS: dict[str, Any] = {
+    BINOMIAL: MixedBinomialRegressor,
+    "poisson": MixedPoissonRegressor,
+    "negative_binomial": MixedNegativeBinomialRegressor,
+    "gamma": MixedGammaRegressor,
+}
 NA_ACTIONS = ("error", "drop")
 
 
 class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEstimator):
-    """Linear mixed-effects regression given by lme4's formula.
+    """Linear or generalized mixed-effects regression given by lme4's formula.
 
-    A `skmixed.MixedLinearRegressor` on the columns that the formula makes of a
-    frame. The attributes of that regressor are this one's too, and what takes a
-    fitted regressor, in `skmixed.inference`, `skmixed.diagnostics` and
-    `skmixed.plotting`, takes this one.
+    A `skmixed.MixedLinearRegressor`, or with `family` one of the estimators of
+    generalized models, on the columns that the formula makes of a frame. The attributes of
+    that regressor are this one's too, and what takes a fitted regressor, in
+    `skmixed.inference`, `skmixed.diagnostics` and `skmixed.plotting`, takes this one.
 
     Parameters
     ----------
@@ -52,6 +67,14 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         Functions and values that the formula may use by name.
     residual : ResidualCovariance, default=None
         The covariance of the residuals of one subject, by names of columns.
+    family : str, default=None
+        The distribution of the response of a generalized model: "binomial", "poisson",
+        "negative_binomial" or "gamma", as in `skmixed.glmer`. None: the normal one.
+    link : str, default=None
+        The link of a generalized model; None: "logit" for the binomial family, else
+        "log".
+    quadrature : int or "auto", default=1
+        Nodes of the quadrature of a generalized model; 1 is Laplace's approximation.
     tol : float, default=1e-12
         The search stops when it expects the criterion to fall by no more.
     max_iter : int, default=200
@@ -129,6 +152,9 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         handle_unknown: str = "population",
         context: Mapping[str, Any] | None = None,
         residual: ResidualCovariance | None = None,
+        family: str | None = None,
+        link: str | None = None,
+        quadrature: int | str = 1,
         tol: float = 1e-12,
         max_iter: int = 200,
         verbose: int = 0,
@@ -141,6 +167,9 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         self.handle_unknown = handle_unknown
         self.context = context
         self.residual = residual
+        self.family = family
+        self.link = link
+        self.quadrature = quadrature
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
@@ -197,6 +226,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         self._check_named(sample_weight)
         rows = NamedRows.of(X)
         check_residual(self.residual)
+        _check_family(self)
         named = self.weights, self.offset, labels_of(self.residual)
         reading = Reading.of(self.formula, rows, self.context, *named)
         check_given_response(reading.response, y)
@@ -207,28 +237,35 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         with speaking(FORMULA):
             for name, size, covariance in frame.sizes:
                 check_covariance(name, size, STRUCTURES[covariance], rows.n_rows)
-        regressor = MixedLinearRegressor(
-            frame.random_effects or None,
-            fixed=list(range(len(frame.fixed.names))),
-            fit_intercept=frame.fixed.has_intercept,
-            method=self.method,
-            handle_unknown=self.handle_unknown,
-            residual=residual_by_position(self.residual, frame.made),
-            tol=self.tol,
-            max_iter=self.max_iter,
-            verbose=self.verbose,
-        )
-        response, offset = given.response(y), given.offset()
+        regressor, columns = self._estimator(frame), given.columns("all")
+        response, offset, weights = given.response(y), given.offset(), given.weights(sample_weight)
         with speaking(in_words_of(frame.response)):
-            regressor.fit(
-                given.columns("all"),
-                response if offset is None else response - offset,
-                sample_weight=given.weights(sample_weight),
-            )
+            if self.family is not None:
+                fit_with_offset(regressor, columns, response, weights, offset)
+            else:
+                response = response if offset is None else response - offset
+                regressor.fit(columns, response, sample_weight=weights)
         self.regressor_, self._frame = regressor, frame
         self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
         self._publish()
         return self
+
+    def _estimator(self, frame: ModelFrame) -> Any:
+        """Return the estimator by columns that the formula's is made of, not fitted."""
+        shared: dict[str, Any] = {
+            "groups": frame.random_effects or None,
+            "fixed": list(range(len(frame.fixed.names))),
+            "fit_intercept": frame.fixed.has_intercept,
+            "handle_unknown": self.handle_unknown,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "verbose": self.verbose,
+        }
+        if self.family is None:
+            residual = residual_by_position(self.residual, frame.made)
+            return MixedLinearRegressor(method=self.method, residual=residual, **shared)
+        link = {} if self.family != BINOMIAL or self.link is None else {"link": self.link}
+        return REGRESSORS[self.family](quadrature=self.quadrature, **shared, **link)
 
     def _publish(self) -> None:
         frame = self._frame
@@ -274,7 +311,12 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             )
             remarks = [f"{dropped:,} {rows} left out (na_action='drop')."]
         with speaking(in_words_of(self._frame.response)):
-            return summarize(self.regressor_, ddf, text, remarks)
+            if self.family is None:
+                return summarize(self.regressor_, ddf, text, remarks)
+            if ddf is not None:
+                raise ValueError(f"ddf={ddf!r}: tests of generalized models are normal.")
+            found = self.regressor_.summary()
+            return replace(found, formula=text, notes=(*remarks, *found.notes))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "regressor_" in vars(self)
@@ -307,6 +349,26 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
+
+
+def _check_family(parameters: Any) -> None:
+    """Refuse a distribution, or a link, that is not there."""
+    family, link = parameters.family, parameters.link
+    if family is None:
+        if link is not None or parameters.quadrature != 1:
+            raise ValueError(
+                f"link={link!r} and quadrature={parameters.quadrature!r} belong to a generalized "
+                "model. Give its family, such as family='binomial'."
+            )
+        return
+    check_choice("family", family, REGRESSORS)
+    if link is not None:
+        check_choice("link", link, LINKS if family == BINOMIAL else ("log",))
+    if parameters.residual is not None:
+        raise ValueError(
+            "residual is the covariance of normal residuals, which a generalized model has none "
+            "of. Leave it, or the family, out."
+        )
 
 
 def _check_context(context: Any) -> None:

@@ -15,6 +15,7 @@ from skmixed._data.labels import ColumnLevels
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._fitted.saved_checks import check_levels, is_finite_matrix, require
 from skmixed._fitted.saved_state import PlainState, pack, unpack
+from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._model.coding import Coding
 from skmixed.formula._columns import FALSE_TRUE, ColumnKinds, NamedRows
 from skmixed.formula._learned import Learned, LearnedFactor, LearnedTerm, Product
@@ -103,7 +104,8 @@ def unpacked_frame(state: Any, context: Mapping[str, Any]) -> ModelFrame:
 def check_formula(frame: ModelFrame, state: Mapping[str, Any]) -> None:
     """Refuse a frame that is not that of the regressor beside it, or of no number of rows."""
     regressor = state["regressor_"]
-    require(isinstance(regressor, MixedLinearRegressor), "regressor")
+    kind = MixedLinearRegressor if state.get("family") is None else GeneralizedRegressor
+    require(isinstance(regressor, kind), "regressor")
     require("_model" in vars(regressor), "regressor")
     require(list(regressor.feature_names_in_) == frame.made, "columns")
     require(type(state["n_dropped_"]) is int and state["n_dropped_"] >= 0, "number of rows")
