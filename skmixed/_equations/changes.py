@@ -193,8 +193,8 @@ class RowLayout:
     ----------
     system : System
         Of the same rows and layout, without columns of X.
-    columns : tuple of (r, n) arrays
-        Each factor's columns, in the order of the system.
+    columns : tuple of tuples of (n,) arrays or None
+        Each factor's r columns, in the order of the system; None of ones.
     codes : tuple of (n,) arrays of int
         Each row's level.
     cells : tuple of tuples of (n,) arrays of int
@@ -204,7 +204,7 @@ class RowLayout:
     """
 
     system: System
-    columns: tuple[FloatArray, ...]
+    columns: tuple[tuple[FloatArray | None, ...], ...]
     codes: tuple[IntArray, ...]
     cells: tuple[tuple[IntArray, ...], ...]
     n_rows: int
@@ -228,7 +228,8 @@ class RowLayout:
             stages=tuple(map(_without_fixed, like.stages, like.factors)),
             weight_unit=1.0,
         )
-        return RowLayout(system, tuple(columns), tuple(codes), tuple(cells), like.n_rows)
+        own = tuple(tuple(None if (c == 1.0).all() else c for c in part) for part in columns)
+        return RowLayout(system, own, tuple(codes), tuple(cells), like.n_rows)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
@@ -247,7 +248,7 @@ class RowLayout:
         for place, own, codes in zip(self.places, self.columns, self.codes, strict=True):
             for row, b in zip(out, by_column[:, place], strict=True):
                 for column, of_levels in zip(own, b.reshape(-1, len(own)).T, strict=True):
-                    row += column * np.take(of_levels, codes)
+                    row += _by_column(column, np.take(of_levels, codes))
         return out if effects.ndim == 2 else out[0]
 
     def transposed(self, rows: FloatArray) -> FloatArray:
@@ -256,7 +257,7 @@ class RowLayout:
         out = np.empty((self.n_random, len(by_row)))
         for k, place in enumerate(self.places):
             for j, row in enumerate(by_row):
-                sums = [self._level_sums(k, row * column) for column in self.columns[k]]
+                sums = [self._level_sums(k, _by_column(column, row)) for column in self.columns[k]]
                 out[place, j] = np.stack(sums, axis=1).ravel()
         return out if rows.ndim == 2 else out[:, 0]
 
@@ -287,7 +288,7 @@ class RowLayout:
             # Twice T between the stage's level and the row's levels of later factors
             for m, at in enumerate(self.cells[k], start=k + 1):
                 for a, c, z in self._pairs(k, m):
-                    out += (2.0 * z) * np.take(cells[a], at + c)
+                    out += 2.0 * _by_column(z, np.take(cells[a], at + c))
         core = inverse.of_traces
         for k in range(n, len(self.codes)):
             f = self.system.factors[k]
@@ -298,7 +299,7 @@ class RowLayout:
                 block = core[f.core, g.core]
                 rows, columns = self.codes[k] * f.n_columns, self.codes[j] * g.n_columns
                 for a, c, z in self._pairs(k, j):
-                    out += (2.0 * z) * block[rows + a, columns + c]
+                    out += 2.0 * _by_column(z, block[rows + a, columns + c])
         return out
 
     def own_quadratics(self, k: int, matrices: FloatArray) -> FloatArray:
@@ -306,7 +307,7 @@ class RowLayout:
         out = np.zeros(self.n_rows)
         for a, c, z in self._pairs(k, k):
             if c <= a:
-                out += ((1.0 + (c < a)) * z) * np.take(matrices[a, c], self.codes[k])
+                out += (1.0 + (c < a)) * _by_column(z, np.take(matrices[a, c], self.codes[k]))
         return out
 
     def tangent(self, weights: FloatArray) -> SchurTangent:
@@ -327,20 +328,21 @@ class RowLayout:
         n_levels = self.system.factors[k].n_levels
         return np.asarray(np.bincount(self.codes[k], values, minlength=n_levels), dtype=float)
 
-    def _pairs(self, k: int, j: int) -> Iterator[tuple[int, int, FloatArray]]:
+    def _pairs(self, k: int, j: int) -> Iterator[tuple[int, int, FloatArray | None]]:
         """Yield each two columns of two factors: their numbers and their product, (n,)."""
         for a, left in enumerate(self.columns[k]):
             for c, right in enumerate(self.columns[j]):
-                yield a, c, left * right
+                yield a, c, left if right is None else _by_column(left, right)
 
     def own_products(self, k: int, weights: FloatArray) -> FloatArray:
         """Z'WZ of a factor within each of its levels, (r, r, q)."""
         r = len(self.columns[k])
         out = np.empty((r, r, self.system.factors[k].n_levels))
         for a, left in enumerate(self.columns[k]):
-            weighted = weights * left
+            weighted = _by_column(left, weights)
             for c in range(a + 1):
-                out[a, c] = out[c, a] = self._level_sums(k, weighted * self.columns[k][c])
+                values = _by_column(self.columns[k][c], weighted)
+                out[a, c] = out[c, a] = self._level_sums(k, values)
         return out
 
     def _stage(self, k: int, weights: FloatArray, response: FloatArray) -> Stage:
@@ -349,7 +351,7 @@ class RowLayout:
         values = np.zeros(stage.values.shape)
         for m, at in enumerate(self.cells[k], start=k + 1):
             for a, c, z in self._pairs(k, m):
-                values[a] += np.bincount(at + c, weights * z, minlength=width)
+                values[a] += np.bincount(at + c, _by_column(z, weights), minlength=width)
         slabs = to_slabs(products, *stage.products.shape[::3])
         return replace(stage, products=slabs, values=values)
 
@@ -360,9 +362,14 @@ class RowLayout:
         out = np.empty((f.n_levels, f.n_columns, g.n_levels, g.n_columns))
         cell = self.codes[k] * g.n_levels + self.codes[j]
         for a, c, z in self._pairs(k, j):
-            sums = np.bincount(cell, weights * z, minlength=f.n_levels * g.n_levels)
+            sums = np.bincount(cell, _by_column(z, weights), minlength=f.n_levels * g.n_levels)
             out[:, a, :, c] = sums.reshape(f.n_levels, g.n_levels)
         return out.reshape(f.n_levels * f.n_columns, -1)
+
+
+def _by_column(column: FloatArray | None, values: FloatArray) -> FloatArray:
+    """Multiply by a column, None of ones."""
+    return values if column is None else column * values
 
 
 def _without_fixed(stage: Stage, factor: FactorLayout) -> Stage:

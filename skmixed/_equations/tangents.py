@@ -1,9 +1,8 @@
 """A direction of Σ carried along the elimination, and the expected information.
 
-After a stage is eliminated, what is left is a symmetric matrix over the later
-stages of the chain and the core. Sums of products of the stage's rows, level by
-level, keep that matrix's pattern: a later stage stays block-diagonal, its cells
-stay where they are, and only the core is dense.
+What a stage leaves is a symmetric matrix over the later stages of the chain and the
+core. Sums of products of the stage's rows, level by level, keep its pattern: a later
+stage stays block-diagonal, its cells stay where they are, and only the core is dense.
 
 At each stage, with S the system there,
 
@@ -265,12 +264,7 @@ def expected_information(
     directions : tuple of (d, r, r) arrays
         Symmetric directions of each factor's Σ, in the order of the system.
     of_weights : sequence of SchurTangent
-        Directions of the system itself, before its first stage.
-
-    Notes
-    -----
-    Costs d factorizations. A direction of an inner factor is carried along as a
-    matrix of the remaining system, so that memory is d times that of the core.
+        Directions of the system before its first stage. Each costs a factorization.
     """
     factorization = inverse.factorization
     total = len(of_weights) + sum(len(d) for d in directions)
@@ -376,11 +370,17 @@ def _add_core(
     places = [(f, d) for f, d in zip(system.factors, directions, strict=True) if f.core is not None]
     starts = n + np.concatenate([[0], np.cumsum([len(d) for _, d in places])])
     here = [slice(*pair) for pair in pairwise(starts)]
-    for i, tangent in enumerate(tangents):
-        passed = tangent.at_core @ b  # DB
-        for at, (f, d) in zip(here, places, strict=True):
-            blocks_of = np.einsum("nqa,nqb->ab", *(_of_factor(m, f) for m in (b, passed)))
-            out[at, i] = out[i, at] = -np.einsum("eab,ab->e", d, blocks_of)
+    for at, (f, d) in zip(here, places, strict=True):
+        own = _of_factor(b, f)
+        # tr(E B'DB), of few directions by BEB' once for all tangents
+        few = d if len(d) < n else d[:0]
+        bent = [np.tensordot(np.matmul(own, e), own, ((1, 2), (1, 2))) for e in few]
+        for i, tangent in enumerate(tangents):
+            values = [np.vdot(m, tangent.at_core) for m in bent]
+            if not bent:
+                passed = _of_factor(tangent.at_core @ b, f)  # DB
+                values = np.einsum("eab,ab->e", d, np.einsum("nqa,nqb->ab", own, passed))
+            out[at, i] = out[i, at] = -np.asarray(values)
     q_matrix = schur[: system.n_core] @ b  # Q = SB
     for at, (f, d) in zip(here, places, strict=True):
         for at2, (f2, d2) in zip(here, places, strict=True):

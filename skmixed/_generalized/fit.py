@@ -29,6 +29,8 @@ from skmixed.exceptions import FitStatus, UndeterminedError
 STARTS = 1.0, 0.1
 # Rounds in which a start's Λ and φ are taken from the effects, and the least variance then.
 ROUNDS, LEAST = 2, 1e-2
+# Squared length of a step to the joint mode that is near enough for a start, for each effect.
+NEAR = 1e-3
 # Levels up to which the likelihood may have several optima.
 FEW_LEVELS = 14
 # The logarithm of a shape with which effects are found to start from.
@@ -180,18 +182,19 @@ def start_of(system: GeneralizedSystem, sd: float) -> Lam:
     solved = np.linalg.solve(weighted @ system.fixed.T, (weighted @ own)[:, None])
     gamma = np.asarray(solved[:, 0], dtype=float)
     effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.rows.n_random))
+    close = NEAR * (system.rows.n_random + system.n_fixed)
     # Λ by the modes and their covariances; φ by what is left of y
     for _ in range(ROUNDS if terms or system.n_shape else 0):
         with np.errstate(all="ignore"):
-            mode = find_mode(system, terms, phi, effects, has_fixed=True)
+            mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
         terms = _by_effects(mode)
         mean = family.mean(mode.effects.eta)
         phi = family.start_phi(system.response, mean, system.weights)
         scores = system.scores_of(terms, mode.effects.random)
         effects = LinearPredictor.of(system, terms, mode.effects.gamma, scores)
     with np.errstate(all="ignore"):
-        gamma = find_mode(system, terms, phi, effects, has_fixed=True).effects.gamma
-    return (*terms, np.append(gamma, [phi] * system.n_shape))
+        mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
+    return (*terms, np.append(mode.effects.gamma, [phi] * system.n_shape))
 
 
 def _by_effects(mode: Mode) -> Lam:

@@ -120,8 +120,11 @@ def find_mode(
     start: LinearPredictor,
     *,
     has_fixed: bool = False,
+    close: float = CLOSE,
 ) -> Mode:
     """Find the mode of b at γ of the start, or with `has_fixed` that of γ and b together.
+
+    `close` is the squared length of the last step.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def find_mode(
             new = _step(effects, system, factor, weights, right, of_random)
         move = new.eta - effects.eta
         of_penalty = (new.scores - effects.scores) @ (new.random - effects.random)
-        is_close = float(move @ (weights * move) + of_penalty) <= CLOSE
+        is_close = float(move @ (weights * move) + of_penalty) <= close
         effects, derivatives = _descended(system, phi, effects, derivatives, new)
     return Mode(system, lam, phi, effects, derivatives, factor)
 

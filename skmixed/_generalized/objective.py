@@ -19,7 +19,7 @@ ROUNDING = 1e-13
 # What steps together have to gain, or the search has ended.
 STALLED = 1e-8
 # The largest linear predictor by fixed effects, and logarithm of a shape, that are tried.
-FARTHEST, FARTHEST_SHAPE = 1e5, 300.0
+FARTHEST, FARTHEST_SHAPE = 1e5, 30.0
 # Operations of the exact second derivatives up to which each step takes them.
 MOST_OPERATIONS = 2e8
 
@@ -82,8 +82,6 @@ class _Anchor:
 
 class LaplaceObjective:
     """−2 log L by Laplace's approximation, with exact derivatives."""
-
-    is_exact_fit = False
 
     def __init__(self, system: GeneralizedSystem) -> None:
         self.system = system
@@ -164,6 +162,10 @@ class LaplaceObjective:
             predicted = anchor.scores + anchor.slopes @ step
             yield LinearPredictor.of(self.system, terms, gamma, predicted)
         yield LinearPredictor.of(self.system, terms, gamma, np.zeros(self.system.rows.n_random))
+
+    @property
+    def is_exact_fit(self) -> bool:
+        return self.mode.phi > self.system.family.exact_phi
 
     def noise(self, value: float) -> float:
         return ROUNDING * (abs(value) + self.system.n_rows)

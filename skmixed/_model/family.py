@@ -22,6 +22,8 @@ LARGE_SHAPE = 30.0
 FARTHEST = 14.0
 # Coefficients of 1/x, 1/x³, … in log Γ(x) − (x − ½) log x + x − ½ log 2π.
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
+# Logarithm of the shape of Gamma at which y varies by 5e-5 of its mean.
+EXACT = 20.0
 # Largest shape that an estimate starts from.
 MOST_SHAPE = 1e3
 
@@ -53,6 +55,8 @@ class Family(Protocol):
         Whether it has a shape exp φ, to be estimated.
     domain : str
         What responses may be, in the words of a message.
+    exact_phi : float
+        φ from which on the model reproduces y; infinite where a limit of φ is no such.
     """
 
     @property
@@ -70,6 +74,9 @@ class Family(Protocol):
     @property
     def limit(self) -> str:
         """What the family is with a shape beyond `FARTHEST`, in a sentence; "" without a limit."""
+
+    @property
+    def exact_phi(self) -> float: ...
 
     def is_valid(self, y: FloatArray) -> BoolArray:
         """Whether each response is in the domain, (n,)."""
@@ -109,6 +116,7 @@ class WithoutDispersion:
 
     has_dispersion = False
     limit = ""
+    exact_phi = np.inf
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:  # noqa: ARG002
         return DispersionDerivatives(np.zeros((4, len(y))), np.zeros((3, len(y))))
@@ -221,6 +229,7 @@ class NegativeBinomial(LogLink):
 
     name = "negative_binomial"
     has_dispersion = True
+    exact_phi = np.inf
     domain = "counts: 0 or more"
     limit = (
         "The counts vary no more than Poisson's, so that the shape has no finite estimate. Use "
@@ -310,6 +319,7 @@ class Gamma(LogLink):
     name = "gamma"
     has_dispersion = True
     limit = ""
+    exact_phi = EXACT
     domain = "positive numbers"
 
     def is_valid(self, y: FloatArray) -> BoolArray:

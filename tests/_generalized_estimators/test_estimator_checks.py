@@ -18,6 +18,7 @@ pytestmark = [
         "skmixed.exceptions.NotEstimableWarning",
         "skmixed.exceptions.SingularFitWarning",
         "skmixed.exceptions.IdentifiabilityWarning",
+        "skmixed.exceptions.ExactFitWarning",
     )
 ] + [
     # A last column of measurements, which stands for the grouping column.

@@ -14,7 +14,7 @@ from skmixed import (
     MixedPoissonRegressor,
 )
 from skmixed.datasets import load_sleepstudy
-from skmixed.exceptions import SingularFitWarning
+from skmixed.exceptions import ExactFitWarning, SingularFitWarning
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,20 @@ def test_gamma_is_that_of_glmmtmb():
     new = model.predict(X.iloc[:2].assign(Subject="0"))
     plug_in = model.predict(X.iloc[:2], include="fixed")
     assert_allclose(new, plug_in * np.exp(model.covariances_["Subject"].iloc[0, 0] / 2))
+
+
+@pytest.mark.parametrize("sd", [0.0, 1e-11, 1e-9, 1e-6])
+def test_gamma_without_noise_is_an_exact_fit(sd):
+    rng = np.random.default_rng(0)
+    groups, x = np.repeat(np.arange(10), 8), rng.normal(size=80)
+    log_y = 0.3 * x + rng.normal(size=10)[groups] + sd * rng.normal(size=80)
+    model = MixedGammaRegressor("g")
+    with pytest.warns(ExactFitWarning, match="The model reproduces y"):
+        model.fit(pd.DataFrame({"x": x, "g": groups}), np.exp(log_y))
+    # The search stops where y varies by less than 5e-5 of its mean
+    assert_allclose(model.coef_, [0.3, 0.0], atol=5e-5)
+    assert_allclose(np.log(model.predict(pd.DataFrame({"x": x, "g": groups}))), log_y, atol=3e-4)
+    assert 0.0 < model.shape_**-0.5 < 5e-5
 
 
 def test_quadrature_over_too_much_is_refused(cbpp):
