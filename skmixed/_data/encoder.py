@@ -247,8 +247,9 @@ def _subject_columns(table: Table, residual: ResidualCovariance) -> SubjectColum
         subject=found(residual.subject, "subject"),
         time=found(residual.time, "time"),
         by=found(residual.by, "by"),
-        power=found(residual.power, "power"),
+        power=found(residual.columns.get("power"), "power"),
         shared_correlation=residual.shared_correlation,
+        has_fitted_power=residual.has_fitted_power,
     )
 
 

@@ -9,6 +9,9 @@ from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
 
+# What `power` names where it is no column: nlme's word for the fitted value.
+FITTED = "fitted(.)"
+
 
 @dataclass(frozen=True, init=False)
 class RandomEffect(FrozenParameters):
@@ -127,6 +130,7 @@ class ResidualCovariance(FrozenParameters):
     power : str or int, default=None
         Column of X of numbers v, none of which is 0, in place of `heterogeneous`: the
         standard deviation of a row is σ times the power δ of abs(v), nlme's ``varPower``.
+        ``"fitted(.)"`` is no column, but the fitted value of the row.
 
     Raises
     ------
@@ -148,6 +152,11 @@ class ResidualCovariance(FrozenParameters):
 
     Correlations of "compound_symmetry" lie between −1/(m − 1) and 1 for m times, those of
     "exponential" and "gaussian" between 0 and 1.
+
+    With ``power="fitted(.)"`` the fit is that of a likelihood given the fitted values, random
+    effects included, and is repeated until these are its own, as nlme does. Standard errors,
+    degrees of freedom and the bootstrap are given the fitted values too. A row to predict has
+    the power of its own Xβ̂ + Zb̂, and one that `sample_y` draws that of its mean as drawn.
 
     Examples
     --------
@@ -197,7 +206,10 @@ class ResidualCovariance(FrozenParameters):
         self._check_columns()
 
     def __repr__(self) -> str:
-        parts = [repr(self.structure), *(f"{k}={own!r}" for k, own in self.columns.items())]
+        named = ("subject", "time", "by", "power")
+        given = {name: getattr(self, name) for name in named}
+        parts = [repr(self.structure)]
+        parts += [f"{name}={own!r}" for name, own in given.items() if own is not None]
         flags = ("shared_correlation", "heterogeneous")
         parts += [f"{name}=True" for name in flags if getattr(self, name)]
         return f"ResidualCovariance({', '.join(parts)})"
@@ -206,7 +218,12 @@ class ResidualCovariance(FrozenParameters):
     def columns(self) -> dict[str, GroupName]:
         """The columns that are named, by parameter."""
         named = {name: getattr(self, name) for name in ("subject", "time", "by", "power")}
-        return {name: own for name, own in named.items() if own is not None}
+        return {name: own for name, own in named.items() if own not in (None, FITTED)}
+
+    @property
+    def has_fitted_power(self) -> bool:
+        """Whether standard deviations are a power of the fitted values."""
+        return self.power == FITTED
 
     @property
     def is_correlated(self) -> bool:

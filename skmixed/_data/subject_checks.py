@@ -53,10 +53,16 @@ def check_further_rows(encoder: Encoder, rows: RepeatedRows) -> None:
     Raises
     ------
     ValueError
-        If a subject has two strata, or two rows at one time.
+        If a subject has two strata, or two rows at one time, or the variances are those of
+        the fitted values.
     """
     columns = encoder.subjects
     assert columns is not None
+    if columns.has_fitted_power:
+        raise ValueError(
+            "Variances are a power of the fitted values, which further rows would change. Fit to "
+            "all rows, or name a column in power=."
+        )
     if columns.is_correlated:
         _check_strata(columns, rows)
         if columns.time is not None:

@@ -45,6 +45,8 @@ class SubjectColumns:
         Whether the order of the labels of times is that of a categorical column.
     shared_correlation : bool
         Whether strata have variances of their own alone.
+    has_fitted_power : bool
+        Whether standard deviations are a power of the fitted values.
     fitted_time : GroupingFactor or None
         The time with the labels of the fit alone, where rows came after it: visits, steps
         and the first date stay those of the fit.
@@ -58,6 +60,7 @@ class SubjectColumns:
     power: GroupingFactor | None = None
     is_ordered: bool = False
     shared_correlation: bool = False
+    has_fitted_power: bool = False
     fitted_time: GroupingFactor | None = None
 
     @property
@@ -134,7 +137,7 @@ class SubjectColumns:
         """The model of the standard deviations."""
         if self.heterogeneous or self.correlation.is_heterogeneous:
             return VARIANCES["visits"]
-        return VARIANCES["constant" if self.power is None else "power"]
+        return VARIANCES["power" if self.power or self.has_fitted_power else "constant"]
 
     @property
     def correlation(self) -> CorrelationModel:
@@ -316,7 +319,7 @@ class SubjectColumns:
             steps = np.arange(int(np.bincount(rows.subject).max()))
         names = self.correlation, self.variance
         own = like or Residual(*names, steps, self.n_strata, self.shared_correlation)
-        return RepeatedDesign(rows, timeline, own, sizes)
+        return RepeatedDesign(rows, timeline, own, sizes, self.has_fitted_power)
 
 
 def shown_label(label: Any) -> str:
@@ -327,10 +330,9 @@ def shown_label(label: Any) -> str:
 def _numbers(labels: Any) -> FloatArray:
     """Return numbers, or dates as days since the first one and durations as days."""
     if labels.dtype.kind == "M":
-        return np.asarray((labels - labels.min()) / np.timedelta64(1, "D"), dtype=float)
-    if labels.dtype.kind == "m":
-        return np.asarray(labels / np.timedelta64(1, "D"), dtype=float)
-    return labels.astype(float)
+        labels = labels - labels.min()
+    is_duration = labels.dtype.kind == "m"
+    return np.asarray(labels / np.timedelta64(1, "D") if is_duration else labels, dtype=float)
 
 
 def _numbers_at(column: Any, rows: IntArray, labels: Any, name: str) -> FloatArray:

@@ -77,6 +77,8 @@ class ResidualSolution:
         The parameters of each stratum, with standard deviations in units of y.
     has_shared_correlation : bool
         Whether those of correlations are the same in all strata.
+    log_sizes : (n,) array or None
+        The logarithms of the fitted values that standard deviations are a power of.
     """
 
     correlation: str
@@ -84,6 +86,7 @@ class ResidualSolution:
     steps: IntArray
     phi: FloatArray
     has_shared_correlation: bool = False
+    log_sizes: FloatArray | None = None
 
     @property
     def model(self) -> Residual:

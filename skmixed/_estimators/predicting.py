@@ -101,7 +101,7 @@ def predict(
     if return_std is not False:
         return _predict_with_std(self, X, groups, include, return_std)
     serving: FittedModel = self._model
-    if serving.is_repeated and not (serving.is_slim and include != "all"):
+    if serving.needs_rows(include):
         return open_rows(self, X, groups, include=include).expected()
     included = validation.check_include(include, serving.encoder)
     table = open_features(self, X, serving.encoder, included)

@@ -17,6 +17,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.runtime import seed_sequence, spawned
+from skmixed._repeated.prediction import NewRows
 from skmixed._typing import Draw, FloatArray, IntArray
 from skmixed._uncertainty.draws import ResidualSampler
 
@@ -150,6 +151,8 @@ class _Sampler:
         of weight 1 are multiplied by.
     residuals : ResidualSampler or None
         What draws ε of a model with a residual covariance.
+    powers : (n,) array or None
+        The power of abs(Xβ + Zb) that ε is multiplied by, where variances are by fitted values.
     is_conditional : bool
     """
 
@@ -158,15 +161,21 @@ class _Sampler:
     places: tuple[_Places, ...]
     sd: FloatArray
     residuals: ResidualSampler | None
+    powers: FloatArray | None
     is_conditional: bool
 
     @staticmethod
     def of(rows: GivenRows, sample_weight: Any, *, is_conditional: bool) -> "_Sampler":
         opened = rows.fitted
         weights = _positive_weights(sample_weight, rows.n_rows)
-        sigma, residuals = opened.solution.sigma, None
+        sigma, residuals, powers = opened.solution.sigma, None, None
         if opened.is_repeated:
-            sigma, residuals = 1.0, _residual_sampler(rows, is_conditional=is_conditional)
+            new = rows.new_rows()
+            if opened.has_fitted_power:
+                # Fitted values of 1 here: each draw has the power of its own mean
+                new = new.with_sizes(np.ones(rows.n_rows))
+                powers = opened.repeated_predictor.powers(new)
+            sigma, residuals = 1.0, _residual_sampler(rows, new, is_conditional=is_conditional)
         return _Sampler(
             opened=opened,
             columns=opened.encoder.numeric_columns(rows.table),
@@ -176,6 +185,7 @@ class _Sampler:
             ),
             sd=sigma / np.sqrt(weights),
             residuals=residuals,
+            powers=powers,
             is_conditional=is_conditional,
         )
 
@@ -203,7 +213,13 @@ class _Sampler:
             out[:] = self.residuals.drawn(errors, out)
         out *= self.sd
         for sample, draw, new in zip(out, draws, streams, strict=True):
+            if self.powers is None:
+                self._add_means(sample, draw, new)
+                continue
+            error = sample.copy()
+            sample[:] = 0.0
             self._add_means(sample, draw, new)
+            sample += np.abs(sample) ** self.powers * error
 
     def _errors(self, draw: Draw, rows: IntArray) -> FloatArray:
         """Return √w(y − Xβ − Zb) of rows of the fit, (k,)."""
@@ -262,10 +278,9 @@ class _Sampler:
             out += own * self.columns[column - 1] if column else own
 
 
-def _residual_sampler(rows: GivenRows, *, is_conditional: bool) -> ResidualSampler:
+def _residual_sampler(rows: GivenRows, new: NewRows, *, is_conditional: bool) -> ResidualSampler:
     """Return what draws residuals; labels of subjects that are unknown, or new, have numbers."""
-    encoder, predictor = rows.fitted.encoder, rows.fitted.repeated_predictor
-    new, columns = rows.new_rows(), encoder.subjects
+    predictor, columns = rows.fitted.repeated_predictor, rows.fitted.encoder.subjects
     assert columns is not None
     known = int(predictor.model.design.rows.subject.max()) + 1
     number = np.arange(rows.n_rows)

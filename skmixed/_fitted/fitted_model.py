@@ -87,7 +87,12 @@ class FittedModel:
     def slim(self) -> "FittedModel":
         """Return the model without its statistics."""
         before = None if self.before is None else self.before.slim()
-        return replace(self, products=None, before=before, rows=None, family_rows=None)
+        estimate, residual = self.estimate, self.solution.residual
+        if residual is not None:
+            solution = replace(self.solution, residual=replace(residual, log_sizes=None))
+            estimate = replace(estimate, solution=solution)
+        slim = replace(self, products=None, before=before, rows=None, family_rows=None)
+        return replace(slim, estimate=estimate)
 
     def with_rows(
         self,
@@ -151,6 +156,21 @@ class FittedModel:
     def is_repeated(self) -> bool:
         """Whether the residuals have a covariance of their own."""
         return self.solution.residual is not None
+
+    @property
+    def has_correlated_rows(self) -> bool:
+        """Whether residuals of the rows of a subject are correlated."""
+        return self.encoder.subjects is not None and self.encoder.subjects.is_correlated
+
+    def needs_rows(self, include: Any) -> bool:
+        """Whether a prediction is made beside the rows of the fit; a slim copy only if it must."""
+        must = self.has_correlated_rows and isinstance(include, str) and include == "all"
+        return self.is_repeated and (must or not self.is_slim)
+
+    @property
+    def has_fitted_power(self) -> bool:
+        """Whether standard deviations of residuals are a power of the fitted values."""
+        return self.encoder.subjects is not None and self.encoder.subjects.has_fitted_power
 
     @property
     def is_generalized(self) -> bool:

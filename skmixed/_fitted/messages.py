@@ -164,9 +164,10 @@ def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | 
         if factor is not None:
             count = "" if role == "in" else f" ({factor.n_levels:,})"
             parts.append(f"{role} {factor.name}{count}")
-    if subjects.power is not None:
+    if own.powers:
+        what = "fitted" if subjects.power is None else subjects.power.name
         powers = ", ".join(f"{power:.3f}" for power in own.powers)
-        parts.append(f"with σ·|{subjects.power.name}|^δ, δ = {powers}")
+        parts.append(f"with σ·|{what}|^δ, δ = {powers}")
     n = own.model.n_free
     return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
@@ -295,9 +296,17 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             f"{words().determines}.",
             ExactFitWarning,
         )
-    if result.status is FitStatus.MAX_ITER and encoder.subjects is not None:
+    subjects = encoder.subjects
+    if result.status is FitStatus.MAX_ITER and subjects is not None and subjects.has_fitted_power:
         yield (
-            f"The search for the residual covariance {encoder.subjects.structure!r} ended after "
+            f"The fit with variances that are a power of its own fitted values did not settle in "
+            f"{result.n_iter} steps: the variances are those of other values than the fitted ones. "
+            f"Name a column in power=, use fewer random effects, or raise max_iter={max_iter}.",
+            ConvergenceWarning,
+        )
+    elif result.status is FitStatus.MAX_ITER and subjects is not None:
+        yield (
+            f"The search for the residual covariance {subjects.structure!r} ended after "
             f"{result.n_iter} steps without convergence: the likelihood may have no maximum, as "
             "where few subjects have the same times. Use a structure with fewer parameters"
             + (f", or raise max_iter={max_iter}." if result.n_iter >= max_iter else "."),

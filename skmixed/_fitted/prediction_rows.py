@@ -186,7 +186,14 @@ class GivenRows:
 
     def expected(self) -> FloatArray:
         """Return what predict does, (n,)."""
-        found = linear_predictor(
+        found = self._linear_predictor()
+        offset = None if self.frame is None else self.frame.offset()
+        found = found if offset is None else found + offset
+        return self._by_correlation(found, offset) if self.is_conditional else found
+
+    def _linear_predictor(self) -> FloatArray:
+        """Return Xβ̂ + Zb̂ of the effects that count, (n,)."""
+        return linear_predictor(
             self.fitted.encoder,
             self.fitted.solution,
             self.table,
@@ -194,9 +201,6 @@ class GivenRows:
             self.included,
             raise_unknown=self.raise_unknown,
         )
-        offset = None if self.frame is None else self.frame.offset()
-        found = found if offset is None else found + offset
-        return self._by_correlation(found, offset) if self.is_conditional else found
 
     def _by_correlation(self, found: FloatArray, offset: FloatArray | None) -> FloatArray:
         """Add what the residuals of rows of the same subjects say of those here.
@@ -214,8 +218,7 @@ class GivenRows:
     @property
     def is_conditional(self) -> bool:
         """Whether residuals of the fit's rows count."""
-        subjects = self.fitted.encoder.subjects
-        return self.is_all and subjects is not None and subjects.is_correlated
+        return self.is_all and self.fitted.has_correlated_rows
 
     def new_rows(self, *, has_columns: bool = False, has_labels: bool = True) -> NewRows:
         """Return the rows as a model with a residual covariance predicts them.
@@ -229,6 +232,8 @@ class GivenRows:
         out = encoder.subjects.new_rows(self.table, self.metadata, levels, has_labels=has_labels)
         if not self.is_all:
             out = replace(out, subject=np.full(self.n_rows, -1))
+        if self.fitted.has_fitted_power:
+            out = out.with_sizes(self._linear_predictor())
         if not has_columns:
             return out
         n, zeros = self.n_rows, np.zeros(self.n_rows, dtype=np.intp)

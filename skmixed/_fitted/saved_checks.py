@@ -180,8 +180,8 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     """Check the columns of a residual covariance."""
     _is("subjects", subjects, SubjectColumns)
     require(subjects.structure in CORRELATIONS, "residual covariance")
-    flags = (subjects.heterogeneous, subjects.is_ordered, subjects.shared_correlation)
-    require(all(type(flag) is bool for flag in flags), "residual covariance")
+    flags = ("heterogeneous", "is_ordered", "shared_correlation", "has_fitted_power")
+    require(all(type(getattr(subjects, own)) is bool for own in flags), "residual covariance")
     labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
     for factor in (*subjects.factors, *labels):
         _is("subjects", factor, GroupingFactor)

@@ -1,4 +1,4 @@
-"""Rows from the user's units to the search's, and estimates back.
+"""Rows from the user's units to the search's, starts there, and estimates back.
 
 In the search's units least squares leaves residuals with a variance of 1, X is
 orthonormal with the weights, and the columns of random effects are those of the
@@ -13,19 +13,26 @@ import numpy as np
 from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.layout import FactorLayout
-from skmixed._estimation.solution import centered_to_user
+from skmixed._estimation.fit import Estimate, Examined
+from skmixed._estimation.solution import centered_to_user, has_full_rank
+from skmixed._estimation.start import moment_start
 from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
 from skmixed._model.time_points import ResidualMoments
 from skmixed._repeated.layout import BlockLayout, InnerTerm, block_codes
-from skmixed._repeated.likelihood import OuterTerm, RepeatedSystem
+from skmixed._repeated.likelihood import OuterTerm, RepeatedFactor, RepeatedSystem
 from skmixed._repeated.rows import LaidRows, RepeatedDesign, RepeatedRows
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.frame import residuals
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import FloatArray, IntArray, Lam
+from skmixed.exceptions import FitStatus, UndeterminedError
 
 # Rows that are laid out at a time.
 PART = 2**14
+# Share of the variance of all residuals below which those of a stratum are rounding.
+NO_RESIDUALS = 1e-18
+# Share of the residual variance that a second start leaves to the random effects.
+LITTLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -263,3 +270,110 @@ def _moments(sums: FloatArray, counts: FloatArray, near: FloatArray) -> Residual
     neighbor = products / max(n, 1.0) / max(variance, np.finfo(float).tiny)
     gap = gaps / n if n and gaps else 1.0
     return ResidualMoments(sums / np.maximum(counts, 1.0), counts, float(gap), float(neighbor))
+
+
+def starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) -> list[Lam]:
+    """Return Λ and φ to start from: by moments, and with the correlation in either part."""
+    system, residual = layout.system, layout.system.residual
+    if before is not None and before.solution.residual is not None:
+        own = before.solution.residual
+        if own.phi.size == residual.n_phi and before.status is FitStatus.CONVERGED:
+            return [_start_before(layout, before)]
+    moments = residual_moments(system)
+    if min(float(np.trace(own.covariance)) for own in moments) < NO_RESIDUALS:
+        raise UndeterminedError(
+            "The fixed effects reproduce the rows of a stratum of the residual covariance, which "
+            "leaves it no residuals. Use fewer strata in `by`, or fewer fixed effects."
+        )
+    phi = residual.start(moments)
+    free = _uncorrelated(residual, phi)
+    if given.moments is None and residual.is_any_covariance:
+        even = residual.even_start(moments)
+        return [(phi,), (even,)]
+    if given.moments is None:
+        return [(phi,), (free,)] if residual.is_correlated or residual.n_variances > 1 else [(phi,)]
+    # Λ of moments is relative to residuals of one variance.
+    lam = moment_start(given.at_zero, given.likelihood, given.moments)
+    share = 1.0 / np.sqrt(1.0 + sum(float((own**2).sum()) for own in lam))
+    shared = tuple(share * own for own in lam)
+    little = tuple(np.sqrt(LITTLE) * np.eye(len(own)) for own in lam)
+    starts = [(*shared, residual.scaled(free, share)), (*little, phi)]
+    has_own = residual.variance.is_of_visits and not residual.is_any_covariance
+    of_visits = range(residual.m if has_own else 0)
+    return starts + [(*shared, _without_visit(residual, phi, k)) for k in of_visits]
+
+
+def _without_visit(residual: Residual, phi: FloatArray, visit: int) -> FloatArray:
+    """Return the parameters with next to no variance of one visit's residuals.
+
+    The optimum can be where random effects are all that a visit differs by.
+    """
+    out = phi.reshape(residual.n_strata, -1).copy()
+    out[:, visit] += np.log(LITTLE)
+    return out.ravel()
+
+
+def _uncorrelated(residual: Residual, phi: FloatArray) -> FloatArray:
+    """Return the parameters with no correlation, or next to none."""
+    return residual.weakened(phi, LITTLE)
+
+
+def _start_before(layout: RepeatedLayout, before: Estimate) -> Lam:
+    """Carry estimates over to the units of this layout."""
+    solution = before.solution
+    assert solution.residual is not None
+    relative = solution.sigma / layout.scale
+    pairs = zip(layout.terms, solution.terms, strict=True)
+    terms = [np.asarray(np.linalg.solve(t.to_user, relative * s.lam)) for t, s in pairs]
+    phi = solution.residual.phi.ravel()
+    return (*inside(terms), layout.system.residual.scaled(phi, 1.0 / layout.residual_scale))
+
+
+def inside(terms: Sequence[FloatArray]) -> Lam:
+    """Return Λ with a little variance where it is singular: a search does not leave a boundary."""
+    return tuple(own if has_full_rank(own) else np.sqrt(LITTLE) * np.eye(len(own)) for own in terms)
+
+
+def inverse_times(
+    layout: RepeatedLayout, factor: RepeatedFactor, columns: FloatArray
+) -> FloatArray:
+    """Return A times columns, (n, k)."""
+    out = np.empty_like(columns)
+    for group, at in zip(layout.system.groups, factor.blocks, strict=True):
+        out[group.rows] = at.times(columns[group.rows])
+    return out
+
+
+def whitened_residuals(layout: RepeatedLayout, factor: RepeatedFactor) -> FloatArray:
+    """Return Py = A(y − Xγ̂ − Zb̂) of each row, b̂ the outer effects; (n,)."""
+    left = layout.laid.wide @ factor.residual_weights
+    return inverse_times(layout, factor, left[:, None])[:, 0]
+
+
+def random_effects(
+    layout: RepeatedLayout, factor: RepeatedFactor, whitened: FloatArray
+) -> list[FloatArray]:
+    """Return b̂ = ΛΛ'Z'Py of each term, (s, q)."""
+    out = []
+    for (columns, levels), lam in zip(layout.laid.terms, factor.lam[:-1], strict=True):
+        q = int(levels.max()) + 1
+        sums = [np.bincount(levels, column * whitened, q) for column in columns.T]
+        out.append(lam @ lam.T @ np.stack(sums))
+    return out
+
+
+def fitted_values(
+    layout: RepeatedLayout, factor: RepeatedFactor, rows: RepeatedRows, effects: list[FloatArray]
+) -> FloatArray:
+    """Return Xβ̂ + Zb̂ of the rows for b̂ of each term, (s, q), in units of y; (n,)."""
+    laid, n = layout.laid, layout.system.n_outer
+    error = laid.wide[:, -1] - laid.wide[:, n:-1] @ factor.effects[n:]
+    for (columns, levels), own in zip(laid.terms, effects, strict=True):
+        error -= (columns * own[:, levels].T).sum(axis=1)
+    return np.asarray(rows.response - layout.residual_scale * error / np.sqrt(rows.weights))
+
+
+def least_squares_fit(layout: RepeatedLayout, rows: RepeatedRows) -> FloatArray:
+    """Return the fitted values of least squares, (n,)."""
+    error = layout.residual_scale * layout.laid.wide[:, -1] / np.sqrt(rows.weights)
+    return np.asarray(rows.response - error)

@@ -14,29 +14,28 @@ from skmixed._estimation.solution import (
     ResidualSolution,
     Solution,
     TermSolution,
-    has_full_rank,
 )
-from skmixed._estimation.start import moment_start
 from skmixed._model.covariance import lower_factor
-from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
 from skmixed._repeated.coordinates import (
     RepeatedLayout,
+    fitted_values,
+    inside,
+    inverse_times,
     lay_out_repeated,
-    residual_moments,
+    least_squares_fit,
+    random_effects,
+    starts,
+    whitened_residuals,
 )
 from skmixed._repeated.derivatives import JointChart, RepeatedObjective
 from skmixed._repeated.likelihood import RepeatedFactor
-from skmixed._repeated.rows import RepeatedDesign
+from skmixed._repeated.rows import RepeatedDesign, log_sizes
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.draws import Deviation, SubjectRoots
-from skmixed.exceptions import FitStatus, UndeterminedError
+from skmixed.exceptions import FitStatus
 
-# Share of the variance of all residuals below which those of a stratum are rounding.
-NO_RESIDUALS = 1e-18
-# Share of the residual variance that a second start leaves to the random effects.
-LITTLE = 0.1
 # Starts whose runs go to their end.
 ALWAYS = 2
 # Share of its correlations that a start keeps where its criterion is not defined.
@@ -45,6 +44,11 @@ HALF = 0.5
 MOST_HALVINGS = 60
 # A variance given the other rows of a subject, as a share, below which R is singular.
 SINGULAR = 1e-7
+# Relative change of fitted values below which they are those of the fit that they weight, and
+# the tolerance of such fits.
+SETTLED, SIZES_TOL = 1e-9, 1e-12
+# Shares of a change of these that are made at least and at most.
+SHARES = 0.1, 2.0
 
 
 def fit_repeated(
@@ -61,10 +65,85 @@ def fit_repeated(
 
     Return also the rows, laid out at the optimum.
     """
+    if design.has_fitted_sizes:
+        return _reweighted(given, center, design, max_iter, report)
+    return _fit_with_sizes(
+        given, center, design, tol=tol, max_iter=max_iter, report=report, before=before
+    )
+
+
+def _reweighted(
+    given: Examined,
+    center: FloatArray,
+    design: RepeatedDesign,
+    max_iter: int,
+    report: Callable[[str], None] | None,
+) -> tuple[Estimate, "RepeatedModel"]:
+    """Fit with sizes that are the fitted values, until these are those of the fit.
+
+    Each fit is of a likelihood given the sizes, and starts where the one before ended.
+    """
+    # From μ of least squares on: log|μ| += ω (log|μ̂| − log|μ|), μ̂ of the fit with sizes |μ|
+    own = given.at_zero, given.likelihood, given.model, center
+    sizes = log_sizes(least_squares_fit(lay_out_repeated(*own, design), design.rows))
+    before, counts, last, share = None, np.zeros(2, dtype=int), None, 1.0
+    for _ in range(max(max_iter, 1)):
+        design = replace(design, log_sizes=sizes)
+        before, model = _fit_with_sizes(
+            given, center, design, tol=SIZES_TOL, max_iter=max_iter, report=report, before=before
+        )
+        counts += before.n_iter, before.n_factorizations
+        step = log_sizes(model.fitted_values) - sizes
+        change = float(np.abs(step).max())
+        if report is not None:
+            report(f"fitted values as sizes: the largest relative change is {change:.3g}")
+        if change <= SETTLED:
+            break
+        share = _share_of_step(step, last, share)
+        sizes, last = sizes + share * step, step
+    # Of the last fit, with the steps of all
+    assert before is not None
+    status = before.status if change <= SETTLED else FitStatus.MAX_ITER
+    n_iter, n_factorizations = counts.tolist()
+    counted = replace(before, status=status, n_iter=n_iter, n_factorizations=n_factorizations)
+    return _with_sizes(counted, design), model
+
+
+def _share_of_step(step: FloatArray, last: FloatArray | None, share: float) -> float:
+    """Return ω of a step d: ω ← −ω d₋'(d − d₋)/|d − d₋|², d₋ the step before.
+
+    Aitken's acceleration of a vector (Irons and Tuck, 1969, Int. J. Numer. Methods Eng. 1),
+    which settles fits that go back and forth.
+    """
+    if last is None:
+        return 1.0
+    turned = step - last
+    return float(np.clip(-share * (last @ turned) / (turned @ turned), *SHARES))
+
+
+def _with_sizes(estimate: Estimate, design: RepeatedDesign) -> Estimate:
+    """Return estimates that keep the sizes that they were found with."""
+    solution = estimate.solution
+    assert solution.residual is not None
+    residual = replace(solution.residual, log_sizes=design.log_sizes)
+    return replace(estimate, solution=replace(solution, residual=residual))
+
+
+def _fit_with_sizes(
+    given: Examined,
+    center: FloatArray,
+    design: RepeatedDesign,
+    *,
+    tol: float,
+    max_iter: int,
+    report: Callable[[str], None] | None = None,
+    before: Estimate | None = None,
+) -> tuple[Estimate, "RepeatedModel"]:
+    """Fit at the sizes of the design."""
     layout = lay_out_repeated(given.at_zero, given.likelihood, given.model, center, design)
     objective = RepeatedObjective(layout.system)
     best: Ending | None = None
-    for number, first in enumerate(_starts(layout, given, before)):
+    for number, first in enumerate(starts(layout, given, before)):
         start = _defined(objective, first)
         # One optimum is enough where no random effects take a share of the correlation.
         if best is not None and best.status is FitStatus.CONVERGED and not layout.terms:
@@ -123,63 +202,6 @@ def _is_unbounded(factor: RepeatedFactor) -> bool:
     return min(at.least_share for at in factor.blocks) < SINGULAR
 
 
-def _starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) -> list[Lam]:
-    """Return Λ and φ to start from: by moments, and with the correlation in either part."""
-    system, residual = layout.system, layout.system.residual
-    if before is not None and before.solution.residual is not None:
-        own = before.solution.residual
-        if own.phi.size == residual.n_phi and before.status is FitStatus.CONVERGED:
-            return [_start_before(layout, before)]
-    moments = residual_moments(system)
-    if min(float(np.trace(own.covariance)) for own in moments) < NO_RESIDUALS:
-        raise UndeterminedError(
-            "The fixed effects reproduce the rows of a stratum of the residual covariance, which "
-            "leaves it no residuals. Use fewer strata in `by`, or fewer fixed effects."
-        )
-    phi = residual.start(moments)
-    free = _uncorrelated(residual, phi)
-    if given.moments is None and residual.is_any_covariance:
-        even = residual.even_start(moments)
-        return [(phi,), (even,)]
-    if given.moments is None:
-        return [(phi,), (free,)] if residual.is_correlated or residual.n_variances > 1 else [(phi,)]
-    # Λ of moments is relative to residuals of one variance.
-    lam = moment_start(given.at_zero, given.likelihood, given.moments)
-    share = 1.0 / np.sqrt(1.0 + sum(float((own**2).sum()) for own in lam))
-    shared = tuple(share * own for own in lam)
-    little = tuple(np.sqrt(LITTLE) * np.eye(len(own)) for own in lam)
-    starts = [(*shared, residual.scaled(free, share)), (*little, phi)]
-    has_own = residual.variance.is_of_visits and not residual.is_any_covariance
-    of_visits = range(residual.m if has_own else 0)
-    return starts + [(*shared, _without_visit(residual, phi, k)) for k in of_visits]
-
-
-def _without_visit(residual: Residual, phi: FloatArray, visit: int) -> FloatArray:
-    """Return the parameters with next to no variance of one visit's residuals.
-
-    The optimum can be where random effects are all that a visit differs by.
-    """
-    out = phi.reshape(residual.n_strata, -1).copy()
-    out[:, visit] += np.log(LITTLE)
-    return out.ravel()
-
-
-def _uncorrelated(residual: Residual, phi: FloatArray) -> FloatArray:
-    """Return the parameters with no correlation, or next to none."""
-    return residual.weakened(phi, LITTLE)
-
-
-def _start_before(layout: RepeatedLayout, before: Estimate) -> Lam:
-    """Carry estimates over to the units of this layout."""
-    solution = before.solution
-    assert solution.residual is not None
-    relative = solution.sigma / layout.scale
-    pairs = zip(layout.terms, solution.terms, strict=True)
-    terms: Lam = tuple(np.asarray(np.linalg.solve(t.to_user, relative * s.lam)) for t, s in pairs)
-    phi = solution.residual.phi.ravel()
-    return (*terms, layout.system.residual.scaled(phi, 1.0 / layout.residual_scale))
-
-
 def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) -> Solution:
     """Return the estimates in the user's units."""
     system, residual = layout.system, layout.system.residual
@@ -218,34 +240,6 @@ def mean_residual_variance(factor: RepeatedFactor) -> float:
     return sum(at.residual_variance for at in factor.blocks) / factor.system.n_rows
 
 
-def whitened_residuals(layout: RepeatedLayout, factor: RepeatedFactor) -> FloatArray:
-    """Return Py = A(y − Xγ̂ − Zb̂) of each row, b̂ the outer effects; (n,)."""
-    left = layout.laid.wide @ factor.residual_weights
-    return inverse_times(layout, factor, left[:, None])[:, 0]
-
-
-def inverse_times(
-    layout: RepeatedLayout, factor: RepeatedFactor, columns: FloatArray
-) -> FloatArray:
-    """Return A times columns, (n, k)."""
-    out = np.empty_like(columns)
-    for group, at in zip(layout.system.groups, factor.blocks, strict=True):
-        out[group.rows] = at.times(columns[group.rows])
-    return out
-
-
-def random_effects(
-    layout: RepeatedLayout, factor: RepeatedFactor, whitened: FloatArray
-) -> list[FloatArray]:
-    """Return b̂ = ΛΛ'Z'Py of each term, (s, q)."""
-    out = []
-    for (columns, levels), lam in zip(layout.laid.terms, factor.lam[:-1], strict=True):
-        q = int(levels.max()) + 1
-        sums = [np.bincount(levels, column * whitened, q) for column in columns.T]
-        out.append(lam @ lam.T @ np.stack(sums))
-    return out
-
-
 @dataclass(frozen=True)
 class RepeatedModel:
     """A fitted model with a covariance of the residuals, laid out at its optimum.
@@ -281,6 +275,8 @@ class RepeatedModel:
     ) -> "RepeatedModel":
         """Lay out the rows of a fit again, at its estimates."""
         assert solution.residual is not None
+        if solution.residual.log_sizes is not None:
+            design = replace(design, log_sizes=solution.residual.log_sizes)
         system, likelihood = lay_out(stats, model)
         at_zero = factorize(system, zero_lam(system))
         layout = lay_out_repeated(at_zero, likelihood, model, stats.center, design)
@@ -288,6 +284,13 @@ class RepeatedModel:
         lam = tuple(term.search_lam for term in solution.terms)
         factor = RepeatedFactor.of(layout.system, (*lam, phi))
         return RepeatedModel(design, layout, factor, at_zero, likelihood, stats.center, model)
+
+    @property
+    def fitted_values(self) -> FloatArray:
+        """Xβ̂ + Zb̂ of the rows, (n,)."""
+        whitened = whitened_residuals(self.layout, self.factor)
+        effects = random_effects(self.layout, self.factor, whitened)
+        return fitted_values(self.layout, self.factor, self.design.rows, effects)
 
     def with_rows(self, design: RepeatedDesign) -> "RepeatedModel":
         """Return the model with more rows, its fixed effects and variances kept."""
@@ -370,10 +373,8 @@ def refit_drawn(
     response, levels = drawn_response(model, rng), model.design.rows.levels
     layout = model.layout.with_response(response, levels, model.likelihood)
     objective = RepeatedObjective(layout.system)
-    # From a boundary a search does not leave it.
     *terms, phi = model.factor.lam
-    inside = [own if has_full_rank(own) else np.sqrt(LITTLE) * np.eye(len(own)) for own in terms]
-    start = _defined(objective, (*inside, phi))
+    start = _defined(objective, (*inside(terms), phi))
     end = trust_region_search(objective, start, tol=tol, max_iter=max_iter)
     factor = RepeatedFactor.of(layout.system, JointChart.of(layout.system, end.lam).lam)
     return solution_of(layout, factor, model.model), end.status

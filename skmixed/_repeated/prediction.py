@@ -16,10 +16,10 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._model.time_points import TimePoints, numbered
-from skmixed._repeated.coordinates import RowsInFrame
-from skmixed._repeated.fit import RepeatedModel, inverse_times, whitened_residuals
+from skmixed._repeated.coordinates import RowsInFrame, inverse_times, whitened_residuals
+from skmixed._repeated.fit import RepeatedModel
 from skmixed._repeated.likelihood import BlocksAt
-from skmixed._repeated.rows import RowsBeside
+from skmixed._repeated.rows import RowsBeside, log_sizes
 from skmixed._repeated.small_sample import inner_products
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.draws import ResidualSampler, SubjectRoots, SubjectRows
@@ -52,6 +52,10 @@ class NewRows:
     visit: IntArray
     levels: IntArray
     frame: RowsInFrame | None = None
+
+    def with_sizes(self, values: FloatArray) -> "NewRows":
+        """Return the rows with fitted values that standard deviations are a power of, (n,)."""
+        return replace(self, places=replace(self.places, covariate=log_sizes(values)[:, None]))
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,11 @@ class RepeatedPredictor:
         of_subject[laid.subject] = laid.stratum
         is_known = (rows.subject >= 0) & (rows.subject < len(of_subject))
         return np.where(is_known, of_subject[rows.subject * is_known], rows.stratum)
+
+    def powers(self, rows: NewRows) -> FloatArray:
+        """Return the power of the rows' sizes that their standard deviations are, (n,)."""
+        phi = self.model.factor.phi.reshape(self.layout.system.residual.n_strata, -1)
+        return np.asarray(phi[self._strata(rows), 1])
 
     def same(self, rows: NewRows) -> IntArray:
         """Return which row of the fit is at each row's subject and time, −1 where none is."""

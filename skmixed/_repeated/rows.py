@@ -154,12 +154,15 @@ class RepeatedDesign:
     residual : Residual
     log_sizes : (n,) array
         The logarithm of what the standard deviation of each row is a power of; else 0.
+    has_fitted_sizes : bool
+        Whether that is the fitted value.
     """
 
     rows: RepeatedRows
     timeline: Timeline
     residual: Residual
     log_sizes: FloatArray
+    has_fitted_sizes: bool = False
 
     @property
     def places(self) -> TimePoints:
@@ -295,3 +298,19 @@ def weights_beside(
         found = between(residual, own, places.taken_rows(which), has[which])
         weights[which], explained[which] = found
     return at, weights, explained
+
+
+def log_sizes(values: FloatArray) -> FloatArray:
+    """Return the logarithms of the absolute values of fitted values.
+
+    Raises
+    ------
+    ValueError
+        If one is 0, of which a standard deviation is no power.
+    """
+    if not values.all():
+        raise ValueError(
+            f"The fitted value of row {int(np.argmin(values != 0.0))} is 0, of which no power is a "
+            "variance. Name a column in power=, or leave power='fitted(.)' out."
+        )
+    return np.asarray(np.log(np.abs(values)))

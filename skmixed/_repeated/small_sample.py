@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixed._model.residual_parameters import shown_parameters
-from skmixed._repeated.coordinates import RepeatedLayout
+from skmixed._repeated.coordinates import RepeatedLayout, inverse_times
 from skmixed._repeated.derivatives import JointChart, RepeatedDerivatives, RepeatedInformation
-from skmixed._repeated.fit import RepeatedModel, inverse_times
+from skmixed._repeated.fit import RepeatedModel
 from skmixed._repeated.likelihood import RepeatedFactor
 from skmixed._repeated.rows import InnerRows
 from skmixed._typing import FloatArray, IntArray

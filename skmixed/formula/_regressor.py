@@ -229,6 +229,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         _check_family(self)
         named = self.weights, self.offset, labels_of(self.residual)
         reading = Reading.of(self.formula, rows, self.context, *named)
+        _check_offsets(reading, self.residual)
         check_given_response(reading.response, y)
         keep = complete_rows(reading, y, sample_weight, may_drop=self.na_action == "drop")
         rows = rows if keep is None else rows.kept(keep)
@@ -368,6 +369,15 @@ def _check_family(parameters: Any) -> None:
         raise ValueError(
             "residual is the covariance of normal residuals, which a generalized model has none "
             "of. Leave it, or the family, out."
+        )
+
+
+def _check_offsets(reading: Reading, residual: ResidualCovariance | None) -> None:
+    """Refuse variances that are a power of fitted values that lack a part of the mean."""
+    if reading.offsets and residual is not None and residual.has_fitted_power:
+        raise ValueError(
+            f"{residual!r} has variances by fitted values, of which an offset is no part. Leave "
+            "the offset out and subtract it from the response, or name a column in power=."
         )
 
 

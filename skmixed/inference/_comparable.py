@@ -128,6 +128,7 @@ def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None)
     same_columns = all(a is None or (b is not None and a.name == b.name) for a, b in roles)
     by, own_by = null.by, other.by
     has_strata = by is None or (own_by is not None and by.name == own_by.name)
+    same_columns = same_columns and other.has_fitted_power >= null.has_fitted_power
     is_tied = other.shared_correlation and not (by is None or null.shared_correlation)
     has_correlations = not (is_tied and null.is_correlated)
     return is_special and has_visits and same_columns and has_strata and has_correlations

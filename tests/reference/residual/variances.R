@@ -20,11 +20,19 @@ arr <- function(x) I(unname(x)); ev <- function(s) eval(parse(text = s))
 fit1 <- function(m, method) {
   d <- sets[[m$data]]; f <- as.formula(m$fixed); co <- if (!is.null(m$correlation)) ev(m$correlation); va <- ev(m$variance)
   control <- list(maxIter = 500, msMaxIter = 1000, tolerance = 1e-12, msTol = 1e-14, opt = "nlminb", returnObject = TRUE)
-  if (is.null(m$random)) fit <- gls(f, d, correlation = co, weights = va, method = method, control = control)
-  else fit <- lme(f, d, random = as.formula(m$random), weights = va, method = method, control = c(control, niterEM = 100))
+  fit_with <- function(d, va) {
+    if (is.null(m$random)) gls(f, d, correlation = co, weights = va, method = method, control = control)
+    else lme(f, d, random = as.formula(m$random), weights = va, method = method, control = c(control, niterEM = 100))
+  }
+  fit <- fit_with(d, va); first <- logLik(fit)
+  # nlme leaves its fitted values where its parameters change little: go on until they are those of the fit
+  if (grepl("fitted|varPower\\(\\)", m$variance)) for (k in 1:100) {
+    d$v <- unname(fitted(fit)); fit <- fit_with(d, varPower(form = ~ v))
+    if (max(abs(log(fitted(fit) / d$v))) < 1e-9) break
+  }
   b <- if (is.null(m$random)) coef(fit) else fixef(fit); X <- model.matrix(f, d)
   adj <- if (method == "REML") as.numeric(determinant(crossprod(X))$modulus) else 0
-  list(method = method, logLik_nlme = as.numeric(logLik(fit)), log_det_XtX = adj, beta = list(names = arr(names(b)), values = arr(b)), se = arr(sqrt(diag(vcov(fit)))), sigma = fit$sigma,
+  list(method = method, logLik_nlme = as.numeric(logLik(fit)), logLik_first = as.numeric(first), log_det_XtX = adj, beta = list(names = arr(names(b)), values = arr(b)), se = arr(sqrt(diag(vcov(fit)))), sigma = fit$sigma,
     correlation = if (!is.null(co)) arr(coef(fit$modelStruct$corStruct, unconstrained = FALSE)), variance = as.list(coef(fit$modelStruct$varStruct, unconstrained = FALSE)))
 }
 res <- lapply(models, function(m) c(m, list(n = nrow(sets[[m$data]]), fits = lapply(c("REML", "ML"), function(k) fit1(m, k)))))
