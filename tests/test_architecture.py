@@ -28,7 +28,7 @@ KERNEL = {
 }
 THIRD_PARTIES = {
     **KERNEL,
-    "_data": {"scipy", "pandas", "sklearn", "tqdm"},
+    "_data": {"scipy", "pandas", "sklearn", "tqdm", "pyarrow"},
     "_fitted": {"scipy", "pandas", "sklearn", "threadpoolctl"},
     "inference": {"scipy", "pandas", "sklearn", "tqdm"},
     "_estimators": {"scipy", "pandas", "sklearn"},

@@ -210,7 +210,9 @@ class RowLayout:
     n_rows: int
 
     @staticmethod
-    def of(like: System, columns: Sequence[FloatArray], codes: Sequence[IntArray]) -> "RowLayout":
+    def of(
+        like: System, columns: Sequence[FloatArray], codes: Sequence[IntArray], n_rows: int
+    ) -> "RowLayout":
         """Lay out rows of the factors of a system, given in its order."""
         cells = []
         # A later factor's r columns of one level are r cells that follow each other
@@ -229,7 +231,7 @@ class RowLayout:
             weight_unit=1.0,
         )
         own = tuple(tuple(None if (c == 1.0).all() else c for c in part) for part in columns)
-        return RowLayout(system, own, tuple(codes), tuple(cells), like.n_rows)
+        return RowLayout(system, own, tuple(codes), tuple(cells), n_rows)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:

@@ -12,6 +12,7 @@ from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_sa
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.design import Design
+from skmixed._typing import FloatArray
 
 
 class Intake:
@@ -51,9 +52,21 @@ class Intake:
         self, table: Table, y: Any, sample_weight: Any, groups: Any, *, is_last: bool = False
     ) -> None:
         """Check rows and take them in; `is_last` spares a copy of them."""
-        table = self._ordered(table)
         response = validation.check_response(y, table.n_rows, self._estimator)
         weights = validation.check_weights(sample_weight, table.n_rows, may_be_zero=not is_last)
+        self.take(table, response, weights, groups, is_last=is_last)
+
+    def take(
+        self,
+        table: Table,
+        response: FloatArray,
+        weights: FloatArray | None,
+        groups: Any,
+        *,
+        is_last: bool = False,
+    ) -> Design | None:
+        """Take in rows whose response and weights were checked; return those that count."""
+        table = self._ordered(table)
         is_named = self._specification.groups is not None
         metadata = open_metadata(groups, table.n_rows, is_named=is_named)
         if self._planned is None:
@@ -62,12 +75,13 @@ class Intake:
             if self._known is not None:
                 check_same_columns(self._known, self._planned)
         if weights is not None and not weights.any():
-            return
+            return None
         part, design = self._planned.learn(table, metadata, response, weights)
         design = self._renumbered(part, design)
         if design.subjects is not None:
             self._rows.append(RepeatedRows.of(design))
         kernel.add_rows(self._accumulator, design, is_last=is_last)
+        return design
 
     def statistics(self) -> SufficientStatistics:
         """Return the statistics of all rows taken in."""

@@ -66,11 +66,9 @@ def check_statistics(
 def check_columns(state: Mapping[str, Any]) -> None:
     """Refuse numbers and names of columns that are none, or that nothing was fitted to."""
     n_features, names = state.get("n_features_in_"), state.get("feature_names_in_")
-    is_number = type(n_features) is int and n_features > 0
-    require(n_features is None or is_number, "numbers of columns")
+    _check_counts("numbers of columns", 1 if n_features is None else n_features)
     if names is not None:
-        _check_array("names of columns", names, (len(names),), "O")
-        require(len(names) == n_features, "names of columns")
+        _check_array("names of columns", names, (n_features or -1,), "O")
         _check_names(tuple(names.tolist()))
 
 
@@ -157,7 +155,7 @@ def _check_positions(what: str, positions: Any, end: Any) -> None:
 
 def _check_encoder(encoder: Any, n_features: Any) -> None:
     _is("encoder", encoder, Encoder)
-    require(type(n_features) is int and n_features > 0, "numbers of columns")
+    _check_counts("numbers of columns", n_features)
     _check_positions("numeric columns", encoder.numeric, n_features)
     _check_names(encoder.names)
     require(len(encoder.names) == len(encoder.numeric), "names of columns")
@@ -166,7 +164,6 @@ def _check_encoder(encoder: Any, n_features: Any) -> None:
     _is("grouping factors", encoder.factors, tuple)
     _is("random-effects terms", encoder.terms, tuple)
     for factor in encoder.factors:
-        _is("grouping factors", factor, GroupingFactor)
         _check_factor(factor, n_features)
     for term in encoder.terms:
         _check_positions("random-effects terms", (term.factor,), len(encoder.factors))
@@ -184,7 +181,6 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     require(all(type(getattr(subjects, own)) is bool for own in flags), "residual covariance")
     labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
     for factor in (*subjects.factors, *labels):
-        _is("subjects", factor, GroupingFactor)
         _check_factor(factor, n_features)
     require(subjects.subject is not None or not subjects.is_correlated, "subjects")
     timed = subjects.correlation.time != "none"
@@ -212,8 +208,10 @@ def _check_family_rows(model: FittedModel) -> None:
     if rows is None:
         return
     _is("rows", rows, GeneralizedRows)
-    _check_each_row(encoder, rows, n)
-    _check_array("offsets", rows.offset, (n,))
+    n_held = n if rows.constant is None else min(n, len(rows.response))  # equal ones are pooled
+    _check_numbers("constant", rows.constant or 0.0)
+    _check_each_row(encoder, rows, n_held)
+    _check_array("offsets", rows.offset, (n_held,))
     require(model.family.is_valid(rows.response).all(), "responses")
 
 
@@ -269,6 +267,7 @@ def _check_family(encoder: Encoder, own: Any) -> None:
 
 
 def _check_factor(factor: GroupingFactor, n_features: int) -> None:
+    _is("grouping factors", factor, GroupingFactor)
     require(factor.sources and len(factor.sources) == len(factor.levels), "grouping columns")
     _check_names(tuple(s.name for s in factor.sources))
     columns = tuple(s.position for s in factor.sources if s.position is not None)

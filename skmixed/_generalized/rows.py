@@ -28,11 +28,15 @@ class GeneralizedDesign:
     offset : (n,) array
         What the linear predictor has beside Xβ + Zb.
     family : Family
+    constant : float or None
+        What −2 log L has that depends on y and the weights alone, of rows of which equal
+        ones were pooled; None: that of these rows.
     """
 
     design: Design
     offset: FloatArray
     family: Family
+    constant: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class GeneralizedRows:
     offset : (n,) array
     levels : (n, f) array of int
         Each row's level of each grouping factor.
+    constant : float or None
+        That of `GeneralizedDesign`.
     """
 
     columns: FloatArray
@@ -55,6 +61,7 @@ class GeneralizedRows:
     weights: FloatArray | None
     offset: FloatArray
     levels: IntArray
+    constant: float | None = None
 
     @staticmethod
     def of(given: GeneralizedDesign) -> "GeneralizedRows":
@@ -66,6 +73,23 @@ class GeneralizedRows:
             weights=design.weights,
             offset=given.offset,
             levels=np.stack(levels, axis=1) if levels else np.empty((n, 0), dtype=np.intp),
+            constant=given.constant,
+        )
+
+    @staticmethod
+    def joined(parts: "Sequence[GeneralizedRows]") -> "GeneralizedRows":
+        """Return the rows of all parts, one after the other."""
+        weights = None
+        if any(part.weights is not None for part in parts):
+            own = [np.ones(len(p.response)) if p.weights is None else p.weights for p in parts]
+            weights = np.concatenate(own)
+        return GeneralizedRows(
+            columns=np.concatenate([part.columns for part in parts]),
+            response=np.concatenate([part.response for part in parts]),
+            weights=weights,
+            offset=np.concatenate([part.offset for part in parts]),
+            levels=np.concatenate([part.levels for part in parts]),
+            constant=sum(part.constant or 0.0 for part in parts),
         )
 
     def design(
@@ -76,7 +100,10 @@ class GeneralizedRows:
         factors = tuple(map(FactorDesign, codes, n_levels, columns))
         given = tuple(np.ascontiguousarray(own) for own in self.columns.T)
         return GeneralizedDesign(
-            Design(given, (self.response,), self.weights, factors), self.offset, family
+            Design(given, (self.response,), self.weights, factors),
+            self.offset,
+            family,
+            self.constant,
         )
 
 
@@ -116,15 +143,17 @@ def lay_out_generalized(
     of_factors = [np.ascontiguousarray(factor_columns(f, columns, center).T) for f in like.factors]
     codes = [design.factors[f.position].codes for f in like.factors]
     to_user, _ = centered_to_user(like, model)
-    family, response = given.family, design.responses[0]
+    family, response, constant = given.family, design.responses[0], given.constant
+    if constant is None:
+        constant = 2.0 * family.constant(response, weights)
     system = GeneralizedSystem(
         family=family,
         response=response,
         weights=weights,
         offset=given.offset,
         fixed=_fixed_rows(at_zero, model, columns),
-        rows=RowLayout.of(like, of_factors, codes),
-        constant=2.0 * family.constant(response, weights),
+        rows=RowLayout.of(like, of_factors, codes, n),
+        constant=constant,
     )
     terms = tuple(t for _, t in like.terms)
     return GeneralizedLayout(system, terms, like.kept, to_user @ at_zero.fixed.inverse_root)

@@ -1,24 +1,72 @@
 """What the estimators of generalized models share."""
 
 from collections.abc import Callable, Sequence
+from inspect import get_annotations
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept
 from skmixed._data.table import Table, open_checked
 from skmixed._estimators.regressor import Groups
-from skmixed._generalized_estimators.attributes import GeneralizedAttributes
+from skmixed._fitted.fitted_model import FittedModel
+from skmixed._fitted.results import SharedAttributes, results
+from skmixed._generalized_estimators.incremental import fit_chunks
 from skmixed._generalized_estimators.reading import check_parameters
 from skmixed._generalized_estimators.summary import summary
-from skmixed._typing import ColumnName
+from skmixed._typing import ColumnName, FloatArray
+
+PUBLISHED = (
+    "coef_",
+    "intercept_",
+    "theta_",
+    "criterion_",
+    "converged_",
+    "singular_",
+    "status_",
+    "n_iter_",
+)
+
+
+class GeneralizedAttributes(SharedAttributes):
+    """The attributes of a fitted generalized model."""
+
+    # What fit sets. Other names, such as a subclass sets before, are left alone.
+    _model: FittedModel
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    coef_: FloatArray
+    intercept_: Any
+    theta_: FloatArray
+    criterion_: float
+    converged_: bool
+    singular_: bool
+    status_: str
+    n_iter_: int
+    n_nodes_: int
+    shape_: float
+
+    def _publish(self) -> None:
+        """Set the attributes that show the model."""
+        found = results(self._model, self.n_features_in_)
+        self.__dict__.update((name, found[name]) for name in PUBLISHED)
+        family = self._model.solution.family
+        assert family is not None
+        self.n_nodes_ = family.n_nodes
+        if family.has_shape:
+            self.shape_ = float(np.exp(family.phi))
+
+
+GeneralizedAttributes.set_by_fit = frozenset(get_annotations(GeneralizedAttributes))
 
 
 class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimator):
     """A base: parameters, and the way from rows to a fitted model.
 
-    A subclass has `_family` and `_target`.
+    A subclass has `_reader`.
     """
 
     groups: Groups | None
@@ -32,8 +80,9 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
     max_iter: int
     verbose: int
 
-    # Stands in a module of its own.
+    # Stand in modules of their own.
     summary = summary
+    fit_chunks = fit_chunks
 
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.

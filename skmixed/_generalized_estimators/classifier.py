@@ -13,10 +13,9 @@ from skmixed._estimators.regressor import Groups
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
-from skmixed._fitted.messages import speaking
 from skmixed._generalized_estimators import classifying
 from skmixed._generalized_estimators.base import GeneralizedEstimator
-from skmixed._generalized_estimators.reading import WORDS, ResponseToModel, fit_model
+from skmixed._generalized_estimators.reading import fit_model
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES
 from skmixed._typing import ColumnName
@@ -234,7 +233,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         >>> model.predict([[0.0, 1], [1.0, 1]])
         array([0, 1])
         """
-        return committed(self, lambda own: own._fit(X, y, sample_weight, groups))
+        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, None))
 
     # Methods that stand in a module of their own.
     predict_proba = classifying.predict_proba
@@ -284,15 +283,9 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         tags.classifier_tags.multi_class = False
         return tags
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+    def _reader(self) -> classifying.ClassReader:
         validation.check_choice("link", self.link, LINKS)
-        table = self._open(X, y)
-        with speaking(WORDS):
-            weights = validation.check_weights(sample_weight, table.n_rows)
-        self.classes_, codes = classifying.two_classes(y, table.n_rows, weights)
-        zero = np.zeros(table.n_rows)
-        family = FAMILIES["binomial", self.link]
-        fit_model(self, table, ResponseToModel(family, codes.astype(float), weights, zero), groups)
+        return classifying.ClassReader(FAMILIES["binomial", self.link])
 
     def _publish(self) -> None:
         """Set the attributes, with coefficients in scikit-learn's shape for classifiers."""

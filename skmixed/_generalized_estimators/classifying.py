@@ -11,9 +11,15 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_consistent_length
 
 from skmixed._data.table import check_unmasked
+from skmixed._fitted import checks as validation
 from skmixed._generalized_estimators.predicting import linear_rows
+from skmixed._generalized_estimators.reading import ResponseToModel
 from skmixed._model.binomial import LINKS
+from skmixed._model.family import Family
 from skmixed._typing import FloatArray, IntArray
+
+# Kinds of arrays of numbers.
+NUMERIC = "biuf"
 
 
 def predict_proba(
@@ -157,24 +163,77 @@ def predict(
     return np.asarray(self.classes_[(scores > 0).astype(np.intp)])
 
 
-def two_classes(y: Any, n_rows: int, weights: FloatArray | None) -> tuple[NDArray[Any], IntArray]:
-    """Return the labels of the classes, and the number of that of each row."""
-    check_unmasked(y, "y")
-    labels = column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name="y")
-    check_classification_targets(labels)
-    kind = type_of_target(labels, input_name="y", raise_unknown=True)
-    if kind != "binary":
-        raise ValueError(
-            f"Only binary classification is supported. The type of the target is {kind}. Fit a "
-            "model for each class with sklearn.multiclass.OneVsRestClassifier."
-        )
-    check_consistent_length(labels, np.empty(n_rows))
-    classes, codes = np.unique(labels, return_inverse=True)
-    seen = np.unique(codes if weights is None else codes[weights > 0])
-    if len(seen) < 2:
-        raise ValueError(
-            f"y has one class, {str(classes[seen[0]])!r}, in the rows that count. A classifier "
-            "needs two."
-        )
-    return classes, codes
+class ClassReader:
+    """Reads labels of two classes, which are learned on the way.
+
+    Parameters
+    ----------
+    family : Family
+    """
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        # By order of appearance
+        self.classes: NDArray[Any] | None = None
+        self.is_counted = np.zeros(2, dtype=bool)
+
+    def read(
+        self,
+        y: Any,
+        sample_weight: Any,
+        exposure: Any,  # noqa: ARG002
+        n_rows: int,
+        *,
+        part: str = "",
+    ) -> ResponseToModel:
+        """Check labels, and return the number of the class of each row."""
+        weights = validation.check_weights(sample_weight, n_rows, may_be_zero=bool(part))
+        check_unmasked(y, "y")
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
+        kind = type_of_target(labels, input_name="y", raise_unknown=True)
+        if kind != "binary":
+            raise ValueError(_not_binary(f"The type of the target is {kind}"))
+        check_consistent_length(labels, np.empty(n_rows))
+        found, codes = np.unique(labels, return_inverse=True)
+        codes = self._places(found)[codes]
+        self.is_counted[codes if weights is None else codes[weights > 0]] = True
+        return ResponseToModel(codes.astype(float), weights, np.zeros(n_rows))
+
+    def finish(self, estimator: Any) -> bool:
+        """Set the classes in their order; return whether they appeared in the other one."""
+        assert self.classes is not None, "some rows were read"
+        if not self.is_counted.all():
+            label = self.classes[int(np.argmax(self.is_counted))]
+            raise ValueError(
+                f"y has one class, {str(label)!r}, in the rows that count. A classifier needs two."
+            )
+        order = np.argsort(self.classes)
+        estimator.classes_ = self.classes[order]
+        return bool(order[0])
+
+    def _places(self, found: NDArray[Any]) -> IntArray:
+        """Return the number of each class of a part among all."""
+        known = self.classes
+        if known is None:
+            self.classes = found
+            return np.arange(len(found))
+        if (known.dtype.kind in NUMERIC) != (found.dtype.kind in NUMERIC):
+            raise ValueError(
+                f"y has labels such as {found.tolist()[0]!r}, but those before were such as "
+                f"{known.tolist()[0]!r}. Give labels of one kind."
+            )
+        new = found[~np.isin(found, known)]
+        self.classes = np.concatenate([known, new])
+        if len(self.classes) > 2:
+            labels = ", ".join(map(repr, self.classes.tolist()))
+            raise ValueError(_not_binary(f"The labels so far are {labels}"))
+        return np.array([int(np.argmax(self.classes == label)) for label in found])
+
+
+def _not_binary(reason: str) -> str:
+    return (
+        f"Only binary classification is supported. {reason}. Fit a model for each class with "
+        "sklearn.multiclass.OneVsRestClassifier."
+    )

@@ -6,11 +6,14 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
 
+from skmixed._data.chunks import ChunkColumns
 from skmixed._data.random_effect import AllExcept
 from skmixed._data.table import check_unmasked
 from skmixed._estimators.regressor import Groups
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
+from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks
+from skmixed._generalized_estimators.reading import fit_model
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import ColumnName, FloatArray
@@ -70,7 +73,67 @@ class CountRegressor(GeneralizedRegressor):
         >>> model.predict([[0.0], [1.0]]).round(3)
         array([0.2, 1. ])
         """
-        return committed(self, lambda own: own._fit(X, y, sample_weight, groups, exposure))
+        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, exposure))
+
+    def fit_chunks(
+        self,
+        source: Any,
+        *,
+        target: str | None = None,
+        sample_weight: str | None = None,
+        exposure: str | None = None,
+        max_held_rows: int = MOST_ROWS,
+    ) -> Self:
+        """Fit to rows that come chunk by chunk.
+
+        The estimates are those of `fit` on all rows together, however they are cut and
+        ordered. Grouping columns are columns of X; their levels are learned on the way,
+        and come in order of appearance.
+
+        Parameters
+        ----------
+        source : str, path, data set, Dask dataframe, list or callable
+            A Parquet file or folder, a ``pyarrow.dataset.Dataset``, a Dask dataframe, a
+            list of chunks, or a function without arguments that returns a new iterator
+            of chunks each time. Chunks are frames with the column `target`, or without
+            `target` pairs (X, y) or (X, y, sample_weight).
+        target : str, default=None
+            The column of the counts, where chunks are frames; all columns that are not
+            named here are those of X.
+        sample_weight, exposure : str, default=None
+            The columns of sample weights and of exposures.
+        max_held_rows : int, default=2000000
+            The most rows to hold once equal ones are pooled; each takes some 600
+            bytes. Rows are equal where X, the exposure and, of a negative binomial
+            distribution, the count are.
+
+        Returns
+        -------
+        CountRegressor
+            The estimator itself. A failure, also of the source, leaves it as it was.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`, with the number of the chunk; the first is chunk 0. Or if the
+            source can be read once only.
+        MemoryError
+            If the rows to hold are more than `max_held_rows`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed import MixedPoissonRegressor
+        >>> rows = pd.DataFrame(
+        ...     {"x": [0.0, 0.0, 1.0, 1.0], "n": [2, 4, 9, 6], "t": [10, 20, 10, 5]}
+        ... )
+        >>> model = MixedPoissonRegressor()
+        >>> model = model.fit_chunks([rows[:2], rows[2:]], target="n", exposure="t")
+        >>> model.predict([[0.0], [1.0]]).round(3)
+        array([0.2, 1. ])
+        """
+        columns = ChunkColumns(target, sample_weight, exposure)
+        return committed(self, lambda own: fit_to_chunks(own, source, columns, max_held_rows))
 
     def predict(
         self,

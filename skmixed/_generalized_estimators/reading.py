@@ -1,25 +1,26 @@
 """Rows as users give them, to a fitted generalized model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from skmixed._data.encoder import Encoder, Specification
-from skmixed._data.metadata import open_metadata
-from skmixed._data.table import Table, check_unmasked, numeric_column
+from skmixed._data.table import check_unmasked, numeric_column
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import printer
 from skmixed._fitted.messages import COLUMNS, speaking, warnings_after, warnings_before
+from skmixed._fitted.reader import Intake
+from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized.fit import SearchSettings
 from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
-from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design
-from skmixed._typing import FloatArray, Message
+from skmixed._typing import FloatArray
 from skmixed.exceptions import UndeterminedError, warn
 
 AUTO = "auto"
@@ -39,52 +40,145 @@ FRACTION = 1e-8
 
 @dataclass(frozen=True)
 class ResponseToModel:
-    """The response of all rows, as the likelihood takes it.
+    """The response of some rows, as the likelihood takes it.
 
     Attributes
     ----------
-    family : Family
     response : (n,) array
     weights : (n,) array or None
     offset : (n,) array
     """
 
-    family: Family
     response: FloatArray
     weights: FloatArray | None
     offset: FloatArray
 
+    def beside(self, design: Design, family: Family) -> GeneralizedDesign:
+        """Return the rows of positive weight, which a design has, with their offset."""
+        keep = slice(None) if self.weights is None else self.weights > 0
+        return GeneralizedDesign(design, self.offset[keep], family)
 
-def fit_model(estimator: Any, table: Table, target: ResponseToModel, groups: Any) -> None:
+
+class TargetReader(Protocol):
+    """What reads responses, part by part."""
+
+    @property
+    def family(self) -> Family: ...
+
+    def read(
+        self, y: Any, sample_weight: Any, exposure: Any, n_rows: int, *, part: str = ""
+    ) -> ResponseToModel:
+        """Check and return the response of rows; `part` says which, where they are not all."""
+
+    def finish(self, estimator: Any) -> bool:
+        """Set what was learned; return whether 1 − y is the response, of proportions y."""
+
+
+class ResponseReader:
+    """Reads responses that are numbers.
+
+    Parameters
+    ----------
+    family : Family
+    name : str
+        Of the estimator.
+    counted : callable
+        What is counted in rows, from their response and weights; None of what is measured.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        name: str,
+        counted: Callable[[FloatArray, FloatArray | None], FloatArray | None],
+    ) -> None:
+        self.family, self.name, self.counted = family, name, counted
+        self.n_fractions, self.first = 0, ""
+
+    def read(
+        self, y: Any, sample_weight: Any, exposure: Any, n_rows: int, *, part: str = ""
+    ) -> ResponseToModel:
+        response = validation.check_response(y, n_rows, self.name)
+        weights = validation.check_weights(sample_weight, n_rows, may_be_zero=bool(part))
+        check_domain(response, self.family, self.name)
+        self._count(self.counted(response, weights), part)
+        return ResponseToModel(response, weights, log_exposure(exposure, n_rows))
+
+    def finish(self, estimator: Any) -> bool:  # noqa: ARG002
+        """Warn where what is counted is no whole number."""
+        if self.n_fractions:
+            warn(
+                f"{self.n_fractions} rows count a number that is not whole (first at {self.first})."
+                " The likelihood is that of counts: give whole numbers, with an exposure or the "
+                "number of trials beside them.",
+                UserWarning,
+            )
+        return False
+
+    def _count(self, counts: FloatArray | None, part: str) -> None:
+        if counts is None:
+            return
+        rows = np.flatnonzero(np.abs(counts - np.rint(counts)) > FRACTION * np.maximum(counts, 1.0))
+        if len(rows) and not self.n_fractions:
+            self.first = f"row {rows[0]}{' of ' * bool(part)}{part}: {counts[rows[0]]:g}"
+        self.n_fractions += len(rows)
+
+
+def specification(estimator: Any) -> Specification:
+    """Return what the parameters of a generalized model say of the columns of X."""
+    return Specification(
+        estimator.groups,
+        estimator.random_slopes,
+        estimator.fixed,
+        estimator.covariance,
+        estimator.fit_intercept,
+    )
+
+
+def fit_model(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    exposure: Any,
+    offset: FloatArray | None = None,
+) -> None:
     """Fit an estimator to rows, and publish the results; warn last."""
+    table, reader = estimator._open(X, y), estimator._reader()
     with speaking(WORDS):
-        model, messages = _fitted_model(estimator, table, target, groups)
-    estimator._model = model
-    estimator._publish()
-    for message, category in messages:
-        warn(message, category)
+        target = reader.read(y, sample_weight, exposure, table.n_rows)
+        if offset is not None:
+            target = replace(target, offset=target.offset + offset)
+        reader.finish(estimator)
+        intake = Intake(specification(estimator), type(estimator).__name__)
+        design = intake.take(table, target.response, target.weights, groups, is_last=True)
+        assert design is not None, "some weight is positive"
+        given = target.beside(design, reader.family)
+        fit_rows(estimator, intake.statistics(), given, GeneralizedRows.of(given))
 
 
-def _fitted_model(
-    estimator: Any, table: Table, target: ResponseToModel, groups: Any
-) -> tuple[FittedModel, list[Message]]:
-    encoder, design, offset = _learned(estimator, table, target, groups)
-    accumulator = Accumulator()
-    kernel.add_rows(accumulator, design, is_last=True)
-    stats = kernel.products_of(accumulator)
-    _check_model(encoder, stats, target.family, design)
+def fit_rows(
+    estimator: Any,
+    statistics: SufficientStatistics,
+    given: GeneralizedDesign,
+    rows: GeneralizedRows,
+) -> None:
+    """Fit an estimator to rows whose statistics are known; `rows` are those to keep."""
+    encoder, stats = statistics.encoder, statistics.products
+    design, family = given.design, given.family
+    _check_model(encoder, stats, family, design)
     _check_quadrature(encoder, estimator.quadrature)
     model = encoder.model(reml=False)
     validation.check_memory(encoder, stats, model)
     examined = kernel.examined(stats, model)
     validation.check_findings(examined.findings, encoder, stats.n_rows)
-    has_residual = target.family.has_dispersion
+    has_residual = family.has_dispersion
     for message, category in warnings_before(
         examined.findings, encoder, stats, has_residual=has_residual
     ):
         warn(message, category)
-    given = GeneralizedDesign(design, offset, target.family)
-    pure = _pure_factors(encoder, target.family, design)
+    pure = _pure_factors(encoder, family, design)
     result = kernel.fit_generalized(
         replace(examined, findings=replace(examined.findings, pure=pure)),
         stats.center,
@@ -95,27 +189,10 @@ def _fitted_model(
     messages = warnings_after(result, encoder, stats, estimator.max_iter)
     dependence = kernel.dependence(stats, model, result.solution.kept)
     result = replace(result, solution=replace(result.solution, dependence=dependence))
-    rows = GeneralizedRows.of(given)
-    return FittedModel(encoder, stats.n_rows, result, stats, family_rows=rows), messages
-
-
-def _learned(
-    estimator: Any, table: Table, target: ResponseToModel, groups: Any
-) -> tuple[Encoder, Design, FloatArray]:
-    """Return the encoder with its levels, the plain arrays, and the offset of their rows."""
-    specification = Specification(
-        estimator.groups,
-        estimator.random_slopes,
-        estimator.fixed,
-        estimator.covariance,
-        estimator.fit_intercept,
-    )
-    metadata = open_metadata(groups, table.n_rows, is_named=estimator.groups is not None)
-    planned = specification.plan(table, metadata)
-    validation.check_terms(planned)
-    encoder, design = planned.learn(table, metadata, target.response, target.weights)
-    weights = target.weights
-    return encoder, design, target.offset if weights is None else target.offset[weights > 0]
+    estimator._model = FittedModel(encoder, stats.n_rows, result, stats, family_rows=rows)
+    estimator._publish()
+    for message, category in messages:
+        warn(message, category)
 
 
 def _pure_factors(encoder: Encoder, family: Family, design: Design) -> tuple[int, ...]:
@@ -133,8 +210,7 @@ def _pure_factors(encoder: Encoder, family: Family, design: Design) -> tuple[int
 
 
 def _check_model(encoder: Encoder, stats: CrossProducts, family: Family, design: Design) -> None:
-    """Refuse what the rows cannot determine, or numbers cannot hold."""
-    validation.check_range(encoder, stats)
+    """Refuse what the rows cannot determine."""
     validation.check_covariances(encoder, stats.n_rows)
     validation.check_factors(encoder, stats)
     is_single = family.name == "binomial" and design.weights is None
@@ -188,20 +264,6 @@ def check_domain(response: FloatArray, family: Family, name: str) -> None:
         raise ValueError(
             f"y has {int((~valid).sum())} values that a {name} cannot model (first at row {row}: "
             f"{response[row]:g}). It takes {family.domain}."
-        )
-
-
-def warn_of_fractions(counts: FloatArray | None) -> None:
-    """Warn where what is counted is no whole number; None counts nothing."""
-    if counts is None:
-        return
-    rows = np.flatnonzero(np.abs(counts - np.rint(counts)) > FRACTION * np.maximum(counts, 1.0))
-    if len(rows):
-        warn(
-            f"{len(rows)} rows count a number that is not whole (first at row {rows[0]}: "
-            f"{counts[rows[0]]:g}). The likelihood is that of counts: give whole numbers, with "
-            "an exposure or the number of trials beside them.",
-            UserWarning,
         )
 
 

@@ -9,19 +9,10 @@ from sklearn.metrics import r2_score
 
 from skmixed._data.table import check_unmasked
 from skmixed._estimators.weights import weights_not_labels
-from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
-from skmixed._fitted.messages import speaking
 from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.predicting import linear_rows
-from skmixed._generalized_estimators.reading import (
-    WORDS,
-    ResponseToModel,
-    check_domain,
-    fit_model,
-    log_exposure,
-    warn_of_fractions,
-)
+from skmixed._generalized_estimators.reading import ResponseReader, fit_model, log_exposure
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray
 
@@ -36,25 +27,8 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
         """Return what is counted in the rows; None of a response that is measured."""
         return None
 
-    def _fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        groups: Any,
-        exposure: Any = None,
-        offset: FloatArray | None = None,
-    ) -> None:
-        table = self._open(X, y)
-        response = validation.check_response(y, table.n_rows, type(self).__name__)
-        with speaking(WORDS):
-            weights = validation.check_weights(sample_weight, table.n_rows)
-        family = self._family()
-        check_domain(response, family, type(self).__name__)
-        warn_of_fractions(self._counts(response, weights))
-        added = log_exposure(exposure, table.n_rows)
-        added = added if offset is None else added + offset
-        fit_model(self, table, ResponseToModel(family, response, weights, added), groups)
+    def _reader(self) -> ResponseReader:
+        return ResponseReader(self._family(), type(self).__name__, self._counts)
 
     def _mean(
         self,
@@ -76,7 +50,7 @@ def fit_with_offset(
     estimator: Any, X: Any, y: FloatArray, sample_weight: Any, offset: FloatArray | None
 ) -> None:
     """Fit an estimator with something added to the linear predictor of each row."""
-    committed(estimator, lambda own: own._fit(X, y, sample_weight, None, offset=offset))
+    committed(estimator, lambda own: fit_model(own, X, y, sample_weight, None, None, offset))
 
 
 class MeanRegressor(GeneralizedRegressor):
@@ -125,7 +99,7 @@ class MeanRegressor(GeneralizedRegressor):
         x0             0.916
         dtype: float64
         """
-        return committed(self, lambda own: own._fit(X, y, sample_weight, groups))
+        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, None))
 
     def predict(
         self,

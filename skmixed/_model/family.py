@@ -112,7 +112,7 @@ class Family(Protocol):
 
 
 class WithoutDispersion:
-    """A base for families that have no shape."""
+    """A base for families that have no shape: of η alone, with −log p linear in y but for c(y)."""
 
     has_dispersion = False
     limit = ""

@@ -53,6 +53,17 @@ def test_the_log_density_is_that_of_the_distribution(family):
 
 
 @each_family
+def test_without_a_shape_the_likelihood_is_linear_in_the_response(family):
+    if family.has_dispersion:
+        return
+    y, eta, _ = responses(family, 60)
+    mixed = family.derivatives(0.3 * y + 0.7 * y[::-1], eta, 0.0, 2)
+    own, other = (family.derivatives(each, eta, 0.0, 2) for each in (y, y[::-1]))
+    # The rounding of a sum of two
+    assert_allclose(mixed, 0.3 * own + 0.7 * other, rtol=1e-12, atol=1e-13)
+
+
+@each_family
 def test_derivatives_in_eta_are_those_of_each_other(family):
     y, eta, _ = responses(family, 200)
     eta = np.concatenate([eta, np.linspace(-9.0, 3.0, 200)])
