@@ -34,7 +34,7 @@ THIRD_PARTIES = {
     "_estimators": {"scipy", "pandas", "sklearn"},
     "_generalized_estimators": {"scipy", "pandas", "sklearn"},
     "formula": {"pandas", "sklearn", "formulaic"},
-    "diagnostics": {"pandas", "sklearn"},
+    "diagnostics": {"scipy", "pandas", "sklearn"},
     "datasets": {"pandas", "sklearn"},
     "distributed": {"dask", "sklearn"},
     "plotting": {"scipy", "pandas", "sklearn", "matplotlib"},

@@ -328,13 +328,16 @@ class GivenRows:
         return codes
 
 
-def open_rows(model: Any, X: Any, groups: Any = None, *, include: Any = "all") -> GivenRows:
+def open_rows(
+    model: Any, X: Any, groups: Any = None, *, include: Any = "all", has_family: bool = False
+) -> GivenRows:
     """Open X for a fitted estimator, or for a Pipeline that ends in one.
 
     With what the estimator predicts with: effects of rows given to `update_groups` too.
-    `include`: whose random effects count, as in predict.
+    `include`: whose random effects count, as in predict. `has_family`: whether the caller
+    knows what to do with a generalized model.
     """
-    regressor, opened = regressor_of(model), served(model)
+    regressor, opened = regressor_of(model), served(model, has_family=has_family)
     included = check_include(include, opened.encoder)
     index = X.index if isinstance(X, pd.DataFrame) else None
     X, by_formula = before_model(model, X)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from inspect import get_annotations
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +66,13 @@ GeneralizedAttributes.set_by_fit = frozenset(get_annotations(GeneralizedAttribut
 class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimator):
     """A base: parameters, and the way from rows to a fitted model.
 
-    A subclass has `_reader`.
+    A subclass has `_reader`, and `_response`, from y to what the likelihood takes; where that
+    are classes, `_labels` leads back.
     """
+
+    # Whether a weight is a number of trials of which the response is the mean.
+    _has_trials: ClassVar[bool] = False
+    _has_exposure: ClassVar[bool] = False
 
     groups: Groups | None
     random_slopes: ColumnName | Sequence[ColumnName] | None
@@ -119,6 +124,12 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_model" in vars(self)
+
+    def _response(self, y: Any, n_rows: int) -> FloatArray:
+        raise NotImplementedError
+
+    def _labels(self, response: FloatArray) -> Any:
+        return response
 
     def _open(self, X: Any, y: Any) -> Table:
         """Check the parameters and open X, for a fit."""

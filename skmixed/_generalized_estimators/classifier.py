@@ -18,7 +18,7 @@ from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.reading import fit_model
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES
-from skmixed._typing import ColumnName
+from skmixed._typing import ColumnName, FloatArray
 
 
 class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
@@ -286,6 +286,12 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     def _reader(self) -> classifying.ClassReader:
         validation.check_choice("link", self.link, LINKS)
         return classifying.ClassReader(FAMILIES["binomial", self.link])
+
+    def _response(self, y: Any, n_rows: int) -> FloatArray:
+        return classifying.codes_of(y, n_rows, self.classes_)
+
+    def _labels(self, response: FloatArray) -> NDArray[Any]:
+        return np.asarray(self.classes_[response.astype(np.intp)])
 
     def _publish(self) -> None:
         """Set the attributes, with coefficients in scikit-learn's shape for classifiers."""

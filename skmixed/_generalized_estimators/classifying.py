@@ -237,3 +237,19 @@ def _not_binary(reason: str) -> str:
         f"Only binary classification is supported. {reason}. Fit a model for each class with "
         "sklearn.multiclass.OneVsRestClassifier."
     )
+
+
+def codes_of(y: Any, n_rows: int, classes: NDArray[Any]) -> FloatArray:
+    """Return the number of the class of each row, as a response."""
+    check_unmasked(y, "y")
+    labels = column_or_1d(y, warn=True)
+    check_consistent_length(labels, np.empty(n_rows))
+    is_known = np.isin(labels, classes)
+    if not is_known.all():
+        row = int(np.argmin(is_known))
+        first = labels[row : row + 1].tolist()[0]
+        raise ValueError(
+            f"y has {first!r} at row {row}, which is no class of the fit. It has "
+            f"{', '.join(repr(own) for own in classes.tolist())}."
+        )
+    return np.asarray(labels == classes[1], dtype=float)

@@ -22,6 +22,8 @@ from skmixed._typing import ColumnName, FloatArray
 class CountRegressor(GeneralizedRegressor):
     """A base of regressors of counts, which may be proportional to an exposure."""
 
+    _has_exposure = True
+
     def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:  # noqa: ARG002
         return response
 

@@ -125,6 +125,8 @@ class MixedBinomialRegressor(MeanRegressor):
     array([0.66, 0.26])
     """
 
+    _has_trials = True
+
     def __init__(
         self,
         groups: Groups | None = None,

@@ -9,10 +9,16 @@ from sklearn.metrics import r2_score
 
 from skmixed._data.table import check_unmasked
 from skmixed._estimators.weights import weights_not_labels
+from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.predicting import linear_rows
-from skmixed._generalized_estimators.reading import ResponseReader, fit_model, log_exposure
+from skmixed._generalized_estimators.reading import (
+    ResponseReader,
+    check_domain,
+    fit_model,
+    log_exposure,
+)
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray
 
@@ -29,6 +35,12 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
 
     def _reader(self) -> ResponseReader:
         return ResponseReader(self._family(), type(self).__name__, self._counts)
+
+    def _response(self, y: Any, n_rows: int) -> FloatArray:
+        name = type(self).__name__
+        response = validation.check_response(y, n_rows, name)
+        check_domain(response, self._family(), name)
+        return response
 
     def _mean(
         self,

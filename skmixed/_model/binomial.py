@@ -1,7 +1,9 @@
-"""Logarithms of the probability of a success, and its averages, by link.
+"""Logarithms of the probability of a success, and its averages, by link; what log Γ contributes.
 
 Each link gives a(η) = −log μ(η) and b(η) = −log(1 − μ(η)) with their derivatives, of which
 the likelihood of a proportion y is made: −log p = y·a + (1 − y)·b per trial.
+
+log Γ stands in the likelihoods of families with a shape.
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,11 @@ FAR = 16.0
 HAZARD = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0, 110410.0, -1708394.0, 29752066.0)
 # t below which t/(eᵗ − 1) − 1 + t is taken from its series: t/2 + t²/12 − t⁴/720 + t⁶/30240.
 SMALL = 0.05
+# From this shape on differences of log Γ are taken from Stirling's series; its first term
+# left out is below 1e-16 there.
+LARGE_SHAPE = 30.0
+# Coefficients of 1/x, 1/x³, … in log Γ(x) − (x − ½) log x + x − ½ log 2π.
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 # Largest η of which the exponential is taken.
 LARGEST = 700.0
 # Standard deviations on each side, and the longest step, of the rule for averages over a
@@ -212,3 +219,43 @@ def averaged(link: BinaryLink, eta: FloatArray, variance: FloatArray) -> FloatAr
 
 
 LINKS: dict[str, BinaryLink] = {own.name: own for own in (LogitLink(), ProbitLink(), CloglogLink())}
+
+
+def log_gamma_rise(theta: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return log Γ(θ + y) − log Γ(θ), and its first two derivatives in θ.
+
+    Of a large θ by Stirling's series, where the difference of two would be rounding.
+    """
+    if theta < LARGE_SHAPE:
+        x = theta + y
+        return (
+            special.gammaln(x) - special.gammaln(theta),
+            special.psi(x) - special.psi(theta),
+            special.polygamma(1, x) - special.polygamma(1, theta),
+        )
+    # (x − ½) log x − x less the same at θ; then Σ c_k (x^−k − θ^−k)
+    x, ratio = theta + y, np.log1p(y / theta)
+    value = (x - 0.5) * ratio + y * np.log(theta) - y
+    slope = ratio - 0.5 * (1.0 / x - 1.0 / theta)
+    curvature = (1.0 / x - 1.0 / theta) + 0.5 * (1.0 / x**2 - 1.0 / theta**2)
+    for k, c in enumerate(STIRLING):
+        m = 2 * k + 1
+        value = value + c * (x**-m - theta**-m)
+        slope = slope - m * c * (x ** -(m + 1) - theta ** -(m + 1))
+        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - theta ** -(m + 2))
+    return value, slope, curvature
+
+
+def shape_terms(phi: float) -> tuple[float, float, float]:
+    """Return log Γ(ν) − ν log ν + ν, and its first two derivatives in φ = log ν."""
+    nu = float(np.exp(phi))
+    if nu < LARGE_SHAPE:
+        psi, trigamma = float(special.psi(nu)), float(special.polygamma(1, nu))
+        value = float(special.gammaln(nu)) - nu * phi + nu
+        slope = nu * (psi - phi)
+        return value, slope, slope + nu**2 * trigamma - nu
+    # −½ log ν + ½ log 2π + Σ c_k ν^−k
+    powers = [(2 * k + 1, c * nu ** -(2 * k + 1)) for k, c in enumerate(STIRLING)]
+    value = 0.5 * (np.log(2.0 * np.pi) - phi) + sum(own for _, own in powers)
+    slope = -0.5 - sum(m * own for m, own in powers)
+    return value, slope, sum(m * m * own for m, own in powers)

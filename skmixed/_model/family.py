@@ -6,24 +6,22 @@ further family is a further class and an entry of `FAMILIES`, for which the test
 file then run too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import scipy.special as special
 
-from skmixed._model.binomial import LARGEST, LINKS, BinaryLink
+from skmixed._model.binomial import LARGEST, LINKS, BinaryLink, log_gamma_rise, shape_terms
 from skmixed._typing import BoolArray, FloatArray
 
-# From this shape on differences of log Γ are taken from Stirling's series; its first term
-# left out is below 1e-16 there.
-LARGE_SHAPE = 30.0
 # The logarithm of a shape beyond which a family is its limit to all digits of a variance.
 FARTHEST = 14.0
-# Coefficients of 1/x, 1/x³, … in log Γ(x) − (x − ½) log x + x − ½ log 2π.
-STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 # Logarithm of the shape of Gamma at which y varies by 5e-5 of its mean.
 EXACT = 20.0
+# A mean of the log link that stands for 0.
+SMALLEST_MEAN = 1e-300
 # Largest shape that an estimate starts from.
 MOST_SHAPE = 1e3
 
@@ -99,6 +97,14 @@ class Family(Protocol):
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         """Return the variance of a response of weight 1."""
 
+    def saturated(self, y: FloatArray, phi: float) -> FloatArray:
+        """Return −log p, without `constant`, at a mean of y, (n,)."""
+
+    def tails(
+        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the probabilities of less than y and of more, each (n,)."""
+
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return η to start from, of each response alone, (n,)."""
 
@@ -118,10 +124,10 @@ class WithoutDispersion:
     limit = ""
     exact_phi = np.inf
 
-    def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:  # noqa: ARG002
+    def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
         return DispersionDerivatives(np.zeros((4, len(y))), np.zeros((3, len(y))))
 
-    def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:  # noqa: ARG002
+    def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
         return 0.0
 
 
@@ -129,6 +135,11 @@ class LogLink:
     """A base for families of positive means μ = exp η."""
 
     link_name = "log"
+    derivatives: Callable[[FloatArray, FloatArray, float, int], FloatArray]
+
+    def saturated(self, y: FloatArray, phi: float) -> FloatArray:
+        # Of 0 the limit, which a mean next to 0 has to all digits
+        return self.derivatives(y, np.log(np.maximum(y, SMALLEST_MEAN)), phi, 0)[0]
 
     def mean(self, eta: FloatArray) -> FloatArray:
         return np.asarray(np.exp(np.minimum(eta, LARGEST)))
@@ -152,7 +163,7 @@ class Binomial(WithoutDispersion):
     def is_valid(self, y: FloatArray) -> BoolArray:
         return np.asarray((y >= 0.0) & (y <= 1.0))
 
-    def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:  # noqa: ARG002
+    def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
         return self.link.logs(eta, y, order)
 
     def constant(self, y: FloatArray, weights: FloatArray) -> float:
@@ -167,18 +178,27 @@ class Binomial(WithoutDispersion):
     def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return self.link.averaged(eta, variance)
 
-    def variance(self, mean: FloatArray, phi: float) -> FloatArray:  # noqa: ARG002
+    def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean * (1.0 - mean)
+
+    def saturated(self, y: FloatArray, phi: float) -> FloatArray:
+        return np.asarray(-special.xlogy(y, y) - special.xlogy(1.0 - y, 1.0 - y))
+
+    def tails(
+        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        # P(Y > k) = I_μ(k + 1, n − k), with the digits of μ and of 1 − μ
+        count, failure = np.rint(trials * y), np.exp(-self.link.logs(eta, 0.0 * eta, 0)[0])
+        others = trials - count
+        below = special.betainc(others + 1.0, np.maximum(count, 1.0), failure)
+        above = special.betainc(count + 1.0, np.maximum(others, 1.0), self.mean(eta))
+        return np.where(count > 0.0, below, 0.0), np.where(others > 0.0, above, 0.0)
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return self.link.link((weights * y + 0.5) / (weights + 1.0))
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        eta: FloatArray,
-        phi: float,  # noqa: ARG002
-        weights: FloatArray,
+        self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
         trials = np.rint(weights).astype(np.int64)
         return np.asarray(rng.binomial(trials, self.mean(eta)) / np.maximum(trials, 1))
@@ -194,7 +214,7 @@ class Poisson(LogLink, WithoutDispersion):
     def is_valid(self, y: FloatArray) -> BoolArray:
         return np.asarray(y >= 0.0)
 
-    def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:  # noqa: ARG002
+    def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
         out = np.empty((order + 1, len(eta)))
         np.exp(np.minimum(eta, LARGEST), out=out[-1])
         out[:-1] = out[-1]
@@ -206,19 +226,22 @@ class Poisson(LogLink, WithoutDispersion):
     def constant(self, y: FloatArray, weights: FloatArray) -> float:
         return float(weights @ special.gammaln(y + 1.0))
 
-    def variance(self, mean: FloatArray, phi: float) -> FloatArray:  # noqa: ARG002
+    def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean
+
+    def tails(
+        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        count, mean = np.floor(y), self.mean(eta)
+        below = np.where(count > 0.0, special.pdtr(count - 1.0, mean), 0.0)
+        return below, np.asarray(special.pdtrc(count, mean))
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         level = float(weights @ y) / max(float(weights.sum()), 1e-300)
         return np.asarray(np.log((y + max(level, 1e-2)) / 2.0))
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        eta: FloatArray,
-        phi: float,  # noqa: ARG002
-        weights: FloatArray,  # noqa: ARG002
+        self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
         return rng.poisson(self.mean(eta)).astype(float)
 
@@ -266,6 +289,16 @@ class NegativeBinomial(LogLink):
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean + mean**2 * np.exp(-phi)
 
+    def tails(
+        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        # P(Y ≤ k) = I_π(θ, k + 1) of π = θ/(θ + μ)
+        count, theta = np.floor(y), np.exp(phi)
+        share, rest = special.expit(phi - eta), special.expit(eta - phi)
+        below = special.betainc(theta, np.maximum(count, 1.0), share)
+        above = np.asarray(special.betainc(count + 1.0, theta, rest), dtype=float)
+        return np.where(count > 0.0, below, 0.0), above
+
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return Poisson().start(y, weights)
 
@@ -276,40 +309,11 @@ class NegativeBinomial(LogLink):
         return float(np.log(squares / max(excess, squares / MOST_SHAPE)))
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        eta: FloatArray,
-        phi: float,
-        weights: FloatArray,  # noqa: ARG002
+        self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
         theta = np.exp(phi)
         rate = self.mean(eta) * rng.gamma(theta, 1.0 / theta, len(eta))
         return rng.poisson(rate).astype(float)
-
-
-def log_gamma_rise(theta: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return log Γ(θ + y) − log Γ(θ), and its first two derivatives in θ.
-
-    Of a large θ by Stirling's series, where the difference of two would be rounding.
-    """
-    if theta < LARGE_SHAPE:
-        x = theta + y
-        return (
-            special.gammaln(x) - special.gammaln(theta),
-            special.psi(x) - special.psi(theta),
-            special.polygamma(1, x) - special.polygamma(1, theta),
-        )
-    # (x − ½) log x − x less the same at θ; then Σ c_k (x^−k − θ^−k)
-    x, ratio = theta + y, np.log1p(y / theta)
-    value = (x - 0.5) * ratio + y * np.log(theta) - y
-    slope = ratio - 0.5 * (1.0 / x - 1.0 / theta)
-    curvature = (1.0 / x - 1.0 / theta) + 0.5 * (1.0 / x**2 - 1.0 / theta**2)
-    for k, c in enumerate(STIRLING):
-        m = 2 * k + 1
-        value = value + c * (x**-m - theta**-m)
-        slope = slope - m * c * (x ** -(m + 1) - theta ** -(m + 1))
-        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - theta ** -(m + 2))
-    return value, slope, curvature
 
 
 @dataclass(frozen=True)
@@ -331,14 +335,14 @@ class Gamma(LogLink):
         ratio = y * np.exp(np.minimum(-eta, LARGEST))
         signs = np.resize([1.0, -1.0], order + 1)[:, None]
         out[:] = nu * signs * ratio
-        out[0] += nu * (eta - np.log(y) - 1.0) + _shape_terms(phi)[0]
+        out[0] += nu * (eta - np.log(y) - 1.0) + shape_terms(phi)[0]
         if order:
             out[1] += nu
         return out
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
         # ν multiplies all but the terms of the shape alone
-        value, slope, curvature = _shape_terms(phi)
+        value, slope, curvature = shape_terms(phi)
         first = self.derivatives(y, eta, phi, 3)
         first[0] -= value
         second = first[:3].copy()
@@ -352,7 +356,14 @@ class Gamma(LogLink):
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean**2 * np.exp(-phi)
 
-    def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:  # noqa: ARG002
+    def tails(
+        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        nu = np.exp(phi)
+        scaled = nu * y / self.mean(eta)
+        return special.gammainc(nu, scaled), special.gammaincc(nu, scaled)
+
+    def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return np.asarray(np.log(y))
 
     def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
@@ -360,29 +371,10 @@ class Gamma(LogLink):
         return float(-np.log(max(squares, 1e-12)))
 
     def draw(
-        self,
-        rng: np.random.Generator,
-        eta: FloatArray,
-        phi: float,
-        weights: FloatArray,  # noqa: ARG002
+        self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
         nu = np.exp(phi)
         return self.mean(eta) * rng.gamma(nu, 1.0 / nu, len(eta))
-
-
-def _shape_terms(phi: float) -> tuple[float, float, float]:
-    """Return log Γ(ν) − ν log ν + ν, and its first two derivatives in φ = log ν."""
-    nu = float(np.exp(phi))
-    if nu < LARGE_SHAPE:
-        psi, trigamma = float(special.psi(nu)), float(special.polygamma(1, nu))
-        value = float(special.gammaln(nu)) - nu * phi + nu
-        slope = nu * (psi - phi)
-        return value, slope, slope + nu**2 * trigamma - nu
-    # −½ log ν + ½ log 2π + Σ c_k ν^−k
-    powers = [(2 * k + 1, c * nu ** -(2 * k + 1)) for k, c in enumerate(STIRLING)]
-    value = 0.5 * (np.log(2.0 * np.pi) - phi) + sum(own for _, own in powers)
-    slope = -0.5 - sum(m * own for m, own in powers)
-    return value, slope, sum(m * m * own for m, own in powers)
 
 
 _FAMILIES: tuple[Family, ...] = (

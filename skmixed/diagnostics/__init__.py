@@ -7,6 +7,7 @@ response and the weights that are named.
 
 from skmixed.diagnostics._correlation import residual_correlation
 from skmixed.diagnostics._influence import cooks_distance, influence, leverage
+from skmixed.diagnostics._overdispersion import overdispersion_test
 from skmixed.diagnostics._residuals import residuals
 from skmixed.diagnostics._subjects import subject_influence
 
@@ -14,6 +15,7 @@ __all__ = [
     "cooks_distance",
     "influence",
     "leverage",
+    "overdispersion_test",
     "residual_correlation",
     "residuals",
     "subject_influence",

@@ -6,8 +6,8 @@ import scipy.integrate
 import scipy.stats
 from numpy.testing import assert_allclose
 
-from skmixed._model.binomial import FAR, LINKS, SMALL
-from skmixed._model.family import FAMILIES, LARGE_SHAPE, log_gamma_rise
+from skmixed._model.binomial import FAR, LARGE_SHAPE, LINKS, SMALL, log_gamma_rise
+from skmixed._model.family import FAMILIES
 
 # Weights of the central difference of eighth order; its error is h⁸ f⁽⁹⁾/630.
 CENTRAL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
@@ -195,3 +195,30 @@ def test_differences_of_log_gamma_join_at_large_shapes():
     value, slope_, _ = log_gamma_rise(1e9, np.array([2.0]))
     assert_allclose(value, np.log(1e9) + np.log(1e9 + 1.0), rtol=1e-15)
     assert_allclose(slope_, 1e-9 + 1.0 / (1e9 + 1.0), rtol=1e-12)
+
+
+@each_family
+def test_tails_and_saturated_densities_are_those_of_the_distribution(family):
+    y, eta, weights = responses(family, 80)
+    trials = weights if family.name == "binomial" else np.ones(80)
+    counts = np.rint(trials * y) if family.name == "binomial" else y
+    for phi in SHAPES[family.has_dispersion][:4]:
+        mean, shape = family.mean(eta), np.exp(phi)
+        own = {
+            "binomial": scipy.stats.binom(trials, mean),
+            "poisson": scipy.stats.poisson(mean),
+            "negative_binomial": scipy.stats.nbinom(shape, shape / (shape + mean)),
+            "gamma": scipy.stats.gamma(shape, scale=mean / shape),
+        }[family.name]
+        below, above = family.tails(y, eta, phi, trials)
+        last = counts if family.name == "gamma" else counts - 1.0
+        assert_allclose(below, own.cdf(last), rtol=1e-9, atol=1e-15)  # of a μ next to 1
+        assert_allclose(above, own.sf(counts), rtol=1e-9, atol=1e-15)
+        # No mean is better than y itself, and those beside it are worse
+        least = family.saturated(y, phi)
+        assert (least <= family.derivatives(y, eta, phi, 0)[0] + 1e-12).all()
+        inside = (y > 0.0) & ((y < 1.0) | (family.name != "binomial"))
+        if family.link_name == "log":
+            at = family.derivatives(y[inside], np.log(y[inside]), phi, 1)
+            assert_allclose(least[inside], at[0], rtol=1e-13)
+            assert_allclose(at[1], 0.0, atol=1e-10 * shape + 1e-10)

@@ -1,0 +1,121 @@
+"""Rows with responses, given to a fitted generalized model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from skmixed._fitted.fitted_model import regressor_of
+from skmixed._fitted.messages import speaking
+from skmixed._fitted.prediction_rows import GivenRows, open_rows
+from skmixed._generalized_estimators.reading import WORDS, log_exposure
+from skmixed._model.family import Family
+from skmixed._typing import FloatArray
+
+
+@dataclass(frozen=True)
+class FamilyRows:
+    """Rows at their linear predictors, with responses as the likelihood takes them.
+
+    Attributes
+    ----------
+    given : GivenRows
+    phi : float
+    response, eta, weights : (n,) arrays
+        Effects of unknown groups are 0 in η.
+    trials : (n,) array
+        Of how many outcomes each response is the mean.
+    """
+
+    given: GivenRows
+    phi: float
+    response: FloatArray
+    eta: FloatArray
+    weights: FloatArray
+    trials: FloatArray
+
+    @property
+    def family(self) -> Family:
+        return self.given.fitted.family
+
+    @property
+    def n_outcomes(self) -> float:
+        """Of how many responses the rows are, the weights counted."""
+        has_trials = self.trials > 0.0
+        shares = np.divide(self.weights, self.trials, out=self.weights.copy(), where=has_trials)
+        return float(shares[has_trials].sum())
+
+    @property
+    def error(self) -> FloatArray:
+        """The responses less their means, (n,)."""
+        return self.response - self.family.mean(self.eta)
+
+    def deviance_residuals(self) -> FloatArray:
+        """Return sign(y − μ)√d, with d twice the log-likelihood that a mean of y gains, (n,)."""
+        own = self.family.derivatives(self.response, self.eta, self.phi, 0)[0]
+        gain = own - self.family.saturated(self.response, self.phi)
+        deviance = 2.0 * self.weights * np.maximum(gain, 0.0)
+        return np.asarray(np.sign(self.error) * np.sqrt(deviance))
+
+    def pearson_residuals(self) -> FloatArray:
+        """Return √w(y − μ)/√V(μ), (n,)."""
+        variance = self.family.variance(self.family.mean(self.eta), self.phi)
+        out = np.sqrt(self.weights) * self.error
+        return np.asarray(np.divide(out, np.sqrt(variance), out=out, where=variance > 0.0))
+
+    def quantile_residuals(self, rng: np.random.Generator) -> FloatArray:
+        """Return Φ⁻¹ of a uniform number between P(Y < y) and P(Y ≤ y), (n,)."""
+        below, above = self.family.tails(self.response, self.eta, self.phi, self.trials)
+        share, at = rng.random(len(below)), 1.0 - below - above
+        # By the smaller tail, which has its digits
+        lower, upper = below + share * at, above + (1.0 - share) * at
+        return np.where(lower < upper, ndtri(lower), -ndtri(upper))
+
+
+def open_family_rows(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    groups: Any = None,
+    exposure: Any = None,
+    needs_weights: bool = True,
+) -> FamilyRows:
+    """Open rows for a fitted generalized model, or a Pipeline that ends in one.
+
+    `needs_weights`: whether weights that the fit had are needed again.
+    """
+    estimator = regressor_of(model)
+    given = open_rows(model, X, groups, has_family=True)
+    own = given.fitted.solution.family
+    assert own is not None
+    if given.frame is not None:
+        y = given.response(y)
+    elif y is None:
+        given.response(y)  # which says what is missing
+    response = estimator._response(y, given.n_rows)
+    _check_exposure(estimator, given, exposure)
+    eta = given.expected() + log_exposure(exposure, given.n_rows)
+    weights = np.ones(given.n_rows)
+    if needs_weights:
+        with speaking(WORDS):
+            weights = given.weights(sample_weight)
+    trials = weights if estimator._has_trials else np.ones(given.n_rows)
+    return FamilyRows(given, own.phi, response, eta, weights, trials)
+
+
+def _check_exposure(estimator: Any, given: GivenRows, exposure: Any) -> None:
+    """Refuse an exposure of what is not counted, and none where the fit had one."""
+    if exposure is not None and not estimator._has_exposure:
+        raise ValueError(
+            f"exposure= is for counts, and the model is a {type(estimator).__name__}. Leave it out."
+        )
+    rows = given.fitted.family_rows
+    has_offset = given.frame is not None and given.frame.offset() is not None
+    if exposure is None and not has_offset and rows is not None and rows.offset.any():
+        raise ValueError(
+            "exposure=None, but the model was fitted with an exposure, on which the result "
+            "depends. Pass the exposure of the rows of X."
+        )
