@@ -131,7 +131,7 @@ class CountRegressor(GeneralizedRegressor):
         ... )
         >>> model = MixedPoissonRegressor()
         >>> model = model.fit_chunks([rows[:2], rows[2:]], target="n", exposure="t")
-        >>> model.predict([[0.0], [1.0]]).round(3)
+        >>> model.predict(pd.DataFrame({"x": [0.0, 1.0]})).round(3)
         array([0.2, 1. ])
         """
         columns = ChunkColumns(target, sample_weight, exposure)
