@@ -209,14 +209,9 @@ def between(
 
         α = s [r(1 − q²)/s_a, q(1 − r²)/s_b] / (1 − r²q²).
     """
-    of_sd, of_corr = residual.split(own)
-    sd = np.exp(np.tensordot(of_sd, residual.variance.exponents(places, residual.m), 1))
-    found = []
-    for side in (0, 2):
-        both = [side, 1]
-        visit, position = places.visit[:, both], places.position[:, both]
-        pairs = Neighbors(visit, position, places.covariate[:, both])
-        found.append(residual.correlation.matrix(of_corr, pairs, residual.m)[0])
+    sd = residual.sd(own, places)
+    pairs = (Neighbors(*places.taken_columns([side, 1]).parts) for side in (0, 2))
+    found = [residual.correlation_of(own, both) for both in pairs]
     r = np.where(has, np.stack(found, axis=1), 0.0)
     other = r[:, ::-1]
     left = 1.0 - (r * other) ** 2

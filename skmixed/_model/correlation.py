@@ -178,18 +178,18 @@ class CompoundSymmetry(CorrelationTraits):
 
     def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
         rho, slope, _ = self._rho(phi, m)
-        off = np.broadcast_to(1.0 - np.eye(places.shape[1]), places.shape)
+        off = 1.0 - places.identity
         return 1.0 - off + rho * off, slope * off[None]
 
     def curvature(
         self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
     ) -> FloatArray:
-        off = 1.0 - np.eye(places.shape[1])
+        off = 1.0 - places.identity
         return np.array([[self._rho(phi, m)[2] * float((weights * off).sum())]])
 
     def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
-        off = 1.0 - np.eye(places.shape[1])
-        return np.broadcast_to(pairs[0, 0] * self._rho(phi, m)[2] * off, places.shape)
+        off = 1.0 - places.identity
+        return np.asarray(pairs[0, 0] * self._rho(phi, m)[2] * off)
 
     def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
         m = len(steps)

@@ -168,6 +168,15 @@ class Residual:
         row = self.variance.exponents(places, self.m)
         return np.exp(np.tensordot(self.split(own)[0], row, 1))
 
+    def correlation_of(self, own: FloatArray, pairs: Neighbors) -> FloatArray:
+        """Return the correlations of pairs of rows, C_ab/√(C_aa C_bb), (c,)."""
+        of_corr = self.split(own)[1]
+        both, first, second = (
+            np.ravel(self.correlation.matrix(of_corr, places, self.m)[0])
+            for places in (pairs, pairs.taken_columns([0]), pairs.taken_columns([1]))
+        )
+        return np.asarray(both / np.sqrt(first * second))
+
     @property
     def moment_visits(self) -> int:
         """Visits whose moments a start asks for; 1 where it asks for those of all rows alone."""
@@ -181,10 +190,8 @@ class Residual:
             root = np.linalg.cholesky(self.evaluate(own, places).value)
             return np.asarray(np.linalg.solve(root, errors[:, :, None])[:, :, 0])
         # (z_t − r z_{t−1})/√(1 − r²) for z = e/s
-        of_corr = self.split(own)[1]
         out = errors / self.sd(own, places)
-        r, _ = self.correlation.matrix(of_corr, Neighbors.within(places), self.m)
-        r = r.reshape(len(out), -1)
+        r = self.correlation_of(own, Neighbors.within(places)).reshape(len(out), -1)
         out[:, 1:] = (out[:, 1:] - r * out[:, :-1]) / np.sqrt((1.0 - r) * (1.0 + r))
         return out
 

@@ -61,6 +61,10 @@ class TimePoints:
         """Return those of some subjects."""
         return TimePoints(self.visit[which], self.position[which], self.covariate[which])
 
+    def taken_columns(self, which: list[int]) -> "TimePoints":
+        """Return some rows of each subject."""
+        return TimePoints(self.visit[:, which], self.position[:, which], self.covariate[:, which])
+
     def patterns(self) -> tuple[IntArray, IntArray]:
         """Return the number of each subject's pattern of times, and the first of each; (b,)."""
         return numbered([column for own in self.parts for column in own.T], len(self.visit))
@@ -116,6 +120,13 @@ class Neighbors(TimePoints):
     def taken(self, of_visits: FloatArray) -> FloatArray:
         """Return entries of (…, m, m) matrices over all visits, (…, c)."""
         return of_visits[..., self.visit[:, 0], self.visit[:, 1]]
+
+    @staticmethod
+    def of(places: TimePoints, first: IntArray, second: IntArray) -> "Neighbors":
+        """Return pairs of rows with single places, (n, 1)."""
+        rows = np.stack([first, second], axis=1)
+        visit, position, covariate = places.parts
+        return Neighbors(visit[rows, 0], position[rows, 0], covariate[rows, 0])
 
     def laid(self, entries: FloatArray, m: int) -> FloatArray:
         """Add up entries, (c,), over all pairs of visits, (m, m)."""

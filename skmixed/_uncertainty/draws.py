@@ -307,8 +307,8 @@ def _chains(
         has_ahead = ahead < len(own)
         ahead = np.where(has_ahead, ahead, every)
         has_ahead &= subject[ahead] == subject
-        first = _neighbor_correlation(residual, phi_of, places, own[every - has_before], own)
-        second = _neighbor_correlation(residual, phi_of, places, own, own[ahead])
+        pairs = (own[every - has_before], own), (own, own[ahead])
+        first, second = (residual.correlation_of(phi_of, Neighbors.of(places, *p)) for p in pairs)
         one, two = np.where(has_before, first, 0.0), np.where(has_ahead, second, 0.0)
         # x_j given x_{j−1} and x_k: correlations r and q with them, rq between them
         rest = np.maximum((1.0 - one * two) * (1.0 + one * two), np.finfo(float).tiny)
@@ -317,15 +317,6 @@ def _chains(
         noise = np.sqrt(of_one * of_two / rest)
         sd = residual.sd(phi_of, places.taken_rows(own))[:, 0]
         yield _Chains(own, known, before, two * of_one / rest, noise, ahead, sd)
-
-
-def _neighbor_correlation(
-    residual: Residual, own: FloatArray, places: TimePoints, first: IntArray, second: IntArray
-) -> FloatArray:
-    """Return the correlations of pairs of rows, (n,)."""
-    pairs = (np.stack([v[first, 0], v[second, 0]], axis=1) for v in places.parts)
-    of_corr = residual.split(own)[1]
-    return residual.correlation.matrix(of_corr, Neighbors(*pairs), residual.m)[0]
 
 
 @dataclass(frozen=True)

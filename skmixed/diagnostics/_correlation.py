@@ -201,10 +201,8 @@ class _Pairs:
         first, second, model = self.order[at], self.order[at + k], self.own.model
         for stratum in np.unique(self.stratum[first]):
             which = self.stratum[first] == stratum
-            rows = first[which], second[which]
-            pairs = (np.stack([v[r, 0] for r in rows], axis=1) for v in self.places.parts)
-            of_corr = model.split(self.own.phi[stratum])[1]
-            out[which] = model.correlation.matrix(of_corr, Neighbors(*pairs), model.m)[0]
+            pairs = Neighbors.of(self.places, first[which], second[which])
+            out[which] = model.correlation_of(self.own.phi[stratum], pairs)
         return out
 
 

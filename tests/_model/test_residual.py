@@ -5,7 +5,7 @@ import pytest
 
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual
-from skmixed._model.time_points import TimePoints
+from skmixed._model.time_points import Neighbors, TimePoints
 
 VISITS = np.array([[0, 1, 3], [1, 2, 3], [0, 2, 3]])
 DIFFERENCE = 1e-7
@@ -49,6 +49,18 @@ def test_derivatives_are_those_of_differences(residual, places):
     np.testing.assert_allclose(
         at.mixture(pairs), np.tensordot(pairs, second, 2), atol=10 * DIFFERENCE
     )
+
+
+def test_correlations_of_pairs_are_those_of_the_covariance(residual, places):
+    phi = np.random.default_rng(0).normal(size=residual.n_own)
+    first, second = np.triu_indices(3, 1)
+    covariance = residual.evaluate(phi, places).value
+    sd = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    expected = (covariance / (sd[:, :, None] * sd[:, None, :]))[:, first, second].ravel()
+    rows = 3 * np.arange(len(VISITS))[:, None]
+    single = TimePoints(*(part.reshape(-1, 1) for part in places.parts))
+    pairs = Neighbors.of(single, (rows + first).ravel(), (rows + second).ravel())
+    np.testing.assert_allclose(residual.correlation_of(phi, pairs), expected, atol=1e-14)
 
 
 def test_scaled_parameters_multiply_standard_deviations(residual, places):
