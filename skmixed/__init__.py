@@ -5,9 +5,11 @@ from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.target_encoder import MixedEffectEncoder
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized_estimators.classifier import MixedLogisticClassifier
-from skmixed._generalized_estimators.counts import MixedPoissonRegressor
+from skmixed._generalized_estimators.counts import (
+    MixedNegativeBinomialRegressor,
+    MixedPoissonRegressor,
+)
 from skmixed._generalized_estimators.gamma import MixedGammaRegressor
-from skmixed._generalized_estimators.negative_binomial import MixedNegativeBinomialRegressor
 from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
 from skmixed.formula import glmer, lmer, mmrm
 

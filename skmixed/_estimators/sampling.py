@@ -136,8 +136,8 @@ class _Places:
 
 
 @dataclass(frozen=True)
-class _Sampler:
-    """Rows, ready for draws of their responses.
+class MeanSampler:
+    """Rows, ready for draws of Xβ + Zb.
 
     Attributes
     ----------
@@ -146,111 +146,42 @@ class _Sampler:
         The numeric columns of X.
     places : tuple of _Places
         Of each factor.
-    sd : (n,) array
-        Standard deviations of ε, or with a residual covariance what its numbers for a row
-        of weight 1 are multiplied by.
-    residuals : ResidualSampler or None
-        What draws ε of a model with a residual covariance.
-    powers : (n,) array or None
-        The power of abs(Xβ + Zb) that ε is multiplied by, where variances are by fitted values.
     is_conditional : bool
     """
 
     opened: FittedModel
     columns: tuple[FloatArray, ...]
     places: tuple[_Places, ...]
-    sd: FloatArray
-    residuals: ResidualSampler | None
-    powers: FloatArray | None
     is_conditional: bool
 
     @staticmethod
-    def of(rows: GivenRows, sample_weight: Any, *, is_conditional: bool) -> "_Sampler":
-        opened = rows.fitted
-        weights = _positive_weights(sample_weight, rows.n_rows)
-        sigma, residuals, powers = opened.solution.sigma, None, None
-        if opened.is_repeated:
-            new = rows.new_rows()
-            if opened.has_fitted_power:
-                # Fitted values of 1 here: each draw has the power of its own mean
-                new = new.with_sizes(np.ones(rows.n_rows))
-                powers = opened.repeated_predictor.powers(new)
-            sigma, residuals = 1.0, _residual_sampler(rows, new, is_conditional=is_conditional)
-        return _Sampler(
-            opened=opened,
-            columns=opened.encoder.numeric_columns(rows.table),
+    def of(rows: GivenRows, *, is_conditional: bool) -> "MeanSampler":
+        encoder = rows.fitted.encoder
+        return MeanSampler(
+            opened=rows.fitted,
+            columns=encoder.numeric_columns(rows.table),
             places=tuple(
-                _places(rows, k, is_conditional=is_conditional)
-                for k in range(len(opened.encoder.factors))
+                _places(rows, k, is_conditional=is_conditional) for k in range(len(encoder.factors))
             ),
-            sd=sigma / np.sqrt(weights),
-            residuals=residuals,
-            powers=powers,
             is_conditional=is_conditional,
         )
 
-    @property
-    def batch(self) -> int:
-        """Samples that are drawn at a time: residuals of subjects are more columns of numbers."""
-        if self.residuals is None:
-            return 1
-        return max(BATCH // max(len(self.residuals.inverse), 1), 1)
-
-    def draw(self, out: FloatArray, seeds: Sequence[np.random.SeedSequence]) -> None:
-        """Fill `out`, (s, n), with draws.
+    def streams(self, seed: np.random.SeedSequence) -> list[np.random.Generator]:
+        """Return what draws the known effects, the responses, and the new effects of factors.
 
         Each kind of number has a stream of its own, so that the first rows are
         the same whatever follows them.
         """
-        draws, streams = [], []
-        for sample, seed in zip(out, seeds, strict=True):
-            known, noise, *new = map(np.random.default_rng, seed.spawn(2 + len(self.places)))
-            sample[:] = noise.standard_normal(len(sample))
-            draws.append(self._known(known))
-            streams.append(new)
-        if self.residuals is not None:
-            errors = np.array([self._errors(draw, self.residuals.seen) for draw in draws])
-            out[:] = self.residuals.drawn(errors, out)
-        out *= self.sd
-        for sample, draw, new in zip(out, draws, streams, strict=True):
-            if self.powers is None:
-                self._add_means(sample, draw, new)
-                continue
-            error = sample.copy()
-            sample[:] = 0.0
-            self._add_means(sample, draw, new)
-            sample += np.abs(sample) ** self.powers * error
+        return list(map(np.random.default_rng, seed.spawn(2 + len(self.places))))
 
-    def _errors(self, draw: Draw, rows: IntArray) -> FloatArray:
-        """Return √w(y − Xβ − Zb) of rows of the fit, (k,)."""
-        encoder, given = self.opened.encoder, self.opened.rows
-        assert given is not None
-        own, (fixed, effects) = given.taken(rows), draw
-        out = own.response.copy()
-        columns = [np.ones(len(out)), *own.columns.T]
-        for column, value in zip(encoder.fixed, fixed, strict=True):
-            out -= value * columns[column]
-        for term, values in zip(encoder.terms, effects, strict=True):
-            for column, value in zip(term.columns, values, strict=True):
-                out -= value[own.levels[:, term.factor]] * columns[column]
-        return np.asarray(out * np.sqrt(own.weights))
-
-    def _add_means(self, out: FloatArray, draw: Draw, new: list[np.random.Generator]) -> None:
-        """Add Xβ + Zb to a sample, with the effects of new levels drawn."""
-        encoder, (fixed, effects) = self.opened.encoder, draw
-        self._add(out, encoder.fixed, fixed)
-        for k, (places, rng) in enumerate(zip(self.places, new, strict=True)):
-            for index, fresh in self._new(k, places.n_new, rng):
-                both = np.concatenate([effects[index], fresh], axis=1)
-                self._add(out, encoder.terms[index].columns, both[:, places.codes])
-
-    def _known(self, rng: np.random.Generator) -> Draw:
+    def known(self, rng: np.random.Generator) -> Draw:
         """Draw the fixed effects and those of known groups, none unless conditional."""
-        solution = self.opened.solution
+        opened, solution = self.opened, self.opened.solution
         if not self.is_conditional:
             return solution.fixed, [np.empty((len(t.lam), 0)) for t in solution.terms]
-        opened = self.opened
-        if opened.is_repeated:
+        if opened.is_generalized:
+            deviation = kernel.generalized_deviation(opened.generalized, rng)
+        elif opened.is_repeated:
             deviation = kernel.repeated_deviation(opened.repeated, rng)
         else:
             sigma, at = float(np.sqrt(opened.sigma_squared)), opened.factorization
@@ -259,6 +190,15 @@ class _Sampler:
         fixed[list(solution.kept)] += deviation.fixed
         pairs = zip(solution.terms, deviation.effects, strict=True)
         return fixed, [term.effects + own for term, own in pairs]
+
+    def add_means(self, out: FloatArray, draw: Draw, new: Sequence[np.random.Generator]) -> None:
+        """Add Xβ + Zb to a sample, with the effects of new levels drawn."""
+        encoder, (fixed, effects) = self.opened.encoder, draw
+        self._add(out, encoder.fixed, fixed)
+        for k, (places, rng) in enumerate(zip(self.places, new, strict=True)):
+            for index, fresh in self._new(k, places.n_new, rng):
+                both = np.concatenate([effects[index], fresh], axis=1)
+                self._add(out, encoder.terms[index].columns, both[:, places.codes])
 
     def _new(
         self, k: int, n_new: int, rng: np.random.Generator
@@ -276,6 +216,85 @@ class _Sampler:
         # One by one, and not by a matrix product: a row is the same among others.
         for column, own in zip(used, coefficients, strict=True):
             out += own * self.columns[column - 1] if column else own
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """Rows, ready for draws of their responses.
+
+    Attributes
+    ----------
+    means : MeanSampler
+    sd : (n,) array
+        Standard deviations of ε, or with a residual covariance what its numbers for a row
+        of weight 1 are multiplied by.
+    residuals : ResidualSampler or None
+        What draws ε of a model with a residual covariance.
+    powers : (n,) array or None
+        The power of abs(Xβ + Zb) that ε is multiplied by, where variances are by fitted values.
+    """
+
+    means: MeanSampler
+    sd: FloatArray
+    residuals: ResidualSampler | None
+    powers: FloatArray | None
+
+    @staticmethod
+    def of(rows: GivenRows, sample_weight: Any, *, is_conditional: bool) -> "_Sampler":
+        opened = rows.fitted
+        weights = _positive_weights(sample_weight, rows.n_rows)
+        sigma, residuals, powers = opened.solution.sigma, None, None
+        if opened.is_repeated:
+            new = rows.new_rows()
+            if opened.has_fitted_power:
+                # Fitted values of 1 here: each draw has the power of its own mean
+                new = new.with_sizes(np.ones(rows.n_rows))
+                powers = opened.repeated_predictor.powers(new)
+            sigma, residuals = 1.0, _residual_sampler(rows, new, is_conditional=is_conditional)
+        means = MeanSampler.of(rows, is_conditional=is_conditional)
+        return _Sampler(means, sigma / np.sqrt(weights), residuals, powers)
+
+    @property
+    def batch(self) -> int:
+        """Samples that are drawn at a time: residuals of subjects are more columns of numbers."""
+        if self.residuals is None:
+            return 1
+        return max(BATCH // max(len(self.residuals.inverse), 1), 1)
+
+    def draw(self, out: FloatArray, seeds: Sequence[np.random.SeedSequence]) -> None:
+        """Fill `out`, (s, n), with draws."""
+        draws, streams = [], []
+        for sample, seed in zip(out, seeds, strict=True):
+            known, noise, *new = self.means.streams(seed)
+            sample[:] = noise.standard_normal(len(sample))
+            draws.append(self.means.known(known))
+            streams.append(new)
+        if self.residuals is not None:
+            errors = np.array([self._errors(draw, self.residuals.seen) for draw in draws])
+            out[:] = self.residuals.drawn(errors, out)
+        out *= self.sd
+        for sample, draw, new in zip(out, draws, streams, strict=True):
+            if self.powers is None:
+                self.means.add_means(sample, draw, new)
+                continue
+            error = sample.copy()
+            sample[:] = 0.0
+            self.means.add_means(sample, draw, new)
+            sample += np.abs(sample) ** self.powers * error
+
+    def _errors(self, draw: Draw, rows: IntArray) -> FloatArray:
+        """Return √w(y − Xβ − Zb) of rows of the fit, (k,)."""
+        encoder, given = self.means.opened.encoder, self.means.opened.rows
+        assert given is not None
+        own, (fixed, effects) = given.taken(rows), draw
+        out = own.response.copy()
+        columns = [np.ones(len(out)), *own.columns.T]
+        for column, value in zip(encoder.fixed, fixed, strict=True):
+            out -= value * columns[column]
+        for term, values in zip(encoder.terms, effects, strict=True):
+            for column, value in zip(term.columns, values, strict=True):
+                out -= value[own.levels[:, term.factor]] * columns[column]
+        return np.asarray(out * np.sqrt(own.weights))
 
 
 def _residual_sampler(rows: GivenRows, new: NewRows, *, is_conditional: bool) -> ResidualSampler:

@@ -28,6 +28,7 @@ from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._generalized import fit as _generalized_fit
+from skmixed._generalized import optimum as _generalized_optimum
 from skmixed._generalized.optimum import GeneralizedModel
 from skmixed._model.terms import Model
 from skmixed._repeated import coordinates
@@ -75,6 +76,7 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
 # Generalized models.
 fit_generalized = _on_one_thread(_generalized_fit.fit_generalized)
 generalized_model = _on_one_thread(GeneralizedModel.of)
+generalized_deviation = _on_one_thread(_generalized_optimum.generalized_deviation)
 # Models with a covariance of the residuals.
 fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
 repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)

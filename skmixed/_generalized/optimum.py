@@ -5,14 +5,17 @@ from functools import cached_property
 
 import numpy as np
 
+from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._estimation.fit import examined
 from skmixed._estimation.solution import Solution
 from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.modes import rows_solution
 from skmixed._generalized.objective import LaplaceObjective
 from skmixed._generalized.rows import GeneralizedDesign, GeneralizedLayout, lay_out_generalized
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._typing import Lam
+from skmixed._typing import FloatArray, Lam
+from skmixed._uncertainty.draws import Deviation
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,31 @@ class GeneralizedModel:
         objective = LaplaceObjective(self.layout.system)
         objective.evaluate(self.lam)
         return LaplaceDerivatives.of(objective.mode)
+
+    @cached_property
+    def fixed_root(self) -> FloatArray:
+        """The Cholesky factor of X'V⁻¹X, (p, p)."""
+        return cholesky_lower(self.found.fixed_information)
+
+
+def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> Deviation:
+    """Draw the deviation of (β, b) from their estimates, given Σ and the shape.
+
+    Normal, with the covariance of Henderson's equations at the weights W of the mode.
+    """
+    layout, mode = own.layout, own.found.mode
+    system, rows = layout.system, layout.system.rows
+    # γ − γ̂ = R⁻ᵀξ for X'V⁻¹X = RR'; b − b̂ = ΛL⁻ᵀξ − TZ'WX(γ − γ̂) for M = LL'
+    fixed = np.zeros(0)
+    if system.n_fixed:
+        numbers = rng.standard_normal(system.n_fixed)
+        fixed = solve_lower(own.fixed_root, numbers, transposed=True)
+    moved = rows.transposed(mode.derivatives[2] * (fixed @ system.fixed))
+    moved = rows_solution(mode.factor, moved[:, None])[:, 0]
+    effects: list[FloatArray] = [np.empty((0, 0))] * len(layout.terms)
+    spherical = mode.factor.solve_transposed(*mode.factor.noise(rng)).spherical
+    for factor, place, u in zip(rows.system.factors, rows.places, spherical, strict=True):
+        b = factor.lam(mode.lam) @ u - moved[place].reshape(factor.n_levels, -1).T
+        for term in factor.terms:
+            effects[term.index] = term.to_user @ b[term.columns]
+    return Deviation(layout.basis @ fixed, tuple(effects))

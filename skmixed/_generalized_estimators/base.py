@@ -15,6 +15,7 @@ from skmixed._estimators.regressor import Groups
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.results import SharedAttributes, results
 from skmixed._generalized_estimators.incremental import fit_chunks
+from skmixed._generalized_estimators.predicting import sample_y
 from skmixed._generalized_estimators.reading import check_parameters
 from skmixed._generalized_estimators.summary import summary
 from skmixed._typing import ColumnName, FloatArray
@@ -85,9 +86,10 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
     max_iter: int
     verbose: int
 
-    # Stand in modules of their own.
+    # Methods that stand in modules of their own.
     summary = summary
     fit_chunks = fit_chunks
+    sample_y = sample_y
 
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.

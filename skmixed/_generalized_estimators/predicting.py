@@ -1,18 +1,30 @@
-"""Predictions of generalized models: linear predictors, and means over effects not seen."""
+"""Predictions of generalized models: means, also over effects not seen, and new responses."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.grouping_factor import Metadata
 from skmixed._data.metadata import open_prediction_metadata
 from skmixed._data.row_sums import raw_column
 from skmixed._data.table import Table
+from skmixed._estimators.sampling import EFFECTS as DRAWN_EFFECTS
+from skmixed._estimators.sampling import MeanSampler
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.prediction_rows import estimable_rows, linear_predictor, open_features
+from skmixed._fitted.messages import speaking
+from skmixed._fitted.prediction_rows import (
+    estimable_rows,
+    linear_predictor,
+    open_features,
+    open_rows,
+)
+from skmixed._fitted.runtime import seed_sequence, spawned
+from skmixed._generalized_estimators.reading import WORDS
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import FloatArray
 
@@ -126,3 +138,143 @@ def _columns(model: FittedModel, table: Table, columns: tuple[int, ...], rows: A
             position, name = encoder.numeric[column - 1], encoder.names[column - 1]
             out[:, j] = np.asarray(raw_column(table, position, name))[rows]
     return out
+
+
+def sample_y(
+    self: Any,
+    X: Any,
+    n_samples: int = 1,
+    random_state: Any = 0,
+    *,
+    effects: str = "conditional",
+    groups: Any = None,
+) -> NDArray[Any]:
+    """Draw new responses for the rows of X.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_rows, n_features)
+        Samples with the columns that `fit` was given.
+    n_samples : int, default=1
+        The number of responses that are drawn for each row.
+    random_state : int, RandomState, Generator or None, default=0
+        An int gives the same samples at each call.
+    effects : {"conditional", "new"}, default="conditional"
+        "conditional" draws the effects of known groups, and the fixed
+        effects, given the data; those of unknown groups from N(0, Σ).
+        "new" draws all groups from N(0, Σ), as if none were known, around
+        the estimated fixed effects.
+    groups : array-like of shape (n_rows,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_samples)
+        Responses as `fit` takes them: labels of classes, or numbers. Within a sample,
+        rows of one group share its effect, of an unknown group too; rows whose group is
+        missing have one each.
+
+    Raises
+    ------
+    ValueError
+        If a parameter or X is not as above, or a group is unknown and
+        ``handle_unknown="error"``, with "conditional".
+    TypeError
+        If a parameter is of the wrong kind.
+
+    See Also
+    --------
+    skmixed.inference.confidence_intervals : Parametric bootstrap intervals.
+
+    Notes
+    -----
+    "conditional" draws (b, β) from a normal distribution around the modes and the
+    estimates, with the covariance of the mixed-model equations at the weights of the
+    mode: Laplace's approximation to their posterior with a flat prior of β. The response
+    is then drawn from its distribution given them. "new" is the parametric bootstrap,
+    lme4's ``simulate(use.u = FALSE)``. In both, the variances, and the shape of the
+    distribution, are taken as estimated.
+
+    Sample j depends on `random_state` and j alone, and the responses of some first rows
+    do not depend on the rows behind them.
+
+    Examples
+    --------
+    >>> from skmixed import MixedGammaRegressor
+    >>> X, y = [[1], [1], [1], [2], [2], [2]], [9.0, 12.0, 8.0, 2.0, 3.0, 1.0]
+    >>> model = MixedGammaRegressor(0).fit(X, y)
+    >>> model.sample_y([[1], [2]], 1000).mean(axis=1).round(1)
+    array([9.3, 2.2])
+    """
+    found = sampled(self, X, DrawSettings(n_samples, random_state, effects), groups=groups)
+    return np.asarray(self._labels(found))
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """How many responses are drawn, by which numbers, and of which groups, as in `sample_y`."""
+
+    n_samples: int
+    random_state: Any
+    effects: str
+
+
+def sampled(
+    estimator: Any,
+    X: Any,
+    settings: DrawSettings,
+    *,
+    groups: Any = None,
+    offset: Callable[[int], FloatArray] | None = None,
+    trials: Any = None,
+) -> FloatArray:
+    """Draw responses as the likelihood takes them, (n, n_samples).
+
+    `offset` makes of the number of rows what is added to η.
+    """
+    check_is_fitted(estimator)
+    validation.check_choice("effects", settings.effects, DRAWN_EFFECTS)
+    rows = open_rows(estimator, X, groups, has_family=True)
+    validation.check_draws(settings.n_samples, rows.n_rows)
+    given = np.zeros(rows.n_rows) if offset is None else offset(rows.n_rows)
+    own, family = rows.fitted.solution.family, rows.fitted.family
+    assert own is not None
+    counts = _trials(estimator, trials, rows.n_rows)
+    sampler = MeanSampler.of(rows, is_conditional=settings.effects == "conditional")
+    out = np.empty((settings.n_samples, rows.n_rows))
+    seeds = spawned(seed_sequence(settings.random_state), settings.n_samples)
+    for sample, seed in zip(out, seeds, strict=True):
+        known, noise, *new = sampler.streams(seed)
+        sample[:] = given
+        sampler.add_means(sample, sampler.known(known), new)
+        try:
+            sample[:] = family.draw(noise, sample, own.phi, counts)
+        except ValueError as error:
+            raise ValueError(
+                f"A count with the mean exp({sample.max():.4g}) cannot be drawn: the effects that "
+                "were drawn lead beyond all whole numbers. Check the variances of the model, and "
+                "whether X is in the range of the rows of fit."
+            ) from error
+    return out.T
+
+
+def _trials(estimator: Any, trials: Any, n_rows: int) -> FloatArray:
+    """Return the number of trials of each row, 1 where none is given, (n,)."""
+    if trials is None:
+        return np.ones(n_rows)
+    if not estimator._has_trials:
+        raise ValueError(
+            f"sample_weight is for numbers of trials, of which a {type(estimator).__name__} has "
+            "none. Leave it out."
+        )
+    with speaking(WORDS):
+        counts = validation.check_weights(trials, n_rows)
+    assert counts is not None
+    is_whole = (counts == np.rint(counts)) & (counts > 0.0)
+    if not is_whole.all():
+        row = int(np.argmin(is_whole))
+        raise ValueError(
+            f"sample_weight is {counts[row]:g} at row {row}, which is no number of trials. Give "
+            "whole numbers above 0."
+        )
+    return counts

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from skmixed._data.random_effect import AllExcept
 from skmixed._estimators.regressor import Groups
 from skmixed._fitted import checks as validation
+from skmixed._generalized_estimators.predicting import DrawSettings, sampled
 from skmixed._generalized_estimators.regressors import MeanRegressor
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES, Family
@@ -153,6 +156,60 @@ class MixedBinomialRegressor(MeanRegressor):
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
+
+    def sample_y(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        random_state: Any = 0,
+        *,
+        effects: str = "conditional",
+        sample_weight: ArrayLike | None = None,
+        groups: Any = None,
+    ) -> FloatArray:
+        """Draw new proportions for the rows of X.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_rows, n_features)
+            Samples with the columns that `fit` was given.
+        n_samples : int, default=1
+            The number of proportions that are drawn for each row.
+        random_state : int, RandomState, Generator or None, default=0
+            An int gives the same samples at each call.
+        effects : {"conditional", "new"}, default="conditional"
+            Whether effects of known groups are drawn given the data, or all groups are
+            new, as in `MixedLogisticClassifier.sample_y`.
+        sample_weight : array-like of shape (n_rows,), default=None
+            The number of trials of each row; 1 if None.
+        groups : array-like of shape (n_rows,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_samples)
+            Proportions of the trials.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as above, or a group is unknown and
+            ``handle_unknown="error"``.
+
+        See Also
+        --------
+        MixedLogisticClassifier.sample_y : How effects are drawn.
+
+        Examples
+        --------
+        >>> from skmixed import MixedBinomialRegressor
+        >>> X, y = [[1], [1], [2], [2], [3], [3]], [0.9, 0.8, 0.3, 0.1, 0.5, 0.6]
+        >>> model = MixedBinomialRegressor(0).fit(X, y, sample_weight=[10] * 6)
+        >>> model.sample_y([[1], [2]], 2000, sample_weight=[4, 4]).mean(axis=1).round(1)
+        array([0.8, 0.2])
+        """
+        settings = DrawSettings(n_samples, random_state, effects)
+        return sampled(self, X, settings, groups=groups, trials=sample_weight)
 
     def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:
         return response if weights is None else response * weights

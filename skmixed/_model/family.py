@@ -114,7 +114,7 @@ class Family(Protocol):
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
-        """Draw responses."""
+        """Draw responses, of which the first do not depend on those behind them."""
 
 
 class WithoutDispersion:
@@ -311,9 +311,8 @@ class NegativeBinomial(LogLink):
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
-        theta = np.exp(phi)
-        rate = self.mean(eta) * rng.gamma(theta, 1.0 / theta, len(eta))
-        return rng.poisson(rate).astype(float)
+        # Row by row, so that some first rows are the same whatever follows them
+        return rng.negative_binomial(np.exp(phi), special.expit(phi - eta)).astype(float)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._fitted.checks import check_include
 from skmixed._fitted.messages import FORMULA, speaking
+from skmixed._generalized_estimators.predicting import DrawSettings, sampled
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
 from skmixed.formula._model_frame import ModelFrame
@@ -172,12 +173,13 @@ class FormulaPrediction:
             Whether effects are drawn given the data, or those of new groups, as in
             `skmixed.MixedLinearRegressor.sample_y`.
         sample_weight : array-like of shape (n_rows,), default=None
-            Precision weights of the new responses, positive; None: all 1.
+            Precision weights of the new responses, positive, or of a binomial model
+            their numbers of trials; None: all 1.
 
         Returns
         -------
         ndarray of shape (n_rows, n_samples)
-            Values of the left-hand side of the formula.
+            Values of the left-hand side of the formula; of a binomial model proportions.
 
         Raises
         ------
@@ -201,7 +203,12 @@ class FormulaPrediction:
         given = self._given(X)
         with speaking(FORMULA):
             columns, offset = given.columns("all"), given.offset()
-            _check_linear(self.family, "sample_y")
+            if self.family is not None:
+                settings = DrawSettings(n_samples, random_state, effects)
+                added = None if offset is None else lambda _: offset
+                return sampled(
+                    self.regressor_, columns, settings, offset=added, trials=sample_weight
+                )
             found = self.regressor_.sample_y(
                 columns, n_samples, random_state, effects=effects, sample_weight=sample_weight
             )

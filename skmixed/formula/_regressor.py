@@ -14,9 +14,8 @@ from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
-from skmixed._generalized_estimators.counts import MixedPoissonRegressor
+from skmixed._generalized_estimators import counts
 from skmixed._generalized_estimators.gamma import MixedGammaRegressor
-from skmixed._generalized_estimators.negative_binomial import MixedNegativeBinomialRegressor
 from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
 from skmixed._generalized_estimators.regressors import fit_with_offset
 from skmixed._model.binomial import LINKS
@@ -31,8 +30,8 @@ BINOMIAL = "binomial"
 # The estimator of each family.
 REGRESSORS: dict[str, Any] = {
     BINOMIAL: MixedBinomialRegressor,
-    "poisson": MixedPoissonRegressor,
-    "negative_binomial": MixedNegativeBinomialRegressor,
+    "poisson": counts.MixedPoissonRegressor,
+    "negative_binomial": counts.MixedNegativeBinomialRegressor,
     "gamma": MixedGammaRegressor,
 }
 NA_ACTIONS = ("error", "drop")

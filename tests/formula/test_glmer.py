@@ -114,5 +114,20 @@ def test_what_is_there_for_linear_models_says_so():
         own.predict(frame, return_std=True)
     with pytest.raises(ValueError, match="predict_interval is there for linear models"):
         own.predict_interval(frame)
-    with pytest.raises(ValueError, match="sample_y is there for linear models"):
-        own.sample_y(frame)
+
+
+def test_responses_are_drawn_with_the_offset_and_the_trials():
+    frame = pd.read_csv(ROOT / "data" / "mmmec.csv")
+    own = glmer("deaths ~ uvb + offset(np.log(expected)) + (1 | region)", frame, "poisson")
+    counts = own.sample_y(frame, 200)
+    expected = own.predict(frame)
+    # Five errors of a mean of 200 draws that vary a little more than Poisson's
+    assert (abs(counts.mean(axis=1) - expected) < 7.0 * np.sqrt((expected + 1) / 200)).all()
+    assert_array_equal(counts, np.rint(counts))
+    with pytest.raises(ValueError, match="sample_weight is for numbers of trials"):
+        own.sample_y(frame, sample_weight=np.ones(len(frame)))
+    frame = frame_of("cbpp")
+    own = glmer("cbind(incidence, healthy) ~ period + (1 | herd)", frame, "binomial")
+    shares = own.sample_y(frame, 3, sample_weight=frame["size"])
+    cases = shares * frame["size"].to_numpy()[:, None]
+    assert_allclose(cases, np.rint(cases), atol=1e-12)

@@ -1,0 +1,286 @@
+"""What the regressors of counts share: an exposure, also of rows in chunks, and draws."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
+from sklearn.metrics import r2_score
+
+from skmixed._data.chunks import ChunkColumns
+from skmixed._data.table import check_unmasked
+from skmixed._estimators.weights import weights_not_labels
+from skmixed._fitted.fitting import committed
+from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks
+from skmixed._generalized_estimators.predicting import DrawSettings, sampled
+from skmixed._generalized_estimators.reading import fit_model, log_exposure
+from skmixed._generalized_estimators.regressors import GeneralizedRegressor
+from skmixed._typing import FloatArray
+
+
+class CountRegressor(GeneralizedRegressor):
+    """A base of regressors of counts, which may be proportional to an exposure."""
+
+    _has_exposure = True
+
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:  # noqa: ARG002
+        return response
+
+    @weights_not_labels
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        exposure: ArrayLike | None = None,
+        groups: Any = None,
+    ) -> Self:
+        """Estimate the fixed effects, the variances, and the modes of the effects.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Numeric columns, and grouping columns of any kind of label.
+        y : array-like of shape (n_samples,)
+            Counts, 0 or more.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each sample counts.
+        exposure : array-like of shape (n_samples,), default=None
+            What the expected count is proportional to, such as person-years;
+            its logarithm is an offset of the linear predictor. 1 if None.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns beside X; predictions then need them too.
+
+        Returns
+        -------
+        CountRegressor
+            The estimator itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If the input, or what the parameters ask of it, makes no model.
+        TypeError
+            If a parameter is of the wrong kind.
+
+        Examples
+        --------
+        Events per person-year:
+
+        >>> from skmixed import MixedPoissonRegressor
+        >>> X = [[0.0], [0.0], [1.0], [1.0]]
+        >>> model = MixedPoissonRegressor().fit(X, [2, 4, 9, 6], exposure=[10, 20, 10, 5])
+        >>> model.predict([[0.0], [1.0]]).round(3)
+        array([0.2, 1. ])
+        """
+        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, exposure))
+
+    def fit_chunks(
+        self,
+        source: Any,
+        *,
+        target: str | None = None,
+        sample_weight: str | None = None,
+        exposure: str | None = None,
+        max_held_rows: int = MOST_ROWS,
+    ) -> Self:
+        """Fit to rows that come chunk by chunk.
+
+        The estimates are those of `fit` on all rows together, however they are cut and
+        ordered. Grouping columns are columns of X; their levels are learned on the way,
+        and come in order of appearance.
+
+        Parameters
+        ----------
+        source : str, path, data set, Dask dataframe, list or callable
+            A Parquet file or folder, a ``pyarrow.dataset.Dataset``, a Dask dataframe, a
+            list of chunks, or a function without arguments that returns a new iterator
+            of chunks each time. Chunks are frames with the column `target`, or without
+            `target` pairs (X, y) or (X, y, sample_weight).
+        target : str, default=None
+            The column of the counts, where chunks are frames; all columns that are not
+            named here are those of X.
+        sample_weight, exposure : str, default=None
+            The columns of sample weights and of exposures.
+        max_held_rows : int, default=2000000
+            The most rows to hold once equal ones are pooled; each takes some 600
+            bytes. Rows are equal where X, the exposure and, of a negative binomial
+            distribution, the count are.
+
+        Returns
+        -------
+        CountRegressor
+            The estimator itself. A failure, also of the source, leaves it as it was.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`, with the number of the chunk; the first is chunk 0. Or if the
+            source can be read once only.
+        MemoryError
+            If the rows to hold are more than `max_held_rows`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed import MixedPoissonRegressor
+        >>> rows = pd.DataFrame(
+        ...     {"x": [0.0, 0.0, 1.0, 1.0], "n": [2, 4, 9, 6], "t": [10, 20, 10, 5]}
+        ... )
+        >>> model = MixedPoissonRegressor()
+        >>> model = model.fit_chunks([rows[:2], rows[2:]], target="n", exposure="t")
+        >>> model.predict(pd.DataFrame({"x": [0.0, 1.0]})).round(3)
+        array([0.2, 1. ])
+        """
+        columns = ChunkColumns(target, sample_weight, exposure)
+        return committed(self, lambda own: fit_to_chunks(own, source, columns, max_held_rows))
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        exposure: ArrayLike | None = None,
+        groups: Any = None,
+        include: str | Sequence[str] = "all",
+        effects: str = "mode",
+    ) -> FloatArray:
+        """Predict expected counts.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Samples with the columns that `fit` was given.
+        exposure : array-like of shape (n_samples,), default=None
+            The exposure of each sample; 1 if None, which gives rates.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        include : "all", "fixed" or list of str, default="all"
+            The grouping factors that count: those of known groups by their
+            effects, unknown ones by the mean over the distribution of theirs,
+            exp(η + v/2). The effects of others are 0.
+        effects : {"mode", "mean"}, default="mode"
+            The expected count at the mode of a known group's effects, as R's
+            glmer predicts, or its mean over their distribution given the data,
+            which is normal by Laplace's approximation. "mean" is there for
+            models with one random-effects term.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Expected counts.
+
+        Raises
+        ------
+        ValueError
+            If X does not match that of `fit`, or a group is unknown and
+            ``handle_unknown="error"``.
+
+        Examples
+        --------
+        >>> from skmixed import MixedPoissonRegressor
+        >>> model = MixedPoissonRegressor().fit([[0.0], [0.0], [1.0], [1.0]], [2, 4, 9, 6])
+        >>> model.predict([[0.0], [1.0]]).round(3)
+        array([3. , 7.5])
+        """
+        return self._mean(X, groups, include, effects, exposure)
+
+    @weights_not_labels
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        exposure: ArrayLike | None = None,
+        groups: Any = None,
+    ) -> float:
+        """Return R² of the predictions, as every scikit-learn regressor.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Samples to predict.
+        y : array-like of shape (n_samples,)
+            The observed counts.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weight of each sample in the score.
+        exposure : array-like of shape (n_samples,), default=None
+            The exposure of each sample; 1 if None.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        float
+            Coefficient of determination, at most 1.
+
+        Examples
+        --------
+        >>> from skmixed import MixedPoissonRegressor
+        >>> X, y = [[0.0], [0.0], [1.0], [1.0]], [2, 4, 9, 6]
+        >>> round(MixedPoissonRegressor().fit(X, y).score(X, y), 3)
+        0.757
+        """
+        check_unmasked(y, "y")
+        check_unmasked(sample_weight, "sample_weight")
+        predicted = self.predict(X, exposure=exposure, groups=groups)
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
+
+    def sample_y(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        random_state: Any = 0,
+        *,
+        effects: str = "conditional",
+        exposure: ArrayLike | None = None,
+        groups: Any = None,
+    ) -> FloatArray:
+        """Draw new counts for the rows of X.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_rows, n_features)
+            Samples with the columns that `fit` was given.
+        n_samples : int, default=1
+            The number of counts that are drawn for each row.
+        random_state : int, RandomState, Generator or None, default=0
+            An int gives the same samples at each call.
+        effects : {"conditional", "new"}, default="conditional"
+            Whether effects of known groups are drawn given the data, or all groups are
+            new, as in `MixedLogisticClassifier.sample_y`.
+        exposure : array-like of shape (n_rows,), default=None
+            The exposure of each row; 1 if None.
+        groups : array-like of shape (n_rows,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_samples)
+            Counts.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or X is not as above, a group is unknown and
+            ``handle_unknown="error"``, or a count is too large to be drawn.
+
+        See Also
+        --------
+        MixedLogisticClassifier.sample_y : How effects are drawn.
+
+        Examples
+        --------
+        >>> from skmixed import MixedPoissonRegressor
+        >>> X, y = [[1], [1], [1], [2], [2], [2]], [9, 12, 8, 2, 3, 1]
+        >>> model = MixedPoissonRegressor(0).fit(X, y)
+        >>> model.sample_y([[1], [2]], 1000, exposure=[1, 100]).mean(axis=1).round()
+        array([  9., 257.])
+        """
+        settings = DrawSettings(n_samples, random_state, effects)
+        return sampled(self, X, settings, groups=groups, offset=lambda n: log_exposure(exposure, n))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.positive_only = True
+        return tags

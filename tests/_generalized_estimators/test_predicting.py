@@ -1,0 +1,173 @@
+"""Tolerances: over n draws the mean of a response of standard deviation s has the error s/√n;
+five of these errors, of which none is expected beyond among some hundred rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+
+from skmixed import (
+    MixedBinomialRegressor,
+    MixedGammaRegressor,
+    MixedLogisticClassifier,
+    MixedNegativeBinomialRegressor,
+    MixedPoissonRegressor,
+)
+from skmixed._generalized_estimators.predicting import family_of
+from skmixed.exceptions import SingularFitWarning
+
+N = 2000
+MODELS = {
+    "binomial": MixedBinomialRegressor,
+    "bernoulli": MixedLogisticClassifier,
+    "poisson": MixedPoissonRegressor,
+    "negative_binomial": MixedNegativeBinomialRegressor,
+    "gamma": MixedGammaRegressor,
+}
+
+
+def rows(seed=0, n=400, q=12):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"x": rng.normal(size=n), "g": rng.integers(0, q, n)})
+
+
+def fitted(name, seed=0):
+    rng, X = np.random.default_rng(seed), rows(seed)
+    effects = rng.normal(size=(2, 12))[:, X["g"]]
+    eta = 0.4 + 1.2 * effects[0] + (0.5 + 0.4 * effects[1]) * X["x"].to_numpy()
+    trials = rng.integers(1, 9, len(X)) if name == "binomial" else None
+    share = 1 / (1 + np.exp(-eta))
+    y = {
+        "binomial": lambda: rng.binomial(trials, share) / trials,
+        "bernoulli": lambda: np.where(rng.random(len(X)) < share, "yes", "no"),
+        "poisson": lambda: rng.poisson(np.exp(eta)),
+        "negative_binomial": lambda: rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, len(X))),
+        "gamma": lambda: np.exp(eta) * rng.gamma(3.0, 1 / 3, len(X)),
+    }[name]()
+    return MODELS[name]("g", random_slopes="x").fit(X, y, sample_weight=trials)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def case(request):
+    return request.param, fitted(request.param)
+
+
+def numbers(samples):
+    return (samples == "yes") * 1.0 if samples.dtype.kind == "U" else samples
+
+
+def test_new_groups_have_the_mean_over_their_distribution(case):
+    _, model = case
+    X = rows(3, 20)
+    samples = numbers(model.sample_y(X, N, effects="new"))
+    unknown = X.assign(g=X["g"] + 100)
+    assert_array_equal(numbers(model.sample_y(unknown, N, effects="new")), samples)
+    is_class = hasattr(model, "predict_proba")
+    mean = model.predict_proba(unknown)[:, 1] if is_class else model.predict(unknown)
+    assert (np.abs(samples.mean(axis=1) - mean) < 5.0 * samples.std(axis=1) / np.sqrt(N)).all()
+    # Rows of one group go together, and those of two do not
+    same = X["g"].to_numpy()[:, None] == X["g"].to_numpy()
+    others = np.corrcoef(stats.rankdata(samples, axis=1))[~same]
+    assert np.abs(others).max() < 5.0 / np.sqrt(N)
+    pair = pd.DataFrame({"x": 0.0, "g": [1, 1]})
+    pairs = numbers(model.sample_y(pair, N, effects="new"))
+    assert np.corrcoef(stats.rankdata(pairs, axis=1))[0, 1] > 4.0 / np.sqrt(N)
+
+
+def test_known_groups_are_drawn_around_their_modes(case):
+    name, model = case
+    X = rows(3, 20)
+    samples = numbers(model.sample_y(X, N))
+    # η is normal with z'Cz of (b, β) given the data: the deviation's own moments
+    own, family = model._model.solution.family, family_of(model._model)
+    from skmixed._fitted.kernel import generalized_deviation
+
+    rng, eta = np.random.default_rng(5), []
+    z = np.column_stack([np.ones(20), X["x"]])
+    codes = model._model.encoder.factors[0].index.get_indexer(X["g"])
+    for _ in range(N):
+        draw = generalized_deviation(model._model.generalized, rng)
+        eta.append(z @ draw.fixed + (z * draw.effects[0][:, codes].T).sum(axis=1))
+    center = z @ model.fixed_effects_ + (z * model.random_effects_["g"].to_numpy()[codes]).sum(
+        axis=1
+    )
+    mean = family.averaged(center, np.var(eta, axis=0))
+    errors = 5.0 * samples.std(axis=1) / np.sqrt(N)
+    # The variance of η has the error √(2/N) of itself
+    slack = 0.15 * np.var(eta, axis=0) * np.abs(mean)
+    assert (np.abs(samples.mean(axis=1) - mean) < errors + slack).all()
+    assert own.has_shape == (name in ("negative_binomial", "gamma"))
+
+
+def test_same_seed_same_samples(case):
+    _, model = case
+    X = rows(7, 30).assign(g=lambda X: X["g"] + 6)  # half of the groups are new
+    for effects in ("conditional", "new"):
+        samples = model.sample_y(X, 5, 3, effects=effects)
+        assert samples.shape == (30, 5)
+        assert_array_equal(samples, model.sample_y(X, 5, 3, effects=effects))
+        assert_array_equal(samples[:, :2], model.sample_y(X, 2, 3, effects=effects))
+        assert_array_equal(samples[:11], model.sample_y(X[:11], 5, 3, effects=effects))
+        assert (samples != model.sample_y(X, 5, 4, effects=effects)).any()
+        own = model.sample_y(X, effects=effects)
+        assert_array_equal(own, model.sample_y(X, 1, 0, effects=effects))
+
+
+def test_classes_are_drawn_as_labels(case):
+    name, model = case
+    samples = model.sample_y(rows(3), 3)
+    if name == "bernoulli":
+        assert set(np.unique(samples)) == set(model.classes_)
+        return
+    assert samples.dtype == float
+    is_whole = (samples == np.rint(samples)).all()
+    assert is_whole == (name != "gamma")
+
+
+def test_proportions_are_of_the_trials_given():
+    model = fitted("binomial")
+    trials = np.arange(1, 31)
+    samples = model.sample_y(rows(3, 30), 50, sample_weight=trials)
+    assert_allclose(samples * trials[:, None], np.rint(samples * trials[:, None]), atol=1e-12)
+    spread = model.sample_y(rows(3, 30), 2000, sample_weight=np.full(30, 400)).std(axis=1)
+    assert (spread < model.sample_y(rows(3, 30), 2000).std(axis=1)).all()
+    for wrong in (trials - 1, trials / 2):
+        with pytest.raises(ValueError, match="which is no number of trials"):
+            model.sample_y(rows(3, 30), sample_weight=wrong)
+
+
+def test_counts_are_proportional_to_the_exposure():
+    model = fitted("poisson")
+    X = rows(3, 20)
+    many = model.sample_y(X, N, exposure=np.full(20, 50.0), effects="new")
+    one = model.sample_y(X, N, effects="new")
+    errors = many.std(axis=1) / 50 + one.std(axis=1)
+    assert (np.abs(many.mean(axis=1) / 50 - one.mean(axis=1)) < 5 * errors / np.sqrt(N)).all()
+    with pytest.raises(ValueError, match="exposure is not positive at row 0"):
+        model.sample_y(X, exposure=np.zeros(20))
+
+
+def test_counts_beyond_all_whole_numbers_are_refused():
+    model = fitted("poisson")
+    with pytest.raises(ValueError, match=r"A count with the mean exp\(.* cannot be drawn"):
+        model.sample_y(pd.DataFrame({"x": [5000.0], "g": [1]}))
+
+
+def test_unknown_groups_are_refused_where_the_model_says_so():
+    model = fitted("gamma").set_params(handle_unknown="error")
+    with pytest.raises(ValueError, match="missing or was not seen in fit"):
+        model.sample_y(rows(3).assign(g=77))
+    assert model.sample_y(rows(3).assign(g=77), effects="new").shape == (400, 1)
+    with pytest.raises(ValueError, match="effects='mode' is not known"):
+        model.sample_y(rows(3), effects="mode")
+
+
+def test_without_variance_and_without_groups():
+    X = rows(0)
+    y = np.random.default_rng(1).poisson(2.0, 400)
+    with pytest.warns(SingularFitWarning):
+        model = MixedPoissonRegressor("g").fit(X, y)
+    assert abs(model.sample_y(X, 500).mean() - 2.0) < 0.2
+    alone = MixedPoissonRegressor().fit(X[["x"]], y)
+    assert abs(alone.sample_y(X[["x"]], 500, effects="new").mean() - 2.0) < 0.2
