@@ -33,7 +33,7 @@ from skmixed._fitted.results import (
 )
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
-from skmixed.inference._variance import icc_of, r2_of, variances
+from skmixed.inference._random_effects import icc_of, r2_of, variances
 
 ENDINGS = {status.value for status in FitStatus}
 # Variances of the residuals that are shown.

@@ -337,8 +337,8 @@ def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
-        "coefficient_table, contrast, anova, vcov, the attributes of the estimator, and "
-        "predictions."
+        "coefficient_table, contrast, anova, vcov, likelihood_ratio_test, compare, residuals, the "
+        "attributes of the estimator, predictions and sample_y."
     )
 
 

@@ -8,10 +8,14 @@ fitted generalized models too, which keep their rows.
 from skmixed.inference._anova import anova
 from skmixed.inference._coefficients import coefficient_table, contrast, vcov
 from skmixed.inference._compare import compare, likelihood_ratio_test
-from skmixed.inference._convergence import convergence
+from skmixed.inference._convergence import convergence, singularity
 from skmixed.inference._intervals import confidence_intervals, profile
-from skmixed.inference._random_effects import random_effects_table, singularity
-from skmixed.inference._variance import icc, r2, variance_decomposition
+from skmixed.inference._random_effects import (
+    icc,
+    r2,
+    random_effects_table,
+    variance_decomposition,
+)
 
 __all__ = [
     "anova",

@@ -1,14 +1,4 @@
-"""Fitted models whose likelihoods may be compared: same rows, same kind.
-
-Whether one model is a special case of another, and where that lies.
-
-A model's random part is a set of blocks, each a covariance matrix over some
-columns of one grouping factor: a term with independent coefficients of own
-variances ("diag") is one block for each column, any other term is one. The matrices
-that a linear block allows are the semidefinite ones of a linear space (`covariance`), so
-that one is contained in others if its space is in the sum of theirs. Of other blocks the
-covariances of what they contain are tried: an allowed one is the nearest to itself.
-"""
+"""Fitted models whose likelihoods may be compared: same rows, same kind."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,20 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._data.encoder import Encoder
-from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
-from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
-from skmixed._model.structures import STRUCTURES
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus, RefitWarning, warn
 
-# Covariances tried for whether a structure allows them, and the share that is rounding.
-N_TRIED, ALLOWED = 3, 1e-9
+# Distributions of counts, which compare with each other.
+COUNTS = {"poisson", "negative_binomial"}
 # Sums of the same rows differ by the rounding of their order, at most n·eps.
 SAME_SHARE = 1e-9
 
@@ -68,11 +54,18 @@ class Contender:
         return {names[k] for k in self.solution.kept}
 
 
-def open_models(models: Mapping[str, Any]) -> list[Contender]:
-    """Open fitted models by name; refuse those on different rows, and exact fits."""
+def open_models(models: Mapping[str, Any], *, is_nested: bool = False) -> list[Contender]:
+    """Open fitted models by name; refuse those on different rows, and exact fits.
+
+    `is_nested`: whether they are to have one distribution of the response.
+    """
     contenders = [_open(name, model) for name, model in models.items()]
     for other in contenders[1:]:
+        _check_same_kind(contenders[0], other, is_nested=is_nested)
         _check_same_rows(contenders[0], other)
+        if is_nested:
+            _check_same_exposure(contenders[0], other)
+    _check_same_integral(contenders)
     for contender in contenders:
         _check_not_exact(contender)
     return contenders
@@ -114,35 +107,6 @@ def _refit_messages(
             )
 
 
-def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None) -> bool:
-    """Whether one residual covariance is seen to be a special case of another."""
-    if null is None:
-        return True
-    if other is None:
-        return False
-    is_same = null.structure == other.structure or not null.is_correlated
-    is_special = is_same or other.structure in null.correlation.contained_in
-    has_visits = other.variance.is_of_visits or not null.variance.is_of_visits
-    own = null.subject, null.time, null.power
-    roles = zip(own, (other.subject, other.time, other.power), strict=True)
-    same_columns = all(a is None or (b is not None and a.name == b.name) for a, b in roles)
-    by, own_by = null.by, other.by
-    has_strata = by is None or (own_by is not None and by.name == own_by.name)
-    same_columns = same_columns and other.has_fitted_power >= null.has_fitted_power
-    is_tied = other.shared_correlation and not (by is None or null.shared_correlation)
-    has_correlations = not (is_tied and null.is_correlated)
-    return is_special and has_visits and same_columns and has_strata and has_correlations
-
-
-def n_residual_boundary(null: SubjectColumns | None, other: SubjectColumns | None) -> int:
-    """Count the correlations of `other` that are 0, their least value, in `null`."""
-    if other is None or not other.correlation.is_positive:
-        return 0
-    is_independent = null is None or not null.is_correlated
-    n_correlations = 1 if other.shared_correlation else other.n_strata
-    return n_correlations if is_independent else 0
-
-
 def have_same_fixed(a: Contender, b: Contender) -> bool:
     """Whether two models have the same columns X, as far as names and sums can tell."""
     return a.kept_names == b.kept_names and not a.kept_names.intersection(changed_columns(a, b))
@@ -166,7 +130,70 @@ def changed_factors(a: Contender, b: Contender) -> list[str]:
 
 def _open(name: str, model: Any) -> Contender:
     last = regressor_of(model)
-    return Contender(name, fitted(last), last.tol, last.max_iter)
+    return Contender(name, fitted(last, has_family=True), last.tol, last.max_iter)
+
+
+def _check_same_kind(a: Contender, b: Contender, *, is_nested: bool) -> None:
+    """Refuse distributions whose likelihoods do not compare, or of which neither has the other."""
+    first, second = a.solution.family, b.solution.family
+    if first is None and second is None:
+        return
+    families = {"normal" if own is None else own.family for own in (first, second)}
+    if len(families) > 1 and not families <= COUNTS:
+        raise ValueError(
+            f"{a.name} and {b.name} have different distributions of y, {_kind(a)} and {_kind(b)}, "
+            "whose likelihoods do not compare. Fit both with one distribution."
+        )
+    if is_nested and _kind(a) != _kind(b):
+        raise ValueError(
+            f"{a.name} and {b.name} have different distributions of y, {_kind(a)} and {_kind(b)}: "
+            "neither is a special case of the other. Use `compare`."
+        )
+
+
+def _check_same_exposure(a: Contender, b: Contender) -> None:
+    """Refuse generalized models of which one has another offset."""
+    if a.solution.family is None:
+        return
+    first, second = _offset_sums(a), _offset_sums(b)
+    if (np.abs(first - second) > SAME_SHARE * np.maximum(first, second)[-1]).any():
+        raise ValueError(
+            f"{a.name} and {b.name} have different exposures, so that neither is a special case "
+            "of the other. Give both the same."
+        )
+
+
+def _kind(contender: Contender) -> str:
+    own = contender.solution.family
+    return "normal" if own is None else f"{own.family.replace('_', ' ')} ({own.link})"
+
+
+def _offset_sums(contender: Contender) -> FloatArray:
+    """Return sums over the rows that tell offsets apart, whatever their order, and a scale."""
+    rows = contender.fitted.family_rows
+    assert rows is not None
+    own, size = rows.offset, np.abs(rows.offset)
+    scale = len(own) + size.sum() + size @ size + size @ np.abs(rows.response)
+    return np.array([own.sum(), own @ own, own @ rows.response, scale])
+
+
+def _check_same_integral(contenders: Sequence[Contender]) -> None:
+    """Refuse likelihoods whose integrals over random effects are taken in different ways."""
+    with_effects = [c for c in contenders if c.solution.family is not None and c.solution.terms]
+    for other in with_effects[1:]:
+        counts = [_n_nodes(with_effects[0]), _n_nodes(other)]
+        if counts[0] != counts[1]:
+            ways = ["Laplace's approximation" if n == 1 else f"{n} nodes" for n in counts]
+            raise ValueError(
+                f"The likelihood of {with_effects[0].name} is by {ways[0]} and that of "
+                f"{other.name} by {ways[1]}, which differ by more than the models do. Fit both "
+                "with the same quadrature."
+            )
+
+
+def _n_nodes(contender: Contender) -> int:
+    own = contender.solution.family
+    return 1 if own is None else own.n_nodes
 
 
 def _by_maximum_likelihood(contender: Contender) -> Contender:
@@ -247,111 +274,3 @@ def _level_counts(parts: FittedModel) -> dict[str, NDArray[np.int64]]:
     """Rows of each level, by size: the order of the levels is no matter."""
     pairs = zip(parts.encoder.factors, parts.stats.factors, strict=True)
     return {factor.name: np.sort(products.counts) for factor, products in pairs}
-
-
-@dataclass(frozen=True)
-class Block:
-    """A covariance matrix over columns of one factor.
-
-    Attributes
-    ----------
-    group : frozenset of str
-        The factor's grouping columns.
-    columns : tuple of str
-    form : str
-        Name of the structure; "full" for a single column.
-    """
-
-    group: frozenset[str]
-    columns: tuple[str, ...]
-    form: str
-
-    def __str__(self) -> str:
-        names = ", ".join(repr(name) for name in sorted(self.columns))
-        form = "" if self.form == "full" else f" ({self.form})"
-        return f"{names} within {':'.join(sorted(self.group))!r}{form}"
-
-    def directions(self, names: list[str]) -> FloatArray:
-        """Return a basis of its space in a matrix over these names, (d, len(names)²)."""
-        own = STRUCTURES[self.form].directions(len(self.columns))
-        return self._laid(own, names).reshape(len(own), -1)
-
-    def drawn(self, names: list[str], rng: np.random.Generator) -> FloatArray:
-        """Return one of its covariances in a matrix over these names."""
-        structure, size = STRUCTURES[self.form], len(self.columns)
-        lam = structure.lam(rng.uniform(0.2, 1.2, structure.n_theta(size)), size)
-        return self._laid(lam @ lam.T, names)
-
-    @property
-    def is_linear(self) -> bool:
-        return is_linear(STRUCTURES[self.form])
-
-    def _laid(self, matrices: FloatArray, names: list[str]) -> FloatArray:
-        """Return matrices over the columns within ones over these names."""
-        places = np.array([names.index(name) for name in self.columns])
-        out = np.zeros((*matrices.shape[:-2], len(names), len(names)))
-        out[..., places[:, None], places] = matrices
-        return out
-
-
-def blocks(encoder: Encoder) -> list[Block]:
-    """List the blocks of a model's random part, of which no two share a column."""
-    return list(_blocks(encoder))
-
-
-def _blocks(encoder: Encoder) -> Iterator[Block]:
-    for term in encoder.terms:
-        group = frozenset(source.name for source in encoder.factors[term.factor].sources)
-        names = tuple(encoder.coefficient_names(term))
-        if has_own_variances(term.structure) and not has_covariances(term.structure):
-            yield from (Block(group, (name,), "full") for name in names)
-        else:
-            yield Block(group, names, term.structure.name if len(names) > 1 else "full")
-
-
-def not_contained(null: list[Block], alternative: list[Block]) -> list[Block]:
-    """Blocks of `null` that no choice of the covariances of `alternative` yields."""
-    inside = [b for other in alternative if not other.is_linear for b in _within(null, other)]
-    linear = [other for other in alternative if other.is_linear]
-    return [b for b in null if b not in inside and not _is_contained(b, linear)]
-
-
-def _within(null: list[Block], other: Block) -> list[Block]:
-    """Blocks on columns of a block that is not linear, if it allows all of them together."""
-    own = [b for b in null if b.group == other.group and set(b.columns) <= set(other.columns)]
-    rng, names = np.random.default_rng(0), list(other.columns)
-    for _ in range(N_TRIED):
-        joint = np.zeros((len(names), len(names)))
-        for block in own:
-            joint += block.drawn(names, rng)
-        factor = STRUCTURES[other.form].nearest(joint)
-        if np.abs(factor @ factor.T - joint).max() > ALLOWED * np.abs(joint).max():
-            return []
-    return own
-
-
-def _is_contained(block: Block, others: list[Block]) -> bool:
-    own = [o for o in others if o.group == block.group]
-    if not own:
-        return False
-    names = sorted({*block.columns, *(name for o in own for name in o.columns)})
-    space = np.concatenate([o.directions(names) for o in own])
-    both = np.concatenate([space, block.directions(names)])
-    return int(np.linalg.matrix_rank(both)) == int(np.linalg.matrix_rank(space))
-
-
-def n_boundary(null: list[Block], alternative: list[Block]) -> int:
-    """Count the variances of `alternative` that are 0 in `null`.
-
-    These lie on the boundary of the alternative's parameters; its further
-    covariances, and variances that `null` sets equal, do not.
-    """
-    return sum(_n_new(block, null) for block in alternative)
-
-
-def _n_new(block: Block, null: list[Block]) -> int:
-    covered = frozenset().union(*(o.columns for o in null if o.group == block.group))
-    size, structure = len(block.columns), STRUCTURES[block.form]
-    if has_own_variances(structure):
-        return len(frozenset(block.columns) - covered)
-    return 0 if covered.intersection(block.columns) else min(structure.n_theta(size), size)

@@ -12,15 +12,17 @@ from skmixed._data.parameters import items_of
 from skmixed._fitted.checks import check_flag
 from skmixed.inference._comparable import (
     Contender,
-    blocks,
     changed_columns,
     changed_factors,
     comparable,
+    open_models,
+)
+from skmixed.inference._nesting import (
+    blocks,
     contains_residual,
     n_boundary,
     n_residual_boundary,
     not_contained,
-    open_models,
 )
 
 # Differences of criteria beside their size: below the first only rounding is
@@ -55,9 +57,9 @@ def likelihood_ratio_test(
     Parameters
     ----------
     model0, model1 : estimator or Pipeline
-        Fitted MixedLinearRegressors, or Pipelines that end in one, on the same
-        rows. The one with fewer parameters is the null hypothesis, in whichever
-        order they are given.
+        Fitted MixedLinearRegressors or generalized models of one distribution, or
+        Pipelines that end in one, on the same rows. The one with fewer parameters is
+        the null hypothesis, in whichever order they are given.
     boundary : bool, default=True
         Whether the reference distribution heeds that a variance of 0 lies on the
         boundary of its range. False: plain χ², as in R's ``anova``.
@@ -77,7 +79,7 @@ def likelihood_ratio_test(
         method
             The likelihood compared: ``ml`` or ``reml``.
         n_parameters
-            Rank of X, entries of θ, and σ.
+            Rank of X, entries of θ, and σ or a shape.
         log_likelihood
             Restricted under REML.
         criterion
@@ -95,7 +97,8 @@ def likelihood_ratio_test(
     ------
     ValueError
         If the models are fitted to different rows, have as many parameters each,
-        are not nested, or reproduce y.
+        are not nested, or reproduce y; or if generalized models have different
+        distributions, links or exposures, or different numbers of nodes of quadrature.
 
     Warns
     -----
@@ -123,7 +126,8 @@ def likelihood_ratio_test(
     variances for equal ones) it is χ²(d). With several variances the mixture depends on
     the data; χ²(d) is then an upper bound, and the reference says ``conservative``.
     These are limits for many groups. With few, the mixture is somewhat conservative
-    too, and tests of fixed effects are too liberal.
+    too, and tests of fixed effects are too liberal. The likelihoods of generalized models
+    are those of their fits, by Laplace's approximation or quadrature.
 
     References
     ----------
@@ -154,7 +158,7 @@ def likelihood_ratio_test(
     """
     check_flag("boundary", boundary)
     check_flag("check_nested", check_nested)
-    null, alternative = _in_order(open_models({"model0": model0, "model1": model1}))
+    null, alternative = _in_order(open_models({"model0": model0, "model1": model1}, is_nested=True))
     if check_nested:
         _check_nested(null, alternative)
     null, alternative = comparable([null, alternative])
@@ -167,8 +171,9 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     Parameters
     ----------
     *models : estimators or Pipelines
-        Fitted MixedLinearRegressors, or Pipelines that end in one, on the same
-        rows; or one mapping of names to them. They need not be nested.
+        Fitted MixedLinearRegressors or generalized models, or Pipelines that end in
+        one, on the same rows; or one mapping of names to them. They need not be nested.
+        Distributions of counts compare with each other, and links of one distribution.
     names : sequence of str, default=None
         One name a model. None: ``model1``, ``model2`` and so on.
 
@@ -180,7 +185,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
         method
             The likelihood compared: ``ml`` or ``reml``.
         n_parameters
-            Rank of X, entries of θ, and σ.
+            Rank of X, entries of θ, and σ or a shape.
         log_likelihood
             Restricted under REML.
         aic
@@ -196,7 +201,8 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     ------
     ValueError
         If there are fewer than two models, names that do not fit, models on
-        different rows, or one that reproduces y.
+        different rows, or one that reproduces y; or if distributions or numbers of
+        nodes differ, so that likelihoods do not compare.
 
     Warns
     -----

@@ -1,4 +1,4 @@
-"""Whether a fit is at an optimum, and how well it is determined there."""
+"""Whether a fit is at an optimum, how well it is determined there, and where it is singular."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from skmixed._data.encoder import Encoder
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._model.covariance import Covariance, gradient_matrix
+from skmixed._statistics.coordinates import column_lengths
 from skmixed._typing import FloatArray, Lam
 
 # The expected gain of a further step below which a point is an optimum: an
@@ -20,6 +21,7 @@ NEGLIGIBLE = 1e-6
 TOLERANCE, MAX_ITER = 1e-10, 200
 # Difference of the criterion for which another end is a better one.
 LOWER = 1e-5
+COMPONENTS = ("group", "term", "component", "sd", "share", "cumulative", "is_zero")
 # Eigenvalues of the information in standard units below which a combination of
 # parameters is practically undetermined.
 FLAT = 1e-6
@@ -220,3 +222,88 @@ def _off_boundary(
     if rank == size:
         return rank, np.nan
     return rank, structure.boundary_slope(lam, gradient_matrix(structure, gradient, size))
+
+
+def singularity(model: Any) -> pd.DataFrame:
+    """Principal components of each term's covariance: which of them are zero.
+
+    Parameters
+    ----------
+    model : MixedLinearRegressor or Pipeline
+        Fitted; a Pipeline ends in the regressor.
+
+    Returns
+    -------
+    DataFrame
+        Term by term, the largest component first, columns
+
+        - ``group``: the grouping factor;
+        - ``term``: the names of the term's coefficients;
+        - ``component``: from 1;
+        - ``sd``: its standard deviation, in units of σ;
+        - ``share``, ``cumulative``: of the term's total variance, NaN if that is 0;
+        - ``is_zero``: whether its variance is estimated as exactly 0. A fit is
+          singular, ``singular_``, where any is.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no regressor of this package.
+
+    See Also
+    --------
+    convergence : Whether a singular fit is an optimum.
+    skmixed.exceptions.SingularFitWarning : What `fit` says of it.
+
+    Notes
+    -----
+    Singular values of Λₖ, as lme4's ``rePCA``, but of the coefficients of scaled
+    columns: each slope is per standard deviation of its column, and the intercept
+    is at the columns' means where the covariance is full. In the columns' own units
+    the smallest component of a slope over dates in seconds would be tiny beside the
+    intercept's and not be zero. With covariance "diag" slopes are per root mean
+    square, and with "spherical" all columns share one scale, since there centering
+    or scaling would change the model. Terms are taken one by one, while ``rePCA``
+    puts those on one factor together.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import singularity
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    >>> singularity(model).round(3)
+         group               term  component     sd  share  cumulative  is_zero
+    0  Subject  (Intercept), Days          1  1.557  0.935       0.935    False
+    1  Subject  (Intercept), Days          2  0.412  0.065       1.000    False
+    """
+    opened = fitted(model)
+    rows: list[list[Any]] = []
+    for index, term in enumerate(opened.encoder.terms):
+        group = opened.encoder.factors[term.factor].name
+        names = ", ".join(opened.encoder.coefficient_names(term))
+        sd, n_positive = _components(opened, index)
+        total = float(np.square(sd).sum())
+        share = np.square(sd) / (total if total > 0.0 else np.nan)
+        rows += [
+            [group, names, k + 1, sd[k], share[k], share[: k + 1].sum(), k >= n_positive]
+            for k in range(len(sd))
+        ]
+    return pd.DataFrame(rows, columns=list(COMPONENTS))
+
+
+def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
+    """Return the singular values of Λ on scaled columns, and how many are not 0."""
+    solution, block = opened.solution.terms[index], opened.system.terms[index][1]
+    lengths = column_lengths(opened.stats, block.term)
+    root_unit = np.sqrt(opened.system.weight_unit)
+    if opened.is_repeated:
+        root_unit *= opened.solution.sigma / opened.repeated.layout.residual_scale
+    centered = block.to_centered(opened.stats.center) @ solution.search_lam
+    lam = np.where(lengths > 0.0, lengths, 1.0)[:, None] * centered / root_unit
+    # Where Λ lacks rank, columns of it are exactly zero.
+    n_positive = int(np.count_nonzero(np.abs(solution.search_lam).max(axis=0)))
+    sd = np.linalg.svd(lam, compute_uv=False)
+    sd[n_positive:] = 0.0
+    return sd, n_positive

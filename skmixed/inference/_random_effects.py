@@ -1,4 +1,4 @@
-"""The random effects with their standard errors, and whether a covariance is singular."""
+"""The random effects with their standard errors, and their shares in the variance: ICC and R²."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ import pandas as pd
 from scipy.stats import norm
 
 from skmixed._fitted import kernel
-from skmixed._fitted.checks import check_level
+from skmixed._fitted.checks import check_flag, check_level
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
-from skmixed._statistics.coordinates import column_lengths
 from skmixed._typing import FloatArray
 
 EFFECTS = ("group", "level", "name", "estimate", "std_error", "lower", "upper")
-COMPONENTS = ("group", "term", "component", "sd", "share", "cumulative", "is_zero")
 
 
 def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
@@ -112,86 +110,237 @@ def _of_factor(opened: FittedModel, k: int, variances: list[FloatArray]) -> pd.D
     )
 
 
-def singularity(model: Any) -> pd.DataFrame:
-    """Principal components of each term's covariance: which of them are zero.
+def variances(parts: FittedModel) -> pd.Series:
+    """Variances of the fixed effects, of each factor, and of the residual."""
+    names = ["fixed", *(factor.name for factor in parts.encoder.factors), "residual"]
+    residual = parts.solution.sigma**2
+    return pd.Series([_of_fixed(parts), *_of_factors(parts), residual], index=names)
+
+
+def _of_fixed(parts: FittedModel) -> float:
+    """Sample variance of Xβ̂ over the rows."""
+    n, sums = parts.stats.n_rows, parts.stats.sum_of_rows
+    slopes = [k for k, column in enumerate(parts.model.fixed) if column]
+    beta = np.zeros(len(sums))
+    beta[[parts.model.fixed[k] for k in slopes]] = parts.solution.fixed[slopes]
+    beta = parts.stats.frame.coefficients(beta)
+    squares = float(beta @ sums @ beta) - float(sums[0] @ beta) ** 2 / n
+    return max(squares, 0.0) / max(n - 1, 1)
+
+
+def _of_factors(parts: FittedModel) -> list[float]:
+    """Mean of z'Σz over the rows, by grouping factor."""
+    sums, center = parts.stats.sum_of_rows, parts.stats.center
+    found = [0.0] * len(parts.encoder.factors)
+    for term, estimate in zip(parts.model.terms, parts.solution.terms, strict=True):
+        columns = list(term.columns)
+        factor = parts.solution.sigma * estimate.lam
+        # In the columns (1, x − center): x'b = (x − center)'b + center'b.
+        centered = np.zeros((len(center), len(columns)))
+        centered[columns] = factor
+        centered[0] += center[columns] @ factor
+        centered = parts.stats.frame.coefficients(centered)
+        squares = float(np.sum(centered * (sums @ centered)))
+        found[term.factor] += max(squares, 0.0) / parts.stats.n_rows
+    return found
+
+
+def shares(parts: pd.Series) -> pd.Series:
+    """Shares of the sum; of nothing, nothing."""
+    total = parts.sum()
+    return parts / total if total > 0 else parts * 0.0
+
+
+def icc_of(parts: pd.Series, *, adjusted: bool) -> pd.Series:
+    """Return the grouping factors' shares, of the variance given the fixed effects or of all."""
+    own = shares(parts.iloc[int(adjusted) :]).iloc[int(not adjusted) : -1]
+    if len(own) > 1:
+        own = pd.concat([own, pd.Series({"total": own.sum()})])
+    return own.rename("icc")
+
+
+def r2_of(parts: pd.Series) -> pd.Series:
+    """Return the shares of the fixed effects, and of fixed and random effects."""
+    own = shares(parts).to_numpy()
+    return pd.Series({"marginal": own[0], "conditional": own[:-1].sum()}, name="r2")
+
+
+def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
+    """Intraclass correlation: each grouping factor's share of the variance.
+
+    With one random intercept it is σ_b² / (σ_b² + σ²), the correlation of two
+    samples of one group (of two students of one school).
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
-        Fitted; a Pipeline ends in the regressor.
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+    adjusted : bool, default=True
+        True: share of the random and residual variance, given the fixed effects.
+        False: the variance of the fixed effects counts in the denominator too.
 
     Returns
     -------
-    DataFrame
-        Term by term, the largest component first, columns
-
-        - ``group``: the grouping factor;
-        - ``term``: the names of the term's coefficients;
-        - ``component``: from 1;
-        - ``sd``: its standard deviation, in units of σ;
-        - ``share``, ``cumulative``: of the term's total variance, NaN if that is 0;
-        - ``is_zero``: whether its variance is estimated as exactly 0. A fit is
-          singular, ``singular_``, where any is.
+    Series
+        One value in [0, 1] per grouping factor; with several factors also their
+        sum, as ``total``.
 
     Raises
     ------
-    TypeError
-        If `model` is no regressor of this package.
+    ValueError
+        If the model has no grouping factor.
 
     See Also
     --------
-    convergence : Whether a singular fit is an optimum.
-    skmixed.exceptions.SingularFitWarning : What `fit` says of it.
+    variance_decomposition : The variances behind the shares.
 
     Notes
     -----
-    Singular values of Λₖ, as lme4's ``rePCA``, but of the coefficients of scaled
-    columns: each slope is per standard deviation of its column, and the intercept
-    is at the columns' means where the covariance is full. In the columns' own units
-    the smallest component of a slope over dates in seconds would be tiny beside the
-    intercept's and not be zero. With covariance "diag" slopes are per root mean
-    square, and with "spherical" all columns share one scale, since there centering
-    or scaling would change the model. Terms are taken one by one, while ``rePCA``
-    puts those on one factor together.
+    Adjusted and unadjusted as in [1]_. With random slopes the variance within a
+    group depends on the row: the factor's variance is its mean over the rows,
+    tr(Σₖ·Zₖ'Zₖ)/n for the covariance Σₖ of one group's coefficients [2]_. Each
+    row counts once, whatever its weight. σ² is the residual variance of a row of
+    weight 1. With a residual covariance it is the mean of these over the rows, and the
+    share is the correlation of two samples of a group whose residuals are uncorrelated,
+    such as those of two subjects.
+
+    References
+    ----------
+    .. [1] Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). The coefficient
+       of determination R² and intra-class correlation coefficient from generalized
+       linear mixed-effects models revisited and expanded. J. R. Soc. Interface 14,
+       20170213, doi:10.1098/rsif.2017.0213.
+    .. [2] Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to
+       random slopes models. Methods Ecol. Evol. 5, 944–946,
+       doi:10.1111/2041-210X.12225.
 
     Examples
     --------
     >>> from skmixed import MixedLinearRegressor
     >>> from skmixed.datasets import load_sleepstudy
-    >>> from skmixed.inference import singularity
+    >>> from skmixed.inference import icc
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> icc(MixedLinearRegressor("Subject").fit(X, y)).round(4)
+    Subject    0.5893
+    Name: icc, dtype: float64
+    """
+    check_flag("adjusted", adjusted)
+    parts = fitted(model)
+    if not parts.encoder.factors and parts.is_repeated:
+        raise ValueError(
+            "The model has no grouping factor: what rows of one subject have in common is their "
+            "residual covariance, of which residual_covariance_ and confidence_intervals show the "
+            "correlations. Name grouping columns in `groups` for an intraclass correlation."
+        )
+    if not parts.encoder.factors:
+        raise ValueError(
+            "The model has no grouping factor (groups=None is ordinary least squares), so that "
+            "there is no intraclass correlation. Name grouping columns in `groups`, "
+            "or write (1 | g) in the formula."
+        )
+    return icc_of(variances(parts), adjusted=adjusted)
+
+
+def r2(model: Any) -> pd.Series:
+    """Marginal and conditional R² of Nakagawa and Schielzeth.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+
+    Returns
+    -------
+    Series
+        ``marginal``: the share of the fixed effects in the variance;
+        ``conditional``: that of fixed and random effects. Without random effects
+        the two are equal.
+
+    See Also
+    --------
+    variance_decomposition : The variances behind the shares, and how they are
+        defined.
+
+    Notes
+    -----
+    These are shares of variances that the model estimates [1]_. The regressor's
+    ``score`` is another thing, 1 − Σ(y − ŷ)²/Σ(y − ȳ)² on given rows.
+
+    References
+    ----------
+    .. [1] Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for
+       obtaining R² from generalized linear mixed-effects models. Methods Ecol. Evol.
+       4, 133–142, doi:10.1111/j.2041-210x.2012.00261.x.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import r2
+    >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
+    >>> r2(MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)).round(4)
+    marginal       0.2787
+    conditional    0.7992
+    Name: r2, dtype: float64
+    """
+    return r2_of(variances(fitted(model)))
+
+
+def variance_decomposition(model: Any) -> pd.DataFrame:
+    """Variance of y by its parts: fixed effects, grouping factors, residual.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``fixed``, one per grouping factor, and ``residual``. Columns:
+
+        variance
+            On the squared scale of y.
+        sd
+            Its square root.
+        share
+            Its share of the sum of the variances.
+
+    See Also
+    --------
+    icc : Shares of the grouping factors.
+    r2 : Shares of the fixed effects, and of fixed and random effects.
+    skmixed.plotting.VarianceDecompositionDisplay : A plot of the shares.
+
+    Notes
+    -----
+    ``fixed`` is the sample variance of Xβ̂ over the rows, with divisor n − 1 [1]_. A
+    factor's variance is the mean over the rows of z'Σₖ z, tr(Σₖ·Zₖ'Zₖ)/n, which is
+    the variance itself for a random intercept [2]_. Both count each row once, whatever
+    its weight; ``residual`` is σ², the residual variance of a row of weight 1, with a
+    residual covariance its mean over the rows.
+
+    References
+    ----------
+    .. [1] Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for
+       obtaining R² from generalized linear mixed-effects models. Methods Ecol. Evol.
+       4, 133–142, doi:10.1111/j.2041-210x.2012.00261.x.
+    .. [2] Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to
+       random slopes models. Methods Ecol. Evol. 5, 944–946,
+       doi:10.1111/2041-210X.12225.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.inference import variance_decomposition
     >>> X, y = load_sleepstudy(return_X_y=True, as_frame=True)
     >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-    >>> singularity(model).round(3)
-         group               term  component     sd  share  cumulative  is_zero
-    0  Subject  (Intercept), Days          1  1.557  0.935       0.935    False
-    1  Subject  (Intercept), Days          2  0.412  0.065       1.000    False
+    >>> variance_decomposition(model).round(3)
+               variance      sd  share
+    fixed       908.953  30.149  0.279
+    Subject    1698.071  41.208  0.521
+    residual    654.941  25.592  0.201
     """
-    opened = fitted(model)
-    rows: list[list[Any]] = []
-    for index, term in enumerate(opened.encoder.terms):
-        group = opened.encoder.factors[term.factor].name
-        names = ", ".join(opened.encoder.coefficient_names(term))
-        sd, n_positive = _components(opened, index)
-        total = float(np.square(sd).sum())
-        share = np.square(sd) / (total if total > 0.0 else np.nan)
-        rows += [
-            [group, names, k + 1, sd[k], share[k], share[: k + 1].sum(), k >= n_positive]
-            for k in range(len(sd))
-        ]
-    return pd.DataFrame(rows, columns=list(COMPONENTS))
-
-
-def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
-    """Return the singular values of Λ on scaled columns, and how many are not 0."""
-    solution, block = opened.solution.terms[index], opened.system.terms[index][1]
-    lengths = column_lengths(opened.stats, block.term)
-    root_unit = np.sqrt(opened.system.weight_unit)
-    if opened.is_repeated:
-        root_unit *= opened.solution.sigma / opened.repeated.layout.residual_scale
-    centered = block.to_centered(opened.stats.center) @ solution.search_lam
-    lam = np.where(lengths > 0.0, lengths, 1.0)[:, None] * centered / root_unit
-    # Where Λ lacks rank, columns of it are exactly zero.
-    n_positive = int(np.count_nonzero(np.abs(solution.search_lam).max(axis=0)))
-    sd = np.linalg.svd(lam, compute_uv=False)
-    sd[n_positive:] = 0.0
-    return sd, n_positive
+    parts = variances(fitted(model))
+    return pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})

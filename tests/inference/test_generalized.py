@@ -1,10 +1,24 @@
 import numpy as np
 import pytest
-from generalized_models import cbpp_model, epil_model, reference_fits
+from generalized_models import cbpp_model, epil_model, frame_of, reference_fits
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skmixed.inference import anova, coefficient_table, contrast, vcov
+from skmixed import (
+    MixedGammaRegressor,
+    MixedLinearRegressor,
+    MixedLogisticClassifier,
+    MixedNegativeBinomialRegressor,
+    MixedPoissonRegressor,
+)
+from skmixed.inference import (
+    anova,
+    coefficient_table,
+    compare,
+    contrast,
+    likelihood_ratio_test,
+    vcov,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +64,94 @@ def test_what_linear_models_have_alone_is_refused():
         coefficient_table(model, robust="CR2")
     with pytest.raises(ValueError, match="adjusted=True corrects"):
         vcov(model, adjusted=True)
+
+
+def grouseticks(groups, family=MixedPoissonRegressor, **options):
+    frame = frame_of("grouseticks")
+    X = frame[["cHEIGHT", "BROOD", "LOCATION", "INDEX"]].assign(y96=(frame["YEAR"] == "96") * 1.0)
+    return family(groups, **options).fit(X, frame["TICKS"])
+
+
+FIXED = ["cHEIGHT", "y96"]
+# logLik of glmmTMB(TICKS ~ cHEIGHT + y96 + (1 | BROOD), family = poisson); with (1 | LOCATION)
+# too; and then without y96.
+GROUSETICKS = [-995.608796631, -994.850919153, -1019.23725952]
+
+
+@pytest.fixture(scope="module")
+def ticks():
+    return grouseticks(["BROOD", "LOCATION"], fixed=FIXED)
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_likelihood_ratios_are_those_of_glmmtmb(ticks):
+    smaller = grouseticks("BROOD", fixed=FIXED)
+    table = likelihood_ratio_test(smaller, ticks)
+    # What glmmTMB's search has left
+    assert_allclose(table["log_likelihood"], GROUSETICKS[:2], atol=1e-5)
+    assert table.loc["alternative", "reference"] == "½χ²(0) + ½χ²(1)"
+    statistic = table.loc["alternative", "statistic"]
+    half = 0.5 * stats.chi2.sf(statistic, 1)
+    assert_allclose(table.loc["alternative", "p_value"], half, rtol=1e-12)
+    without = grouseticks(["BROOD", "LOCATION"], fixed=["cHEIGHT"])
+    table = likelihood_ratio_test(ticks, without)
+    assert_allclose(table.loc["null", "log_likelihood"], GROUSETICKS[2], atol=1e-5)
+    assert table.loc["alternative", "reference"] == "χ²(1)"
+    alone = grouseticks(None, fixed=FIXED)
+    assert likelihood_ratio_test(alone, ticks).loc["alternative", "df"] == 2
+
+
+def test_distributions_of_counts_compare_by_aic(ticks):
+    other = grouseticks(["BROOD", "LOCATION"], MixedNegativeBinomialRegressor, fixed=FIXED)
+    table = compare({"poisson": ticks, "nbinom": other})
+    assert list(table.index) == ["nbinom", "poisson"]
+    assert_allclose(table.loc["nbinom", "aic"], other.aic_, rtol=1e-12)
+    assert_allclose(table["bic"], [other.bic_, ticks.bic_], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"poisson \(log\) and negative binomial \(log\): neither"):
+        likelihood_ratio_test(ticks, other)
+    gamma = grouseticks(None, fixed=FIXED)
+    frame = frame_of("grouseticks")
+    positive = MixedGammaRegressor().fit(frame[["cHEIGHT"]], frame["TICKS"] + 0.5)
+    with pytest.raises(ValueError, match="whose likelihoods do not compare"):
+        compare(gamma, positive)
+
+
+def test_links_compare_by_aic_alone():
+    frame = frame_of("bacteria")
+    X = frame[["ID"]].assign(late=frame["late"] * 1.0)
+    logit = MixedLogisticClassifier("ID").fit(X, frame["y01"])
+    probit = MixedLogisticClassifier("ID", link="probit").fit(X, frame["y01"])
+    assert len(compare(logit, probit)) == 2
+    smaller = MixedLogisticClassifier("ID", fixed=[], link="probit").fit(X, frame["y01"])
+    with pytest.raises(ValueError, match=r"binomial \(probit\) and binomial \(logit\)"):
+        likelihood_ratio_test(smaller, logit)
+    assert likelihood_ratio_test(smaller, probit).loc["alternative", "df"] == 1
+
+
+def test_likelihoods_of_different_integrals_are_refused():
+    X, y, model = epil_model()
+    other = MixedPoissonRegressor("subject", quadrature=9, fixed=["trt"]).fit(X, y)
+    for function in (likelihood_ratio_test, compare):
+        with pytest.raises(ValueError, match=r"by Laplace's approximation and that of .* 9 nodes"):
+            function(model, other)
+    # Without random effects there is no integral
+    alone = MixedPoissonRegressor(fixed=["trt"]).fit(X, y)
+    assert likelihood_ratio_test(alone, other).loc["alternative", "df"] == 1
+
+
+def test_models_of_other_rows_weights_or_exposures_are_refused():
+    X, y, model = epil_model()
+    options = {"fixed": ["trt"]}
+    fewer = MixedPoissonRegressor("subject", **options).fit(X[:-4], y[:-4])
+    weighted = MixedPoissonRegressor("subject", **options).fit(X, y, np.full(len(y), 2.0))
+    for other in (fewer, weighted):
+        with pytest.raises(ValueError, match="are fitted to different rows"):
+            likelihood_ratio_test(model, other)
+    exposed = MixedPoissonRegressor("subject", **options)
+    exposed.fit(X, y, exposure=np.arange(len(y)) % 3 + 1.0)
+    with pytest.raises(ValueError, match="have different exposures"):
+        likelihood_ratio_test(model, exposed)
+    assert len(compare(model, exposed)) == 2
+    linear = MixedLinearRegressor("subject", **options).fit(X, y)
+    with pytest.raises(ValueError, match=r"poisson \(log\) and normal, whose likelihoods do not"):
+        likelihood_ratio_test(model, linear)
