@@ -65,7 +65,7 @@ class Encoder:
         out = self.with_factors(learned.all_factors)
         if out.subjects is None or learned.subjects is None:
             return out
-        subjects = replace(out.subjects, is_ordered=learned.subjects.is_ordered)
+        subjects = replace(out.subjects, orders=learned.subjects.orders)
         return replace(out, subjects=subjects)
 
     @property
@@ -154,6 +154,10 @@ class EncoderUnion:
 
     def take(self, part: Encoder) -> list[IntArray]:
         """Return the numbers of each factor's levels of a part, also of its subjects and times."""
+        subjects = self.encoder.subjects
+        if subjects is not None and part.subjects is not None:
+            subjects = subjects.with_orders_of(part.subjects)
+            self.encoder = replace(self.encoder, subjects=subjects)
         pairs = zip(self.factors, part.all_factors, strict=True)
         return [own.take(factor) for own, factor in pairs]
 

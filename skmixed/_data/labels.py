@@ -222,6 +222,16 @@ def shown_index(labels: NDArray[Any], name: Any = None) -> pd.Index:
         return pd.Index(labels, dtype=object, name=name)
 
 
+def shown_label(label: Any) -> str:
+    """Return a label as messages show it."""
+    return repr(label.item() if isinstance(label, np.generic) else label)
+
+
+def categories_of(column: Any) -> tuple[ColumnLevels, ...]:
+    """Return all categories of a categorical column in their order; of another one nothing."""
+    return (ColumnLevels(_canonical(column.cat.categories)),) if _is_categorical(column) else ()
+
+
 def _index(labels: NDArray[Any]) -> pd.Index:
     """Index labels as they are: text as objects, tuples as labels of one column."""
     if labels.dtype == object:

@@ -6,7 +6,8 @@ import numpy as np
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
-from skmixed._data.subjects import SubjectColumns, shown_label
+from skmixed._data.labels import shown_label
+from skmixed._data.subjects import SubjectColumns
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._typing import BoolArray, FloatArray, IntArray
 

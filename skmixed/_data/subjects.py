@@ -1,6 +1,5 @@
 """The columns of X that a residual covariance names, and times as structures see them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skmixed._data.categories import in_text_order, order_of, require_order
 from skmixed._data.grouping_factor import GroupingFactor, Metadata
+from skmixed._data.labels import ColumnLevels, categories_of, shown_label
 from skmixed._data.table import Table, numeric_column
 from skmixed._model.correlation import CORRELATIONS, CorrelationModel
 from skmixed._model.residual import VARIANCES, Residual, Variance
@@ -24,8 +25,6 @@ NUMERIC = "iufMm"
 ROLES = ("Subject column", "Time column", "Stratum column", "Column of power=")
 # Where each of them is in the codes of rows.
 CODES = {"subject": "subject", "time": "visit", "by": "stratum", "power": "size"}
-# A word with a number, such as VIS1.
-NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
 # Steps between times beside which distances have no digits, or their correlations none.
 SHORTEST, LONGEST = 1e-3, 1e4
 # Share of the smallest step between times within which they are equally spaced.
@@ -41,8 +40,8 @@ class SubjectColumns:
     structure : str
     heterogeneous : bool
     subject, time, by, power : GroupingFactor or None
-    is_ordered : bool
-        Whether the order of the labels of times is that of a categorical column.
+    orders : tuple of ColumnLevels
+        The lists of categories that the times have in the parts of the rows, each once.
     shared_correlation : bool
         Whether strata have variances of their own alone.
     has_fitted_power : bool
@@ -58,7 +57,7 @@ class SubjectColumns:
     time: GroupingFactor | None
     by: GroupingFactor | None
     power: GroupingFactor | None = None
-    is_ordered: bool = False
+    orders: tuple[ColumnLevels, ...] = ()
     shared_correlation: bool = False
     has_fitted_power: bool = False
     fitted_time: GroupingFactor | None = None
@@ -93,7 +92,13 @@ class SubjectColumns:
                 f"Stratum {shown_label(new)} of {self.by.name!r} was not seen in fit, so that its "
                 "residual covariance is not known. Fit to all rows."
             )
-        return replace(self, fitted_time=fitted.time)
+        return replace(self, fitted_time=fitted.time, orders=fitted.orders)
+
+    def with_orders_of(self, part: "SubjectColumns") -> "SubjectColumns":
+        """Return the same with the order of times of further rows."""
+        known = [own.labels.tolist() for own in self.orders]
+        new = [own for own in part.orders if own.labels.tolist() not in known]
+        return replace(self, orders=(*self.orders, *new)) if new else self
 
     def learn(
         self, table: Table, metadata: Metadata, rows: IntArray | None, n_rows: int
@@ -103,9 +108,8 @@ class SubjectColumns:
         learned = [own.learn(table, metadata, rows, role) for own, role in roles if own is not None]
         columns = self.with_factors([factor for factor, _ in learned])
         if self.time is not None:
-            own = self.time.sources[0].column(table, metadata)
-            is_ordered = isinstance(getattr(own, "dtype", None), pd.CategoricalDtype)
-            columns = replace(columns, is_ordered=is_ordered)
+            orders = categories_of(self.time.sources[0].column(table, metadata))
+            columns = replace(columns, orders=orders)
         return columns, columns.codes([codes for _, codes in learned], n_rows)
 
     def codes(self, codes: Sequence[IntArray], n_rows: int) -> SubjectDesign:
@@ -181,10 +185,9 @@ class SubjectColumns:
                 f"Time column {name!r} has labels such as {labels[0]!r}, but "
                 f"{self.structure!r} is a function of numbers. Give the times as numbers or dates."
             )
-        if not is_number or (self.is_ordered and kind in ("order", "steps")):
-            # Places in their order
-            order = self._order_of_text(name, labels)
-            return _timeline(order, np.zeros(len(labels)), np.arange(len(order)))
+        if self._has_places(labels):
+            order = self._order_of(name, labels)
+            return Timeline.of_visits(order, np.arange(len(order)))
         values = _numbers(labels)
         if kind == "distance":
             _check_gaps(name, values)
@@ -194,19 +197,34 @@ class SubjectColumns:
         if kind == "steps" and len(order) > 1:
             steps = _steps(name, values[order], self.structure)
             unit = float(np.ptp(values)) / int(steps[-1])
-            own = _timeline(order, values, steps)
-            position = own.steps[own.rank].astype(float)
-            return replace(own, position=position, origin=float(values.min()), unit=unit)
-        return _timeline(order, values, np.arange(len(order)))
+            return replace(Timeline.of_visits(order, steps), origin=float(values.min()), unit=unit)
+        return replace(Timeline.of_visits(order, np.arange(len(order))), position=values)
 
-    def _order_of_text(self, name: str, labels: Any) -> IntArray:
-        """Return the order of labels that are no numbers."""
-        if self.is_ordered:
-            return np.arange(len(labels))
-        order = np.argsort(labels.astype(str), kind="stable")
+    def _has_places(self, labels: Any) -> bool:
+        """Whether times are places in an order, and no numbers."""
+        by_order = self.correlation.time in ("order", "steps")
+        return labels.dtype.kind not in NUMERIC or (by_order and bool(self.orders))
+
+    def check_order(self, what: str) -> None:
+        """Refuse times whose order is not known, on which something depends.
+
+        Raises
+        ------
+        ValueError
+            If they are text in no order, or the categories of several lists.
+        """
+        time = self.fitted_time or self.time
+        assert time is not None
+        labels = np.asarray(time.index)
+        if self._has_places(labels):
+            require_order(time.name, labels, self.orders, what)
+
+    def _order_of(self, name: str, labels: Any) -> IntArray:
+        """Return the order of labels that are no numbers, or are categories."""
         if self.correlation.time != "none" and not self.correlation.is_any:
-            _check_order(name, labels[order], self.structure)
-        return order
+            return require_order(name, labels, self.orders, repr(self.structure))
+        order = order_of(labels, self.orders)
+        return in_text_order(labels) if order is None else order
 
     def new_rows(
         self, table: Table, metadata: Metadata, levels: IntArray, *, has_labels: bool
@@ -322,11 +340,6 @@ class SubjectColumns:
         return RepeatedDesign(rows, timeline, own, sizes, self.has_fitted_power)
 
 
-def shown_label(label: Any) -> str:
-    """Return a label as messages show it."""
-    return repr(label.item() if isinstance(label, np.generic) else label)
-
-
 def _numbers(labels: Any) -> FloatArray:
     """Return numbers, or dates as days since the first one and durations as days."""
     if labels.dtype.kind == "M":
@@ -358,14 +371,6 @@ def _check_gaps(name: str, values: FloatArray) -> None:
         )
 
 
-def _timeline(order: IntArray, values: FloatArray, steps: IntArray) -> Timeline:
-    """Return times with visits in an order; positions are their numbers."""
-    rank = np.empty(len(order), dtype=np.intp)
-    rank[order] = np.arange(len(order))
-    position = values if values.any() else rank.astype(float)
-    return Timeline(rank, position, steps)
-
-
 def _steps(name: str, values: FloatArray, structure: str) -> IntArray:
     """Return times in multiples of their smallest difference.
 
@@ -385,16 +390,3 @@ def _steps(name: str, values: FloatArray, structure: str) -> IntArray:
             "'exponential' for times as they are, or round them."
         )
     return whole.astype(np.intp)
-
-
-def _check_order(name: str, labels: Any, structure: str) -> None:
-    """Refuse text whose order is not that of numbers behind one word."""
-    parts = [NUMBERED.fullmatch(str(label)) for label in labels]
-    stems = {part and (part[1], part[3]) for part in parts}
-    numbers = [int(part[2]) for part in parts if part]
-    if None in stems or len(stems) > 1 or (np.diff(numbers) < 0).any():
-        shown = ", ".join(map(str, labels[:4]))
-        raise ValueError(
-            f"Time column {name!r} is text, whose order is {shown} …, and {structure!r} depends "
-            "on it. Give numbers, or a pandas Categorical with the categories in their order."
-        )

@@ -177,11 +177,12 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     """Check the columns of a residual covariance."""
     _is("subjects", subjects, SubjectColumns)
     require(subjects.structure in CORRELATIONS, "residual covariance")
-    flags = ("heterogeneous", "is_ordered", "shared_correlation", "has_fitted_power")
+    flags = ("heterogeneous", "shared_correlation", "has_fitted_power")
     require(all(type(getattr(subjects, own)) is bool for own in flags), "residual covariance")
     labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
     for factor in (*subjects.factors, *labels):
         _check_factor(factor, n_features)
+    deque(map(check_levels, subjects.orders), maxlen=0)
     require(subjects.subject is not None or not subjects.is_correlated, "subjects")
     timed = subjects.correlation.time != "none"
     require(subjects.time is not None or not (timed or subjects.heterogeneous), "times")

@@ -134,6 +134,13 @@ class Timeline:
         return Timeline(one, np.zeros(1), one, has_times=False)
 
     @staticmethod
+    def of_visits(order: IntArray, steps: IntArray) -> "Timeline":
+        """Return times in an order, each a visit; positions are their steps."""
+        rank = np.empty(len(order), dtype=np.intp)
+        rank[order] = np.arange(len(order))
+        return Timeline(rank, steps[rank].astype(float), steps)
+
+    @staticmethod
     def of_numbers(values: FloatArray) -> "Timeline":
         """Return times that are numbers, and no visits."""
         return Timeline(np.zeros(len(values), dtype=np.intp), values, np.zeros(1, int))

@@ -161,6 +161,8 @@ class _Pairs:
                 sd[which] = np.sqrt(own.matrix(int(k), places.taken_rows(which))[:, 0, 0])
             has_subject = columns.subject is not None and subject is None
             has_time = columns.time is not None and time is None
+            if has_time:
+                columns.check_order("the lag of residuals")
             at = timeline.origin + timeline.unit * places.position[:, 0]
         if rows.frame is not None and rows.frame.keep is not None:
             X = X[rows.frame.keep]

@@ -182,6 +182,70 @@ def test_chunks_and_batches_and_sums_are_all_rows(structure):
     )
 
 
+VISITS = ["screening", "baseline", "week 6", "end"]
+
+
+@pytest.fixture(scope="module")
+def visits():
+    """Rows at visits that are categories."""
+    frame = simulated(5, n_subjects=60)
+    return frame.assign(visit=pd.Categorical.from_codes(frame["time"], VISITS))
+
+
+def of_visits(structure="ar1"):
+    residual = ResidualCovariance(structure, subject="subject", time="visit")
+    return MixedLinearRegressor(fixed=["x"], residual=residual)
+
+
+def in_two_parts(frame, second=None):
+    """Return rows of subjects that all missed the second visit, and those of others, of a frame."""
+    has_second = frame["subject"].isin(frame["subject"][frame["time"] == 1])
+    parts = frame[~has_second], (frame if second is None else second)[has_second]
+    return [(own[["x", "subject", "visit"]], own["y"]) for own in parts]
+
+
+WAYS = {
+    "chunks": lambda model, parts: model.fit_chunks(parts),
+    "sums": lambda model, parts: model.fit_statistics(sum(model.statistics(*p) for p in parts)),
+    "batches": lambda model, parts: model.partial_fit(*parts[0]).partial_fit(*parts[1]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("structure", ["ar1", "ante_dependence", "toeplitz"])
+def test_categories_keep_their_order_over_parts(visits, structure, way):
+    whole = of_visits(structure).fit(visits[["x", "subject", "visit"]], visits["y"])
+    found = WAYS[way](of_visits(structure), in_two_parts(visits))
+    # The search ends within its tolerance of the optimum.
+    assert found.criterion_ == pytest.approx(whole.criterion_, abs=1e-7)
+    assert list(found.residual_covariance_.columns) == VISITS
+
+
+def test_parts_have_lists_of_categories_of_their_own(visits):
+    whole = of_visits().fit(visits[["x", "subject", "visit"]], visits["y"]).criterion_
+    few = visits.assign(visit=visits["visit"].cat.set_categories(VISITS[:1] + VISITS[2:]))
+    text = visits.assign(visit=visits["visit"].astype(str))
+    other = visits.assign(visit=visits["visit"].cat.reorder_categories(VISITS[::-1]))
+    for parts in (in_two_parts(few, visits), in_two_parts(visits, text)):
+        assert of_visits().fit_chunks(parts).criterion_ == pytest.approx(whole, abs=1e-7)
+    with pytest.raises(ValueError, match=r"\(screening, .*; end, .*\) do not give all times one"):
+        of_visits().fit_chunks(in_two_parts(visits, other))
+    with pytest.raises(ValueError, match="do not give all times one order, and 'ar1' depends on"):
+        of_visits().fit_chunks(in_two_parts(few, text))
+    # Where the order is of no matter there need be none.
+    found = of_visits("unstructured").fit_chunks(in_two_parts(visits, other))
+    assert sorted(found.residual_covariance_.columns) == sorted(VISITS)
+
+
+def test_further_rows_leave_the_order_as_it_was(visits):
+    X, early = visits[["x", "subject", "visit"]], visits["subject"] < 40
+    models = [of_visits().fit(X[early], visits["y"][early]) for _ in range(2)]
+    other = X.assign(visit=X["visit"].cat.reorder_categories(VISITS[::-1]))
+    for model, own in zip(models, (X, other), strict=True):
+        model.update_groups(own[~early], visits["y"][~early])
+    np.testing.assert_array_equal(*(own.predict(X) for own in models))
+
+
 def test_a_saved_model_predicts_the_same():
     frame = simulated(5, n_subjects=80)
     model = fitted_model(frame, "toeplitz", groups="rater", by="arm")

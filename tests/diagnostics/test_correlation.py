@@ -124,3 +124,18 @@ def test_subjects_with_single_rows_have_no_pairs(frame):
     model = MixedLinearRegressor(fixed=["x"]).fit(features(first), first["y"])
     with pytest.raises(ValueError, match="No subject has rows at two times"):
         residual_correlation(model, features(first), first["y"], subject="subject", time="time")
+
+
+def test_lags_of_text_are_refused_where_its_order_is_not_known(frame):
+    data = frame.assign(visit="V" + (9 + frame["time"]).astype(str))
+    model = mmrm("y ~ x + us(visit | subject)", data)
+    with pytest.raises(
+        ValueError, match=r"order is V10, V11, V12, V13 .*the lag of residuals depends"
+    ):
+        residual_correlation(model, data)
+    ordered = data.assign(visit=pd.Categorical(data["visit"], [f"V{9 + k}" for k in range(6)]))
+    found = residual_correlation(mmrm("y ~ x + us(visit | subject)", ordered), ordered)
+    by_number = residual_correlation(
+        fitted_model(frame, "unstructured"), features(frame), frame["y"]
+    )
+    assert list(found["pairs"]) == list(by_number["pairs"])
