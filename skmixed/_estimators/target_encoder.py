@@ -19,8 +19,8 @@ from skmixed._estimators.one_way import OneWay, one_way
 from skmixed._estimators.target import numeric_target
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
-from skmixed._fitted.saved_checks import check_categories
-from skmixed._fitted.saved_state import PlainState
+from skmixed._saved.encoder import check_categories
+from skmixed._saved.state import PlainState
 from skmixed._typing import FloatArray, IntArray
 from skmixed.exceptions import warn
 

@@ -17,10 +17,10 @@ from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import ResidualSolution, Solution
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.saved_checks import check_saved
-from skmixed._fitted.saved_state import PlainState, slim
+from skmixed._fitted.saved_model import CLASSES, check_model, slim
 from skmixed._model.covariance import has_covariances
 from skmixed._model.time_points import TimePoints
+from skmixed._saved.state import PlainState
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus
 
@@ -260,6 +260,7 @@ class SharedAttributes(PlainState):
     """The properties of every fitted model, and how it is saved."""
 
     _parts = ("_model",)
+    _classes = CLASSES
     _model: FittedModel
     _publish: Callable[[], None]
     n_features_in_: int
@@ -317,7 +318,7 @@ class SharedAttributes(PlainState):
         return float(solution.criterion + np.log(model.n_rows) * solution.n_parameters)
 
     def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
-        check_saved(parts["_model"], state.get("n_features_in_"))
+        check_model(parts["_model"], state.get("n_features_in_"))
 
     def _after_loading(self) -> None:
         self._publish()  # in the form of this version

@@ -4,9 +4,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from skmixed._data.encoder import Encoder, EncoderUnion
-from skmixed._fitted.saved_checks import check_statistics
-from skmixed._fitted.saved_state import FORMAT, check_format, pack, reading, unpack
 from skmixed._repeated.rows import RepeatedRows
+from skmixed._saved.form import FORMAT, pack, unpack
+from skmixed._saved.state import check_format, reading
+from skmixed._saved.statistics import check_statistics
 from skmixed._statistics.cross_products import CrossProducts
 
 

@@ -13,10 +13,12 @@ import pandas as pd
 
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimators.regressor import MixedLinearRegressor
-from skmixed._fitted.saved_checks import check_levels, is_finite_matrix, require
-from skmixed._fitted.saved_state import PlainState, pack, unpack
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._model.coding import Coding
+from skmixed._saved.encoder import check_levels
+from skmixed._saved.form import pack, unpack
+from skmixed._saved.requirements import is_finite_matrix, require
+from skmixed._saved.state import PlainState
 from skmixed.formula._columns import FALSE_TRUE, ColumnKinds, NamedRows
 from skmixed.formula._learned import Learned, LearnedFactor, LearnedTerm, Product
 from skmixed.formula._model_frame import ModelFrame, Quantity, Reading

@@ -6,7 +6,7 @@ versions of NumPy, but not of later ones.
 
     python tests/golden/make.py
 
-writes tests/golden/<version>/. Later versions must read them (_fitted/test_saved_state.py).
+writes tests/golden/<version>/. Later versions must read them (_saved/test_state.py).
 """
 
 import json

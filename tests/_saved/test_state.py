@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed import AllExcept, MixedEffectEncoder, MixedLinearRegressor, RandomEffect
 from skmixed._fitted.fitted_model import fitted
-from skmixed._fitted.saved_state import FORMAT, PARTS, pack, unpack
+from skmixed._saved.form import FORMAT, PARTS, pack, unpack
 from skmixed.formula import FormulaRegressor
 
 GOLDEN = Path(__file__).parents[1] / "golden"
