@@ -11,7 +11,7 @@ from skmixed._saved.encoder import check_encoder
 from skmixed._saved.estimates import check_estimate
 from skmixed._saved.form import PARTS
 from skmixed._saved.requirements import check_counts, check_kind, require
-from skmixed._saved.rows import check_family_rows, check_rows
+from skmixed._saved.rows import check_family_rows, check_rows, check_sizes
 from skmixed._saved.statistics import check_products
 
 # What a fitted model is made of, by the names that it is saved by.
@@ -29,6 +29,8 @@ def check_model(model: Any, n_features: Any) -> None:
         check_products(model.encoder, model.products)
         check_rows(model.encoder, model.rows, model.products.n_rows)
         check_family_rows(model.encoder, model.family_rows, model.solution.family, model.n_rows)
+    n = None if model.products is None else model.n_rows
+    check_sizes(model.encoder, model.solution.residual, n)
     require(model.products is not None or model.rows is model.family_rows is None, "rows")
     if model.before is not None:
         check_model(model.before, n_features)

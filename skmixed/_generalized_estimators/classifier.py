@@ -18,6 +18,7 @@ from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.reading import fit_model
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES
+from skmixed._saved.encoder import check_classes
 from skmixed._typing import ColumnName, FloatArray
 
 
@@ -163,6 +164,10 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
 
     classes_: NDArray[Any]
     set_by_fit = GeneralizedEstimator.set_by_fit | {"classes_"}
+
+    def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
+        super()._check_parts(parts, state)
+        check_classes(state.get("classes_"))
 
     def __init__(
         self,

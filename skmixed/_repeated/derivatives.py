@@ -253,7 +253,8 @@ class RepeatedObjective:
     @property
     def factor(self) -> RepeatedFactor:
         """The latest factor."""
-        assert self.latest is not None
+        if self.latest is None:
+            raise np.linalg.LinAlgError("The residual covariance is not positive definite.")
         return self.latest
 
     def evaluate(self, lam: Lam) -> float:

@@ -62,6 +62,11 @@ def check_categories(categories: Any, state: Mapping[str, Any]) -> None:
         check_array(name, state[name], (n_features,))
 
 
+def check_classes(classes: Any) -> None:
+    """Refuse what are no two labels of classes."""
+    check_array("classes", classes, (2,), "biufmMOSU")
+
+
 def check_encoder(encoder: Any, n_features: Any) -> None:
     check_kind("encoder", encoder, Encoder)
     check_counts("numbers of columns", n_features)
@@ -108,6 +113,7 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     labels = () if subjects.fitted_time is None else (subjects.fitted_time,)
     for factor in (*subjects.factors, *labels):
         _check_factor(factor, n_features)
+        require(all(source.position is not None for source in factor.sources), "subjects")
     deque(map(check_levels, subjects.orders), maxlen=0)
     require(subjects.subject is not None or not subjects.is_correlated, "subjects")
     timed = subjects.correlation.time != "none"

@@ -9,6 +9,7 @@ from skmixed._estimation.identifiability import Identifiability
 from skmixed._estimation.runs import MonteCarlo
 from skmixed._estimation.solution import FamilySolution, ResidualSolution, Solution
 from skmixed._model.family import FAMILIES
+from skmixed._model.residual import Residual
 from skmixed._saved.requirements import (
     check_array,
     check_counts,
@@ -18,7 +19,11 @@ from skmixed._saved.requirements import (
     require,
 )
 from skmixed._statistics.estimability import Dependence
+from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus
+
+# Numbers whose squares are finite.
+LARGEST_ROOT = 1e150
 
 
 def check_estimate(encoder: Encoder, estimate: Any) -> None:
@@ -29,6 +34,8 @@ def check_estimate(encoder: Encoder, estimate: Any) -> None:
     findings, n_terms = estimate.findings, len(encoder.terms)
     check_kind("findings", findings, Identifiability)
     check_positions("findings", findings.undetermined, n_terms)
+    check_positions("findings", findings.separated, 1 + len(encoder.numeric))
+    check_positions("findings", findings.pure, len(encoder.factors))
     for own in (findings.spanned, findings.apart):
         check_kind("findings", own, tuple)
     for term, *columns in (*findings.spanned, *findings.apart):
@@ -58,7 +65,7 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
     _check_family(encoder, solution.family)
     check_numbers("estimates", solution.sigma)
     is_criterion = type(solution.criterion) is float and type(solution.reml) is bool
-    require(solution.sigma >= 0 and is_criterion, "estimates")
+    require(0 <= solution.sigma < LARGEST_ROOT and is_criterion, "estimates")
     require(len(solution.terms) == len(encoder.terms), "random effects")
     for own, term in zip(solution.terms, encoder.terms, strict=True):
         s, q = len(term.columns), encoder.factors[term.factor].n_levels
@@ -74,6 +81,7 @@ def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:
         return
     check_kind("dropped columns", dependence, Dependence)
     check_positions("dropped columns", dependence.dropped, p)
+    check_positions("kept columns", dependence.kept, p)
     require(dependence.kept == kept, "kept columns")
     require({*kept, *dependence.dropped} == set(range(p)), "dropped columns")
     n_kept, n_dropped = len(kept), p - len(kept)
@@ -101,6 +109,17 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
         require(np.array_equal(residual.steps, subjects.timeline().steps), "times")
     check_array("residual covariance", residual.phi, (subjects.n_strata, residual.model.n_own))
     require(np.isfinite(residual.phi).all(), "residual covariance")
+    with np.errstate(all="ignore"):
+        for phi in residual.phi:
+            _check_parameters(residual.model, phi)
+
+
+def _check_parameters(model: Residual, phi: FloatArray) -> None:
+    """Check those of one stratum: standard deviations, and what is shown of correlations."""
+    sd = model.sd(phi, model.all_visits).ravel()
+    shown = model.correlation.shown(model.split(phi)[1], model.m)
+    values = np.abs([*sd, *(1.0 / sd), *shown.values()])
+    require((values < LARGEST_ROOT).all(), "residual covariance")
 
 
 def _check_family(encoder: Encoder, own: Any) -> None:

@@ -31,8 +31,10 @@ def check_kind(what: str, value: Any, kind: Any) -> None:
 
 
 def check_array(what: str, array: Any, shape: tuple[int, ...], kinds: str = "f") -> None:
+    """Check an array of a shape and of kinds of numbers; those with a point are doubles."""
     check_kind(what, array, np.ndarray)
     require(array.shape == shape and array.dtype.kind in kinds and array.dtype.isnative, what)
+    require(array.dtype.kind != "f" or kinds != "f" or array.dtype == np.float64, what)
 
 
 def check_counts(what: str, *counts: Any) -> None:

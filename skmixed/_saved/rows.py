@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 
 from skmixed._data.encoder import Encoder
-from skmixed._estimation.solution import FamilySolution
+from skmixed._data.subjects import CODES, SubjectColumns
+from skmixed._estimation.solution import FamilySolution, ResidualSolution
 from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.family import FAMILIES
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._saved.requirements import check_array, check_kind, check_numbers, require
+
+# The logarithm of the largest double.
+LARGEST = 710.0
 
 
 def check_rows(encoder: Encoder, rows: Any, n: int) -> None:
@@ -18,12 +22,37 @@ def check_rows(encoder: Encoder, rows: Any, n: int) -> None:
     if rows is None or encoder.subjects is None:
         return
     check_kind("rows", rows, RepeatedRows)
+    check_kind("weights", rows.weights, np.ndarray)
     _check_each_row(encoder, rows, n)
-    codes = {"subject": rows.subject, "time": rows.visit, "by": rows.stratum, "power": rows.size}
-    for role, own in codes.items():
-        factor = getattr(encoder.subjects, role)
+    columns = encoder.subjects
+    for role, factor, code in zip(CODES, columns.roles, CODES.values(), strict=True):
+        own = getattr(rows, code)
         check_array("subjects of rows", own, (n,), "i")
-        _check_codes([own], [n if factor is None else factor.n_levels])
+        # Without a column each row is a subject, and all are of one time, stratum and size
+        n_alone = n if role == "subject" else 1
+        _check_codes([own], [n_alone if factor is None else factor.n_levels])
+    if columns.is_correlated:
+        _check_subjects(columns, rows)
+
+
+def _check_subjects(columns: SubjectColumns, rows: RepeatedRows) -> None:
+    """Check that correlated rows of a subject are of one stratum, each of a time of its own."""
+    of_subject = np.zeros(int(rows.subject.max()) + 1, dtype=np.intp)
+    of_subject[rows.subject] = rows.stratum
+    require((of_subject[rows.subject] == rows.stratum).all(), "strata of subjects")
+    if columns.time is not None:
+        cells = rows.subject * np.int64(columns.time.n_levels) + rows.visit
+        require(len(np.unique(cells)) == len(cells), "times of subjects")
+
+
+def check_sizes(encoder: Encoder, own: ResidualSolution | None, n: int | None) -> None:
+    """Check the fitted values that standard deviations are a power of; a slim copy has none."""
+    sizes, columns = None if own is None else own.log_sizes, encoder.subjects
+    has_power = columns is not None and columns.has_fitted_power
+    require((sizes is not None) == (has_power and n is not None), "fitted values")
+    if sizes is not None and n is not None:
+        check_array("fitted values", sizes, (n,))
+        require((np.abs(sizes) < LARGEST).all(), "fitted values")
 
 
 def check_family_rows(encoder: Encoder, rows: Any, own: FamilySolution | None, n: int) -> None:

@@ -15,7 +15,7 @@ from skmixed._saved.requirements import (
     check_positions,
     require,
 )
-from skmixed._saved.rows import check_rows
+from skmixed._saved.rows import LARGEST, check_rows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.grouped_products import FactorProducts, PairProducts
 from skmixed._statistics.responses import ResponseProducts, ResponseTotals
@@ -38,6 +38,7 @@ def check_products(encoder: Encoder, stats: Any) -> None:
     k = len(encoder.numeric) + 1
     check_counts("number of rows", stats.n_rows)
     check_numbers("weights", stats.sum_log_weights)
+    require(abs(stats.sum_log_weights) < LARGEST * stats.n_rows, "weights")
     check_array("sums of products", stats.total, (k, k))
     require((np.diagonal(stats.total) >= 0).all() and stats.total[0, 0] > 0, "sums of products")
     check_array("centers", stats.center, (k,))
