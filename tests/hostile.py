@@ -23,23 +23,45 @@ ANYTHING = [
 ]
 
 
-def others(value):
+def others(value, rng):
     """Values in the place of one of a state: of other kinds, sizes and ranges."""
     if isinstance(value, np.ndarray) and value.ndim:
         more = [value[:-1], value.astype(object), np.concatenate([value, value]), value.T]
-        more += [value.astype(value.dtype.newbyteorder())]
+        more += [value.astype(value.dtype.newbyteorder()), value[::-1], value.ravel()]
         more += [-value - 1, value + 10**6, 0 * value] if value.dtype.kind in "if" else []
-        return [*ANYTHING, *more]
+        return [*ANYTHING, *more, *with_one_changed(value, rng)]
     if isinstance(value, list):
-        return [*ANYTHING, value[:-1], value + value, value[::-1], [*value, None], [value]]
+        return [
+            *ANYTHING,
+            value[:-1],
+            value + value,
+            value[::-1],
+            [*value, None],
+            [value],
+            value[1:],
+        ]
     if isinstance(value, dict):
         without = [{k: v for k, v in value.items() if k != name} for name in value]
         return [*ANYTHING, *without, {**value, "extra": 1}, {**value, 3: 1}]
     if isinstance(value, bool):
         return [*ANYTHING, not value]
     if isinstance(value, int | float):
-        return [*ANYTHING, value + 1, -value, value * 10**9]
+        return [*ANYTHING, value + 1, value - 1, -value, value * 10**9, 1e308, 1e-308]
     return [*ANYTHING, value + "x", value[::-1]] if isinstance(value, str) else ANYTHING
+
+
+def with_one_changed(value, rng):
+    """Yield numbers of which one is another, and all in another order or of another type."""
+    if value.dtype.kind not in "iuf" or not value.size:
+        return
+    yield rng.permutation(value.ravel()).reshape(value.shape)
+    yield value.astype("f4" if value.dtype.kind == "f" else "i2")
+    yield value.astype(complex)
+    extreme = [np.nan, np.inf, -1.0, 1e308, 1e-300] if value.dtype.kind == "f" else []
+    for other in (0, 1, 100, *extreme):
+        changed = value.copy()
+        changed.flat[rng.integers(value.size)] = other
+        yield changed
 
 
 def places(value, path=()):
@@ -48,6 +70,16 @@ def places(value, path=()):
     items = dict(enumerate(value)) if isinstance(value, list) else value
     for key, item in items.items() if isinstance(items, dict) else ():
         yield from places(item, (*path, key))
+
+
+def reloaded(model, path, change):
+    """Load the state of a model, with what is at a path of its fit changed."""
+    state, value = model.__getstate__(), model.__getstate__()["_fit"]
+    for key in path:
+        value = value[key]
+    other = type(model).__new__(type(model))
+    other.__setstate__(put(state, ("_fit", *path), change(value)))
+    return other
 
 
 def put(state, path, value):
@@ -63,7 +95,7 @@ def hostile_states(state, share, seed=0):
     """Yield a share of all states that differ from one at a single place."""
     rng = np.random.default_rng(seed)
     for path, value in places(state):
-        for other in others(value):
+        for other in others(value, rng):
             if rng.random() < share:
                 yield put(state, path, other)
 

@@ -83,6 +83,8 @@ def check_encoder(encoder: Any, n_features: Any) -> None:
         check_positions("random-effects terms", (term.factor,), len(encoder.factors))
         check_positions("columns of random effects", term.columns, n_columns)
         require(term.structure in STRUCTURES.values(), "covariance structures")
+    used = {term.factor for term in encoder.terms}
+    require(used == set(range(len(encoder.factors))), "random-effects terms")
     if encoder.subjects is not None:
         _check_subjects(encoder.subjects, n_features)
 

@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import saved_models
 from hostile import check_hostile_states
 from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone
@@ -447,6 +448,27 @@ def test_hostile_states():
     stats = MixedLinearRegressor("g").statistics(X[["x", "g"]], y)
     refit = MixedLinearRegressor("g").fit_statistics
     check_hostile_states(stats, lambda other: (repr(other), other + other, refit(other)), 0.25)
+
+
+def use_of(rows):
+    """What is done with a saved model: predictions, with all that they need, and a summary."""
+
+    def use(model):
+        model.predict(rows)
+        if isinstance(model, MixedLinearRegressor):
+            model.predict(rows[:5], return_std=True)
+            model.sample_y(rows[:5])
+        str(model.summary())
+
+    return use
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what comes of other numbers
+@pytest.mark.parametrize("name", saved_models.MODELS)
+def test_hostile_states_of_models(name):
+    model = saved_models.MODELS[name]()
+    check_hostile_states(model, use_of(saved_models.rows_of(model)), 0.02)
 
 
 def test_statistics_are_plain():

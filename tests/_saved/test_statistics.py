@@ -1,0 +1,11 @@
+"""Sums of products that are none of the rows are refused where they are read."""
+
+import pytest
+from hostile import reloaded
+from saved_models import MODELS
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308])
+def test_weights_beyond_all_numbers(value):
+    with pytest.raises(ValueError, match="The saved model is damaged"):
+        reloaded(MODELS["weighted"](), ("model", "products", "sum_log_weights"), lambda _: value)
