@@ -35,7 +35,7 @@ def fitted(name):
         ("fitted", (*SOLUTION, "residual", "log_sizes"), lambda v: v * np.nan),
         ("fitted", (*SOLUTION, "residual", "log_sizes"), lambda _: None),
     ],
-    ids=str,
+    ids=lambda own: None if callable(own) else str(own),
 )
 def test_estimates_of_no_model(name, path, change):
     assert reloaded(fitted(name), path, lambda value: value)
