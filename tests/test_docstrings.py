@@ -16,10 +16,10 @@ from skmixed import (
     RandomEffect,
     ResidualCovariance,
     SufficientStatistics,
-    lmer,
+    glmer,
     plotting,
 )
-from skmixed.datasets import load_penicillin, load_sleepstudy
+from skmixed.datasets import load_penicillin, load_sleepstudy, load_toenail
 from skmixed.exceptions import FitStatus
 from skmixed.formula import FormulaRegressor
 
@@ -243,7 +243,8 @@ def fitted_encoder():
 
 
 def fitted_formula():
-    return lmer("Reaction ~ Days + (1 | Subject)", load_sleepstudy().frame)
+    # With a response of classes, which has one attribute more
+    return glmer("severe ~ visit + (1 | patient)", load_toenail().frame, "binomial")
 
 
 @pytest.mark.parametrize("fitted", [fitted_regressor, fitted_encoder, fitted_formula])

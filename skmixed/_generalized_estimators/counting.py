@@ -22,8 +22,8 @@ class CountRegressor(GeneralizedRegressor):
 
     _has_exposure = True
 
-    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:  # noqa: ARG002
-        return response
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, ...]:  # noqa: ARG002
+        return (response,)
 
     @weights_not_labels
     def fit(

@@ -22,10 +22,10 @@ from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized.pooling import RowPool
 from skmixed._generalized.rows import GeneralizedRows
 from skmixed._generalized_estimators.reading import (
-    WORDS,
     TargetReader,
     check_parameters,
     fit_rows,
+    generalized_words,
     specification,
 )
 
@@ -107,7 +107,7 @@ def fit_to_chunks(estimator: Any, source: Any, columns: ChunkColumns, max_held_r
     columns.check()
     read, reader = open_source(source, columns.target), estimator._reader()
     pool = RowPool(reader.family, int(max_held_rows))
-    with speaking(WORDS):
+    with speaking(generalized_words()):
         statistics = _read(estimator, read(), columns, reader, pool)
         is_reversed = reader.finish(estimator)
         rows = _held(pool, statistics, is_reversed=is_reversed)

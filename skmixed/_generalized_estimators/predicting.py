@@ -24,7 +24,7 @@ from skmixed._fitted.prediction_rows import (
     open_rows,
 )
 from skmixed._fitted.runtime import seed_sequence, spawned
-from skmixed._generalized_estimators.reading import WORDS
+from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import FloatArray
 
@@ -267,7 +267,7 @@ def _trials(estimator: Any, trials: Any, n_rows: int) -> FloatArray:
             f"sample_weight is for numbers of trials, of which a {type(estimator).__name__} has "
             "none. Leave it out."
         )
-    with speaking(WORDS):
+    with speaking(generalized_words()):
         counts = validation.check_weights(trials, n_rows)
     assert counts is not None
     is_whole = (counts == np.rint(counts)) & (counts > 0.0)

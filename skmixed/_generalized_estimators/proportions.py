@@ -211,8 +211,8 @@ class MixedBinomialRegressor(MeanRegressor):
         settings = DrawSettings(n_samples, random_state, effects)
         return sampled(self, X, settings, groups=groups, trials=sample_weight)
 
-    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray:
-        return response if weights is None else response * weights
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, ...]:
+        return (response,) if weights is None else (response * weights, weights)
 
     def _family(self) -> Family:
         validation.check_choice("link", self.link, LINKS)

@@ -12,7 +12,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import printer
-from skmixed._fitted.messages import COLUMNS, speaking, warnings_after, warnings_before
+from skmixed._fitted.messages import Words, speaking, warnings_after, warnings_before, words
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized.fit import SearchSettings
@@ -26,14 +26,6 @@ from skmixed.exceptions import UndeterminedError, warn
 AUTO = "auto"
 # Coefficients of one group over which quadrature is taken at most.
 MOST_COEFFICIENTS = 3
-# What the messages of linear models say of their residual variance.
-WORDS = replace(
-    COLUMNS,
-    beyond="what the distribution of y explains",
-    weight_rule="A weight multiplies the log-likelihood of its row; use 0 to leave a row out.",
-)
-
-
 # Share of a count within which it is whole, as products with a number of trials are.
 FRACTION = 1e-8
 
@@ -83,14 +75,14 @@ class ResponseReader:
     name : str
         Of the estimator.
     counted : callable
-        What is counted in rows, from their response and weights; None of what is measured.
+        What is counted in rows, from their response and weights; nothing of what is measured.
     """
 
     def __init__(
         self,
         family: Family,
         name: str,
-        counted: Callable[[FloatArray, FloatArray | None], FloatArray | None],
+        counted: Callable[[FloatArray, FloatArray | None], tuple[FloatArray, ...]],
     ) -> None:
         self.family, self.name, self.counted = family, name, counted
         self.n_fractions, self.first = 0, ""
@@ -100,7 +92,7 @@ class ResponseReader:
     ) -> ResponseToModel:
         response = validation.check_response(y, n_rows, self.name)
         weights = validation.check_weights(sample_weight, n_rows, may_be_zero=bool(part))
-        check_domain(response, self.family, self.name)
+        check_domain(response, self.family)
         self._count(self.counted(response, weights), part)
         return ResponseToModel(response, weights, log_exposure(exposure, n_rows))
 
@@ -115,13 +107,25 @@ class ResponseReader:
             )
         return False
 
-    def _count(self, counts: FloatArray | None, part: str) -> None:
-        if counts is None:
+    def _count(self, counted: tuple[FloatArray, ...], part: str) -> None:
+        for counts in counted:
+            apart = np.abs(counts - np.rint(counts))
+            rows = np.flatnonzero(apart > FRACTION * np.maximum(counts, 1.0))
+            if not len(rows):
+                continue
+            if not self.n_fractions:
+                self.first = f"row {rows[0]}{' of ' * bool(part)}{part}: {counts[rows[0]]:g}"
+            self.n_fractions += len(rows)
             return
-        rows = np.flatnonzero(np.abs(counts - np.rint(counts)) > FRACTION * np.maximum(counts, 1.0))
-        if len(rows) and not self.n_fractions:
-            self.first = f"row {rows[0]}{' of ' * bool(part)}{part}: {counts[rows[0]]:g}"
-        self.n_fractions += len(rows)
+
+
+def generalized_words() -> Words:
+    """Return the words of what was called, where linear models have others."""
+    return replace(
+        words(),
+        beyond=f"what the distribution of {words().response} explains",
+        weight_rule="A weight multiplies the log-likelihood of its row; use 0 to leave a row out.",
+    )
 
 
 def specification(estimator: Any) -> Specification:
@@ -146,7 +150,7 @@ def fit_model(
 ) -> None:
     """Fit an estimator to rows, and publish the results; warn last."""
     table, reader = estimator._open(X, y), estimator._reader()
-    with speaking(WORDS):
+    with speaking(generalized_words()):
         target = reader.read(y, sample_weight, exposure, table.n_rows)
         if offset is not None:
             target = replace(target, offset=target.offset + offset)
@@ -256,14 +260,17 @@ def check_parameters(estimator: Any) -> None:
     validation.check_number("max_iter", estimator.max_iter, integral=True)
 
 
-def check_domain(response: FloatArray, family: Family, name: str) -> None:
+def check_domain(response: FloatArray, family: Family) -> None:
     """Refuse responses that the family cannot have."""
     valid = family.is_valid(response)
     if not valid.all():
         row = int(np.argmin(valid))
+        name, beside = family.name.replace("_", " "), ""
+        if name == "binomial":
+            beside = f", with the numbers of trials as {words().weights}"
         raise ValueError(
-            f"y has {int((~valid).sum())} values that a {name} cannot model (first at row {row}: "
-            f"{response[row]:g}). It takes {family.domain}."
+            f"{words().response_name} has {int((~valid).sum())} values that the {name} family does "
+            f"not have (first at row {row}: {response[row]:g}). It takes {family.domain}{beside}."
         )
 
 

@@ -29,17 +29,16 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
     def _family(self) -> Family:
         raise NotImplementedError
 
-    def _counts(self, response: FloatArray, weights: FloatArray | None) -> FloatArray | None:  # noqa: ARG002
-        """Return what is counted in the rows; None of a response that is measured."""
-        return None
+    def _counts(self, response: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, ...]:  # noqa: ARG002
+        """Return what is counted in the rows; nothing of a response that is measured."""
+        return ()
 
     def _reader(self) -> ResponseReader:
         return ResponseReader(self._family(), type(self).__name__, self._counts)
 
     def _response(self, y: Any, n_rows: int) -> FloatArray:
-        name = type(self).__name__
-        response = validation.check_response(y, n_rows, name)
-        check_domain(response, self._family(), name)
+        response = validation.check_response(y, n_rows, type(self).__name__)
+        check_domain(response, self._family())
         return response
 
     def _mean(

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.summary import Summary, facts_of, notes_of
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import speaking
-from skmixed._generalized_estimators.reading import WORDS
+from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed.inference._fixed_tests import by_information
 
@@ -54,7 +54,7 @@ def summary(self: Any) -> Summary:
     The search for the variance components converged.
     """
     check_is_fitted(self)
-    with speaking(WORDS):
+    with speaking(generalized_words()):
         return _summarized(self)
 
 
@@ -64,9 +64,11 @@ def _summarized(model: Any) -> Summary:
     kind = "Generalized linear mixed model" if encoder.factors else "Generalized linear model"
     assert fit.solution.family is not None
     n = fit.solution.family.n_nodes
-    method = " (Laplace)" if n == 1 else f" (quadrature with {n} nodes)"
+    method = " (Laplace)" if n == 1 else " (quadrature)"
     method = method if encoder.factors else ""
     facts = {"Family": f"{own.name.replace('_', ' ')} ({own.link_name})"}
+    if n > 1:
+        facts["Nodes"] = f"{n}"
     if own.has_dispersion:
         facts["Shape"] = f"{np.exp(fit.solution.family.phi):.4g}"
     empty = pd.Series(dtype=float)

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.messages import speaking
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
-from skmixed._generalized_estimators.reading import WORDS, log_exposure
+from skmixed._generalized_estimators.reading import generalized_words, log_exposure
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray
 
@@ -100,7 +100,7 @@ def open_family_rows(
     eta = given.expected() + log_exposure(exposure, given.n_rows)
     weights = np.ones(given.n_rows)
     if needs_weights:
-        with speaking(WORDS):
+        with speaking(generalized_words()):
             weights = given.weights(sample_weight)
     trials = weights if estimator._has_trials else np.ones(given.n_rows)
     return FamilyRows(given, own.phi, response, eta, weights, trials)

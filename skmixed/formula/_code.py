@@ -15,6 +15,7 @@ from typing import Any
 from unicodedata import normalize
 
 import numpy as np
+import pandas as pd
 
 from skmixed._typing import Use
 from skmixed.formula._syntax import plain_name
@@ -259,3 +260,30 @@ def as_written(text: str, codes: Mapping[str, str]) -> str:
         return codes[found[0]] if found[1] is None else named(found[1])
 
     return known.sub(written, text)
+
+
+def as_number(value: Any) -> Any:
+    """Take booleans for 0 and 1."""
+    return value.astype(np.float64) if getattr(value, "dtype", None) == np.bool_ else value
+
+
+def as_term(value: Any) -> Any:
+    """Take computed booleans and text for factors, as R does."""
+    if hasattr(value, "__formulaic_metadata__") or getattr(value, "ndim", 0) != 1:
+        return value
+    if value.dtype == np.bool_:
+        return pd.Series(pd.Categorical(np.asarray(value), categories=[False, True]))
+    is_text = isinstance(value, np.ndarray) and value.dtype.kind in "UO"
+    return pd.Series(value, dtype=object) if is_text else value
+
+
+def factor(x: Any, levels: Any = None) -> Any:
+    """Take a column for a factor, as R's function of this name does."""
+    from formulaic.transforms import C
+
+    return C(x, levels=None if levels is None else list(levels))
+
+
+FUNCTIONS = {"factor": factor, AS_FACTOR: factor}
+# Those that no formula names itself.
+MARKED = {AS_NUMBER: as_number, AS_TERM: as_term}

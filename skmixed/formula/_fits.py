@@ -1,13 +1,13 @@
 """Fits in one call: `lmer` and `glmer` in lme4's words, `mmrm` in those of R's mmrm."""
 
 import re
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from skmixed._data.random_effect import ResidualCovariance
+from skmixed.formula._families import FAMILIES_OF_R, check_family
 from skmixed.formula._regressor import FormulaRegressor
 from skmixed.formula._syntax import error_at
 
@@ -110,18 +110,6 @@ def lmer(
     return model._fit(data, None, None if named is not None else weights)
 
 
-# What R's words for families are here.
-FAMILIES_OF_R = {
-    "binomial": "binomial",
-    "poisson": "poisson",
-    "nbinom2": "negative_binomial",
-    "negative_binomial": "negative_binomial",
-    "Gamma": "gamma",
-    "gamma": "gamma",
-}
-SUCCESSES = re.compile(r"\s*cbind\s*\(")
-
-
 def glmer(
     formula: str,
     data: Any,
@@ -138,9 +126,10 @@ def glmer(
     Parameters
     ----------
     formula : str
-        As in lme4; see `skmixed.formula.FormulaRegressor`. Of a binomial model the
-        response is 0 and 1, a proportion with `weights` as numbers of trials, or
-        ``cbind(successes, failures)``.
+        As in lme4; see `skmixed.formula.FormulaRegressor`. The response of a binomial
+        model is ``cbind(successes, failures)``, a proportion with `weights` as numbers
+        of trials, or of two classes: 0 and 1, booleans, or two labels. The second label
+        in the order of the categories, else sorted, is the success.
     data : frame of shape (n_samples, n_columns)
         Rows with the columns that the formula names (pandas, polars, pyarrow).
     family : {"binomial", "poisson", "nbinom2", "Gamma"}
@@ -157,7 +146,7 @@ def glmer(
         columns, or the numbers.
     offset : str, default=None
         A column, or an expression of columns, that is added to the linear predictor,
-        beside the formula's ``offset(…)``.
+        beside the formula's ``offset(…)``, such as "np.log(days)" of an exposure.
     na_action : {"error", "drop"}, default="error"
         What to do with rows that have a missing value in a column that the model
         names: refuse them, or leave them out.
@@ -167,7 +156,9 @@ def glmer(
     Returns
     -------
     FormulaRegressor
-        Fitted. Its `predict` takes frames like `data` and returns means.
+        Fitted. Its `predict` takes frames like `data` and returns means of the
+        response, of classes the probability of the second; these have `classes_` and
+        `predict_proba` too.
 
     Raises
     ------
@@ -175,6 +166,9 @@ def glmer(
         If formulaic is not installed.
     ValueError
         If the formula or the data make no model; in the formula with the place.
+        If the response has more labels than two.
+    TypeError
+        If a parameter is of the wrong kind, or one of R's with another name here.
 
     See Also
     --------
@@ -184,7 +178,8 @@ def glmer(
 
     Notes
     -----
-    glmer of R predicts a group that was not seen at an effect of 0, as ``predict(rows,
+    The likelihood is that of R's glmmTMB, and with the logit and the log link glmer's.
+    glmer predicts a group that was not seen at an effect of 0, as ``predict(rows,
     include="fixed")`` does here; the prediction without it is the mean over groups.
 
     Examples
@@ -199,15 +194,11 @@ def glmer(
     late          -1.70
     dtype: float64
     """
-    if family not in FAMILIES_OF_R:
-        known = ", ".join(map(repr, FAMILIES_OF_R))
-        raise ValueError(f"family={family!r} is not known. Choose one of {known}.")
+    check_family(family, FAMILIES_OF_R)
     if "nAGQ" in parameters:
         raise TypeError(f"nAGQ={parameters['nAGQ']!r} is `quadrature` here.")
-    formula, trials = split_successes(formula)
-    if trials is not None and weights is not None:
-        raise ValueError("weights and cbind(successes, failures) both give trials. Leave one out.")
-    weights = weights if trials is None else trials
+    if "method" in parameters:
+        raise TypeError("glmer takes no `method`: generalized models are by maximum likelihood.")
     named = weights if isinstance(weights, str) else None
     model = FormulaRegressor(
         formula,
@@ -220,39 +211,6 @@ def glmer(
         **parameters,
     )
     return model._fit(data, None, None if named is not None else weights)
-
-
-def split_successes(formula: str) -> tuple[str, str | None]:
-    """Return a formula of proportions for one of ``cbind(a, b)``, and what the trials are.
-
-    Raises
-    ------
-    TypeError
-        If the formula is no string.
-    ValueError
-        If cbind does not have two columns, with the place.
-    """
-    if not isinstance(formula, str):
-        raise TypeError(
-            f"formula is of type {type(formula).__name__}. Give a string, such as "
-            "'cbind(sick, well) ~ period + (1 | herd)'."
-        )
-    start = SUCCESSES.match(formula)
-    if start is None:
-        return formula, None
-    depth, commas = 1, [start.end() - 1]
-    # The commas of cbind itself, and its end
-    for at in range(start.end(), len(formula)):
-        depth += {"(": 1, ")": -1}.get(formula[at], 0)
-        if depth == 0 or (depth == 1 and formula[at] == ","):
-            commas.append(at)
-        if depth == 0:
-            break
-    if depth or len(commas) != 3:
-        raise error_at(formula, start.end(), "cbind has two parts: cbind(successes, failures) ~ …")
-    parts = [formula[a + 1 : b].strip() for a, b in pairwise(commas)]
-    trials = f"({parts[0]}) + ({parts[1]})"
-    return f"I(({parts[0]}) / ({trials})) {formula[commas[-1] + 1 :].lstrip()}", trials
 
 
 def mmrm(

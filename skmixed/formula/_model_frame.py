@@ -1,100 +1,24 @@
 """What a formula makes of frames: columns, response, weights and offset, as learned in fit."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from skmixed._data.labels import ColumnLevels
 from skmixed._data.random_effect import RandomEffect
 from skmixed._data.table import numeric_column
 from skmixed._typing import FloatArray, Use
-from skmixed.formula._code import AS_NUMBER
 from skmixed.formula._columns import ColumnKinds, NamedRows
-from skmixed.formula._factors import check_names
-from skmixed.formula._source import Part, Source, Sum
+from skmixed.formula._source import Part, Quantity, Source, Sum, check_names
 from skmixed.formula._syntax import (
     GroupingColumn,
-    ParsedFormula,
     RandomTerm,
     error_at,
     parse_formula,
-    plain_name,
 )
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A column of numbers that is named or computed: the response, weights, an offset.
-
-    Attributes
-    ----------
-    text : str
-    source : Source
-    sum : Sum or None
-        None of a column as it is.
-    column : str
-        That column.
-    kinds : ColumnKinds or None
-    part : Part or None
-        Of a sum, as learned from data.
-    """
-
-    text: str
-    source: Source
-    sum: Sum | None = None
-    column: str = ""
-    kinds: ColumnKinds | None = None
-    part: Part | None = None
-
-    @staticmethod
-    def beside(text: str, rows: NamedRows, context: Mapping[str, Any] | None) -> "Quantity":
-        """Read a column or an expression of columns that is given beside a formula.
-
-        A column of exactly this name is meant first.
-        """
-        source = Source(ParsedFormula(text, "", "", ()), dict(context or {}))
-        if text in rows.names:
-            return Quantity(text, source, column=text)
-        return Quantity.within(text, rows, source)
-
-    @staticmethod
-    def within(text: str, rows: NamedRows, source: Source) -> "Quantity":
-        """Read a column or an expression of columns of a formula."""
-        name = plain_name(text)
-        if name is not None:
-            return Quantity(text, source, column=name)
-        return Quantity(text, source, source.sum(f"0 + {{{text}}}", rows, wrapper=AS_NUMBER))
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns of the data that it needs."""
-        return [self.column] if self.sum is None else self.sum.columns
-
-    def learned(self, rows: NamedRows) -> "Quantity":
-        if self.sum is None:
-            return self
-        kinds = ColumnKinds.learn(rows, self.columns)
-        part = self.source.learn(self.sum, kinds, kinds.frame(rows, self.sum.uses))
-        if len(part.names) != 1:
-            raise ValueError(
-                f"{self.text!r} gives {len(part.names)} columns. Write an expression of one "
-                "numeric column."
-            )
-        return replace(self, kinds=kinds, part=part)
-
-    def check(self, rows: NamedRows) -> None:
-        for name in self.columns:
-            self.source.check_column(name, rows)
-
-    def values(self, rows: NamedRows) -> Any:
-        """Evaluate it on rows, (n,)."""
-        self.check(rows)
-        if self.part is None or self.kinds is None:
-            return rows.column(self.column)
-        frame = self.kinds.frame(rows, self.part.sum.uses)
-        return self.part.columns(frame, self.source)[self.part.names[0]]
 
 
 @dataclass(frozen=True)
@@ -121,6 +45,10 @@ class ModelFrame:
         The columns of the data that a residual covariance names.
     covariances : tuple of str
         Of each random-effects term.
+    failures : Quantity or None
+        Beside a response that counts successes.
+    classes : ColumnLevels or None
+        The labels of a response of two classes, of which the second counts.
     """
 
     source: Source
@@ -135,6 +63,13 @@ class ModelFrame:
     weights: Quantity | None
     labels: tuple[str, ...] = ()
     covariances: tuple[str, ...] = ()
+    failures: Quantity | None = None
+    classes: ColumnLevels | None = None
+
+    @property
+    def response_name(self) -> str | None:
+        """What the formula has before its ~; None where that is nothing."""
+        return self.source.parsed.response or None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -149,7 +84,7 @@ class ModelFrame:
     @property
     def named(self) -> list[str]:
         """All columns of the data that the model names."""
-        beside = [own.columns for own in (self.response, self.weights) if own]
+        beside = [own.columns for own in (self.response, self.failures, self.weights) if own]
         own = [*self.variables, *self.grouping.values(), *self.labels]
         return [*own, *(n for names in beside for n in names)]
 
@@ -261,6 +196,8 @@ class Reading:
     response, weights : Quantity or None
     labels : tuple of str
         The columns that a residual covariance names.
+    failures : Quantity or None
+        Beside a response that counts successes.
     """
 
     source: Source
@@ -271,6 +208,7 @@ class Reading:
     response: Quantity | None
     weights: Quantity | None
     labels: tuple[str, ...] = ()
+    failures: Quantity | None = None
 
     @staticmethod
     def of(
@@ -286,13 +224,15 @@ class Reading:
         parsed = source.parsed
         offsets = [Quantity.within(own, rows, source) for own in parsed.offsets]
         offsets += [Quantity.beside(offset, rows, context)] if offset is not None else []
-        response = Quantity.within(parsed.response, rows, source) if parsed.response else None
+        written = parsed.counts or ((parsed.response,) if parsed.response else ())
+        counted = [Quantity.within(own, rows, source) for own in written]
+        response, failures = (*counted, None, None)[:2]
         weighing = None if weights is None else Quantity.beside(weights, rows, context)
         groups = [(own, term) for term in parsed.random for own in term.groups]
         grouping = [column.column for own, _ in groups for column in own]
         for name in (*grouping, *labels):
             source.check_column(name, rows)
-        beside = (*offsets, *(own for own in (response, weighing) if own))
+        beside = (*offsets, *(own for own in (response, failures, weighing) if own))
         used = {*grouping, *labels, *(name for own in beside for name in own.columns)}
         fixed = source.sum(parsed.fixed, rows, [n for n in rows.names if n not in used])
         if not (fixed.columns or groups or labels):
@@ -309,8 +249,13 @@ class Reading:
         for own in (*offsets, *([weighing] if weighing else [])):
             own.check(rows)
         return Reading(
-            source, rows, fixed, tuple(random), tuple(offsets), response, weighing, labels
+            source, rows, fixed, tuple(random), tuple(offsets), response, weighing, labels, failures
         )
+
+    @property
+    def response_name(self) -> str | None:
+        """What the formula has before its ~; None where that is nothing."""
+        return self.source.parsed.response or None
 
     @property
     def variables(self) -> list[str]:
@@ -320,9 +265,11 @@ class Reading:
     def needed(self, *, with_response: bool) -> list[str]:
         """Return all columns of the data that the model names."""
         beside = [*self.offsets, *([self.weights] if self.weights else [])]
-        if self.response and with_response:
-            self.response.check(self.rows)
-            beside.insert(0, self.response)
+        if with_response:
+            counted = [own for own in (self.response, self.failures) if own]
+            for quantity in counted:
+                quantity.check(self.rows)
+            beside = [*counted, *beside]
         own = [*self.variables, *self.grouping.values(), *self.labels]
         return [*own, *(name for quantity in beside for name in quantity.columns)]
 
@@ -344,13 +291,14 @@ class Reading:
         frame = kinds.frame(rows, uses)
         parts = tuple(self.source.learn(part, kinds, frame) for part in self.sums)
         check_names(self.source.parsed.text, parts, self.grouping)
-        response, weights = self.response, self.weights
+        response, weights, failures = self.response, self.weights, self.failures
         return self.with_learned(
             kinds=kinds,
             parts=parts,
             offsets=tuple(own.learned(rows) for own in self.offsets),
             response=response.learned(rows) if response and with_response else response,
             weights=weights and weights.learned(rows),
+            failures=failures and failures.learned(rows),  # never beside y
         )
 
     def with_learned(
@@ -361,9 +309,10 @@ class Reading:
         offsets: tuple[Quantity, ...],
         response: Quantity | None,
         weights: Quantity | None,
+        failures: Quantity | None,
     ) -> ModelFrame:
         """Return the formula with what was learned of its parts."""
-        beside = [own.columns for own in (response, weights) if own]
+        beside = [own.columns for own in (response, failures, weights) if own]
         used = {*self.needed(with_response=False), *(name for own in beside for name in own)}
         return ModelFrame(
             source=self.source,
@@ -378,6 +327,7 @@ class Reading:
             weights=weights,
             labels=self.labels,
             covariances=tuple(covariance for *_, covariance in self.random),
+            failures=failures,
         )
 
 

@@ -6,15 +6,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._fitted.checks import check_include
+from skmixed._fitted.checks import check_choice, check_include
 from skmixed._fitted.messages import FORMULA, speaking
-from skmixed._generalized_estimators.predicting import DrawSettings, sampled
+from skmixed._generalized_estimators.predicting import EFFECTS, DrawSettings, sampled
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
+from skmixed.formula._families import BINOMIAL
 from skmixed.formula._model_frame import ModelFrame
 from skmixed.formula._rows import FrameRows
+
+
+def _has_classes(estimator: Any) -> bool:
+    """Whether the response is of two classes; before a fit whether it may be."""
+    if not estimator.__sklearn_is_fitted__():
+        return bool(estimator.family == BINOMIAL)
+    return estimator._frame.classes is not None
 
 
 class FormulaPrediction:
@@ -26,7 +35,12 @@ class FormulaPrediction:
     _frame: ModelFrame
 
     def predict(
-        self, X: Any, *, include: str | Sequence[str] = "all", return_std: bool = False
+        self,
+        X: Any,
+        *,
+        include: str | Sequence[str] = "all",
+        return_std: bool = False,
+        effects: str = "mode",
     ) -> Any:
         """Predict the response of rows of a frame.
 
@@ -39,13 +53,18 @@ class FormulaPrediction:
             those named, by the keys of ``random_effects_``.
         return_std : bool, default=False
             Whether to return the standard deviation of a new observation too, whose
-            groups are new ones of factors that are not included.
+            groups are new ones of factors that are not included. For linear models.
+        effects : {"mode", "mean"}, default="mode"
+            Of a generalized model, the mean response at the mode of a known group's
+            effects, or its mean over their distribution given the data, as in
+            `skmixed.MixedBinomialRegressor.predict`. Of a linear one they are the same.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Expected values of the left-hand side of the formula; those of a generalized
-            model are means, and of groups that are unknown means over their effects.
+            Expected values of the left-hand side of the formula. Those of a generalized
+            model are means of the response, of classes the probability of the second,
+            and of groups that are unknown they are means over their effects.
         ndarray of shape (n_samples,)
             With `return_std`, standard deviations of the left-hand side less its
             prediction.
@@ -69,16 +88,62 @@ class FormulaPrediction:
         array([6.073, 5.833])
         """
         given = self._given(X)
+        check_choice("effects", effects, EFFECTS)
         with speaking(FORMULA):
+            if return_std is not False:
+                _check_linear(self.family, "return_std")
             names = self._factors(include)
             columns, offset = given.columns(names), given.offset()
             if self.family is not None:
-                _check_linear(self.family, "return_std", is_wanted=return_std is not False)
-                return self.regressor_._mean(columns, None, names, "mode", offset=offset)
+                return self.regressor_._mean(columns, None, names, effects, offset=offset)
             found = self.regressor_.predict(columns, include=names, return_std=return_std)
         if offset is None:
             return found
         return (found[0] + offset, found[1]) if return_std else found + offset
+
+    @available_if(_has_classes)  # type: ignore[untyped-decorator]
+    def predict_proba(
+        self, X: Any, *, include: str | Sequence[str] = "all", effects: str = "mode"
+    ) -> FloatArray:
+        """Predict the probabilities of the classes of a binomial response.
+
+        It is there where the response has two labels, is of booleans, or of 0 and 1.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            Samples with the columns named in `feature_names_in_`.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects count, as in `predict`.
+        effects : {"mode", "mean"}, default="mode"
+            What stands for the effects of known groups, as in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Probabilities in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmixed import glmer
+        >>> from skmixed.datasets import load_toenail
+        >>> data = load_toenail().frame
+        >>> data["nail"] = np.where(data["severe"] == 1, "loose", "fast")
+        >>> model = glmer("nail ~ treated + visit + (1 | patient)", data, "binomial")
+        >>> model.classes_
+        array(['fast', 'loose'], dtype='<U5')
+        >>> model.predict_proba(data.iloc[:2]).round(2)
+        array([[0.12, 0.88],
+               [0.25, 0.75]])
+        """
+        found = self.predict(X, include=include, effects=effects)
+        return np.column_stack([1.0 - found, found])
 
     def predict_interval(
         self,
@@ -141,9 +206,9 @@ class FormulaPrediction:
                [220.1, 529.5]])
         """
         given = self._given(X)
+        _check_linear(self.family, "predict_interval")
         with speaking(FORMULA):
             names = self._factors(include)
-            _check_linear(self.family, "predict_interval")
             columns, offset = given.columns(names), given.offset()
             found = self.regressor_.predict_interval(
                 columns, level=level, of=of, include=names, ddf=ddf, sample_weight=sample_weight
@@ -179,7 +244,8 @@ class FormulaPrediction:
         Returns
         -------
         ndarray of shape (n_rows, n_samples)
-            Values of the left-hand side of the formula; of a binomial model proportions.
+            Values of the left-hand side of the formula; of a binomial model proportions,
+            of classes their labels.
 
         Raises
         ------
@@ -205,14 +271,25 @@ class FormulaPrediction:
             columns, offset = given.columns("all"), given.offset()
             if self.family is not None:
                 settings = DrawSettings(n_samples, random_state, effects)
-                added = None if offset is None else lambda _: offset
-                return sampled(
-                    self.regressor_, columns, settings, offset=added, trials=sample_weight
-                )
+                return self._drawn(columns, settings, offset, sample_weight)
             found = self.regressor_.sample_y(
                 columns, n_samples, random_state, effects=effects, sample_weight=sample_weight
             )
         return found if offset is None else found + offset[:, None]
+
+    def _drawn(
+        self, columns: Any, settings: DrawSettings, offset: FloatArray | None, trials: Any
+    ) -> Any:
+        """Draw responses of a generalized model; of classes their labels."""
+        classes = self._frame.classes
+        if classes is not None and trials is not None:
+            raise ValueError(
+                "sample_weight is for numbers of trials, and the response is of two classes. Leave "
+                "it out."
+            )
+        added = None if offset is None else lambda _: offset
+        found = sampled(self.regressor_, columns, settings, offset=added, trials=trials)
+        return found if classes is None else np.array(classes.labels.tolist())[found.astype(int)]
 
     def score(
         self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -226,7 +303,8 @@ class FormulaPrediction:
         y : array-like of shape (n_samples,), default=None
             The observed responses, as in `fit`.
         sample_weight : array-like of shape (n_samples,), default=None
-            The weight of each sample in the score.
+            The weight of each sample in the score; None: 1, or the trials of a binomial
+            model.
 
         Returns
         -------
@@ -244,7 +322,10 @@ class FormulaPrediction:
         """
         given = self._complete(X)
         prediction, response = self.predict(given.rows), given.response(y)
-        return float(r2_score(response, prediction, sample_weight=given.kept(sample_weight)))
+        weights = given.kept(sample_weight)
+        if weights is None and self.family == BINOMIAL:
+            weights = given.weights(None)
+        return float(r2_score(response, prediction, sample_weight=weights))
 
     def model_matrix(self, X: Any) -> Any:
         """Return the columns that the formula makes of a frame.
@@ -297,9 +378,9 @@ class FormulaPrediction:
         return FrameRows(self._frame, given.rows.kept(keep), keep)
 
 
-def _check_linear(family: str | None, what: str, *, is_wanted: bool = True) -> None:
+def _check_linear(family: str | None, what: str) -> None:
     """Refuse what is there for linear models alone."""
-    if family is not None and is_wanted:
+    if family is not None:
         raise ValueError(
             f"{what} is there for linear models, and this one is of family {family!r}."
         )

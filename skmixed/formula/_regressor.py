@@ -14,26 +14,27 @@ from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
 from skmixed._fitted.messages import FORMULA, speaking
-from skmixed._generalized_estimators import counts
-from skmixed._generalized_estimators.gamma import MixedGammaRegressor
-from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
 from skmixed._generalized_estimators.regressors import fit_with_offset
-from skmixed._model.binomial import LINKS
 from skmixed._model.structures import STRUCTURES
 from skmixed.formula._columns import NamedRows, labels_of, residual_by_position
+from skmixed.formula._families import (
+    BINOMIAL,
+    check_counted,
+    check_generalized,
+    estimator_of,
+    success_of,
+)
 from skmixed.formula._model_frame import ModelFrame, Reading
 from skmixed.formula._prediction import FormulaPrediction
-from skmixed.formula._rows import FrameRows, check_given_response, complete_rows, in_words_of
+from skmixed.formula._rows import (
+    FrameRows,
+    check_given_response,
+    check_offsets,
+    complete_rows,
+    in_words_of,
+)
 from skmixed.formula._saved import FormulaState
 
-BINOMIAL = "binomial"
-# The estimator of each family.
-REGRESSORS: dict[str, Any] = {
-    BINOMIAL: MixedBinomialRegressor,
-    "poisson": counts.MixedPoissonRegressor,
-    "negative_binomial": counts.MixedNegativeBinomialRegressor,
-    "gamma": MixedGammaRegressor,
-}
 NA_ACTIONS = ("error", "drop")
 
 
@@ -68,7 +69,8 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         The covariance of the residuals of one subject, by names of columns.
     family : str, default=None
         The distribution of the response of a generalized model: "binomial", "poisson",
-        "negative_binomial" or "gamma", as in `skmixed.glmer`. None: the normal one.
+        "negative_binomial" or "gamma"; its response is as in `skmixed.glmer`. None: the
+        normal one.
     link : str, default=None
         The link of a generalized model; None: "logit" for the binomial family, else
         "log".
@@ -83,11 +85,14 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
 
     Attributes
     ----------
-    regressor_ : MixedLinearRegressor
+    regressor_ : MixedLinearRegressor or estimator of a generalized model
         Fitted to the columns. Its attributes are this estimator's too, but for
         `feature_names_in_` and `n_features_in_`.
     terms_ : dict of str to list of str
         Term of the fixed part → its columns, without the intercept.
+    classes_ : ndarray of shape (2,)
+        Of a binomial response of two labels, of booleans, or of 0 and 1: the classes,
+        whose second is the success. Otherwise it is not there.
     n_dropped_ : int
         Rows that ``na_action="drop"`` has left out.
     feature_names_in_ : ndarray of str
@@ -97,7 +102,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
 
     See Also
     --------
-    skmixed.lmer : Fit in one call.
+    skmixed.lmer, skmixed.glmer : Fit in one call.
     skmixed.MixedLinearRegressor : The estimator behind, with all further attributes.
 
     Notes
@@ -110,7 +115,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
     backticks quote names of every kind. A name that is called is a function, any other
     a column. A dot stands for all columns but the response, the weights, the offsets
     and the grouping columns. What ``offset(z)`` holds is taken off the response and
-    added to predictions.
+    added to predictions; in a generalized model it is added to the linear predictor.
 
     Text and pandas categories are factors, with a column for each category in the
     data but the first in the order of the categories, else sorted: ``f[T.b]`` is
@@ -225,27 +230,29 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         self._check_named(sample_weight)
         rows = NamedRows.of(X)
         check_residual(self.residual)
-        _check_family(self)
+        check_generalized(self)
         named = self.weights, self.offset, labels_of(self.residual)
         reading = Reading.of(self.formula, rows, self.context, *named)
-        _check_offsets(reading, self.residual)
-        check_given_response(reading.response, y)
+        check_offsets(reading, self.residual)
+        check_given_response(reading, y)
+        check_counted(self, reading.source.parsed)
         keep = complete_rows(reading, y, sample_weight, may_drop=self.na_action == "drop")
         rows = rows if keep is None else rows.kept(keep)
         frame = reading.learn(rows, with_response=y is None)
         given = FrameRows(frame, rows, keep)
+        given = given.with_classes(y) if self.family == BINOMIAL else given
         with speaking(FORMULA):
             for name, size, covariance in frame.sizes:
                 check_covariance(name, size, STRUCTURES[covariance], rows.n_rows)
         regressor, columns = self._estimator(frame), given.columns("all")
         response, offset, weights = given.response(y), given.offset(), given.weights(sample_weight)
-        with speaking(in_words_of(frame.response)):
+        with speaking(in_words_of(frame)):
             if self.family is not None:
                 fit_with_offset(regressor, columns, response, weights, offset)
             else:
                 response = response if offset is None else response - offset
                 regressor.fit(columns, response, sample_weight=weights)
-        self.regressor_, self._frame = regressor, frame
+        self.regressor_, self._frame = regressor, given.frame
         self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
         self._publish()
         return self
@@ -264,8 +271,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         if self.family is None:
             residual = residual_by_position(self.residual, frame.made)
             return MixedLinearRegressor(method=self.method, residual=residual, **shared)
-        link = {} if self.family != BINOMIAL or self.link is None else {"link": self.link}
-        return REGRESSORS[self.family](quadrature=self.quadrature, **shared, **link)
+        return estimator_of(self.family, self.link, quadrature=self.quadrature, **shared)
 
     def _publish(self) -> None:
         frame = self._frame
@@ -273,6 +279,9 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         names = dict.fromkeys((*frame.variables, *frame.grouping.values(), *frame.labels))
         self.feature_names_in_ = np.array(list(names), dtype=object)
         self.n_features_in_ = len(names)
+        self.__dict__.pop("classes_", None)
+        if frame.classes is not None:
+            self.classes_ = np.array(frame.classes.labels.tolist())
 
     def summary(self, ddf: str | None = None) -> Summary:
         """Summarize the fit in a table that an lme4 user recognizes.
@@ -310,13 +319,14 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
                 "row with a missing value was" if dropped == 1 else "rows with missing values were"
             )
             remarks = [f"{dropped:,} {rows} left out (na_action='drop')."]
-        with speaking(in_words_of(self._frame.response)):
+        with speaking(in_words_of(self._frame)):
             if self.family is None:
                 return summarize(self.regressor_, ddf, text, remarks)
             if ddf is not None:
                 raise ValueError(f"ddf={ddf!r}: tests of generalized models are normal.")
             found = self.regressor_.summary()
-            return replace(found, formula=text, notes=(*remarks, *found.notes))
+        facts = found.facts | success_of(self._frame.classes)
+        return replace(found, formula=text, facts=facts, notes=(*remarks, *found.notes))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "regressor_" in vars(self)
@@ -349,35 +359,6 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
-
-
-def _check_family(parameters: Any) -> None:
-    """Refuse a distribution, or a link, that is not there."""
-    family, link = parameters.family, parameters.link
-    if family is None:
-        if link is not None or parameters.quadrature != 1:
-            raise ValueError(
-                f"link={link!r} and quadrature={parameters.quadrature!r} belong to a generalized "
-                "model. Give its family, such as family='binomial'."
-            )
-        return
-    check_choice("family", family, REGRESSORS)
-    if link is not None:
-        check_choice("link", link, LINKS if family == BINOMIAL else ("log",))
-    if parameters.residual is not None:
-        raise ValueError(
-            "residual is the covariance of normal residuals, which a generalized model has none "
-            "of. Leave it, or the family, out."
-        )
-
-
-def _check_offsets(reading: Reading, residual: ResidualCovariance | None) -> None:
-    """Refuse variances that are a power of fitted values that lack a part of the mean."""
-    if reading.offsets and residual is not None and residual.has_fitted_power:
-        raise ValueError(
-            f"{residual!r} has variances by fitted values, of which an offset is no part. Leave "
-            "the offset out and subtract it from the response, or name a column in power=."
-        )
 
 
 def _check_context(context: Any) -> None:

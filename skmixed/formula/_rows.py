@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skmixed._data.random_effect import ResidualCovariance
 from skmixed._fitted.checks import check_response
 from skmixed._fitted.messages import FORMULA, Words, speaking
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows, missing_message
-from skmixed.formula._model_frame import ModelFrame, Quantity, Reading
+from skmixed.formula._families import class_numbers, counts_of, learned_classes
+from skmixed.formula._model_frame import ModelFrame, Reading
+from skmixed.formula._source import Quantity
 
 DROP_ADVICE = "Impute those rows, or leave them out by na_action='drop'."
 
@@ -34,7 +37,7 @@ class FrameRows:
 
     @property
     def response_name(self) -> str | None:
-        return None if self.frame.response is None else self.frame.response.text
+        return self.frame.response_name
 
     def columns(self, include: Any) -> pd.DataFrame:
         has_labels = isinstance(include, str) and include == "all"
@@ -44,15 +47,62 @@ class FrameRows:
     def offset(self) -> FloatArray | None:
         return self.frame.offset(self.rows)
 
+    def with_classes(self, y: Any) -> "FrameRows":
+        """Return the rows with the classes of y, or of the response that the formula names."""
+        if self._counted:
+            return self
+        values, name = self._values(y), self.response_name or "y"
+        return replace(self, frame=replace(self.frame, classes=learned_classes(values, name)))
+
     def response(self, y: Any) -> FloatArray:
-        """Return y, or what the left-hand side of the formula is on the rows, (n,)."""
-        return response_of(self.frame.response, self.rows, self.kept(y))
+        """Return y, or what the left-hand side of the formula is on the rows, (n,).
+
+        Of a response of classes 1 for the second; of counts the proportion of successes.
+
+        Raises
+        ------
+        ValueError
+            If y is given beside a response that the formula computes, or there is none.
+        """
+        check_given_response(self.frame, y)
+        with speaking(in_words_of(self.frame)):
+            if self._counted:
+                successes, trials = self._counts()
+                return successes / np.where(trials > 0.0, trials, 1.0)
+            values, classes = self._values(y), self.frame.classes
+            if classes is not None:
+                values = class_numbers(classes, values, self.response_name or "y")
+            return check_response(values, self.rows.n_rows, None)
 
     def weights(self, sample_weight: Any) -> Any:
-        """Return the weights given, or those that the model names."""
+        """Return the weights given, or those that the model names; of counts the trials."""
+        if self._counted:
+            if sample_weight is not None:
+                raise ValueError(
+                    f"sample_weight and {self.response_name} both give trials. Leave one out."
+                )
+            return self._counts()[1]
         if sample_weight is not None or self.frame.weights is None:
             return self.kept(sample_weight)
         return self.frame.weights.values(self.rows)
+
+    @property
+    def _counted(self) -> list[Quantity]:
+        """Successes and failures, where the response counts these."""
+        frame = self.frame
+        return [own for own in (frame.response, frame.failures) if own and frame.failures]
+
+    def _counts(self) -> tuple[FloatArray, FloatArray]:
+        """Return the successes and the trials, each (n,)."""
+        found = [counts_of(own.values(self.rows), own.text) for own in self._counted]
+        successes, trials = found[0], found[0] + found[1]
+        if not trials.any():
+            raise ValueError(f"{self.response_name} has no trial in any row: all counts are 0.")
+        return successes, trials
+
+    def _values(self, y: Any) -> Any:
+        named = self.frame.response
+        return named.values(self.rows) if y is None and named is not None else self.kept(y)
 
     def kept(self, values: Any) -> Any:
         """Leave the rows out that are not here."""
@@ -61,25 +111,11 @@ class FrameRows:
         return np.asarray(values)[self.keep] if len(values) == len(self.keep) else values
 
 
-def response_of(named: Quantity | None, rows: NamedRows, y: Any) -> FloatArray:
-    """Return y, or the response that a formula names, (n,).
-
-    Raises
-    ------
-    ValueError
-        If y is given beside a response that the formula computes, or there is none.
-    """
-    check_given_response(named, y)
-    with speaking(in_words_of(named)):
-        if y is None and named is not None:
-            y = named.values(rows)
-        return check_response(y, rows.n_rows, None)
-
-
-def check_given_response(named: Quantity | None, y: Any) -> None:
-    if y is not None and named is not None and named.sum is not None:
+def check_given_response(own: ModelFrame | Reading, y: Any) -> None:
+    named = own.response
+    if y is not None and named is not None and (named.sum is not None or own.failures):
         raise ValueError(
-            f"y is given, but the formula computes its response, {named.text!r}. Leave y "
+            f"y is given, but the formula computes its response, {own.response_name!r}. Leave y "
             "out, or let the formula begin with ~ and transform y by scikit-learn's "
             "TransformedTargetRegressor."
         )
@@ -87,8 +123,18 @@ def check_given_response(named: Quantity | None, y: Any) -> None:
         raise ValueError("y=None, and the formula names no response before its ~. Give one.")
 
 
-def in_words_of(named: Quantity | None) -> Words:
-    return FORMULA if named is None else replace(FORMULA, response_name=named.text)
+def check_offsets(reading: Reading, residual: ResidualCovariance | None) -> None:
+    """Refuse variances that are a power of fitted values that lack a part of the mean."""
+    if reading.offsets and residual is not None and residual.has_fitted_power:
+        raise ValueError(
+            f"{residual!r} has variances by fitted values, of which an offset is no part. Leave "
+            "the offset out and subtract it from the response, or name a column in power=."
+        )
+
+
+def in_words_of(frame: ModelFrame) -> Words:
+    name = frame.response_name
+    return FORMULA if name is None else replace(FORMULA, response_name=name)
 
 
 def complete_rows(

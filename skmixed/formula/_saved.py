@@ -6,23 +6,24 @@ nothing comes from elsewhere. What was learned from data is checked to fit it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.labels import ColumnLevels
 from skmixed._estimators.regressor import MixedLinearRegressor
-from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._model.coding import Coding
 from skmixed._saved.encoder import check_levels
 from skmixed._saved.form import pack, unpack
 from skmixed._saved.requirements import is_finite_matrix, require
 from skmixed._saved.state import PlainState
 from skmixed.formula._columns import FALSE_TRUE, ColumnKinds, NamedRows
+from skmixed.formula._families import BINOMIAL, CLASS_LABELS, REGRESSORS
 from skmixed.formula._learned import Learned, LearnedFactor, LearnedTerm, Product
-from skmixed.formula._model_frame import ModelFrame, Quantity, Reading
-from skmixed.formula._source import Part, Sum
+from skmixed.formula._model_frame import ModelFrame, Reading
+from skmixed.formula._source import Part, Quantity, Sum
 
 FACTOR_KINDS = ("numerical", "categorical", "constant")
 # Dicts and lists within each other that a transformation keeps at most.
@@ -34,6 +35,32 @@ class FormulaState(PlainState):
 
     _parts = ("_frame",)
     _publish: Callable[[], None]
+    regressor_: Any
+
+    def slim(self) -> Self:
+        """Return a copy without the statistics of the fit, for serving.
+
+        It predicts the same and shows the estimates, as in
+        `skmixed.MixedLinearRegressor.slim`; inference raises a ValueError.
+
+        Returns
+        -------
+        FormulaRegressor
+            The copy.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("Reaction ~ Days + (Days | Subject)", data)
+        >>> bool((model.slim().predict(data) == model.predict(data)).all())
+        True
+        """
+        check_is_fitted(self)
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(vars(self) | {"regressor_": self.regressor_.slim()})
+        return copy
 
     def _pack_parts(self, parts: dict[str, Any]) -> dict[str, Any]:
         frame = parts["_frame"]
@@ -71,6 +98,8 @@ def packed_frame(frame: ModelFrame) -> dict[str, Any]:
         "offsets": [_packed_quantity(own) for own in frame.offsets],
         "of_response": _packed_quantity(frame.response),
         "of_weights": _packed_quantity(weights),
+        "of_failures": _packed_quantity(frame.failures),
+        "classes": pack(frame.classes),
     }
 
 
@@ -94,21 +123,36 @@ def unpacked_frame(state: Any, context: Mapping[str, Any]) -> ModelFrame:
     reading = Reading.of(state["formula"], rows, context, *named)
     kinds = _kinds(state["kinds"], reading.variables)
     parts = _each(_part, reading.sums, state["parts"])
-    return reading.with_learned(
+    frame = reading.with_learned(
         kinds=kinds,
         parts=parts,
         offsets=_each(_quantity, reading.offsets, state["offsets"]),
         response=_quantity(reading.response, state["of_response"]),
         weights=_quantity(reading.weights, state["of_weights"]),
+        failures=_quantity(reading.failures, state.get("of_failures")),
     )
+    return replace(frame, classes=_classes(state.get("classes")))
+
+
+def _classes(state: Any) -> ColumnLevels | None:
+    """Return the labels of a response of two classes."""
+    if state is None:
+        return None
+    classes = unpack(state)
+    check_levels(classes)
+    require(len(classes) == CLASS_LABELS, "classes")
+    return classes
 
 
 def check_formula(frame: ModelFrame, state: Mapping[str, Any]) -> None:
     """Refuse a frame that is not that of the regressor beside it, or of no number of rows."""
     regressor = state["regressor_"]
-    kind = MixedLinearRegressor if state.get("family") is None else GeneralizedRegressor
+    family = state.get("family")
+    kind = MixedLinearRegressor if family is None else REGRESSORS[family]
     require(isinstance(regressor, kind), "regressor")
     require("_model" in vars(regressor), "regressor")
+    is_alone = frame.classes is None and frame.failures is None
+    require(is_alone or family == BINOMIAL, "response")
     require(list(regressor.feature_names_in_) == frame.made, "columns")
     require(type(state["n_dropped_"]) is int and state["n_dropped_"] >= 0, "number of rows")
 

@@ -4,7 +4,7 @@ import builtins
 import re
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +12,21 @@ import numpy as np
 import pandas as pd
 
 from skmixed._typing import FloatArray, Use
-from skmixed.formula._code import AS_TERM, TERM, Quotes, Resolver, Scope, as_written, columns_in
+from skmixed.formula._code import (
+    AS_NUMBER,
+    AS_TERM,
+    FUNCTIONS,
+    MARKED,
+    TERM,
+    Quotes,
+    Resolver,
+    Scope,
+    as_written,
+    columns_in,
+)
 from skmixed.formula._columns import DATE_ADVICE, ColumnKinds, NamedRows
-from skmixed.formula._factors import FUNCTIONS, MARKED
 from skmixed.formula._learned import Learned
-from skmixed.formula._syntax import ParsedFormula, error_at, place_of
+from skmixed.formula._syntax import ParsedFormula, error_at, place_of, plain_name
 
 OFFERED = (
     "Functions are formulaic's (poly, center, C, …), NumPy's as np.sqrt, and those that `context` "
@@ -271,6 +281,79 @@ class Source:
         )
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """A column of numbers that is named or computed: the response, weights, an offset.
+
+    Attributes
+    ----------
+    text : str
+    source : Source
+    sum : Sum or None
+        None of a column as it is.
+    column : str
+        That column.
+    kinds : ColumnKinds or None
+    part : Part or None
+        Of a sum, as learned from data.
+    """
+
+    text: str
+    source: Source
+    sum: Sum | None = None
+    column: str = ""
+    kinds: ColumnKinds | None = None
+    part: Part | None = None
+
+    @staticmethod
+    def beside(text: str, rows: NamedRows, context: Mapping[str, Any] | None) -> "Quantity":
+        """Read a column or an expression of columns that is given beside a formula.
+
+        A column of exactly this name is meant first.
+        """
+        source = Source(ParsedFormula(text, "", "", ()), dict(context or {}))
+        if text in rows.names:
+            return Quantity(text, source, column=text)
+        return Quantity.within(text, rows, source)
+
+    @staticmethod
+    def within(text: str, rows: NamedRows, source: Source) -> "Quantity":
+        """Read a column or an expression of columns of a formula."""
+        name = plain_name(text)
+        if name is not None:
+            return Quantity(text, source, column=name)
+        return Quantity(text, source, source.sum(f"0 + {{{text}}}", rows, wrapper=AS_NUMBER))
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the data that it needs."""
+        return [self.column] if self.sum is None else self.sum.columns
+
+    def learned(self, rows: NamedRows) -> "Quantity":
+        if self.sum is None:
+            return self
+        kinds = ColumnKinds.learn(rows, self.columns)
+        part = self.source.learn(self.sum, kinds, kinds.frame(rows, self.sum.uses))
+        if len(part.names) != 1:
+            raise ValueError(
+                f"{self.text!r} gives {len(part.names)} columns. Write an expression of one "
+                "numeric column."
+            )
+        return replace(self, kinds=kinds, part=part)
+
+    def check(self, rows: NamedRows) -> None:
+        for name in self.columns:
+            self.source.check_column(name, rows)
+
+    def values(self, rows: NamedRows) -> Any:
+        """Evaluate it on rows, (n,)."""
+        self.check(rows)
+        if self.part is None or self.kinds is None:
+            return rows.column(self.column)
+        frame = self.kinds.frame(rows, self.part.sum.uses)
+        return self.part.columns(frame, self.source)[self.part.names[0]]
+
+
 # Names that a message lists.
 MOST_NAMES = 30
 
@@ -286,3 +369,21 @@ def own_columns(term: Any, own: Sum) -> tuple[str, ...]:
     """Return the columns of the data that a term uses."""
     known = own.columns
     return tuple(n for f in term.factors for n in columns_in(f.expr) if n in known)
+
+
+def check_names(text: str, parts: Iterable[Any], grouping: Iterable[str]) -> None:
+    """Refuse a formula that makes two columns of one name.
+
+    `parts` are those of the formula, with the columns of each term.
+    """
+    owners: dict[str, frozenset[str]] = {name: frozenset({f"`{name}`"}) for name in grouping}
+    for part in parts:
+        for owner, names in part.owned:
+            for name in names:
+                if owners.setdefault(name, owner) != owner:
+                    raise error_at(
+                        text,
+                        place_of(text, name),
+                        f"The formula makes two columns of the name {name!r}. Rename the column "
+                        "of the data.",
+                    )

@@ -6,10 +6,12 @@ reads the rest. Every part keeps its place in the formula, for messages.
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 NAME = re.compile(r"\s*(?:`([^`]+)`|([^\W\d][\w.]*))\s*")
 GROUPING = re.compile(rf"\s*(?:(factor|as\.factor|C)\s*\({NAME.pattern}\)|{NAME.pattern})\s*")
 BLANK = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")|\s")
+CBIND = re.compile(r"\s*cbind\s*\(")
 OFFSET = re.compile(r"(?<![\w.])offset\s*\(")
 STRUCTURE = re.compile(
     r"(?<![\w.])(hom|het)?(cs|us|diag|ar1|toep|ou|exp|gau|mat|rr|propto|equalto)\s*\("
@@ -71,6 +73,8 @@ class ParsedFormula:
     random : tuple of RandomTerm
     offsets : tuple of str
         What stands in each ``offset(…)``.
+    counts : tuple of str
+        Successes and failures of a response ``cbind(successes, failures)``.
     """
 
     text: str
@@ -78,6 +82,7 @@ class ParsedFormula:
     fixed: str
     random: tuple[RandomTerm, ...]
     offsets: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
 
 
 def error_at(text: str, at: int, message: str) -> ValueError:
@@ -145,6 +150,7 @@ def parse_formula(formula: object) -> ParsedFormula:
         "".join(fixed) if "".join(fixed).strip() else "1",
         random,
         tuple(text[inside:end].strip() for _, inside, end in offsets),
+        _counts(text, scan, tilde),
     )
 
 
@@ -193,6 +199,20 @@ class _Scan:
             for k, c in enumerate(text)
             if c == char and not self.is_quoted[k] and not self.is_code[k]
         ]
+
+
+def _counts(text: str, scan: _Scan, tilde: int) -> tuple[str, ...]:
+    """Return what stands in a response ``cbind(successes, failures)``."""
+    found = CBIND.match(text, 0, tilde)
+    if not found or text[scan.closed_at[found.end() - 1] + 1 : tilde].strip():
+        return ()
+    start, end = found.end(), scan.closed_at[found.end() - 1]
+    commas = [k for k in range(start, end) if text[k] == "," and scan.depth[k] == 1]
+    places = [start - 1, *(k for k in commas if not scan.is_quoted[k]), end]
+    parts = tuple(text[a + 1 : b].strip() for a, b in pairwise(places))
+    if len(parts) != 2 or not all(parts):
+        raise error_at(text, start, "cbind has two parts: cbind(successes, failures) ~ …")
+    return parts
 
 
 def _tilde(text: str, scan: _Scan) -> int:

@@ -61,7 +61,7 @@ def test_without_groups_it_is_poisson_regression():
 
 def test_what_makes_no_model_is_refused():
     X = [[0.0], [1.0], [2.0]]
-    with pytest.raises(ValueError, match="1 values that a MixedPoissonRegressor cannot model"):
+    with pytest.raises(ValueError, match="y has 1 values that the poisson family does not have"):
         MixedPoissonRegressor().fit(X, [1, -1, 2])
     with pytest.raises(ValueError, match="exposure is not positive at row 2"):
         MixedPoissonRegressor().fit(X, [1, 1, 2], exposure=[1, 2, 0])
