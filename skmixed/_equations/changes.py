@@ -128,7 +128,8 @@ def _cells(
     row, column = np.concatenate(rows), np.concatenate(columns)
     order = np.lexsort((column, row))
     starts = np.searchsorted(row[order], np.arange(stage.n_levels + 1))
-    cells = Cells(starts, column[order], row[order], factors[-1].outer.stop)
+    n_chain = factors[len(system.stages) - 1].outer.stop
+    cells = Cells(starts, column[order], row[order], factors[-1].outer.stop, n_chain)
     return cells, np.concatenate(values, axis=1)[:, order]
 
 
@@ -244,24 +245,27 @@ class RowLayout:
         return self.places[-1].stop if self.places else 0
 
     def times(self, effects: FloatArray) -> FloatArray:
-        """Return Zb, (m, n) of (n_random, m), or (n,) of one b."""
-        by_column = effects.T if effects.ndim == 2 else effects[None]
-        out = np.zeros((len(by_column), self.n_rows))
+        """Return Zb, (n,)."""
+        out = np.zeros(self.n_rows)
         for place, own, codes in zip(self.places, self.columns, self.codes, strict=True):
-            for row, b in zip(out, by_column[:, place], strict=True):
-                for column, of_levels in zip(own, b.reshape(-1, len(own)).T, strict=True):
-                    row += _by_column(column, np.take(of_levels, codes))
-        return out if effects.ndim == 2 else out[0]
+            for column, b in zip(own, effects[place].reshape(-1, len(own)).T, strict=True):
+                out += _by_column(column, np.take(b, codes))
+        return out
 
-    def transposed(self, rows: FloatArray) -> FloatArray:
-        """Return Z'v, (n_random, m) of (m, n), or (n_random,) of one v."""
-        by_row = rows if rows.ndim == 2 else rows[None]
-        out = np.empty((self.n_random, len(by_row)))
+    def transposed(self, values: FloatArray) -> FloatArray:
+        """Return Z'v, (n_random,)."""
+        out = np.empty(self.n_random)
         for k, place in enumerate(self.places):
-            for j, row in enumerate(by_row):
-                sums = [self._level_sums(k, _by_column(column, row)) for column in self.columns[k]]
-                out[place, j] = np.stack(sums, axis=1).ravel()
-        return out if rows.ndim == 2 else out[:, 0]
+            sums = [self._level_sums(k, _by_column(column, values)) for column in self.columns[k]]
+            out[place] = np.stack(sums, axis=1).ravel()
+        return out
+
+    def products_times(self, weights: FloatArray, columns: FloatArray) -> FloatArray:
+        """Return Z'WZ times columns, (n_random, m)."""
+        out = np.empty(columns.shape)
+        for j, column in enumerate(columns.T):
+            out[:, j] = self.transposed(weights * self.times(column))
+        return out
 
     def weighted(self, weights: FloatArray, response: FloatArray | None = None) -> System:
         """Return the system of Z'WZ, with Z'y of the response's products, (n_random,)."""
@@ -285,7 +289,7 @@ class RowLayout:
         out = np.zeros(self.n_rows)
         n, factorization = len(self.cells), inverse.factorization
         for k, later in enumerate(inverse.along):
-            own, cells, _ = later.entries(factorization.stages[k], self.system.n_chain)
+            own, cells, _ = later.entries(factorization.stages[k])
             out += self.own_quadratics(k, own)
             # Twice T between the stage's level and the row's levels of later factors
             for m, at in enumerate(self.cells[k], start=k + 1):

@@ -28,7 +28,6 @@ from skmixed._equations.linear_algebra import (
     Span,
     cholesky_lower,
     solve_lower,
-    sum_of_products,
     to_slabs,
 )
 from skmixed._equations.system import Stage, System
@@ -311,7 +310,7 @@ def _take_from_core(system: System, rows: FactorRows, schur: FloatArray) -> None
     schur[n:, n:] -= rows.gram[np.ix_(fixed, fixed)]
     if n:
         halves = [half[:, system.n_chain :] for half in rows.at_outer]
-        schur[:n, :n] -= sum_of_products(halves, halves)
+        schur[:n, :n] -= rows.stage.cells.core_products(rows.cell_half)
         at_fixed = zip(halves, rows.at_fixed, strict=True)
         schur[:n, n:] -= sum(half.T @ of_fixed for half, of_fixed in at_fixed)
         schur[n:, :n] = schur[:n, n:].T

@@ -7,15 +7,21 @@ through; a sparse pattern of cells says which of them each level of the stage me
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from skmixed._equations.linear_algebra import CellPairs, sum_of_products
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates, term_coordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, IntArray
+
+# Multiplications of a dense symmetric product in the time of one of a pair of cells, and
+# products of cells from which on their places are not kept.
+PAIR_COST, MOST_PAIRS = 50, 2**24
 
 
 def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
@@ -84,17 +90,20 @@ class Cells:
         Outer column and level of each cell.
     width : int
         All outer columns, n_outer.
+    n_chain : int
+        Those of later stages; the core's are behind them.
     """
 
     starts: IntArray
     columns: IntArray
     rows: IntArray
     width: int
+    n_chain: int
 
     @staticmethod
-    def of(starts: IntArray, columns: IntArray, width: int) -> "Cells":
+    def of(starts: IntArray, columns: IntArray, width: int, n_chain: int = 0) -> "Cells":
         rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        return Cells(starts, columns, rows, width)
+        return Cells(starts, columns, rows, width, n_chain)
 
     @staticmethod
     def none(n_levels: int, width: int) -> "Cells":
@@ -108,10 +117,31 @@ class Cells:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def pairs(self) -> CellPairs | None:
+        """Pairs in the core; None where they are too many or a dense product costs less."""
+        per_level = np.bincount(self.rows[self.columns >= self.n_chain]).astype(float)
+        products, dense = float(per_level @ per_level), float(self.width - self.n_chain) ** 2
+        is_cheap = PAIR_COST * products < self.n_levels * dense
+        if not is_cheap or products >= MOST_PAIRS:
+            return None
+        return CellPairs.of(self.rows, self.columns, self.n_chain, self.width)
+
     def with_values(self, values: FloatArray) -> sp.csr_array:
         """Return the cells holding values, (q, n_outer)."""
         shape = (self.n_levels, self.width)
         return sp.csr_array((values, self.columns, self.starts), shape=shape)
+
+    def core_products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
+        """Return l'l in the core, summed over the rows of (s, n_cells) values, or l'r + r'l."""
+        if self.pairs is not None:
+            return self.pairs.products(left, right)
+        parts = [self.with_values(own)[:, self.n_chain :] for own in left]
+        if right is None:
+            return sum_of_products(parts, parts)
+        others = [self.with_values(own)[:, self.n_chain :] for own in right]
+        crossed = sum_of_products(parts, others)
+        return crossed + crossed.T
 
     def find(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Find cells by level and outer column."""
@@ -150,7 +180,7 @@ class Layout:
         chain, core = (sparse_order if is_sparse else elimination_order)(stats, model)
         factors = factor_layouts(stats, like, model, chain, core)
         n = len(chain)
-        joined = [_join_cells(stats, factors, k) for k in range(n)]
+        joined = [_join_cells(stats, factors, k, n) for k in range(n)]
         return Layout(factors, tuple(own for own, _ in joined), tuple(at for _, at in joined))
 
     @property
@@ -179,7 +209,7 @@ def _pairs(stats: CrossProducts, factors: tuple[FactorLayout, ...], k: int) -> l
 
 
 def _join_cells(
-    stats: CrossProducts, factors: tuple[FactorLayout, ...], k: int
+    stats: CrossProducts, factors: tuple[FactorLayout, ...], k: int, n_stages: int
 ) -> tuple[Cells, IntArray]:
     """Join the patterns of a stage's products, (q·r, …) each: cells, and their sources."""
     parts, (q, r) = _pairs(stats, factors, k), (factors[k].n_levels, factors[k].n_columns)
@@ -196,7 +226,7 @@ def _join_cells(
     joined.sort_indices()
     # The r rows of a level have the same cells.
     first = joined[::r]
-    cells = Cells.of(first.indptr, first.indices, width)
+    cells = Cells.of(first.indptr, first.indices, width, factors[n_stages - 1].outer.stop)
     return cells, np.stack([joined[a::r].data for a in range(r)])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 # Multiplications of a dense symmetric product in the time of one of a sparse
 # product, on one core.
@@ -120,6 +120,87 @@ def row_ranges(matrix: sp.csr_array) -> Iterator[tuple[int, int]]:
     step = max(1, 2**22 // columns)
     for start in range(0, rows, step):
         yield start, min(start + step, rows)
+
+
+def sampled_product(
+    left: sp.csr_array, right: FloatArray, rows: IntArray, columns: IntArray
+) -> FloatArray:
+    """Entries of a sparse times a dense matrix, without keeping the product."""
+    out = np.empty(len(rows))
+    if not len(rows):
+        return out
+    for start, stop in row_ranges(left):
+        here = slice(*np.searchsorted(rows, [start, stop]))
+        product = left[start:stop] @ right
+        out[here] = product[rows[here] - start, columns[here]]
+    return out
+
+
+@dataclass(frozen=True)
+class CellPairs:
+    """Pairs of cells of one level in the core: each cell with itself and with those before it.
+
+    Attributes
+    ----------
+    cells : (m,) array of int
+        Those in the core.
+    counts : (m,) array of int
+        Pairs of each, which follow each other.
+    others : (n_pairs,) array of int
+        The second cell of each pair, by its number among `cells`.
+    places : (n_pairs,) array of int
+        The columns of both, as a place in the lower triangle of the core, row by row.
+    n_core : int
+    """
+
+    cells: IntArray
+    counts: IntArray
+    others: IntArray
+    places: IntArray
+    n_core: int
+
+    @staticmethod
+    def of(rows: IntArray, columns: IntArray, start: int, stop: int) -> "CellPairs":
+        """Pair the cells of each row, given row by row, in columns from a start on."""
+        core = np.flatnonzero(columns >= start)
+        rows, columns = rows[core], columns[core].astype(np.intp) - start
+        first = np.searchsorted(rows, rows)
+        counts = np.arange(1, len(core) + 1) - first
+        stops = np.cumsum(counts)
+        others = np.arange(counts.sum()) + np.repeat(first - stops + counts, counts)
+        places = np.repeat(columns * (stop - start), counts) + columns[others]
+        return CellPairs(core, counts, others, places, stop - start)
+
+    def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
+        """Return l'l summed over levels and rows of (s, n_cells) values, or l'r + r'l."""
+        values = np.zeros(len(self.places))
+        pairs = ((left, left),) if right is None else ((left, right), (right, left))
+        for one, other in pairs:
+            for a, b in zip(one[:, self.cells], other[:, self.cells], strict=True):
+                values += np.repeat(a, self.counts) * b[self.others]
+        lower = np.asarray(np.bincount(self.places, values, minlength=self.n_core**2), dtype=float)
+        return _mirrored(lower.reshape(self.n_core, -1))
+
+    def sampled(self, matrix: FloatArray) -> sp.csr_array:
+        """Return a symmetric matrix of the core at the pairs, lower triangular, (m, m)."""
+        starts, m = np.concatenate([[0], np.cumsum(self.counts)]), len(self.cells)
+        parts = np.take(matrix, self.places), self.others, starts
+        return sp.csr_array(parts, shape=(m, m))
+
+    def times(self, sampled: sp.csr_array, values: FloatArray) -> FloatArray:
+        """Return vG at the cells, (s, m), from G at the pairs and (s, n_cells) values v."""
+        own = np.ascontiguousarray(values[:, self.cells].T)
+        out = sampled @ own
+        out += sampled.T @ own
+        out -= sampled.diagonal()[:, None] * own
+        return np.asarray(out.T)
+
+
+def _mirrored(lower: FloatArray) -> FloatArray:
+    """Return the symmetric matrix with a lower triangle, beside zeros."""
+    out = lower + lower.T
+    np.einsum("ii->i", out)[:] = np.diagonal(lower)
+    return out
 
 
 def to_slabs(levels_last: FloatArray, k: int, b: int) -> FloatArray:

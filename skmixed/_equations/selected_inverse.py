@@ -14,19 +14,17 @@ docs/mathematics.md, "The BLUP as a conditional mean").
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from skmixed._equations.cholesky import CholeskyFactor, congruent
 from skmixed._equations.elimination import EliminatedStage
-from skmixed._equations.layout import FactorLayout
+from skmixed._equations.layout import Cells, FactorLayout
 from skmixed._equations.linear_algebra import (
     Span,
     inverse_of_cholesky,
-    row_ranges,
+    sampled_product,
     solve_levels_transposed,
 )
 from skmixed._equations.system import Stage
@@ -215,18 +213,21 @@ def _resolves(lam: FloatArray, products: FloatArray) -> bool:
 
 @dataclass(frozen=True)
 class Inverse:
-    """G for the outer columns and X.
+    """G for the outer columns and X, of what one stage leaves.
 
     Attributes
     ----------
+    cells : Cells
+        Those of the stage.
     core : (q_core, q_core) array
     chain : sparse (n_outer, n_outer) array or None
-        The entries of the stages after the first, with each other and the core.
+        The entries of the stages after it, with each other and the core.
     to_fixed : (n_outer, p) array
     fixed : (p, p) array
         Both are 0 where the fixed effects are given.
     """
 
+    cells: Cells
     core: FloatArray
     chain: sp.csr_array | None
     to_fixed: FloatArray
@@ -235,48 +236,49 @@ class Inverse:
     @staticmethod
     def along(factorization: CholeskyFactor, core: FloatArray) -> "tuple[Inverse, ...]":
         """Go back along the chain from the inverse of the core and X; what each stage leaves."""
-        system = factorization.system
+        system, stages = factorization.system, factorization.stages
         n, width = system.n_core, system.factors[-1].outer.stop
         to_fixed = np.zeros((width, system.n_fixed))
         to_fixed[system.n_chain :] = core[:n, n:]
-        out = [Inverse(core[:n, :n], None, to_fixed, core[n:, n:])]
-        for k in reversed(range(1, len(system.stages))):
-            done, place = factorization.stages[k], system.factors[k]
-            out.append(out[-1]._with_stage(done, place, system.n_chain))
+        cells = [stage.cells for stage in system.stages] or [Cells.none(0, width)]
+        out = [Inverse(cells[-1], core[:n, :n], None, to_fixed, core[n:, n:])]
+        for k in reversed(range(1, len(stages))):
+            out.append(out[-1]._with_stage(stages[k], system.factors[k], cells[k - 1]))
         return tuple(reversed(out))
 
-    def _with_stage(self, done: EliminatedStage, place: FactorLayout, n_chain: int) -> "Inverse":
-        """Add the entries of a stage."""
-        own, cells, at_fixed = self.entries(done, n_chain)
+    def _with_stage(self, done: EliminatedStage, place: FactorLayout, before: Cells) -> "Inverse":
+        """Add the entries of a stage, for the one before it."""
+        own, cells, at_fixed = self.entries(done)
         to_fixed = self.to_fixed.copy()
         to_fixed[place.outer] = at_fixed.transpose(1, 0, 2).reshape(to_fixed[place.outer].shape)
         chain = _chain_entries(done.stage, place, own, cells)
         if self.chain is not None:
             chain = chain + self.chain
-        return Inverse(self.core, chain, to_fixed, self.fixed)
+        return Inverse(before, self.core, chain, to_fixed, self.fixed)
 
-    def entries(
-        self, done: EliminatedStage, n_chain: int
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    @cached_property
+    def at_pairs(self) -> sp.csr_array | None:
+        """G of the core at the pairs of the cells, where these are laid out."""
+        return None if self.cells.pairs is None else self.cells.pairs.sampled(self.core)
+
+    def entries(self, done: EliminatedStage) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return G of a stage, of which this is what is later.
 
         With T = ΛM⁻¹Λ' per level and S_c its products later: T + TS_cGS_c'T of a level with
         itself, (r, r, q), and −TS_cG at its cells, (r, n_cells), and at X, (r, q, p).
         """
         root = done.root
-        within, at_cells, at_fixed = self.within(done, n_chain)
+        within, at_cells, at_fixed = self.within(done)
         own = np.einsum("as,stq,bt->abq", done.lam, done.inverse(within), done.lam, optimize=True)
         omega = np.einsum("saq,sbq->abq", root, root)
         cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.cells.rows], at_cells)
         return own, cells, -np.einsum("abq,bqx->aqx", omega, at_fixed)
 
-    def within(
-        self, done: EliminatedStage, n_chain: int
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def within(self, done: EliminatedStage) -> tuple[FloatArray, FloatArray, FloatArray]:
         """S_cGS_c' per level of a stage, S_c its products with later columns and X; and S_cG."""
         stage, r = done.stage, len(done.lam)
         fixed = done.at_levels(stage.fixed[:-1]).transpose(0, 2, 1)
-        at_cells, at_fixed = self.times(stage, done.values, fixed, n_chain)
+        at_cells, at_fixed = self.times(done.values, fixed)
         within = np.einsum("aqx,bqx->abq", at_fixed, fixed)
         for a in range(r):
             for b in range(r):
@@ -284,27 +286,33 @@ class Inverse:
                 within[a, b] += np.bincount(stage.cells.rows, weights, minlength=stage.n_levels)
         return within, at_cells, at_fixed
 
-    def times(
-        self, stage: Stage, values: FloatArray, fixed: FloatArray, n_chain: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """[Z_c X] times G for the rows of a stage: at its cells, and at X."""
-        if not len(stage.cells):
+    def times(self, values: FloatArray, fixed: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """[Z_c X] times G for a few rows of each level: at its cells, and at X."""
+        cells = self.cells
+        if not len(cells):
             # In the order of the rows in memory, in which their products are summed.
             return values, np.matmul(self.fixed, fixed.transpose(0, 2, 1)).transpose(0, 2, 1)
-        columns = stage.cells.columns
-        in_core = columns >= n_chain
-        at_cells = np.einsum("rnx,nx->rn", fixed[:, stage.cells.rows], self.to_fixed[columns])
+        at_cells = np.einsum("rnx,nx->rn", fixed[:, cells.rows], self.to_fixed[cells.columns])
         at_fixed = fixed @ self.fixed
         for a, own in enumerate(values):
-            matrix = stage.cells.with_values(own)
+            matrix = cells.with_values(own)
             at_fixed[a] += matrix @ self.to_fixed
             if self.chain is not None:
-                at_cells[a] += (matrix @ self.chain)[stage.cells.rows, columns]
-            core = matrix[:, n_chain:]
-            at_cells[a, in_core] += _sampled(
-                core, self.core, stage.cells.rows[in_core], columns[in_core] - n_chain
-            )
+                at_cells[a] += (matrix @ self.chain)[cells.rows, cells.columns]
+        self._add_core(at_cells, values)
         return at_cells, at_fixed
+
+    def _add_core(self, at_cells: FloatArray, values: FloatArray) -> None:
+        """Add Z_c times G at the cells in the core."""
+        cells = self.cells
+        if cells.pairs is not None and self.at_pairs is not None:
+            at_cells[:, cells.pairs.cells] += cells.pairs.times(self.at_pairs, values)
+            return
+        in_core = cells.columns >= cells.n_chain
+        at = cells.rows[in_core], cells.columns[in_core] - cells.n_chain
+        for a, own in enumerate(values):
+            core = cells.with_values(own)[:, cells.n_chain :]
+            at_cells[a, in_core] += sampled_product(core, self.core, *at)
 
 
 def _chain_entries(
@@ -320,20 +328,6 @@ def _chain_entries(
     diagonal = sp.coo_array((own.ravel(), (rows[0], columns[0])), shape=(width, width))
     beside = sp.coo_array((cells.ravel(), (rows[1], columns[1])), shape=(width, width))
     return (diagonal + beside + beside.T).tocsr()
-
-
-def _sampled(
-    left: sp.csr_array, right: FloatArray, rows: NDArray[np.intp], columns: NDArray[Any]
-) -> FloatArray:
-    """Entries of a sparse times a dense matrix, without keeping the product."""
-    out = np.empty(len(rows))
-    if not len(rows):
-        return out
-    for start, stop in row_ranges(left):
-        here = slice(*np.searchsorted(rows, [start, stop]))
-        product = left[start:stop] @ right
-        out[here] = product[rows[here] - start, columns[here]]
-    return out
 
 
 def covariance_times(factorization: CholeskyFactor, columns: FloatArray) -> FloatArray:
@@ -390,7 +384,7 @@ def spherical_blocks(factorization: CholeskyFactor) -> list[FloatArray]:
     later = Inverse.along(factorization, core)
     out = []
     for done, inverse in zip(factorization.stages, later, strict=True):
-        within, _, _ = inverse.within(done, system.n_chain)
+        within, _, _ = inverse.within(done)
         out.append(done.inverse(within).transpose(2, 0, 1))
     for factor, own in zip(system.core_factors, system.spherical_places, strict=True):
         q = factor.n_levels

@@ -35,7 +35,6 @@ import scipy.sparse as sp
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.linear_algebra import sum_of_products
 from skmixed._equations.row_substitution import LaterSolution
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._equations.system import Stage, System
@@ -133,10 +132,12 @@ def symmetric_product(system: System, k: int, left: StageRows, right: StageRows)
     core[n:, n:] = np.tensordot(left.fixed, right.fixed, ((0, 1), (0, 1)))
     if n:
         at_core = [[m[:, system.n_chain :] for m in side.matrices] for side in (left, right)]
-        core[:n, :n] = sum_of_products(*at_core)
         core[:n, n:] = sum(m.T @ f for m, f in zip(at_core[0], right.fixed, strict=True))
         core[n:, :n] = sum(m.T @ f for m, f in zip(at_core[1], left.fixed, strict=True)).T
-    return SchurTangent(later, core + core.T)
+    core += core.T
+    if n:
+        core[:n, :n] = system.stages[k].cells.core_products(left.cells, right.cells)
+    return SchurTangent(later, core)
 
 
 def _at_later(system: System, g: int, left: StageRows, right: StageRows) -> LaterTangent:
@@ -317,9 +318,8 @@ class _Inverted:
 
     @staticmethod
     def of(stage: StageTangent, tangents: list[SchurTangent], inverse: Inverse) -> "_Inverted":
-        n_chain = stage.factorization.system.n_chain
-        earlier = [(d, y, _times_inverse(y, inverse, n_chain)) for d, y in stage.met_by(tangents)]
-        return _Inverted(stage, _times_inverse(stage.c, inverse, n_chain), tuple(earlier))
+        earlier = [(d, y, _times_inverse(y, inverse)) for d, y in stage.met_by(tangents)]
+        return _Inverted(stage, _times_inverse(stage.c, inverse), tuple(earlier))
 
     def own(self, directions: FloatArray) -> FloatArray:
         r, _, q = self.stage.a.shape
@@ -347,9 +347,9 @@ class _Inverted:
         return out
 
 
-def _times_inverse(rows: StageRows, inverse: Inverse, n_chain: int) -> StageRows:
+def _times_inverse(rows: StageRows, inverse: Inverse) -> StageRows:
     """Return rows·G at the same cells and at X."""
-    return StageRows(rows.stage, *inverse.times(rows.stage, rows.cells, rows.fixed, n_chain))
+    return StageRows(rows.stage, *inverse.times(rows.cells, rows.fixed))
 
 
 def _add_core(
@@ -360,8 +360,9 @@ def _add_core(
     system, n = factorization.system, len(tangents)
     weighted = [inverse.of_traces @ tangent.at_core for tangent in tangents]  # G D
     for i in range(n):
+        turned = np.ascontiguousarray(weighted[i].T)
         for j in range(i + 1):
-            out[i, j] += np.vdot(weighted[i], weighted[j].T)
+            out[i, j] += np.vdot(turned, weighted[j])
             out[j, i] = out[i, j]
     if not system.core_factors:
         return

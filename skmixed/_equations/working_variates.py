@@ -89,8 +89,8 @@ def project_stage(
     if inverse is not None and inverse.has_fixed:
         # Its square is G_XX; the triangle keeps the columns' scales apart.
         root = inverse.factorization.fixed.inverse_root.T
-    selected = None if inverse is None else inverse.selected
-    cells = _CellSums.of(done, selected, responses.outer, system.n_chain)
+    later = None if inverse is None else inverse.along[k]
+    cells = _CellSums.of(done, later, responses.outer)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
     rhos = []
@@ -135,21 +135,19 @@ class _CellSums:
 
     @staticmethod
     def of(
-        done: EliminatedStage,
-        inverse: Inverse | None,
-        outer_effects: FloatArray,
-        n_chain: int,
+        done: EliminatedStage, inverse: Inverse | None, outer_effects: FloatArray
     ) -> "_CellSums":
         k, r, _, b = done.products.shape
         if not len(done.stage.cells):
             return _CellSums((), np.empty(0), np.empty(0), np.zeros((r, r)))
-        matrices = tuple(map(done.stage.cells.with_values, done.gls_cells()))
+        values = done.gls_cells()
+        matrices = tuple(map(done.stage.cells.with_values, values))
         residual = to_slabs(np.stack([(m @ outer_effects).T for m in matrices]), k, b)
         if inverse is None:
             return _CellSums(matrices, residual, np.empty(0), np.zeros((r, r)))
         # A'G_cX and Σ_j A'G_ccA for A = Z_c'V_1⁻¹Z, at the core and at the chain
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
-        trace = _weighted_products([m[:, n_chain:] for m in matrices], inverse.core)
+        trace = _traces_at_core(inverse, values)
         if inverse.chain is not None:
             for i, left in enumerate(matrices):
                 weighted = left @ inverse.chain
@@ -164,6 +162,15 @@ class _CellSums:
             return np.zeros((width, r * r * c))
         flat = rho.reshape(r * c, q).T
         return np.stack([m.T @ flat for m in self.matrices], axis=1).reshape(width, r * r * c)
+
+
+def _traces_at_core(inverse: Inverse, values: FloatArray) -> FloatArray:
+    """Return tr(m_a G m_b') in the core, (r, r), for cells m that hold values, (r, n_cells)."""
+    cells = inverse.cells
+    if cells.pairs is None or inverse.at_pairs is None:
+        parts = [cells.with_values(own)[:, cells.n_chain :] for own in values]
+        return _weighted_products(parts, inverse.core)
+    return cells.pairs.times(inverse.at_pairs, values) @ values[:, cells.pairs.cells].T
 
 
 def _weighted_products(matrices: list[sp.csr_array], weights: FloatArray) -> FloatArray:

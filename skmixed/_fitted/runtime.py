@@ -25,6 +25,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 from threadpoolctl import ThreadpoolController
 
+# The largest block, with its header, from which the C library of GNU learns.
+LARGEST_MAPPED = 2**25 - 2**13
+
 
 @cache
 def _blas() -> list[Any]:
@@ -118,10 +121,22 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+@cache
+def keep_freed_memory() -> None:
+    """Let the allocator keep what is freed, up to 64 MB, for the arrays that follow.
+
+    A page that comes back from the system costs about as much as the arithmetic on it. The
+    C library of GNU gives back what is free beyond twice the largest block of up to 32 MB
+    that it has mapped and freed, be it untouched (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(LARGEST_MAPPED, dtype=np.uint8)
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS at one thread while at least one caller is inside."""
     user = _User()
+    keep_freed_memory()
     try:
         _limit.enter(user)
         yield

@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._equations.selected_inverse import CoreInverse
-from skmixed._equations.tangents import expected_information
+from skmixed._equations.tangents import SchurTangent, expected_information
 from skmixed._equations.working_variates import Projection, Responses, project
 from skmixed._generalized.modes import Mode, rows_solution
 from skmixed._model.family import DispersionDerivatives
@@ -38,19 +38,26 @@ class LaplaceDerivatives:
     mode : Mode
     of_eta : (5, n) array
         ℓ, s, W, w' and w''.
-    of_shape : DispersionDerivatives
     """
 
     mode: Mode
     of_eta: FloatArray
-    of_shape: DispersionDerivatives
 
     @staticmethod
     def of(mode: Mode) -> "LaplaceDerivatives":
-        system, eta = mode.system, mode.effects.eta
-        own = system.family.dispersion(system.response, eta, mode.phi)
-        weighted = DispersionDerivatives(own.first * system.weights, own.second * system.weights)
-        return LaplaceDerivatives(mode, system.derivatives(eta, mode.phi, 4), weighted)
+        return LaplaceDerivatives(mode, mode.system.derivatives(mode.effects.eta, mode.phi, 4))
+
+    @cached_property
+    def of_shape(self) -> DispersionDerivatives:
+        """Derivatives by φ, of a family that has a shape."""
+        system = self.mode.system
+        own = system.family.dispersion(system.response, self.mode.effects.eta, self.mode.phi)
+        return DispersionDerivatives(own.first * system.weights, own.second * system.weights)
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters d."""
+        return self.n_tau + self.mode.system.n_fixed + self.mode.system.n_shape
 
     @property
     def n_tau(self) -> int:
@@ -109,50 +116,67 @@ class LaplaceDerivatives:
         return np.concatenate(parts)
 
     @cached_property
-    def partial(self) -> FloatArray:
-        """G', (d, n)."""
-        system, n, p = self.mode.system, self.n_tau, self.mode.system.n_fixed
-        out = np.zeros((n + p + system.n_shape, system.n_rows))
-        out[:n] = system.rows.times(self.along)
-        out[n : n + p] = system.fixed
-        return out
+    def _of_fixed(self) -> tuple[FloatArray, FloatArray]:
+        """Z'WX, (n_random, p), and X'WX, (p, p)."""
+        return self.mode.system.fixed_products(self.of_eta[2])
 
     @cached_property
     def _pushed(self) -> FloatArray:
-        """v', (d, n)."""
-        out = self.of_eta[2] * self.partial
-        if self.mode.system.n_shape:
-            out[-1] = self.of_shape.first[1]
+        """Z'v, (n_random, d)."""
+        system, n, p = self.mode.system, self.n_tau, self.mode.system.n_fixed
+        out = np.empty((system.rows.n_random, self.n_parameters))
+        out[:, :n] = system.rows.products_times(self.of_eta[2], self.along)
+        out[:, n : n + p], _ = self._of_fixed
+        if system.n_shape:
+            out[:, -1] = system.rows.transposed(self.of_shape.first[1])
         return out
 
     @cached_property
     def _response(self) -> FloatArray:
-        """(ZTZ'v)', (d, n)."""
-        rows = self.mode.system.rows
-        return rows.times(rows_solution(self.mode.factor, rows.transposed(self._pushed)))
+        """TZ'v, (n_random, d)."""
+        return rows_solution(self.mode.factor, self._pushed)
 
     @cached_property
     def of_scores(self) -> FloatArray:
         """ρ', the derivatives of the scores at the mode, (n_random, d)."""
-        return -self.mode.system.rows.transposed(self._pushed - self.of_eta[2] * self._response)
+        rows = self.mode.system.rows
+        return rows.products_times(self.of_eta[2], self._response) - self._pushed
 
     @cached_property
-    def total(self) -> FloatArray:
-        """The changes η', (d, n)."""
-        return self.partial - self._response
+    def _shift(self) -> FloatArray:
+        """TZ'v − D_aρ, of which η' = (0, X, 0) − Z·shift, (n_random, d)."""
+        out = self._response.copy()
+        out[:, : self.n_tau] -= self.along
+        return out
+
+    def _total(self, a: int) -> FloatArray:
+        """Return the change η' along one parameter, (n,)."""
+        system, j = self.mode.system, a - self.n_tau
+        out = system.rows.times(-self._shift[:, a])
+        if 0 <= j < system.n_fixed:
+            out += system.fixed[j]
+        return out
+
+    def _sums(self, values: FloatArray) -> FloatArray:
+        """Return the sums over rows of (n,) values times η', (d,)."""
+        system, n = self.mode.system, self.n_tau
+        out = -(system.rows.transposed(values) @ self._shift)
+        out[n : n + system.n_fixed] += system.fixed @ values
+        return out
 
     @cached_property
     def fixed_information(self) -> FloatArray:
-        """X'V⁻¹X = X'W(X − ZTZ'WX), (p, p)."""
+        """X'V⁻¹X = X'WX − X'WZTZ'WX, (p, p)."""
         of_gamma = slice(self.n_tau, self.n_tau + self.mode.system.n_fixed)
-        own = self.mode.system.fixed @ (self.of_eta[2] * self.total[of_gamma]).T
+        crossed, own = self._of_fixed
+        own = own - crossed.T @ self._response[:, of_gamma]
         return np.asarray((own + own.T) / 2.0)
 
     @cached_property
     def metric(self) -> FloatArray:
         """Average information on τ, 2X'V⁻¹X, and the curvature in φ: positive, (d, d)."""
         n, p = self.n_tau, self.mode.system.n_fixed
-        out = np.zeros((len(self.partial),) * 2)
+        out = np.zeros((self.n_parameters,) * 2)
         # Block by block
         out[n : n + p, n : n + p] = 2.0 * self.fixed_information
         if n:
@@ -178,11 +202,12 @@ class LaplaceDerivatives:
     @cached_property
     def _of_rows(self) -> FloatArray:
         """All but the traces."""
-        h, zeta, total = self.leverages, self.pulled, self.total
-        _, _, w, third, fourth = self.of_eta
-        # 2J'' = 2G'Wη' and η''s part of log|H|, by the rows' weights
-        out = 2.0 * self.partial @ (w * total).T
-        out += total @ ((h * fourth - zeta * third) * total).T
+        # 2J'' = 2G'Wη', and η''s part of log|H|, by the rows' weights
+        out = 2.0 * self._of_mode
+        _, _, _, third, fourth = self.of_eta
+        bend = self.leverages * fourth - self.pulled * third
+        for a in range(len(out)):
+            out[a] += self._sums(bend * self._total(a))
         if self.n_tau:
             out += self._bent + self._bent.T
         if self.mode.system.n_shape:
@@ -190,9 +215,22 @@ class LaplaceDerivatives:
         return (out + out.T) / 2.0
 
     @cached_property
+    def _of_mode(self) -> FloatArray:
+        """G'Wη' = G'WG − G'WZTZ'v, (d, d)."""
+        n, p = self.n_tau, self.mode.system.n_fixed
+        crossed, (_, of_fixed) = self._pushed.copy(), self._of_fixed
+        crossed[:, n + p :] = 0.0
+        out = -(crossed.T @ self._response)
+        # G is ZD_aρ, X and 0
+        out[:n] += self.along.T @ crossed
+        out[n : n + p, :n] += crossed[:, n : n + p].T @ self.along
+        out[n : n + p, n : n + p] += of_fixed
+        return out
+
+    @cached_property
     def _bent(self) -> FloatArray:
         """c̃'D_aρ'_b, (d, d)."""
-        out = np.zeros((len(self.total),) * 2)
+        out = np.zeros((self.n_parameters,) * 2)
         out[: self.n_tau] = self.mode.system.along(self.left).T @ self.of_scores
         return out
 
@@ -200,12 +238,13 @@ class LaplaceDerivatives:
     def _of_shape(self) -> FloatArray:
         """Rows and columns of φ that come beside those of η', (d, d)."""
         first, second = self.of_shape.first, self.of_shape.second
-        h, zeta, total = self.leverages, self.pulled, self.total
-        out = np.zeros((len(total),) * 2)
+        h, zeta, n, system = self.leverages, self.pulled, self.n_tau, self.mode.system
+        out = np.zeros((self.n_parameters,) * 2)
         # 2ℓ'_φ'η' once, for J, of which G'v has the other half; log|H|'s twice
-        out[-1] += 2.0 * total @ first[1]
-        out[:, -1] += 2.0 * self.partial @ first[1]
-        crossed = total @ (h * first[3] - zeta * first[2])
+        out[-1] += 2.0 * self._sums(first[1])
+        out[:n, -1] += 2.0 * self.along.T @ self._pushed[:, -1]
+        out[n:-1, -1] += 2.0 * system.fixed @ first[1]
+        crossed = self._sums(h * first[3] - zeta * first[2])
         out[-1] += crossed
         out[:, -1] += crossed
         out[-1, -1] += 2.0 * second[0].sum() + h @ second[2] - zeta @ second[1]
@@ -214,14 +253,10 @@ class LaplaceDerivatives:
     @cached_property
     def _of_traces(self) -> FloatArray:
         """tr(H⁻¹H_a H⁻¹H_b), (d, d)."""
-        system, n, d = self.mode.system, self.n_tau, len(self.total)
+        n, d = self.n_tau, self.n_parameters
         if not n:
             return np.zeros((d, d))
-        weights = self.of_eta[3] * self.total
-        if system.n_shape:
-            weights[-1] += self.of_shape.first[2]
-        tangents = [system.rows.tangent(own) for own in weights]
-        parameters = system.parameters
+        tangents, parameters = list(map(self._tangent, range(d))), self.mode.system.parameters
         found = expected_information(self.inverse, parameters.by_factor, tangents)
         places = np.concatenate([np.arange(d), d + parameters.from_factors])
         information = found.in_order(places).information
@@ -231,3 +266,10 @@ class LaplaceDerivatives:
         out[:, :n] += information[:d, d:]
         out[:n, :n] += information[d:, d:]
         return out
+
+    def _tangent(self, a: int) -> SchurTangent:
+        """Return Z'diag(w'η'_a + w_φφ'_a)Z."""
+        weights = self.of_eta[3] * self._total(a)
+        if a == self.n_parameters - self.mode.system.n_shape:
+            weights += self.of_shape.first[2]
+        return self.mode.system.rows.tangent(weights)

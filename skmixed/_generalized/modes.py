@@ -9,7 +9,8 @@ leads to b = T Z'W(z − Xγ), with z = η − o − s/W and T = ΛM⁻¹Λ', M 
 ρ = Z'W(z − Xγ − Zb). W is the observed information, also of links that are not canonical.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class LinearPredictor:
         fixed_part = system.offset + gamma @ system.fixed
         return LinearPredictor(gamma, scores, random, fixed_part, system.rows.times(random))
 
-    @property
+    @cached_property
     def eta(self) -> FloatArray:
         return self.fixed_part + self.random_part
 
@@ -70,7 +71,8 @@ class LinearPredictor:
         """Return the effects at a share of the way to others."""
         if share == 1.0:
             return other
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        names = [own.name for own in fields(self)]
+        pairs = [(getattr(self, name), getattr(other, name)) for name in names]
         return LinearPredictor(*(a + share * (b - a) for a, b in pairs))
 
 
@@ -140,10 +142,8 @@ def find_mode(
         factor = factorize(system.rows.weighted(weights, of_random), lam)
         if is_close:
             break
-        if has_fixed:
-            new = _joint_step(effects, system, factor, weights, right)
-        else:
-            new = _step(effects, system, factor, weights, right, of_random)
+        step = _joint_step if has_fixed else _step
+        new = step(effects, system, factor, weights, right, of_random)
         move = new.eta - effects.eta
         of_penalty = (new.scores - effects.scores) @ (new.random - effects.random)
         is_close = float(move @ (weights * move) + of_penalty) <= close
@@ -178,22 +178,22 @@ def _joint_step(
     factor: CholeskyFactor,
     weights: FloatArray,
     right: FloatArray,
+    right_side: FloatArray,
 ) -> LinearPredictor:
     """Solve for γ and b: X'V⁻¹X Δγ = X'V⁻¹(z − Xγ), V⁻¹ = W − WZTZ'W."""
-    rows, fixed, p = system.rows, system.fixed, system.n_fixed
-    left = np.empty((p + 1, system.n_rows))
-    np.multiply(weights, fixed, out=left[:p])
-    left[p] = right
-    solved = rows_solution(factor, rows.transposed(left))
-    left -= weights * rows.times(solved)
-    products = fixed @ left.T
+    rows, p = system.rows, system.n_fixed
+    # X'V⁻¹[X z − Xγ] = X'W[X z − Xγ] − X'WZTZ'W[X z − Xγ]
+    crossed, own = system.fixed_products(weights)
+    solved = rows_solution(factor, np.column_stack([crossed, right_side]))
+    products = np.column_stack([own, system.fixed @ right]) - crossed.T @ solved
     root = cholesky_lower((products[:, :p] + products[:, :p].T) / 2.0)
     change = solve_lower(root, solve_lower(root, products[:, p]), transposed=True)
     # b = TZ'W(z − Xγ − XΔγ), and ρ = Z'V⁻¹ of the same
     random = solved[:, p] - solved[:, :p] @ change
-    scores = rows.transposed(left[p] - change @ left[:p])
-    fixed_part = effects.fixed_part + change @ fixed
-    return LinearPredictor(effects.gamma + change, scores, random, fixed_part, rows.times(random))
+    moved, random_part = change @ system.fixed, rows.times(random)
+    scores = rows.transposed(right - weights * (moved + random_part))
+    gamma = effects.gamma + change
+    return LinearPredictor(gamma, scores, random, effects.fixed_part + moved, random_part)
 
 
 def rows_solution(factor: CholeskyFactor, columns: FloatArray) -> FloatArray:

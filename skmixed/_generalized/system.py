@@ -76,6 +76,16 @@ class GeneralizedSystem:
         out *= self.weights
         return out
 
+    def fixed_products(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return Z'WX, (n_random, p), and X'WX, (p, p)."""
+        with_random = np.empty((self.rows.n_random, self.n_fixed))
+        own, weighted = np.empty((self.n_fixed,) * 2), np.empty(self.n_rows)
+        for j, column in enumerate(self.fixed):
+            np.multiply(weights, column, out=weighted)
+            with_random[:, j] = self.rows.transposed(weighted)
+            own[j] = self.fixed @ weighted
+        return with_random, (own + own.T) / 2.0
+
     def covariance_times(self, lam: Lam, scores: FloatArray) -> FloatArray:
         """Return Σρ, (n_random,)."""
         out = np.empty(len(scores))

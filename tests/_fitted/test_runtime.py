@@ -3,6 +3,8 @@ import faulthandler
 import io
 import linecache
 import os
+import platform
+import subprocess
 import sys
 import threading
 
@@ -229,3 +231,24 @@ def test_a_child_forked_inside():
         os._exit(0 if (inside, blas_threads()) == ({1}, {OUTSIDE}) else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert (inside, blas_threads()) == ({1}, {OUTSIDE})
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_freed_memory_is_kept_for_the_next_arrays():
+    """Three arrays of 3 MB, ten times over: pages that come from the system anew are faults."""
+    script = """
+import resource
+import numpy as np
+from skmixed._fitted.runtime import single_threaded_blas
+with single_threaded_blas():
+    for _ in range(10):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        arrays = [np.ones(3 * 2**17) for _ in range(3)]
+        del arrays
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    # Of 2304 pages
+    assert int(found.stdout) < 100
