@@ -211,16 +211,8 @@ class RowLayout:
     n_rows: int
 
     @staticmethod
-    def of(
-        like: System, columns: Sequence[FloatArray], codes: Sequence[IntArray], n_rows: int
-    ) -> "RowLayout":
-        """Lay out rows of the factors of a system, given in its order."""
-        cells = []
-        # A later factor's r columns of one level are r cells that follow each other
-        for k, pattern in enumerate(like.layout.cells):
-            later = zip(like.factors[k + 1 :], codes[k + 1 :], strict=True)
-            starts = [f.outer.start + own * f.n_columns for f, own in later]
-            cells.append(tuple(pattern.find(codes[k], at) for at in starts))
+    def of(like: System) -> "RowLayout":
+        """Lay out no rows of the factors of a system."""
         core = like.n_core + 1
         system = replace(
             like,
@@ -231,8 +223,20 @@ class RowLayout:
             stages=tuple(map(_without_fixed, like.stages, like.factors)),
             weight_unit=1.0,
         )
+        return RowLayout(system, (), (), (), 0)
+
+    def with_rows(
+        self, columns: Sequence[FloatArray], codes: Sequence[IntArray], n_rows: int
+    ) -> "RowLayout":
+        """Lay out rows, of which columns and levels are given in the system's order."""
+        cells, factors = [], self.system.factors
+        # A later factor's r columns of one level are r cells that follow each other
+        for k, pattern in enumerate(self.system.layout.cells):
+            later = zip(factors[k + 1 :], codes[k + 1 :], strict=True)
+            starts = [f.outer.start + own * f.n_columns for f, own in later]
+            cells.append(tuple(pattern.find(codes[k], at) for at in starts))
         own = tuple(tuple(None if (c == 1.0).all() else c for c in part) for part in columns)
-        return RowLayout(system, own, tuple(codes), tuple(cells), n_rows)
+        return RowLayout(self.system, own, tuple(codes), tuple(cells), n_rows)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
@@ -260,13 +264,6 @@ class RowLayout:
             out[place] = np.stack(sums, axis=1).ravel()
         return out
 
-    def products_times(self, weights: FloatArray, columns: FloatArray) -> FloatArray:
-        """Return Z'WZ times columns, (n_random, m)."""
-        out = np.empty(columns.shape)
-        for j, column in enumerate(columns.T):
-            out[:, j] = self.transposed(weights * self.times(column))
-        return out
-
     def weighted(self, weights: FloatArray, response: FloatArray | None = None) -> System:
         """Return the system of Z'WZ, with Z'y of the response's products, (n_random,)."""
         n = len(self.cells)
@@ -287,9 +284,8 @@ class RowLayout:
     def quadratics(self, inverse: CoreInverse) -> FloatArray:
         """Return z'Tz of each row, (n,), with T = ΛM⁻¹Λ' the covariance of b."""
         out = np.zeros(self.n_rows)
-        n, factorization = len(self.cells), inverse.factorization
-        for k, later in enumerate(inverse.along):
-            own, cells, _ = later.entries(factorization.stages[k])
+        n = len(self.cells)
+        for k, (own, cells) in enumerate(inverse.entries):
             out += self.own_quadratics(k, own)
             # Twice T between the stage's level and the row's levels of later factors
             for m, at in enumerate(self.cells[k], start=k + 1):

@@ -85,6 +85,12 @@ class CoreInverse:
         return Inverse.along(self.factorization, self.of_traces)
 
     @cached_property
+    def entries(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
+        """G for traces of each stage: of its levels with themselves, and at its cells."""
+        stages = zip(self.along, self.factorization.stages, strict=True)
+        return tuple(later.entries(done)[:2] for later, done in stages)
+
+    @cached_property
     def selected(self) -> "Inverse":
         """G for traces, with its entries at the chain, of all that the first stage leaves."""
         return self.along[0]

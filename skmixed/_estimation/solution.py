@@ -7,7 +7,7 @@ import numpy as np
 
 from skmixed._derivatives.criterion import Factor, Likelihood
 from skmixed._equations.cholesky import factorize, no_effects
-from skmixed._equations.semidefinite import Root
+from skmixed._equations.products import Root
 from skmixed._equations.system import System
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.covariance import lower_factor

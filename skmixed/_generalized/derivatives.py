@@ -14,18 +14,30 @@ where w', w'' are derivatives of W in η. The second derivatives are those of J,
 with φ; those of the weights, with k = h∘w'' − ζ∘w' for η'_aη'_b; c̃'(D_aρ'_b + D_bρ'_a); and
 the traces −tr(H⁻¹H_a H⁻¹H_b), which `expected_information` has, H_a being the direction D_a
 of Σ and the weights' direction Z'diag(w'η'_a + w_φφ'_a)Z. All are in units of −2 log L.
+
+The rows are gone over once for the sums with h (`GradientSums`), which ζ is made of, and once
+more for those with ζ (`HessianSums`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from skmixed._equations.products import products_times
 from skmixed._equations.selected_inverse import CoreInverse
-from skmixed._equations.tangents import SchurTangent, expected_information
+from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Projection, Responses, project
 from skmixed._generalized.modes import Mode, rows_solution
-from skmixed._model.family import DispersionDerivatives
+from skmixed._generalized.sums import (
+    GradientSums,
+    HessianSums,
+    RowDerivatives,
+    ShapeSums,
+    total_of,
+)
+from skmixed._generalized.system import RowSlab
 from skmixed._typing import FloatArray
 
 
@@ -36,23 +48,12 @@ class LaplaceDerivatives:
     Attributes
     ----------
     mode : Mode
-    of_eta : (5, n) array
-        ℓ, s, W, w' and w''.
+    is_exact : bool
+        Whether the Hessian is asked for, or what approximates it alone.
     """
 
     mode: Mode
-    of_eta: FloatArray
-
-    @staticmethod
-    def of(mode: Mode) -> "LaplaceDerivatives":
-        return LaplaceDerivatives(mode, mode.system.derivatives(mode.effects.eta, mode.phi, 4))
-
-    @cached_property
-    def of_shape(self) -> DispersionDerivatives:
-        """Derivatives by φ, of a family that has a shape."""
-        system = self.mode.system
-        own = system.family.dispersion(system.response, self.mode.effects.eta, self.mode.phi)
-        return DispersionDerivatives(own.first * system.weights, own.second * system.weights)
+    is_exact: bool = True
 
     @property
     def n_parameters(self) -> int:
@@ -68,29 +69,61 @@ class LaplaceDerivatives:
         return CoreInverse.of(self.mode.factor, has_fixed=False)
 
     @cached_property
-    def leverages(self) -> FloatArray:
-        """h, (n,)."""
-        if not self.n_tau:
-            return np.zeros(self.mode.system.n_rows)
-        return self.mode.system.rows.quadratics(self.inverse)
-
-    @cached_property
     def projection(self) -> Projection:
         """Sums tr A, ρρ' and the average information of the entries of Σ."""
         return project(self.inverse, Responses.residual(self.mode.factor))
 
     @cached_property
+    def _held(self) -> tuple[RowDerivatives, ...]:
+        """The derivatives of rows in memory, computed once."""
+        return tuple(self._over_slabs())
+
+    def _over_slabs(self) -> Iterator[RowDerivatives]:
+        inverse = self.inverse if self.n_tau else None
+        for slab in self.mode.system.source.slabs():
+            yield RowDerivatives(slab, self.mode, inverse)
+
+    def _rows(self) -> Iterator[RowDerivatives]:
+        """Go over the rows once."""
+        return iter(self._held) if self.mode.system.source.is_held else self._over_slabs()
+
+    @cached_property
+    def _passed(self) -> tuple[GradientSums, ShapeSums | None]:
+        """The sums of the first pass."""
+        has_shape, own, shape = bool(self.mode.system.n_shape), None, None
+        for rows in self._rows():
+            found = GradientSums.of(rows)
+            own = found if own is None else total_of(own, found)
+            if has_shape:
+                of_shape = ShapeSums.of(rows)
+                shape = of_shape if shape is None else total_of(shape, of_shape)
+        assert own is not None
+        return own, shape
+
+    @property
+    def sums(self) -> GradientSums:
+        return self._passed[0]
+
+    @property
+    def of_shape(self) -> ShapeSums:
+        """Sums with derivatives by φ, of a family that has a shape."""
+        shape = self._passed[1]
+        assert shape is not None
+        return shape
+
+    @cached_property
     def pulled(self) -> FloatArray:
-        """ζ, (n,)."""
-        rows = self.mode.system.rows
-        right = rows.transposed(self.of_eta[3] * self.leverages)
-        return rows.times(rows_solution(self.mode.factor, right[:, None])[:, 0])
+        """Tc, of which ζ = ZTc, (n_random,)."""
+        return rows_solution(self.mode.factor, self.sums.bent_random[:, None])[:, 0]
 
     @cached_property
     def left(self) -> FloatArray:
         """c̃, (n_random,)."""
-        of_rows = self.of_eta[3] * self.leverages - self.of_eta[2] * self.pulled
-        return self.mode.system.rows.transposed(of_rows)
+        return self.sums.bent_random - self._products_times(self.pulled[:, None])[:, 0]
+
+    def _products_times(self, columns: FloatArray) -> FloatArray:
+        """Return Z'WZ times columns, (n_random, m)."""
+        return products_times(self.mode.sums.products, columns)
 
     @cached_property
     def along(self) -> FloatArray:
@@ -100,15 +133,12 @@ class LaplaceDerivatives:
     @cached_property
     def gradient(self) -> FloatArray:
         """Of −2 log L in (τ, γ, φ)."""
-        system, h, zeta = self.mode.system, self.leverages, self.pulled
-        _, s, w, third, _ = self.of_eta
+        system, sums = self.mode.system, self.sums
         # X'(2s + w'h − Wζ); Σ 2ℓ_φ + h'w_φ − ζ'ℓ'_φ; tr(D_aA) − ρ'D_aρ + c̃'D_aρ
-        of_gamma = system.fixed @ (2.0 * s + third * h - w * zeta)
-        parts = [of_gamma]
+        parts = [2.0 * sums.slopes + sums.bent_fixed - sums.between.T @ self.pulled]
         if system.n_shape:
-            first = self.of_shape.first
-            own = 2.0 * first[0].sum() + h @ first[2] - zeta @ first[1]
-            parts.append(np.array([own]))
+            own = self.of_shape
+            parts.append(np.array([2.0 * own.value + own.bent - self.pulled @ own.random]))
         if self.n_tau:
             found = self.projection
             of_linear = system.parameters.entries @ (found.trace - found.outer[:, 0, 0])
@@ -116,19 +146,14 @@ class LaplaceDerivatives:
         return np.concatenate(parts)
 
     @cached_property
-    def _of_fixed(self) -> tuple[FloatArray, FloatArray]:
-        """Z'WX, (n_random, p), and X'WX, (p, p)."""
-        return self.mode.system.fixed_products(self.of_eta[2])
-
-    @cached_property
     def _pushed(self) -> FloatArray:
         """Z'v, (n_random, d)."""
         system, n, p = self.mode.system, self.n_tau, self.mode.system.n_fixed
-        out = np.empty((system.rows.n_random, self.n_parameters))
-        out[:, :n] = system.rows.products_times(self.of_eta[2], self.along)
-        out[:, n : n + p], _ = self._of_fixed
+        out = np.empty((system.n_random, self.n_parameters))
+        out[:, :n] = self._products_times(self.along)
+        out[:, n : n + p] = self.sums.between
         if system.n_shape:
-            out[:, -1] = system.rows.transposed(self.of_shape.first[1])
+            out[:, -1] = self.of_shape.random
         return out
 
     @cached_property
@@ -139,8 +164,7 @@ class LaplaceDerivatives:
     @cached_property
     def of_scores(self) -> FloatArray:
         """ρ', the derivatives of the scores at the mode, (n_random, d)."""
-        rows = self.mode.system.rows
-        return rows.products_times(self.of_eta[2], self._response) - self._pushed
+        return self._products_times(self._response) - self._pushed
 
     @cached_property
     def _shift(self) -> FloatArray:
@@ -149,27 +173,26 @@ class LaplaceDerivatives:
         out[:, : self.n_tau] -= self.along
         return out
 
-    def _total(self, a: int) -> FloatArray:
-        """Return the change η' along one parameter, (n,)."""
-        system, j = self.mode.system, a - self.n_tau
-        out = system.rows.times(-self._shift[:, a])
-        if 0 <= j < system.n_fixed:
-            out += system.fixed[j]
+    def _total(self, slab: RowSlab, a: int) -> FloatArray:
+        """Return the change η' of rows along one parameter, (n,)."""
+        j = a - self.n_tau
+        out = slab.rows.times(-self._shift[:, a])
+        if 0 <= j < len(slab.fixed):
+            out += slab.fixed[j]
         return out
 
-    def _sums(self, values: FloatArray) -> FloatArray:
-        """Return the sums over rows of (n,) values times η', (d,)."""
-        system, n = self.mode.system, self.n_tau
-        out = -(system.rows.transposed(values) @ self._shift)
-        out[n : n + system.n_fixed] += system.fixed @ values
+    def _along_parameters(self, random: FloatArray, fixed: FloatArray) -> FloatArray:
+        """Return η'v from Z'v and X'v, (d,) or (d, m)."""
+        n = self.n_tau
+        out = -(self._shift.T @ random)
+        out[n : n + len(fixed)] += fixed
         return out
 
     @cached_property
     def fixed_information(self) -> FloatArray:
         """X'V⁻¹X = X'WX − X'WZTZ'WX, (p, p)."""
         of_gamma = slice(self.n_tau, self.n_tau + self.mode.system.n_fixed)
-        crossed, own = self._of_fixed
-        own = own - crossed.T @ self._response[:, of_gamma]
+        own = self.sums.own - self.sums.between.T @ self._response[:, of_gamma]
         return np.asarray((own + own.T) / 2.0)
 
     @cached_property
@@ -183,7 +206,7 @@ class LaplaceDerivatives:
             entries = self.mode.system.parameters.entries
             out[:n, :n] = entries @ self.projection.products @ entries.T
         if self.mode.system.n_shape:
-            out[-1, -1] = 2.0 * abs(self.of_shape.second[0].sum())
+            out[-1, -1] = 2.0 * abs(self.of_shape.second)
         return out
 
     @cached_property
@@ -194,37 +217,64 @@ class LaplaceDerivatives:
     @cached_property
     def approximate(self) -> FloatArray:
         """The Hessian with average information in the place of the traces, (d, d)."""
-        out = self._of_rows.copy()
-        n = self.n_tau
+        out, n = self._of_rows.copy(), self.n_tau
         out[:n, :n] -= self.metric[:n, :n]
         return out
 
     @cached_property
+    def _bent_sums(self) -> HessianSums:
+        """The sums of the second pass."""
+        out: HessianSums | None = None
+        for rows in self._rows():
+            found = self._bent_sums_of(rows)
+            out = found if out is None else total_of(out, found)
+        assert out is not None
+        return out
+
+    def _bent_sums_of(self, rows: RowDerivatives) -> HessianSums:
+        slab, d, has_shape = rows.slab, self.n_parameters, bool(self.mode.system.n_shape)
+        _, _, _, third, fourth = rows.of_eta
+        h, zeta = rows.leverages, slab.rows.times(self.pulled)
+        bend, tangents = h * fourth - zeta * third, []
+        random, fixed = np.empty((len(self.pulled), d)), np.empty((len(slab.fixed), d))
+        # kη'_a, and the weights' direction w'η'_a + w_φφ'_a
+        for a in range(d):
+            total = self._total(slab, a)
+            random[:, a], fixed[:, a] = rows.sums(bend * total)
+            if self.is_exact and self.n_tau:
+                total *= third
+                if has_shape and a == d - 1:
+                    total += rows.of_shape.first[2]
+                tangents.append(slab.rows.tangent(total))
+        shape_random, shape_fixed = np.zeros(len(random)), np.zeros(len(fixed))
+        if has_shape:
+            first = rows.of_shape.first
+            shape_random, shape_fixed = rows.sums(h * first[3] - zeta * first[2])
+        return HessianSums(random, fixed, shape_random, shape_fixed, tuple(tangents))
+
+    @cached_property
     def _of_rows(self) -> FloatArray:
-        """All but the traces."""
+        """All but the traces, (d, d)."""
+        sums = self._bent_sums
         # 2J'' = 2G'Wη', and η''s part of log|H|, by the rows' weights
-        out = 2.0 * self._of_mode
-        _, _, _, third, fourth = self.of_eta
-        bend = self.leverages * fourth - self.pulled * third
-        for a in range(len(out)):
-            out[a] += self._sums(bend * self._total(a))
+        out = 2.0 * self._of_mode + self._along_parameters(sums.random, sums.fixed)
         if self.n_tau:
             out += self._bent + self._bent.T
         if self.mode.system.n_shape:
-            out += self._of_shape
+            out += self._with_shape
         return (out + out.T) / 2.0
 
     @cached_property
     def _of_mode(self) -> FloatArray:
         """G'Wη' = G'WG − G'WZTZ'v, (d, d)."""
         n, p = self.n_tau, self.mode.system.n_fixed
-        crossed, (_, of_fixed) = self._pushed.copy(), self._of_fixed
+        crossed = self._pushed.copy()
         crossed[:, n + p :] = 0.0
         out = -(crossed.T @ self._response)
         # G is ZD_aρ, X and 0
         out[:n] += self.along.T @ crossed
         out[n : n + p, :n] += crossed[:, n : n + p].T @ self.along
-        out[n : n + p, n : n + p] += of_fixed
+        out[n : n + p, n : n + p] += self.sums.own
         return out
 
     @cached_property
@@ -235,19 +285,18 @@ class LaplaceDerivatives:
         return out
 
     @cached_property
-    def _of_shape(self) -> FloatArray:
+    def _with_shape(self) -> FloatArray:
         """Rows and columns of φ that come beside those of η', (d, d)."""
-        first, second = self.of_shape.first, self.of_shape.second
-        h, zeta, n, system = self.leverages, self.pulled, self.n_tau, self.mode.system
+        own, sums, n = self.of_shape, self._bent_sums, self.n_tau
         out = np.zeros((self.n_parameters,) * 2)
         # 2ℓ'_φ'η' once, for J, of which G'v has the other half; log|H|'s twice
-        out[-1] += 2.0 * self._sums(first[1])
-        out[:n, -1] += 2.0 * self.along.T @ self._pushed[:, -1]
-        out[n:-1, -1] += 2.0 * system.fixed @ first[1]
-        crossed = self._sums(h * first[3] - zeta * first[2])
+        out[-1] += 2.0 * self._along_parameters(own.random, own.fixed)
+        out[:n, -1] += 2.0 * self.along.T @ own.random
+        out[n:-1, -1] += 2.0 * own.fixed
+        crossed = self._along_parameters(sums.shape_random, sums.shape_fixed)
         out[-1] += crossed
         out[:, -1] += crossed
-        out[-1, -1] += 2.0 * second[0].sum() + h @ second[2] - zeta @ second[1]
+        out[-1, -1] += 2.0 * own.second + own.second_bent - self.pulled @ own.second_random
         return out
 
     @cached_property
@@ -256,8 +305,8 @@ class LaplaceDerivatives:
         n, d = self.n_tau, self.n_parameters
         if not n:
             return np.zeros((d, d))
-        tangents, parameters = list(map(self._tangent, range(d))), self.mode.system.parameters
-        found = expected_information(self.inverse, parameters.by_factor, tangents)
+        parameters = self.mode.system.parameters
+        found = expected_information(self.inverse, parameters.by_factor, self._bent_sums.tangents)
         places = np.concatenate([np.arange(d), d + parameters.from_factors])
         information = found.in_order(places).information
         # Along a τ both Σ and the weights move
@@ -266,10 +315,3 @@ class LaplaceDerivatives:
         out[:, :n] += information[:d, d:]
         out[:n, :n] += information[d:, d:]
         return out
-
-    def _tangent(self, a: int) -> SchurTangent:
-        """Return Z'diag(w'η'_a + w_φφ'_a)Z."""
-        weights = self.of_eta[3] * self._total(a)
-        if a == self.n_parameters - self.mode.system.n_shape:
-            weights += self.of_shape.first[2]
-        return self.mode.system.rows.tangent(weights)

@@ -82,13 +82,13 @@ def fit_generalized(
     try:
         best = _lowest(objective, search)
     except np.linalg.LinAlgError:
-        most = float(np.abs(layout.system.response).max())
+        most = _largest_response(layout.system)
         raise UndeterminedError(
             f"The likelihood has no digits at these responses, which go up to {most:.3g}: the sums "
             "that it is made of cancel. Check the responses, or fit MixedLinearRegressor to their "
             "logarithms."
         ) from None
-    found = LaplaceDerivatives.of(objective.mode)
+    found = LaplaceDerivatives(objective.mode)
     status, n_iter = best.status, best.n_iter
     counted, errors = objective.n_factorizations, estimates_covariance(found)
     # By quadrature from there, with more and more nodes until it makes no difference
@@ -107,7 +107,7 @@ def fit_generalized(
         assert np.isfinite(objective.evaluate(best.lam))
         point = objective.point(best.value, is_slow=False)
         errors = 2.0 * pseudo_inverse(point.hessian)
-        found = LaplaceDerivatives.of(objective.mode)
+        found = LaplaceDerivatives(objective.mode)
     solution = generalized_solution(layout, objective.mode, given.model, errors, used)
     separated = separated_columns(found, layout, given.model)
     return Estimate(
@@ -117,6 +117,10 @@ def fit_generalized(
         n_factorizations=counted,
         findings=replace(given.findings, separated=separated),
     )
+
+
+def _largest_response(system: GeneralizedSystem) -> float:
+    return max(float(np.abs(slab.response).max()) for slab in system.source.slabs())
 
 
 def _numbers_of_nodes(n_nodes: int | None) -> tuple[int, ...]:
@@ -144,7 +148,7 @@ def _lowest(objective: LaplaceObjective, search: SearchSettings) -> Ending:
 def _may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
     """Whether another search is worth it: few levels, or an end at a boundary or before one."""
     *terms, _ = end.lam
-    has_few = any(f.n_levels <= FEW_LEVELS for f in system.rows.system.factors)
+    has_few = any(f.n_levels <= FEW_LEVELS for f in system.layout.system.factors)
     is_full = all(own.any(axis=0).all() for own in terms)
     is_end = end.status is FitStatus.CONVERGED
     return bool(terms) and (has_few or not is_full or not is_end)
@@ -161,7 +165,7 @@ def separated_columns(
     if not system.n_fixed:
         return ()
     values, vectors = np.linalg.eigh(found.fixed_information)
-    if float(values[0] * system.weights.sum()) >= SEPARATED:
+    if float(values[0] * system.total_weight) >= SEPARATED:
         return ()
     # The columns in the coordinates of X, which are orthonormal, less their means
     columns = np.linalg.inv(layout.basis)
@@ -177,24 +181,43 @@ def separated_columns(
 def start_of(system: GeneralizedSystem, sd: float) -> Lam:
     """Return a start at the joint mode of γ and b, with Λ and φ by the moments there."""
     terms = tuple(sd * np.eye(size) for size in system.sizes)
-    family, phi, weighted = system.family, START_PHI, system.weights * system.fixed
-    own = family.start(system.response, system.weights) - system.offset
-    solved = np.linalg.solve(weighted @ system.fixed.T, (weighted @ own)[:, None])
-    gamma = np.asarray(solved[:, 0], dtype=float)
-    effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.rows.n_random))
-    close = NEAR * (system.rows.n_random + system.n_fixed)
+    phi, gamma = START_PHI, _regression(system)
+    effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.n_random))
+    close = NEAR * (system.n_random + system.n_fixed)
     # Λ by the modes and their covariances; φ by what is left of y
     for _ in range(ROUNDS if terms or system.n_shape else 0):
         with np.errstate(all="ignore"):
             mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
-        terms = _by_effects(mode)
-        mean = family.mean(mode.effects.eta)
-        phi = family.start_phi(system.response, mean, system.weights)
+        terms, phi = _by_effects(mode), _shape_of(mode)
         scores = system.scores_of(terms, mode.effects.random)
         effects = LinearPredictor.of(system, terms, mode.effects.gamma, scores)
     with np.errstate(all="ignore"):
         mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
     return (*terms, np.append(mode.effects.gamma, [phi] * system.n_shape))
+
+
+def _regression(system: GeneralizedSystem) -> FloatArray:
+    """Return γ by weighted least squares of what η is in each row alone, (p,)."""
+    p = system.n_fixed
+    products = np.zeros((p, p + 1))
+    # X'W[X η]
+    for slab in system.source.slabs():
+        own = system.family.start(slab.response, slab.weights) - slab.offset
+        weighted = slab.weights * slab.fixed
+        products[:, :p] += weighted @ slab.fixed.T
+        products[:, p] += weighted @ own
+    return np.asarray(np.linalg.solve(products[:, :p], products[:, p:])[:, 0], dtype=float)
+
+
+def _shape_of(mode: Mode) -> float:
+    """Return φ by what is left of y at a mode; 0 of a family without a shape."""
+    system, moments = mode.system, np.zeros(2)
+    if not system.n_shape:
+        return 0.0
+    for slab in system.source.slabs():
+        mean = system.family.mean(mode.effects.eta(slab))
+        moments += system.family.shape_moments(slab.response, mean, slab.weights)
+    return system.family.shape_by(moments)
 
 
 def _by_effects(mode: Mode) -> Lam:
@@ -207,7 +230,7 @@ def _by_effects(mode: Mode) -> Lam:
         return ()
     out: dict[int, FloatArray] = {}
     inverses, spherical = spherical_blocks(mode.factor), mode.factor.effects().spherical
-    for k, factor in enumerate(mode.system.rows.system.factors):
+    for k, factor in enumerate(mode.system.layout.system.factors):
         for term in factor.terms:
             # ΛR^−½ mean(uu') R^−½Λ', with no variance below the least
             u, lam, at = spherical[k][term.columns], mode.lam[term.index], term.columns
@@ -267,7 +290,7 @@ def _terms(layout: GeneralizedLayout, mode: Mode) -> tuple[TermSolution, ...]:
     """Return the estimates of each term, in the model's order."""
     if not layout.terms:
         return ()
-    effects = user_effects(layout.system.rows.system, mode.lam, mode.factor.effects().spherical)
+    effects = user_effects(layout.system.layout.system, mode.lam, mode.factor.effects().spherical)
     out = []
     for term, lam, own in zip(layout.terms, mode.lam, effects, strict=True):
         user = term.to_user @ lam

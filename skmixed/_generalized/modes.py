@@ -7,17 +7,22 @@ With ℓ_i = −w_i log p(y_i | η_i), s = ℓ' and W = ℓ'' at η = o + Xγ + 
 LinearPredictor are kept by their scores ρ, so that a singular Σ is as good as any other: a step
 leads to b = T Z'W(z − Xγ), with z = η − o − s/W and T = ΛM⁻¹Λ', M = Λ'Z'WZΛ + I, and to
 ρ = Z'W(z − Xγ − Zb). W is the observed information, also of links that are not canonical.
+
+A step needs of the rows the sums of `Expansion` alone, so that the rows are gone over once
+for each point that is tried, slab by slab.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cached_property
 
 import numpy as np
 
 from skmixed._equations.cholesky import CholeskyFactor, factorize
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
+from skmixed._equations.products import products_of_both, products_times
 from skmixed._equations.selected_inverse import covariance_times
-from skmixed._generalized.system import GeneralizedSystem
+from skmixed._equations.system import System
+from skmixed._generalized.system import GeneralizedSystem, RowSlab
 from skmixed._typing import FloatArray, Lam
 
 # Squared length of a step, in standard deviations of the effects given y, after which the
@@ -27,6 +32,8 @@ CLOSE = 1e-9
 MOST_STEPS, MOST_HALVINGS = 200, 40
 # A rise of J below this share of it is rounding.
 ROUNDING = 1e-14
+# The largest linear predictor by fixed effects that is tried.
+FARTHEST = 1e5
 
 
 @dataclass(frozen=True)
@@ -40,27 +47,21 @@ class LinearPredictor:
         ρ.
     random : (n_random,) array
         b = Σρ.
-    fixed_part, random_part : (n,) arrays
-        o + Xγ, and Zb.
     """
 
     gamma: FloatArray
     scores: FloatArray
     random: FloatArray
-    fixed_part: FloatArray
-    random_part: FloatArray
 
     @staticmethod
     def of(
         system: GeneralizedSystem, lam: Lam, gamma: FloatArray, scores: FloatArray
     ) -> "LinearPredictor":
-        random = system.covariance_times(lam, scores)
-        fixed_part = system.offset + gamma @ system.fixed
-        return LinearPredictor(gamma, scores, random, fixed_part, system.rows.times(random))
+        return LinearPredictor(gamma, scores, system.covariance_times(lam, scores))
 
-    @cached_property
-    def eta(self) -> FloatArray:
-        return self.fixed_part + self.random_part
+    def eta(self, slab: RowSlab) -> FloatArray:
+        """Return o + Xγ + Zb of rows, (n,)."""
+        return slab.fixed_part(self.gamma) + slab.rows.times(self.random)
 
     @property
     def penalty(self) -> float:
@@ -77,6 +78,89 @@ class LinearPredictor:
 
 
 @dataclass(frozen=True)
+class FixedSums:
+    """Sums over rows of what a step of γ needs.
+
+    Attributes
+    ----------
+    between : (n_random, p) array
+        Z'WX.
+    own : (p, p) array
+        X'WX.
+    right : (p,) array
+        X'W(z − Xγ).
+    """
+
+    between: FloatArray
+    own: FloatArray
+    right: FloatArray
+
+    def plus(self, other: "FixedSums") -> "FixedSums":
+        return FixedSums(
+            self.between + other.between, self.own + other.own, self.right + other.right
+        )
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Sums over rows of the likelihood's expansion around some effects.
+
+    Attributes
+    ----------
+    loss : float
+        Σℓ.
+    right : (n_random,) array
+        Z'W(z − Xγ).
+    products : System
+        Z'WZ, with `right` for y.
+    fixed : FixedSums or None
+        None where γ is given.
+    """
+
+    loss: float
+    right: FloatArray
+    products: System
+    fixed: FixedSums | None
+
+    @staticmethod
+    def of(
+        system: GeneralizedSystem, effects: LinearPredictor, phi: float, *, has_fixed: bool
+    ) -> "Expansion":
+        """Go over all rows once."""
+        parts: Iterable[Expansion] = (
+            _expanded(slab, effects, phi, has_fixed=has_fixed) for slab in system.source.slabs()
+        )
+        total: Expansion | None = None
+        for part in parts:
+            total = part if total is None else total._plus(part)
+        assert total is not None
+        return total
+
+    def _plus(self, other: "Expansion") -> "Expansion":
+        fixed = self.fixed
+        if fixed is not None and other.fixed is not None:
+            fixed = fixed.plus(other.fixed)
+        products = products_of_both(self.products, other.products)
+        return Expansion(self.loss + other.loss, self.right + other.right, products, fixed)
+
+
+def _expanded(slab: RowSlab, effects: LinearPredictor, phi: float, *, has_fixed: bool) -> Expansion:
+    """Expand the likelihood of some rows; it is infinite too far out."""
+    fixed_part, random_part = slab.fixed_part(effects.gamma), slab.rows.times(effects.random)
+    is_far = bool(np.abs(fixed_part).max(initial=0.0) > FARTHEST)
+    fixed_part += random_part
+    loss, slope, weights = slab.derivatives(fixed_part, phi, 2)
+    # W(z − Xγ) = W Zb − s of each row
+    right = weights * random_part - slope
+    of_random = slab.rows.transposed(right)
+    fixed = None
+    if has_fixed:
+        fixed = FixedSums(*slab.fixed_products(weights), slab.fixed @ right)
+    products = slab.rows.weighted(weights, of_random)
+    return Expansion(np.inf if is_far else float(loss.sum()), of_random, products, fixed)
+
+
+@dataclass(frozen=True)
 class Mode:
     """The likelihood at some effects, with the equations of the next step.
 
@@ -87,8 +171,7 @@ class Mode:
         Λ of each term.
     phi : float
     effects : LinearPredictor
-    derivatives : (3, n) array
-        ℓ, s and W.
+    sums : Expansion
     factor : CholeskyFactor
         At Λ, with the weights W and Z'W(z − Xγ) for y.
     """
@@ -97,7 +180,7 @@ class Mode:
     lam: Lam
     phi: float
     effects: LinearPredictor
-    derivatives: FloatArray
+    sums: Expansion
     factor: CholeskyFactor
 
     @property
@@ -108,11 +191,11 @@ class Mode:
     @property
     def penalized(self) -> float:
         """J."""
-        return _penalized(self.effects, self.derivatives)
+        return _penalized(self.effects, self.sums)
 
 
-def _penalized(effects: LinearPredictor, derivatives: FloatArray) -> float:
-    return float(derivatives[0].sum()) + 0.5 * effects.penalty
+def _penalized(effects: LinearPredictor, sums: Expansion) -> float:
+    return sums.loss + 0.5 * effects.penalty
 
 
 def find_mode(
@@ -133,67 +216,48 @@ def find_mode(
     numpy.linalg.LinAlgError
         If J is not defined at the start, or its second derivatives are not positive.
     """
-    effects, derivatives = start, system.derivatives(start.eta, phi, 2)
+    effects, sums = start, Expansion.of(system, start, phi, has_fixed=has_fixed)
     is_close = False
     # Newton's steps; the equations at the last effects are those of the value too
     for _ in range(MOST_STEPS):
-        weights, right = derivatives[2], _right_side(effects, derivatives)
-        of_random = system.rows.transposed(right)
-        factor = factorize(system.rows.weighted(weights, of_random), lam)
+        factor = factorize(sums.products, lam)
         if is_close:
             break
-        step = _joint_step if has_fixed else _step
-        new = step(effects, system, factor, weights, right, of_random)
-        move = new.eta - effects.eta
-        of_penalty = (new.scores - effects.scores) @ (new.random - effects.random)
-        is_close = float(move @ (weights * move) + of_penalty) <= close
-        effects, derivatives = _descended(system, phi, effects, derivatives, new)
-    return Mode(system, lam, phi, effects, derivatives, factor)
+        new = _step(effects, sums, factor)
+        is_close = _squared_length(effects, new, sums) <= close
+        effects, sums = _descended(system, phi, effects, sums, new)
+    return Mode(system, lam, phi, effects, sums, factor)
 
 
-def _right_side(effects: LinearPredictor, derivatives: FloatArray) -> FloatArray:
-    """W(z − Xγ) = W Zb − s of each row."""
-    return derivatives[2] * effects.random_part - derivatives[1]
+def _step(effects: LinearPredictor, sums: Expansion, factor: CholeskyFactor) -> LinearPredictor:
+    """Solve for b with γ given, or for both: X'V⁻¹X Δγ = X'V⁻¹(z − Xγ), V⁻¹ = W − WZTZ'W."""
+    fixed, gamma, right = sums.fixed, effects.gamma, sums.right
+    if fixed is None:
+        random = rows_solution(factor, right[:, None])[:, 0]
+    else:
+        # X'V⁻¹[X z − Xγ] = X'W[X z − Xγ] − X'WZTZ'W[X z − Xγ]
+        p = len(gamma)
+        solved = rows_solution(factor, np.column_stack([fixed.between, right]))
+        products = np.column_stack([fixed.own, fixed.right]) - fixed.between.T @ solved
+        root = cholesky_lower((products[:, :p] + products[:, :p].T) / 2.0)
+        change = solve_lower(root, solve_lower(root, products[:, p]), transposed=True)
+        # b = TZ'W(z − Xγ − XΔγ)
+        random = solved[:, p] - solved[:, :p] @ change
+        gamma, right = gamma + change, right - fixed.between @ change
+    # ρ = Z'W(z − Xγ − Zb) at the new γ and b
+    scores = right - products_times(sums.products, random[:, None])[:, 0]
+    return LinearPredictor(gamma, scores, random)
 
 
-def _step(
-    effects: LinearPredictor,
-    system: GeneralizedSystem,
-    factor: CholeskyFactor,
-    weights: FloatArray,
-    right: FloatArray,
-    right_side: FloatArray,
-) -> LinearPredictor:
-    """Solve for b with γ given, from W(z − Xγ) and Z' of it."""
-    rows = system.rows
-    random = rows_solution(factor, right_side[:, None])[:, 0]
-    random_part = rows.times(random)
-    scores = rows.transposed(right - weights * random_part)
-    return LinearPredictor(effects.gamma, scores, random, effects.fixed_part, random_part)
-
-
-def _joint_step(
-    effects: LinearPredictor,
-    system: GeneralizedSystem,
-    factor: CholeskyFactor,
-    weights: FloatArray,
-    right: FloatArray,
-    right_side: FloatArray,
-) -> LinearPredictor:
-    """Solve for γ and b: X'V⁻¹X Δγ = X'V⁻¹(z − Xγ), V⁻¹ = W − WZTZ'W."""
-    rows, p = system.rows, system.n_fixed
-    # X'V⁻¹[X z − Xγ] = X'W[X z − Xγ] − X'WZTZ'W[X z − Xγ]
-    crossed, own = system.fixed_products(weights)
-    solved = rows_solution(factor, np.column_stack([crossed, right_side]))
-    products = np.column_stack([own, system.fixed @ right]) - crossed.T @ solved
-    root = cholesky_lower((products[:, :p] + products[:, :p].T) / 2.0)
-    change = solve_lower(root, solve_lower(root, products[:, p]), transposed=True)
-    # b = TZ'W(z − Xγ − XΔγ), and ρ = Z'V⁻¹ of the same
-    random = solved[:, p] - solved[:, :p] @ change
-    moved, random_part = change @ system.fixed, rows.times(random)
-    scores = rows.transposed(right - weights * (moved + random_part))
-    gamma = effects.gamma + change
-    return LinearPredictor(gamma, scores, random, effects.fixed_part + moved, random_part)
+def _squared_length(old: LinearPredictor, new: LinearPredictor, sums: Expansion) -> float:
+    """Return Δη'WΔη + Δu'Δu of a step."""
+    move, fixed = new.random - old.random, sums.fixed
+    of_random = products_times(sums.products, move[:, None])[:, 0] + (new.scores - old.scores)
+    out = float(move @ of_random)
+    if fixed is not None:
+        change = new.gamma - old.gamma
+        out += float(change @ (fixed.own @ change + 2.0 * (fixed.between.T @ move)))
+    return out
 
 
 def rows_solution(factor: CholeskyFactor, columns: FloatArray) -> FloatArray:
@@ -205,17 +269,17 @@ def _descended(
     system: GeneralizedSystem,
     phi: float,
     old: LinearPredictor,
-    derivatives: FloatArray,
+    sums: Expansion,
     new: LinearPredictor,
-) -> tuple[LinearPredictor, FloatArray]:
+) -> tuple[LinearPredictor, Expansion]:
     """Go to the new effects, or so much of the way that J does not rise."""
-    before, share = _penalized(old, derivatives), 1.0
+    before, share = _penalized(old, sums), 1.0
     if not np.isfinite(before):
         raise np.linalg.LinAlgError("The likelihood is not defined at the start.")
     for _ in range(MOST_HALVINGS):
         trial = old.towards(new, share)
-        found = system.derivatives(trial.eta, phi, 2)
+        found = Expansion.of(system, trial, phi, has_fixed=sums.fixed is not None)
         if _penalized(trial, found) <= before + ROUNDING * (abs(before) + system.n_rows):
             return trial, found
         share /= 2.0
-    return old, derivatives
+    return old, sums

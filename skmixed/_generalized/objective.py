@@ -107,7 +107,7 @@ class LaplaceObjective:
         gamma, phi = self.system.split(rest)
         # From where the slopes of the latest model lead, or else from effects of 0
         for start in self._starts(tuple(terms), gamma, lam):
-            if np.abs(start.fixed_part).max() > FARTHEST or abs(phi) > FARTHEST_SHAPE:
+            if abs(phi) > FARTHEST_SHAPE:
                 return np.inf
             try:
                 with np.errstate(all="ignore"):
@@ -124,10 +124,10 @@ class LaplaceObjective:
         assert self.lam is not None
         with np.errstate(all="ignore"):
             # The exact Hessian, or in large systems what is known of it
-            found = LaplaceDerivatives.of(self.mode)
             chart = GeneralizedChart.of(self.system, self.lam)
             is_exact = self._operations <= MOST_OPERATIONS
             is_exact = is_exact or (is_slow and isinstance(self._correction, float))
+            found = LaplaceDerivatives(self.mode, is_exact)
             hessian = found.hessian if is_exact else found.approximate + self._correction
             if is_exact and is_slow:
                 self._correction = hessian - found.approximate
@@ -146,7 +146,7 @@ class LaplaceObjective:
         """Of the exact second derivatives, about: a product of the core for each parameter."""
         n_parameters = self.system.n_fixed + self.system.n_shape
         n_parameters += sum(map(len, self.system.parameters.directions))
-        return n_parameters * float(self.system.rows.system.n_core) ** 3
+        return n_parameters * float(self.system.layout.system.n_core) ** 3
 
     def _parameters(self, lam: Lam) -> FloatArray:
         """Return (τ, γ, φ)."""
@@ -161,7 +161,7 @@ class LaplaceObjective:
             step = self._parameters(lam) - anchor.parameters
             predicted = anchor.scores + anchor.slopes @ step
             yield LinearPredictor.of(self.system, terms, gamma, predicted)
-        yield LinearPredictor.of(self.system, terms, gamma, np.zeros(self.system.rows.n_random))
+        yield LinearPredictor.of(self.system, terms, gamma, np.zeros(self.system.n_random))
 
     @property
     def is_exact_fit(self) -> bool:
@@ -203,7 +203,7 @@ class QuadratureObjective(LaplaceObjective):
         assert self.lam is not None
         with np.errstate(all="ignore"):
             chart = GeneralizedChart.of(self.system, self.lam)
-            self._set_anchor(LaplaceDerivatives.of(self.mode), chart)
+            self._set_anchor(LaplaceDerivatives(self.mode), chart)
             mode = replace(self.mode, lam=chart.terms.lam)
             found = AdaptiveQuadrature(mode, self.rule)
             hessian, positive = found.curvature(chart.terms)

@@ -52,7 +52,7 @@ class GeneralizedModel:
         """The mode of the effects and the derivatives there."""
         objective = LaplaceObjective(self.layout.system)
         objective.evaluate(self.lam)
-        return LaplaceDerivatives.of(objective.mode)
+        return LaplaceDerivatives(objective.mode)
 
     @cached_property
     def fixed_root(self) -> FloatArray:
@@ -65,18 +65,17 @@ def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> De
 
     Normal, with the covariance of Henderson's equations at the weights W of the mode.
     """
-    layout, mode = own.layout, own.found.mode
-    system, rows = layout.system, layout.system.rows
+    layout, mode, system = own.layout, own.found.mode, own.layout.system
     # γ − γ̂ = R⁻ᵀξ for X'V⁻¹X = RR'; b − b̂ = ΛL⁻ᵀξ − TZ'WX(γ − γ̂) for M = LL'
     fixed = np.zeros(0)
     if system.n_fixed:
         numbers = rng.standard_normal(system.n_fixed)
         fixed = solve_lower(own.fixed_root, numbers, transposed=True)
-    moved = rows.transposed(mode.derivatives[2] * (fixed @ system.fixed))
-    moved = rows_solution(mode.factor, moved[:, None])[:, 0]
+    moved = rows_solution(mode.factor, (own.found.sums.between @ fixed)[:, None])[:, 0]
     effects: list[FloatArray] = [np.empty((0, 0))] * len(layout.terms)
     spherical = mode.factor.solve_transposed(*mode.factor.noise(rng)).spherical
-    for factor, place, u in zip(rows.system.factors, rows.places, spherical, strict=True):
+    places = zip(system.layout.system.factors, system.layout.places, spherical, strict=True)
+    for factor, place, u in places:
         b = factor.lam(mode.lam) @ u - moved[place].reshape(factor.n_levels, -1).T
         for term in factor.terms:
             effects[term.index] = term.to_user @ b[term.columns]

@@ -22,7 +22,7 @@ import numpy as np
 
 from skmixed._equations.layout import FactorLayout
 from skmixed._generalized.modes import Mode
-from skmixed._generalized.system import GeneralizedSystem
+from skmixed._generalized.system import GeneralizedSystem, RowSlab
 from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, IntArray
 
@@ -68,14 +68,20 @@ class AdaptiveQuadrature:
     def system(self) -> GeneralizedSystem:
         return self.mode.system
 
+    @cached_property
+    def slab(self) -> RowSlab:
+        """All rows, which are in memory."""
+        assert self.system.source.is_held
+        return next(iter(self.system.source.slabs()))
+
     @property
     def factor(self) -> FactorLayout:
-        return self.system.rows.system.factors[0]
+        return self.system.layout.system.factors[0]
 
     @property
     def codes(self) -> IntArray:
         """The level of each row, (n,)."""
-        return self.system.rows.codes[0]
+        return self.slab.rows.codes[0]
 
     @cached_property
     def lam(self) -> FloatArray:
@@ -90,7 +96,13 @@ class AdaptiveQuadrature:
     @cached_property
     def products(self) -> FloatArray:
         """Z'WZ of each level, (q, r, r)."""
-        return self.system.rows.own_products(0, self.mode.derivatives[2]).transpose(2, 0, 1)
+        weights = self.slab.derivatives(self.mode.effects.eta(self.slab), self.mode.phi, 2)[2]
+        return self.slab.rows.own_products(0, weights).transpose(2, 0, 1)
+
+    @cached_property
+    def fixed_part(self) -> FloatArray:
+        """O + Xγ, (n,)."""
+        return self.slab.fixed_part(self.mode.effects.gamma)
 
     @cached_property
     def inverse_root(self) -> FloatArray:
@@ -105,7 +117,7 @@ class AdaptiveQuadrature:
         out = np.empty((len(self.rule.nodes), self.factor.n_levels))
         for row, node, log_weight in zip(out, self.rule.nodes, self.rule.log_weights, strict=True):
             u = self._at(node)
-            loss = self.system.derivatives(self._eta(u), self.mode.phi, 0)[0]
+            loss = self.slab.derivatives(self._eta(u), self.mode.phi, 0)[0]
             row[:] = log_weight - self._sums(loss) - 0.5 * (u**2).sum(axis=1)
         return out
 
@@ -124,26 +136,26 @@ class AdaptiveQuadrature:
 
     def gradient(self, chart: Chart) -> FloatArray:
         """Of −2 log L in (δ, γ, φ)."""
-        system, mode, lam, inverse = self.system, self.mode, self.lam, self.inverse_root
+        slab, mode, lam, inverse = self.slab, self.mode, self.lam, self.inverse_root
         size = lam.shape[1]
         along, of_rows, of_shape, first, moments = self._node_sums()
         # S, K and κ_i = z'ΛKΛ'z, by which ⟨K, M'⟩ is a sum over rows
         symmetric = np.tril(moments) + np.tril(moments, -1).transpose(0, 2, 1)
         k = 0.5 * inverse.transpose(0, 2, 1) @ (np.eye(size) - symmetric) @ inverse
-        kappa = system.rows.own_quadratics(0, (lam @ k @ lam.T).transpose(1, 2, 0))
-        eta, phi = mode.effects.eta, mode.phi
-        _, s, w, third = system.derivatives(eta, phi, 3)
+        kappa = slab.rows.own_quadratics(0, (lam @ k @ lam.T).transpose(1, 2, 0))
+        eta, phi = mode.effects.eta(slab), mode.phi
+        _, s, w, third = slab.derivatives(eta, phi, 3)
         # v = M⁻¹(r + Λ'Z'(w'κ)), the adjoint of the modes
-        right = first + self._by_level(system.rows.transposed(third * kappa)) @ lam
+        right = first + self._by_level(slab.rows.transposed(third * kappa)) @ lam
         v = np.einsum("qba,qbc,qc->qa", inverse, inverse, right)
-        zeta = system.rows.times((v @ lam.T).ravel())
+        zeta = slab.rows.times((v @ lam.T).ravel())
         bent = kappa * third - w * zeta
         along = along + 2.0 * np.einsum("qab,bc,qcd->ad", self.products, lam, k)
-        along += self._by_level(system.rows.transposed(bent)).T @ self.spherical
-        along -= self._by_level(system.rows.transposed(s)).T @ v
-        parts = [self._in_chart(along, chart), system.fixed @ (of_rows + bent)]
-        if system.n_shape:
-            own = system.family.dispersion(system.response, eta, phi).first * system.weights
+        along += self._by_level(slab.rows.transposed(bent)).T @ self.spherical
+        along -= self._by_level(slab.rows.transposed(s)).T @ v
+        parts = [self._in_chart(along, chart), slab.fixed @ (of_rows + bent)]
+        if self.system.n_shape:
+            own = slab.shape_derivatives(eta, phi).first
             parts.append(np.array([of_shape + kappa @ own[2] - zeta @ own[1]]))
         return 2.0 * np.concatenate(parts)
 
@@ -155,54 +167,56 @@ class AdaptiveQuadrature:
         Σ Z's u' over all levels, (r, s); s of each row, (n,); ℓ_φ over all rows; and of each
         level g_u, (q, s), and z(L⁻¹g_u)', (q, s, s).
         """
-        system, phi, lam = self.system, self.mode.phi, self.lam
-        along, of_rows, of_shape = np.zeros_like(lam), np.zeros(system.n_rows), 0.0
+        slab, phi, lam = self.slab, self.mode.phi, self.lam
+        along, of_rows, of_shape = np.zeros_like(lam), np.zeros(slab.n_rows), 0.0
         first = np.zeros_like(self.spherical)
         moments = np.zeros_like(self.inverse_root)
         for node, share in zip(self.rule.nodes, self.shares, strict=True):
             u = self._at(node)
             eta, of_row = self._eta(u), share[self.codes]
             # p Z's, and p g_u = p(Λ'Z's + u)
-            slope = of_row * system.derivatives(eta, phi, 1)[1]
+            slope = of_row * slab.derivatives(eta, phi, 1)[1]
             of_rows += slope
-            own = self._by_level(system.rows.transposed(slope))
+            own = self._by_level(slab.rows.transposed(slope))
             along += own.T @ u
             of_u = own @ lam + share[:, None] * u
             first += of_u
             moments += node[:, None] * np.einsum("qab,qb->qa", self.inverse_root, of_u)[:, None]
-            if system.n_shape:
-                of_phi = system.family.dispersion(system.response, eta, phi).first[0]
-                of_shape += float((of_row * system.weights) @ of_phi)
+            if self.system.n_shape:
+                of_shape += float(of_row @ slab.shape_derivatives(eta, phi).first[0])
         return along, of_rows, of_shape, first, moments
 
     def curvature(self, chart: Chart) -> tuple[FloatArray, FloatArray]:
         """Second derivatives of −2 log L in (δ, γ, φ), and their positive part, (d, d) each."""
-        system, phi = self.system, self.mode.phi
+        slab, phi = self.slab, self.mode.phi
         basis = self._basis(chart)
-        n, p, d = len(basis), system.n_fixed, len(basis) + system.n_fixed + system.n_shape
+        n, p, d = (
+            len(basis),
+            self.system.n_fixed,
+            len(basis) + self.system.n_fixed + self.system.n_shape,
+        )
         positive, squares = np.zeros((d, d)), np.zeros((d, d))
         mean, along = np.zeros((self.factor.n_levels, d)), np.zeros_like(self.lam)
-        moving = np.zeros((d, system.n_rows))
-        moving[n : n + p] = system.fixed
+        moving = np.zeros((d, slab.n_rows))
+        moving[n : n + p] = slab.fixed
         # ∂g of each level and node, and ∂²g = Σ_i w η'η'' with what φ has beside
         for node, share in zip(self.rule.nodes, self.shares, strict=True):
             u, of_row = self._at(node), share[self.codes]
             eta = self._eta(u)
-            _, s, w = system.derivatives(eta, phi, 2)
-            moving[:n] = [system.rows.times((u @ own.T).ravel()) for own in basis]
+            _, s, w = slab.derivatives(eta, phi, 2)
+            moving[:n] = [slab.rows.times((u @ own.T).ravel()) for own in basis]
             slopes = np.stack([self._sums(s * row) for row in moving], axis=1)
             positive += moving @ (of_row * w * moving).T
-            if system.n_shape:
-                own = system.family.dispersion(system.response, eta, phi)
-                weights = of_row * system.weights
-                slopes[:, -1] = self._sums(system.weights * own.first[0])
-                crossed = moving @ (weights * own.first[1])
+            if self.system.n_shape:
+                own = slab.shape_derivatives(eta, phi)
+                slopes[:, -1] = self._sums(own.first[0])
+                crossed = moving @ (of_row * own.first[1])
                 positive[-1] += crossed
                 positive[:, -1] += crossed
-                positive[-1, -1] += weights @ own.second[0]
+                positive[-1, -1] += of_row @ own.second[0]
             mean += share[:, None] * slopes
             squares += slopes.T @ (share[:, None] * slopes)
-            along += self._by_level(system.rows.transposed(of_row * s)).T @ u
+            along += self._by_level(slab.rows.transposed(of_row * s)).T @ u
         positive[:n, :n] += self._map_curvature(along, chart)
         return 2.0 * (positive - squares + mean.T @ mean), 2.0 * positive
 
@@ -238,8 +252,8 @@ class AdaptiveQuadrature:
         return self.spherical + np.einsum("qba,b->qa", self.inverse_root, node)
 
     def _eta(self, u: FloatArray) -> FloatArray:
-        random = self.system.rows.times((u @ self.lam.T).ravel())
-        return self.mode.effects.fixed_part + random
+        random = self.slab.rows.times((u @ self.lam.T).ravel())
+        return self.fixed_part + random
 
     def _by_level(self, effects: FloatArray) -> FloatArray:
         return effects.reshape(self.factor.n_levels, -1)

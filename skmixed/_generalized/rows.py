@@ -8,7 +8,7 @@ import numpy as np
 from skmixed._equations.changes import RowLayout
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._estimation.solution import centered_to_user
-from skmixed._generalized.system import GeneralizedSystem
+from skmixed._generalized.system import GeneralizedSystem, HeldSlab, RowSlab
 from skmixed._model.family import Family
 from skmixed._model.terms import Model
 from skmixed._repeated.coordinates import factor_columns
@@ -128,43 +128,75 @@ class GeneralizedLayout:
     basis: FloatArray
 
 
+@dataclass(frozen=True)
+class SlabLayout:
+    """The coordinates of a linear system, in which rows of the same columns are laid out.
+
+    In these X is orthonormal with the weights, and Z has centered and scaled columns.
+
+    Attributes
+    ----------
+    at_zero : CholeskyFactor
+    model : Model
+    center : (k,) array
+        What Z's columns are less, by the columns of the statistics.
+    rows : RowLayout
+        Of no rows.
+    """
+
+    at_zero: CholeskyFactor
+    model: Model
+    center: FloatArray
+    rows: RowLayout
+
+    def slab(self, given: GeneralizedDesign) -> RowSlab:
+        """Lay out rows."""
+        design, factors = given.design, self.at_zero.system.factors
+        n = design.n_rows
+        columns = [np.ones(n), *design.columns]
+        # Z of each factor, in the order of the system
+        of_factors = [
+            np.ascontiguousarray(factor_columns(f, columns, self.center).T) for f in factors
+        ]
+        codes = [design.factors[f.position].codes for f in factors]
+        return RowSlab(
+            family=given.family,
+            response=design.responses[0],
+            weights=np.ones(n) if design.weights is None else design.weights,
+            offset=given.offset,
+            fixed=self._fixed_rows(columns),
+            rows=self.rows.with_rows(of_factors, codes, n),
+        )
+
+    def _fixed_rows(self, columns: Sequence[FloatArray]) -> FloatArray:
+        """Return the columns of X less centers and regressions, times R_x⁻ᵀ, (p, n)."""
+        system, p = self.at_zero.system, self.at_zero.system.n_fixed
+        own = np.empty((len(columns[0]), p))
+        for j, kept in enumerate(system.kept):
+            np.subtract(columns[self.model.fixed[kept]], system.center[j], out=own[:, j])
+        if system.regression is not None:
+            own = residuals(own, system.regression[:p, :p])
+        return np.ascontiguousarray((own @ self.at_zero.fixed.inverse_root).T)
+
+
 def lay_out_generalized(
     at_zero: CholeskyFactor, model: Model, center: FloatArray, given: GeneralizedDesign
 ) -> GeneralizedLayout:
-    """Lay out rows in the coordinates of a linear system of the same columns.
-
-    In these X is orthonormal with the weights, and Z has centered and scaled columns.
-    """
-    design, like = given.design, at_zero.system
-    n = design.n_rows
-    columns = [np.ones(n), *design.columns]
-    weights = np.ones(n) if design.weights is None else design.weights
-    # Z of each factor, in the order of the system
-    of_factors = [np.ascontiguousarray(factor_columns(f, columns, center).T) for f in like.factors]
-    codes = [design.factors[f.position].codes for f in like.factors]
-    to_user, _ = centered_to_user(like, model)
-    family, response, constant = given.family, design.responses[0], given.constant
+    """Lay out rows in the coordinates of a linear system of the same columns."""
+    like = at_zero.system
+    places = SlabLayout(at_zero, model, center, RowLayout.of(like))
+    slab, constant = places.slab(given), given.constant
     if constant is None:
-        constant = 2.0 * family.constant(response, weights)
+        constant = 2.0 * given.family.constant(slab.response, slab.weights)
+    # And β = Fγ, with F from orthonormal columns to those of the user
     system = GeneralizedSystem(
-        family=family,
-        response=response,
-        weights=weights,
-        offset=given.offset,
-        fixed=_fixed_rows(at_zero, model, columns),
-        rows=RowLayout.of(like, of_factors, codes, n),
+        family=given.family,
+        source=HeldSlab(slab),
+        layout=places.rows,
+        n_fixed=like.n_fixed,
+        n_rows=slab.n_rows,
+        total_weight=float(slab.weights.sum()),
         constant=constant,
     )
-    terms = tuple(t for _, t in like.terms)
+    terms, (to_user, _) = tuple(t for _, t in like.terms), centered_to_user(like, model)
     return GeneralizedLayout(system, terms, like.kept, to_user @ at_zero.fixed.inverse_root)
-
-
-def _fixed_rows(at_zero: CholeskyFactor, model: Model, columns: Sequence[FloatArray]) -> FloatArray:
-    """Return the columns of X less centers and regressions, times R_x⁻ᵀ, (p, n)."""
-    system, p = at_zero.system, at_zero.system.n_fixed
-    own = np.empty((len(columns[0]), p))
-    for j, kept in enumerate(system.kept):
-        np.subtract(columns[model.fixed[kept]], system.center[j], out=own[:, j])
-    if system.regression is not None:
-        own = residuals(own, system.regression[:p, :p])
-    return np.ascontiguousarray((own @ at_zero.fixed.inverse_root).T)

@@ -1,23 +1,22 @@
-"""The rows of one generalized model in the search's coordinates, and the likelihood's parts."""
+"""The rows of one generalized model in the search's coordinates, slab by slab."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.changes import RowLayout
 from skmixed._model.covariance import Covariance
-from skmixed._model.family import Family
+from skmixed._model.family import DispersionDerivatives, Family
 from skmixed._typing import FloatArray, Lam
 
 
-@dataclass(frozen=True)
-class GeneralizedSystem:
-    """Rows y, X, Z with a family, in coordinates in which columns are centered and scaled.
-
-    The parameters are Λ of each term, and (γ, φ) in one array behind them: the fixed
-    effects, and the logarithm of the shape where the family has one.
+@dataclass(frozen=True, eq=False)
+class RowSlab:
+    """Rows y, X, Z that are at hand together, in columns that are centered and scaled.
 
     Attributes
     ----------
@@ -28,8 +27,6 @@ class GeneralizedSystem:
         X'.
     rows : RowLayout
         Rows of Z.
-    constant : float
-        What −2 log L has that depends on y and the weights alone.
     """
 
     family: Family
@@ -38,27 +35,109 @@ class GeneralizedSystem:
     offset: FloatArray
     fixed: FloatArray
     rows: RowLayout
-    constant: float
 
     @property
     def n_rows(self) -> int:
         return len(self.response)
 
+    def fixed_part(self, gamma: FloatArray) -> FloatArray:
+        """Return o + Xγ, (n,)."""
+        return self.offset + gamma @ self.fixed
+
+    def derivatives(self, eta: FloatArray, phi: float, order: int) -> FloatArray:
+        """Return −w log p of each row and its derivatives in η, (order + 1, n)."""
+        out = self.family.derivatives(self.response, eta, phi, order)
+        out *= self.weights
+        return out
+
+    def shape_derivatives(self, eta: FloatArray, phi: float) -> DispersionDerivatives:
+        """Return the derivatives of −w log p by φ."""
+        own = self.family.dispersion(self.response, eta, phi)
+        return DispersionDerivatives(own.first * self.weights, own.second * self.weights)
+
+    def fixed_products(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return Z'WX, (n_random, p), and X'WX, (p, p)."""
+        p = len(self.fixed)
+        with_random = np.empty((self.rows.n_random, p))
+        own, weighted = np.empty((p, p)), np.empty(self.n_rows)
+        for j, column in enumerate(self.fixed):
+            np.multiply(weights, column, out=weighted)
+            with_random[:, j] = self.rows.transposed(weighted)
+            own[j] = self.fixed @ weighted
+        return with_random, (own + own.T) / 2.0
+
+
+class SlabSource(Protocol):
+    """Where the rows of a model are.
+
+    Attributes
+    ----------
+    is_held : bool
+        Whether all of them are in memory, as one slab.
+    """
+
     @property
-    def n_fixed(self) -> int:
-        return len(self.fixed)
+    def is_held(self) -> bool: ...
+
+    def slabs(self) -> Iterable[RowSlab]:
+        """Go over all rows, from the first one."""
+
+
+@dataclass(frozen=True)
+class HeldSlab:
+    """Rows in memory."""
+
+    slab: RowSlab
+    is_held = True
+
+    def slabs(self) -> Iterable[RowSlab]:
+        return (self.slab,)
+
+
+@dataclass(frozen=True)
+class GeneralizedSystem:
+    """Rows with a family, in coordinates in which columns are centered and scaled.
+
+    The parameters are Λ of each term, and (γ, φ) in one array behind them: the fixed
+    effects, and the logarithm of the shape where the family has one.
+
+    Attributes
+    ----------
+    family : Family
+    source : SlabSource
+    layout : RowLayout
+        Of no rows, which those of the source share.
+    n_fixed, n_rows : int
+    total_weight : float
+        Σw.
+    constant : float
+        What −2 log L has that depends on y and the weights alone.
+    """
+
+    family: Family
+    source: SlabSource
+    layout: RowLayout
+    n_fixed: int
+    n_rows: int
+    total_weight: float
+    constant: float
 
     @cached_property
     def parameters(self) -> Parameters:
-        return Parameters.of(self.rows.system)
+        return Parameters.of(self.layout.system)
+
+    @property
+    def n_random(self) -> int:
+        """Columns of random effects."""
+        return self.layout.n_random
 
     @property
     def structures(self) -> tuple[Covariance, ...]:
-        return tuple(t.term.structure for _, t in self.rows.system.terms)
+        return tuple(t.term.structure for _, t in self.layout.system.terms)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return tuple(t.size for _, t in self.rows.system.terms)
+        return tuple(t.size for _, t in self.layout.system.terms)
 
     @property
     def n_shape(self) -> int:
@@ -70,26 +149,10 @@ class GeneralizedSystem:
         gamma = rest[: self.n_fixed]
         return gamma, float(rest[-1]) if self.n_shape else 0.0
 
-    def derivatives(self, eta: FloatArray, phi: float, order: int) -> FloatArray:
-        """Return −w log p of each row and its derivatives in η, (order + 1, n)."""
-        out = self.family.derivatives(self.response, eta, phi, order)
-        out *= self.weights
-        return out
-
-    def fixed_products(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return Z'WX, (n_random, p), and X'WX, (p, p)."""
-        with_random = np.empty((self.rows.n_random, self.n_fixed))
-        own, weighted = np.empty((self.n_fixed,) * 2), np.empty(self.n_rows)
-        for j, column in enumerate(self.fixed):
-            np.multiply(weights, column, out=weighted)
-            with_random[:, j] = self.rows.transposed(weighted)
-            own[j] = self.fixed @ weighted
-        return with_random, (own + own.T) / 2.0
-
     def covariance_times(self, lam: Lam, scores: FloatArray) -> FloatArray:
         """Return Σρ, (n_random,)."""
         out = np.empty(len(scores))
-        for place, factor in zip(self.rows.places, self.rows.system.factors, strict=True):
+        for place, factor in zip(self.layout.places, self.layout.system.factors, strict=True):
             own = factor.lam(lam)
             out[place] = (scores[place].reshape(factor.n_levels, -1) @ own @ own.T).ravel()
         return out
@@ -97,7 +160,7 @@ class GeneralizedSystem:
     def scores_of(self, lam: Lam, random: FloatArray) -> FloatArray:
         """Return ρ of effects b = Σρ in the span of Λ, (n_random,)."""
         out = np.empty(len(random))
-        for place, factor in zip(self.rows.places, self.rows.system.factors, strict=True):
+        for place, factor in zip(self.layout.places, self.layout.system.factors, strict=True):
             inverse = np.linalg.pinv(factor.lam(lam))
             levels = random[place].reshape(factor.n_levels, -1)
             out[place] = (levels @ inverse.T @ inverse).ravel()
@@ -108,7 +171,7 @@ class GeneralizedSystem:
         parameters = self.parameters
         out = np.zeros((len(scores), sum(map(len, parameters.directions))))
         places = {
-            f.entries.start: p for f, p in zip(parameters.factors, self.rows.places, strict=True)
+            f.entries.start: p for f, p in zip(parameters.factors, self.layout.places, strict=True)
         }
         for (factor, _), at, own in zip(
             parameters.terms, parameters.places, parameters.directions, strict=True

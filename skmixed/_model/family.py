@@ -108,8 +108,11 @@ class Family(Protocol):
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         """Return η to start from, of each response alone, (n,)."""
 
-    def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
-        """Return φ to start from, by moments; 0 where there is none."""
+    def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return two sums over rows, which add up, of which `shape_by` makes φ."""
+
+    def shape_by(self, moments: FloatArray) -> float:
+        """Return φ to start from; 0 where there is none."""
 
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
@@ -127,7 +130,10 @@ class WithoutDispersion:
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
         return DispersionDerivatives(np.zeros((4, len(y))), np.zeros((3, len(y))))
 
-    def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
+    def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.zeros(2)
+
+    def shape_by(self, moments: FloatArray) -> float:
         return 0.0
 
 
@@ -302,10 +308,12 @@ class NegativeBinomial(LogLink):
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return Poisson().start(y, weights)
 
-    def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
+    def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
         # Σ w((y − μ)² − μ) estimates Σ w μ²/θ
-        excess = float(weights @ ((y - mean) ** 2 - mean))
-        squares = float(weights @ mean**2)
+        return np.array([weights @ ((y - mean) ** 2 - mean), weights @ mean**2])
+
+    def shape_by(self, moments: FloatArray) -> float:
+        excess, squares = moments
         return float(np.log(squares / max(excess, squares / MOST_SHAPE)))
 
     def draw(
@@ -365,9 +373,11 @@ class Gamma(LogLink):
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return np.asarray(np.log(y))
 
-    def start_phi(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> float:
-        squares = float(weights @ (y / mean - 1.0) ** 2) / float(weights.sum())
-        return float(-np.log(max(squares, 1e-12)))
+    def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.array([weights @ (y / mean - 1.0) ** 2, weights.sum()])
+
+    def shape_by(self, moments: FloatArray) -> float:
+        return float(-np.log(max(moments[0] / moments[1], 1e-12)))
 
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray

@@ -28,7 +28,7 @@ from skmixed._derivatives.criterion import Likelihood
 from skmixed._equations.changes import with_response
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.semidefinite import Root
+from skmixed._equations.products import Root
 from skmixed._equations.system import System
 from skmixed._estimation.solution import centered_to_user, user_effects
 from skmixed._model.residual import Residual

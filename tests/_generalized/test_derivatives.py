@@ -1,10 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generalized_models import random_generalized
 from numpy.testing import assert_allclose
 
+from skmixed._equations.changes import RowLayout
+from skmixed._equations.products import products_times
 from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.fit import start_of
 from skmixed._generalized.objective import GeneralizedChart, LaplaceObjective
+from skmixed._generalized.rows import GeneralizedDesign, SlabLayout
 from skmixed._model.family import FAMILIES
 
 SHAPES = [((), False), ((12,), False), ((12, 5), False), ((24, 6, 3), True), ((10, 4, 3), False)]
@@ -48,7 +54,7 @@ def test_derivatives_are_those_of_the_value(family, shape, nested):
     objective, lam = LaplaceObjective(case.layout.system), point(case, 3)
     objective.evaluate(lam)
     chart = GeneralizedChart.of(objective.system, lam)
-    found = LaplaceDerivatives.of(objective.mode)
+    found = LaplaceDerivatives(objective.mode)
     model = objective.point(objective.value, is_slow=True)
     slopes, bends = np.zeros_like(model.gradient), np.zeros_like(model.hessian)
     for k, one in enumerate(np.eye(len(slopes))):
@@ -56,7 +62,7 @@ def test_derivatives_are_those_of_the_value(family, shape, nested):
             for sign in (1.0, -1.0):
                 at = chart.moved(sign * m * STEP * one)
                 slopes[k] += sign * weight * objective.evaluate(at) / STEP
-                own = LaplaceDerivatives.of(objective.mode)
+                own = LaplaceDerivatives(objective.mode)
                 # The gradient in δ there, by the chart's coordinates around the point
                 jacobian = jacobian_at(chart, at)
                 bends[k] += sign * weight * (jacobian @ own.gradient) / STEP
@@ -89,7 +95,7 @@ def test_derivatives_at_a_boundary_are_those_in_the_covariance(shape):
     objective, lam = LaplaceObjective(case.layout.system), point(case, 4)
     lam = (*(0.0 * own for own in lam[:-1]), lam[-1])
     at_zero = objective.evaluate(lam)
-    gradient = LaplaceDerivatives.of(objective.mode).gradient
+    gradient = LaplaceDerivatives(objective.mode).gradient
     for k in range(len(shape)):
         values = []
         for tau in (1e-4, 2e-4, 3e-4):  # one-sided, of third order
@@ -99,14 +105,68 @@ def test_derivatives_at_a_boundary_are_those_in_the_covariance(shape):
         assert_allclose(gradient[k], expected, rtol=1e-5)
 
 
+class Slabs:
+    """The rows of a case in several parts, which are laid out anew each time."""
+
+    is_held = False
+
+    def __init__(self, case, n_slabs):
+        given = case.given
+        design, like = given.design, case.examined.at_zero
+        cuts = np.linspace(0, design.n_rows, n_slabs + 1).astype(int)
+        places = map(slice, cuts[:-1], cuts[1:])
+        self.parts = [
+            GeneralizedDesign(design.rows(own), given.offset[own], given.family) for own in places
+        ]
+        self.layout = SlabLayout(like, case.model, case.stats.center, RowLayout.of(like.system))
+        self.n_passes = 0
+
+    def slabs(self):
+        self.n_passes += 1
+        return map(self.layout.slab, self.parts)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=map(str, FAMILIES))
+@pytest.mark.parametrize(("shape", "nested"), SHAPES)
+def test_slabs_of_rows_add_up(family, shape, nested):
+    case = case_of(family, shape, nested=nested)
+    system, lam = case.layout.system, point(case, 6)
+    in_slabs = replace(system, source=Slabs(case, 7))
+    whole, parts = LaplaceObjective(system), LaplaceObjective(in_slabs)
+    # Sums of the same numbers in another order, at modes as close as Newton's method ends
+    assert_allclose(parts.evaluate(lam), whole.evaluate(lam), rtol=1e-11)
+    expected, found = (LaplaceDerivatives(own.mode) for own in (whole, parts))
+    before = in_slabs.source.n_passes
+    for name in ("gradient", "hessian", "approximate", "metric", "of_scores"):
+        own = getattr(expected, name)
+        size = np.abs(own).max(initial=0.0)
+        assert_allclose(getattr(found, name), own, rtol=1e-9, atol=1e-9 * size)
+    assert in_slabs.source.n_passes == before + 2
+    starts = [start_of(own, 1.0) for own in (system, in_slabs)]
+    for own, other in zip(*starts, strict=True):
+        # A start needs no more digits than the step at which its search for the mode ends
+        assert_allclose(own, other, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize(("shape", "nested"), SHAPES[1:])
+def test_products_of_a_layout_times_columns_are_those_by_rows(shape, nested):
+    rng = np.random.default_rng(0)
+    case = case_of(("poisson", "log"), shape, nested=nested)
+    (slab,) = case.layout.system.source.slabs()
+    weights, columns = rng.uniform(1, 2, slab.n_rows), rng.normal(size=(slab.rows.n_random, 3))
+    found = products_times(slab.rows.weighted(weights), columns)
+    by_rows = [slab.rows.transposed(weights * slab.rows.times(own)) for own in columns.T]
+    assert_allclose(found, np.stack(by_rows, axis=1), rtol=1e-12, atol=1e-12)
+
+
 def test_the_mode_is_predicted_from_that_nearby():
     case = case_of(("poisson", "log"), (12, 5))
     objective, lam = LaplaceObjective(case.layout.system), point(case, 5)
     objective.point(objective.evaluate(lam), is_slow=True)
-    errors = []
+    errors, (slab,) = [], objective.system.source.slabs()
     for size in (1e-2, 1e-3):
         near = (*((1 + size) * own for own in lam[:-1]), lam[-1] + size)
         start = next(objective._starts(near[:-1], near[-1], near))
         objective.evaluate(near)
-        errors.append(np.abs(start.eta - objective.mode.effects.eta).max())
+        errors.append(np.abs(start.eta(slab) - objective.mode.effects.eta(slab)).max())
     assert errors[1] < 0.02 * errors[0]  # of second order in the step

@@ -106,7 +106,7 @@ def test_a_variance_that_is_zero_is_found_to_be():
     objective, gamma = LaplaceObjective(case.layout.system), found.solution.fixed
     rest = np.linalg.solve(case.layout.basis, gamma)
     objective.evaluate((np.zeros((1, 1)), rest))
-    assert LaplaceDerivatives.of(objective.mode).gradient[0] > 0.0
+    assert LaplaceDerivatives(objective.mode).gradient[0] > 0.0
 
 
 def test_units_of_columns_do_not_matter():

@@ -132,7 +132,9 @@ def test_starts_are_finite_and_near_the_response(family):
     eta = family.start(y, weights)
     assert np.isfinite(eta).all()
     assert np.corrcoef(family.mean(eta), y)[0, 1] > 0.9
-    assert np.isfinite(family.start_phi(y, family.mean(np.zeros(500)), weights))
+    assert np.isfinite(
+        family.shape_by(family.shape_moments(y, family.mean(np.zeros(500)), weights))
+    )
 
 
 @each_family

@@ -11,7 +11,7 @@ from _uncertainty.test_draws import (
 from hypothesis import given, settings
 from numpy.testing import assert_allclose
 
-from skmixed._equations.semidefinite import Root, semidefinite_root
+from skmixed._equations.products import Root, semidefinite_root
 
 
 @given(seed=seeds, name=cases)

@@ -1,11 +1,12 @@
-"""A factor of the products of Z and X themselves, without penalty: R'R = [Z X]'W[Z X].
+"""The products of Z and X themselves, without penalty: sums of them, times columns, a factor.
 
-R is laid out as the factor of a fit, stage by stage and a dense core. The matrix is
-singular (each factor's ones add up to the same column): pivots of zero are passed over.
-Z here is that of the system: with the ones of each factor, also where no term has them.
+The factor R, R'R = [Z X]'W[Z X], is laid out as that of a fit, stage by stage and a dense
+core. The matrix is singular (each factor's ones add up to the same column): pivots of zero
+are passed over. Z here is that of the system: with the ones of each factor, also where no
+term has them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg.lapack
@@ -14,12 +15,45 @@ from numpy.typing import NDArray
 from skmixed._equations.changes import with_response
 from skmixed._equations.cholesky import eliminate_chain
 from skmixed._equations.elimination import FactorRows
-from skmixed._equations.linear_algebra import in_slabs
+from skmixed._equations.linear_algebra import in_slabs, levels_last
 from skmixed._equations.system import Stage, System
 from skmixed._typing import FloatArray
 
 # Share of its own products that is left of a column where nothing is.
 PIVOT_SHARE = 1e-12
+
+
+def products_of_both(a: System, b: System) -> System:
+    """Return the system of the rows of two systems of one layout."""
+    stages = tuple(
+        replace(own, products=own.products + other.products, values=own.values + other.values)
+        for own, other in zip(a.stages, b.stages, strict=True)
+    )
+    return replace(a, core=a.core + b.core, stages=stages)
+
+
+def products_times(system: System, columns: FloatArray) -> FloatArray:
+    """Return Z'WZ times columns, (n_random, m), of a system without columns of X.
+
+    The random effects are numbered factor by factor, those of a level together.
+    """
+    out, m = np.zeros(columns.shape), columns.shape[1]
+    n = len(columns) - (system.factors[-1].outer.stop if system.factors else 0)
+    outer, to_outer = columns[n:], out[n:]
+    # Of each stage a level with itself, and with its cells, both ways
+    for k, (stage, f) in enumerate(zip(system.stages, system.factors, strict=False)):
+        place = slice(n) if k == 0 else slice(n + f.outer.start, n + f.outer.stop)
+        here = columns[place].reshape(f.n_levels, f.n_columns, m)
+        own = levels_last(stage.products, f.n_levels)[:, stage.random]
+        found = np.einsum("abq,qbm->qam", own, here)
+        for a, values in enumerate(stage.values if len(stage.cells) else ()):
+            matrix = stage.cells.with_values(values)
+            found[:, a] += matrix @ outer
+            to_outer += matrix.T @ here[:, a]
+        out[place] += found.reshape(-1, m)
+    at = slice(system.n_chain, None)
+    to_outer[at] += system.core[: system.n_core, : system.n_core] @ outer[at]
+    return out
 
 
 @dataclass(frozen=True)
