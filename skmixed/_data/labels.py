@@ -224,6 +224,8 @@ def shown_index(labels: NDArray[Any], name: Any = None) -> pd.Index:
 
 def shown_label(label: Any) -> str:
     """Return a label as messages show it."""
+    if isinstance(label, tuple):
+        return f"({', '.join(map(shown_label, label))})"
     return repr(label.item() if isinstance(label, np.generic) else label)
 
 

@@ -117,9 +117,10 @@ class ResidualCovariance(FrozenParameters):
     subject : str, int or tuple of these, default=None
         Column of X whose rows with one label have correlated residuals; a tuple is the
         interaction of its columns. "independent" needs none.
-    time : str or int, default=None
+    time : str, int or tuple of two of these, default=None
         Column of X with the time of each row: numbers, dates or an ordered categorical.
-        Needed but for "independent" and "compound_symmetry".
+        Needed but for "independent" and "compound_symmetry". Two columns are the coordinates
+        of places, whose Euclidean distances "exponential" and "gaussian" are of.
     by : str, int or tuple of these, default=None
         Column of X whose labels have parameters of their own.
     shared_correlation : bool, default=False
@@ -178,7 +179,7 @@ class ResidualCovariance(FrozenParameters):
 
     structure: str
     subject: GroupName | None
-    time: ColumnName | None
+    time: GroupName | None
     by: GroupName | None
     shared_correlation: bool
     heterogeneous: bool
@@ -189,7 +190,7 @@ class ResidualCovariance(FrozenParameters):
         structure: str,
         *,
         subject: GroupName | Sequence[ColumnName] | None = None,
-        time: ColumnName | None = None,
+        time: GroupName | Sequence[ColumnName] | None = None,
         by: GroupName | Sequence[ColumnName] | None = None,
         shared_correlation: bool = False,
         heterogeneous: bool = False,
@@ -197,7 +198,7 @@ class ResidualCovariance(FrozenParameters):
     ) -> None:
         object.__setattr__(self, "structure", structure)
         object.__setattr__(self, "subject", None if subject is None else group_name(subject))
-        object.__setattr__(self, "time", None if time is None else as_columns(time, "time")[0])
+        object.__setattr__(self, "time", None if time is None else group_name(time))
         object.__setattr__(self, "by", None if by is None else group_name(by))
         object.__setattr__(self, "shared_correlation", bool(shared_correlation))
         object.__setattr__(self, "heterogeneous", bool(heterogeneous))
@@ -241,6 +242,8 @@ class ResidualCovariance(FrozenParameters):
         if self.time is None and (has_times or self.heterogeneous):
             what = "variance per time" if self.heterogeneous else "structure in time"
             raise ValueError(f"{own} is a {what}, but time=None. Name its column: time='visit'.")
+        if isinstance(self.time, tuple):
+            self._check_places(own, self.time)
         if self.shared_correlation and (self.by is None or not self.is_correlated):
             why = "no strata: by=None" if self.by is None else "no correlation to share"
             raise ValueError(f"{own} has {why}. Leave shared_correlation=True out.")
@@ -253,6 +256,15 @@ class ResidualCovariance(FrozenParameters):
             raise ValueError(
                 f"{own} has a variance for each time, and power={self.power!r} is another model "
                 "of them. Leave `power` out, or use 'toeplitz'."
+            )
+
+    def _check_places(self, own: str, time: tuple[ColumnName, ...]) -> None:
+        """Check a time in several columns."""
+        is_of_distance = CORRELATIONS[self.structure].time == "distance"
+        if not is_of_distance or self.heterogeneous or len(time) > 2:
+            raise ValueError(
+                f"time={time!r} are coordinates of places, of which {own} is no function. Two "
+                "columns are for 'exponential' and 'gaussian' with one variance."
             )
 
 

@@ -5,12 +5,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from skmixed._data.categories import in_text_order, order_of, require_order
 from skmixed._data.grouping_factor import GroupingFactor, Metadata
 from skmixed._data.labels import ColumnLevels, categories_of, shown_label
 from skmixed._data.table import Table, numeric_column
+from skmixed._data.times import (
+    EQUAL,
+    NUMERIC,
+    check_gaps,
+    check_spacing,
+    numbers_at,
+    numbers_of,
+    places_of,
+    steps_of,
+)
 from skmixed._model.correlation import CORRELATIONS, CorrelationModel
 from skmixed._model.residual import VARIANCES, Residual, Variance
 from skmixed._model.time_points import TimePoints
@@ -19,16 +28,10 @@ from skmixed._repeated.rows import RepeatedDesign, RepeatedRows, Timeline
 from skmixed._statistics.design import SubjectDesign
 from skmixed._typing import FloatArray, IntArray
 
-# Kinds of labels that are numbers: numbers themselves, dates and durations.
-NUMERIC = "iufMm"
 # What messages call the subject, the time, the stratum and what a power is of.
 ROLES = ("Subject column", "Time column", "Stratum column", "Column of power=")
 # Where each of them is in the codes of rows.
 CODES = {"subject": "subject", "time": "visit", "by": "stratum", "power": "size"}
-# Steps between times beside which distances have no digits, or their correlations none.
-SHORTEST, LONGEST = 1e-3, 1e4
-# Share of the smallest step between times within which they are equally spaced.
-EQUAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,11 @@ class SubjectColumns:
     def n_strata(self) -> int:
         return 1 if self.by is None else self.by.n_levels
 
+    @property
+    def is_plane(self) -> bool:
+        """Whether times are places in the plane, of two columns."""
+        return self.time is not None and len(self.time.sources) > 1
+
     def timeline(self) -> "Timeline":
         """Return what the labels of times are in the structure.
 
@@ -162,6 +170,10 @@ class SubjectColumns:
         """
         if self.time is None:
             return Timeline.without_times()
+        if self.is_plane:
+            places = places_of(self.time)
+            check_spacing(self.time.name, places)
+            return Timeline.of_numbers(places)
         if self.fitted_time is None:
             return self._timeline_of(self.time)
         timeline, index = self._timeline_of(self.fitted_time), self.time.index
@@ -172,7 +184,7 @@ class SubjectColumns:
             shown = f"{shown_label(index[beyond[0]])} of {self.time.name!r}"
             self._check_placeable(shown, "Fit to all rows")
             labels = np.asarray(self.fitted_time.index)
-            values = _numbers_at(index, beyond, labels, self.time.name)
+            values = numbers_at(index, beyond, labels, self.time.name)
             position[beyond] = self._positions(values, timeline, shown)
         return replace(timeline, rank=timeline.rank[own], position=position)
 
@@ -188,14 +200,14 @@ class SubjectColumns:
         if self._has_places(labels):
             order = self._order_of(name, labels)
             return Timeline.of_visits(order, np.arange(len(order)))
-        values = _numbers(labels)
+        values = numbers_of(labels)
         if kind == "distance":
-            _check_gaps(name, values)
+            check_gaps(name, values)
             if not self.heterogeneous:
                 return Timeline.of_numbers(values)
         order = np.argsort(values, kind="stable")
         if kind == "steps" and len(order) > 1:
-            steps = _steps(name, values[order], self.structure)
+            steps = steps_of(name, values[order], self.structure)
             unit = float(np.ptp(values)) / int(steps[-1])
             return replace(Timeline.of_visits(order, steps), origin=float(values.min()), unit=unit)
         return replace(Timeline.of_visits(order, np.arange(len(order))), position=values)
@@ -216,7 +228,7 @@ class SubjectColumns:
         time = self.fitted_time or self.time
         assert time is not None
         labels = np.asarray(time.index)
-        if self._has_places(labels):
+        if not self.is_plane and self._has_places(labels):
             require_order(time.name, labels, self.orders, what)
 
     def _order_of(self, name: str, labels: Any) -> IntArray:
@@ -271,12 +283,17 @@ class SubjectColumns:
         """Place times that fit never saw, of structures in which any number has a place."""
         assert self.time is not None
         source, fitted = self.time.sources[0], self.fitted_time or self.time
+        position = places.position.copy()
+        if self.is_plane:
+            both = ((own.column(table, metadata), own.name) for own in self.time.sources)
+            x, y = (numeric_column(column, name)[rows] for column, name in both)
+            position[rows, 0] = x + 1j * y
+            return replace(places, position=position)
         column = source.column(table, metadata)
         label = np.asarray(column, dtype=object)[rows[0]]
         shown = f"{shown_label(label)} of {source.name!r} (row {rows[0]})"
         self._check_placeable(shown, "Predict it with include='fixed'")
-        values = _numbers_at(column, rows, np.asarray(fitted.index), source.name)
-        position = places.position.copy()
+        values = numbers_at(column, rows, np.asarray(fitted.index), source.name)
         position[rows, 0] = self._positions(values, self._timeline_of(fitted), shown)
         return replace(places, position=position)
 
@@ -336,57 +353,6 @@ class SubjectColumns:
         if self.time is None and self.is_correlated:
             steps = np.arange(int(np.bincount(rows.subject).max()))
         names = self.correlation, self.variance
-        own = like or Residual(*names, steps, self.n_strata, self.shared_correlation)
+        how = self.shared_correlation, self.is_plane
+        own = like or Residual(*names, steps, self.n_strata, *how)
         return RepeatedDesign(rows, timeline, own, sizes, self.has_fitted_power)
-
-
-def _numbers(labels: Any) -> FloatArray:
-    """Return numbers, or dates as days since the first one and durations as days."""
-    if labels.dtype.kind == "M":
-        labels = labels - labels.min()
-    is_duration = labels.dtype.kind == "m"
-    return np.asarray(labels / np.timedelta64(1, "D") if is_duration else labels, dtype=float)
-
-
-def _numbers_at(column: Any, rows: IntArray, labels: Any, name: str) -> FloatArray:
-    """Return labels of some rows as numbers, dates since the first of the fit."""
-    if labels.dtype.kind in "iuf":
-        return numeric_column(column, name)[rows]
-    given = pd.Series(np.asarray(column)[rows]).astype(labels.dtype).to_numpy()
-    if pd.isna(given).any():
-        raise ValueError(f"Time column {name!r} has missing values. Leave those rows out.")
-    if labels.dtype.kind == "M":
-        given = given - labels.min()
-    return np.asarray(given / np.timedelta64(1, "D"), dtype=float)
-
-
-def _check_gaps(name: str, values: FloatArray) -> None:
-    """Refuse times in units that leave the correlations no digits."""
-    gaps = np.diff(np.unique(values))
-    mean = float(gaps.mean()) if len(gaps) else 1.0
-    if not SHORTEST <= mean <= LONGEST:
-        raise ValueError(
-            f"Time column {name!r} has times that are {mean:.3g} apart on average. Give it in a "
-            "unit in which they are some steps of 1 apart."
-        )
-
-
-def _steps(name: str, values: FloatArray, structure: str) -> IntArray:
-    """Return times in multiples of their smallest difference.
-
-    Raises
-    ------
-    ValueError
-        If they are none.
-    """
-    gaps = np.diff(values)
-    steps = (values - values[0]) / gaps.min()
-    whole = np.rint(steps)
-    if (np.abs(steps - whole) > EQUAL * np.maximum(steps, 1.0)).any():
-        at = int(np.argmax(np.abs(steps - whole)))
-        raise ValueError(
-            f"Time column {name!r} has times that are no multiples of its smallest step "
-            f"{gaps.min():g}, such as {values[at]:g}; {structure!r} counts steps. Use "
-            "'exponential' for times as they are, or round them."
-        )
-    return whole.astype(np.intp)

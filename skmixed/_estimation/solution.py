@@ -77,6 +77,8 @@ class ResidualSolution:
         The parameters of each stratum, with standard deviations in units of y.
     has_shared_correlation : bool
         Whether those of correlations are the same in all strata.
+    is_plane : bool
+        Whether times are places in the plane.
     log_sizes : (n,) array or None
         The logarithms of the fitted values that standard deviations are a power of.
     """
@@ -86,15 +88,15 @@ class ResidualSolution:
     steps: IntArray
     phi: FloatArray
     has_shared_correlation: bool = False
+    is_plane: bool = False
     log_sizes: FloatArray | None = None
 
     @property
     def model(self) -> Residual:
         """The model that these are parameters of."""
         correlation, variance = CORRELATIONS[self.correlation], VARIANCES[self.variance]
-        return Residual(
-            correlation, variance, self.steps, len(self.phi), self.has_shared_correlation
-        )
+        how = self.has_shared_correlation, self.is_plane
+        return Residual(correlation, variance, self.steps, len(self.phi), *how)
 
     @property
     def powers(self) -> list[float]:

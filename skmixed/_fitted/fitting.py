@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from sklearn.utils import check_random_state
 
 from skmixed._data.encoder import Specification
-from skmixed._data.subject_checks import open_repeated
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import waiting, warnings_after, warnings_before
+from skmixed._fitted.subject_checks import open_repeated
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._model.terms import Model
 from skmixed._repeated.fit import RepeatedModel

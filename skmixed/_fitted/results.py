@@ -182,7 +182,7 @@ def residual_correlations(encoder: Encoder, solution: Solution) -> dict[str, pd.
     if kind == "none":
         return {}
     title, strata = "Residual correlation", residual_strata(encoder)[:MOST_STRATA]
-    if own.model.m > MOST_TIMES or subjects.time.n_levels > MOST_TIMES:
+    if own.model.m > MOST_TIMES or subjects.time.n_levels > MOST_TIMES or own.is_plane:
         if kind not in ("steps", "distance"):
             return {}
         by_lag = pd.DataFrame([_by_lag(encoder, own, k) for k in range(len(strata))])
@@ -203,7 +203,9 @@ def _by_lag(encoder: Encoder, own: ResidualSolution, stratum: int) -> pd.Series:
     timeline = encoder.subjects.timeline()
     lags = np.arange(1.0, MOST_LAGS + 1)
     if own.model.correlation.time == "distance":
-        lags *= np.ptp(timeline.position) / MOST_LAGS
+        # Of places too, whose coordinates are the parts of complex numbers
+        widths = np.ptp(timeline.position.real), np.ptp(timeline.position.imag)
+        lags *= np.hypot(*widths) / MOST_LAGS
     position = np.append(0.0, lags)[None]
     places = TimePoints(np.zeros(position.shape, dtype=np.intp), position, np.zeros(position.shape))
     first = own.matrix(stratum, places)[0, 0]

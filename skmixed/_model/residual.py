@@ -102,6 +102,8 @@ class Residual:
     n_strata : int
     has_shared_correlation : bool
         Whether the strata have variances of their own alone: their parameters of C are equal.
+    is_plane : bool
+        Whether positions are points x + iy of the plane, which have distances and no order.
     """
 
     correlation: CorrelationModel
@@ -109,6 +111,7 @@ class Residual:
     steps: IntArray
     n_strata: int
     has_shared_correlation: bool = False
+    is_plane: bool = False
 
     @property
     def m(self) -> int:
@@ -178,15 +181,20 @@ class Residual:
         return np.asarray(both / np.sqrt(first * second))
 
     @property
+    def is_markov(self) -> bool:
+        """Whether a row depends on those before it through the last of them alone."""
+        return self.correlation.is_markov and not self.is_plane
+
+    @property
     def moment_visits(self) -> int:
         """Visits whose moments a start asks for; 1 where it asks for those of all rows alone."""
-        kind, is_markov = self.correlation.time, self.correlation.is_markov
+        kind, is_markov = self.correlation.time, self.is_markov
         is_by_visit = kind == "order" or (kind == "steps" and not is_markov)
         return self.m if is_by_visit or self.variance.name == "visits" else 1
 
     def normalized(self, own: FloatArray, places: TimePoints, errors: FloatArray) -> FloatArray:
         """Return L⁻¹e, R = LL', of subjects with n rows in order of time, (b, n)."""
-        if not self.correlation.is_markov:
+        if not self.is_markov:
             root = np.linalg.cholesky(self.evaluate(own, places).value)
             return np.asarray(np.linalg.solve(root, errors[:, :, None])[:, :, 0])
         # (z_t − r z_{t−1})/√(1 − r²) for z = e/s

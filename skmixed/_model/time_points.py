@@ -27,7 +27,7 @@ class TimePoints:
     visit : (b, n) array of int
         The number of each row's time among all times; 0 without times.
     position : (b, n) array
-        The time, in steps of visits or as a number.
+        The time, in steps of visits or as a number; of places in the plane x + iy.
     covariate : (b, n) array
         The logarithm of what a power of is the standard deviation; 0 without it.
     """

@@ -166,7 +166,7 @@ def _codes(
     """Return each row's block, and which factors' levels are inside of blocks."""
     sizes = np.zeros(levels.shape[1], dtype=int)
     np.add.at(sizes, [t.term.factor for t in terms], [t.size for t in terms])
-    is_markov = residual.correlation.is_markov
+    is_markov = residual.is_markov
     return block_codes(subject, levels, sizes.tolist(), is_markov=is_markov)
 
 

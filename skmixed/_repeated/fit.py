@@ -231,7 +231,9 @@ def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) ->
         sigma=sigma,
         criterion=factor.value,
         reml=system.reml,
-        residual=ResidualSolution(*names, residual.steps, own_phi, residual.has_shared_correlation),
+        residual=ResidualSolution(
+            *names, residual.steps, own_phi, residual.has_shared_correlation, residual.is_plane
+        ),
     )
 
 

@@ -96,7 +96,7 @@ class BlockLayout:
         chains = []
         for rows in index_blocks(codes, self.laid):
             patterns = self._patterns(rows)
-            if patterns is None and self.residual.correlation.is_markov:
+            if patterns is None and self.residual.is_markov:
                 chains.append(rows)
             else:
                 yield from self.explicit(rows, patterns)
@@ -111,7 +111,7 @@ class BlockLayout:
         """Return the pattern of each block, (N, n), and the first of each; None for many."""
         (n_blocks, n), k = rows.shape, self.laid.wide.shape[1]
         most = ROOM * n_blocks / (n * k)
-        if self.residual.correlation.is_markov:
+        if self.residual.is_markov:
             most = min(most, QUICKER * n_blocks / n**2)
         if most < 1.0:
             return None

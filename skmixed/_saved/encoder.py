@@ -120,3 +120,6 @@ def _check_subjects(subjects: Any, n_features: int) -> None:
     require(subjects.subject is not None or not subjects.is_correlated, "subjects")
     timed = subjects.correlation.time != "none"
     require(subjects.time is not None or not (timed or subjects.heterogeneous), "times")
+    if subjects.is_plane:
+        is_of_distance = subjects.correlation.time == "distance" and not subjects.heterogeneous
+        require(is_of_distance and len(subjects.time.sources) == 2, "times")

@@ -99,9 +99,11 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
     if residual is None or subjects is None:
         return
     check_kind("residual covariance", residual, ResidualSolution)
-    names = subjects.correlation.name, subjects.variance.name, subjects.shared_correlation
-    own = residual.correlation, residual.variance, residual.has_shared_correlation
-    require(own == names, "residual covariance")
+    names = subjects.correlation.name, subjects.variance.name
+    require((residual.correlation, residual.variance) == names, "residual covariance")
+    flags = subjects.shared_correlation, subjects.is_plane
+    own = residual.has_shared_correlation, residual.is_plane
+    require(all(a is b for a, b in zip(own, flags, strict=True)), "residual covariance")
     check_array("times", residual.steps, (len(residual.steps),), "i")
     require(len(residual.steps) > 0 and (np.diff(residual.steps) > 0).all(), "times")
     require(residual.steps[0] >= 0 and residual.steps[-1] < 2**31, "times")

@@ -76,7 +76,10 @@ def _check_each_row(encoder: Encoder, rows: Any, n: int) -> None:
         check_array("rows", own, (n,))
     require((weights > 0).all(), "weights")
     check_array("levels of rows", rows.levels, (n, len(encoder.factors)), "i")
-    _check_codes(rows.levels.T, [factor.n_levels for factor in encoder.factors])
+    counts = [factor.n_levels for factor in encoder.factors]
+    _check_codes(rows.levels.T, counts)
+    for own, count in zip(rows.levels.T, counts, strict=True):
+        require(len(own) == 0 or np.bincount(own, minlength=count).all(), "levels of rows")
 
 
 def _check_codes(codes: Any, counts: list[int]) -> None:

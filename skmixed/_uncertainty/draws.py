@@ -176,7 +176,7 @@ class SubjectRoots:
         # Without correlations each row is a subject of its own
         if not residual.is_correlated:
             rows = replace(rows, subject=np.arange(len(rows.subject)))
-        make = _chains if residual.correlation.is_markov else _alike
+        make = _chains if residual.is_markov else _alike
         return SubjectRoots(tuple(make(residual, phi, rows, is_known)))
 
     def draw(self, values: FloatArray) -> FloatArray:

@@ -122,7 +122,7 @@ def residual_correlation(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Rows of subjects in order of time.
+    """Rows of subjects in order of time; of places, of the first coordinate.
 
     Attributes
     ----------
@@ -131,6 +131,7 @@ class _Pairs:
     subject : (n,) array of int
         Of these.
     time : (n,) array
+        Of places x + iy.
     sd : (N,) array
         Standard deviations of the residuals of all rows, of weight 1.
     own : ResidualSolution or None
@@ -180,10 +181,11 @@ class _Pairs:
         sums = np.zeros((5, len(edges) - 1))
         own = error[self.order]
         for k in range(1, len(own)):
-            distance = self.time[k:] - self.time[:-k]
-            near = (self.subject[k:] == self.subject[:-k]) & (distance < edges[-1])
-            at = np.flatnonzero(near)
-            if not len(at):
+            distance = np.abs(self.time[k:] - self.time[:-k])
+            same = self.subject[k:] == self.subject[:-k]
+            at = np.flatnonzero(same & (distance < edges[-1]))
+            # Behind rows that are far apart in time all others are too, but not in the plane
+            if not (same.any() if np.iscomplexobj(self.time) else len(at)):
                 break
             number = np.searchsorted(edges, distance[at], side="right") - 1
             at, number = at[number >= 0], number[number >= 0]
@@ -251,19 +253,24 @@ def _column(X: Any, name: str | None, role: str) -> pd.Series:
 def _edges(subject: IntArray, time: FloatArray, bins: int | Sequence[float] | None) -> FloatArray:
     """Return the edges of lags; a lag holds its lower one."""
     same = subject[1:] == subject[:-1]
-    gaps = np.diff(time)[same]
+    gaps = np.abs(np.diff(time))[same]
     if not (gaps > 0).any():
         raise ValueError("No subject has rows at two times, of which there is a correlation.")
     if bins is not None and not isinstance(bins, int):
         return np.sort(np.asarray(bins, dtype=float))
-    lags = _lags(time, float(gaps[gaps > 0].min())) if bins is None else None
+    is_series = bins is None and not np.iscomplexobj(time)
+    lags = _lags(time, float(gaps[gaps > 0].min())) if is_series else None
     if lags is not None:
         # Between the lags; half a step before the first, and behind the last
         return np.concatenate(
             [lags[:1] / 2.0, (lags[1:] + lags[:-1]) / 2.0, lags[-1:] + lags[0] / 2]
         )
-    last, first = np.append(~same, True), np.append(True, ~same)
-    longest = float((time[last] - time[first]).max())
+    first = np.flatnonzero(np.append(True, ~same))
+    widths = [
+        np.maximum.reduceat(own, first) - np.minimum.reduceat(own, first)
+        for own in (time.real, time.imag)
+    ]
+    longest = float(np.hypot(*widths).max())
     edges = np.linspace(0.0, longest / 2.0, (bins or N_BINS) + 1)
     edges[-1] *= 1.0 + SAME
     return edges

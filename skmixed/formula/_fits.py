@@ -25,6 +25,8 @@ STRUCTURES_OF_MMRM = {
     "sp_exp": ("exponential", False),
     "sp_gau": ("gaussian", False),
 }
+# Those of distances, also of places with two coordinates.
+OF_PLACES, OR_PLACES = ("sp_exp", "sp_gau"), ", or two of coordinates"
 NAME_OR_QUOTED = r"(?:`[^`]+`|[^\W\d][\w.]*)"
 COVARIANCE = re.compile(
     rf"(?<![\w.])({'|'.join(STRUCTURES_OF_MMRM)})\s*\(\s*([^|()]*?)\s*\|\s*"
@@ -229,7 +231,8 @@ def mmrm(
         ``response ~ fixed + covariance(visit | subject)``, or ``(visit | group /
         subject)`` for a covariance in each group. The covariance is one of ``us``,
         ``cs``, ``csh``, ``ar1``, ``ar1h``, ``toep``, ``toeph``, ``ad``, ``adh``,
-        ``sp_exp``, ``sp_gau``. Random effects may stand beside it, as in `lmer`.
+        ``sp_exp``, ``sp_gau``; the last two are also of the distances of places, as in
+        ``sp_exp(x, y | subject)``. Random effects may stand beside it, as in `lmer`.
     data : frame of shape (n_samples, n_columns)
         Rows with the columns that the formula names (pandas, polars, pyarrow).
     reml : bool, default=True
@@ -313,17 +316,12 @@ def split_covariance(formula: str) -> tuple[str, ResidualCovariance]:
             f"us(visit | patient) or us(visit | arm / patient), of {known}.",
         )
     word, visit, by, subject = found[0].groups()
-    if not re.fullmatch(NAME_OR_QUOTED, visit):
-        raise error_at(
-            formula,
-            found[0].start(2),
-            f"{word}(…) is of one column of visits or times. Name it: {word}(visit | {subject}).",
-        )
+    times = _times_of(formula, found[0])
     structure, heterogeneous = STRUCTURES_OF_MMRM[word]
     residual = ResidualCovariance(
         structure,
         subject=subject.strip("`"),
-        time=visit.strip("`"),
+        time=times,
         by=None if by is None else by.strip("`"),
         heterogeneous=heterogeneous,
     )
@@ -335,3 +333,18 @@ def split_covariance(formula: str) -> tuple[str, ResidualCovariance]:
     rest = before.removesuffix("+") + " " + after.removeprefix("+" if before.endswith("~") else "")
     rest = rest.rstrip()
     return (rest + " 1" if rest.endswith("~") else rest), residual
+
+
+def _times_of(formula: str, found: re.Match[str]) -> list[str]:
+    """Return the columns of times of the covariance: one, or two coordinates of places."""
+    word, visit, _, subject = found.groups()
+    times = [name.strip() for name in visit.split(",")]
+    most = 2 if word in OF_PLACES else 1
+    if len(times) > most or not all(re.fullmatch(NAME_OR_QUOTED, name) for name in times):
+        raise error_at(
+            formula,
+            found.start(2),
+            f"{word}(…) is of one column of visits or times{OR_PLACES * (most > 1)}. Name it: "
+            f"{word}(visit | {subject}).",
+        )
+    return [name.strip("`") for name in times]

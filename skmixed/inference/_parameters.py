@@ -295,7 +295,8 @@ def _all_parameters(view: FittedModel) -> Iterator[Parameter]:
 
 def _of_residuals(encoder: Encoder, own: ResidualSolution) -> Iterator[Parameter]:
     """List the parameters of the residuals' covariance, stratum by stratum."""
-    times = residual_times(encoder, own).astype(str)
+    times = residual_times(encoder, own)
+    times = times if own.is_plane else times.astype(str)
     for stratum, label in enumerate(residual_strata(encoder)):
         for place, shown in enumerate(shown_parameters(own.model, own.phi[stratum])):
             is_lag = own.model.correlation.time == "steps" and shown.component == "corr"

@@ -82,7 +82,7 @@ def test_an_intercept_alone(frame):
     [
         ("y ~ x", "no term of the residuals' covariance"),
         ("y ~ us(visit | subject) + ar1(visit | subject)", "more than one term"),
-        ("y ~ sp_exp(time, x | subject)", "is of one column"),
+        ("y ~ ar1(time, x | subject)", "is of one column"),
         ("y ~ x - us(visit | subject)", r"joined by \+"),
     ],
 )
