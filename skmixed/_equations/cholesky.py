@@ -309,10 +309,9 @@ def _take_from_core(system: System, rows: FactorRows, schur: FloatArray) -> None
     n, fixed = system.n_core, rows.stage.fixed
     schur[n:, n:] -= rows.gram[np.ix_(fixed, fixed)]
     if n:
-        halves = [half[:, system.n_chain :] for half in rows.at_outer]
-        schur[:n, :n] -= rows.stage.cells.core_products(rows.cell_half)
-        at_fixed = zip(halves, rows.at_fixed, strict=True)
-        schur[:n, n:] -= sum(half.T @ of_fixed for half, of_fixed in at_fixed)
+        schur[:n, :n] -= rows.stage.cells.core.products(rows.cell_half)
+        at_fixed = zip(rows.at_outer, rows.at_fixed, strict=True)
+        schur[:n, n:] -= sum(half.T @ of_fixed for half, of_fixed in at_fixed)[system.n_chain :]
         schur[n:, :n] = schur[:n, n:].T
 
 

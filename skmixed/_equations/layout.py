@@ -13,15 +13,21 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.linear_algebra import CellPairs, sum_of_products
+from skmixed._equations.linear_algebra import (
+    CellPairs,
+    CoreCells,
+    DenseCells,
+    SparseCells,
+    with_data,
+)
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates, term_coordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, IntArray
 
-# Multiplications of a dense symmetric product in the time of one of a pair of cells, and
-# products of cells from which on their places are not kept.
-PAIR_COST, MOST_PAIRS = 50, 2**24
+# Multiplications of a dense symmetric product in the time of one of pairs of cells, and of
+# a sparse product, on one core; products of cells from which on their places are not kept.
+PAIR_COST, SPARSE_COST, MOST_PAIRS = 50, 200, 2**24
 
 
 def pair_matrix(stats: CrossProducts, first: int, second: int) -> sp.csr_array:
@@ -118,35 +124,37 @@ class Cells:
         return len(self.rows)
 
     @cached_property
-    def pairs(self) -> CellPairs | None:
-        """Pairs in the core; None where they are too many or a dense product costs less."""
-        per_level = np.bincount(self.rows[self.columns >= self.n_chain]).astype(float)
-        products, dense = float(per_level @ per_level), float(self.width - self.n_chain) ** 2
-        is_cheap = PAIR_COST * products < self.n_levels * dense
-        if not is_cheap or products >= MOST_PAIRS:
-            return None
-        return CellPairs.of(self.rows, self.columns, self.n_chain, self.width)
+    def core(self) -> CoreCells:
+        """Those in the core."""
+        columns = self.columns - self.n_chain
+        return core_cells(self.rows, columns, self.n_levels, self.width - self.n_chain)
+
+    @cached_property
+    def _pattern(self) -> sp.csr_array:
+        parts = np.empty(len(self)), self.columns, self.starts
+        return sp.csr_array(parts, shape=(self.n_levels, self.width))
 
     def with_values(self, values: FloatArray) -> sp.csr_array:
         """Return the cells holding values, (q, n_outer)."""
-        shape = (self.n_levels, self.width)
-        return sp.csr_array((values, self.columns, self.starts), shape=shape)
-
-    def core_products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
-        """Return l'l in the core, summed over the rows of (s, n_cells) values, or l'r + r'l."""
-        if self.pairs is not None:
-            return self.pairs.products(left, right)
-        parts = [self.with_values(own)[:, self.n_chain :] for own in left]
-        if right is None:
-            return sum_of_products(parts, parts)
-        others = [self.with_values(own)[:, self.n_chain :] for own in right]
-        crossed = sum_of_products(parts, others)
-        return crossed + crossed.T
+        return with_data(self._pattern, values)
 
     def find(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Find cells by level and outer column."""
         keys = self.rows * self.width + self.columns
         return np.searchsorted(keys, rows.astype(np.intp) * self.width + columns)
+
+
+def core_cells(rows: IntArray, columns: IntArray, n_levels: int, n_core: int) -> CoreCells:
+    """Return cells, given row by row, in the way that costs least; columns below 0 do not count."""
+    cells = np.flatnonzero(columns >= 0)
+    rows, columns = rows[cells], columns[cells].astype(np.intp)
+    per_level = np.bincount(rows).astype(float)
+    products, dense = float(per_level @ per_level), n_levels * float(n_core) ** 2
+    if PAIR_COST * products < dense and products < MOST_PAIRS:
+        return CellPairs.of(cells, rows, columns, n_core)
+    if SPARSE_COST * products < dense:
+        return SparseCells.of(cells, rows, columns, (n_levels, n_core))
+    return DenseCells(cells, rows, columns, n_levels, n_core)
 
 
 @dataclass(frozen=True)

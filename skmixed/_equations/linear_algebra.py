@@ -5,8 +5,10 @@ loops are over the columns of the small matrices, in vectors over the levels.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.linalg
@@ -14,9 +16,8 @@ import scipy.sparse as sp
 
 from skmixed._typing import FloatArray, IntArray
 
-# Multiplications of a dense symmetric product in the time of one of a sparse
-# product, on one core.
-SPARSE_COST = 200
+# Numbers of a part of the rows, 32 MB.
+PART_NUMBERS = 2**22
 
 
 def cholesky_lower(matrix: FloatArray) -> FloatArray:
@@ -93,57 +94,30 @@ class FixedFactor:
         return float(2.0 * np.log(np.diagonal(self.root)).sum())
 
 
-def sum_of_products(left: list[sp.csr_array], right: list[sp.csr_array]) -> FloatArray:
-    """Sum l'r over sparse matrices of one pattern, as a dense matrix, by the cheaper product."""
-    if prefers_sparse(left[0]):
-        products = (one.T @ other for one, other in zip(left, right, strict=True))
-        return np.asarray(sum(products).toarray())
-    out = np.zeros((left[0].shape[1],) * 2)
-    for start, stop in row_ranges(left[0]):
-        for one, other in zip(left, right, strict=True):
-            dense = one[start:stop].toarray()
-            # NumPy takes half the time where it sees that both are the same.
-            out += dense.T @ (dense if other is one else other[start:stop].toarray())
-    return out
+class CoreCells(Protocol):
+    """Cells in columns of a dense core: sums of products over the levels, and entries of others."""
 
+    @property
+    def cells(self) -> IntArray:
+        """Which of all cells they are, (m,)."""
 
-def prefers_sparse(matrix: sp.csr_array) -> bool:
-    """Whether m'm costs less as a sparse product than as a dense one."""
-    per_row = np.diff(matrix.indptr).astype(float)
-    rows, columns = matrix.shape
-    return SPARSE_COST * float(per_row @ per_row) < rows * float(columns) ** 2
+    def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
+        """Return l'l summed over levels and rows of (s, n_cells) values, or l'r + r'l."""
 
+    def sampled(self, matrix: FloatArray) -> Any:
+        """Return what `times` takes of a symmetric matrix of the core."""
 
-def row_ranges(matrix: sp.csr_array) -> Iterator[tuple[int, int]]:
-    """Cut rows so that a part takes 32 MB as a dense matrix."""
-    rows, columns = matrix.shape
-    step = max(1, 2**22 // columns)
-    for start in range(0, rows, step):
-        yield start, min(start + step, rows)
-
-
-def sampled_product(
-    left: sp.csr_array, right: FloatArray, rows: IntArray, columns: IntArray
-) -> FloatArray:
-    """Entries of a sparse times a dense matrix, without keeping the product."""
-    out = np.empty(len(rows))
-    if not len(rows):
-        return out
-    for start, stop in row_ranges(left):
-        here = slice(*np.searchsorted(rows, [start, stop]))
-        product = left[start:stop] @ right
-        out[here] = product[rows[here] - start, columns[here]]
-    return out
+    def times(self, sampled: Any, values: FloatArray) -> FloatArray:
+        """Return vG at the cells, (s, m), from (s, n_cells) values v."""
 
 
 @dataclass(frozen=True)
 class CellPairs:
-    """Pairs of cells of one level in the core: each cell with itself and with those before it.
+    """Pairs of cells of one level: each cell with itself and with those before it.
 
     Attributes
     ----------
     cells : (m,) array of int
-        Those in the core.
     counts : (m,) array of int
         Pairs of each, which follow each other.
     others : (n_pairs,) array of int
@@ -160,26 +134,26 @@ class CellPairs:
     n_core: int
 
     @staticmethod
-    def of(rows: IntArray, columns: IntArray, start: int, stop: int) -> "CellPairs":
-        """Pair the cells of each row, given row by row, in columns from a start on."""
-        core = np.flatnonzero(columns >= start)
-        rows, columns = rows[core], columns[core].astype(np.intp) - start
+    def of(cells: IntArray, rows: IntArray, columns: IntArray, n_core: int) -> "CellPairs":
         first = np.searchsorted(rows, rows)
-        counts = np.arange(1, len(core) + 1) - first
+        counts = np.arange(1, len(rows) + 1) - first
         stops = np.cumsum(counts)
         others = np.arange(counts.sum()) + np.repeat(first - stops + counts, counts)
-        places = np.repeat(columns * (stop - start), counts) + columns[others]
-        return CellPairs(core, counts, others, places, stop - start)
+        places = np.repeat(columns * n_core, counts) + columns[others]
+        return CellPairs(cells, counts, others, places, n_core)
 
     def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
-        """Return l'l summed over levels and rows of (s, n_cells) values, or l'r + r'l."""
         values = np.zeros(len(self.places))
         pairs = ((left, left),) if right is None else ((left, right), (right, left))
         for one, other in pairs:
             for a, b in zip(one[:, self.cells], other[:, self.cells], strict=True):
                 values += np.repeat(a, self.counts) * b[self.others]
-        lower = np.asarray(np.bincount(self.places, values, minlength=self.n_core**2), dtype=float)
-        return _mirrored(lower.reshape(self.n_core, -1))
+        # The lower triangle, mirrored
+        sums = np.bincount(self.places, values, minlength=self.n_core**2)
+        lower = np.asarray(sums, dtype=float).reshape(self.n_core, -1)
+        out = lower + lower.T
+        np.einsum("ii->i", out)[:] = np.diagonal(lower)
+        return out
 
     def sampled(self, matrix: FloatArray) -> sp.csr_array:
         """Return a symmetric matrix of the core at the pairs, lower triangular, (m, m)."""
@@ -188,18 +162,109 @@ class CellPairs:
         return sp.csr_array(parts, shape=(m, m))
 
     def times(self, sampled: sp.csr_array, values: FloatArray) -> FloatArray:
-        """Return vG at the cells, (s, m), from G at the pairs and (s, n_cells) values v."""
         own = np.ascontiguousarray(values[:, self.cells].T)
-        out = sampled @ own
-        out += sampled.T @ own
-        out -= sampled.diagonal()[:, None] * own
-        return np.asarray(out.T)
+        twice = sampled.diagonal()[:, None] * own
+        return np.asarray((sampled @ own + sampled.T @ own - twice).T)
 
 
-def _mirrored(lower: FloatArray) -> FloatArray:
-    """Return the symmetric matrix with a lower triangle, beside zeros."""
-    out = lower + lower.T
-    np.einsum("ii->i", out)[:] = np.diagonal(lower)
+@dataclass(frozen=True)
+class DenseCells:
+    """Cells as dense rows of the levels, in parts of 32 MB.
+
+    Attributes
+    ----------
+    cells, rows, columns : (m,) arrays of int
+    n_levels, n_core : int
+    """
+
+    cells: IntArray
+    rows: IntArray
+    columns: IntArray
+    n_levels: int
+    n_core: int
+
+    def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
+        out = np.zeros((self.n_core,) * 2)
+        for _, _, one, other in self._parts(left, left if right is None else right):
+            out += one.T @ other
+        return out if right is None else out + out.T
+
+    def sampled(self, matrix: FloatArray) -> FloatArray:
+        return matrix
+
+    def times(self, sampled: FloatArray, values: FloatArray) -> FloatArray:
+        out = np.empty((len(values), len(self.cells)))
+        for here, places, dense, _ in self._parts(values, values):
+            out[:, here] = (dense @ sampled).reshape(len(values), -1)[:, places]
+        return out
+
+    def _parts(
+        self, left: FloatArray, right: FloatArray
+    ) -> Iterator[tuple[slice, IntArray, FloatArray, FloatArray]]:
+        """Yield which cells, their places and the rows of both, (s·b, n_core), part by part."""
+        step = max(1, PART_NUMBERS // self.n_core)
+        for start in range(0, self.n_levels, step):
+            stop = min(start + step, self.n_levels)
+            here = slice(*np.searchsorted(self.rows, [start, stop]))
+            places = (self.rows[here] - start) * self.n_core + self.columns[here]
+            dense = []
+            for values in (left,) if right is left else (left, right):
+                own = np.zeros((len(values), (stop - start) * self.n_core))
+                own[:, places] = values[:, self.cells[here]]
+                dense.append(own.reshape(-1, self.n_core))
+            # NumPy takes half the time where it sees that both are the same.
+            yield here, places, dense[0], dense[-1]
+
+
+@dataclass(frozen=True)
+class SparseCells:
+    """Cells as sparse matrices, where their pairs are too many to keep.
+
+    Attributes
+    ----------
+    cells, rows : (m,) arrays of int
+    pattern : sparse (q, n_core) array
+    """
+
+    cells: IntArray
+    rows: IntArray
+    pattern: sp.csr_array
+
+    @staticmethod
+    def of(
+        cells: IntArray, rows: IntArray, columns: IntArray, shape: tuple[int, int]
+    ) -> "SparseCells":
+        starts = np.searchsorted(rows, np.arange(shape[0] + 1))
+        parts = np.empty(len(cells)), columns, starts
+        return SparseCells(cells, rows, sp.csr_array(parts, shape=shape))
+
+    def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
+        pairs = zip(left, left if right is None else right, strict=True)
+        out = np.asarray(sum(self._holding(a).T @ self._holding(b) for a, b in pairs).toarray())
+        return out if right is None else out + out.T
+
+    def sampled(self, matrix: FloatArray) -> FloatArray:
+        return matrix
+
+    def times(self, sampled: FloatArray, values: FloatArray) -> FloatArray:
+        out = np.empty((len(values), len(self.cells)))
+        (n_levels, n_core), columns = self.pattern.shape, self.pattern.indices
+        step = max(1, PART_NUMBERS // n_core)
+        for row, own in zip(out, map(self._holding, values), strict=True):
+            for start in range(0, n_levels, step):
+                here = slice(*np.searchsorted(self.rows, [start, start + step]))
+                product = own[start : start + step] @ sampled
+                row[here] = product[self.rows[here] - start, columns[here]]
+        return out
+
+    def _holding(self, values: FloatArray) -> sp.csr_array:
+        return with_data(self.pattern, values[self.cells])
+
+
+def with_data(pattern: sp.csr_array, values: FloatArray) -> sp.csr_array:
+    """Return a sparse matrix of the same pattern, without the checks of SciPy's constructors."""
+    out = copy(pattern)
+    out.data = values
     return out
 
 

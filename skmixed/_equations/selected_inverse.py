@@ -14,6 +14,7 @@ docs/mathematics.md, "The BLUP as a conditional mean").
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,7 +25,6 @@ from skmixed._equations.layout import Cells, FactorLayout
 from skmixed._equations.linear_algebra import (
     Span,
     inverse_of_cholesky,
-    sampled_product,
     solve_levels_transposed,
 )
 from skmixed._equations.system import Stage
@@ -263,9 +263,9 @@ class Inverse:
         return Inverse(before, self.core, chain, to_fixed, self.fixed)
 
     @cached_property
-    def at_pairs(self) -> sp.csr_array | None:
-        """G of the core at the pairs of the cells, where these are laid out."""
-        return None if self.cells.pairs is None else self.cells.pairs.sampled(self.core)
+    def at_core(self) -> Any:
+        """G of the core, as the products of its cells take it."""
+        return self.cells.core.sampled(self.core)
 
     def entries(self, done: EliminatedStage) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return G of a stage, of which this is what is later.
@@ -300,25 +300,13 @@ class Inverse:
             return values, np.matmul(self.fixed, fixed.transpose(0, 2, 1)).transpose(0, 2, 1)
         at_cells = np.einsum("rnx,nx->rn", fixed[:, cells.rows], self.to_fixed[cells.columns])
         at_fixed = fixed @ self.fixed
-        for a, own in enumerate(values):
-            matrix = cells.with_values(own)
+        for a, matrix in enumerate(map(cells.with_values, values)):
             at_fixed[a] += matrix @ self.to_fixed
             if self.chain is not None:
                 at_cells[a] += (matrix @ self.chain)[cells.rows, cells.columns]
-        self._add_core(at_cells, values)
+        if len(self.core):
+            at_cells[:, cells.core.cells] += cells.core.times(self.at_core, values)
         return at_cells, at_fixed
-
-    def _add_core(self, at_cells: FloatArray, values: FloatArray) -> None:
-        """Add Z_c times G at the cells in the core."""
-        cells = self.cells
-        if cells.pairs is not None and self.at_pairs is not None:
-            at_cells[:, cells.pairs.cells] += cells.pairs.times(self.at_pairs, values)
-            return
-        in_core = cells.columns >= cells.n_chain
-        at = cells.rows[in_core], cells.columns[in_core] - cells.n_chain
-        for a, own in enumerate(values):
-            core = cells.with_values(own)[:, cells.n_chain :]
-            at_cells[a, in_core] += sampled_product(core, self.core, *at)
 
 
 def _chain_entries(

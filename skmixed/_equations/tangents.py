@@ -130,14 +130,17 @@ def symmetric_product(system: System, k: int, left: StageRows, right: StageRows)
     n, p = system.n_core, system.n_fixed
     core = np.zeros((n + p, n + p))
     core[n:, n:] = np.tensordot(left.fixed, right.fixed, ((0, 1), (0, 1)))
-    if n:
-        at_core = [[m[:, system.n_chain :] for m in side.matrices] for side in (left, right)]
-        core[:n, n:] = sum(m.T @ f for m, f in zip(at_core[0], right.fixed, strict=True))
-        core[n:, :n] = sum(m.T @ f for m, f in zip(at_core[1], left.fixed, strict=True)).T
+    if n and p:
+        core[:n, n:] = _products_at_fixed(left, right)[system.n_chain :]
+        core[n:, :n] = _products_at_fixed(right, left)[system.n_chain :].T
     core += core.T
     if n:
-        core[:n, :n] = system.stages[k].cells.core_products(left.cells, right.cells)
+        core[:n, :n] = system.stages[k].cells.core.products(left.cells, right.cells)
     return SchurTangent(later, core)
+
+
+def _products_at_fixed(left: StageRows, right: StageRows) -> FloatArray:
+    return np.asarray(sum(m.T @ f for m, f in zip(left.matrices, right.fixed, strict=True)))
 
 
 def _at_later(system: System, g: int, left: StageRows, right: StageRows) -> LaterTangent:
@@ -268,8 +271,7 @@ def expected_information(
         Directions of the system before its first stage. Each costs a factorization.
     """
     factorization = inverse.factorization
-    total = len(of_weights) + sum(len(d) for d in directions)
-    information = np.zeros((total, total))
+    information = np.zeros((len(of_weights) + sum(map(len, directions)),) * 2)
     tangents = list(of_weights)
     for k, own in enumerate(directions[: len(factorization.stages)]):
         stage = StageTangent.of(factorization, k)
@@ -318,8 +320,11 @@ class _Inverted:
 
     @staticmethod
     def of(stage: StageTangent, tangents: list[SchurTangent], inverse: Inverse) -> "_Inverted":
-        earlier = [(d, y, _times_inverse(y, inverse)) for d, y in stage.met_by(tangents)]
-        return _Inverted(stage, _times_inverse(stage.c, inverse), tuple(earlier))
+        def times(rows: StageRows) -> StageRows:
+            return StageRows(rows.stage, *inverse.times(rows.cells, rows.fixed))
+
+        earlier = tuple((d, y, times(y)) for d, y in stage.met_by(tangents))
+        return _Inverted(stage, times(stage.c), earlier)
 
     def own(self, directions: FloatArray) -> FloatArray:
         r, _, q = self.stage.a.shape
@@ -345,11 +350,6 @@ class _Inverted:
                 out[i, j] = np.einsum("abq,baq->", td[i], td[j])
                 out[i, j] += 2.0 * np.einsum("abq,baq->", t, yg.dot(y))
         return out
-
-
-def _times_inverse(rows: StageRows, inverse: Inverse) -> StageRows:
-    """Return rows·G at the same cells and at X."""
-    return StageRows(rows.stage, *inverse.times(rows.cells, rows.fixed))
 
 
 def _add_core(

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.linear_algebra import Span, prefers_sparse, row_ranges, to_slabs
+from skmixed._equations.linear_algebra import Span, to_slabs
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._equations.system import System
 from skmixed._typing import FloatArray
@@ -147,7 +147,10 @@ class _CellSums:
             return _CellSums(matrices, residual, np.empty(0), np.zeros((r, r)))
         # A'G_cX and Σ_j A'G_ccA for A = Z_c'V_1⁻¹Z, at the core and at the chain
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
-        trace = _traces_at_core(inverse, values)
+        trace = np.zeros((r, r))
+        if len(inverse.core):
+            core = done.stage.cells.core
+            trace += core.times(inverse.at_core, values) @ values[:, core.cells].T
         if inverse.chain is not None:
             for i, left in enumerate(matrices):
                 weighted = left @ inverse.chain
@@ -162,35 +165,6 @@ class _CellSums:
             return np.zeros((width, r * r * c))
         flat = rho.reshape(r * c, q).T
         return np.stack([m.T @ flat for m in self.matrices], axis=1).reshape(width, r * r * c)
-
-
-def _traces_at_core(inverse: Inverse, values: FloatArray) -> FloatArray:
-    """Return tr(m_a G m_b') in the core, (r, r), for cells m that hold values, (r, n_cells)."""
-    cells = inverse.cells
-    if cells.pairs is None or inverse.at_pairs is None:
-        parts = [cells.with_values(own)[:, cells.n_chain :] for own in values]
-        return _weighted_products(parts, inverse.core)
-    return cells.pairs.times(inverse.at_pairs, values) @ values[:, cells.pairs.cells].T
-
-
-def _weighted_products(matrices: list[sp.csr_array], weights: FloatArray) -> FloatArray:
-    """Return tr(m_a G m_b') for sparse matrices m, (r, r), by the cheaper product."""
-    r = len(matrices)
-    out = np.zeros((r, r))
-    if not len(weights):
-        return out
-    if prefers_sparse(matrices[0]):
-        for i in range(r):
-            for j in range(i + 1):
-                product = (matrices[i].T @ matrices[j]).toarray()
-                out[i, j] = out[j, i] = np.vdot(product, weights)
-        return out
-    # m_aG, dense for a part of the rows, and its products with m_b
-    for start, stop in row_ranges(matrices[0]):
-        dense = np.stack([m[start:stop].toarray() for m in matrices])
-        weighted = (dense.reshape(-1, len(weights)) @ weights).reshape(r, -1)
-        out += weighted @ dense.reshape(r, -1).T
-    return out
 
 
 @dataclass(frozen=True)

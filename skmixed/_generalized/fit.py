@@ -94,8 +94,9 @@ def fit_generalized(
     # By quadrature from there, with more and more nodes until it makes no difference
     used = 1
     for n in _numbers_of_nodes(n_nodes) if layout.terms else ():
-        before, used = best.value, n
+        before, used, mode = best.value, n, objective.mode
         objective = QuadratureObjective(layout.system, n)
+        objective.resume(best.lam, mode)
         best = search.run(objective, best.lam)
         status, n_iter = best.status, n_iter + best.n_iter
         counted += objective.n_factorizations
@@ -104,7 +105,6 @@ def fit_generalized(
     else:
         status = FitStatus.MAX_ITER if n_nodes is None and layout.terms else status
     if used > 1:
-        assert np.isfinite(objective.evaluate(best.lam))
         point = objective.point(best.value, is_slow=False)
         errors = 2.0 * pseudo_inverse(point.hessian)
         found = LaplaceDerivatives(objective.mode)
@@ -133,15 +133,18 @@ def _numbers_of_nodes(n_nodes: int | None) -> tuple[int, ...]:
 def _lowest(objective: LaplaceObjective, search: SearchSettings) -> Ending:
     """Return the lowest end of searches, each given up where it will not be lower."""
     best: Ending | None = None
+    mode: Mode | None = None
+    # From starts with other variances; of the lowest end the mode is kept
     for sd in STARTS:
         if best is not None and not _may_be_elsewhere(objective.system, best):
             break
         known = np.inf if best is None else best.value
         end = search.run(objective, start_of(objective.system, sd), known)
         if best is None or end.value < best.value - LOWER:
-            best = end
+            best, mode = end, objective.mode
     assert best is not None
-    assert np.isfinite(objective.evaluate(best.lam))
+    assert mode is not None
+    objective.resume(best.lam, mode)
     return best
 
 

@@ -28,6 +28,8 @@ from skmixed._typing import FloatArray, Lam
 # Squared length of a step, in standard deviations of the effects given y, after which the
 # next one is rounding: Newton's method squares the length.
 CLOSE = 1e-9
+# Squared length of a step that may be rounding.
+LOST = 1e-4
 # Steps at most, and halvings of each.
 MOST_STEPS, MOST_HALVINGS = 200, 40
 # A rise of J below this share of it is rounding.
@@ -214,19 +216,25 @@ def find_mode(
     Raises
     ------
     numpy.linalg.LinAlgError
-        If J is not defined at the start, or its second derivatives are not positive.
+        If J is not defined at the start, its second derivatives are not positive, or no step
+        leads to the mode.
     """
     effects, sums = start, Expansion.of(system, start, phi, has_fixed=has_fixed)
-    is_close = False
+    length = np.inf
     # Newton's steps; the equations at the last effects are those of the value too
     for _ in range(MOST_STEPS):
         factor = factorize(sums.products, lam)
-        if is_close:
-            break
-        new = _step(effects, sums, factor)
-        is_close = _squared_length(effects, new, sums) <= close
+        if length <= close:
+            return Mode(system, lam, phi, effects, sums, factor)
+        new, before = _step(effects, sums, factor), effects
+        length = _squared_length(effects, new, sums)
         effects, sums = _descended(system, phi, effects, sums, new)
-    return Mode(system, lam, phi, effects, sums, factor)
+        # Where no step gains, rounding alone is left to gain
+        if effects is before and length <= LOST:
+            return Mode(system, lam, phi, effects, sums, factor)
+        if effects is before:
+            break
+    raise np.linalg.LinAlgError("The mode is not found.")
 
 
 def _step(effects: LinearPredictor, sums: Expansion, factor: CholeskyFactor) -> LinearPredictor:

@@ -105,7 +105,7 @@ class LaplaceObjective:
         self.n_factorizations += 1
         *terms, rest = lam
         gamma, phi = self.system.split(rest)
-        # From where the slopes of the latest model lead, or else from effects of 0
+        # From where the slopes of the latest model lead, from the latest effects, or from none
         for start in self._starts(tuple(terms), gamma, lam):
             if abs(phi) > FARTHEST_SHAPE:
                 return np.inf
@@ -119,6 +119,10 @@ class LaplaceObjective:
                 self.latest, self.lam, self.value = mode, lam, value
                 return value
         return np.inf
+
+    def resume(self, lam: Lam, mode: Mode) -> None:
+        """Take up a mode that was found before."""
+        self.lam, self.latest, self.value = lam, mode, self._value(mode)
 
     def point(self, value: float, *, is_slow: bool) -> Point:
         assert self.lam is not None
@@ -161,6 +165,8 @@ class LaplaceObjective:
             step = self._parameters(lam) - anchor.parameters
             predicted = anchor.scores + anchor.slopes @ step
             yield LinearPredictor.of(self.system, terms, gamma, predicted)
+        if self.latest is not None:
+            yield LinearPredictor.of(self.system, terms, gamma, self.latest.effects.scores)
         yield LinearPredictor.of(self.system, terms, gamma, np.zeros(self.system.n_random))
 
     @property

@@ -6,10 +6,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
 
 from skmixed._derivatives.parameters import Parameters
-from skmixed._equations import layout
+from skmixed._equations import layout, linear_algebra
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.layout import Cells
-from skmixed._equations.linear_algebra import CellPairs
+from skmixed._equations.linear_algebra import CellPairs, DenseCells, SparseCells
 from skmixed._equations.selected_inverse import CoreInverse, spherical_blocks
 from skmixed._equations.system import assemble
 from skmixed._equations.tangents import expected_information
@@ -63,34 +63,46 @@ def test_cells_are_found_by_level_and_column():
     assert len(Cells.none(4, 7)) == 0
 
 
-def test_pairs_of_cells_give_products_in_the_core():
+WAYS = {
+    "pairs": ({"PAIR_COST": 0, "MOST_PAIRS": 2**24}, CellPairs),
+    "sparse": ({"SPARSE_COST": 0, "MOST_PAIRS": 0}, SparseCells),
+    "dense": ({"SPARSE_COST": 2**30, "MOST_PAIRS": 0}, DenseCells),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("part", [2**22, 12])
+def test_cells_in_the_core_give_products(way, part, monkeypatch):
+    monkeypatch.setattr(linear_algebra, "PART_NUMBERS", part)
+    for name, value in WAYS[way][0].items():
+        monkeypatch.setattr(layout, name, value)
     rng = np.random.default_rng(3)
     pattern = rng.random((9, 7)) < 0.5
     pattern[4] = False
     rows, columns = np.nonzero(pattern)
     starts = np.searchsorted(rows, np.arange(10))
     cells = Cells.of(starts, columns, width=7, n_chain=2)
-    pairs = CellPairs.of(cells.rows, cells.columns, 2, 7)
+    core = cells.core
+    assert type(core) is WAYS[way][1]
     left, right = rng.normal(size=(2, 2, len(cells)))
     a, b = ([cells.with_values(own).toarray()[:, 2:] for own in values] for values in (left, right))
-    assert_allclose(pairs.products(left), sum(m.T @ m for m in a), atol=1e-14)
+    assert_allclose(core.products(left), sum(m.T @ m for m in a), atol=1e-14)
     crossed = sum(m.T @ w for m, w in zip(a, b, strict=True))
-    assert_allclose(pairs.products(left, right), crossed + crossed.T, atol=1e-14)
+    assert_allclose(core.products(left, right), crossed + crossed.T, atol=1e-14)
     matrix = rng.normal(size=(5, 5))
     matrix += matrix.T
-    found = pairs.times(pairs.sampled(matrix), left)
-    here = rows[pairs.cells], columns[pairs.cells] - 2
+    found = core.times(core.sampled(matrix), left)
+    here = rows[core.cells], columns[core.cells] - 2
     assert_allclose(found, [(m @ matrix)[here] for m in a], atol=1e-14)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_way_of_products_in_the_core_does_not_show(seed, monkeypatch):
-    """By pairs of cells, or by sparse or dense products."""
     case = random_case(seed, n_terms=2 + seed % 3)
     found = []
-    for most, cost in ((2**24, 0), (0, 0)):
-        monkeypatch.setattr(layout, "MOST_PAIRS", most)
-        monkeypatch.setattr(layout, "PAIR_COST", cost)
+    for constants, kind in WAYS.values():
+        for name, value in constants.items():
+            monkeypatch.setattr(layout, name, value)
         system, _ = assemble(accumulate(case.design), case.model)
         rng = np.random.default_rng(seed)
         lam = tuple(rng.normal(size=(t.size, t.size)) for _, t in system.terms)
@@ -100,7 +112,8 @@ def test_the_way_of_products_in_the_core_does_not_show(seed, monkeypatch):
         information = expected_information(inverse, Parameters.of(system).by_factor)
         found.append([factor.schur, projected.trace, projected.products, information.information])
         found[-1] += spherical_blocks(factor)
-        used = {cells.pairs is None for cells in system.layout.cells if system.n_core}
-        assert used <= {not most}
-    for own, other in zip(*found, strict=True):
-        assert_allclose(own, other, atol=1e-10 * np.abs(other).max(initial=0.0))
+        if system.n_core:
+            assert {type(cells.core) for cells in system.layout.cells} == {kind}
+    for own in found[1:]:
+        for mine, its in zip(own, found[0], strict=True):
+            assert_allclose(mine, its, atol=1e-10 * np.abs(its).max(initial=0.0))
