@@ -38,11 +38,18 @@ def updates_are_weighted_means(names):
     np.testing.assert_allclose(table["predicted"], table["by hand"], rtol=1e-9)
 
 
+def average_is_the_share_of_all(names):
+    expected = names["expected"]
+    np.testing.assert_allclose(expected["average of new herds"], expected["observed"], atol=0.005)
+    assert (expected["effects of 0"] < 0.85 * expected["observed"]).all()
+
+
 AGREEMENTS = {
     "larger_than_memory": sources_agree,
     "bayesian_connection": posterior_is_blup,
     "ridge_connection": ridge_is_blup,
     "new_groups": updates_are_weighted_means,
+    "contagious_herds": average_is_the_share_of_all,
 }
 
 
