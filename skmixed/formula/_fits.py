@@ -315,7 +315,7 @@ def split_covariance(formula: str) -> tuple[str, ResidualCovariance]:
             f"The formula has {what} of the residuals' covariance. Write one, such as "
             f"us(visit | patient) or us(visit | arm / patient), of {known}.",
         )
-    word, visit, by, subject = found[0].groups()
+    word, _, by, subject = found[0].groups()
     times = _times_of(formula, found[0])
     structure, heterogeneous = STRUCTURES_OF_MMRM[word]
     residual = ResidualCovariance(

@@ -52,15 +52,17 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         ``response ~ fixed + (coefficients | groups) + …``.
     weights : str, default=None
         Precision weights: a column, or an expression of columns. A column of exactly
-        this name is meant first.
+        this name is meant first. Of a generalized model the numbers of trials, or how
+        often each row counts.
     offset : str, default=None
         A column, or an expression of columns, that is added to the predictions with a
-        coefficient of 1, beside the formula's ``offset(…)``.
+        coefficient of 1, beside the formula's ``offset(…)``; of a generalized model to
+        the linear predictor.
     na_action : {"error", "drop"}, default="error"
         What `fit` does with rows that have a missing value in a column that the model
         names: refuse them, or leave them out.
     method : {"reml", "ml"}, default="reml"
-        Whether to use restricted or ordinary maximum likelihood.
+        Whether to use restricted or ordinary maximum likelihood, for linear models.
     handle_unknown : {"population", "error"}, default="population"
         What `predict` does with a group that is unknown or missing.
     context : mapping of str to object, default=None

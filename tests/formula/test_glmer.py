@@ -14,12 +14,15 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 
 from skmixed import (
     MixedBinomialRegressor,
+    MixedGammaRegressor,
     MixedLogisticClassifier,
+    MixedNegativeBinomialRegressor,
     MixedPoissonRegressor,
     glmer,
 )
+from skmixed.diagnostics import residuals
 from skmixed.formula import FormulaRegressor
-from skmixed.inference import anova, coefficient_table
+from skmixed.inference import anova, coefficient_table, compare, likelihood_ratio_test
 
 # Data and model of reference fits → formula, where it is not R's to the letter, and the rest.
 MODELS = {
@@ -111,16 +114,55 @@ def test_single_trials_are_those_of_the_classifier():
     assert own.score(frame) > 0.3
 
 
-def test_a_formula_reaches_the_model_of_the_estimator():
+# Response, family and options by formula → the estimator, its response, and what fit has beside.
+REACHED = {
+    "counts": (
+        "cbind(healed, trials - healed)", "binomial", {},
+        MixedBinomialRegressor, "share", {"sample_weight": "trials"},
+    ),
+    "labels": ("answer", "binomial", {}, MixedLogisticClassifier, "answer", {}),
+    "exposures": (
+        "events", "nbinom2", {"offset": "log(days)"},
+        MixedNegativeBinomialRegressor, "events", {"exposure": "days"},
+    ),
+    "weights": (
+        "events", "poisson", {"weights": "trials"},
+        MixedPoissonRegressor, "events", {"sample_weight": "trials"},
+    ),
+    "gamma": ("cost", "Gamma", {}, MixedGammaRegressor, "cost", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_a_formula_reaches_the_model_of_the_estimator(name):
+    response, family, options, kind, target, beside = REACHED[name]
+    frame = frame_of("clinics")
+    frame = frame.assign(share=frame["healed"] / frame["trials"].clip(1))
+    own = glmer(f"{response} ~ x + (1 | clinic)", frame, family, **options)
+    X, more = frame[["x", "clinic"]], {key: frame[name] for key, name in beside.items()}
+    other = kind("clinic").fit(X, frame[target], **more)
+    assert own.log_likelihood_ == other.log_likelihood_
+    assert_frame_equal(coefficient_table(own), coefficient_table(other))
+    for kind in ("response", "pearson", "deviance", "quantile"):
+        expected = residuals(other, X, frame[target], kind, **more)
+        assert_array_equal(residuals(own, frame, kind=kind), expected)
+    null = glmer(f"{response} ~ 1 + (1 | clinic)", frame, family, **options)
+    assert likelihood_ratio_test(null, other)["df"].iloc[-1] == 1.0
+    assert_allclose(compare(own, other)["delta_aic"], 0.0, atol=0.0)
+
+
+def test_anova_is_of_the_terms_of_the_formula():
+    own = glmer("events ~ x * dose + (1 | clinic)", frame_of("clinics"), "poisson")
+    table = anova(own)
+    assert list(table.index) == ["x", "dose", "x:dose"]
+    assert list(table["df"]) == [1, 2, 2]
+
+
+def test_columns_that_a_prediction_does_not_use_may_be_missing():
     frame = frame_of("cbpp")
     own = glmer("cbind(incidence, healthy) ~ period + (1 | herd)", frame, "binomial")
-    assert list(anova(own).index) == ["period"]
-    X = pd.get_dummies(frame["period"], drop_first=True, dtype=float).assign(herd=frame["herd"])
-    other = MixedBinomialRegressor("herd").fit(
-        X, frame["incidence"] / frame["size"], sample_weight=frame["size"]
-    )
-    columns = {f"period[T.{k}]": k for k in "234"}
-    assert_frame_equal(coefficient_table(own).rename(index=columns), coefficient_table(other))
+    found = own.predict(frame[["period"]], include="fixed")
+    assert_array_equal(found, own.predict(frame, include="fixed"))
 
 
 def test_effects_are_those_of_the_estimators():
@@ -162,6 +204,20 @@ def test_saved_and_slim_models_and_clones_predict_the_same(name):
             assert_array_equal(other.predict_proba(frame)[:, 1], own.predict(frame))
     with pytest.raises(ValueError, match="slim copy"):
         coefficient_table(own.slim())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["counts", "labels"])
+def test_skops_trusts_the_estimators_alone(name):
+    sio = pytest.importorskip("skops.io")
+    formula, family = MODELS_TO_SAVE[name]
+    own = glmer(formula, frame_of("clinics"), family)
+    data = sio.dumps(own)
+    trusted = sio.get_untrusted_types(data=data)
+    estimators = ["MixedBinomialRegressor", "RandomEffect", "formula.FormulaRegressor"]
+    assert sorted(trusted) == [f"skmixed.{kind}" for kind in estimators]
+    loaded = sio.loads(data, trusted=trusted)
+    assert_array_equal(loaded.predict(frame_of("clinics")), own.predict(frame_of("clinics")))
 
 
 @pytest.mark.parametrize("name", ["counts", "labels"])
