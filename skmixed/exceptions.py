@@ -214,6 +214,8 @@ class NotEstimableWarning(UserWarning):
     them, such as the mean of a cell that was never observed. Its estimate depends on
     which columns were dropped; its standard error, interval and test are NaN.
 
+    Or a method gives an effect no degrees of freedom, so that its interval and test are.
+
     See Also
     --------
     RankDeficiencyWarning : The warning of the fit that drops columns.

@@ -10,6 +10,7 @@ import numpy as np
 
 from skmixed._derivatives.objectives import FEW_NOISES, Objective
 from skmixed._derivatives.trust_region import Point
+from skmixed._model.chart import unit_point
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
@@ -148,8 +149,7 @@ class _Descent:
         """Model the objective at the start, or at Λ = I where it is not defined there."""
         value = self.objective.evaluate(start)
         if not np.isfinite(value):
-            start = tuple(np.eye(len(own)) if own.ndim == 2 else 0.0 * own for own in start)
-            value = self.objective.evaluate(start)
+            value = self.objective.evaluate(unit_point(start))
         return self._model(value)
 
     def _resolved_step(self, point: Point, radius: float) -> tuple[Point, FloatArray, float, bool]:

@@ -127,7 +127,8 @@ def _with_repeated(
     assert encoder.subjects is not None
     assert at_fit.encoder.subjects is not None
     encoder = replace(encoder, subjects=encoder.subjects.after(at_fit.encoder.subjects))
-    check_further_rows(encoder, rows)
+    assert at_fit.solution.residual is not None
+    check_further_rows(encoder, at_fit.solution.residual, rows)
     model = at_fit.with_rows(encoder, stats, at_fit.solution, rows)
     solution = kernel.repeated_effects(model.repeated, at_fit.solution)
     return at_fit.with_rows(encoder, stats, solution, rows)

@@ -21,6 +21,7 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_include, check_response, check_squares, check_weights
 from skmixed._fitted.fitted_model import FittedModel, before_model, regressor_of, served
+from skmixed._fitted.subject_checks import check_beside
 from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._typing import FloatArray, IntArray
@@ -208,6 +209,7 @@ class GivenRows:
         A row at a subject and time of the fit is predicted from all other rows.
         """
         new, predictor = self.new_rows(), self.fitted.repeated_predictor
+        check_beside(self.fitted, new)
         out, same = found + kernel.correction(predictor, new), predictor.same(new)
         at = np.flatnonzero(same >= 0)
         if len(at):

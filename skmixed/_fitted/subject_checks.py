@@ -8,6 +8,9 @@ from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.labels import shown_label
 from skmixed._data.subjects import SubjectColumns
+from skmixed._estimation.solution import ResidualSolution
+from skmixed._fitted.fitted_model import FittedModel
+from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
@@ -48,14 +51,14 @@ def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign
     return design
 
 
-def check_further_rows(encoder: Encoder, rows: RepeatedRows) -> None:
+def check_further_rows(encoder: Encoder, own: ResidualSolution, rows: RepeatedRows) -> None:
     """Check the rows of a fit and those that came after it.
 
     Raises
     ------
     ValueError
-        If a subject has two strata, or two rows at one time, or the variances are those of
-        the fitted values.
+        If a subject has two strata, two rows at one time, or more rows than its correlation
+        is possible for, or the variances are those of the fitted values.
     """
     columns = encoder.subjects
     assert columns is not None
@@ -68,6 +71,44 @@ def check_further_rows(encoder: Encoder, rows: RepeatedRows) -> None:
         _check_strata(columns, rows)
         if columns.time is not None:
             _check_distinct(columns, rows)
+        counts = np.bincount(rows.subject)[rows.subject]
+        _check_numbers(columns, own, rows.subject, rows.stratum, counts)
+
+
+def check_beside(fitted: FittedModel, rows: NewRows) -> None:
+    """Refuse rows that a subject of the fit cannot have beside its own."""
+    columns, own, known = fitted.encoder.subjects, fitted.solution.residual, fitted.rows
+    assert columns is not None
+    assert own is not None
+    assert known is not None
+    at = np.flatnonzero((rows.subject >= 0) & (fitted.repeated_predictor.same(rows) < 0))
+    subject = rows.subject[at]
+    counts = np.bincount(known.subject)[subject] + 1
+    _check_numbers(columns, own, subject, rows.stratum[at], counts)
+
+
+def _check_numbers(
+    columns: SubjectColumns,
+    own: ResidualSolution,
+    subject: IntArray,
+    stratum: IntArray,
+    n_rows: IntArray,
+) -> None:
+    """Refuse subjects with more rows than have correlations as they were estimated."""
+    model = own.model
+    most = [model.correlation.most_rows(model.split(phi)[1], model.m) for phi in own.phi]
+    beyond = np.flatnonzero(n_rows > np.array(most)[stratum])
+    if len(beyond):
+        assert columns.subject is not None
+        k = beyond[0]
+        raise ValueError(
+            f"Subject {_label(columns.subject, subject[k])} of {columns.subject.name!r} would have "
+            f"{n_rows[k]} rows, and the correlations of {columns.structure!r} that were estimated "
+            f"are possible among {most[stratum[k]]:.0f} rows at most. Fit to all rows, or predict "
+            "with include='fixed'."
+            + " Without `time` each row to predict is a further one."
+            * (columns.time is None)
+        )
 
 
 def _label(factor: GroupingFactor | None, code: Any) -> str:

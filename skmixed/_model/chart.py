@@ -16,6 +16,11 @@ LEAST = 1e-5
 BOUNDARY = 1e-3
 
 
+def unit_point(point: Lam) -> Lam:
+    """Return Λ = I of each term, and 0 of the parameters behind these, which are vectors."""
+    return tuple(np.eye(len(own)) if own.ndim == 2 else np.zeros_like(own) for own in point)
+
+
 @dataclass(frozen=True)
 class Chart:
     """Coordinates δ of the terms' Λ.

@@ -81,6 +81,9 @@ class CorrelationModel(Protocol):
     def weakened(self, phi: FloatArray, m: int, share: float) -> FloatArray:
         """Return parameters of correlations that are about a share of these."""
 
+    def most_rows(self, phi: FloatArray, m: int) -> float:
+        """Return that of `CorrelationTraits`."""
+
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         """Return the parameters as they are shown, by name."""
 
@@ -200,6 +203,11 @@ class CompoundSymmetry(CorrelationTraits):
     def weakened(self, phi: FloatArray, m: int, share: float) -> FloatArray:
         width = 1.0 + 1.0 / max(m - 1, 1)
         return logit(np.array([(share * self._rho(phi, m)[0] - 1.0 + width) / width]))
+
+    def most_rows(self, phi: FloatArray, m: int) -> float:
+        # ρ > −1/(n − 1)
+        rho = self._rho(phi, m)[0]
+        return np.inf if rho >= 0 else max(float(m), np.ceil(-1.0 / rho))
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         return {"corr": self._rho(phi, m)[0]}

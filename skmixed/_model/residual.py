@@ -9,7 +9,7 @@ parameters on the log scale. Each stratum has parameters of its own. A further m
 s is an entry of `VARIANCES`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,7 +28,7 @@ from skmixed._model.time_points import (
     TimePoints,
     positive,
 )
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,13 @@ class Residual:
     def of_stratum(self, stratum: int) -> slice:
         """Return the places of a stratum's parameters."""
         return slice(stratum * self.n_own, (stratum + 1) * self.n_own)
+
+    def by_stratum(
+        self, phi: FloatArray, strata: IntArray
+    ) -> Iterator[tuple[BoolArray, FloatArray]]:
+        """Yield which of the rows are of each stratum, (n,), and its parameters."""
+        for stratum in np.unique(strata):
+            yield strata == stratum, phi[self.of_stratum(int(stratum))]
 
     def split(self, own: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the parameters of the standard deviations, and those of C."""

@@ -220,6 +220,10 @@ class CorrelationTraits:
     most_times: int | None = None
     contained_in: tuple[str, ...] = ()
 
+    def most_rows(self, _phi: FloatArray, _m: int) -> float:
+        """Return how many rows a subject may have: more have no such correlations."""
+        return np.inf
+
 
 def bounded(phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the correlations φ/√(1 + φ²), and their first and second derivatives."""

@@ -209,8 +209,6 @@ def residual_covariance(
     parts = zip(laid.places(known).parts, rows.places.parts, strict=True)
     places = TimePoints(*(np.column_stack([old, new]) for old, new in parts))
     out = np.zeros(known.shape)
-    for stratum in np.unique(rows.stratum):
-        which = rows.stratum == stratum
-        own = phi[residual.of_stratum(int(stratum))]
+    for which, own in residual.by_stratum(phi, rows.stratum):
         out[which] = residual.evaluate(own, places.taken_rows(which)).value[:, -1, :-1]
     return out * (laid.subject[known] == rows.subject[:, None])

@@ -199,9 +199,7 @@ class RepeatedPredictor:
     def _residual_variances(self, strata: IntArray, places: TimePoints) -> FloatArray:
         """Return those of rows at places, (n, 1)."""
         residual, out = self.layout.system.residual, np.zeros(len(strata))
-        for stratum in np.unique(strata):
-            which = strata == stratum
-            phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
+        for which, phi in residual.by_stratum(self.model.factor.phi, strata):
             out[which] = residual.evaluate(phi, places.taken_rows(which)).value[:, 0, 0]
         return out
 
@@ -220,9 +218,8 @@ class RepeatedPredictor:
         # Subjects of one stratum and number of rows at a time
         for n in np.unique(counts):
             own = order[starts[counts == n][:, None] + np.arange(n)]
-            for stratum in np.unique(strata[own[:, 0]]):
-                which = own[strata[own[:, 0]] == stratum]
-                phi = self.model.factor.phi[residual.of_stratum(int(stratum))]
+            for of_stratum, phi in residual.by_stratum(self.model.factor.phi, strata[own[:, 0]]):
+                which = own[of_stratum]
                 times = TimePoints(*(v[which][:, :, 0] for v in places.parts))
                 out[which] = residual.normalized(phi, times, errors[which])
         return out / self.layout.residual_scale

@@ -299,9 +299,7 @@ def weights_beside(
     parts = zip(laid.places(known[at]).parts, rows.places.parts, strict=True)
     places = TimePoints(*(np.insert(old, [1], new, axis=1) for old, new in parts))
     weights, explained = np.zeros(at.shape), np.zeros(len(at))
-    for stratum in np.unique(rows.stratum):
-        which = rows.stratum == stratum
-        own = phi[residual.of_stratum(int(stratum))]
+    for which, own in residual.by_stratum(phi, rows.stratum):
         found = between(residual, own, places.taken_rows(which), has[which])
         weights[which], explained[which] = found
     return at, weights, explained

@@ -295,9 +295,8 @@ def _chains(
     """Lay out the subjects of each stratum."""
     places = rows.places
     order = np.lexsort((places.visit[:, 0], places.position[:, 0], rows.subject))
-    for stratum in np.unique(rows.stratum):
-        own = order[rows.stratum[order] == stratum]
-        phi_of = phi[residual.of_stratum(int(stratum))]
+    for of_stratum, phi_of in residual.by_stratum(phi, rows.stratum[order]):
+        own = order[of_stratum]
         subject, known = rows.subject[own], is_known[own]
         every = np.arange(len(own))
         has_before = np.append(False, subject[1:] == subject[:-1])

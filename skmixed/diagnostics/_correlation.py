@@ -203,10 +203,9 @@ class _Pairs:
         if self.own is None or self.places is None:
             return out
         first, second, model = self.order[at], self.order[at + k], self.own.model
-        for stratum in np.unique(self.stratum[first]):
-            which = self.stratum[first] == stratum
+        for which, phi in model.by_stratum(self.own.phi.ravel(), self.stratum[first]):
             pairs = Neighbors.of(self.places, first[which], second[which])
-            out[which] = model.correlation_of(self.own.phi[stratum], pairs)
+            out[which] = model.correlation_of(phi, pairs)
         return out
 
 

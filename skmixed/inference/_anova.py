@@ -11,7 +11,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted, formula_terms
 from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
-from skmixed.inference._fixed_tests import Tests, open_tests
+from skmixed.inference._fixed_tests import FixedTests, open_tests
 
 TYPES = (1, 2, 3)
 
@@ -148,7 +148,7 @@ def anova(
     return tests.f_table(rows)
 
 
-def _warn_of_no_terms(tests: Tests) -> None:
+def _warn_of_no_terms(tests: FixedTests) -> None:
     own = "the intercept alone, which coefficient_table tests" if tests.has_intercept else "empty"
     warn(
         f"The model has no terms to test, so that the table is empty: its fixed part is {own}.",
@@ -157,7 +157,7 @@ def _warn_of_no_terms(tests: Tests) -> None:
 
 
 def _of_columns(
-    terms: Mapping[str, str | Sequence[str]] | None, tests: Tests
+    terms: Mapping[str, str | Sequence[str]] | None, tests: FixedTests
 ) -> dict[str, FloatArray]:
     """Return L of each term of columns, without those that were dropped."""
     identity = np.eye(len(tests.names))
@@ -174,7 +174,9 @@ def _of_columns(
     return rows
 
 
-def _terms(terms: Mapping[str, str | Sequence[str]] | None, tests: Tests) -> dict[str, list[str]]:
+def _terms(
+    terms: Mapping[str, str | Sequence[str]] | None, tests: FixedTests
+) -> dict[str, list[str]]:
     if terms is None:
         slopes = tests.names[1:] if tests.has_intercept else tests.names
         return {name: [name] for name in slopes}

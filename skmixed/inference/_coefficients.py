@@ -11,7 +11,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import fitted
 from skmixed._typing import FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
-from skmixed.inference._fixed_tests import Tests, open_tests
+from skmixed.inference._fixed_tests import FixedTests, open_tests
 
 
 def coefficient_table(
@@ -283,7 +283,9 @@ def contrast(
     return table.where(pd.Series(is_determined, index=index), axis=0)
 
 
-def _warn_not_estimable(tests: Tests, undetermined: NDArray[np.bool_], index: list[Any]) -> None:
+def _warn_not_estimable(
+    tests: FixedTests, undetermined: NDArray[np.bool_], index: list[Any]
+) -> None:
     """Say which rows of L the data do not determine, and because of which columns."""
     assert tests.dependence is not None
     rows = [index[k] for k in np.flatnonzero(undetermined.any(axis=1))]
@@ -299,7 +301,7 @@ def _warn_not_estimable(tests: Tests, undetermined: NDArray[np.bool_], index: li
     )
 
 
-def _combinations(L: Any, tests: Tests) -> tuple[FloatArray, list[Any]]:
+def _combinations(L: Any, tests: FixedTests) -> tuple[FloatArray, list[Any]]:
     """Return L as a matrix over all fixed effects, and the labels of its rows."""
     index: list[Any] | None = None
     if isinstance(L, pd.DataFrame):
@@ -336,7 +338,7 @@ def _named(row: Mapping[str, float] | pd.Series) -> Mapping[str, float]:
     return row
 
 
-def _by_name(row: Mapping[str, float], tests: Tests) -> FloatArray:
+def _by_name(row: Mapping[str, float], tests: FixedTests) -> FloatArray:
     out = np.zeros(len(tests.names))
     for name, weight in row.items():
         if name not in tests.names:

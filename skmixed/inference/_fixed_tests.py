@@ -17,7 +17,7 @@ from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.small_sample import SmallSample
-from skmixed.exceptions import NormalIntervalsWarning, warn
+from skmixed.exceptions import NormalIntervalsWarning, NotEstimableWarning, warn
 
 ROBUST = ("CR0", "CR2", "CR3")
 # A singular value of L below this share of the largest is none.
@@ -25,7 +25,7 @@ INDEPENDENT = 1e-10
 
 
 @dataclass(frozen=True)
-class Tests:
+class FixedTests:
     """Estimates, and the distribution their tests refer to.
 
     Attributes
@@ -191,7 +191,7 @@ def method_of(
     return DDF["normal"]
 
 
-def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> Tests:
+def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> FixedTests:
     """Open a fitted estimator for tests with degrees of freedom `ddf`, or None for the usual.
 
     `robust`: the kind of a sandwich estimate of the covariance, or None for the model's.
@@ -229,11 +229,11 @@ def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> Tests:
     )
 
 
-def by_information(view: FittedModel, method: DegreesOfFreedom) -> Tests:
+def by_information(view: FittedModel, method: DegreesOfFreedom) -> FixedTests:
     """Return tests by the covariance that the fit has found, which need no statistics."""
     solution = view.solution
     p = len(solution.kept)
-    return Tests(
+    return FixedTests(
         names=view.encoder.fixed_names,
         kept=solution.kept,
         estimate=solution.fixed[list(solution.kept)],
@@ -277,5 +277,14 @@ def _of_subjects(view: FittedModel) -> FloatArray:
             "ddf='between-within' needs subjects, which a residual covariance names. Fit with "
             "residual=ResidualCovariance(..., subject=...)."
         )
-    fixed = view.encoder.fixed
-    return rows.between_within([fixed[k] for k in view.solution.kept])
+    fixed = [view.encoder.fixed[k] for k in view.solution.kept]
+    df = rows.between_within(fixed)
+    if (df <= 0).any():
+        names = ", ".join(repr(view.encoder.column_name(fixed[k])) for k in np.flatnonzero(df <= 0))
+        warn(
+            f"ddf='between-within' leaves {names} no degrees of freedom: there are as many such "
+            "effects as subjects, or as rows within these. Their tests and intervals are NaN. Use "
+            "ddf='satterthwaite'.",
+            NotEstimableWarning,
+        )
+    return df

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual
@@ -153,3 +154,15 @@ def test_weakened_correlations_are_smaller(residual, share):
         ]
         # Of an unstructured covariance a single one may grow, as all of them shrink.
         assert sizes[1] < sizes[0] or sizes[0] == 0.0
+
+
+@pytest.mark.parametrize("rho", [-0.45, -0.34, -0.3, -0.1, 0.5])
+def test_compound_symmetry_is_of_so_many_rows(rho):
+    model, m = CORRELATIONS["compound_symmetry"], 3
+    width = 1.0 + 1.0 / (m - 1)
+    phi = logit(np.array([(rho - 1.0 + width) / width]))
+    assert model.shown(phi, m)["corr"] == pytest.approx(rho)
+    for n in range(m, 14):
+        places = TimePoints(np.zeros((1, n), dtype=int), np.zeros((1, n)), np.zeros((1, n)))
+        least = np.linalg.eigvalsh(model.matrix(phi, places, m)[0][0])[0]
+        assert (least > 1e-12) == (n <= model.most_rows(phi, m)), n

@@ -10,7 +10,7 @@ from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, mmrm
 from skmixed._model.residual_parameters import shown_parameters
 from skmixed.datasets import load_sleepstudy
 from skmixed.diagnostics import residuals
-from skmixed.exceptions import RefitWarning, SingularFitWarning
+from skmixed.exceptions import NotEstimableWarning, RefitWarning, SingularFitWarning
 from skmixed.inference import (
     coefficient_table,
     compare,
@@ -305,3 +305,16 @@ def test_intervals_of_the_population_need_no_subjects(frame):
     np.testing.assert_allclose(interval.mean(axis=1), model.predict(rows, include="fixed"))
     wider = model.predict_interval(rows, include="fixed")
     assert (np.diff(wider) > np.diff(interval)).all()
+
+
+def test_effects_without_between_within_degrees_of_freedom():
+    rng = np.random.default_rng(0)
+    subject, time = np.divmod(np.arange(20), 5)
+    frame = pd.DataFrame({"subject": subject, "time": time})
+    frame[["a", "b", "c"]] = rng.normal(size=(4, 3))[subject]
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    model = MixedLinearRegressor(residual=residual).fit(frame, rng.normal(size=20))
+    with pytest.warns(NotEstimableWarning, match="leaves 'a', 'b', 'c' no degrees of freedom"):
+        table = coefficient_table(model, "between-within")
+    assert table.loc[["a", "b", "c"], ["p_value", "lower", "upper"]].isna().all(axis=None)
+    assert table.loc["time", "p_value"] > 0
