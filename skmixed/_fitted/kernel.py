@@ -46,7 +46,7 @@ from skmixed._statistics.design import Design
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray, IntArray, Lam
 from skmixed._uncertainty import components as _components
-from skmixed._uncertainty import draws, effects_update, interval_ends, prediction_variance
+from skmixed._uncertainty import draws, effects_update, prediction_variance, targets
 from skmixed._uncertainty import hypotheses as _hypotheses
 from skmixed._uncertainty.draws import Simulator
 from skmixed._uncertainty.prediction_variance import PredictedRows
@@ -276,7 +276,7 @@ def fixed_changes(at: CholeskyFactor, model: Model, at_fixed: FloatArray) -> Flo
 # Inference and draws.
 root_of_rows = _on_one_thread(_hypotheses.root_of_rows)
 hypotheses = _on_one_thread(_hypotheses.hypotheses)
-interval = _on_one_thread(interval_ends.interval)
+interval = _on_one_thread(targets.interval)
 simulator = _on_one_thread(Simulator.of)
 draw_deviation = _on_one_thread(draws.draw_deviation)
 

@@ -1,7 +1,4 @@
-"""Profiles: one quantity moves, the likelihood is maximized over the rest.
-
-Each target is such a quantity; the ends of its interval are found by `interval_ends`.
-"""
+"""Linear models with a quantity held at a value: the likelihood is maximized over the rest."""
 
 from dataclasses import dataclass, replace
 
@@ -18,25 +15,22 @@ from skmixed._derivatives.pinned import (
 )
 from skmixed._equations.changes import with_pinned_effect, with_structure
 from skmixed._equations.cholesky import CholeskyFactor, factorize, zero_lam
-from skmixed._equations.layout import FactorLayout
 from skmixed._equations.system import System
 from skmixed._estimation.fit import examined, fit_system, search_system
 from skmixed._estimation.multistart import may_have_others, thorough_search
 from skmixed._estimation.runs import Runs, is_lower
 from skmixed._estimation.solution import Solution, centered_to_user, solve
-from skmixed._model.covariance import has_own_variances, lower_factor
+from skmixed._model.covariance import Covariance, has_own_variances
 from skmixed._model.terms import Model
-from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
-from skmixed._uncertainty.components import Components, TermErrors, components
+from skmixed._uncertainty.components import Components, components
 from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import unscaled_covariance
+from skmixed._uncertainty.targets import Held, ProfilePath, Target, sd_ratio
 
 # What a search under a constraint may leave to gain: 1e-9 of a width.
 TOLERANCE, MAX_ITER = 1e-8, 200
-# A change of log sd beyond which 0 is a likelier end than the sd that it gives.
-LARGE_CHANGE = 3.0
 
 
 @dataclass
@@ -101,6 +95,83 @@ class Profiler:
             del terms[term]
         return _fit(self.stats, replace(self.model, terms=tuple(terms))).criterion
 
+    @property
+    def n_fixed(self) -> int:
+        return len(self.solution.kept)
+
+    def thorough(self) -> "Profiler":
+        return replace(self, is_doubtful=True)
+
+    def structure(self, term: int) -> Covariance:
+        return self.model.terms[term].structure
+
+    def to_user(self, term: int) -> FloatArray:
+        return self.system.terms[term][1].to_user
+
+    def n_levels(self, term: int) -> int:
+        return self.system.terms[term][0].n_levels
+
+    def hold_sd(self, value: float, term: int, row: FloatArray, starts: list[Lam]) -> Held:
+        model = PinnedSd(self.likelihood, value, term, row)
+        found = self._search(self.system, starts, model)
+        squares = self.likelihood.residual_squares(found) / model.sigma_squared(found)
+        slope = 2.0 * (self.likelihood.dof - squares) / value
+        return Held(model.value(found), slope, found.lam)
+
+    def hold_correlation(self, pinned: PinnedCorrelation, term: int, starts: list[Lam]) -> Held:
+        model = Profiled(self.likelihood)
+        found = self._search(with_structure(self.system, term, pinned), starts, model)
+        info = information(found, self.likelihood)
+        # ∂d/∂angle = ⟨∂d/∂Σ, ∂Σ/∂angle⟩, with ∂Λ/∂angle Λ' and its transpose for the latter
+        lam, _ = pinned.chart(found.lam[term])
+        half = pinned.turned(lam) @ lam.T
+        gradient = info.gradient[:-1][info.parameters.places[term]]
+        slope = float(pinned.coordinates(half + half.T) @ gradient)
+        return Held(model.value(found), slope, found.lam)
+
+    def hold_effect(self, value: float, row: FloatArray, starts: list[Lam]) -> Held:
+        own, offset = self._centered(row)
+        # The column that goes is the one beside which the others change least.
+        squares = np.diagonal(self.system.fixed_products)[:-1]
+        pivot = int(np.argmax(np.abs(own) / np.sqrt(squares)))
+        pinned = with_pinned_effect(self.system, own, pivot, value - offset)
+        found = self._search(pinned, starts, Profiled(self.likelihood))
+        free = factorize(self.system, found.lam)
+        distance = value - offset - float(own @ free.beta)
+        variance = self._variance(free, own) * self.likelihood.sigma_squared(found)
+        return Held(self.likelihood.value(found), 2.0 * distance / variance, found.lam)
+
+    def hold_sigma(self, value: float, starts: list[Lam]) -> Held:
+        """Hold σ, in the unit of the system's weights."""
+        model = PinnedSigma(self.likelihood, value)
+        found = self._search(self.system, starts, model)
+        squares = self.likelihood.residual_squares(found)
+        slope = 2.0 * (self.likelihood.dof / value - squares / value**3)
+        return Held(model.value(found), slope, found.lam)
+
+    def effect(self, row: FloatArray) -> tuple[float, float]:
+        (own, offset), at = self._centered(row), self.factorization
+        variance = self.likelihood.sigma_squared(at) * self._variance(at, own)
+        return float(own @ at.beta) + offset, float(np.sqrt(variance))
+
+    def dispersion_target(self) -> Target:
+        return SigmaTarget(self)
+
+    def dispersion(self, values: FloatArray) -> FloatArray:
+        return float(np.sqrt(self.system.weight_unit)) * values
+
+    def _search(self, system: System, starts: list[Lam], model: LocalModel) -> CholeskyFactor:
+        return search(system, starts, model, is_thorough=self.is_doubtful)
+
+    def _centered(self, row: FloatArray) -> tuple[FloatArray, float]:
+        """Return row'β as a combination of the effects of the system's columns, and a constant."""
+        to_user, offset = centered_to_user(self.system, self.model)
+        return row @ to_user, float(row @ offset)
+
+    @staticmethod
+    def _variance(at: CholeskyFactor, row: FloatArray) -> float:
+        return float(row @ unscaled_covariance(at) @ row)
+
 
 def _fit(stats: CrossProducts, model: Model) -> Solution:
     return fit_system(examined(stats, model), tol=TOLERANCE, max_iter=MAX_ITER).solution
@@ -138,41 +209,6 @@ def _charted(system: System, lams: Lam) -> Lam:
 
 
 @dataclass
-class _Path:
-    """Where the searches of a profile have ended: Λ by value.
-
-    The next one starts from the neighbors of its value, of which the better one
-    counts: a trial far off may have ended in another minimum.
-    """
-
-    ends: list[tuple[float, Lam]]
-
-    def around(self, value: float) -> list[tuple[float, Lam]]:
-        below = [end for end in self.ends if end[0] <= value]
-        above = [end for end in self.ends if end[0] > value]
-        nearest = [max(below, key=_value)] if below else []
-        return [*nearest, min(above, key=_value)] if above else nearest
-
-    def add(self, value: float, found: CholeskyFactor) -> None:
-        self.ends.append((value, found.lam))
-
-
-def _value(end: tuple[float, Lam]) -> float:
-    return end[0]
-
-
-def _ratio(change: float) -> float:
-    """Return an sd in units of its estimate where its log is to change that much.
-
-    Beside 0 the log says nothing: there the variance changes in proportion, and
-    downwards the bound comes first.
-    """
-    if change < -LARGE_CHANGE:
-        return 0.0
-    return float(np.exp(min(change, 1.0)) * np.sqrt(max(change, 1.0)))
-
-
-@dataclass
 class SigmaTarget:
     """The residual standard deviation, in the unit of the system's weights."""
 
@@ -181,206 +217,19 @@ class SigmaTarget:
 
     def __post_init__(self) -> None:
         self.best = self.profiler.errors.sigma
-        self._path = _Path([(self.best, self.profiler.lam)])
+        self._path = ProfilePath([(self.best, self.profiler.lam)])
 
     def guess(self, errors: float) -> float:
-        return self.best * _ratio(errors * self.profiler.errors.log_sigma_error)
+        return self.best * sd_ratio(errors * self.profiler.errors.log_sigma_error)
 
     def at(self, value: float) -> tuple[float, float]:
-        likelihood = self.profiler.likelihood
-        model = PinnedSigma(likelihood, value)
         # The random effects keep their own sd.
-        starts = [tuple(s / value * own for own in lam) for s, lam in self._path.around(value)]
-        found = search(self.profiler.system, starts, model, is_thorough=self.profiler.is_doubtful)
-        self._path.add(value, found)
-        squares = likelihood.residual_squares(found)
-        slope = 2.0 * (likelihood.dof / value - squares / value**3)
-        return model.value(found), slope
-
-    def at_bound(self, value: float) -> float:  # noqa: ARG002
-        return np.inf
-
-
-@dataclass
-class SdTarget:
-    """The sd of one coefficient, on the scale of the data."""
-
-    profiler: Profiler
-    term: int
-    column: int
-    bounds: tuple[float, float] = (0.0, np.inf)
-
-    def __post_init__(self) -> None:
-        self.best = float(self._errors.sd[self.column])
-        self._path = _Path([(self.best, self.profiler.lam)])
-
-    @property
-    def _errors(self) -> TermErrors:
-        return self.profiler.errors.terms[self.term]
-
-    def guess(self, errors: float) -> float:
-        """On the log scale; where the sd is 0 the deviance is even in it."""
-        error = self._errors.log_sd_error[self.column]
-        if np.isfinite(error):
-            return self.best * _ratio(errors * float(error))
-        factor, own = self._place
-        variance = factor.n_levels**-0.5 * self.profiler.errors.sigma**2
-        return float(np.sqrt(errors * variance) * np.linalg.norm(own.to_user[self.column]))
-
-    @property
-    def _place(self) -> tuple[FactorLayout, TermCoordinates]:
-        return self.profiler.system.terms[self.term]
-
-    def at(self, value: float) -> tuple[float, float]:
-        likelihood, row = self.profiler.likelihood, self._place[1].to_user[self.column]
-        model = PinnedSd(likelihood, value, self.term, row)
-        starts = [self._start(value, *end) for end in self._path.around(value)]
-        found = search(self.profiler.system, starts, model, is_thorough=self.profiler.is_doubtful)
-        self._path.add(value, found)
-        squares = likelihood.residual_squares(found) / model.sigma_squared(found)
-        slope = 2.0 * (likelihood.dof - squares) / value
-        return model.value(found), slope
-
-    def _start(self, value: float, last: float, lams: Lam) -> Lam:
-        """Scale the coefficient to the value; give it a variance where it has none.
-
-        Of b, scaled is row'b, and what the other coefficients follow of it.
-        """
-        out, lam = list(lams), lams[self.term]
-        row, relative = self._place[1].to_user[self.column], value / self.profiler.errors.sigma
-        structure = self.profiler.model.terms[self.term].structure
-        if not has_own_variances(structure):
-            out[self.term] = (
-                value / last * lam
-                if last > 0
-                else relative / float(np.linalg.norm(row)) * np.eye(len(lam))
-            )
-        elif last > 0:
-            # Λ + (v/v₀ − 1) a r'Λ, r'a = 1: a is one coefficient's, or Σr/r'Σr of several
-            own = row @ lam
-            along = _unit_along(row)
-            if np.count_nonzero(row) > 1:
-                along = lam @ own / (own @ own)
-            out[self.term] = lam + (value / last - 1.0) * np.outer(along, own)
-        else:
-            change = relative * _unit_along(row)
-            root = _root(lam @ lam.T + np.outer(change, change))
-            out[self.term] = structure.lam(structure.theta(root), len(root))
-        return tuple(out)
-
-    def at_bound(self, value: float) -> float:  # noqa: ARG002
-        return self.profiler.without(self.term, self.column)
-
-
-def _unit_along(row: FloatArray) -> FloatArray:
-    """Return the change of one coefficient, of the largest share, by which row'b changes by 1."""
-    out, largest = np.zeros(len(row)), int(np.argmax(np.abs(row)))
-    out[largest] = 1.0 / row[largest]
-    return out
-
-
-def _root(covariance: FloatArray) -> FloatArray:
-    """Return a matrix whose square is a covariance; diagonal where that is."""
-    if not (covariance - np.diag(np.diagonal(covariance))).any():
-        return np.diag(np.sqrt(np.diagonal(covariance)))
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0.0))
-
-
-@dataclass
-class CorrelationTarget:
-    """The angle whose cosine is the correlation of two coefficients."""
-
-    profiler: Profiler
-    term: int
-    a: int
-    b: int
-    bounds: tuple[float, float] = (0.0, float(np.pi))
-
-    def __post_init__(self) -> None:
-        errors = self.profiler.errors.terms[self.term]
-        corr, self._z_error = errors.corr[self.a, self.b], errors.z_error[self.a, self.b]
-        self._to_user = self.profiler.system.terms[self.term][1].to_user
-        self.best = self._angle(corr) if np.isfinite(corr) else np.pi / 2
-        self._path = _Path([(self.best, self.profiler.lam)])
-
-    def _angle(self, corr: float) -> float:
-        """Return the angle between two rows of Λ, of which the cosine has few digits near ±1."""
-        if not np.isfinite(self._z_error):
-            return float(np.arccos(np.round(corr)))
-        rows = (self._to_user @ self.profiler.lam[self.term])[[self.a, self.b]]
-        cosine, sine = lower_factor(rows)[1]
-        return float(np.arctan2(sine, cosine))
-
-    def guess(self, errors: float) -> float:
-        """On the scale of artanh cos(angle) = −log tan(angle/2)."""
-        if not np.isfinite(self._z_error):
-            return self.best + errors * 0.5
-        return 2.0 * float(np.arctan(np.tan(0.5 * self.best) * np.exp(errors * self._z_error)))
-
-    def at(self, value: float) -> tuple[float, float]:
-        pinned = PinnedCorrelation(self.a, self.b, value, self._to_user)
-        system = with_structure(self.profiler.system, self.term, pinned)
-        likelihood, model = self.profiler.likelihood, Profiled(self.profiler.likelihood)
-        found = search(
-            system,
-            [lam for _, lam in self._path.around(value)],
-            model,
-            is_thorough=self.profiler.is_doubtful,
+        around = self._path.around(value)
+        held = self.profiler.hold_sigma(
+            value, [tuple(s / value * own for own in lam) for s, lam in around]
         )
-        self._path.add(value, found)
-        info = information(found, likelihood)
-        place = info.parameters.places[self.term]
-        lam, _ = pinned.chart(found.lam[self.term])
-        # ∂d/∂angle = ⟨∂d/∂Σ, ∂Σ/∂angle⟩, with ∂Λ/∂angle Λ' and its transpose for the latter
-        half = pinned.turned(lam) @ lam.T
-        slope = pinned.coordinates(half + half.T) @ info.gradient[:-1][place]
-        return model.value(found), float(slope)
-
-    def at_bound(self, value: float) -> float:
-        return self.at(value)[0]
-
-    def is_free(self, rise: float) -> bool:
-        """Whether one of the sd's may be 0, which leaves the correlation open."""
-        allowed = self.profiler.deviance + rise
-        return any(self.profiler.without(self.term, k) <= allowed for k in (self.a, self.b))
-
-
-@dataclass
-class EffectTarget:
-    """A combination row'β of the kept fixed effects, in the user's columns."""
-
-    profiler: Profiler
-    row: FloatArray
-    bounds: tuple[float, float] = (-np.inf, np.inf)
-
-    def __post_init__(self) -> None:
-        to_user, offset = centered_to_user(self.profiler.system, self.profiler.model)
-        self._row, self._offset = self.row @ to_user, float(self.row @ offset)
-        self.best = float(self._row @ self.profiler.factorization.beta) + self._offset
-        # The column that goes is the one beside which the others change least.
-        squares = np.diagonal(self.profiler.system.fixed_products)[:-1]
-        self._pivot = int(np.argmax(np.abs(self._row) / np.sqrt(squares)))
-        self._path = _Path([(self.best, self.profiler.lam)])
-
-    def guess(self, errors: float) -> float:
-        at = self.profiler.factorization
-        sigma2 = self.profiler.likelihood.sigma_squared(at)
-        return self.best + errors * float(np.sqrt(sigma2 * self._variance(at)))
-
-    def _variance(self, at: CholeskyFactor) -> float:
-        return float(self._row @ unscaled_covariance(at) @ self._row)
-
-    def at(self, value: float) -> tuple[float, float]:
-        system, likelihood = self.profiler.system, self.profiler.likelihood
-        pinned = with_pinned_effect(system, self._row, self._pivot, value - self._offset)
-        starts = [lam for _, lam in self._path.around(value)]
-        found = search(pinned, starts, Profiled(likelihood), is_thorough=self.profiler.is_doubtful)
-        self._path.add(value, found)
-        free = factorize(system, found.lam)
-        distance = value - self._offset - float(self._row @ free.beta)
-        variance = self._variance(free) * likelihood.sigma_squared(found)
-        return likelihood.value(found), 2.0 * distance / variance
+        self._path.add(value, held.lam)
+        return held.deviance, held.slope
 
     def at_bound(self, value: float) -> float:  # noqa: ARG002
         return np.inf

@@ -14,8 +14,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
-from skmixed._uncertainty.interval_ends import Target
-from skmixed._uncertainty.profile import Profiler
+from skmixed._uncertainty.targets import ProfiledModel, Target
 from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._kinds import Parameter, WaldErrors
@@ -216,7 +215,7 @@ def _profiles(
         row.check_profile(view)
     rises = [float(distributions.chi2.ppf(level, 1)) for level in levels]
 
-    def limits(profiler: Profiler, row: Parameter) -> list[tuple[float, float]]:
+    def limits(profiler: ProfiledModel, row: Parameter) -> list[tuple[float, float]]:
         return [row.profile_limits(profiler, rise) for rise in rises]
 
     return kernel.profiles(view.stats, view.model, rows, limits)
@@ -333,7 +332,7 @@ def profile(
 
 
 def _path(
-    profiler: Profiler, row: Parameter, *, rise: float, n_points: int
+    profiler: ProfiledModel, row: Parameter, *, rise: float, n_points: int
 ) -> tuple[FloatArray, FloatArray]:
     """Return values in rising order, and ζ.
 

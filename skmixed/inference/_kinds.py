@@ -1,6 +1,6 @@
 """What a kind of parameter is: its limits, its profile and its draws."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,8 +13,7 @@ from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._repeated.small_sample import RepeatedComponents
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.components import Components, TermErrors
-from skmixed._uncertainty.interval_ends import Target
-from skmixed._uncertainty.profile import Profiler
+from skmixed._uncertainty.targets import ProfiledModel, Target
 from skmixed.inference._bootstrap import Resamples
 from skmixed.inference._fixed_tests import open_tests
 
@@ -111,11 +110,11 @@ class Parameter:
         """Return limits from the standard error on a scale on which it is about normal."""
         raise NotImplementedError
 
-    def target(self, profiler: Profiler) -> Target:
+    def target(self, profiler: ProfiledModel) -> Target:
         """Return the quantity whose profile it has."""
         raise NotImplementedError
 
-    def of_target(self, profiler: Profiler, values: FloatArray) -> FloatArray:  # noqa: ARG002
+    def of_target(self, profiler: ProfiledModel, values: FloatArray) -> FloatArray:  # noqa: ARG002
         """Return the parameter at values of the target."""
         return values
 
@@ -127,7 +126,9 @@ class Parameter:
             "simplify the random effects, or use method='bootstrap'."
         )
 
-    def profile_ends(self, profiler: Profiler, rise: float) -> tuple[Target, tuple[float, float]]:
+    def profile_ends(
+        self, profiler: ProfiledModel, rise: float
+    ) -> tuple[Target, tuple[float, float]]:
         """Return the target, and where in it the deviance has risen by `rise`.
 
         Where an end is missing, the searches are repeated from several starts.
@@ -136,15 +137,15 @@ class Parameter:
         ends = kernel.interval(target, profiler.deviance, rise)
         if profiler.is_doubtful or np.isfinite(ends).all():
             return target, ends
-        return self.profile_ends(replace(profiler, is_doubtful=True), rise)
+        return self.profile_ends(profiler.thorough(), rise)
 
-    def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
+    def profile_limits(self, profiler: ProfiledModel, rise: float) -> tuple[float, float]:
         """Return where the deviance has risen by `rise`."""
         ends = np.array(self.profile_ends(profiler, rise)[1])
         low, high = self.of_target(profiler, ends[::-1] if self.falls else ends)
         return float(low), float(high)
 
-    def most(self, profiler: Profiler) -> float:  # noqa: ARG002
+    def most(self, profiler: ProfiledModel) -> float:  # noqa: ARG002
         """Return how far the deviance can rise at most."""
         return np.inf
 

@@ -19,13 +19,12 @@ from skmixed._model.covariance import has_covariances, is_unrestricted
 from skmixed._model.residual import Residual
 from skmixed._model.residual_parameters import shown_parameters
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.interval_ends import Target
-from skmixed._uncertainty.profile import (
+from skmixed._uncertainty.targets import (
     CorrelationTarget,
     EffectTarget,
-    Profiler,
+    ProfiledModel,
     SdTarget,
-    SigmaTarget,
+    Target,
 )
 from skmixed.inference._bootstrap import Resamples
 from skmixed.inference._kinds import (
@@ -59,7 +58,7 @@ class Sd(Parameter):
         log_error = float(errors.terms[self.term].log_sd_error[self.a])
         return exponential_limits(self.estimate, errors.quantile * log_error)
 
-    def target(self, profiler: Profiler) -> Target:
+    def target(self, profiler: ProfiledModel) -> Target:
         return SdTarget(profiler, self.term, self.a)
 
     def values(self, draws: Resamples) -> FloatArray:
@@ -103,19 +102,19 @@ class Correlation(Parameter):
         half = errors.quantile * float(errors.terms[self.term].z_error[self.a, self.b])
         return correlation_limits(self.estimate, half)
 
-    def target(self, profiler: Profiler) -> CorrelationTarget:
+    def target(self, profiler: ProfiledModel) -> CorrelationTarget:
         return CorrelationTarget(profiler, self.term, self.a, self.b)
 
-    def of_target(self, profiler: Profiler, values: FloatArray) -> FloatArray:  # noqa: ARG002
+    def of_target(self, profiler: ProfiledModel, values: FloatArray) -> FloatArray:  # noqa: ARG002
         """Return the cosines of angles."""
         return np.cos(values)
 
-    def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
+    def profile_limits(self, profiler: ProfiledModel, rise: float) -> tuple[float, float]:
         if self.target(profiler).is_free(rise):
             return -1.0, 1.0
         return super().profile_limits(profiler, rise)
 
-    def most(self, profiler: Profiler) -> float:
+    def most(self, profiler: ProfiledModel) -> float:
         """Return the rise to the model without one of the coefficients.
 
         Where an sd is 0 the correlation can be anything.
@@ -145,12 +144,12 @@ class Sigma(Parameter):
         half = errors.quantile * errors.components.log_sigma_error
         return exponential_limits(self.estimate, half)
 
-    def target(self, profiler: Profiler) -> Target:
-        return SigmaTarget(profiler)
+    def target(self, profiler: ProfiledModel) -> Target:
+        return profiler.dispersion_target()
 
-    def of_target(self, profiler: Profiler, values: FloatArray) -> FloatArray:
+    def of_target(self, profiler: ProfiledModel, values: FloatArray) -> FloatArray:
         """Return it in the unit of the data's weights."""
-        return float(np.sqrt(profiler.system.weight_unit)) * values
+        return profiler.dispersion(values)
 
     def values(self, draws: Resamples) -> FloatArray:
         return draws.sigma
@@ -177,11 +176,11 @@ class FixedEffect(Parameter):
         low, high = errors.fixed[["lower", "upper"]].iloc[self.a]
         return float(low), float(high)
 
-    def target(self, profiler: Profiler) -> Target:
+    def target(self, profiler: ProfiledModel) -> Target:
         assert self.b is not None
-        return EffectTarget(profiler, np.eye(len(profiler.solution.kept))[self.b])
+        return EffectTarget(profiler, np.eye(profiler.n_fixed)[self.b])
 
-    def profile_limits(self, profiler: Profiler, rise: float) -> tuple[float, float]:
+    def profile_limits(self, profiler: ProfiledModel, rise: float) -> tuple[float, float]:
         if self.b is None:
             return np.nan, np.nan
         return super().profile_limits(profiler, rise)

@@ -23,15 +23,9 @@ from skmixed._equations.changes import with_pinned_effect
 from skmixed._equations.cholesky import factorize
 from skmixed._fitted.fitted_model import fitted
 from skmixed._uncertainty.components import components
-from skmixed._uncertainty.interval_ends import interval
-from skmixed._uncertainty.profile import (
-    EffectTarget,
-    Profiler,
-    SdTarget,
-    SigmaTarget,
-    search,
-)
+from skmixed._uncertainty.profile import Profiler, SigmaTarget, search
 from skmixed._uncertainty.relative import Relative
+from skmixed._uncertainty.targets import EffectTarget, SdTarget, interval
 from skmixed.inference import confidence_intervals
 
 ML = [r for single in (True, False) for r in references(single_factor=single) if r.method == "ml"]
