@@ -187,8 +187,12 @@ class FittedModel:
     @cached_property
     def generalized(self) -> GeneralizedModel:
         """The rows of a generalized model, laid out at its optimum."""
-        stats, rows, encoder = self.stats, self.family_rows, self.encoder
-        assert rows is not None
+        assert self.family_rows is not None
+        return self.generalized_of(self.family_rows)
+
+    def generalized_of(self, rows: GeneralizedRows) -> GeneralizedModel:
+        """Lay out rows that are those of the fit, or as many of them as their weights say."""
+        stats, encoder = self.stats, self.encoder
         n_levels = [factor.n_levels for factor in encoder.factors]
         columns = [encoder.factor_columns(k) for k in range(len(n_levels))]
         design = rows.design(self.family, n_levels, columns)
@@ -337,8 +341,9 @@ def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
-        "coefficient_table, contrast, anova, vcov, likelihood_ratio_test, compare, residuals, the "
-        "attributes of the estimator, predictions and sample_y."
+        "coefficient_table, contrast, anova, vcov, confidence_intervals, profile, "
+        "likelihood_ratio_test, compare, residuals, the attributes of the estimator, predictions "
+        "and sample_y."
     )
 
 

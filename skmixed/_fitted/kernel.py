@@ -30,6 +30,7 @@ from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._generalized import fit as _generalized_fit
 from skmixed._generalized import optimum as _generalized_optimum
 from skmixed._generalized.optimum import GeneralizedModel
+from skmixed._generalized.profile import GeneralizedProfiler
 from skmixed._model.terms import Model
 from skmixed._repeated import coordinates
 from skmixed._repeated import fit as _repeated_fit
@@ -54,6 +55,7 @@ from skmixed._uncertainty.profile import Profiler
 from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.row_variance import solved_variance
 from skmixed._uncertainty.small_sample import SmallSample
+from skmixed._uncertainty.targets import ProfiledModel
 from skmixed.exceptions import FitStatus
 
 P = ParamSpec("P")
@@ -76,6 +78,8 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
 # Generalized models.
 fit_generalized = _on_one_thread(_generalized_fit.fit_generalized)
 generalized_model = _on_one_thread(GeneralizedModel.of)
+refit_to_draw = _on_one_thread(_generalized_optimum.refit_to_draw)
+generalized_components = _on_one_thread(lambda own: own.components)
 generalized_deviation = _on_one_thread(_generalized_optimum.generalized_deviation)
 # Models with a covariance of the residuals.
 fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
@@ -295,8 +299,17 @@ def times_lam(lam: FloatArray, spherical: FloatArray) -> FloatArray:
 
 @_on_one_thread
 def profiles(
-    stats: CrossProducts, model: Model, rows: Iterable[R], trace: Callable[[Profiler, R], T]
+    stats: CrossProducts, model: Model, rows: Iterable[R], trace: Callable[[ProfiledModel, R], T]
 ) -> list[T]:
     """Return what `trace` reads off the likelihood's profile of each parameter."""
     profiler = Profiler.of(stats, model)
+    return [trace(profiler, row) for row in rows]
+
+
+@_on_one_thread
+def generalized_profiles(
+    fitted: GeneralizedModel, rows: Iterable[R], trace: Callable[[ProfiledModel, R], T]
+) -> list[T]:
+    """Return what `profiles` does, of a generalized model."""
+    profiler = GeneralizedProfiler.of(fitted)
     return [trace(profiler, row) for row in rows]

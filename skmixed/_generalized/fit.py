@@ -136,7 +136,7 @@ def _lowest(objective: LaplaceObjective, search: SearchSettings) -> Ending:
     mode: Mode | None = None
     # From starts with other variances; of the lowest end the mode is kept
     for sd in STARTS:
-        if best is not None and not _may_be_elsewhere(objective.system, best):
+        if best is not None and not may_be_elsewhere(objective.system, best):
             break
         known = np.inf if best is None else best.value
         end = search.run(objective, start_of(objective.system, sd), known)
@@ -148,7 +148,7 @@ def _lowest(objective: LaplaceObjective, search: SearchSettings) -> Ending:
     return best
 
 
-def _may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
+def may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
     """Whether another search is worth it: few levels, or an end at a boundary or before one."""
     *terms, _ = end.lam
     has_few = any(f.n_levels <= FEW_LEVELS for f in system.layout.system.factors)

@@ -138,6 +138,11 @@ class LaplaceObjective:
             self._set_anchor(found, chart)
             return second_order(chart, value, found.gradient, hessian, found.metric)
 
+    def gradient(self, chart: GeneralizedChart) -> FloatArray:
+        """Return the gradient at the latest mode in the coordinates of a chart around its Λ."""
+        with np.errstate(all="ignore"):
+            return np.asarray(chart.jacobian @ LaplaceDerivatives(self.mode).gradient)
+
     def _value(self, mode: Mode) -> float:
         return mode.value
 
@@ -215,3 +220,8 @@ class QuadratureObjective(LaplaceObjective):
             hessian, positive = found.curvature(chart.terms)
             gradient = found.gradient(chart.terms)
             return Point(chart, value, gradient, hessian, absolute(positive))
+
+    def gradient(self, chart: GeneralizedChart) -> FloatArray:
+        with np.errstate(all="ignore"):
+            mode = replace(self.mode, lam=chart.terms.lam)
+            return AdaptiveQuadrature(mode, self.rule).gradient(chart.terms)

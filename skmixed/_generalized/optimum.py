@@ -1,21 +1,39 @@
-"""A fitted generalized model: its rows, laid out, and the derivatives at the optimum."""
+"""A fitted generalized model: its rows, laid out, the derivatives at the optimum, and draws."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from skmixed._derivatives.information import pseudo_inverse
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._estimation.fit import examined
 from skmixed._estimation.solution import Solution
 from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.fit import (
+    SearchSettings,
+    estimates_covariance,
+    generalized_solution,
+    may_be_elsewhere,
+    start_of,
+)
 from skmixed._generalized.modes import rows_solution
-from skmixed._generalized.objective import LaplaceObjective
+from skmixed._generalized.objective import (
+    GeneralizedChart,
+    LaplaceObjective,
+    QuadratureObjective,
+)
 from skmixed._generalized.rows import GeneralizedDesign, GeneralizedLayout, lay_out_generalized
+from skmixed._generalized.system import GeneralizedSystem, HeldSlab
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
+from skmixed._uncertainty.components import Components, term_errors
 from skmixed._uncertainty.draws import Deviation
+from skmixed.exceptions import FitStatus
+
+# Standard deviation of the effects at which a second search for a draw's optimum starts.
+ELSEWHERE = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,11 +46,20 @@ class GeneralizedModel:
     layout : GeneralizedLayout
     lam : tuple of arrays
         Λ of each term, and (γ, φ).
+    n_nodes : int
+        Nodes of the quadrature for each coefficient; 1 is Laplace's approximation.
+    stats : CrossProducts
+        Of the rows.
+    design : GeneralizedDesign
+        The rows as they are.
     """
 
     model: Model
     layout: GeneralizedLayout
     lam: Lam
+    n_nodes: int
+    stats: CrossProducts
+    design: GeneralizedDesign
 
     @staticmethod
     def of(
@@ -45,7 +72,14 @@ class GeneralizedModel:
         gamma = np.linalg.solve(layout.basis, own[:, None])[:, 0] if len(own) else own
         rest = np.append(gamma, [solution.family.phi] * layout.system.n_shape)
         lam = tuple(term.search_lam for term in solution.terms)
-        return GeneralizedModel(model, layout, (*lam, rest))
+        n_nodes = solution.family.n_nodes
+        return GeneralizedModel(model, layout, (*lam, rest), n_nodes, stats, design)
+
+    def objective_of(self, system: GeneralizedSystem) -> LaplaceObjective:
+        """Return −2 log L of rows, by the approximation that the fit has used."""
+        if self.n_nodes == 1 or not system.structures:
+            return LaplaceObjective(system)
+        return QuadratureObjective(system, self.n_nodes)
 
     @cached_property
     def found(self) -> LaplaceDerivatives:
@@ -53,6 +87,40 @@ class GeneralizedModel:
         objective = LaplaceObjective(self.layout.system)
         objective.evaluate(self.lam)
         return LaplaceDerivatives(objective.mode)
+
+    @cached_property
+    def covariance(self) -> FloatArray:
+        """The covariance of the estimates of (δ, γ, φ), by the observed information."""
+        if self.n_nodes == 1:
+            return estimates_covariance(self.found)
+        objective = self.objective_of(self.layout.system)
+        point = objective.point(objective.evaluate(self.lam), is_slow=False)
+        return 2.0 * pseudo_inverse(point.hessian)
+
+    @property
+    def fixed_covariance(self) -> FloatArray:
+        """That of γ, (p, p)."""
+        stop = len(self.covariance) - self.layout.system.n_shape
+        of_fixed = slice(stop - self.layout.system.n_fixed, stop)
+        return self.covariance[of_fixed, of_fixed]
+
+    @cached_property
+    def components(self) -> Components:
+        """Standard deviations and correlations of the effects with their errors, at σ = 1.
+
+        The error of log σ is that of ½φ, where there is a shape.
+        """
+        chart = GeneralizedChart.of(self.layout.system, self.lam).terms
+        terms = []
+        for t, lam, basis, place in zip(
+            self.layout.terms, chart.lam, chart.basis, chart.places, strict=True
+        ):
+            joint = np.zeros((len(basis) + 1,) * 2)
+            joint[:-1, :-1] = self.covariance[place, place]
+            terms.append(term_errors(t.to_user @ lam, t.to_user @ basis, joint, 1.0))
+        has_shape = bool(self.layout.system.n_shape)
+        of_shape = 0.5 * float(np.sqrt(self.covariance[-1, -1])) if has_shape else np.nan
+        return Components(tuple(terms), 1.0, of_shape)
 
     @cached_property
     def fixed_root(self) -> FloatArray:
@@ -80,3 +148,41 @@ def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> De
         for term in factor.terms:
             effects[term.index] = term.to_user @ b[term.columns]
     return Deviation(layout.basis @ fixed, tuple(effects))
+
+
+def refit_to_draw(
+    own: GeneralizedModel, rng: np.random.Generator, *, tol: float, max_iter: int
+) -> tuple[Solution, FitStatus]:
+    """Fit the model to responses drawn from it, with effects of all levels drawn anew.
+
+    The search starts from the parameters that they are drawn with, and once more from
+    elsewhere where the likelihood may have other optima.
+    """
+    layout, system = own.layout, own.layout.system
+    *terms, rest = own.lam
+    gamma, phi = system.split(rest)
+    # b = Λu of all levels, and y of η = o + Xγ + Zb
+    effects = [np.zeros(0)]
+    for factor in system.layout.system.factors:
+        lam = factor.lam(tuple(terms))
+        effects.append((rng.standard_normal((factor.n_levels, lam.shape[1])) @ lam.T).ravel())
+    random, (slab,) = np.concatenate(effects), system.source.slabs()
+    eta = slab.fixed_part(gamma) + slab.rows.times(random)
+    response = system.family.draw(rng, eta, phi, slab.weights)
+    drawn = replace(
+        system,
+        source=HeldSlab(replace(slab, response=response)),
+        constant=2.0 * system.family.constant(response, slab.weights),
+    )
+    # The lower one of two searches
+    objective, search = own.objective_of(drawn), SearchSettings(tol, max_iter)
+    best = search.run(objective, own.lam)
+    if may_be_elsewhere(drawn, best):
+        end = search.run(objective, start_of(drawn, ELSEWHERE), best.value)
+        best = end if end.value < best.value else best
+    objective.evaluate(best.lam)
+    d = len(GeneralizedChart.of(drawn, best.lam).jacobian)
+    found = replace(layout, system=drawn)
+    no_errors = np.zeros((d, d))
+    solution = generalized_solution(found, objective.mode, own.model, no_errors, own.n_nodes)
+    return solution, best.status

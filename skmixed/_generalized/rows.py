@@ -11,7 +11,7 @@ from skmixed._estimation.solution import centered_to_user
 from skmixed._generalized.system import GeneralizedSystem, HeldSlab, RowSlab
 from skmixed._model.family import Family
 from skmixed._model.terms import Model
-from skmixed._repeated.coordinates import factor_columns
+from skmixed._repeated.coordinates import own_columns
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._statistics.frame import residuals
@@ -92,6 +92,14 @@ class GeneralizedRows:
             constant=sum(part.constant or 0.0 for part in parts),
         )
 
+    def repeated(self) -> "GeneralizedRows":
+        """Return each row as often as its weight says, a whole number."""
+        assert self.weights is not None
+        at = np.repeat(np.arange(len(self.weights)), np.rint(self.weights).astype(np.intp))
+        return GeneralizedRows(
+            self.columns[at], self.response[at], None, self.offset[at], self.levels[at]
+        )
+
     def design(
         self, family: Family, n_levels: Sequence[int], columns: Sequence[tuple[int, ...]]
     ) -> GeneralizedDesign:
@@ -155,10 +163,12 @@ class SlabLayout:
         n = design.n_rows
         columns = [np.ones(n), *design.columns]
         # Z of each factor, in the order of the system
+        given_factors = [design.factors[f.position] for f in factors]
         of_factors = [
-            np.ascontiguousarray(factor_columns(f, columns, self.center).T) for f in factors
+            np.ascontiguousarray(own_columns(f, own.columns, columns, self.center).T)
+            for f, own in zip(factors, given_factors, strict=True)
         ]
-        codes = [design.factors[f.position].codes for f in factors]
+        codes = [own.codes for own in given_factors]
         return RowSlab(
             family=given.family,
             response=design.responses[0],

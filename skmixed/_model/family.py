@@ -74,6 +74,10 @@ class Family(Protocol):
         """What the family is with a shape beyond `FARTHEST`, in a sentence; "" without a limit."""
 
     @property
+    def limit_name(self) -> str:
+        """The name of that family; "" without a limit."""
+
+    @property
     def exact_phi(self) -> float: ...
 
     def is_valid(self, y: FloatArray) -> BoolArray:
@@ -117,14 +121,17 @@ class Family(Protocol):
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
-        """Draw responses, of which the first do not depend on those behind them."""
+        """Draw responses, each the mean of w; the first do not depend on those behind them.
+
+        Of a family with a shape w is 1.
+        """
 
 
 class WithoutDispersion:
     """A base for families that have no shape: of η alone, with −log p linear in y but for c(y)."""
 
     has_dispersion = False
-    limit = ""
+    limit = limit_name = ""
     exact_phi = np.inf
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
@@ -249,7 +256,7 @@ class Poisson(LogLink, WithoutDispersion):
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
-        return rng.poisson(self.mean(eta)).astype(float)
+        return np.asarray(rng.poisson(weights * self.mean(eta)) / weights)
 
 
 @dataclass(frozen=True)
@@ -260,6 +267,7 @@ class NegativeBinomial(LogLink):
     has_dispersion = True
     exact_phi = np.inf
     domain = "counts: 0 or more"
+    limit_name = "poisson"
     limit = (
         "The counts vary no more than Poisson's, so that the shape has no finite estimate. Use "
         "MixedPoissonRegressor."
@@ -319,7 +327,6 @@ class NegativeBinomial(LogLink):
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
-        # Row by row, so that some first rows are the same whatever follows them
         return rng.negative_binomial(np.exp(phi), special.expit(phi - eta)).astype(float)
 
 
@@ -329,7 +336,7 @@ class Gamma(LogLink):
 
     name = "gamma"
     has_dispersion = True
-    limit = ""
+    limit = limit_name = ""
     exact_phi = EXACT
     domain = "positive numbers"
 
@@ -383,14 +390,10 @@ class Gamma(LogLink):
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
         nu = np.exp(phi)
-        return self.mean(eta) * rng.gamma(nu, 1.0 / nu, len(eta))
+        drawn = self.mean(eta) * rng.gamma(nu, 1.0 / nu, len(eta))
+        return np.maximum(drawn, np.finfo(float).tiny)  # where a small shape rounds to 0
 
 
-_FAMILIES: tuple[Family, ...] = (
-    *(Binomial(link) for link in LINKS.values()),
-    Poisson(),
-    NegativeBinomial(),
-    Gamma(),
-)
+_ALL: tuple[Family, ...] = (*map(Binomial, LINKS.values()), Poisson(), NegativeBinomial(), Gamma())
 # By name and link.
-FAMILIES = {(own.name, own.link_name): own for own in _FAMILIES}
+FAMILIES = {(own.name, own.link_name): own for own in _ALL}

@@ -128,8 +128,17 @@ def factor_columns(
 ) -> FloatArray:
     """Return the rows' columns of a factor in its frame, (n, r); the first one is of ones."""
     used = {c for t in factor.terms for c in t.term.columns}
-    kept = [0, *sorted(used - {0})]
-    own = np.column_stack([columns[c] for c in kept]) - center[kept]
+    return own_columns(factor, (0, *sorted(used - {0})), columns, center)
+
+
+def own_columns(
+    factor: FactorLayout,
+    kept: Sequence[int],
+    columns: Sequence[FloatArray],
+    center: FloatArray,
+) -> FloatArray:
+    """Return what `factor_columns` does, of columns that may be more than those of its terms."""
+    own = np.column_stack([columns[c] for c in kept]) - center[list(kept)]
     return own if factor.regression is None else residuals(own, factor.regression)
 
 

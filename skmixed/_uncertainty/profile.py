@@ -20,14 +20,20 @@ from skmixed._estimation.fit import examined, fit_system, search_system
 from skmixed._estimation.multistart import may_have_others, thorough_search
 from skmixed._estimation.runs import Runs, is_lower
 from skmixed._estimation.solution import Solution, centered_to_user, solve
-from skmixed._model.covariance import Covariance, has_own_variances
+from skmixed._model.covariance import Covariance
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components, components
 from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import unscaled_covariance
-from skmixed._uncertainty.targets import Held, ProfilePath, Target, sd_ratio
+from skmixed._uncertainty.targets import (
+    Held,
+    ProfilePath,
+    Target,
+    sd_ratio,
+    without_coefficient,
+)
 
 # What a search under a constraint may leave to gain: 1e-9 of a width.
 TOLERANCE, MAX_ITER = 1e-8, 200
@@ -86,14 +92,7 @@ class Profiler:
 
     def without(self, term: int, column: int) -> float:
         """Return the least deviance of the model in which one coefficient does not vary."""
-        own = self.model.terms[term]
-        columns = tuple(c for k, c in enumerate(own.columns) if k != column)
-        terms = [*self.model.terms]
-        if columns and has_own_variances(own.structure):
-            terms[term] = replace(own, columns=columns)
-        else:  # it was the only one, or shares its variance with the others
-            del terms[term]
-        return _fit(self.stats, replace(self.model, terms=tuple(terms))).criterion
+        return _fit(self.stats, without_coefficient(self.model, term, column)).criterion
 
     @property
     def n_fixed(self) -> int:

@@ -7,13 +7,14 @@ Nonlinear Regression Analysis, section 6.1); its slope is the partial derivative
 of the deviance in the quantity, since the others are at their best values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from skmixed._derivatives.pinned import PinnedCorrelation
 from skmixed._model.covariance import Covariance, has_own_variances, lower_factor
+from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components
 
@@ -177,6 +178,18 @@ class ProfiledModel(Protocol):
 
     def dispersion(self, values: FloatArray) -> FloatArray:
         """Return σ, or the shape, in the user's units at values of that quantity."""
+
+
+def without_coefficient(model: Model, term: int, column: int) -> Model:
+    """Return the model in which one coefficient does not vary."""
+    own = model.terms[term]
+    columns = tuple(c for k, c in enumerate(own.columns) if k != column)
+    terms = [*model.terms]
+    if columns and has_own_variances(own.structure):
+        terms[term] = replace(own, columns=columns)
+    else:  # it was the only one, or shares its variance with the others
+        del terms[term]
+    return replace(model, terms=tuple(terms))
 
 
 @dataclass

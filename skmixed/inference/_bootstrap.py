@@ -13,8 +13,9 @@ from sklearn.utils.parallel import Parallel, delayed
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_draws, check_jobs
-from skmixed._fitted.fitted_model import fitted, regressor_of
+from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
 from skmixed._fitted.runtime import seed_sequence
+from skmixed._generalized.optimum import GeneralizedModel
 from skmixed._model.terms import Model
 from skmixed._repeated.fit import RepeatedModel
 from skmixed._typing import FloatArray
@@ -42,6 +43,8 @@ class Resamples:
         Residual standard deviation.
     residual : (n_samples, h, d) array or None
         The parameters of a covariance of the residuals, stratum by stratum.
+    shape : (n_samples,) array or None
+        The shape of a distribution that has one.
     converged : (n_samples,) array of bool
     """
 
@@ -49,6 +52,7 @@ class Resamples:
     covariances: tuple[FloatArray, ...]
     sigma: FloatArray
     residual: FloatArray | None
+    shape: FloatArray | None
     converged: NDArray[np.bool_]
 
 
@@ -105,6 +109,50 @@ class _OfRows:
         return _Refit(solution, status is not FitStatus.MAX_ITER)
 
 
+@dataclass(frozen=True)
+class _OfDistribution:
+    """A generalized model, of which draws are responses of the rows."""
+
+    model: GeneralizedModel
+    tol: float
+    max_iter: int
+
+    def refit(self, rng: np.random.Generator) -> _Refit:
+        solution, status = kernel.refit_to_draw(
+            self.model, rng, tol=self.tol, max_iter=self.max_iter
+        )
+        return _Refit(solution, status is not FitStatus.MAX_ITER)
+
+
+def _task(view: FittedModel, tol: float, max_iter: int) -> _Task:
+    """Return what refits a model."""
+    if view.is_generalized:
+        return _OfDistribution(_of_single_rows(view), tol, max_iter)
+    if view.is_repeated:
+        return _OfRows(view.repeated, tol, max_iter)
+    simulator = kernel.simulator(view.factorization, view.likelihood)
+    return _OfProducts(simulator, view.model, tol, max_iter)
+
+
+def _of_single_rows(view: FittedModel) -> GeneralizedModel:
+    """Return a generalized model with each row as often as its weight says, where that matters.
+
+    Counts and proportions of equal rows add up, and responses of other distributions do not.
+    """
+    rows = view.family_rows
+    assert rows is not None
+    if rows.weights is None or (rows.weights == 1.0).all():
+        return view.generalized
+    is_whole = rows.weights == np.rint(rows.weights)
+    if not is_whole.all():
+        first = rows.weights[np.argmin(is_whole)]
+        raise ValueError(
+            "The bootstrap draws each row as often as its weight says, and a weight of the fit is "
+            f"{first:g}. Fit with whole weights, or use method='profile'."
+        )
+    return view.generalized_of(rows.repeated()) if view.family.has_dispersion else view.generalized
+
+
 def bootstrap(
     model: Any,
     n_samples: int,
@@ -122,7 +170,8 @@ def bootstrap(
     Parameters
     ----------
     model : estimator or Pipeline
-        A fitted MixedLinearRegressor, or a Pipeline that ends in one; its `tol`
+        A fitted MixedLinearRegressor or generalized model, or a Pipeline that ends in
+        one; its `tol`
         and `max_iter` are the refits'.
     n_samples : int
     random_state : int, RandomState, Generator or None
@@ -151,19 +200,13 @@ def bootstrap(
     """
     if n_jobs is not None:
         check_jobs(n_jobs)
-    regressor, parts = regressor_of(model), fitted(model)
+    regressor, parts = regressor_of(model), fitted(model, has_family=True)
     check_draws(n_samples, SEED + len(parts.encoder.fixed) + len(parts.solution.theta))
     seeds = seed_sequence(random_state).spawn(n_samples)
     run = _runner(n_jobs)
     refits: list[_Refit] = []
     with _progress(n_samples, verbose=verbose) as advance:
-        options = regressor.tol, regressor.max_iter
-        task: _Task
-        if parts.is_repeated:
-            task = _OfRows(parts.repeated, *options)
-        else:
-            simulator = kernel.simulator(parts.factorization, parts.likelihood)
-            task = _OfProducts(simulator, parts.model, *options)
+        task = _task(parts, regressor.tol, regressor.max_iter)
         size = -(-n_samples // MAX_TASKS)
         batches = (seeds[start : start + size] for start in range(0, n_samples, size))
         for batch in run(delayed(_refit_batch)(task, batch) for batch in batches):
@@ -188,12 +231,14 @@ def _refit_batch(task: _Task, seeds: list[np.random.SeedSequence]) -> list[_Refi
 def _stacked(refits: list[_Refit]) -> Resamples:
     terms = zip(*(refit.covariances for refit in refits), strict=True)
     solutions = [refit.solution for refit in refits]
+    shapes = [np.exp(own.family.phi) for own in solutions if own.family is not None]
     phi = [own.residual.phi for own in solutions if own.residual is not None]
     return Resamples(
         fixed=np.stack([own.fixed for own in solutions]),
         covariances=tuple(np.stack(term) for term in terms),
         sigma=np.array([own.sigma for own in solutions]),
         residual=np.stack(phi) if phi else None,
+        shape=np.array(shapes) if shapes else None,
         converged=np.array([refit.converged for refit in refits]),
     )
 

@@ -172,9 +172,10 @@ def _offset_sums(contender: Contender) -> FloatArray:
     """Return sums over the rows that tell offsets apart, whatever their order, and a scale."""
     rows = contender.fitted.family_rows
     assert rows is not None
-    own, size = rows.offset, np.abs(rows.offset)
-    scale = len(own) + size.sum() + size @ size + size @ np.abs(rows.response)
-    return np.array([own.sum(), own @ own, own @ rows.response, scale])
+    weights = np.ones(len(rows.offset)) if rows.weights is None else rows.weights
+    own, size = weights * rows.offset, np.abs(rows.offset)
+    scale = weights @ (1.0 + size + size**2 + size * np.abs(rows.response))
+    return np.array([own.sum(), own @ rows.offset, own @ rows.response, scale])
 
 
 def _check_same_integral(contenders: Sequence[Contender]) -> None:

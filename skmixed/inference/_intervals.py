@@ -1,8 +1,8 @@
 """Confidence intervals of all parameters, and likelihood profiles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,8 @@ from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._kinds import Parameter, WaldErrors
 from skmixed.inference._parameters import parameters, wanted_components
+
+T = TypeVar("T")
 
 METHODS = ("wald", "profile", "bootstrap")
 COLUMNS = ("component", "group", "name", "value", "zeta")
@@ -40,16 +42,17 @@ def confidence_intervals(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, generalized model or Pipeline
         The fitted model.
     method : {"wald", "profile", "bootstrap"}, default="wald"
-        Wald: normal on the scales of log sd, Fisher's z and log σ, and t for
-        the fixed effects. Profile: where the deviance rises by less than a
-        quantile of χ²(1); of the likelihood, also after a REML fit, as in lme4.
+        Wald: normal on the scales of log sd, Fisher's z and log σ or log shape, and t
+        for the fixed effects, normal too of generalized models. Profile: where the
+        deviance rises by less than a quantile of χ²(1); of the likelihood, also after a
+        REML fit, as in lme4.
         Bootstrap: percentiles of parametric samples refitted.
     level : float, default=0.95
         The confidence level of the intervals.
-    components : list of {"sd", "corr", "sigma", "fixed", "range", "power"}, default=None
+    components : list of {"sd", "corr", "sigma", "fixed", "range", "power", "shape"}, default=None
         The kinds of parameters to list; None lists all.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         Degrees of freedom of the Wald intervals of the fixed effects, as in
@@ -68,13 +71,14 @@ def confidence_intervals(
     DataFrame
         A row for each parameter: ``component``, one of `components`,
         ``group``, ``name``, ``estimate`` (the model's own), ``lower``, ``upper``.
-        Standard deviations are on the scale of y per unit of the column; σ is
-        that of a row of weight 1.
+        Standard deviations are on the scale of y, or of the link, per unit of the
+        column; σ is that of a row of weight 1.
 
     Raises
     ------
     ValueError
-        If a parameter is not known, the model reproduces y exactly, so that
+        If a parameter is not known, the model reproduces y exactly or tells its
+        classes apart without error, so that
         there is no likelihood to profile or sample from, or a profile is asked
         for of correlations that the covariance ties, or of a model with a residual
         covariance.
@@ -117,7 +121,9 @@ def confidence_intervals(
     the search is repeated with the parameter held at 2 to 3 values for each limit;
     from several starts where the likelihood may have several optima.
     The bootstrap draws the cross-products, not rows; of a model with a residual covariance
-    it draws rows, and searches from the estimates that they are drawn with.
+    and of generalized ones it draws rows, and searches from the estimates that they are
+    drawn with. A profile of a shape moves the coefficient of variation, whose square is its
+    inverse: at 0 a negative binomial model is Poisson's, and an upper limit may be infinite.
 
     References
     ----------
@@ -146,14 +152,11 @@ def confidence_intervals(
         validation.check_choice("ddf", ddf, DDF)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model)
+    view = fitted(model, has_family=True)
     if method == "profile":
         check_has_profiles(view)
-    if method != "wald" and view.estimate.status is FitStatus.EXACT_FIT:
-        raise ValueError(
-            f"The model reproduces y exactly, so that there is nothing for method={method!r} to "
-            "vary. Leave out columns or groups."
-        )
+    if method != "wald":
+        _check_has_optimum(view, method)
     rows = parameters(view, wanted)
     if method == "wald":
         errors = WaldErrors(model, level, ddf)
@@ -171,6 +174,20 @@ def confidence_intervals(
     if method == "profile":
         _warn_unless_found(rows, table)
     return table
+
+
+def _check_has_optimum(view: FittedModel, method: str) -> None:
+    """Refuse to vary a likelihood that has no maximum."""
+    if view.estimate.status is FitStatus.EXACT_FIT:
+        raise ValueError(
+            f"The model reproduces y exactly, so that there is nothing for method={method!r} to "
+            "vary. Leave out columns or groups."
+        )
+    if view.estimate.status is FitStatus.SEPARATED:
+        raise ValueError(
+            "The classes are told apart without error, so that its effects have no finite "
+            f"estimates for method={method!r} to vary. Leave out the columns that the fit names."
+        )
 
 
 def check_has_profiles(view: FittedModel) -> None:
@@ -196,7 +213,7 @@ def profile_intervals(
     model: Any, levels: Sequence[float], components: str | Sequence[str] | None
 ) -> pd.DataFrame:
     """Return profile intervals of several levels, of all parameters that have a profile."""
-    view = fitted(model)
+    view = fitted(model, has_family=True)
     check_has_profiles(view)
     rows = [row for row in parameters(view, wanted_components(components)) if row.is_estimated]
     found = [
@@ -218,7 +235,16 @@ def _profiles(
     def limits(profiler: ProfiledModel, row: Parameter) -> list[tuple[float, float]]:
         return [row.profile_limits(profiler, rise) for rise in rises]
 
-    return kernel.profiles(view.stats, view.model, rows, limits)
+    return _traced(view, rows, limits)
+
+
+def _traced(
+    view: FittedModel, rows: list[Parameter], trace: Callable[[ProfiledModel, Parameter], T]
+) -> list[T]:
+    """Return what `trace` reads off the likelihood's profile of each parameter."""
+    if view.is_generalized:
+        return kernel.generalized_profiles(view.generalized, rows, trace)
+    return kernel.profiles(view.stats, view.model, rows, trace)
 
 
 def _percentiles(values: FloatArray, level: float) -> tuple[float, float]:
@@ -246,11 +272,11 @@ def profile(
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, generalized model or Pipeline
         The fitted model.
     level : float, default=0.99
         Profiles extend to the ends of the intervals of this confidence level.
-    components : list of {"sd", "corr", "sigma", "fixed"}, default=None
+    components : list of {"sd", "corr", "sigma", "fixed", "shape"}, default=None
         The kinds of parameters to profile; None takes all.
     n_points : int, default=6
         Values on each side of the estimate, in equal steps up to the end.
@@ -266,8 +292,8 @@ def profile(
     Raises
     ------
     ValueError
-        If a parameter is not known, the model reproduces y exactly, or a correlation
-        is one that the covariance ties to others.
+        If a parameter is not known, the model reproduces y exactly or tells its classes
+        apart without error, or a correlation is one that the covariance ties to others.
     TypeError
         If `model` is no regressor of this package, or a number is of another kind.
 
@@ -310,19 +336,15 @@ def profile(
     level = validation.check_level(level)
     validation.check_number("n_points", n_points, integral=True)
     wanted = wanted_components(components)
-    view = fitted(model)
+    view = fitted(model, has_family=True)
     check_has_profiles(view)
-    if view.estimate.status is FitStatus.EXACT_FIT:
-        raise ValueError(
-            "The model reproduces y exactly, so that there is no likelihood to profile. Leave out "
-            "columns or groups."
-        )
+    _check_has_optimum(view, "profile")
     rise = float(distributions.chi2.ppf(level, 1))
     rows = [row for row in parameters(view, wanted) if row.is_estimated]
     for row in rows:
         row.check_profile(view)
     trace = partial(_path, rise=rise, n_points=n_points)
-    paths = kernel.profiles(view.stats, view.model, rows, trace)
+    paths = _traced(view, rows, trace)
     points = [
         (*row.labels, *point)
         for row, path in zip(rows, paths, strict=True)

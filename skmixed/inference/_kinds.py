@@ -43,8 +43,11 @@ class WaldErrors:
 
     @cached_property
     def components(self) -> Components:
-        """Standard errors of sd's and correlations, which a factorization gives."""
-        return kernel.components(fitted(self.model).relative)
+        """Standard errors of sd's and correlations, and of log σ or half of a shape's logarithm."""
+        view = fitted(self.model, has_family=True)
+        if view.is_generalized:
+            return kernel.generalized_components(view.generalized)
+        return kernel.components(view.relative)
 
     @cached_property
     def _repeated(self) -> RepeatedComponents:
@@ -53,7 +56,7 @@ class WaldErrors:
     @property
     def terms(self) -> tuple[TermErrors, ...]:
         """Those of the random effects."""
-        is_repeated = fitted(self.model).is_repeated
+        is_repeated = fitted(self.model, has_family=True).is_repeated
         return (self._repeated if is_repeated else self.components).terms
 
     @property

@@ -1,7 +1,8 @@
 """The parameters of a fitted model, kind by kind: each knows its limits, profile and draws.
 
 A further kind is a further class here, an entry of `KINDS`, or of `RESIDUAL_KINDS` for those of
-a covariance of the residuals, and what `parameters` lists.
+a covariance of the residuals and `FAMILY_KINDS` for those of generalized models, and what
+`parameters` lists.
 """
 
 from collections.abc import Iterator, Sequence
@@ -156,6 +157,33 @@ class Sigma(Parameter):
 
 
 @dataclass(frozen=True)
+class Shape(Parameter):
+    """The shape of the distribution of a generalized model's response."""
+
+    component = "shape"
+    falls = True
+
+    @staticmethod
+    def title(group: str, name: str) -> str:  # noqa: ARG004
+        return "shape"
+
+    def wald_limits(self, errors: WaldErrors) -> tuple[float, float]:
+        half = errors.quantile * 2.0 * errors.components.log_sigma_error
+        return exponential_limits(self.estimate, half)
+
+    def target(self, profiler: ProfiledModel) -> Target:
+        return profiler.dispersion_target()
+
+    def of_target(self, profiler: ProfiledModel, values: FloatArray) -> FloatArray:
+        """Return it from the coefficient of variation."""
+        return profiler.dispersion(values)
+
+    def values(self, draws: Resamples) -> FloatArray:
+        assert draws.shape is not None
+        return draws.shape
+
+
+@dataclass(frozen=True)
 class FixedEffect(Parameter):
     """The fixed effect at place a among all, at b among the kept ones; b is None if dropped."""
 
@@ -261,7 +289,8 @@ KINDS = {kind.component: kind for kind in (Sd, Correlation, Sigma, FixedEffect)}
 RESIDUAL_KINDS = {
     kind.component: kind for kind in (ResidualSd, ResidualCorrelation, ResidualRange, ResidualPower)
 }
-COMPONENTS = tuple(dict.fromkeys([*KINDS, *RESIDUAL_KINDS]))
+FAMILY_KINDS = {kind.component: kind for kind in (Sd, Correlation, Shape, FixedEffect)}
+COMPONENTS = tuple(dict.fromkeys([*KINDS, *RESIDUAL_KINDS, *FAMILY_KINDS]))
 
 
 def parameters(view: FittedModel, components: tuple[str, ...]) -> list[Parameter]:
@@ -282,7 +311,10 @@ def _all_parameters(view: FittedModel) -> Iterator[Parameter]:
                 size = float(sd[a] * sd[b])
                 corr = float(np.clip(covariance[a, b] / size, -1, 1)) if size > 0 else np.nan
                 yield Correlation(group, f"{names[b]}, {names[a]}", corr, k, a, b)
-    if solution.residual is None:
+    if solution.family is not None:
+        if solution.family.has_shape:
+            yield Shape("response", "", float(np.exp(solution.family.phi)))
+    elif solution.residual is None:
         yield Sigma(RESIDUAL, "", solution.sigma)
     else:
         yield from _of_residuals(encoder, solution.residual)

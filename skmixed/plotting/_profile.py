@@ -11,7 +11,7 @@ from scipy.stats import norm
 from skmixed._typing import FloatArray
 from skmixed.inference import profile
 from skmixed.inference._intervals import profile_intervals
-from skmixed.inference._parameters import KINDS
+from skmixed.inference._parameters import FAMILY_KINDS, KINDS
 from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
 
 LEVELS = (0.5, 0.8, 0.95, 0.99)
@@ -190,7 +190,7 @@ class ProfileDisplay:
             is_own = (self.intervals[PARAMETER] == list(key)).all(axis=1)
             _draw(panel, values, zeta, self.intervals.loc[is_own, ["lower", "upper"]].to_numpy())
             component, *labels = map(str, key)
-            title = KINDS[component].title(*labels)
+            title = (KINDS | FAMILY_KINDS)[component].title(*labels)
             finish(panel, x=title, y="" if j % n_columns else "ζ")
             panel.yaxis.label.set_rotation(0)
             panel.tick_params(labelleft=j % n_columns == 0)

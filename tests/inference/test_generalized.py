@@ -1,22 +1,29 @@
 import numpy as np
+import pandas as pd
 import pytest
 from generalized_models import cbpp_model, epil_model, frame_of, reference_fits
 from numpy.testing import assert_allclose
+from pandas.testing import assert_frame_equal
 from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import (
+    MixedBinomialRegressor,
     MixedGammaRegressor,
     MixedLinearRegressor,
     MixedLogisticClassifier,
     MixedNegativeBinomialRegressor,
     MixedPoissonRegressor,
 )
+from skmixed._generalized_estimators.regressors import fit_with_offset
 from skmixed.inference import (
     anova,
     coefficient_table,
     compare,
+    confidence_intervals,
     contrast,
     likelihood_ratio_test,
+    profile,
     vcov,
 )
 
@@ -155,3 +162,162 @@ def test_models_of_other_rows_weights_or_exposures_are_refused():
     linear = MixedLinearRegressor("subject", **options).fit(X, y)
     with pytest.raises(ValueError, match=r"poisson \(log\) and normal, whose likelihoods do not"):
         likelihood_ratio_test(model, linear)
+
+
+# Profiles of glmmTMB, confint(method="uniroot"), and the correlation of lme4's confint(glmer).
+CBPP = {
+    "fixed": [
+        (-1.901187472, -0.947790568),
+        (-1.616758339, -0.407780297),
+        (-1.801001523, -0.511553626),
+        (-2.500748813, -0.800758133),
+    ],
+    "sd": [np.exp((-1.061050574, 0.095258244))],
+}
+EPIL = {
+    "shape": [np.exp((1.560251349, 2.496128071))],
+    "sd": [np.exp((-1.043812539, -0.502228351))],
+    "fixed": [
+        (1.626320826, 2.051019895),
+        (0.623300026, 1.144234138),
+        (-0.630759057, -0.043538957),
+        (-0.213661543, 1.164442249),
+        (-0.288768709, 0.055043102),
+        (-0.064218960, 0.741798019),
+    ],
+}
+GAMMA = {
+    "fixed": [(5.467968218, 5.600055217), (0.028896166, 0.038797377)],
+    "shape": [np.exp((4.447943242, 4.883348294))],
+    "sd": [np.exp((-2.402644967, -1.700809923))],
+}
+
+
+def intervals_of(name):
+    if name == "cbpp":
+        *_, model = cbpp_model()
+        return confidence_intervals(model, "profile"), CBPP
+    if name == "epil":
+        X, y, _ = epil_model()
+        X = X[["lbase", "trt", "lage", "period4", "lbase:trt", "subject"]]
+        model = MixedNegativeBinomialRegressor("subject").fit(X, y)
+        return confidence_intervals(model, "profile"), EPIL
+    frame = frame_of("sleepstudy_gamma")
+    model = MixedGammaRegressor("Subject").fit(frame[["Days", "Subject"]], frame["Reaction"])
+    return confidence_intervals(model, "profile"), GAMMA
+
+
+@pytest.mark.parametrize("name", ["cbpp", "epil", "gamma"])
+def test_profiles_are_those_of_glmmtmb(name):
+    table, expected = intervals_of(name)
+    for component, limits in expected.items():
+        found = table[table["component"] == component][["lower", "upper"]].to_numpy()
+        # What the search of R for the ends leaves of a width
+        widths = np.ptp(limits, axis=1, keepdims=True)
+        assert (np.abs(found - limits) < 1e-3 * widths).all()
+
+
+@pytest.mark.slow
+def test_profiles_of_correlated_effects_are_those_of_lme4():
+    frame = frame_of("epil")
+    X, _, _ = epil_model()
+    X = X.assign(period=frame["period"]).drop(columns="period4")
+    model = MixedPoissonRegressor("subject", random_slopes="period").fit(X, frame["y"])
+    table = confidence_intervals(model, "profile", components=["sd", "corr"])
+    expected = [(0.44634056, 0.83713943), (0.09057671, 0.21602593), (-0.8133415, -0.15185008)]
+    # lme4 interpolates in its profile
+    assert_allclose(table[["lower", "upper"]], expected, rtol=2e-3)
+    paths = profile(model, components=["corr"], level=0.95, n_points=2)
+    assert_allclose(paths["value"].iloc[[0, -1]], expected[2], rtol=2e-3)
+    assert_allclose(paths["zeta"].iloc[[0, 2, -1]], [-1.959964, 0.0, 1.959964], atol=1e-3)
+
+
+def test_profiles_by_quadrature_hold_the_integral_itself():
+    rows, y, counts, model = cbpp_model()
+    options = {"quadrature": 25}
+    exact = MixedBinomialRegressor("herd", **options).fit(rows, y, sample_weight=counts)
+    table = confidence_intervals(exact, "profile", components=["sd", "fixed"])
+    laplace = confidence_intervals(model, "profile", components=["sd", "fixed"])
+    # The approximation is good here, and other than the integral
+    assert_allclose(table[["lower", "upper"]], laplace[["lower", "upper"]], rtol=0.05)
+    assert table["name"].iloc[1] == "(Intercept)"
+    offset = np.full(len(y), table["upper"].iloc[1])
+    held = MixedBinomialRegressor("herd", fit_intercept=False, **options)
+    fit_with_offset(held, rows, y, counts, offset)
+    rise = held.criterion_ - exact.criterion_
+    # Within CLOSE² of the rise
+    assert_allclose(rise, stats.chi2.ppf(0.95, 1), rtol=1e-5)
+
+
+def test_wald_limits_are_normal_on_the_scale_of_logarithms():
+    X, y, _ = epil_model()
+    model = MixedNegativeBinomialRegressor("subject").fit(X, y)
+    table = confidence_intervals(model)
+    assert list(table["component"].unique()) == ["sd", "shape", "fixed"]
+    table = table.set_index("component")
+    half = 1.959964 * model._model.solution.family.phi_error
+    shape = table.loc["shape"]
+    assert_allclose(shape[["lower", "upper"]].tolist(), model.shape_ * np.exp([-half, half]))
+    wald = coefficient_table(model)[["lower", "upper"]]
+    assert_allclose(table.loc["fixed", ["lower", "upper"]], wald, rtol=1e-12)
+    # confint(glmmTMB(...), method = "wald") on the scale of log sd
+    expected = np.exp([-1.03470782, -0.50101086])
+    assert_allclose(table.loc["sd", ["lower", "upper"]].tolist(), expected, rtol=1e-4)
+    with pytest.raises(ValueError, match="ddf='satterthwaite' is for linear models"):
+        confidence_intervals(model, ddf="satterthwaite")
+
+
+def test_shapes_may_be_infinite():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"g": np.repeat(np.arange(20), 10)})
+    mean = np.exp(0.5 + 0.8 * rng.normal(size=20))[X["g"]]
+    y = rng.poisson(mean * rng.gamma(8, 1 / 8, 200))
+    model = MixedNegativeBinomialRegressor("g").fit(X, y)
+    row = confidence_intervals(model, "profile", components="shape").loc[0]
+    assert row["lower"] < model.shape_ < row["upper"] == np.inf
+    poisson = MixedPoissonRegressor("g").fit(X, y)
+    assert poisson.criterion_ - model.criterion_ < stats.chi2.ppf(0.95, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [MixedPoissonRegressor, MixedGammaRegressor])
+def test_bootstraps_have_the_spread_that_wald_says(family):
+    rng = np.random.default_rng(2)
+    X = pd.DataFrame({"x": rng.normal(size=600), "g": np.repeat(np.arange(60), 10)})
+    mean = np.exp(0.5 + 0.3 * X["x"] + 0.6 * rng.normal(size=60)[X["g"]])
+    y = rng.poisson(mean) if family is MixedPoissonRegressor else mean * rng.gamma(3, 1 / 3, 600)
+    model = family("g").fit(X, y)
+    options = {"n_samples": 100, "random_state": 0}
+    found = confidence_intervals(model, "bootstrap", **options).set_index("component")
+    wald = confidence_intervals(model).set_index("component")
+    width, expected = found["upper"] - found["lower"], wald["upper"] - wald["lower"]
+    # Of percentiles of 100 draws; the sd is biased by some of its error
+    assert_allclose(width, expected, rtol=0.4)
+    assert ((found["lower"] < found["estimate"]) & (found["upper"] > found["estimate"])).all()
+    again = confidence_intervals(model, "bootstrap", **options).set_index("component")
+    assert_frame_equal(found, again)
+
+
+def test_bootstraps_draw_rows_as_often_as_they_count():
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame({"g": np.repeat(np.arange(30), 4)})
+    y = rng.gamma(2, 1, 120) * np.exp(rng.normal(size=30))[X["g"]]
+    weights = rng.integers(1, 4, 120)
+    options = {"n_samples": 3, "random_state": 0}
+    model = MixedGammaRegressor("g").fit(X, y, sample_weight=weights)
+    at = np.repeat(np.arange(120), weights)
+    repeated = MixedGammaRegressor("g").fit(X.iloc[at], y[at])
+    found = [confidence_intervals(own, "bootstrap", **options) for own in (model, repeated)]
+    assert_allclose(found[0][["lower", "upper"]], found[1][["lower", "upper"]], rtol=1e-4)
+    halved = MixedGammaRegressor("g").fit(X, y, sample_weight=weights / 2)
+    with pytest.raises(ValueError, match=r"a weight of the fit is [01]\.5"):
+        confidence_intervals(halved, "bootstrap", **options)
+
+
+def test_separated_classes_have_no_intervals_but_walds():
+    X = pd.DataFrame({"x": [0.0, 0.0, 1.0, 1.0] * 5, "g": np.repeat(np.arange(5), 4)})
+    with pytest.warns(ConvergenceWarning):
+        model = MixedLogisticClassifier("g").fit(X, X["x"] > 0)
+    for method in ("profile", "bootstrap"):
+        with pytest.raises(ValueError, match="without error, so that its effects have no"):
+            confidence_intervals(model, method)
