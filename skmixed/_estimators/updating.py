@@ -1,5 +1,6 @@
 """Effects of new groups, and of groups with new rows, without a new fit."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -19,11 +20,13 @@ from skmixed._fitted.runtime import ForkedLock
 from skmixed._fitted.subject_checks import check_further_rows
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.design import Design
+from skmixed._typing import IntArray
 
 E = TypeVar("E")
 
 # An update builds on the one before. A child process forked meanwhile has no other thread.
-_one_at_a_time = ForkedLock()
+one_at_a_time = ForkedLock()
 
 
 @weights_not_labels
@@ -106,8 +109,8 @@ def update_groups(
     """
     own: Any = self
     at_fit = fitted(own)
-    _check_random_effects(at_fit.encoder)
-    with _one_at_a_time:
+    check_random_effects(at_fit.encoder)
+    with one_at_a_time:
         before = served(own)
         encoder, stats, rows = _with_rows(own, before, X, y, sample_weight, groups)
         validation.check_range(encoder, stats)
@@ -134,7 +137,8 @@ def _with_repeated(
     return at_fit.with_rows(encoder, stats, solution, rows)
 
 
-def _check_random_effects(encoder: Encoder) -> None:
+def check_random_effects(encoder: Encoder) -> None:
+    """Refuse a model that has no groups."""
     if not encoder.all_factors:
         raise ValueError(
             "The model has no random effects (groups=None), and so no groups to update. Name "
@@ -146,22 +150,16 @@ def _with_rows(
     estimator: Any, before: FittedModel, X: Any, y: Any, sample_weight: Any, groups: Any
 ) -> tuple[Encoder, CrossProducts, RepeatedRows | None]:
     """Return the labels, the sums and, if kept, the rows of all, the further ones included."""
-    if _num_samples(X) == 0:
-        raise ValueError(
-            "X has no rows, from which update_groups could learn. Call it with rows only; without "
-            "new ones the effects are what they were."
-        )
+    check_has_rows(X)
     table = open_checked(X, estimator, reset=False)
     response = validation.check_response(y, table.n_rows, estimator)
     weights = validation.check_weights(sample_weight, table.n_rows)
-    metadata = _open_metadata(before.encoder, groups, table.n_rows)
+    metadata = open_all_metadata(before.encoder, groups, table.n_rows)
     part, design = before.encoder.learn(table, metadata, response, weights)
     union = EncoderUnion.of(before.encoder)
     places = union.take(part)
-    # Squares that overflow are found in the result, where they can be named.
-    with np.errstate(over="ignore", invalid="ignore"):
-        n = len(design.factors)
-        stats = kernel.with_rows(before.stats, design, places[:n], union.n_levels)
+    stats = products_with(before, design, places, union)
+    n = len(design.factors)
     rows, encoder = before.rows, before.encoder.with_levels_of(union.joined())
     if rows is not None and part.subjects is not None and design.subjects is not None:
         subjects = part.subjects.renumbered(design.subjects, places[n:])
@@ -170,7 +168,27 @@ def _with_rows(
     return encoder, stats, rows
 
 
-def _open_metadata(encoder: Encoder, groups: Any, n_rows: int) -> Metadata:
+def products_with(
+    before: FittedModel, design: Design, places: Sequence[IntArray], union: EncoderUnion
+) -> CrossProducts:
+    """Return the sums of the rows before and of further ones, with the levels of both."""
+    # Squares that overflow are found in the result, where they can be named.
+    with np.errstate(over="ignore", invalid="ignore"):
+        n = len(design.factors)
+        return kernel.with_rows(before.stats, design, places[:n], union.n_levels)
+
+
+def check_has_rows(X: Any) -> None:
+    """Refuse no rows."""
+    if _num_samples(X) == 0:
+        raise ValueError(
+            "X has no rows, from which update_groups could learn. Call it with rows only; without "
+            "new ones the effects are what they were."
+        )
+
+
+def open_all_metadata(encoder: Encoder, groups: Any, n_rows: int) -> Metadata:
+    """Open the grouping columns given beside X, of all factors."""
     if groups is None and encoder.uses_metadata:
         names = [s.name for f in encoder.factors for s in f.sources if s.position is None]
         raise ValueError(

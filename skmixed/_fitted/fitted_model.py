@@ -100,10 +100,13 @@ class FittedModel:
         products: CrossProducts,
         solution: Solution,
         rows: RepeatedRows | None = None,
+        family_rows: GeneralizedRows | None = None,
     ) -> "FittedModel":
         """Return the fit with the levels, sums and effects of all rows, further ones too."""
         estimate = replace(self.at_fit.estimate, solution=solution)
-        return FittedModel(encoder, products.n_rows, estimate, products, self.at_fit, rows)
+        return FittedModel(
+            encoder, products.n_rows, estimate, products, self.at_fit, rows, family_rows
+        )
 
     @property
     def at_fit(self) -> "FittedModel":
@@ -196,6 +199,9 @@ class FittedModel:
         n_levels = [factor.n_levels for factor in encoder.factors]
         columns = [encoder.factor_columns(k) for k in range(len(n_levels))]
         design = rows.design(self.family, n_levels, columns)
+        if self.before is not None:
+            before = self.before.generalized
+            return kernel.generalized_with_rows(before, stats, self.model, design)
         return kernel.generalized_model(stats, self.model, design, self.solution)
 
     @cached_property
@@ -342,8 +348,8 @@ def no_family() -> ValueError:
     return ValueError(
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
         "coefficient_table, contrast, anova, vcov, confidence_intervals, profile, "
-        "likelihood_ratio_test, compare, residuals, the attributes of the estimator, predictions "
-        "and sample_y."
+        "likelihood_ratio_test, compare, random_effects_table, residuals, the attributes of the "
+        "estimator, predictions, sample_y and update_groups."
     )
 
 

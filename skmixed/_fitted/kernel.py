@@ -78,6 +78,8 @@ def _on_one_thread(function: Callable[P, T]) -> Callable[P, T]:
 # Generalized models.
 fit_generalized = _on_one_thread(_generalized_fit.fit_generalized)
 generalized_model = _on_one_thread(GeneralizedModel.of)
+generalized_with_rows = _on_one_thread(GeneralizedModel.with_rows)
+generalized_effects = _on_one_thread(GeneralizedModel.with_effects)
 refit_to_draw = _on_one_thread(_generalized_optimum.refit_to_draw)
 generalized_components = _on_one_thread(lambda own: own.components)
 generalized_deviation = _on_one_thread(_generalized_optimum.generalized_deviation)

@@ -7,8 +7,9 @@ import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
+from skmixed._equations.selected_inverse import level_covariances
 from skmixed._estimation.fit import examined
-from skmixed._estimation.solution import Solution
+from skmixed._estimation.solution import Solution, user_effects
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.fit import (
     SearchSettings,
@@ -52,6 +53,8 @@ class GeneralizedModel:
         Of the rows.
     design : GeneralizedDesign
         The rows as they are.
+    before : GeneralizedModel or None
+        The fit itself, where rows came after it.
     """
 
     model: Model
@@ -60,6 +63,7 @@ class GeneralizedModel:
     n_nodes: int
     stats: CrossProducts
     design: GeneralizedDesign
+    before: "GeneralizedModel | None" = None
 
     @staticmethod
     def of(
@@ -68,8 +72,7 @@ class GeneralizedModel:
         at_zero = examined(stats, model).at_zero
         layout = lay_out_generalized(at_zero, model, stats.center, design)
         assert solution.family is not None
-        own = solution.fixed[list(layout.kept)]
-        gamma = np.linalg.solve(layout.basis, own[:, None])[:, 0] if len(own) else own
+        gamma = of_search(layout, solution.fixed)
         rest = np.append(gamma, [solution.family.phi] * layout.system.n_shape)
         lam = tuple(term.search_lam for term in solution.terms)
         n_nodes = solution.family.n_nodes
@@ -124,8 +127,53 @@ class GeneralizedModel:
 
     @cached_property
     def fixed_root(self) -> FloatArray:
-        """The Cholesky factor of X'V⁻¹X, (p, p)."""
-        return cholesky_lower(self.found.fixed_information)
+        """R⁻ᵀ of X'V⁻¹X = RR', of the kept columns as they are: its square is Cov(β̂), (p, p)."""
+        if self.before is not None:
+            return self.before.fixed_root
+        root, p = cholesky_lower(self.found.fixed_information), self.layout.system.n_fixed
+        return np.asarray(self.layout.basis @ solve_lower(root, np.eye(p), transposed=True))
+
+    def with_rows(
+        self, stats: CrossProducts, model: Model, design: GeneralizedDesign
+    ) -> "GeneralizedModel":
+        """Return the model of rows that are those of the fit and further ones.
+
+        The fixed effects, Σ and the shape are the fit's, and so is the error of the first.
+        """
+        layout = lay_out_generalized(examined(stats, model).at_zero, model, stats.center, design)
+        *terms, rest = self.lam
+        # Λ and γ in the coordinates of all rows, of which more columns may be kept
+        lam = [
+            np.asarray(np.linalg.solve(new.to_user, old.to_user @ own))
+            for new, old, own in zip(layout.terms, self.layout.terms, terms, strict=True)
+        ]
+        gamma, phi = self.layout.system.split(rest)
+        fixed = np.zeros(len(model.fixed))
+        fixed[list(self.layout.kept)] = self.layout.basis @ gamma
+        rest = np.append(of_search(layout, fixed), [phi] * layout.system.n_shape)
+        return GeneralizedModel(
+            model, layout, (*lam, rest), self.n_nodes, stats, design, before=self
+        )
+
+    def with_effects(self, solution: Solution) -> Solution:
+        """Return a solution with the modes of the effects, and their covariances, of these rows."""
+        assert solution.family is not None
+        mode = self.found.mode
+        effects = user_effects(
+            self.layout.system.layout.system, mode.lam, mode.factor.effects().spherical
+        )
+        terms = zip(solution.terms, effects, strict=True)
+        return replace(
+            solution,
+            terms=tuple(replace(term, effects=own) for term, own in terms),
+            family=replace(solution.family, covariances=level_covariances(mode.factor)),
+        )
+
+
+def of_search(layout: GeneralizedLayout, fixed: FloatArray) -> FloatArray:
+    """Return γ of fixed effects of all columns, of which the kept ones count, (p,)."""
+    own = fixed[list(layout.kept)]
+    return np.asarray(np.linalg.solve(layout.basis, own[:, None])[:, 0]) if len(own) else own
 
 
 def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> Deviation:
@@ -134,12 +182,14 @@ def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> De
     Normal, with the covariance of Henderson's equations at the weights W of the mode.
     """
     layout, mode, system = own.layout, own.found.mode, own.layout.system
-    # γ − γ̂ = R⁻ᵀξ for X'V⁻¹X = RR'; b − b̂ = ΛL⁻ᵀξ − TZ'WX(γ − γ̂) for M = LL'
-    fixed = np.zeros(0)
-    if system.n_fixed:
-        numbers = rng.standard_normal(system.n_fixed)
-        fixed = solve_lower(own.fixed_root, numbers, transposed=True)
-    moved = rows_solution(mode.factor, (own.found.sums.between @ fixed)[:, None])[:, 0]
+    # β − β̂ = F(γ − γ̂) of the columns kept in the fit
+    fixed = own.fixed_root @ rng.standard_normal(own.fixed_root.shape[1])
+    change = np.zeros(len(own.model.fixed))
+    change[list(own.layout.kept if own.before is None else own.before.layout.kept)] = fixed
+    # b − b̂ = ΛL⁻ᵀξ − TZ'WX(γ − γ̂) for M = LL'
+    moved = rows_solution(
+        mode.factor, (own.found.sums.between @ of_search(layout, change))[:, None]
+    )[:, 0]
     effects: list[FloatArray] = [np.empty((0, 0))] * len(layout.terms)
     spherical = mode.factor.solve_transposed(*mode.factor.noise(rng)).spherical
     places = zip(system.layout.system.factors, system.layout.places, spherical, strict=True)
@@ -147,7 +197,7 @@ def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> De
         b = factor.lam(mode.lam) @ u - moved[place].reshape(factor.n_levels, -1).T
         for term in factor.terms:
             effects[term.index] = term.to_user @ b[term.columns]
-    return Deviation(layout.basis @ fixed, tuple(effects))
+    return Deviation(fixed, tuple(effects))
 
 
 def refit_to_draw(

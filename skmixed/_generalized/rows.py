@@ -1,7 +1,7 @@
 """Rows of a generalized model from the user's units to the search's, and the way back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -91,6 +91,11 @@ class GeneralizedRows:
             levels=np.concatenate([part.levels for part in parts]),
             constant=sum(part.constant or 0.0 for part in parts),
         )
+
+    def renumbered(self, levels: Sequence[IntArray]) -> "GeneralizedRows":
+        """Return the rows with other numbers of the levels of factors."""
+        columns = [place[own] for place, own in zip(levels, self.levels.T, strict=True)]
+        return replace(self, levels=np.stack(columns, axis=1) if columns else self.levels)
 
     def repeated(self) -> "GeneralizedRows":
         """Return each row as often as its weight says, a whole number."""

@@ -14,7 +14,7 @@ from skmixed._data.table import Table, open_checked
 from skmixed._estimators.regressor import Groups
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.results import SharedAttributes, results
-from skmixed._generalized_estimators.incremental import fit_chunks
+from skmixed._generalized_estimators.incremental import fit_chunks, update_groups
 from skmixed._generalized_estimators.predicting import sample_y
 from skmixed._generalized_estimators.reading import check_parameters
 from skmixed._generalized_estimators.summary import summary
@@ -89,6 +89,7 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
     # Methods that stand in modules of their own.
     summary = summary
     fit_chunks = fit_chunks
+    update_groups = update_groups
     sample_y = sample_y
 
     def get_metadata_routing(self) -> Any:

@@ -10,7 +10,7 @@ from skmixed._data.chunks import ChunkColumns
 from skmixed._data.table import check_unmasked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
-from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks
+from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
 from skmixed._generalized_estimators.predicting import DrawSettings, sampled
 from skmixed._generalized_estimators.reading import fit_model, log_exposure
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
@@ -225,6 +225,55 @@ class CountRegressor(GeneralizedRegressor):
         check_unmasked(sample_weight, "sample_weight")
         predicted = self.predict(X, exposure=exposure, groups=groups)
         return float(r2_score(y, predicted, sample_weight=sample_weight))
+
+    @weights_not_labels
+    def update_groups(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        exposure: ArrayLike | None = None,
+        groups: Any = None,
+    ) -> Self:
+        """Learn the effects of new or grown groups, with the model kept.
+
+        As `MixedLogisticClassifier.update_groups`, with an exposure.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Further rows, none of which the fit has seen, with the columns of `fit`.
+        y : array-like of shape (n_samples,)
+            Counts, 0 or more.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each sample counts.
+        exposure : array-like of shape (n_samples,), default=None
+            The exposure of each sample; 1 if None.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+
+        Returns
+        -------
+        CountRegressor
+            The estimator itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If the model has no random effects, X does not match that of `fit`,
+            there are no rows, or a group, a number or a response is missing.
+
+        Examples
+        --------
+        >>> from skmixed import MixedPoissonRegressor
+        >>> X, y = [[1], [1], [1], [2], [2], [2], [3], [3]], [9, 12, 8, 2, 3, 1, 4, 5]
+        >>> model = MixedPoissonRegressor(0).fit(X, y)
+        >>> model.update_groups([[4], [4]], [14, 11]).predict([[4]]).round(1)
+        array([11.2])
+        """
+        update_with(self, X, y, sample_weight, groups, exposure)
+        return self
 
     def sample_y(
         self,

@@ -1,9 +1,10 @@
-"""Generalized models of rows that come in chunks, from a source that can be read again."""
+"""Generalized models of rows in chunks, of a source that is read again, and of further rows."""
 
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skmixed._data.chunks import (
     ChunkColumns,
@@ -13,8 +14,19 @@ from skmixed._data.chunks import (
     open_source,
     progress_bar,
 )
-from skmixed._data.table import open_table
+from skmixed._data.encoder import Encoder, EncoderUnion
+from skmixed._data.table import open_checked, open_table
+from skmixed._estimators.updating import (
+    check_has_rows,
+    check_random_effects,
+    one_at_a_time,
+    open_all_metadata,
+    products_with,
+)
+from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
+from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._fitted.fitting import committed
 from skmixed._fitted.messages import speaking
 from skmixed._fitted.reader import Intake
@@ -22,12 +34,15 @@ from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized.pooling import RowPool
 from skmixed._generalized.rows import GeneralizedRows
 from skmixed._generalized_estimators.reading import (
+    ResponseToModel,
     TargetReader,
     check_parameters,
     fit_rows,
     generalized_words,
+    log_exposure,
     specification,
 )
+from skmixed._statistics.cross_products import CrossProducts
 
 E = TypeVar("E")
 
@@ -151,3 +166,109 @@ def _held(pool: RowPool, statistics: SufficientStatistics, *, is_reversed: bool)
             "that the model does not need, or raise max_held_rows."
         )
     return replace(rows, response=1.0 - rows.response) if is_reversed else rows
+
+
+@weights_not_labels
+def update_groups(
+    self: E,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    groups: Any = None,
+) -> E:
+    """Learn the effects of new or grown groups, with the model kept.
+
+    The random effects become the modes that the rows of the fit and all rows given here
+    determine, at the fit's fixed effects, variances and shape. Predictions and
+    `random_effects_` know them; calls add up.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_samples, n_features)
+        Further rows, none of which the fit has seen, with the columns of
+        `fit`. Groups may be new in any factor.
+    y : array-like of shape (n_samples,)
+        The response of each sample, as in `fit`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        How often each sample counts, or numbers of trials, as in `fit`.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+
+    Returns
+    -------
+    GeneralizedEstimator
+        The estimator itself. A failure leaves it as it was.
+
+    Raises
+    ------
+    ValueError
+        If the model has no random effects, X does not match that of `fit`,
+        there are no rows, or a group, a number or a response is missing or is none
+        of the distribution's.
+
+    Notes
+    -----
+    One search for the mode over all rows, as each evaluation of the likelihood in `fit`
+    makes it. Fixed effects, variances, the criterion and every statistic of the fit stay
+    what they were. `fit` forgets the rows given here.
+
+    Examples
+    --------
+    A patient of whom nothing was known, and then three visits:
+
+    >>> from skmixed import MixedLogisticClassifier
+    >>> from skmixed.datasets import load_toenail
+    >>> X, y = load_toenail(return_X_y=True)
+    >>> own = X["patient"] == "11"
+    >>> model = MixedLogisticClassifier("patient").fit(X[~own], y[~own])
+    >>> last = X[own].tail(1)
+    >>> model.predict_proba(last)[:, 1].round(3)
+    array([0.052])
+    >>> model.update_groups(X[own].head(3), y[own].head(3)).predict_proba(last)[:, 1].round(3)
+    array([0.116])
+    """
+    update_with(self, X, y, sample_weight, groups, None)
+    return self
+
+
+def update_with(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, groups: Any, exposure: Any
+) -> None:
+    """Learn the modes of the effects from further rows."""
+    at_fit = fitted(estimator, has_family=True)
+    check_random_effects(at_fit.encoder)
+    with one_at_a_time, speaking(generalized_words()):
+        before = served(estimator, has_family=True)
+        encoder, stats, rows = _with_rows(estimator, before, X, y, sample_weight, groups, exposure)
+        validation.check_range(encoder, stats)
+        validation.check_memory(encoder, stats, at_fit.model)
+        model = at_fit.with_rows(encoder, stats, at_fit.solution, family_rows=rows)
+        solution = kernel.generalized_effects(model.generalized, at_fit.solution)
+        estimator._model = at_fit.with_rows(encoder, stats, solution, family_rows=rows)
+
+
+def _with_rows(
+    estimator: Any,
+    before: FittedModel,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    exposure: Any,
+) -> tuple[Encoder, CrossProducts, GeneralizedRows]:
+    """Return the labels, the sums and the rows of all, the further ones included."""
+    check_has_rows(X)
+    table = open_checked(X, estimator, reset=False)
+    weights = validation.check_weights(sample_weight, table.n_rows)
+    response = estimator._response(y, table.n_rows)
+    target = ResponseToModel(response, weights, log_exposure(exposure, table.n_rows))
+    metadata = open_all_metadata(before.encoder, groups, table.n_rows)
+    part, design = before.encoder.learn(table, metadata, response, weights)
+    union = EncoderUnion.of(before.encoder)
+    places = union.take(part)
+    stats = products_with(before, design, places, union)
+    further = GeneralizedRows.of(target.beside(design, before.family)).renumbered(places)
+    assert before.family_rows is not None
+    rows = GeneralizedRows.joined([before.family_rows, further])
+    return before.encoder.with_levels_of(union.joined()), stats, rows

@@ -19,8 +19,8 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
-        Fitted; a Pipeline ends in the regressor.
+    model : MixedLinearRegressor, generalized model or Pipeline
+        Fitted; a Pipeline ends in the estimator.
     level : float, default=0.95
         Coverage of the intervals, between 0 and 1.
 
@@ -32,7 +32,8 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
         - ``group``: the grouping factor, a key of ``random_effects_``;
         - ``level``: its label, a tuple for an interaction;
         - ``name``: the coefficient, ``(Intercept)`` or a slope's column;
-        - ``estimate``: the BLUP, on the scale of y per unit of the column;
+        - ``estimate``: the BLUP, on the scale of y per unit of the column, or of a
+          generalized model the mode given the data, on the scale of the link;
         - ``std_error``: the standard deviation of b given y;
         - ``lower``, ``upper``: estimate ± normal quantile × std_error.
 
@@ -53,6 +54,8 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     σ²ΛM⁻¹Λ', M = Λ'Z'WZΛ + I ([1]_, equation 58). What the estimates of β and of the
     variances add is left out, so that the intervals are somewhat short with few groups.
     With a residual covariance it is Σ − ΣZ'V⁻¹ZΣ, the same with R in the place of σ²/w.
+    Of a generalized model it is ΛM⁻¹Λ' at the mode, with the weights W of the observed
+    information there, by Laplace's approximation normal around the mode.
     An effect whose variance is estimated as 0 has standard error 0. Rows given to
     ``update_groups`` count: M is of all rows.
 
@@ -77,8 +80,10 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     1  Subject   308         Days     9.199      2.305   4.682  13.716
     """
     level = check_level(level)
-    opened = served(model)
-    if opened.is_repeated:
+    opened = served(model, has_family=True)
+    if opened.solution.family is not None:
+        covariances = opened.solution.family.covariances
+    elif opened.is_repeated:
         covariances = kernel.effect_covariances(opened.repeated)
     else:
         found = kernel.level_covariances(opened.factorization)

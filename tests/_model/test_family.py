@@ -26,7 +26,8 @@ def responses(family, n, seed=3):
     rng = np.random.default_rng(seed)
     eta = rng.normal(0.2, 1.2, n)
     weights = rng.integers(1, 9, n).astype(float)
-    return family.draw(rng, eta, 0.7, weights), eta, weights
+    trials = weights if family.name == "binomial" else np.ones(n)
+    return family.draw(rng, eta, 0.7, trials), eta, weights
 
 
 def log_densities(family, y, eta, phi, weights):
