@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skmixed._data.table import check_unmasked
 from skmixed._fitted import checks as validation
-from skmixed._generalized_estimators.predicting import linear_rows
+from skmixed._generalized_estimators.predicting import LinearRows, linear_rows
 from skmixed._generalized_estimators.reading import ResponseToModel
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import Family
@@ -113,7 +113,11 @@ def decision_function(
     >>> model.decision_function([[0.5, 1]]).round(2)
     array([-1.37])
     """
-    found = linear_rows(self, X, groups, include, effects)
+    return log_odds(linear_rows(self, X, groups, include, effects))
+
+
+def log_odds(found: LinearRows) -> FloatArray:
+    """Return the logarithm of the odds of the mean, (n,)."""
     link = LINKS[found.family.link_name]
     ones = np.ones(len(found.eta))
     # log μ − log(1 − μ) at given effects keeps its digits where μ is 0 or 1 to rounding

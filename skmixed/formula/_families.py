@@ -1,21 +1,26 @@
 """Families of generalized models by a formula: their names, links, estimators and responses."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
 
 from skmixed._data.labels import ColumnLevels, learn_levels
 from skmixed._data.table import check_unmasked, numeric_column
 from skmixed._fitted.checks import check_choice
+from skmixed._fitted.messages import FORMULA, speaking
+from skmixed._generalized_estimators.classifying import log_odds
 from skmixed._generalized_estimators.counts import (
     MixedNegativeBinomialRegressor,
     MixedPoissonRegressor,
 )
 from skmixed._generalized_estimators.gamma import MixedGammaRegressor
+from skmixed._generalized_estimators.predicting import linear_rows
 from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
 from skmixed._model.family import FAMILIES
 from skmixed._typing import FloatArray
@@ -184,7 +189,110 @@ def counts_of(values: Any, text: str) -> FloatArray:
 
 
 def _column(values: Any) -> pd.Series:
-    if isinstance(values, pd.Series):
-        return values.reset_index(drop=True)
+    if isinstance(values, pd.Series | pd.Categorical):
+        return pd.Series(values).reset_index(drop=True)
     check_unmasked(values, "y")
     return pd.Series(column_or_1d(values, warn=True))
+
+
+def _has_classes(estimator: Any) -> bool:
+    """Whether the response is of two classes; before a fit whether it may be."""
+    if not estimator.__sklearn_is_fitted__():
+        return bool(estimator.family == BINOMIAL)
+    return estimator._frame.classes is not None
+
+
+class FormulaClasses:
+    """The methods of `FormulaRegressor` that are there for a response of two classes."""
+
+    predict: Callable[..., FloatArray]
+    _factors: Callable[[Any], Any]
+    _given: Callable[[Any], Any]
+    regressor_: Any
+
+    @available_if(_has_classes)  # type: ignore[untyped-decorator]
+    def predict_proba(
+        self, X: Any, *, include: str | Sequence[str] = "all", effects: str = "mode"
+    ) -> FloatArray:
+        """Predict the probabilities of the classes of a binomial response.
+
+        It is there where the response has two labels, is of booleans, or of 0 and 1.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            Samples with the columns named in `feature_names_in_`.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects count, as in `predict`.
+        effects : {"mode", "mean"}, default="mode"
+            What stands for the effects of known groups, as in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2)
+            Probabilities in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmixed import glmer
+        >>> from skmixed.datasets import load_toenail
+        >>> data = load_toenail().frame
+        >>> data["nail"] = np.where(data["severe"] == 1, "loose", "fast")
+        >>> model = glmer("nail ~ treated + visit + (1 | patient)", data, "binomial")
+        >>> model.classes_
+        array(['fast', 'loose'], dtype='<U5')
+        >>> model.predict_proba(data.iloc[:2]).round(2)
+        array([[0.12, 0.88],
+               [0.25, 0.75]])
+        """
+        found = self.predict(X, include=include, effects=effects)
+        return np.column_stack([1.0 - found, found])
+
+    @available_if(_has_classes)  # type: ignore[untyped-decorator]
+    def decision_function(
+        self, X: Any, *, include: str | Sequence[str] = "all", effects: str = "mode"
+    ) -> FloatArray:
+        """Return the log odds of the second class of a binomial response.
+
+        It is there where `predict_proba` is.
+
+        Parameters
+        ----------
+        X : frame of shape (n_samples, n_columns)
+            Samples with the columns named in `feature_names_in_`.
+        include : "all", "fixed" or list of str, default="all"
+            Whose effects count, as in `predict`.
+        effects : {"mode", "mean"}, default="mode"
+            What stands for the effects of known groups, as in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The logarithm of the odds that `predict_proba` gives.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`.
+
+        Examples
+        --------
+        >>> from skmixed import glmer
+        >>> from skmixed.datasets import load_toenail
+        >>> data = load_toenail().frame
+        >>> model = glmer("severe ~ treated + visit + (1 | patient)", data, "binomial")
+        >>> model.decision_function(data.iloc[:2]).round(1)
+        array([2. , 1.1])
+        """
+        given = self._given(X)
+        with speaking(FORMULA):
+            names = self._factors(include)
+            columns, offset = given.columns(names), given.offset()
+            added = None if offset is None else lambda _: offset
+            return log_odds(linear_rows(self.regressor_, columns, None, names, effects, added))

@@ -159,8 +159,8 @@ def glmer(
     -------
     FormulaRegressor
         Fitted. Its `predict` takes frames like `data` and returns means of the
-        response, of classes the probability of the second; these have `classes_` and
-        `predict_proba` too.
+        response, of classes the probability of the second; these have `classes_`,
+        `predict_proba` and `decision_function` too.
 
     Raises
     ------

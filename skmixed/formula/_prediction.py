@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._fitted.checks import check_choice, check_include
@@ -14,19 +13,12 @@ from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._generalized_estimators.predicting import EFFECTS, DrawSettings, sampled
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
-from skmixed.formula._families import BINOMIAL
+from skmixed.formula._families import BINOMIAL, FormulaClasses
 from skmixed.formula._model_frame import ModelFrame
 from skmixed.formula._rows import FrameRows
 
 
-def _has_classes(estimator: Any) -> bool:
-    """Whether the response is of two classes; before a fit whether it may be."""
-    if not estimator.__sklearn_is_fitted__():
-        return bool(estimator.family == BINOMIAL)
-    return estimator._frame.classes is not None
-
-
-class FormulaPrediction:
+class FormulaPrediction(FormulaClasses):
     """The methods of `FormulaRegressor` that take frames of further rows."""
 
     na_action: str
@@ -100,50 +92,6 @@ class FormulaPrediction:
         if offset is None:
             return found
         return (found[0] + offset, found[1]) if return_std else found + offset
-
-    @available_if(_has_classes)  # type: ignore[untyped-decorator]
-    def predict_proba(
-        self, X: Any, *, include: str | Sequence[str] = "all", effects: str = "mode"
-    ) -> FloatArray:
-        """Predict the probabilities of the classes of a binomial response.
-
-        It is there where the response has two labels, is of booleans, or of 0 and 1.
-
-        Parameters
-        ----------
-        X : frame of shape (n_samples, n_columns)
-            Samples with the columns named in `feature_names_in_`.
-        include : "all", "fixed" or list of str, default="all"
-            Whose effects count, as in `predict`.
-        effects : {"mode", "mean"}, default="mode"
-            What stands for the effects of known groups, as in `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, 2)
-            Probabilities in the order of `classes_`.
-
-        Raises
-        ------
-        ValueError
-            If a column is missing, or holds a category that was not in `fit`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skmixed import glmer
-        >>> from skmixed.datasets import load_toenail
-        >>> data = load_toenail().frame
-        >>> data["nail"] = np.where(data["severe"] == 1, "loose", "fast")
-        >>> model = glmer("nail ~ treated + visit + (1 | patient)", data, "binomial")
-        >>> model.classes_
-        array(['fast', 'loose'], dtype='<U5')
-        >>> model.predict_proba(data.iloc[:2]).round(2)
-        array([[0.12, 0.88],
-               [0.25, 0.75]])
-        """
-        found = self.predict(X, include=include, effects=effects)
-        return np.column_stack([1.0 - found, found])
 
     def predict_interval(
         self,

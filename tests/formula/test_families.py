@@ -42,6 +42,10 @@ def test_responses_of_two_classes(name):
     assert_allclose(own.log_likelihood_, other.log_likelihood_, rtol=1e-12)
     expected = other.predict_proba(frame[["x", "clinic"]])
     assert_allclose(own.predict_proba(frame), expected, rtol=1e-6)
+    # Of given effects and of new ones
+    for rows in (frame, frame.assign(clinic="new")):
+        odds = other.decision_function(rows[["x", "clinic"]])
+        assert_allclose(own.decision_function(rows), odds, rtol=1e-6)
     assert own.score(frame) > 0.1
 
 
@@ -50,6 +54,9 @@ def test_the_order_of_categories_says_which_is_the_success():
     own, other = fitted("reverse", frame), fitted("answer", frame)
     assert own.classes_.tolist() == ["yes", "no"]
     assert_allclose(own.fixed_effects_, -other.fixed_effects_, rtol=1e-6)
+    given = FormulaRegressor("~ x + (1 | clinic)", family="binomial")
+    given.fit(frame, pd.Categorical(frame["answer"], ["yes", "no"]))
+    assert given.classes_.tolist() == ["yes", "no"]
 
 
 def test_a_fit_to_proportions_has_no_classes():
@@ -58,9 +65,12 @@ def test_a_fit_to_proportions_has_no_classes():
     assert hasattr(model, "predict_proba")
     model.fit(frame, frame["answer"])
     assert model.classes_.tolist() == ["no", "yes"]
+    odds = model.decision_function(frame)
+    assert_allclose(1 / (1 + np.exp(-odds)), model.predict(frame), rtol=1e-12)
     model.fit(frame, frame["healed"] / frame["trials"].clip(1), sample_weight=frame["trials"])
     assert not hasattr(model, "classes_")
     assert not hasattr(model, "predict_proba")
+    assert not hasattr(model, "decision_function")
 
 
 def test_more_classes_are_told_one_by_one():

@@ -10,7 +10,7 @@ from generalized_models import ROOT, frame_of, reference, reference_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 
 from skmixed import (
     MixedBinomialRegressor,
@@ -238,11 +238,16 @@ def test_crafted_states_are_refused(name):
 
 
 def test_folds_of_frames():
-    frame = frame_of("clinics")
+    frame = frame_of("clinics").copy()
     model = FormulaRegressor("answer ~ x + (1 | clinic)", family="binomial")
     found = cross_val_predict(model, frame, frame["answer"], cv=3)
     proba = cross_val_predict(model, frame, frame["answer"], cv=3, method="predict_proba")
     assert_allclose(proba, np.column_stack([1 - found, found]), rtol=1e-12)
+    frame["number"] = (frame["answer"] == "yes").astype(int)
+    model.set_params(formula="number ~ x + offset(0.1 * x) + (1 | clinic)")
+    for scoring in ("roc_auc", "neg_log_loss", "neg_brier_score", "r2"):
+        scores = cross_val_score(model, frame, frame["number"], cv=3, scoring=scoring)
+        assert np.isfinite(scores).all()
     model = FormulaRegressor("cbind(healed, trials - healed) ~ dose + (1 | clinic)")
     search = GridSearchCV(model.set_params(family="binomial"), {"link": ["logit", "probit"]}, cv=3)
     assert search.fit(frame).best_estimator_.converged_
