@@ -101,6 +101,11 @@ def _reweighted(
             break
         share = _share_of_step(step, last, share)
         sizes, last = sizes + share * step, step
+    if len(design.strata_of_one_size):
+        raise ValueError(
+            "The fitted values are all alike, so that their power in power='fitted(.)' is not "
+            "determined. Leave power= out, or give the model effects that differ between rows."
+        )
     # Of the last fit, with the steps of all
     assert before is not None
     status = before.status if change <= SETTLED else FitStatus.MAX_ITER

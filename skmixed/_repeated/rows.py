@@ -104,6 +104,10 @@ class RepeatedRows:
         return RepeatedRows(*(getattr(self, own.name)[rows] for own in fields(self)))
 
 
+# Relative difference of sizes up to which they are one size.
+ONE_SIZE = 1e-6
+
+
 @dataclass(frozen=True)
 class Timeline:
     """What the labels of times are in a structure.
@@ -170,6 +174,17 @@ class RepeatedDesign:
     residual: Residual
     log_sizes: FloatArray
     has_fitted_sizes: bool = False
+
+    @property
+    def strata_of_one_size(self) -> IntArray:
+        """Strata in which no power of the sizes is told apart from a factor."""
+        low, high = (
+            np.full(self.residual.n_strata, np.inf),
+            np.full(self.residual.n_strata, -np.inf),
+        )
+        np.minimum.at(low, self.rows.stratum, self.log_sizes)
+        np.maximum.at(high, self.rows.stratum, self.log_sizes)
+        return np.flatnonzero(high - low <= ONE_SIZE)
 
     @property
     def places(self) -> TimePoints:

@@ -110,6 +110,11 @@ def messages():
     yield "two strata", frame, strata, "has rows in two strata of 'rater'"
     zero = AR1.set_params(power="time")
     yield "power of 0", frame, zero, "has a 0, of which no power is a variance"
+    alike = AR1.set_params(power="size", by="arm")
+    near = frame.assign(size=np.where(frame["arm"] == 1, 2.0, 1.0 + frame["x"] ** 2))
+    yield "one size", near, alike, "'size' has one size in all rows in stratum 1 of 'arm'"
+    mean = AR1.set_params(structure="independent", subject=None, time=None, power="fitted(.)")
+    yield "one fitted value", frame.assign(x=7.0), mean, "fitted values are all alike"
     worded = frame.assign(size="a")
     yield "power of text", worded, AR1.set_params(power="size"), "has labels such as 'a'"
 
