@@ -48,10 +48,10 @@ class UndeterminedError(ValueError):
 
 
 class SingularFitWarning(UserWarning):
-    """An estimated covariance matrix of random effects is singular.
+    """An estimated covariance matrix is singular, of random effects or residuals.
 
-    A variance of 0, or a correlation of -1 or 1. The estimates are the optimum
-    all the same; the model may be richer than the data support.
+    A variance of 0, or a correlation at an end of what it may be, such as -1 or 1. The
+    estimates are the optimum all the same; the model may be richer than the data support.
 
     See Also
     --------

@@ -1,6 +1,6 @@
 """The columns of X that a residual covariance names, and times as structures see them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from skmixed._data.times import (
     places_of,
     steps_of,
 )
+from skmixed._estimation.solution import ResidualSolution
 from skmixed._model.correlation import CORRELATIONS, CorrelationModel
 from skmixed._model.residual import VARIANCES, Residual, Variance
 from skmixed._model.time_points import TimePoints
@@ -32,6 +33,10 @@ from skmixed._typing import FloatArray, IntArray
 ROLES = ("Subject column", "Time column", "Stratum column", "Column of power=")
 # Where each of them is in the codes of rows.
 CODES = {"subject": "subject", "time": "visit", "by": "stratum", "power": "size"}
+
+
+# Correlations at the end of what is allowed that are below this are 0.
+NO_CORRELATION = 0.5
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,32 @@ class SubjectColumns:
     @property
     def n_strata(self) -> int:
         return 1 if self.by is None else self.by.n_levels
+
+    def in_stratum(self, stratum: int) -> str:
+        """Return a stratum in the words of messages; nothing where there is one."""
+        if self.by is None:
+            return ""
+        return f" in stratum {shown_label(self.by.index[stratum])} of {self.by.name!r}"
+
+    def said_of_ends(self, residual: ResidualSolution) -> Iterator[str]:
+        """Say which strata have a covariance at an end of what its structure allows."""
+        for stratum in residual.at_end:
+            where, own = self.in_stratum(stratum), residual.model
+            shown = own.correlation.shown(own.split(residual.phi[stratum])[1], own.m)
+            largest = max((abs(v) for k, v in shown.items() if k.startswith("corr")), default=0.0)
+            if own.correlation.is_positive and largest < NO_CORRELATION:
+                others = "" if self.is_plane else "'ar1', whose correlation may be negative, or "
+                yield (
+                    f"The estimated correlation of the residuals{where} is 0, the least that "
+                    f"{self.structure!r} allows. Use {others}'independent'."
+                )
+            else:
+                yield (
+                    f"The estimated covariance {self.structure!r} of the residuals{where} is "
+                    "singular: a combination of a subject's residuals has variance 0, and what it "
+                    "determines has no error. Use a structure with fewer parameters, or fewer "
+                    "random effects."
+                )
 
     @property
     def is_plane(self) -> bool:

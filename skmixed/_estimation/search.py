@@ -186,7 +186,7 @@ class _Descent:
         """Return how the run ends without another step, if it does."""
         if self.n_iter == self.max_iter or not point.is_usable:
             return FitStatus.MAX_ITER
-        return FitStatus.CONVERGED if self._has_stalled(point.value) else None
+        return self._end_of_failed(point, 0.0) if self._has_stalled(point.value) else None
 
     def _has_stalled(self, value: float) -> bool:
         """Whether the last steps together gained nothing that matters."""

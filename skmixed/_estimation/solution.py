@@ -81,6 +81,8 @@ class ResidualSolution:
         Whether times are places in the plane.
     log_sizes : (n,) array or None
         The logarithms of the fitted values that standard deviations are a power of.
+    at_end : tuple of int
+        Strata with a correlation at an end of what it may be, or a variance given others of 0.
     """
 
     correlation: str
@@ -90,6 +92,7 @@ class ResidualSolution:
     has_shared_correlation: bool = False
     is_plane: bool = False
     log_sizes: FloatArray | None = None
+    at_end: tuple[int, ...] = ()
 
     @property
     def model(self) -> Residual:
@@ -194,7 +197,13 @@ class Solution:
 
     @property
     def is_singular(self) -> bool:
-        return any(t.is_singular for t in self.terms)
+        at_end = () if self.residual is None else self.residual.at_end
+        return bool(at_end) or any(t.is_singular for t in self.terms)
+
+    def with_ends(self, at_end: tuple[int, ...]) -> "Solution":
+        """Return the same with strata whose residual covariance is at an end."""
+        assert self.residual is not None
+        return replace(self, residual=replace(self.residual, at_end=at_end))
 
 
 def solve(factor: Factor, likelihood: Likelihood, model: Model) -> Solution:

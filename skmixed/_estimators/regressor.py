@@ -113,7 +113,8 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
     converged_ : bool
         Whether the search converged; a singular fit has.
     singular_ : bool
-        Whether an estimated covariance matrix is singular.
+        Whether an estimated covariance matrix is singular, or a correlation of residuals at
+        an end of what its structure allows.
     status_ : str
         How the search ended, in a sentence of `skmixed.exceptions.FitStatus`.
     n_iter_ : int

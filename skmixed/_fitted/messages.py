@@ -352,6 +352,9 @@ def _not_finite(result: Estimate, encoder: Encoder) -> Iterator[Message]:
 
 
 def _singular(result: Estimate, encoder: Encoder, stats: CrossProducts) -> Iterator[Message]:
+    if encoder.subjects is not None and result.solution.residual is not None:
+        for message in encoder.subjects.said_of_ends(result.solution.residual):
+            yield message, SingularFitWarning
     for term, solution in zip(encoder.terms, result.solution.terms, strict=True):
         if solution.is_singular and result.status is not FitStatus.EXACT_FIT:
             has_own = stats.factors[term.factor].regression is not None

@@ -42,7 +42,7 @@ def open_repeated(encoder: Encoder, rows: RepeatedRows | None) -> RepeatedDesign
             _check_distinct(columns, rows)
     _check_counts(columns, design)
     _check_sizes(columns, design)
-    parts = [(rows.stratum == k, _where(columns, k)) for k in range(columns.n_strata)]
+    parts = [(rows.stratum == k, columns.in_stratum(k)) for k in range(columns.n_strata)]
     every = [(np.ones(rows.n_rows, dtype=bool), "")] if columns.shared_correlation else parts
     for own, where in parts:
         _check_variances(columns, design, own, where)
@@ -164,20 +164,13 @@ def _check_counts(columns: SubjectColumns, design: RepeatedDesign) -> None:
         )
 
 
-def _where(columns: SubjectColumns, stratum: int) -> str:
-    """Return a stratum in the words of messages; nothing where there is one."""
-    if columns.by is None:
-        return ""
-    return f" in stratum {_label(columns.by, stratum)} of {columns.by.name!r}"
-
-
 def _check_sizes(columns: SubjectColumns, design: RepeatedDesign) -> None:
     """Refuse sizes that are all alike, of which any power is the same."""
     if columns.power is not None and len(alike := design.strata_of_one_size):
+        where = columns.in_stratum(alike[0])
         raise ValueError(
-            f"Column {columns.power.name!r} has one size in all rows{_where(columns, alike[0])}, "
-            "so that the power of power= is not determined. Leave power= out, or name a column "
-            "whose sizes differ."
+            f"Column {columns.power.name!r} has one size in all rows{where}, so that the power "
+            "of power= is not determined. Leave power= out, or name a column whose sizes differ."
         )
 
 

@@ -14,7 +14,9 @@ import numpy as np
 from scipy.special import expit, log_expit, logit
 
 from skmixed._model.correlation_of_visits import AnteDependence, Unstructured
+from skmixed._model.residual_coordinates import partial_autocorrelations
 from skmixed._model.time_points import (
+    BOUNDARY,
     SHRINK_START,
     START_WITHIN,
     CorrelationTraits,
@@ -82,6 +84,9 @@ class CorrelationModel(Protocol):
         """Return parameters of correlations that are about a share of these."""
 
     def most_rows(self, phi: FloatArray, m: int) -> float:
+        """Return that of `CorrelationTraits`."""
+
+    def to_end(self, phi: FloatArray) -> FloatArray:
         """Return that of `CorrelationTraits`."""
 
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
@@ -209,6 +214,9 @@ class CompoundSymmetry(CorrelationTraits):
         rho = self._rho(phi, m)[0]
         return np.inf if rho >= 0 else max(float(m), np.ceil(-1.0 / rho))
 
+    def to_end(self, phi: FloatArray) -> FloatArray:
+        return np.where(expit(-np.abs(phi)) < BOUNDARY**2, 1.0, np.inf)
+
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         return {"corr": self._rho(phi, m)[0]}
 
@@ -263,11 +271,15 @@ class Exponential(_OfDistance):
         near = float(np.clip(moments.neighbor, START_WITHIN, 1.0 - START_WITHIN))
         # ρ = r^(1/gap), logit ρ = −log(1/ρ − 1)
         log_rho = np.log(near) / max(moments.gap, np.finfo(float).tiny) ** self.exponent
-        return np.array([-np.log(np.expm1(min(-log_rho, 600.0)))])
+        return np.array([log_rho - np.log1p(-np.exp(log_rho))])
 
     def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
         log_rho = np.log(share) + log_expit(phi)
         return log_rho - np.log1p(-np.exp(log_rho))
+
+    def to_end(self, phi: FloatArray) -> FloatArray:
+        # The unit of distances is any: of small ones ρ < 1e-300 is a correlation.
+        return np.where(expit(-np.abs(phi)) < BOUNDARY**2, np.maximum(-phi, 1.0), np.inf)
 
     def shown(self, phi: FloatArray, _m: int) -> dict[str, float]:
         log_rho = -float(np.logaddexp(0.0, -phi[0]))
@@ -290,7 +302,7 @@ class Gaussian(Exponential):
 
 
 class Toeplitz(CorrelationTraits):
-    """A correlation for each number of steps."""
+    """A correlation for each number of steps, of a C of all of them that is positive definite."""
 
     name = "toeplitz"
     time = "steps"
@@ -325,12 +337,20 @@ class Toeplitz(CorrelationTraits):
         lags = np.abs(steps[:, None] - steps)
         rho = np.zeros(int(lags.max()))
         of_lags = moments.mean_correlation(lags)
-        rho[: len(of_lags)] = of_lags
-        places = np.concatenate([[1.0], rho])
+        rho[: len(of_lags)] = np.clip(of_lags, START_WITHIN - 1.0, 1.0 - START_WITHIN)
+        places, every = np.concatenate([[1.0], rho]), np.arange(len(rho) + 1)
+        every = np.abs(every[:, None] - every)
         shrinkage = 1.0
-        while not is_positive(places[lags] * shrinkage ** (lags > 0)):
+        while not is_positive(places[every] * shrinkage ** (every > 0)):
             shrinkage *= SHRINK_START
         return unbounded(rho * shrinkage)
+
+    def to_end(self, phi: FloatArray) -> FloatArray:
+        # The variance given k values before, Π(1 − π²), and u = π/√(1 − π²)
+        pi = partial_autocorrelations(bounded(phi)[0])
+        left = (1.0 - pi) * (1.0 + pi)
+        size = np.maximum(np.abs(pi) / np.sqrt(left), 1.0)
+        return np.where(np.cumprod(left) < BOUNDARY**2, size, np.inf)
 
     def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
         return unbounded(share * bounded(phi)[0])

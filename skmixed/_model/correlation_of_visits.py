@@ -148,6 +148,9 @@ class Unstructured(_OfVisits):
     def weakened(self, phi: FloatArray, _m: int, share: float) -> FloatArray:
         return share * phi
 
+    def to_end(self, phi: FloatArray) -> FloatArray:
+        return np.full(phi.shape, np.inf)
+
     def shown(self, phi: FloatArray, m: int) -> dict[str, float]:
         covariance = self.full(phi, m)[0]
         rows, columns = np.tril_indices(m, -1)

@@ -1,4 +1,4 @@
-"""The covariance of the residuals: standard deviations, correlations and strata.
+"""The covariance of the residuals, and its parameters as users read them.
 
 The covariance of the residuals of one subject at times a and b is
 
@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skmixed._model.chart import (
+from skmixed._model.correlation import CorrelationModel
+from skmixed._model.residual_coordinates import (
     CholeskyCoordinates,
     OwnCoordinates,
+    PartialCoordinates,
     ResidualCoordinates,
     SharedCorrelation,
+    in_partials,
 )
-from skmixed._model.correlation import CorrelationModel
 from skmixed._model.time_points import (
     START_WITHIN,
     Neighbors,
@@ -212,10 +214,16 @@ class Residual:
 
     def coordinates(self, phi: FloatArray) -> ResidualCoordinates:
         """Return coordinates of the search around the parameters of all strata."""
-        own = phi.reshape(self.n_strata, -1)
-        if self.has_shared_correlation:
-            return SharedCorrelation(own, self.n_variances)
-        return CholeskyCoordinates(own, self.m) if self.is_any_covariance else OwnCoordinates(own)
+        own, n = phi.reshape(self.n_strata, -1), self.n_variances
+        if self.is_any_covariance and not self.has_shared_correlation:
+            return CholeskyCoordinates(own, self.m)
+        by_lag = self.correlation.is_by_lag
+        values = in_partials(own, n) if by_lag else own
+        ends = np.full(own.shape, np.inf)
+        ends[:, n:] = [self.correlation.to_end(of_stratum[n:]) for of_stratum in own]
+        shared = SharedCorrelation(values, ends, n)
+        found = shared if self.has_shared_correlation else OwnCoordinates(values, ends)
+        return PartialCoordinates(own, found, n) if by_lag else found
 
     def scaled(self, phi: FloatArray, factor: float) -> FloatArray:
         """Return the parameters with which all standard deviations are multiplied."""
@@ -334,3 +342,54 @@ class ResidualAt:
             self.of_corr, self.places, self.residual.m, pairs[v:, v:]
         )
         return np.asarray(of_sds * self.value + self.sizes * (of_both + of_corr))
+
+
+@dataclass(frozen=True)
+class ShownParameter:
+    """A standard deviation, a correlation, or what else a stratum's covariance has.
+
+    Attributes
+    ----------
+    component : str
+        "sigma", "corr", "range", or the name of the model of the standard deviations.
+    key : tuple of int
+        The numbers, from 1, of the visits that it is of, or of a lag; empty for all.
+    value : float
+    slope : (d,) array
+        Its derivatives by the stratum's parameters.
+    """
+
+    component: str
+    key: tuple[int, ...]
+    value: float
+    slope: FloatArray
+
+
+def shown_parameters(residual: Residual, own: FloatArray) -> list[ShownParameter]:
+    """Return what is shown of one stratum's parameters, (d,)."""
+    of_corr = residual.split(own)[1]
+    values = residual.correlation.shown(of_corr, residual.m)
+    slopes = np.zeros((len(values), residual.n_own))
+    slopes[:, residual.n_variances :] = residual.correlation.shown_slopes(of_corr, residual.m)
+    out = _of_variances(residual, own)
+    for (name, value), slope in zip(values.items(), slopes, strict=True):
+        component, _, numbers = name.rstrip(")").partition("(")
+        key = tuple(int(number) for number in numbers.split(",") if number)
+        out.append(ShownParameter(component, key, value, slope))
+    return out
+
+
+def _of_variances(residual: Residual, own: FloatArray) -> list[ShownParameter]:
+    """Return the standard deviations, and other parameters of theirs."""
+    if residual.variance.is_of_visits:
+        at = residual.evaluate(own, residual.all_visits)
+        # ∂√R_aa = ∂R_aa/(2√R_aa)
+        sd = np.sqrt(np.diagonal(at.value[0]))
+        slopes = np.diagonal(at.first[:, 0], axis1=1, axis2=2) / (2.0 * sd)
+        pairs = enumerate(zip(sd, slopes.T, strict=True), start=1)
+        return [ShownParameter("sigma", (k,), float(s), slope) for k, (s, slope) in pairs]
+    unit, size = np.eye(residual.n_own), float(np.exp(own[0]))
+    others = range(1, residual.n_variances)
+    name = residual.variance.name
+    first = ShownParameter("sigma", (), size, size * unit[0])
+    return [first, *(ShownParameter(name, (), float(own[k]), unit[k]) for k in others)]

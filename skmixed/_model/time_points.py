@@ -14,6 +14,8 @@ START_WITHIN = 0.05
 SHRINK_START = 0.9
 # Smallest eigenvalue of a start's covariance, as a share of its mean.
 POSITIVE = 0.02
+# Standard deviation of a row given others, as a share of its own one, that is 0 for inference.
+BOUNDARY = 1e-3
 # Share of the mean variance below which that of a visit is 0.
 NO_VARIANCE = 1e-12
 
@@ -223,6 +225,14 @@ class CorrelationTraits:
     def most_rows(self, _phi: FloatArray, _m: int) -> float:
         """Return how many rows a subject may have: more have no such correlations."""
         return np.inf
+
+    def to_end(self, phi: FloatArray) -> FloatArray:
+        """Return how far coordinates of the search are from an end, if next to it, (c,).
+
+        That of `ResidualCoordinates`; infinite of others.
+        """
+        # 1 − ρ² of ρ = φ/√(1 + φ²)
+        return np.where(1.0 / (1.0 + phi**2) < BOUNDARY**2, np.abs(phi), np.inf)
 
 
 def bounded(phi: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

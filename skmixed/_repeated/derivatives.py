@@ -19,7 +19,8 @@ import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
 from skmixed._derivatives.trust_region import Point, second_order
-from skmixed._model.chart import Chart, ResidualCoordinates, block_diagonal
+from skmixed._model.chart import Chart, block_diagonal
+from skmixed._model.residual_coordinates import ResidualCoordinates
 from skmixed._repeated.likelihood import Directions, OuterTerm, RepeatedFactor, RepeatedSystem
 from skmixed._typing import BoolArray, FloatArray, Lam
 
@@ -27,6 +28,8 @@ from skmixed._typing import BoolArray, FloatArray, Lam
 ROUNDING = 1e-13
 # What steps together have to gain, or the search has ended.
 STALLED = 1e-8
+# Information on a coordinate in units of its distance from an end, below which it is at it.
+FLAT = 1e-2
 # The largest logarithm of a standard deviation, in units of least squares.
 FARTHEST = 30.0
 
@@ -163,10 +166,10 @@ class JointChart:
         return (*self.terms.lam, self.phi)
 
     @property
-    def is_free(self) -> BoolArray:
-        """Which coordinates are not at the boundary of the residuals' covariance."""
-        own = [np.ones(len(self.terms.jacobian), dtype=bool)] if self.terms.lam else []
-        return np.concatenate([*own, self.residual.is_free])
+    def to_end(self) -> FloatArray:
+        """That of the coordinates of the residuals' covariance; those of Λ have no end."""
+        own = [np.full(len(self.terms.jacobian), np.inf)] if self.terms.lam else []
+        return np.concatenate([*own, self.residual.to_end])
 
     @cached_property
     def jacobian(self) -> FloatArray:
@@ -219,16 +222,25 @@ class RepeatedInformation:
         jacobian, found = self.chart.jacobian, self.found
         return jacobian @ found.observed @ jacobian.T + self.chart.curvature(found.gradient)
 
+    @cached_property
+    def is_free(self) -> BoolArray:
+        """Which coordinates are not at an end: next to it, where the criterion is flat."""
+        # H d² of a coordinate whose end is d away; an inner optimum has the rows that inform it
+        scale = self.chart.to_end
+        near = np.isfinite(scale)
+        flat = np.abs(np.diagonal(self.hessian)) * np.where(near, scale, 1.0) ** 2 < FLAT
+        return ~(near & flat)
+
     @property
     def free(self) -> tuple[FloatArray, FloatArray]:
         """The gradient and Hessian in the coordinates that are at no boundary."""
-        own = np.flatnonzero(self.chart.is_free)
+        own = np.flatnonzero(self.is_free)
         return (self.chart.jacobian @ self.found.gradient)[own], self.hessian[np.ix_(own, own)]
 
     @cached_property
     def errors(self) -> FloatArray:
         """The covariance of the estimates of the coordinates; 0 of those at a boundary."""
-        own, out = np.flatnonzero(self.chart.is_free), np.zeros_like(self.hessian)
+        own, out = np.flatnonzero(self.is_free), np.zeros_like(self.hessian)
         out[np.ix_(own, own)] = 2.0 * pseudo_inverse(self.free[1])
         return out
 
@@ -239,6 +251,18 @@ class RepeatedInformation:
         pairs = zip(system.structures, system.sizes, strict=True)
         ends = np.cumsum([len(structure.directions(size)) for structure, size in pairs])
         return np.split(self.found.gradient[: system.n_tau], ends[:-1]) if len(ends) else []
+
+
+def strata_at_end(factor: RepeatedFactor) -> tuple[int, ...]:
+    """Return the strata of which a correlation, or a variance given others, is at an end."""
+    chart = JointChart.of(factor.system, factor.lam)
+    if not np.isfinite(chart.to_end).any():
+        return ()
+    is_free = RepeatedInformation.of(factor).is_free[-chart.residual.size :]
+    held = np.flatnonzero(~is_free)
+    # The first parameter of the strata that a coordinate moves
+    first = np.argmax(chart.residual.jacobian[held] != 0.0, axis=1)
+    return tuple(np.unique(first // chart.residual.own.shape[1]).tolist())
 
 
 class RepeatedObjective:

@@ -28,7 +28,7 @@ from skmixed._repeated.coordinates import (
     starts,
     whitened_residuals,
 )
-from skmixed._repeated.derivatives import JointChart, RepeatedObjective
+from skmixed._repeated.derivatives import JointChart, RepeatedObjective, strata_at_end
 from skmixed._repeated.likelihood import RepeatedFactor
 from skmixed._repeated.rows import RepeatedDesign, log_sizes
 from skmixed._statistics.cross_products import CrossProducts
@@ -165,8 +165,9 @@ def _fit_with_sizes(
     assert best is not None
     objective.evaluate(best.lam)
     factor = RepeatedFactor.of(layout.system, JointChart.of(layout.system, best.lam).lam)
+    at_end = strata_at_end(factor) if best.status is FitStatus.CONVERGED else ()
     estimate = Estimate(
-        solution=solution_of(layout, factor, given.model),
+        solution=solution_of(layout, factor, given.model).with_ends(at_end),
         status=best.status,
         n_iter=best.n_iter,
         n_factorizations=objective.n_factorizations,

@@ -236,7 +236,8 @@ class RepeatedPredictor:
         # s − c'Ac + (u − U'Ac)'K(u − U'Ac), c the covariance with the rows of a block
         for at, chosen, beside in self._beside(rows, of_observation=of_observation):
             square, seen = at.reductions(beside, layout.laid)
-            own[chosen] -= square
+            # What rows of the fit determine without error leaves the rounding of s
+            own[chosen] = np.maximum(own[chosen] - square, 0.0)
             left[chosen] -= seen
         out = own + ((left @ factor.inverse_root) ** 2).sum(axis=1)
         same = self.same(rows)

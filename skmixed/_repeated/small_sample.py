@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skmixed._model.residual_parameters import shown_parameters
+from skmixed._model.residual import shown_parameters
 from skmixed._repeated.coordinates import RepeatedLayout, inverse_times
 from skmixed._repeated.derivatives import JointChart, RepeatedDerivatives, RepeatedInformation
 from skmixed._repeated.fit import RepeatedModel

@@ -111,6 +111,7 @@ def _check_residual(encoder: Encoder, residual: Any) -> None:
         require(np.array_equal(residual.steps, subjects.timeline().steps), "times")
     check_array("residual covariance", residual.phi, (subjects.n_strata, residual.model.n_own))
     require(np.isfinite(residual.phi).all(), "residual covariance")
+    check_positions("residual covariance", residual.at_end, subjects.n_strata)
     with np.errstate(all="ignore"):
         for phi in residual.phi:
             _check_parameters(residual.model, phi)

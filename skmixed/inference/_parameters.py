@@ -17,8 +17,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.results import RESIDUAL, covariance_of, residual_strata, residual_times
 from skmixed._model.covariance import has_covariances, is_unrestricted
-from skmixed._model.residual import Residual
-from skmixed._model.residual_parameters import shown_parameters
+from skmixed._model.residual import Residual, shown_parameters
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.targets import (
     CorrelationTarget,

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
+from skmixed.exceptions import SingularFitWarning
 
 
 def fit(frame, residual, groups=None, fixed=("x",)):
@@ -326,5 +327,6 @@ def test_many_near_times_start_from_weaker_correlations():
     frame["time"] = np.tile(np.arange(25) * 0.05, 8)
     y = frame["x"] + rng.normal(size=200)
     residual = ResidualCovariance("gaussian", subject="subject", time="time")
-    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(frame, y)
+    with pytest.warns(SingularFitWarning, match="the least that 'gaussian' allows"):
+        model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(frame, y)
     assert model.converged_

@@ -7,7 +7,7 @@ from repeated_models import STRUCTURES, dense_of, fitted_model, simulated
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, mmrm
-from skmixed._model.residual_parameters import shown_parameters
+from skmixed._model.residual import shown_parameters
 from skmixed.datasets import load_sleepstudy
 from skmixed.diagnostics import residuals
 from skmixed.exceptions import NotEstimableWarning, RefitWarning, SingularFitWarning
