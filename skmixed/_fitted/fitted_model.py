@@ -348,8 +348,8 @@ def no_family() -> ValueError:
     return ValueError(
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
         "coefficient_table, contrast, anova, vcov, confidence_intervals, profile, "
-        "likelihood_ratio_test, compare, random_effects_table, residuals, the attributes of the "
-        "estimator, predictions, sample_y and update_groups."
+        "likelihood_ratio_test, compare, random_effects_table, icc, r2, residuals, the attributes "
+        "of the estimator, predictions, sample_y and update_groups."
     )
 
 

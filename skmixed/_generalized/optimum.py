@@ -14,6 +14,7 @@ from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.fit import (
     SearchSettings,
     estimates_covariance,
+    fit_generalized,
     generalized_solution,
     may_be_elsewhere,
     start_of,
@@ -33,6 +34,8 @@ from skmixed._uncertainty.components import Components, term_errors
 from skmixed._uncertainty.draws import Deviation
 from skmixed.exceptions import FitStatus
 
+# Of fits of other models to the same rows.
+TOLERANCE, MAX_ITER = 1e-9, 200
 # Standard deviation of the effects at which a second search for a draw's optimum starts.
 ELSEWHERE = 1.0
 
@@ -124,6 +127,17 @@ class GeneralizedModel:
         has_shape = bool(self.layout.system.n_shape)
         of_shape = 0.5 * float(np.sqrt(self.covariance[-1, -1])) if has_shape else np.nan
         return Components(tuple(terms), 1.0, of_shape)
+
+    def without_slopes(self) -> Solution:
+        """Return the fit of the model with the same random effects, and an intercept alone."""
+        model = replace(self.model, fixed=(0,))
+        return fit_generalized(
+            examined(self.stats, model),
+            self.stats.center,
+            self.design,
+            search=SearchSettings(TOLERANCE, MAX_ITER),
+            n_nodes=self.n_nodes,
+        ).solution
 
     @cached_property
     def fixed_root(self) -> FloatArray:

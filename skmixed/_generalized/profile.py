@@ -12,7 +12,7 @@ from skmixed._estimation.fit import examined
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._generalized.fit import SearchSettings, fit_generalized, may_be_elsewhere, start_of
 from skmixed._generalized.objective import GeneralizedChart
-from skmixed._generalized.optimum import GeneralizedModel
+from skmixed._generalized.optimum import MAX_ITER, TOLERANCE, GeneralizedModel
 from skmixed._generalized.pinned import (
     Constraint,
     HeldByStructure,
@@ -36,8 +36,6 @@ from skmixed._uncertainty.targets import (
     without_coefficient,
 )
 
-# What a search under a constraint may leave to gain.
-TOLERANCE, MAX_ITER = 1e-9, 200
 # Standard deviations of the effects at which a thorough search starts too.
 STARTS = 1.0, 0.1
 

@@ -40,10 +40,13 @@ class BinaryLink(Protocol):
     name : str
     strip : float
         How far from the real line the mean is analytic, in η.
+    latent_variance : float
+        Of the distribution with the function μ: logistic, normal, or Gumbel's.
     """
 
     name: str
     strip: float
+    latent_variance: float
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
         """Return y·a + (1 − y)·b and its derivatives in η, (order + 1, n), order at most 4."""
@@ -64,6 +67,7 @@ class LogitLink:
 
     name = "logit"
     strip = np.pi
+    latent_variance = np.pi**2 / 3.0
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
         out = np.empty((order + 1, len(eta)))
@@ -104,6 +108,7 @@ class ProbitLink:
 
     name = "probit"
     strip = np.inf
+    latent_variance = 1.0
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
         failure = _log_survival(eta, order)
@@ -153,6 +158,7 @@ class CloglogLink:
 
     name = "cloglog"
     strip = np.pi / 2.0
+    latent_variance = np.pi**2 / 6.0
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
         t = np.exp(np.minimum(eta, LARGEST))

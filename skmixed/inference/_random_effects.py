@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_flag, check_level
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
+from skmixed._model.binomial import LINKS
 from skmixed._typing import FloatArray
 
 EFFECTS = ("group", "level", "name", "estimate", "std_error", "lower", "upper")
@@ -55,11 +57,9 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
     variances add is left out, so that the intervals are somewhat short with few groups.
     With a residual covariance it is Σ − ΣZ'V⁻¹ZΣ, the same with R in the place of σ²/w.
     Of a generalized model it is ΛM⁻¹Λ' at the mode, with the weights W of the observed
-    information there, by Laplace's approximation normal around the mode.
-    An effect whose variance is estimated as 0 has standard error 0. Rows given to
-    ``update_groups`` count: M is of all rows.
-
-    Costs about as much as one gradient of the fit.
+    information there, by Laplace's approximation normal around the mode. An effect whose
+    variance is estimated as 0 has standard error 0. Rows given to ``update_groups`` count:
+    M is of all rows. It costs about one gradient of the fit.
 
     References
     ----------
@@ -116,10 +116,43 @@ def _of_factor(opened: FittedModel, k: int, variances: list[FloatArray]) -> pd.D
 
 
 def variances(parts: FittedModel) -> pd.Series:
-    """Variances of the fixed effects, of each factor, and of the residual."""
-    names = ["fixed", *(factor.name for factor in parts.encoder.factors), "residual"]
-    residual = parts.solution.sigma**2
-    return pd.Series([_of_fixed(parts), *_of_factors(parts), residual], index=names)
+    """Variances of the fixed effects, of each factor, and of the residual or distribution."""
+    names = [factor.name for factor in parts.encoder.factors]
+    own = np.array(_of_factors(parts, parts.solution))
+    last, rest = "residual", parts.solution.sigma**2
+    if parts.is_generalized:
+        # Effects of single rows are variation of the distribution
+        several = np.array([f.n_levels < parts.stats.n_rows for f in parts.encoder.factors], bool)
+        last, rest = "distribution", _of_distribution(parts) + float(own[~several].sum())
+        names, own = [n for n, has in zip(names, several, strict=True) if has], own[several]
+    return pd.Series([_of_fixed(parts), *own, rest], index=["fixed", *names, last])
+
+
+def _of_distribution(parts: FittedModel) -> float:
+    """Variance of the distribution on the link's scale.
+
+    Of a binary link that of its latent variable; else log(1 + V(μ)/μ²), that of a log-normal
+    variable with the mean and the variance of a response.
+    """
+    family, own = parts.family, parts.solution.family
+    assert own is not None
+    if family.name == "binomial":
+        return LINKS[family.link_name].latent_variance
+    mean = np.array([_mean_response(parts)])
+    return float(np.log1p(family.variance(mean, own.phi) / mean**2)[0])
+
+
+def _mean_response(parts: FittedModel) -> float:
+    """Return exp(β₀ + ½z'Σz) times the exposure, by the model of an intercept alone."""
+    solution, rows = parts.solution, parts.family_rows
+    assert rows is not None
+    if parts.family.name == "gamma":  # its V(μ)/μ² is the same at all means
+        return 1.0
+    if parts.model.fixed != (0,):
+        solution = kernel.without_slopes(parts.generalized)
+    spread = sum(_of_factors(parts, solution))
+    exposure = float(np.average(np.exp(rows.offset), weights=rows.weights))
+    return exposure * float(np.exp(solution.fixed[0] + 0.5 * spread))
 
 
 def _of_fixed(parts: FittedModel) -> float:
@@ -133,13 +166,13 @@ def _of_fixed(parts: FittedModel) -> float:
     return max(squares, 0.0) / max(n - 1, 1)
 
 
-def _of_factors(parts: FittedModel) -> list[float]:
+def _of_factors(parts: FittedModel, solution: Solution) -> list[float]:
     """Mean of z'Σz over the rows, by grouping factor."""
     sums, center = parts.stats.sum_of_rows, parts.stats.center
     found = [0.0] * len(parts.encoder.factors)
-    for term, estimate in zip(parts.model.terms, parts.solution.terms, strict=True):
+    for term, estimate in zip(parts.model.terms, solution.terms, strict=True):
         columns = list(term.columns)
-        factor = parts.solution.sigma * estimate.lam
+        factor = solution.sigma * estimate.lam
         # In the columns (1, x − center): x'b = (x − center)'b + center'b.
         centered = np.zeros((len(center), len(columns)))
         centered[columns] = factor
@@ -179,7 +212,7 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     Parameters
     ----------
     model : estimator or Pipeline
-        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+        A fitted MixedLinearRegressor or generalized model, or a Pipeline that ends in one.
     adjusted : bool, default=True
         True: share of the random and residual variance, given the fixed effects.
         False: the variance of the fixed effects counts in the denominator too.
@@ -207,7 +240,8 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     row counts once, whatever its weight. σ² is the residual variance of a row of
     weight 1. With a residual covariance it is the mean of these over the rows, and the
     share is the correlation of two samples of a group whose residuals are uncorrelated,
-    such as those of two subjects.
+    such as those of two subjects. Of a generalized model it is the share on the scale of
+    the link, as `variance_decomposition` says.
 
     References
     ----------
@@ -230,7 +264,7 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
     Name: icc, dtype: float64
     """
     check_flag("adjusted", adjusted)
-    parts = fitted(model)
+    parts = fitted(model, has_family=True)
     if not parts.encoder.factors and parts.is_repeated:
         raise ValueError(
             "The model has no grouping factor: what rows of one subject have in common is their "
@@ -238,8 +272,9 @@ def icc(model: Any, *, adjusted: bool = True) -> pd.Series:
             "correlations. Name grouping columns in `groups` for an intraclass correlation."
         )
     if not parts.encoder.factors:
+        kind = "a model of fixed effects" if parts.is_generalized else "ordinary least squares"
         raise ValueError(
-            "The model has no grouping factor (groups=None is ordinary least squares), so that "
+            f"The model has no grouping factor (groups=None is {kind}), so that "
             "there is no intraclass correlation. Name grouping columns in `groups`, "
             "or write (1 | g) in the formula."
         )
@@ -252,7 +287,7 @@ def r2(model: Any) -> pd.Series:
     Parameters
     ----------
     model : estimator or Pipeline
-        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+        A fitted MixedLinearRegressor or generalized model, or a Pipeline that ends in one.
 
     Returns
     -------
@@ -268,7 +303,8 @@ def r2(model: Any) -> pd.Series:
 
     Notes
     -----
-    These are shares of variances that the model estimates [1]_. The regressor's
+    These are shares of variances that the model estimates [1]_, of a generalized model on
+    the scale of the link, as `variance_decomposition` says. The regressor's
     ``score`` is another thing, 1 − Σ(y − ŷ)²/Σ(y − ȳ)² on given rows.
 
     References
@@ -288,7 +324,7 @@ def r2(model: Any) -> pd.Series:
     conditional    0.7992
     Name: r2, dtype: float64
     """
-    return r2_of(variances(fitted(model)))
+    return r2_of(variances(fitted(model, has_family=True)))
 
 
 def variance_decomposition(model: Any) -> pd.DataFrame:
@@ -297,15 +333,16 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     Parameters
     ----------
     model : estimator or Pipeline
-        A fitted MixedLinearRegressor, or a Pipeline that ends in one.
+        A fitted MixedLinearRegressor or generalized model, or a Pipeline that ends in one.
 
     Returns
     -------
     DataFrame
-        Rows ``fixed``, one per grouping factor, and ``residual``. Columns:
+        Rows ``fixed``, one per grouping factor, and ``residual``, or ``distribution``
+        of a generalized model. Columns:
 
         variance
-            On the squared scale of y.
+            On the squared scale of y, or of the link.
         sd
             Its square root.
         share
@@ -325,6 +362,13 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     its weight; ``residual`` is σ², the residual variance of a row of weight 1, with a
     residual covariance its mean over the rows.
 
+    Of a generalized model ``distribution`` is the variance of a response on the scale of
+    the link [3]_: π²/3, 1 and π²/6 of the logit, probit and complementary log-log, whose
+    latent variables are logistic, normal and Gumbel's; ln(1 + 1/λ), ln(1 + 1/λ + 1/θ) and
+    ln(1 + 1/ν) of Poisson's, negative binomial and gamma's distributions with the log
+    link. The mean count λ is exp(β₀ + ½z'Σz), times the mean exposure, of the model with
+    an intercept alone, which costs another fit. Effects of single rows are part of it.
+
     References
     ----------
     .. [1] Nakagawa, S. and Schielzeth, H. (2013). A general and simple method for
@@ -333,6 +377,10 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     .. [2] Johnson, P. C. D. (2014). Extension of Nakagawa & Schielzeth's R²GLMM to
        random slopes models. Methods Ecol. Evol. 5, 944–946,
        doi:10.1111/2041-210X.12225.
+    .. [3] Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). The coefficient
+       of determination R² and intra-class correlation coefficient from generalized
+       linear mixed-effects models revisited and expanded. J. R. Soc. Interface 14,
+       20170213, doi:10.1098/rsif.2017.0213, table 2.
 
     Examples
     --------
@@ -347,5 +395,5 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     Subject    1698.071  41.208  0.521
     residual    654.941  25.592  0.201
     """
-    parts = variances(fitted(model))
+    parts = variances(fitted(model, has_family=True))
     return pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})

@@ -22,8 +22,11 @@ from skmixed.inference import (
     compare,
     confidence_intervals,
     contrast,
+    icc,
     likelihood_ratio_test,
     profile,
+    r2,
+    variance_decomposition,
     vcov,
 )
 
@@ -321,3 +324,67 @@ def test_separated_classes_have_no_intervals_but_walds():
     for method in ("profile", "bootstrap"):
         with pytest.raises(ValueError, match="without error, so that its effects have no"):
             confidence_intervals(model, method)
+
+
+# By Nakagawa, Johnson and Schielzeth's formulas from glmmTMB's estimates.
+SHARES = {
+    "poisson": [0.6190276811, 0.2511375018, 0.1192599850],
+    "negative_binomial": [0.6166079437, 0.2153009026, 0.2322799861],
+}
+OF_TICKS = [0.8307826237, 1.596871121, 0.454566716]
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_variances_are_those_of_nakagawa(name):
+    X, y, model = epil_model()
+    if name == "negative_binomial":
+        model = MixedNegativeBinomialRegressor("subject").fit(X, y)
+    table = variance_decomposition(model)
+    assert list(table.index) == ["fixed", "subject", "distribution"]
+    # What the searches have left
+    assert_allclose(table["variance"], SHARES[name], rtol=2e-4)
+    total = sum(SHARES[name])
+    assert_allclose(r2(model)["marginal"], SHARES[name][0] / total, rtol=2e-4)
+    assert_allclose(r2(model)["conditional"], sum(SHARES[name][:2]) / total, rtol=2e-4)
+    adjusted = SHARES[name][1] / sum(SHARES[name][1:])
+    assert_allclose(icc(model)["subject"], adjusted, rtol=2e-4)
+
+
+def test_effects_of_single_rows_are_variation_of_the_distribution():
+    model = grouseticks(["BROOD", "INDEX"], fixed=["cHEIGHT"])
+    table = variance_decomposition(model)
+    assert list(table.index) == ["fixed", "BROOD", "distribution"]
+    assert_allclose(table["variance"], OF_TICKS, rtol=1e-3)
+    assert list(icc(model).index) == ["BROOD"]
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"), [("logit", np.pi**2 / 3), ("probit", 1.0), ("cloglog", np.pi**2 / 6)]
+)
+def test_variances_of_classes_are_those_of_the_latent_variable(link, expected):
+    frame = frame_of("bacteria")
+    X = frame[["ID"]].assign(late=frame["late"] * 1.0)
+    model = MixedLogisticClassifier("ID", link=link).fit(X, frame["y01"])
+    assert_allclose(variance_decomposition(model)["variance"].iloc[-1], expected, rtol=1e-14)
+    own = model.variance_components_["variance"].iloc[0]
+    assert_allclose(icc(model)["ID"], own / (own + expected), rtol=1e-12)
+
+
+def test_the_mean_count_has_the_exposure_and_gamma_needs_none():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"g": np.repeat(np.arange(30), 5)})
+    rate = np.exp(0.6 * rng.normal(size=30))[X["g"]]
+    days = rng.uniform(1, 9, 150)
+    model = MixedPoissonRegressor("g").fit(X, rng.poisson(days * rate), exposure=days)
+    own = model.variance_components_["variance"].iloc[0]
+    mean = days.mean() * np.exp(model.fixed_effects_.iloc[0] + own / 2)
+    found = variance_decomposition(model)["variance"]
+    assert_allclose(found["distribution"], np.log1p(1 / mean), rtol=1e-12)
+    assert found["fixed"] == 0.0
+    gamma = MixedGammaRegressor("g").fit(X, rate * rng.gamma(2, 0.5, 150))
+    found = variance_decomposition(gamma)["variance"]
+    assert_allclose(found["distribution"], np.log1p(1 / gamma.shape_), rtol=1e-12)
+    alone = MixedPoissonRegressor().fit(days[:, None], rng.poisson(days))
+    with pytest.raises(ValueError, match="The model has no grouping factor"):
+        icc(alone)
+    assert_allclose(*r2(alone), rtol=1e-12)
