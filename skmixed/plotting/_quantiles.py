@@ -172,7 +172,7 @@ class RandomEffectsQQDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        opened = fitted(model)
+        opened = fitted(model, has_family=True)
         k = choose_group(opened.encoder, group)
         names, of_group = choose_names(opened.encoder, k, name), opened.encoder.factors[k].name
         table = random_effects_table(model)

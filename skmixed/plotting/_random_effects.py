@@ -131,7 +131,7 @@ class RandomEffectsDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        encoder = fitted(model).encoder
+        encoder = fitted(model, has_family=True).encoder
         k = choose_group(encoder, group)
         names = choose_names(encoder, k, name)
         table = random_effects_table(model, level=level)
@@ -297,7 +297,7 @@ class RandomEffectsPairsDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        opened = fitted(model)
+        opened = fitted(model, has_family=True)
         k = choose_group(opened.encoder, group)
         names, of_group = choose_names(opened.encoder, k, name), opened.encoder.factors[k].name
         if len(names) < 2:
