@@ -10,6 +10,7 @@ from generalized_models import ROOT, frame_of, reference, reference_fits
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal
 from sklearn.base import clone
+from sklearn.metrics import brier_score_loss, log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 
 from skmixed import (
@@ -245,8 +246,10 @@ def test_folds_of_frames():
     assert_allclose(proba, np.column_stack([1 - found, found]), rtol=1e-12)
     frame["number"] = (frame["answer"] == "yes").astype(int)
     model.set_params(formula="number ~ x + offset(0.1 * x) + (1 | clinic)")
-    for scoring in ("roc_auc", "neg_log_loss", "neg_brier_score", "r2"):
-        scores = cross_val_score(model, frame, frame["number"], cv=3, scoring=scoring)
+    for score in (roc_auc_score, log_loss, brier_score_loss):
+        scores = cross_val_score(
+            model, frame, frame["number"], cv=3, scoring=make_scorer(score), error_score="raise"
+        )
         assert np.isfinite(scores).all()
     model = FormulaRegressor("cbind(healed, trials - healed) ~ dose + (1 | clinic)")
     search = GridSearchCV(model.set_params(family="binomial"), {"link": ["logit", "probit"]}, cv=3)
