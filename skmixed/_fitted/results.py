@@ -26,8 +26,8 @@ from skmixed.exceptions import FitStatus
 
 RESIDUAL = "residual"
 UNCONVERGED = FitStatus.MAX_ITER, FitStatus.UNDETERMINED, FitStatus.SEPARATED
-# Times up to which correlations are shown in full, and lags and strata that are shown.
-MOST_TIMES, MOST_LAGS, MOST_STRATA = 10, 8, 6
+# Times up to which all correlations are shown, lags and strata shown, and times with a matrix.
+MOST_TIMES, MOST_LAGS, MOST_STRATA, MOST_ENTRIES = 10, 8, 6, 1000
 
 
 class RandomEffects(Mapping[str, pd.DataFrame]):
@@ -161,6 +161,11 @@ def residual_covariances(encoder: Encoder, solution: Solution) -> dict[Any, pd.D
     assert own is not None
     assert subjects is not None
     timeline, index = subjects.timeline(), residual_times(encoder, own)
+    if len(index) > MOST_ENTRIES:
+        raise AttributeError(
+            f"Residuals at {len(index):,} times have no matrix that is shown. See "
+            "variance_components_, and skmixed.diagnostics.residual_correlation."
+        )
     places = own.model.all_visits
     if subjects.time is not None:
         places = timeline.places(np.lexsort((timeline.position, timeline.rank))[None])
@@ -356,7 +361,7 @@ class FittedAttributes(SharedAttributes):
     def residual_covariance_(self) -> pd.DataFrame:
         """Covariance of one subject's residuals, times × times, stratum by stratum.
 
-        Only of models with a residual covariance.
+        Only of models with a residual covariance, of up to a thousand times.
         """
         model = self._need("residual_covariance_")
         if not model.is_repeated:

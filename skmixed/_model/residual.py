@@ -180,6 +180,12 @@ class Residual:
         row = self.variance.exponents(places, self.m)
         return np.exp(np.tensordot(self.split(own)[0], row, 1))
 
+    def covariance_of(self, own: FloatArray, pairs: Neighbors) -> FloatArray:
+        """Return the entries of R of pairs of different rows, (c,)."""
+        sizes = self.sd(own, pairs).prod(axis=1)
+        of_pairs = self.correlation.matrix(self.split(own)[1], pairs, self.m)[0]
+        return np.asarray(sizes * np.ravel(of_pairs))
+
     def correlation_of(self, own: FloatArray, pairs: Neighbors) -> FloatArray:
         """Return the correlations of pairs of rows, C_ab/√(C_aa C_bb), (c,)."""
         of_corr = self.split(own)[1]

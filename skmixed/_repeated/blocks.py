@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from skmixed._model.residual import Residual
-from skmixed._model.time_points import TimePoints
+from skmixed._model.time_points import Neighbors, TimePoints
 from skmixed._repeated.rows import LaidRows, RowsBeside
 from skmixed._typing import BoolArray, FloatArray, IntArray, Moments
 
@@ -205,10 +205,13 @@ def residual_covariance(
     residual: Residual, phi: FloatArray, rows: RowsBeside, known: IntArray, laid: LaidRows
 ) -> FloatArray:
     """Return the covariances of residuals with those of rows of the fit, (m, n)."""
-    # R of the known times and the new one, whose last row it is
-    parts = zip(laid.places(known).parts, rows.places.parts, strict=True)
-    places = TimePoints(*(np.column_stack([old, new]) for old, new in parts))
-    out = np.zeros(known.shape)
-    for which, own in residual.by_stratum(phi, rows.stratum):
-        out[which] = residual.evaluate(own, places.taken_rows(which)).value[:, -1, :-1]
-    return out * (laid.subject[known] == rows.subject[:, None])
+    new, place = np.nonzero(laid.subject[known] == rows.subject[:, None])
+    # Pairs of a row and one of the fit that have one subject
+    parts = zip(laid.places(known[new, place]).parts, rows.places.parts, strict=True)
+    pairs = [np.stack([old, own[new, 0]], axis=1) for old, own in parts]
+    out, entries = np.zeros(known.shape), np.empty(len(new))
+    for which, own in residual.by_stratum(phi, rows.stratum[new]):
+        of_stratum = Neighbors(*(values[which] for values in pairs))
+        entries[which] = residual.covariance_of(own, of_stratum)
+    out[new, place] = entries
+    return out

@@ -32,7 +32,7 @@ from skmixed._repeated.rows import LaidRows, RowsBeside
 from skmixed._typing import FloatArray, IntArray, Lam, Moments
 
 # Numbers of one matrix over rows to predict.
-SLAB_NUMBERS = 2**21
+SLAB_NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class ExplicitAt:
 
     def _in_slabs(self, rows: RowsBeside) -> Iterator[tuple[slice, RowsBeside]]:
         """Return rows whose covariances with their blocks have room."""
-        step = max(SLAB_NUMBERS // (self.group.index.rows.shape[1] + 1) ** 2, 1)
+        step = max(SLAB_NUMBERS // self.group.index.rows.shape[1], 1)
         for start in range(0, len(rows.block), step):
             part = slice(start, start + step)
             yield part, rows.taken(part)

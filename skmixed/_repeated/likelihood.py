@@ -179,6 +179,11 @@ class RepeatedSystem:
     constant: float
 
     @property
+    def n_blocks(self) -> int:
+        """Blocks of rows that share outer effects alone."""
+        return sum(int(group.block_of_row.max()) + 1 for group in self.groups)
+
+    @property
     def dof(self) -> int:
         """ν: n − rank X for REML, n for ML."""
         return self.n_rows - self.n_fixed if self.reml else self.n_rows

@@ -58,6 +58,7 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
     check_kind("estimates", solution, Solution)
     p = len(encoder.fixed)
     check_array("fixed effects", solution.fixed, (p,))
+    _check_sizes("fixed effects", solution.fixed)
     check_positions("fixed effects", solution.kept, p)
     check_array("covariances", solution.fixed_root, (len(solution.kept),) * 2)
     _check_dependence(solution.dependence, solution.kept, p)
@@ -71,8 +72,15 @@ def _check_solution(encoder: Encoder, solution: Any) -> None:
         s, q = len(term.columns), encoder.factors[term.factor].n_levels
         for lam in (own.lam, own.search_lam):
             check_array("covariance factors", lam, (s, s))
+            _check_sizes("covariance factors", lam)
         check_array("random effects", own.effects, (s, q))
+        _check_sizes("random effects", own.effects)
         check_array("covariance parameters", own.theta, (term.structure.n_theta(s),))
+
+
+def _check_sizes(what: str, values: FloatArray) -> None:
+    """Check that numbers are finite, and their squares."""
+    require((np.abs(values) < LARGEST_ROOT).all(), what)
 
 
 def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:

@@ -31,6 +31,7 @@ def check_rows(encoder: Encoder, rows: Any, n: int) -> None:
         # Without a column each row is a subject, and all are of one time, stratum and size
         n_alone = n if role == "subject" else 1
         _check_codes([own], [n_alone if factor is None else factor.n_levels])
+        require(factor is None or np.bincount(own, minlength=factor.n_levels).all(), "labels")
     if columns.is_correlated:
         _check_subjects(columns, rows)
 

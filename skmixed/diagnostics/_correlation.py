@@ -20,8 +20,10 @@ KINDS = ("pearson", "normalized")
 MOST_DISTANCES, MOST_LAGS, N_BINS = 30, 20, 15
 # Times up to which all distances are looked at.
 MOST_TIMES = 200
-# Share of the smallest distance within which two are the same.
-SAME = 1e-6
+# Share of the smallest distance within which two are the same, and of a step whole ones are.
+SAME, WHOLE = 1e-6, 1e-2
+# Rows of a long series up to which pairs of them are looked at.
+FARTHEST = 200
 
 
 def residual_correlation(
@@ -53,9 +55,9 @@ def residual_correlation(
         Columns of the frame X whose rows with one label are a subject, and their times as
         numbers; None: those of the residual covariance.
     bins : int or sequence of float, default=None
-        Number of bins of equal width up to half of the largest distance, or their edges.
-        None: each distance by itself where there are few, or the first 20 steps of a
-        regular series, or else 15 bins.
+        Number of bins of equal width up to half of the largest distance, or of long series
+        up to that of rows 200 apart; or their edges. None: each distance by itself where
+        there are few, or the first 20 steps of a regular series, or else 15 bins.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
@@ -269,8 +271,11 @@ def _edges(subject: IntArray, time: FloatArray, bins: int | Sequence[float] | No
         np.maximum.reduceat(own, first) - np.minimum.reduceat(own, first)
         for own in (time.real, time.imag)
     ]
-    longest = float(np.hypot(*widths).max())
-    edges = np.linspace(0.0, longest / 2.0, (bins or N_BINS) + 1)
+    longest = float(np.hypot(*widths).max()) / 2.0
+    # In time that of rows so many apart is enough: pairs are as many as the rows times these
+    if len(far := np.flatnonzero(subject[FARTHEST:] == subject[:-FARTHEST])) and np.isrealobj(time):
+        longest = min(longest, float(np.median(time[far + FARTHEST] - time[far])))
+    edges = np.linspace(0.0, longest, (bins or N_BINS) + 1)
     edges[-1] *= 1.0 + SAME
     return edges
 
@@ -283,6 +288,7 @@ def _lags(time: FloatArray, step: float) -> FloatArray | None:
         found = np.rint((steps[:, None] - steps)[np.tril_indices(len(times), -1)] / SAME)
         if len(found := np.unique(found)) <= MOST_DISTANCES:
             return found * SAME * step
-    if np.abs(steps - np.rint(steps)).max() > SAME * max(float(steps[-1]), 1.0):
+    rounding = min(SAME * max(float(steps[-1]), 1.0), WHOLE)
+    if np.abs(steps - np.rint(steps)).max() > rounding:
         return None
     return step * np.arange(1.0, min(MOST_LAGS, int(steps[-1])) + 1.0)

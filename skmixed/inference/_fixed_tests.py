@@ -267,6 +267,11 @@ def _robust(view: FittedModel, method: DegreesOfFreedom, kind: str) -> RobustSam
             f"robust={kind!r} needs subjects that are independent of each other, but random "
             "effects are shared by several. Leave these out of `groups`."
         )
+    if view.repeated.layout.system.n_blocks < 2:
+        raise ValueError(
+            f"robust={kind!r} needs the residuals of several subjects, and there is one. Leave it "
+            "out."
+        )
     return kernel.robust_sample(view.repeated, kind)
 
 

@@ -165,3 +165,16 @@ def test_subjects_that_share_effects_are_not_left_out(frame):
         subject_influence(
             MixedLinearRegressor("rater", fixed=["x"]).fit(features(frame), frame["y"])
         )
+
+
+def test_leverages_of_a_long_series():
+    # A matrix of the rows would take 3 GB.
+    rng = np.random.default_rng(0)
+    n = 20_000
+    X = pd.DataFrame({"x": rng.normal(size=n), "subject": 1, "time": np.sort(rng.uniform(0, n, n))})
+    residual = ResidualCovariance("exponential", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, X["x"] + rng.normal(size=n))
+    found = leverage(model, X)
+    # tr(∂ŷ/∂y) is the number of fixed effects
+    assert found.sum() == pytest.approx(2.0, rel=1e-6)
+    assert np.abs(cooks_distance(model, X, X["x"])).max() < 1.0

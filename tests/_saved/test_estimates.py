@@ -27,6 +27,7 @@ def fitted(name):
         ("logistic", (*FINDINGS, "pure"), lambda _: None),
         ("no effects", (*SOLUTION, "dependence", "kept"), lambda v: [float(k) for k in v]),
         ("crossed", (*SOLUTION, "sigma"), lambda _: 1e200),
+        ("crossed", (*SOLUTION, "fixed"), lambda v: v + 1e200),
         ("crossed", (*SOLUTION, "terms", 0, "effects"), lambda v: v.astype(np.float32)),
         ("strata", (*SOLUTION, "residual", "phi"), lambda v: v + 1e6),
         ("ar1", (*SOLUTION, "residual", "phi"), lambda v: v - [[1e4, 0.0]]),

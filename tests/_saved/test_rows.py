@@ -18,6 +18,8 @@ def fitted(name):
     [
         ("ar1", "weights", lambda _: None),
         ("ar1", "visit", np.zeros_like),
+        ("ar1", "levels", np.zeros_like),
+        ("compound symmetry", "subject", np.zeros_like),
         ("ar1", "stratum", lambda v: v + 1),
         ("compound symmetry", "visit", lambda v: v + 1),
         ("strata", "stratum", lambda v: np.arange(len(v)) % 2),

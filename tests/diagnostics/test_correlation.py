@@ -6,8 +6,9 @@ import pytest
 from numpy.testing import assert_allclose
 from repeated_models import STRUCTURES, fitted_model, simulated
 
-from skmixed import MixedLinearRegressor, mmrm
+from skmixed import MixedLinearRegressor, ResidualCovariance, mmrm
 from skmixed.diagnostics import residual_correlation, residuals
+from skmixed.inference import coefficient_table
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +140,35 @@ def test_lags_of_text_are_refused_where_its_order_is_not_known(frame):
         fitted_model(frame, "unstructured"), features(frame), frame["y"]
     )
     assert list(found["pairs"]) == list(by_number["pairs"])
+
+
+def test_a_long_irregular_series_takes_some_neighbors_of_each_row():
+    rng = np.random.default_rng(0)
+    n = 4000
+    X = pd.DataFrame({"x": rng.normal(size=n), "subject": 1, "time": rng.uniform(0, n, n)})
+    order, gap = np.argsort(X["time"]), np.diff(np.sort(X["time"]))
+    error = np.empty(n)
+    error[order[0]] = rng.normal()
+    for k in range(1, n):
+        r = 0.8 ** gap[k - 1]
+        error[order[k]] = r * error[order[k - 1]] + np.sqrt(1 - r**2) * rng.normal()
+    residual = ResidualCovariance("exponential", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, X["x"] + error)
+    found = residual_correlation(model, X, X["x"] + error)
+    assert len(found) == 15
+    # 200 rows lie within 200 units or so
+    assert found["lag"].iloc[-1] == pytest.approx(193, rel=0.1)
+    assert found["pairs"].sum() == pytest.approx(200 * n, rel=0.1)
+    # Whole bins of the model's correlation
+    assert found["model"].iloc[0] > 5 * found["model"].iloc[1]
+
+
+def test_a_covariance_at_thousands_of_times_is_not_shown():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=1500), "subject": 1, "time": np.arange(1500)})
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, rng.normal(size=1500))
+    with pytest.raises(AttributeError, match="at 1,500 times have no matrix"):
+        _ = model.residual_covariance_
+    with pytest.raises(ValueError, match="needs the residuals of several subjects"):
+        coefficient_table(model, robust="CR2")
