@@ -10,9 +10,13 @@ unless they are there, and prints, alternating in one process:
 
     python benchmarks/out_of_core.py [--rows 100000000] [--folder DIR]
     python benchmarks/out_of_core.py --search
+    python benchmarks/out_of_core.py --classes [--rows 1000000] [--groups 100000]
 
 With --search: the time of the optimization after the pass, for 10⁵, 10⁶ and 10⁷
-rows in the same groups. BLAS runs on one thread throughout.
+rows in the same groups. With --classes: `fit_chunks` of a logistic model with 3 features,
+whose rows are read in each step or, where features have few values in few groups, pooled,
+beside `fit` in memory; each in a process of its own, with its passes and its peak memory. BLAS
+runs on one thread throughout.
 """
 
 import argparse
@@ -31,7 +35,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, MixedLogisticClassifier
 
 FEATURES = [f"x{j}" for j in range(8)]
 BATCH = 400_000
@@ -138,25 +142,86 @@ def search(n_groups):
         )
 
 
+def write_classes(path, n_rows, n_groups, *, is_coarse):
+    """Classes by three features, which have five values each if `is_coarse`."""
+    rng = np.random.default_rng(0)
+    effects = rng.normal(size=n_groups)
+    writer = None
+    for start in range(0, n_rows, BATCH):
+        n = min(BATCH, n_rows - start)
+        x, group = rng.normal(size=(3, n)), rng.integers(0, n_groups, n)
+        x = np.clip(np.round(x), -2, 2) if is_coarse else x
+        eta = -0.5 + np.array([0.5, -0.3, 0.2]) @ x + effects[group]
+        y = rng.random(n) < 1 / (1 + np.exp(-eta))
+        columns = {f"x{j}": own for j, own in enumerate(x)}
+        table = pa.table({**columns, "group": group, "y": y.astype(int)})
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    writer.close()
+
+
+# How the rows of classes are held, with the arguments of `fit_chunks`.
+WAYS = {"in memory": None, "held": {}, "in each step": {"max_held_rows": 50_000}}
+
+
+def only_classes(path, way):
+    """Fit to the classes of a file in one way, and print what it took."""
+    model, before = MixedLogisticClassifier("group"), resource.getrusage(resource.RUSAGE_SELF)
+    start = time.perf_counter()
+    if WAYS[way] is None:
+        rows = pq.read_table(path).to_pandas()
+        model.fit(rows.drop(columns="y"), rows["y"])
+    else:
+        model.fit_chunks(path, target="y", **WAYS[way])
+    seconds = time.perf_counter() - start
+    own = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before.ru_maxrss) / 2**10
+    print(
+        f"  {way:13s} {seconds:7.1f} s, {model.n_passes_:3d} passes, {model.n_iter_} steps, "
+        f"{own:6.0f} MB, log-likelihood {model.log_likelihood_:.6f}",
+        flush=True,
+    )
+
+
+def compare_classes(folder, n_rows, n_groups):
+    for is_coarse in (False, True):
+        path = folder / "classes.parquet"
+        own = n_groups // 100 if is_coarse else n_groups
+        write_classes(path, n_rows, own, is_coarse=is_coarse)
+        kind = "of five values" if is_coarse else "that all differ"
+        print(f"{n_rows} classes in {own} groups, features {kind}", flush=True)
+        for way in WAYS:
+            command = [sys.executable, __file__, "--only-classes", way, "--folder", str(path)]
+            subprocess.run(command, check=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=20_000_000)
-    parser.add_argument("--groups", type=int, default=200_000)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--groups", type=int)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--search", action="store_true")
     parser.add_argument("--only-fit", action="store_true")
+    parser.add_argument("--classes", action="store_true")
+    parser.add_argument("--only-classes", choices=WAYS)
     given = parser.parse_args()
-    if given.search:
+    usual = (1_000_000, 100_000) if given.classes else (20_000_000, 200_000)
+    sizes = given.rows or usual[0], given.groups or usual[1]
+    if given.only_classes:
+        only_classes(given.folder, given.only_classes)
+    elif given.classes:
+        with tempfile.TemporaryDirectory() as folder:
+            compare_classes(Path(folder), *sizes)
+    elif given.search:
         search(20_000)
     elif given.only_fit:
         only_fit(given.folder)
     elif given.folder is not None:
         given.folder.mkdir(parents=True, exist_ok=True)
-        compare(given.folder, given.rows, given.groups, given.repeats)
+        compare(given.folder, *sizes, given.repeats)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            compare(Path(folder), given.rows, given.groups, given.repeats)
+            compare(Path(folder), *sizes, given.repeats)
 
 
 if __name__ == "__main__":

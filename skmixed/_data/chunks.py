@@ -9,7 +9,7 @@ from typing import Any
 from skmixed._typing import Progress
 
 # Rows of a batch of a Parquet data set: large enough that what a batch costs is little.
-BATCH_ROWS = 262_144
+BATCH_ROWS = 131_072
 SOURCES = (
     "Give the path of a Parquet file or folder, a Dask dataframe, a list of chunks, or a function "
     "without arguments that returns a new iterator of chunks each time"

@@ -1,7 +1,7 @@
 """What a fit reports: estimates at the optimum, on the user's scale."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -128,6 +128,10 @@ class FamilySolution:
         Of the effects of each level given y and the parameters, by the curvature at the mode.
     n_nodes : int
         Nodes of the quadrature for each coefficient; 1 is Laplace's approximation.
+    offsets : (4,) array
+        Sums over the rows that tell offsets of the linear predictor apart, and their scale.
+    n_passes : int
+        How often the rows were read.
     """
 
     family: str
@@ -137,6 +141,8 @@ class FamilySolution:
     has_shape: bool
     covariances: tuple[FloatArray, ...]
     n_nodes: int = 1
+    offsets: FloatArray = field(default_factory=lambda: np.zeros(4))
+    n_passes: int = 1
 
 
 @dataclass(frozen=True)

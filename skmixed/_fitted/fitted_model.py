@@ -55,7 +55,8 @@ class FittedModel:
     rows : RepeatedRows or None
         Of a model with a residual covariance, its rows; None in a slim copy.
     family_rows : GeneralizedRows or None
-        Of a generalized model, its rows; None in a slim copy.
+        Of a generalized model, its rows; None in a slim copy, and where they were too
+        many to hold.
     """
 
     encoder: Encoder
@@ -73,11 +74,13 @@ class FittedModel:
         estimate: Estimate,
         rows: RepeatedRows | None = None,
         repeated: RepeatedModel | None = None,
+        family_rows: GeneralizedRows | None = None,
+        generalized: GeneralizedModel | None = None,
     ) -> "FittedModel":
         """Return the model of a fit, with its rows and their layout where it has kept them."""
-        model = FittedModel(encoder, products.n_rows, estimate, products, rows=rows)
-        if repeated is not None:
-            vars(model)["repeated"] = repeated  # the cached property
+        model = FittedModel(encoder, products.n_rows, estimate, products, None, rows, family_rows)
+        laid_out = {"repeated": repeated, "generalized": generalized}
+        vars(model).update({k: own for k, own in laid_out.items() if own is not None})
         return model
 
     def __getstate__(self) -> dict[str, Any]:
@@ -190,8 +193,17 @@ class FittedModel:
     @cached_property
     def generalized(self) -> GeneralizedModel:
         """The rows of a generalized model, laid out at its optimum."""
-        assert self.family_rows is not None
-        return self.generalized_of(self.family_rows)
+        return self.generalized_of(self.held_rows)
+
+    @property
+    def held_rows(self) -> GeneralizedRows:
+        """The rows of a generalized model, where they are in memory."""
+        if self.family_rows is None:
+            raise ValueError(
+                "The rows of this model were too many to hold, and a source has given them in each "
+                "step. Raise max_held_rows in fit_chunks if there is memory for them."
+            )
+        return self.family_rows
 
     def generalized_of(self, rows: GeneralizedRows) -> GeneralizedModel:
         """Lay out rows that are those of the fit, or as many of them as their weights say."""

@@ -66,6 +66,18 @@ class Intake:
         is_last: bool = False,
     ) -> Design | None:
         """Take in rows whose response and weights were checked; return those that count."""
+        design = self.laid_out(table, response, weights, groups)
+        if design is None:
+            return None
+        if design.subjects is not None:
+            self._rows.append(RepeatedRows.of(design))
+        kernel.add_rows(self._accumulator, design, is_last=is_last)
+        return design
+
+    def laid_out(
+        self, table: Table, response: FloatArray, weights: FloatArray | None, groups: Any
+    ) -> Design | None:
+        """Return the rows that count as plain arrays; new levels come behind those known."""
         table = self._ordered(table)
         is_named = self._specification.groups is not None
         metadata = open_metadata(groups, table.n_rows, is_named=is_named)
@@ -77,11 +89,7 @@ class Intake:
         if weights is not None and not weights.any():
             return None
         part, design = self._planned.learn(table, metadata, response, weights)
-        design = self._renumbered(part, design)
-        if design.subjects is not None:
-            self._rows.append(RepeatedRows.of(design))
-        kernel.add_rows(self._accumulator, design, is_last=is_last)
-        return design
+        return self._renumbered(part, design)
 
     def statistics(self) -> SufficientStatistics:
         """Return the statistics of all rows taken in."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
 from skmixed._equations.selected_inverse import level_covariances, spherical_blocks
-from skmixed._estimation.fit import Estimate, Examined
+from skmixed._estimation.fit import Estimate, Examined, examined
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.solution import FamilySolution, Solution, TermSolution, user_effects
 from skmixed._generalized.derivatives import LaplaceDerivatives
@@ -17,10 +17,16 @@ from skmixed._generalized.objective import (
     LaplaceObjective,
     QuadratureObjective,
 )
-from skmixed._generalized.rows import GeneralizedDesign, GeneralizedLayout, lay_out_generalized
+from skmixed._generalized.rows import (
+    FamilySource,
+    GeneralizedDesign,
+    GeneralizedLayout,
+    lay_out_generalized,
+)
 from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.covariance import lower_factor
 from skmixed._model.terms import Model
+from skmixed._statistics.accumulator import accumulate
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus, UndeterminedError
 
@@ -31,6 +37,9 @@ STARTS = 1.0, 0.1
 ROUNDS, LEAST = 2, 1e-2
 # Squared length of a step to the joint mode that is near enough for a start, for each effect.
 NEAR = 1e-3
+# What the search for the estimates of a sample leaves to gain, which only starts another one,
+# and the rows for each random effect without which its variances are no better than moments.
+ROUGH, FEW_ROWS = 1e-4, 5
 # Levels up to which the likelihood may have several optima.
 FEW_LEVELS = 14
 # The logarithm of a shape with which effects are found to start from.
@@ -64,82 +73,134 @@ class SearchSettings:
         )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Where searches ended, with their numbers of steps and of factorizations."""
+
+    objective: LaplaceObjective
+    end: Ending
+    status: FitStatus
+    n_iter: int
+    n_factorizations: int
+    n_nodes: int = 1
+
+
 def fit_generalized(
     given: Examined,
     center: FloatArray,
-    design: GeneralizedDesign,
+    rows: FamilySource,
     *,
     search: SearchSettings,
     n_nodes: int | None = 1,
+    sample: GeneralizedDesign | None = None,
 ) -> Estimate:
     """Fit a model whose linear system was examined.
 
     By Laplace's approximation, or by quadrature with more nodes than one; None are as many
-    as the likelihood is stable with.
+    as the likelihood is stable with. `sample` are some of the rows, in memory, whose estimates
+    the search then starts from.
     """
-    layout = lay_out_generalized(given.at_zero, given.model, center, design)
-    objective = LaplaceObjective(layout.system)
+    layout = lay_out_generalized(given.at_zero, given.model, center, rows)
+    start = None if sample is None else start_by_sample(layout, given.model, sample, search)
+    found = _by_laplace(layout.system, search, start)
+    at_mode = LaplaceDerivatives(found.objective.mode)
+    errors = estimates_covariance(at_mode)
+    if n_nodes != 1 and layout.terms:
+        found = _by_quadrature(found, search, n_nodes)
+        point = found.objective.point(found.end.value, is_slow=False)
+        errors = 2.0 * pseudo_inverse(point.hessian)
+        at_mode = LaplaceDerivatives(found.objective.mode)
+    # What the search has no part in: columns without information, and levels of one class
+    separated = separated_columns(at_mode, layout, given.model)
+    mode = found.objective.mode
+    solution = generalized_solution(layout, mode, given.model, errors, found.n_nodes)
+    assert solution.family is not None
+    family = replace(solution.family, offsets=rows.totals.offsets, n_passes=rows.n_passes)
+    return Estimate(
+        solution=replace(solution, criterion=found.end.value, family=family),
+        status=FitStatus.SEPARATED if separated or given.findings.pure else found.status,
+        n_iter=found.n_iter,
+        n_factorizations=found.n_factorizations,
+        findings=replace(given.findings, separated=separated),
+    )
+
+
+def start_by_sample(
+    layout: GeneralizedLayout, model: Model, sample: GeneralizedDesign, search: SearchSettings
+) -> Lam | None:
+    """Return the estimates of some of the rows; None where these do not determine them."""
+    stats, factors = accumulate(sample.design), sample.design.factors
+    if sample.design.n_rows < FEW_ROWS * sum(f.n_levels * len(f.columns) for f in factors):
+        return None
+    search = replace(search, tol=max(search.tol, ROUGH), report=None)
     try:
-        best = _lowest(objective, search)
+        own = fit_generalized(examined(stats, model), stats.center, sample, search=search)
+    except (UndeterminedError, np.linalg.LinAlgError):
+        return None
+    solution = own.solution
+    if own.status is not FitStatus.CONVERGED or solution.is_singular:
+        return None
+    # Λ and γ from the user's units to the coordinates of all rows
+    terms = []
+    for term, found in zip(layout.terms, solution.terms, strict=True):
+        own_lam = np.linalg.solve(term.to_user, found.lam)
+        terms.append(term.term.structure.nearest(own_lam @ own_lam.T))
+    kept = solution.fixed[list(layout.kept)]
+    gamma = np.linalg.solve(layout.basis, kept[:, None])[:, 0] if len(kept) else kept
+    assert solution.family is not None
+    return (*terms, np.append(gamma, [solution.family.phi] * layout.system.n_shape))
+
+
+def _by_laplace(system: GeneralizedSystem, search: SearchSettings, start: Lam | None) -> _Found:
+    """Search for the maximum of Laplace's approximation."""
+    objective = LaplaceObjective(system)
+    try:
+        best = _lowest(objective, search, start)
     except np.linalg.LinAlgError:
-        most = _largest_response(layout.system)
+        most = _largest_response(system)
         raise UndeterminedError(
             f"The likelihood has no digits at these responses, which go up to {most:.3g}: the sums "
             "that it is made of cancel. Check the responses, or fit MixedLinearRegressor to their "
             "logarithms."
         ) from None
-    found = LaplaceDerivatives(objective.mode)
-    status, n_iter = best.status, best.n_iter
-    counted, errors = objective.n_factorizations, estimates_covariance(found)
-    # By quadrature from there, with more and more nodes until it makes no difference
-    used = 1
-    for n in _numbers_of_nodes(n_nodes) if layout.terms else ():
-        before, used, mode = best.value, n, objective.mode
-        objective = QuadratureObjective(layout.system, n)
-        objective.resume(best.lam, mode)
-        best = search.run(objective, best.lam)
-        status, n_iter = best.status, n_iter + best.n_iter
-        counted += objective.n_factorizations
-        if n_nodes is None and abs(best.value - before) <= 2.0 * STABLE:
+    return _Found(objective, best, best.status, best.n_iter, objective.n_factorizations)
+
+
+def _by_quadrature(found: _Found, search: SearchSettings, n_nodes: int | None) -> _Found:
+    """Search on by quadrature, for None with more and more nodes until it makes no difference."""
+    for n in NODES if n_nodes is None else (n_nodes,):
+        before, objective = found.end.value, QuadratureObjective(found.objective.system, n)
+        objective.resume(found.end.lam, found.objective.mode)
+        best = search.run(objective, found.end.lam)
+        counted = found.n_factorizations + objective.n_factorizations
+        found = _Found(objective, best, best.status, found.n_iter + best.n_iter, counted, n)
+        if n_nodes is not None or abs(best.value - before) <= 2.0 * STABLE:
             break
     else:
-        status = FitStatus.MAX_ITER if n_nodes is None and layout.terms else status
-    if used > 1:
-        point = objective.point(best.value, is_slow=False)
-        errors = 2.0 * pseudo_inverse(point.hessian)
-        found = LaplaceDerivatives(objective.mode)
-    solution = generalized_solution(layout, objective.mode, given.model, errors, used)
-    separated = separated_columns(found, layout, given.model)
-    return Estimate(
-        solution=replace(solution, criterion=best.value),
-        status=FitStatus.SEPARATED if separated or given.findings.pure else status,
-        n_iter=n_iter,
-        n_factorizations=counted,
-        findings=replace(given.findings, separated=separated),
-    )
+        found = replace(found, status=FitStatus.MAX_ITER)
+    return found
 
 
 def _largest_response(system: GeneralizedSystem) -> float:
     return max(float(np.abs(slab.response).max()) for slab in system.source.slabs())
 
 
-def _numbers_of_nodes(n_nodes: int | None) -> tuple[int, ...]:
-    """Return the numbers of nodes to search with, one after the other."""
-    if n_nodes is None:
-        return NODES
-    return () if n_nodes == 1 else (n_nodes,)
+def _lowest(objective: LaplaceObjective, search: SearchSettings, known: Lam | None) -> Ending:
+    """Return the lowest end of searches, each given up where it will not be lower.
 
-
-def _lowest(objective: LaplaceObjective, search: SearchSettings) -> Ending:
-    """Return the lowest end of searches, each given up where it will not be lower."""
+    `known` is where the first one starts from, if anything is.
+    """
     best: Ending | None = None
     mode: Mode | None = None
-    # From starts with other variances; of the lowest end the mode is kept
+    # From what is known or by moments, and again where the likelihood may have several optima
     for sd in STARTS:
         if best is not None and not may_be_elsewhere(objective.system, best):
             break
-        known = np.inf if best is None else best.value
-        end = search.run(objective, start_of(objective.system, sd), known)
+        start, value = known, np.inf if best is None else best.value
+        if start is None or best is not None:
+            start, scores = start_of(objective.system, sd)
+            objective.begin(start, scores)
+        end = search.run(objective, start, value)
         if best is None or end.value < best.value - LOWER:
             best, mode = end, objective.mode
     assert best is not None
@@ -181,8 +242,8 @@ def separated_columns(
     return tuple(model.fixed[layout.kept[k]] for k in named)
 
 
-def start_of(system: GeneralizedSystem, sd: float) -> Lam:
-    """Return a start at the joint mode of γ and b, with Λ and φ by the moments there."""
+def start_of(system: GeneralizedSystem, sd: float) -> tuple[Lam, FloatArray]:
+    """Return a start at the joint mode of γ and b, with Λ and φ by the moments there; and ρ."""
     terms = tuple(sd * np.eye(size) for size in system.sizes)
     phi, gamma = START_PHI, _regression(system)
     effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.n_random))
@@ -196,7 +257,8 @@ def start_of(system: GeneralizedSystem, sd: float) -> Lam:
         effects = LinearPredictor.of(system, terms, mode.effects.gamma, scores)
     with np.errstate(all="ignore"):
         mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
-    return (*terms, np.append(mode.effects.gamma, [phi] * system.n_shape))
+    gamma, scores = mode.effects.gamma, mode.effects.scores
+    return (*terms, np.append(gamma, [phi] * system.n_shape)), scores
 
 
 def _regression(system: GeneralizedSystem) -> FloatArray:

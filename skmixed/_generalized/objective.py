@@ -99,6 +99,11 @@ class LaplaceObjective:
         assert self.latest is not None
         return self.latest
 
+    def begin(self, lam: Lam, scores: FloatArray) -> None:
+        """Look for the first mode from scores that are near it."""
+        at = self._parameters(lam)
+        self._anchor = _Anchor(scores, np.zeros((len(scores), len(at))), at)
+
     def evaluate(self, lam: Lam) -> float:
         if lam is self.lam:
             return self.value

@@ -25,7 +25,7 @@ from skmixed._generalized.objective import (
     LaplaceObjective,
     QuadratureObjective,
 )
-from skmixed._generalized.rows import GeneralizedDesign, GeneralizedLayout, lay_out_generalized
+from skmixed._generalized.rows import FamilySource, GeneralizedLayout, lay_out_generalized
 from skmixed._generalized.system import GeneralizedSystem, HeldSlab
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
@@ -54,7 +54,7 @@ class GeneralizedModel:
         Nodes of the quadrature for each coefficient; 1 is Laplace's approximation.
     stats : CrossProducts
         Of the rows.
-    design : GeneralizedDesign
+    rows : FamilySource
         The rows as they are.
     before : GeneralizedModel or None
         The fit itself, where rows came after it.
@@ -65,21 +65,21 @@ class GeneralizedModel:
     lam: Lam
     n_nodes: int
     stats: CrossProducts
-    design: GeneralizedDesign
+    rows: FamilySource
     before: "GeneralizedModel | None" = None
 
     @staticmethod
     def of(
-        stats: CrossProducts, model: Model, design: GeneralizedDesign, solution: Solution
+        stats: CrossProducts, model: Model, rows: FamilySource, solution: Solution
     ) -> "GeneralizedModel":
         at_zero = examined(stats, model).at_zero
-        layout = lay_out_generalized(at_zero, model, stats.center, design)
+        layout = lay_out_generalized(at_zero, model, stats.center, rows)
         assert solution.family is not None
         gamma = of_search(layout, solution.fixed)
         rest = np.append(gamma, [solution.family.phi] * layout.system.n_shape)
         lam = tuple(term.search_lam for term in solution.terms)
         n_nodes = solution.family.n_nodes
-        return GeneralizedModel(model, layout, (*lam, rest), n_nodes, stats, design)
+        return GeneralizedModel(model, layout, (*lam, rest), n_nodes, stats, rows)
 
     def objective_of(self, system: GeneralizedSystem) -> LaplaceObjective:
         """Return −2 log L of rows, by the approximation that the fit has used."""
@@ -148,13 +148,13 @@ class GeneralizedModel:
         return np.asarray(self.layout.basis @ solve_lower(root, np.eye(p), transposed=True))
 
     def with_rows(
-        self, stats: CrossProducts, model: Model, design: GeneralizedDesign
+        self, stats: CrossProducts, model: Model, rows: FamilySource
     ) -> "GeneralizedModel":
         """Return the model of rows that are those of the fit and further ones.
 
         The fixed effects, Σ and the shape are the fit's, and so is the error of the first.
         """
-        layout = lay_out_generalized(examined(stats, model).at_zero, model, stats.center, design)
+        layout = lay_out_generalized(examined(stats, model).at_zero, model, stats.center, rows)
         *terms, rest = self.lam
         # Λ and γ in the coordinates of all rows, of which more columns may be kept
         lam = [
@@ -165,9 +165,7 @@ class GeneralizedModel:
         fixed = np.zeros(len(model.fixed))
         fixed[list(self.layout.kept)] = self.layout.basis @ gamma
         rest = np.append(of_search(layout, fixed), [phi] * layout.system.n_shape)
-        return GeneralizedModel(
-            model, layout, (*lam, rest), self.n_nodes, stats, design, before=self
-        )
+        return GeneralizedModel(model, layout, (*lam, rest), self.n_nodes, stats, rows, before=self)
 
     def with_effects(self, solution: Solution) -> Solution:
         """Return a solution with the modes of the effects, and their covariances, of these rows."""
@@ -242,7 +240,9 @@ def refit_to_draw(
     objective, search = own.objective_of(drawn), SearchSettings(tol, max_iter)
     best = search.run(objective, own.lam)
     if may_be_elsewhere(drawn, best):
-        end = search.run(objective, start_of(drawn, ELSEWHERE), best.value)
+        start, scores = start_of(drawn, ELSEWHERE)
+        objective.begin(start, scores)
+        end = search.run(objective, start, best.value)
         best = end if end.value < best.value else best
     objective.evaluate(best.lam)
     d = len(GeneralizedChart.of(drawn, best.lam).jacobian)

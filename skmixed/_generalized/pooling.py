@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows
+from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows, RowTotals
 from skmixed._model.family import Family
 from skmixed._typing import IntArray
 
@@ -34,37 +34,40 @@ class RowPool:
 
     def __init__(self, family: Family, most: int) -> None:
         self.family, self.most = family, most
+        self.totals: RowTotals | None = None
         self.is_full = False
         self._parts: list[GeneralizedRows] = []
         self._n_rows = self._n_pooled = 0
 
-    def add(self, design: GeneralizedDesign) -> None:
+    def add(self, given: GeneralizedDesign) -> None:
         """Take in rows, of which the levels are numbered as in the parts before."""
+        own = given.totals
+        self.totals = own if self.totals is None else self.totals.plus(own)
         if self.is_full:
             return
-        self._parts.append(with_constant(GeneralizedRows.of(design), self.family))
-        self._n_rows += design.design.n_rows
+        self._parts.append(GeneralizedRows.of(given))
+        self._n_rows += given.design.n_rows
         # Twice as many as were left the last time: a row is pooled twice on average
         if self._n_rows > max(2 * self._n_pooled, LEAST_ROWS):
             self._pool()
 
     def rows(self) -> GeneralizedRows | None:
-        """Return the rows; None if they are more than those to hold."""
+        """Return the rows; None if they are more than those to hold, as `take_sample` has."""
         if not self.is_full:
             self._pool()
-        return None if self.is_full else self._parts[0]
+        if self.is_full or self.totals is None:
+            return None
+        return replace(self._parts[0], constant=self.totals.constant)
+
+    def take_sample(self) -> GeneralizedRows:
+        """Return those rows that came before they were too many to hold, and forget them."""
+        sample, self._parts = self._parts[0].head(self.most), []
+        return replace(sample, constant=0.0)
 
     def _pool(self) -> None:
         self._parts = [pooled(GeneralizedRows.joined(self._parts), self.family)]
         self._n_rows = self._n_pooled = len(self._parts[0].response)
-        if self._n_rows > self.most:
-            self.is_full, self._parts = True, []
-
-
-def with_constant(rows: GeneralizedRows, family: Family) -> GeneralizedRows:
-    """Return rows that know their part of −2 log L that no parameter has a part in."""
-    weights = np.ones(len(rows.response)) if rows.weights is None else rows.weights
-    return replace(rows, constant=2.0 * family.constant(rows.response, weights))
+        self.is_full = self._n_rows > self.most
 
 
 def pooled(rows: GeneralizedRows, family: Family) -> GeneralizedRows:

@@ -20,7 +20,7 @@ from skmixed._generalized.pinned import (
     HeldVariance,
     PinnedObjective,
 )
-from skmixed._generalized.rows import GeneralizedDesign
+from skmixed._generalized.rows import FamilySource
 from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.chart import Chart
 from skmixed._model.covariance import Covariance
@@ -96,7 +96,7 @@ class GeneralizedProfiler:
     def without(self, term: int, column: int) -> float:
         if (term, column) not in self._without:
             model = without_coefficient(self.own.model, term, column)
-            self._without[term, column] = self._least(model, self.own.design)
+            self._without[term, column] = self._least(model, self.own.rows)
         return self._without[term, column]
 
     def limit(self) -> float:
@@ -105,14 +105,14 @@ class GeneralizedProfiler:
         if not name:
             return np.inf
         family = FAMILIES[name, self.system.family.link_name]
-        return self._least(self.own.model, replace(self.own.design, family=family))
+        return self._least(self.own.model, self.own.rows.with_family(family))
 
-    def _least(self, model: Model, design: GeneralizedDesign) -> float:
+    def _least(self, model: Model, rows: FamilySource) -> float:
         stats = self.own.stats
         found = fit_generalized(
             examined(stats, model),
             stats.center,
-            design,
+            rows,
             search=SearchSettings(TOLERANCE, MAX_ITER),
             n_nodes=self.own.n_nodes,
         )
@@ -184,7 +184,7 @@ class GeneralizedProfiler:
 
     @cached_property
     def _elsewhere(self) -> list[Lam]:
-        return [start_of(self.system, sd) for sd in STARTS]
+        return [start_of(self.system, sd)[0] for sd in STARTS]
 
 
 def _kept(system: GeneralizedSystem, constraint: Constraint, lam: Lam) -> Lam:

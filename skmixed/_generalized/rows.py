@@ -1,14 +1,16 @@
 """Rows of a generalized model from the user's units to the search's, and the way back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from skmixed._equations.changes import RowLayout
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._estimation.solution import centered_to_user
-from skmixed._generalized.system import GeneralizedSystem, HeldSlab, RowSlab
+from skmixed._generalized.system import GeneralizedSystem, HeldSlab, RowSlab, SlabSource
 from skmixed._model.family import Family
 from skmixed._model.terms import Model
 from skmixed._repeated.coordinates import own_columns
@@ -19,8 +21,79 @@ from skmixed._typing import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
+class RowTotals:
+    """Sums over rows that no parameter has a part in.
+
+    Attributes
+    ----------
+    n_rows : int
+    weight : float
+        Σw.
+    constant : float
+        What −2 log L has that depends on y and the weights alone.
+    offsets : (4,) array
+        Σwo, Σwo² and Σwoy, which tell offsets o apart whatever the order of the rows and
+        whichever are pooled, and a scale of these.
+    """
+
+    n_rows: int
+    weight: float
+    constant: float
+    offsets: FloatArray
+
+    @staticmethod
+    def of(given: "GeneralizedDesign") -> "RowTotals":
+        response, own, n = given.design.responses[0], given.offset, given.design.n_rows
+        weights = np.ones(n) if given.design.weights is None else given.design.weights
+        constant, size = given.constant, np.abs(own)
+        if constant is None:
+            constant = 2.0 * given.family.constant(response, weights)
+        scale = weights @ (1.0 + size + size**2 + size * np.abs(response))
+        sums = [weights @ own, weights @ own**2, weights @ (own * response), scale]
+        return RowTotals(n, float(weights.sum()), constant, np.array(sums))
+
+    def plus(self, other: "RowTotals") -> "RowTotals":
+        return RowTotals(
+            self.n_rows + other.n_rows,
+            self.weight + other.weight,
+            self.constant + other.constant,
+            self.offsets + other.offsets,
+        )
+
+
+class FamilySource(Protocol):
+    """Rows of a generalized model in plain arrays, in memory or read each time.
+
+    Attributes
+    ----------
+    family : Family
+    totals : RowTotals
+    n_passes : int
+        How often the rows were read.
+    """
+
+    @property
+    def family(self) -> Family: ...
+
+    @property
+    def totals(self) -> RowTotals: ...
+
+    @property
+    def n_passes(self) -> int: ...
+
+    def parts(self) -> "Iterable[GeneralizedDesign]":
+        """Go over all rows, from the first one."""
+
+    def source(self, layout: "SlabLayout") -> SlabSource:
+        """Return the rows laid out."""
+
+    def with_family(self, family: Family) -> "FamilySource":
+        """Return the rows with another family, of the same constant."""
+
+
+@dataclass(frozen=True)
 class GeneralizedDesign:
-    """Rows of a generalized model, with the family of their response.
+    """Rows of a generalized model in memory, with the family of their response.
 
     Attributes
     ----------
@@ -37,6 +110,69 @@ class GeneralizedDesign:
     offset: FloatArray
     family: Family
     constant: float | None = None
+    n_passes = 1
+
+    @cached_property
+    def totals(self) -> RowTotals:
+        return RowTotals.of(self)
+
+    def parts(self) -> "Iterable[GeneralizedDesign]":
+        return (self,)
+
+    def source(self, layout: "SlabLayout") -> SlabSource:
+        return HeldSlab(layout.slab(self))
+
+    def with_family(self, family: Family) -> "FamilySource":
+        return replace(self, family=family)
+
+
+class StreamedRows:
+    """Rows of a generalized model that are read each time that they are gone over.
+
+    Parameters
+    ----------
+    family : Family
+    totals : RowTotals
+    read : callable
+        Returns the rows, part by part, from the first one.
+    n_passes : int
+        How often they were read before.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        totals: RowTotals,
+        read: Callable[[], Iterable[GeneralizedDesign]],
+        n_passes: int,
+    ) -> None:
+        self.family, self.totals, self.n_passes = family, totals, n_passes
+        self._read = read
+
+    def parts(self) -> Iterable[GeneralizedDesign]:
+        self.n_passes += 1
+        return self._read()
+
+    def source(self, layout: "SlabLayout") -> SlabSource:
+        return StreamedSlabs(self, layout)
+
+    def with_family(self, family: Family) -> FamilySource:
+        def read() -> Iterator[GeneralizedDesign]:
+            return (replace(part, family=family) for part in self._read())
+
+        return StreamedRows(family, self.totals, read, 1)
+
+
+@dataclass(frozen=True)
+class StreamedSlabs:
+    """Rows that are read, and laid out, each time that they are gone over."""
+
+    rows: StreamedRows
+    layout: "SlabLayout"
+    is_held = False
+
+    def slabs(self) -> Iterable[RowSlab]:
+        return map(self.layout.slab, self.rows.parts())
 
 
 @dataclass(frozen=True)
@@ -78,7 +214,7 @@ class GeneralizedRows:
 
     @staticmethod
     def joined(parts: "Sequence[GeneralizedRows]") -> "GeneralizedRows":
-        """Return the rows of all parts, one after the other."""
+        """Return the rows of all parts, one after the other, without their constant."""
         weights = None
         if any(part.weights is not None for part in parts):
             own = [np.ones(len(p.response)) if p.weights is None else p.weights for p in parts]
@@ -89,7 +225,18 @@ class GeneralizedRows:
             weights=weights,
             offset=np.concatenate([part.offset for part in parts]),
             levels=np.concatenate([part.levels for part in parts]),
-            constant=sum(part.constant or 0.0 for part in parts),
+        )
+
+    def head(self, n: int) -> "GeneralizedRows":
+        """Return the first rows, n at most."""
+        weights = None if self.weights is None else self.weights[:n]
+        return replace(
+            self,
+            columns=self.columns[:n],
+            response=self.response[:n],
+            weights=weights,
+            offset=self.offset[:n],
+            levels=self.levels[:n],
         )
 
     def renumbered(self, levels: Sequence[IntArray]) -> "GeneralizedRows":
@@ -195,23 +342,20 @@ class SlabLayout:
 
 
 def lay_out_generalized(
-    at_zero: CholeskyFactor, model: Model, center: FloatArray, given: GeneralizedDesign
+    at_zero: CholeskyFactor, model: Model, center: FloatArray, given: FamilySource
 ) -> GeneralizedLayout:
     """Lay out rows in the coordinates of a linear system of the same columns."""
     like = at_zero.system
     places = SlabLayout(at_zero, model, center, RowLayout.of(like))
-    slab, constant = places.slab(given), given.constant
-    if constant is None:
-        constant = 2.0 * given.family.constant(slab.response, slab.weights)
     # And β = Fγ, with F from orthonormal columns to those of the user
     system = GeneralizedSystem(
         family=given.family,
-        source=HeldSlab(slab),
+        source=given.source(places),
         layout=places.rows,
         n_fixed=like.n_fixed,
-        n_rows=slab.n_rows,
-        total_weight=float(slab.weights.sum()),
-        constant=constant,
+        n_rows=given.totals.n_rows,
+        total_weight=given.totals.weight,
+        constant=given.totals.constant,
     )
     terms, (to_user, _) = tuple(t for _, t in like.terms), centered_to_user(like, model)
     return GeneralizedLayout(system, terms, like.kept, to_user @ at_zero.fixed.inverse_root)

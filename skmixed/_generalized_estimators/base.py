@@ -48,6 +48,7 @@ class GeneralizedAttributes(SharedAttributes):
     status_: str
     n_iter_: int
     n_nodes_: int
+    n_passes_: int
     shape_: float
 
     def _publish(self) -> None:
@@ -56,7 +57,7 @@ class GeneralizedAttributes(SharedAttributes):
         self.__dict__.update((name, found[name]) for name in PUBLISHED)
         family = self._model.solution.family
         assert family is not None
-        self.n_nodes_ = family.n_nodes
+        self.n_nodes_, self.n_passes_ = family.n_nodes, family.n_passes
         if family.has_shape:
             self.shape_ = float(np.exp(family.phi))
 

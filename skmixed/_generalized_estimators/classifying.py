@@ -194,14 +194,16 @@ class ClassReader:
         weights = validation.check_weights(sample_weight, n_rows, may_be_zero=bool(part))
         check_unmasked(y, "y")
         labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        kind = type_of_target(labels, input_name="y", raise_unknown=True)
-        if kind != "binary":
-            raise ValueError(_not_binary(f"The type of the target is {kind}"))
         check_consistent_length(labels, np.empty(n_rows))
-        found, codes = np.unique(labels, return_inverse=True)
-        codes = self._places(found)[codes]
+        codes = self._known_codes(labels)
+        if codes is None:
+            assert_all_finite(labels, input_name="y")
+            check_classification_targets(labels)
+            kind = type_of_target(labels, input_name="y", raise_unknown=True)
+            if kind != "binary":
+                raise ValueError(_not_binary(f"The type of the target is {kind}"))
+            found, codes = np.unique(labels, return_inverse=True)
+            codes = self._places(found)[codes]
         self.is_counted[codes if weights is None else codes[weights > 0]] = True
         return ResponseToModel(codes.astype(float), weights, np.zeros(n_rows))
 
@@ -216,6 +218,15 @@ class ClassReader:
         order = np.argsort(self.classes)
         estimator.classes_ = self.classes[order]
         return bool(order[0])
+
+    def _known_codes(self, labels: NDArray[Any]) -> IntArray | None:
+        """Return the number of the class of each row; None unless both are known, and no others."""
+        known = self.classes
+        if known is None or len(known) < 2 or labels.dtype.kind != known.dtype.kind:
+            return None
+        is_second = labels == known[1]
+        is_known = is_second | (labels == known[0])
+        return is_second.astype(np.intp) if is_known.all() else None
 
     def _places(self, found: NDArray[Any]) -> IntArray:
         """Return the number of each class of a part among all."""

@@ -103,9 +103,10 @@ class CountRegressor(GeneralizedRegressor):
         sample_weight, exposure : str, default=None
             The columns of sample weights and of exposures.
         max_held_rows : int, default=2000000
-            The most rows to hold once equal ones are pooled; each takes some 600
-            bytes. Rows are equal where X, the exposure and, of a negative binomial
-            distribution, the count are.
+            The most rows to hold in memory once equal ones are pooled; each takes some
+            600 bytes. Rows are equal where X, the exposure and, of a negative binomial
+            distribution, the count are. Where more remain the source is read again for
+            each step.
 
         Returns
         -------
@@ -115,10 +116,9 @@ class CountRegressor(GeneralizedRegressor):
         Raises
         ------
         ValueError, TypeError
-            As in `fit`, with the number of the chunk; the first is chunk 0. Or if the
-            source can be read once only.
-        MemoryError
-            If the rows to hold are more than `max_held_rows`.
+            As in `fit`, with the number of the chunk; the first is chunk 0. If the
+            source can be read once only, or has other rows when it is read again. Of
+            rows that are too many to hold, if `quadrature` is not 1.
 
         Examples
         --------

@@ -85,6 +85,8 @@ class MixedGammaRegressor(MeanRegressor):
         Steps of the search.
     n_nodes_ : int
         Nodes of the quadrature for each random coefficient.
+    n_passes_ : int
+        How often the rows were read: 1, unless `fit_chunks` could not hold them.
     n_features_in_ : int
         Columns of X, grouping columns included.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -1,5 +1,6 @@
 """Generalized models of rows in chunks, of a source that is read again, and of further rows."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from skmixed._data.chunks import (
     progress_bar,
 )
 from skmixed._data.encoder import Encoder, EncoderUnion
-from skmixed._data.table import open_checked, open_table
+from skmixed._data.table import Table, open_checked, open_table
 from skmixed._estimators.updating import (
     check_has_rows,
     check_random_effects,
@@ -32,7 +33,7 @@ from skmixed._fitted.messages import speaking
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized.pooling import RowPool
-from skmixed._generalized.rows import GeneralizedRows
+from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows, StreamedRows
 from skmixed._generalized_estimators.reading import (
     ResponseToModel,
     TargetReader,
@@ -48,6 +49,7 @@ E = TypeVar("E")
 
 # Rows that a fit holds unless told otherwise: some 1.2 GB with few columns.
 MOST_ROWS = 2_000_000
+SAME = "Give a source that has the same rows each time that it is read."
 
 
 def fit_chunks(
@@ -61,9 +63,9 @@ def fit_chunks(
     """Fit to rows that come chunk by chunk.
 
     The estimates are those of `fit` on all rows together, however they are cut and
-    ordered. Rows that are equal but for the response are pooled on the way, so that
-    data of few different rows may be of any size. Grouping columns are columns of X;
-    their levels are learned on the way, and come in order of appearance.
+    ordered. Equal rows are pooled on the way; if few remain they are held in memory,
+    and else the rows are read again for each step of the search. Grouping columns are
+    columns of X; their levels are learned on the way, and come in order of appearance.
 
     Parameters
     ----------
@@ -78,7 +80,8 @@ def fit_chunks(
     sample_weight : str, default=None
         The column of sample weights.
     max_held_rows : int, default=2000000
-        The most rows to hold once equal ones are pooled; each takes some 600 bytes.
+        The most rows to hold in memory once equal ones are pooled; each takes some 600
+        bytes. Where more remain the source is read again for each step.
 
     Returns
     -------
@@ -88,18 +91,20 @@ def fit_chunks(
     Raises
     ------
     ValueError, TypeError
-        As in `fit`, with the number of the chunk; the first is chunk 0. Or if the source
-        can be read once only. An error of the source passes through, with a note that
-        says where.
-    MemoryError
-        If the rows to hold are more than `max_held_rows`.
+        As in `fit`, with the number of the chunk; the first is chunk 0. If the source
+        can be read once only, or has other rows when it is read again. Of rows that are
+        too many to hold, if `quadrature` is not 1. An error of the source passes
+        through, with a note that says where.
 
     Notes
     -----
     Rows that are equal in X, groups and exposure are one row with the sum of the weights
     and, of classes, proportions and Poisson's counts, the mean of the response; other
-    responses need to be equal too. Where no two rows are equal, as with a column of
-    measurements, all of them are held.
+    responses need to be equal too.
+
+    Rows that are not held take memory for a chunk, and for the sums of a step: products
+    of the columns over the rows of each group and of each two that meet. `n_passes_` says
+    how often they were read.
 
     Examples
     --------
@@ -120,52 +125,108 @@ def fit_to_chunks(estimator: Any, source: Any, columns: ChunkColumns, max_held_r
     check_parameters(estimator)
     validation.check_number("max_held_rows", max_held_rows, integral=True)
     columns.check()
-    read, reader = open_source(source, columns.target), estimator._reader()
-    pool = RowPool(reader.family, int(max_held_rows))
+    chunked = ChunkedRows(estimator, open_source(source, columns.target), columns)
+    pool = RowPool(chunked.reader.family, int(max_held_rows))
     with speaking(generalized_words()):
-        statistics = _read(estimator, read(), columns, reader, pool)
-        is_reversed = reader.finish(estimator)
-        rows = _held(pool, statistics, is_reversed=is_reversed)
-        encoder = statistics.encoder
+        statistics = chunked.learn(pool)
         estimator.n_features_in_ = statistics.n_features
         if statistics.feature_names is not None:
             estimator.feature_names_in_ = np.asarray(statistics.feature_names, dtype=object)
-        n_levels = [factor.n_levels for factor in encoder.factors]
-        own = [encoder.factor_columns(k) for k in range(len(n_levels))]
-        fit_rows(estimator, statistics, rows.design(reader.family, n_levels, own), rows)
+        encoder, rows = statistics.encoder, pool.rows()
+        own = [encoder.factor_columns(k) for k in range(len(encoder.factors))]
+        if rows is not None:
+            rows = chunked.oriented(rows)
+            n_levels = [factor.n_levels for factor in encoder.factors]
+            fit_rows(estimator, statistics, rows.design(pool.family, n_levels, own), rows)
+            return
+        _check_streamed(estimator, statistics, pool)
+        sample = chunked.oriented(pool.take_sample())
+        n_levels = [int(codes.max()) + 1 for codes in sample.levels.T]
+        given = sample.design(pool.family, n_levels, own)
+        fit_rows(estimator, statistics, chunked.streamed(pool), None, given)
 
 
-def _read(
-    estimator: Any, chunks: Any, columns: ChunkColumns, reader: TargetReader, pool: RowPool
-) -> SufficientStatistics:
-    """Read the chunks: their statistics, and their rows to the pool."""
-    intake = Intake(specification(estimator), type(estimator).__name__)
-    with progress_bar(estimator.verbose) as show:
-        for number, chunk in numbered(chunks):
-            with named(f"chunk {number} (counted from 0)"):
-                X, y, sample_weight, exposure = columns.split(chunk)
+def _check_streamed(estimator: Any, statistics: SufficientStatistics, pool: RowPool) -> None:
+    """Refuse what needs rows in memory."""
+    if estimator.quadrature != 1:
+        raise ValueError(
+            f"quadrature={estimator.quadrature!r} needs the rows in memory, but of the "
+            f"{statistics.n_rows} rows more than max_held_rows={pool.most} remain where equal ones "
+            "are pooled. Use quadrature=1, Laplace's approximation, or raise max_held_rows."
+        )
+
+
+class ChunkedRows:
+    """The rows of a source of chunks, which are read again and again.
+
+    Parameters
+    ----------
+    estimator : GeneralizedEstimator
+        Whose parameters say what of them is read.
+    read : callable
+        Returns the chunks, from the first one.
+    columns : ChunkColumns
+    """
+
+    def __init__(
+        self, estimator: Any, read: Callable[[], Iterable[Any]], columns: ChunkColumns
+    ) -> None:
+        self.estimator, self.columns, self._read = estimator, columns, read
+        self.reader: TargetReader = estimator._reader()
+        self.intake = Intake(specification(estimator), type(estimator).__name__)
+        self.is_reversed = False
+
+    def learn(self, pool: RowPool) -> SufficientStatistics:
+        """Read the rows for the first time: their statistics, and the rows to the pool."""
+        with progress_bar(self.estimator.verbose) as show:
+            for where, table, target in self._chunks():
+                with named(where):
+                    design = self.intake.take(table, target.response, target.weights, None)
+                    if design is not None:
+                        pool.add(target.beside(design, self.reader.family))
+                show(table.n_rows, self.intake.n_levels)
+        statistics = self.intake.statistics()
+        self.is_reversed = self.reader.finish(self.estimator)
+        return statistics
+
+    def oriented(self, rows: GeneralizedRows) -> GeneralizedRows:
+        """Return rows whose proportions are of the second class."""
+        return replace(rows, response=1.0 - rows.response) if self.is_reversed else rows
+
+    def streamed(self, pool: RowPool) -> StreamedRows:
+        """Return the rows as such that are read each time."""
+        assert pool.totals is not None
+        n_rows, n_levels = pool.totals.n_rows, self.intake.n_levels
+        return StreamedRows(pool.family, pool.totals, lambda: self._again(n_rows, n_levels), 1)
+
+    def _again(self, n_rows: int, n_levels: list[int]) -> Iterator[GeneralizedDesign]:
+        """Read the rows again, which must be those of the first time."""
+        n = 0
+        for where, table, target in self._chunks():
+            with named(where):
+                design = self.intake.laid_out(table, target.response, target.weights, None)
+                if self.intake.n_levels != n_levels:
+                    raise ValueError(f"there are levels that were not there before. {SAME}")
+            if design is not None:
+                n += design.n_rows
+                if self.is_reversed:
+                    design = design.with_responses(1.0 - design.responses[0])
+                yield target.beside(design, self.reader.family)
+        if n != n_rows:
+            raise ValueError(f"The source gave {n_rows} rows at first, and now {n}. {SAME}")
+
+    def _chunks(self) -> Iterator[tuple[str, Table, ResponseToModel]]:
+        """Go over the chunks that have rows: where each is, its columns of X, and its response."""
+        for number, chunk in numbered(self._read()):
+            where = f"chunk {number} (counted from 0)"
+            with named(where):
+                X, y, sample_weight, exposure = self.columns.split(chunk)
                 if not (has_rows(X) or has_rows(y)):
                     continue
-                table = open_table(X, estimator)
+                table = open_table(X, self.estimator)
                 part, n = f"chunk {number}", table.n_rows
-                target = reader.read(y, sample_weight, exposure, n, part=part)
-                design = intake.take(table, target.response, target.weights, None)
-                if design is not None:
-                    pool.add(target.beside(design, reader.family))
-            show(table.n_rows, intake.n_levels)
-    return intake.statistics()
-
-
-def _held(pool: RowPool, statistics: SufficientStatistics, *, is_reversed: bool) -> GeneralizedRows:
-    """Return the pooled rows, of which the response is 1 − y if `is_reversed`."""
-    rows = pool.rows()
-    if rows is None:
-        raise MemoryError(
-            f"Of the {statistics.n_rows} rows more than max_held_rows={pool.most} remain where "
-            "equal ones are pooled. Round columns of X to fewer different values, leave out those "
-            "that the model does not need, or raise max_held_rows."
-        )
-    return replace(rows, response=1.0 - rows.response) if is_reversed else rows
+                target = self.reader.read(y, sample_weight, exposure, n, part=part)
+            yield where, table, target
 
 
 @weights_not_labels
@@ -269,6 +330,5 @@ def _with_rows(
     places = union.take(part)
     stats = products_with(before, design, places, union)
     further = GeneralizedRows.of(target.beside(design, before.family)).renumbered(places)
-    assert before.family_rows is not None
-    rows = GeneralizedRows.joined([before.family_rows, further])
+    rows = GeneralizedRows.joined([before.held_rows, further])
     return before.encoder.with_levels_of(union.joined()), stats, rows

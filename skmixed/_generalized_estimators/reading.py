@@ -16,7 +16,7 @@ from skmixed._fitted.messages import Words, speaking, warnings_after, warnings_b
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._generalized.fit import SearchSettings
-from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows
+from skmixed._generalized.rows import FamilySource, GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design
@@ -165,13 +165,16 @@ def fit_model(
 def fit_rows(
     estimator: Any,
     statistics: SufficientStatistics,
-    given: GeneralizedDesign,
-    rows: GeneralizedRows,
+    given: FamilySource,
+    rows: GeneralizedRows | None,
+    sample: GeneralizedDesign | None = None,
 ) -> None:
-    """Fit an estimator to rows whose statistics are known; `rows` are those to keep."""
-    encoder, stats = statistics.encoder, statistics.products
-    design, family = given.design, given.family
-    _check_model(encoder, stats, family, design)
+    """Fit an estimator to rows whose statistics are known.
+
+    `rows` are those to keep, if any, and `sample` those to start from where not all are held.
+    """
+    encoder, stats, family = statistics.encoder, statistics.products, given.family
+    _check_model(encoder, stats, family)
     _check_quadrature(encoder, estimator.quadrature)
     model = encoder.model(reml=False)
     validation.check_memory(encoder, stats, model)
@@ -182,42 +185,53 @@ def fit_rows(
         examined.findings, encoder, stats, has_residual=has_residual
     ):
         warn(message, category)
-    pure = _pure_factors(encoder, family, design)
+    pure = _pure_factors(encoder, given)
     result = kernel.fit_generalized(
         replace(examined, findings=replace(examined.findings, pure=pure)),
         stats.center,
         given,
         search=SearchSettings(estimator.tol, estimator.max_iter, printer(estimator.verbose)),
         n_nodes=None if estimator.quadrature == AUTO else int(estimator.quadrature),
+        sample=sample,
     )
     messages = warnings_after(result, encoder, stats, estimator.max_iter)
     dependence = kernel.dependence(stats, model, result.solution.kept)
     result = replace(result, solution=replace(result.solution, dependence=dependence))
-    estimator._model = FittedModel(encoder, stats.n_rows, result, stats, family_rows=rows)
+    # Of rows that are not held the model knows the source, as long as it is not copied
+    at_source = None
+    if rows is None:
+        at_source = kernel.generalized_model(stats, model, given, result.solution)
+    own = encoder, stats, result, None, None, rows, at_source
+    estimator._model = FittedModel.of(*own)
     estimator._publish()
     for message, category in messages:
         warn(message, category)
 
 
-def _pure_factors(encoder: Encoder, family: Family, design: Design) -> tuple[int, ...]:
+def _pure_factors(encoder: Encoder, given: FamilySource) -> tuple[int, ...]:
     """Return the grouping factors with random intercepts whose levels have one class each."""
-    y, found = design.responses[0], []
-    if family.name != "binomial" or not ((y == 0.0) | (y == 1.0)).all():
+    if given.family.name != "binomial":
         return ()
     with_intercept = {t.factor for t in encoder.terms if t.has_intercept}
-    for position in sorted(with_intercept):
-        codes = design.factors[position].codes
-        ones, counts = np.bincount(codes, y), np.bincount(codes)
-        if ((ones == 0.0) | (ones == counts)).all():
-            found.append(position)
-    return tuple(found)
+    sums = {k: np.zeros((2, encoder.factors[k].n_levels)) for k in sorted(with_intercept)}
+    # Of each level the successes and the rows, until some level of each factor has both classes
+    for part in given.parts() if sums else ():
+        y = part.design.responses[0]
+        for k, own in list(sums.items()):
+            codes, n = part.design.factors[k].codes, own.shape[1]
+            own += np.bincount(codes, y, n), np.bincount(codes, minlength=n)
+            if ((own[0] > 0.0) & (own[0] < own[1])).any():
+                del sums[k]
+        if not sums or not ((y == 0.0) | (y == 1.0)).all():
+            return ()
+    return tuple(sums)
 
 
-def _check_model(encoder: Encoder, stats: CrossProducts, family: Family, design: Design) -> None:
+def _check_model(encoder: Encoder, stats: CrossProducts, family: Family) -> None:
     """Refuse what the rows cannot determine."""
     validation.check_covariances(encoder, stats.n_rows)
     validation.check_factors(encoder, stats)
-    is_single = family.name == "binomial" and design.weights is None
+    is_single = family.name == "binomial" and stats.unweighted is None
     for position, factor in enumerate(encoder.factors):
         validation.check_several_levels(factor, stats.n_rows)
         has_intercept = any(t.has_intercept for t in encoder.terms if t.factor == position)

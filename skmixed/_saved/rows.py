@@ -57,8 +57,9 @@ def check_sizes(encoder: Encoder, own: ResidualSolution | None, n: int | None) -
 
 
 def check_family_rows(encoder: Encoder, rows: Any, own: FamilySolution | None, n: int) -> None:
-    """Check the rows of a generalized model."""
-    require((rows is None) == (own is None), "rows")
+    """Check the rows of a generalized model; those that were read in each step are not there."""
+    require(rows is None or own is not None, "rows")
+    require(rows is not None or own is None or own.n_passes > 1, "rows")
     if rows is None or own is None:
         return
     check_kind("rows", rows, GeneralizedRows)

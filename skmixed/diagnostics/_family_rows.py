@@ -112,9 +112,9 @@ def _check_exposure(estimator: Any, given: GivenRows, exposure: Any) -> None:
         raise ValueError(
             f"exposure= is for counts, and the model is a {type(estimator).__name__}. Leave it out."
         )
-    rows = given.fitted.family_rows
+    own = given.fitted.solution.family
     has_offset = given.frame is not None and given.frame.offset() is not None
-    if exposure is None and not has_offset and rows is not None and rows.offset.any():
+    if exposure is None and not has_offset and own is not None and own.offsets[1] > 0.0:
         raise ValueError(
             "exposure=None, but the model was fitted with an exposure, on which the result "
             "depends. Pass the exposure of the rows of X."

@@ -139,8 +139,7 @@ def _of_single_rows(view: FittedModel) -> GeneralizedModel:
 
     Counts and proportions of equal rows add up, and responses of other distributions do not.
     """
-    rows = view.family_rows
-    assert rows is not None
+    rows = view.held_rows
     if rows.weights is None or (rows.weights == 1.0).all():
         return view.generalized
     is_whole = rows.weights == np.rint(rows.weights)

@@ -153,9 +153,10 @@ def _check_same_kind(a: Contender, b: Contender, *, is_nested: bool) -> None:
 
 def _check_same_exposure(a: Contender, b: Contender) -> None:
     """Refuse generalized models of which one has another offset."""
-    if a.solution.family is None:
+    own, other = a.solution.family, b.solution.family
+    if own is None or other is None:
         return
-    first, second = _offset_sums(a), _offset_sums(b)
+    first, second = own.offsets, other.offsets
     if (np.abs(first - second) > SAME_SHARE * np.maximum(first, second)[-1]).any():
         raise ValueError(
             f"{a.name} and {b.name} have different exposures, so that neither is a special case "
@@ -166,16 +167,6 @@ def _check_same_exposure(a: Contender, b: Contender) -> None:
 def _kind(contender: Contender) -> str:
     own = contender.solution.family
     return "normal" if own is None else f"{own.family.replace('_', ' ')} ({own.link})"
-
-
-def _offset_sums(contender: Contender) -> FloatArray:
-    """Return sums over the rows that tell offsets apart, whatever their order, and a scale."""
-    rows = contender.fitted.family_rows
-    assert rows is not None
-    weights = np.ones(len(rows.offset)) if rows.weights is None else rows.weights
-    own, size = weights * rows.offset, np.abs(rows.offset)
-    scale = weights @ (1.0 + size + size**2 + size * np.abs(rows.response))
-    return np.array([own.sum(), own @ rows.offset, own @ rows.response, scale])
 
 
 def _check_same_integral(contenders: Sequence[Contender]) -> None:

@@ -1,5 +1,7 @@
 """Equal rows of a generalized model, counted as one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generalized_models import GeneralizedCase
@@ -7,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmixed._generalized import pooling
 from skmixed._generalized.fit import SearchSettings, fit_generalized
-from skmixed._generalized.pooling import RowPool, equal_rows, pooled, with_constant
+from skmixed._generalized.pooling import RowPool, equal_rows, pooled
 from skmixed._generalized.rows import GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import FAMILIES
 
@@ -32,7 +34,7 @@ def coarse(seed, family, n=300):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_pooled_likelihood_is_that_of_all_rows(family):
     case = coarse(0, family)
-    rows = with_constant(GeneralizedRows.of(case.given), FAMILIES[family])
+    rows = GeneralizedRows.of(replace(case.given, constant=case.given.totals.constant))
     few = pooled(rows, FAMILIES[family])
     factors = case.given.design.factors
     design = few.design(
@@ -54,7 +56,7 @@ def test_the_pooled_likelihood_is_that_of_all_rows(family):
 def test_parts_pool_to_the_same_rows(monkeypatch, family, n_parts):
     monkeypatch.setattr(pooling, "LEAST_ROWS", 50)
     given = coarse(1, family).given
-    whole = pooled(with_constant(GeneralizedRows.of(given), given.family), given.family)
+    whole = pooled(GeneralizedRows.of(given), given.family)
     pool, n = RowPool(given.family, len(whole.response)), given.design.n_rows
     for own in np.array_split(np.arange(n), n_parts):
         part = slice(own[0], own[-1] + 1)
@@ -65,7 +67,7 @@ def test_parts_pool_to_the_same_rows(monkeypatch, family, n_parts):
     assert_array_equal(found.levels, whole.levels)
     assert_array_equal(found.weights, whole.weights)
     assert_allclose(found.response, whole.response, rtol=1e-13)
-    assert found.constant == pytest.approx(whole.constant, rel=1e-13)
+    assert found.constant == pytest.approx(given.totals.constant, rel=1e-13)
 
 
 def test_a_pool_gives_up_where_too_many_rows_differ(monkeypatch):
@@ -76,6 +78,12 @@ def test_a_pool_gives_up_where_too_many_rows_differ(monkeypatch):
     assert pool.is_full
     pool.add(given)
     assert pool.rows() is None
+    # The totals are those of all rows
+    assert pool.totals.n_rows == 2 * given.design.n_rows
+    assert pool.totals.weight == 2 * given.design.weights.sum()
+    assert pool.totals.constant == pytest.approx(2 * given.totals.constant, rel=1e-13)
+    assert_allclose(pool.totals.offsets, 2 * given.totals.offsets, rtol=1e-13)
+    assert len(pool.take_sample().response) == 100
 
 
 def test_rows_that_differ_stay_as_they_are():

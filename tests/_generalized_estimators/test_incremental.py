@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import (
     MixedBinomialRegressor,
@@ -19,6 +20,7 @@ from skmixed import (
     MixedPoissonRegressor,
     RandomEffect,
 )
+from skmixed.inference import confidence_intervals, likelihood_ratio_test
 
 SHARES = MixedBinomialRegressor(["g", "h"], fixed=["x", "z"])
 PROBIT = MixedLogisticClassifier(["g", "h"], fixed=["x"], link="probit")
@@ -250,11 +252,115 @@ def test_classes_of_chunks_that_do_not_fit():
     fails([frame.assign(label=frame["x"])], ValueError, "In chunk 0 .*continuous", **named)
 
 
-def test_more_rows_than_may_be_held():
+def test_numbers_of_rows_to_hold():
     frame = rows()
-    fails([frame], MemoryError, "more than max_held_rows=50", max_held_rows=50)
     fails([frame], ValueError, "max_held_rows=0 is not positive", max_held_rows=0)
     fails([frame], TypeError, "max_held_rows=1.5", max_held_rows=1.5)
+
+
+LAPLACE = [case for case in CASES if case != "few nodes"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "share"), [("classes", 0.05), *((own, 0.3) for own in LAPLACE)])
+def test_rows_that_are_not_held_are_read_in_each_step(tmp_path, case, share):
+    frame = rows(8)
+    rng = np.random.default_rng(8)
+    frame["x"] = frame["x"] + 0.1 * rng.normal(size=len(frame))  # all rows differ
+    for k, part in enumerate(parts(only(case, frame))):
+        part.to_parquet(tmp_path / f"{k}.parquet", index=False)
+    expected = whole(case, frame)
+    most = int(share * len(frame))
+    found = clone(CASES[case][0]).fit_chunks(tmp_path, **named_columns(case), max_held_rows=most)
+    assert_same_fit(expected, found)
+    assert expected.n_passes_ == 1
+    assert 10 < found.n_passes_ < 100
+    assert found._model.family_rows is None
+    assert_allclose(found.summary().fixed, expected.summary().fixed, rtol=1e-5)
+
+
+def drifting(frame, **named):
+    """Chunks of a model that is not held, and what else they are when they are read again."""
+    calls = []
+
+    def read():
+        calls.append(0)
+        return iter([frame] if len(calls) == 1 else [named["then"]])
+
+    return read
+
+
+def test_sources_that_are_other_rows_when_they_are_read_again():
+    frame, model = rows()[[*X, "n"]], MixedPoissonRegressor("g", fixed=["x"])
+    named = {"model": model, "max_held_rows": 10}
+    source = drifting(frame, then=frame[:500])
+    fails(source, ValueError, "gave 2000 rows at first, and now 500. Give a source", **named)
+    other = frame.assign(g=frame["g"] + 1)
+    fails(drifting(frame, then=other), ValueError, "In chunk 0 .*levels that were not", **named)
+
+
+def test_quadrature_needs_rows_in_memory():
+    frame, model = rows()[[*X, "n"]], MixedPoissonRegressor("g", fixed=["x"], quadrature=7)
+    match = "quadrature=7 needs the rows in memory, but of the 2000 rows more than max_held_rows=10"
+    fails([frame], ValueError, match, model=model, max_held_rows=10)
+
+
+def test_a_model_whose_rows_are_not_held_draws_while_it_knows_its_source():
+    frame = rows(9)[["x", "g", "n"]]
+    model = MixedPoissonRegressor("g", fixed=["x"])
+    found = clone(model).fit_chunks(parts(frame), target="n", max_held_rows=10)
+    whole = model.fit(frame[["x", "g"]], frame["n"])
+    new = frame[["x", "g"]].head(30)
+    assert_array_equal(
+        found.sample_y(new, n_samples=3, random_state=0),
+        # Levels are in another order, in which nothing new is drawn of known ones
+        found.sample_y(new, n_samples=3, random_state=0),
+    )
+    again = clone(model)
+    again.__setstate__(found.__getstate__())
+    assert str(again.summary()) == str(found.summary())
+    assert_allclose(again.predict(new), whole.predict(new), rtol=1e-6)
+    with pytest.raises(ValueError, match="a source has given them"):
+        again.sample_y(new)
+    with pytest.raises(ValueError, match="a source has given them"):
+        found.update_groups(new, frame["n"].head(30))
+    with pytest.raises(ValueError, match="a source has given them"):
+        confidence_intervals(found, method="bootstrap", n_samples=3)
+
+
+def test_intervals_of_rows_that_are_not_held_are_those_of_a_fit():
+    frame = rows(12)[["x", "g", "n"]]
+    model = MixedPoissonRegressor("g", fixed=["x"])
+    found = clone(model).fit_chunks(parts(frame), target="n", max_held_rows=10)
+    whole = model.fit(frame[["x", "g"]], frame["n"])
+    for method in ("wald", "profile"):
+        expected, own = (confidence_intervals(m, method=method) for m in (whole, found))
+        assert_allclose(own.select_dtypes(float), expected.select_dtypes(float), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_levels_of_one_class_each_are_found_without_rows():
+    frame = rows(10)[["x", "g"]].assign(label=lambda rows: rows["g"] % 2)
+    model = MixedLogisticClassifier("g", fixed=["x"])
+    frame["x"] = np.random.default_rng(10).normal(size=len(frame))
+    with pytest.warns(ConvergenceWarning, match="'g'"):
+        model.fit_chunks(parts(frame), target="label", max_held_rows=10)
+
+
+def test_fits_in_chunks_compare_to_fits_in_memory():
+    frame = rows(11)
+    larger = MixedPoissonRegressor("g", fixed=["x", "z"])
+    smaller = MixedPoissonRegressor("g", fixed=["x"])
+    columns = {"target": "n", "exposure": "t"}
+    larger.fit_chunks(parts(frame[[*X, "n", "t"]]), **columns, max_held_rows=10)
+    pooled = clone(smaller).fit_chunks(parts(frame[[*X, "n", "t"]]), **columns)
+    smaller.fit(frame[X], frame["n"], exposure=frame["t"])
+    tests = [likelihood_ratio_test(own, larger) for own in (smaller, pooled)]
+    values = [own.iloc[-1][["statistic", "p_value"]].to_numpy(float) for own in tests]
+    assert_allclose(*values, rtol=1e-6)
+    without = clone(smaller).fit(frame[X], frame["n"])
+    with pytest.raises(ValueError, match="different exposures"):
+        likelihood_ratio_test(without, larger)
 
 
 def test_fractions_are_told_once_for_all_chunks():
