@@ -210,6 +210,13 @@ def _check_correlations(
             f"of {columns.structure!r} is determined. Use residual=None, or a column whose labels "
             "have several rows."
         )
+    if columns.correlation.absorbs_intercept and len(np.unique(subject)) == 1:
+        assert columns.subject is not None
+        raise ValueError(
+            f"All rows{where} are of one subject of {columns.subject.name!r}, so that the mean and "
+            f"what {columns.structure!r} says they have in common are not told apart. Use "
+            "residual=None, or 'ar1' or 'exponential'."
+        )
     if columns.time is not None and design.residual.m > 1:
         _check_pairs(columns, design, own, where)
 

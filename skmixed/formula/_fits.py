@@ -28,8 +28,9 @@ STRUCTURES_OF_MMRM = {
 # Those of distances, also of places with two coordinates.
 OF_PLACES, OR_PLACES = ("sp_exp", "sp_gau"), ", or two of coordinates"
 NAME_OR_QUOTED = r"(?:`[^`]+`|[^\W\d][\w.]*)"
+BEGUN = re.compile(rf"(?<![\w.])({'|'.join(STRUCTURES_OF_MMRM)})\s*\(")
 COVARIANCE = re.compile(
-    rf"(?<![\w.])({'|'.join(STRUCTURES_OF_MMRM)})\s*\(\s*([^|()]*?)\s*\|\s*"
+    rf"{BEGUN.pattern}\s*([^|()]*?)\s*\|\s*"
     rf"(?:({NAME_OR_QUOTED})\s*/\s*)?({NAME_OR_QUOTED})\s*\)"
 )
 
@@ -255,7 +256,8 @@ def mmrm(
     ImportError
         If formulaic is not installed.
     ValueError
-        If the formula or the data make no model; in the formula with the place.
+        If the formula or the data make no model; in the formula with the place. If
+        `residual` is given beside it.
     TypeError
         If `reml` is neither True nor False.
 
@@ -285,6 +287,11 @@ def mmrm(
     if not isinstance(reml, bool | np.bool_):
         raise TypeError(f"reml={reml!r} is of type {type(reml).__name__}. Give True or False.")
     rest, residual = split_covariance(formula)
+    if "residual" in parameters:
+        raise ValueError(
+            f"residual={parameters['residual']!r} is a second covariance of the residuals beside "
+            f"the formula's {residual!r}. Leave it out, or the formula's with lmer(…, residual=…)."
+        )
     given = {"residual": residual, "na_action": na_action, **parameters}
     return lmer(rest, data, reml, weights, **given)
 
@@ -304,19 +311,9 @@ def split_covariance(formula: str) -> tuple[str, ResidualCovariance]:
             f"formula is of type {type(formula).__name__}. Give a string, such as "
             "'y ~ arm * visit + us(visit | patient)'."
         )
-    found = list(COVARIANCE.finditer(formula))
-    if len(found) != 1:
-        known = ", ".join(f"{word}(…)" for word in STRUCTURES_OF_MMRM)
-        what = "no term" if not found else "more than one term"
-        at = found[1].start() if found else len(formula)
-        raise error_at(
-            formula,
-            at,
-            f"The formula has {what} of the residuals' covariance. Write one, such as "
-            f"us(visit | patient) or us(visit | arm / patient), of {known}.",
-        )
-    word, _, by, subject = found[0].groups()
-    times = _times_of(formula, found[0])
+    found = _covariance_of(formula)
+    word, _, by, subject = found.groups()
+    times = _times_of(formula, found)
     structure, heterogeneous = STRUCTURES_OF_MMRM[word]
     residual = ResidualCovariance(
         structure,
@@ -325,14 +322,37 @@ def split_covariance(formula: str) -> tuple[str, ResidualCovariance]:
         by=None if by is None else by.strip("`"),
         heterogeneous=heterogeneous,
     )
-    before, after = formula[: found[0].start()].rstrip(), formula[found[0].end() :].lstrip()
+    before, after = formula[: found.start()].rstrip(), formula[found.end() :].lstrip()
     if not before.endswith(("+", "~")) or (after and not after.startswith("+")):
         raise error_at(
-            formula, found[0].start(), "The covariance is joined by +, and by nothing else."
+            formula, found.start(), "The covariance is joined by +, and by nothing else."
         )
     rest = before.removesuffix("+") + " " + after.removeprefix("+" if before.endswith("~") else "")
     rest = rest.rstrip()
     return (rest + " 1" if rest.endswith("~") else rest), residual
+
+
+def _covariance_of(formula: str) -> re.Match[str]:
+    """Return the one term of the residuals' covariance."""
+    found = list(COVARIANCE.finditer(formula))
+    if len(found) == 1:
+        return found[0]
+    if not found and (begun := BEGUN.search(formula)):
+        raise error_at(
+            formula,
+            begun.start(),
+            f"{begun[1]}(…) is none of the residuals' covariance. Write {begun[1]}(visit | "
+            "patient) with names of columns, one | and a closing parenthesis; let an expression "
+            "such as factor(visit) be a column of the data.",
+        )
+    known = ", ".join(f"{word}(…)" for word in STRUCTURES_OF_MMRM)
+    what = "no term" if not found else "more than one term"
+    raise error_at(
+        formula,
+        found[1].start() if found else len(formula),
+        f"The formula has {what} of the residuals' covariance. Write one, such as "
+        f"us(visit | patient) or us(visit | arm / patient), of {known}.",
+    )
 
 
 def _times_of(formula: str, found: re.Match[str]) -> list[str]:

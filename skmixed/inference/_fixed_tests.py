@@ -269,8 +269,8 @@ def _robust(view: FittedModel, method: DegreesOfFreedom, kind: str) -> RobustSam
         )
     if view.repeated.layout.system.n_blocks < 2:
         raise ValueError(
-            f"robust={kind!r} needs the residuals of several subjects, and there is one. Leave it "
-            "out."
+            f"robust={kind!r} is by how independent subjects differ, and all rows are of one. "
+            "Leave robust out: the standard errors are then those of the residual covariance."
         )
     return kernel.robust_sample(view.repeated, kind)
 

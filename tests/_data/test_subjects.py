@@ -107,6 +107,9 @@ def messages():
     yield "no residuals", frame.assign(y=2.0), AR1, "The fixed effects reproduce 'y'"
     single = frame.drop_duplicates("subject")
     yield "single rows", single, AR1, "Each subject of 'subject' has one row"
+    one = single.assign(subject=0)
+    common = ResidualCovariance("compound_symmetry", subject="subject")
+    yield "one subject", one, common, "All rows are of one subject of 'subject'"
     strata = AR1.set_params(by="rater")
     yield "two strata", frame, strata, "has rows in two strata of 'rater'"
     zero = AR1.set_params(power="time")

@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 from repeated_models import dense_of, fitted_model, simulated
 
-from skmixed import mmrm
+from skmixed import MixedLinearRegressor, ResidualCovariance, mmrm
 from skmixed.inference import coefficient_table, contrast, vcov
 
 FEV = Path(__file__).parents[1] / "reference" / "residual" / "data" / "fev.csv"
@@ -93,6 +93,15 @@ def test_what_there_is_not(change, message):
     model = fitted_model(simulated(4), "ar1")
     with pytest.raises(ValueError, match=message):
         coefficient_table(model, **change)
+
+
+def test_one_subject():
+    frame = simulated(4, n_subjects=1, n_times=40)
+    model = MixedLinearRegressor(
+        fixed=["x"], residual=ResidualCovariance("ar1", subject="subject", time="time")
+    ).fit(frame.drop(columns=["y", "weight"]), frame["y"])
+    with pytest.raises(ValueError, match="all rows are of one"):
+        coefficient_table(model, robust="CR2")
 
 
 def test_subjects_that_share_effects():

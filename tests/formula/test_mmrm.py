@@ -84,6 +84,9 @@ def test_an_intercept_alone(frame):
         ("y ~ us(visit | subject) + ar1(visit | subject)", "more than one term"),
         ("y ~ ar1(time, x | subject)", "is of one column"),
         ("y ~ x - us(visit | subject)", r"joined by \+"),
+        ("y ~ x + us(factor(visit) | subject)", r"us\(…\) is none .* factor\(visit\) be a column"),
+        ("y ~ x + ar1h(visit || subject)", r"ar1h\(…\) is none of .* one \| and"),
+        ("y ~ x + us(visit | subject", r"us\(…\) is none of .* a closing parenthesis"),
     ],
 )
 def test_formulas_that_are_none(frame, formula, message):
@@ -91,6 +94,11 @@ def test_formulas_that_are_none(frame, formula, message):
         mmrm(formula, frame)
     with pytest.raises(TypeError, match="formula is of type"):
         mmrm(None, frame)
+
+
+def test_a_second_covariance_is_refused(frame):
+    with pytest.raises(ValueError, match="is a second covariance of the residuals beside"):
+        mmrm("y ~ x + us(visit | subject)", frame, residual=ResidualCovariance("independent"))
 
 
 def test_columns_beside_a_formula_are_named(frame):
