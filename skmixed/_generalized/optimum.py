@@ -134,7 +134,7 @@ class GeneralizedModel:
         return fit_generalized(
             examined(self.stats, model),
             self.stats.center,
-            self.design,
+            self.rows,
             search=SearchSettings(TOLERANCE, MAX_ITER),
             n_nodes=self.n_nodes,
         ).solution

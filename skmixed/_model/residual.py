@@ -155,12 +155,10 @@ class Residual:
         """Return the places of a stratum's parameters."""
         return slice(stratum * self.n_own, (stratum + 1) * self.n_own)
 
-    def by_stratum(
-        self, phi: FloatArray, strata: IntArray
-    ) -> Iterator[tuple[BoolArray, FloatArray]]:
-        """Yield which of the rows are of each stratum, (n,), and its parameters."""
-        for stratum in np.unique(strata):
-            yield strata == stratum, phi[self.of_stratum(int(stratum))]
+    def by_stratum(self, phi: FloatArray, rows: IntArray) -> Iterator[tuple[BoolArray, FloatArray]]:
+        """Yield which rows are of each stratum, by their strata, (n,), and its parameters."""
+        for stratum in np.unique(rows):
+            yield rows == stratum, phi[self.of_stratum(int(stratum))]
 
     def split(self, own: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the parameters of the standard deviations, and those of C."""

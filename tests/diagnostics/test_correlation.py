@@ -170,5 +170,5 @@ def test_a_covariance_at_thousands_of_times_is_not_shown():
     model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, rng.normal(size=1500))
     with pytest.raises(AttributeError, match="at 1,500 times have no matrix"):
         _ = model.residual_covariance_
-    with pytest.raises(ValueError, match="needs the residuals of several subjects"):
+    with pytest.raises(ValueError, match="all rows are of one"):
         coefficient_table(model, robust="CR2")
