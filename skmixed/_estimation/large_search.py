@@ -16,7 +16,13 @@ from skmixed._estimation.runs import (
 )
 from skmixed._estimation.scale_scan import ScaleScan, VarianceProfile, refined
 from skmixed._estimation.search import Ending
-from skmixed._estimation.start import are_alike, free_lam, within_start
+from skmixed._estimation.start import (
+    WEAK,
+    are_alike,
+    free_lam,
+    strong_starts,
+    within_start,
+)
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
 
@@ -47,6 +53,9 @@ class LargeSearch:
             best = better(best, self.run(zero_lam(self.system)))
         if is_trapped(self.system, best):
             best = better(best, self.run(identity(self.system)))
+        is_other = best.value > self.at_zero_value - WEAK or is_trapped(self.system, best)
+        for strong in strong_starts(self.system, best.lam, start) if is_other else ():
+            best = better(best, self.run(strong, best))
         if self.objective.latest.lam is not best.lam:
             self.objective.evaluate(best.lam)
         return SearchReport(
@@ -90,6 +99,7 @@ class LargeSearch:
             return None
         return within_start(self.objective.latest, self.likelihood)
 
-    def run(self, start: Lam) -> Ending:
+    def run(self, start: Lam, known: Ending | None = None) -> Ending:
         self.objective.model = AverageInformation(self.likelihood, self.parameters)
-        return self.runs.search(self.objective, start)
+        value = np.inf if known is None else known.value
+        return self.runs.search(self.objective, start, known=value)

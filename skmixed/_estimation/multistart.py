@@ -22,6 +22,7 @@ from skmixed._estimation.large_search import LargeSearch
 from skmixed._estimation.runs import Runs, SearchReport, better, identity
 from skmixed._estimation.search import Ending
 from skmixed._estimation.small_search import SmallSearch
+from skmixed._estimation.start import strong_starts
 from skmixed._model.covariance import Covariance, has_own_variances
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
@@ -85,11 +86,13 @@ def lowest(
     if is_small(at_zero.system):
         small = SmallSearch(at_zero, likelihood, runs)
         starts = [start, zero_lam(small.system), identity(small.system)]
+        starts += strong_starts(small.system, start, start)
         ends = [small.run(own).value for own in starts]
         return min([*ends, small.run(small.within_start(), is_scanned=False).value])
     large = LargeSearch(at_zero, likelihood, runs)
     within = large.within_start()
     starts = [start, zero_lam(large.system), *([] if within is None else [within])]
+    starts += strong_starts(large.system, start, start)
     return min(large.run(own).value for own in starts)
 
 

@@ -16,7 +16,7 @@ from skmixed._estimation.runs import (
 )
 from skmixed._estimation.scale_scan import EffectsProfile, ScaleScan, Valley, refined
 from skmixed._estimation.search import Ending
-from skmixed._estimation.start import WITHIN
+from skmixed._estimation.start import WEAK, WITHIN, strong_starts
 from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
@@ -64,6 +64,10 @@ class SmallSearch:
             is_lower_there = self.objective.evaluate(within) < best.value
             if is_lower_there or self.has_other_valley or self._is_doubtful(best):
                 best = better(best, self.run(within, best, is_scanned=False))
+        is_weak = best.value > self.at_zero_value - WEAK
+        is_other = is_weak or self._has_traps(best)
+        for strong in strong_starts(self.system, best.lam, start) if is_other else ():
+            best = better(best, self.run(strong, best))
         return self._found(best)
 
     def _is_easy(self, best: Ending) -> bool:

@@ -12,6 +12,7 @@ from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.system import System
+from skmixed._model.time_points import power
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
 
@@ -24,6 +25,11 @@ SMALLEST_RESIDUAL_SHARE = 1e-8
 MANY_COEFFICIENTS, LEAST_SHARE = 6, 0.3
 # Strength at which levels are taken as fixed: their effects keep six digits.
 WITHIN = 1e3
+# By how much effects lower the criterion at most to be weak ones: other correlations of them may
+# fit as well.
+WEAK = 20.0
+# Correlation next to 1.
+STRONG = 0.995
 # Ratio of variances up to which two starts are taken for the same.
 ALIKE = 4.0
 
@@ -66,6 +72,26 @@ def within_start(free: Factor, likelihood: Likelihood) -> Lam:
             mean = own @ own.T / factor.n_levels / sigma2
             out[term.index] = term.term.structure.nearest(mean)
     return tuple(out[k] for k in sorted(out))
+
+
+def strong_starts(system: System, lam: Lam, moments: Lam) -> list[Lam]:
+    """Return starts with correlations next to ±1 of each structure that has traps, others as in Λ.
+
+    There lies the optimum of few levels, or of weak effects, that have one correlation.
+    """
+    out = []
+    for k, (_, term) in enumerate(system.terms):
+        structure, own = term.term.structure, lam[k]
+        if term.size == 1 or not structure.has_traps:
+            continue
+        # Standard deviations of Λ, or of the moments where one is 0, or of I
+        found = (np.linalg.norm(root, axis=1) for root in (own, moments[k], np.eye(term.size)))
+        sd = next(sizes for sizes in found if sizes.all())
+        steps = np.abs(np.subtract.outer(np.arange(term.size), np.arange(term.size)))
+        for rho in (STRONG, -STRONG):
+            near = structure.nearest(np.outer(sd, sd) * power(rho, steps))
+            out.append((*lam[:k], near, *lam[k + 1 :]))
+    return out
 
 
 def are_alike(first: Lam, second: Lam) -> bool:

@@ -207,3 +207,25 @@ def test_no_random_start_ends_lower():
         starts = 10 ** rng.uniform(-1, 1.5, size=(10, 2))
         ends = [scipy.optimize.minimize(deviance, s, method="Nelder-Mead").fun for s in starts]
         assert model.criterion_ <= min(ends) + 1e-5
+
+
+def weak_intercepts(seed):
+    """Levels that differ by little, and by one intercept: rows of three times."""
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"g": np.repeat(np.arange(12), 6), "f": np.tile(np.arange(3), 24)})
+    for k in range(3):
+        X[f"f{k}"] = (X["f"] == k) * 1.0
+    return X, 0.4 * rng.normal(size=12)[X["g"]] + rng.normal(size=72)
+
+
+@pytest.mark.parametrize("covariance", ["ar1", "toeplitz"])
+@pytest.mark.parametrize("seed", [2, 15, 29, 31, 92, 107, 119, 200, 201])
+def test_effects_of_one_correlation_hold_one_intercept(covariance, seed):
+    X, y = weak_intercepts(seed)
+    fixed = ["f1", "f2"]
+    one = MixedLinearRegressor("g", fixed=fixed).fit(X, y)
+    term = RandomEffect("g", slopes=["f0", "f1", "f2"], intercept=False, covariance=covariance)
+    found = MixedLinearRegressor(term, fixed=fixed).fit(X, y)
+    # A model that holds another one is not above it, to the search's tolerance.
+    assert found.criterion_ < one.criterion_ + 1e-6
+    assert convergence(found).is_optimum
