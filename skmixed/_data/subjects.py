@@ -1,6 +1,6 @@
 """The columns of X that a residual covariance names, and times as structures see them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from skmixed._data.grouping_factor import GroupingFactor, Metadata
 from skmixed._data.labels import ColumnLevels, categories_of, shown_label
 from skmixed._data.table import Table, numeric_column
 from skmixed._data.times import (
-    EQUAL,
     NUMERIC,
     check_gaps,
     check_spacing,
@@ -19,6 +18,7 @@ from skmixed._data.times import (
     numbers_of,
     places_of,
     steps_of,
+    whole_steps,
 )
 from skmixed._estimation.solution import ResidualSolution
 from skmixed._model.correlation import CORRELATIONS, CorrelationModel
@@ -212,8 +212,12 @@ class SubjectColumns:
         own, beyond = np.maximum(label, 0), np.flatnonzero(label < 0)
         position = timeline.position[own]
         if len(beyond):
-            shown = f"{shown_label(index[beyond[0]])} of {self.time.name!r}"
-            self._check_placeable(shown, "Fit to all rows")
+            name, new = self.time.name, index[beyond]
+
+            def shown(k: int) -> str:
+                return f"{shown_label(new[k])} of {name!r}"
+
+            self._check_placeable(shown(0), "Fit to all rows")
             labels = np.asarray(self.fitted_time.index)
             values = numbers_at(index, beyond, labels, self.time.name)
             position[beyond] = self._positions(values, timeline, shown)
@@ -321,9 +325,12 @@ class SubjectColumns:
             position[rows, 0] = x + 1j * y
             return replace(places, position=position)
         column = source.column(table, metadata)
-        label = np.asarray(column, dtype=object)[rows[0]]
-        shown = f"{shown_label(label)} of {source.name!r} (row {rows[0]})"
-        self._check_placeable(shown, "Predict it with include='fixed'")
+        labels = np.asarray(column, dtype=object)
+
+        def shown(k: int) -> str:
+            return f"{shown_label(labels[rows[k]])} of {source.name!r} (row {rows[k]})"
+
+        self._check_placeable(shown(0), "Predict it with include='fixed'")
         values = numbers_at(column, rows, np.asarray(fitted.index), source.name)
         position[rows, 0] = self._positions(values, self._timeline_of(fitted), shown)
         return replace(places, position=position)
@@ -340,18 +347,17 @@ class SubjectColumns:
                 "use 'ar1' or 'exponential' with one variance and times that are numbers or dates."
             )
 
-    def _positions(self, values: FloatArray, timeline: Timeline, shown: str) -> FloatArray:
-        """Return the positions of times that are numbers, in the steps of the fit."""
+    def _positions(
+        self, values: FloatArray, timeline: Timeline, shown: Callable[[int], str]
+    ) -> FloatArray:
+        """Return the positions of times that are numbers, in the steps of the fit.
+
+        `shown` names the k-th in messages.
+        """
         position = (values - timeline.origin) / timeline.unit
         if self.correlation.time != "steps":
             return np.asarray(position)
-        steps = np.rint(position)
-        if (np.abs(position - steps) > EQUAL * np.maximum(np.abs(steps), 1.0)).any():
-            raise ValueError(
-                f"Time {shown} lies between the steps of {timeline.unit:g} that "
-                f"{self.structure!r} counts. Use 'exponential'."
-            )
-        return steps
+        return whole_steps(position, timeline.unit, self.structure, shown)
 
     def _log_sizes(self, values: FloatArray) -> FloatArray:
         """Return the logarithms of what standard deviations are a power of."""

@@ -1,5 +1,6 @@
 """Labels of times as structures see them: steps, numbers, or places in the plane."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,26 @@ def steps_of(name: str, values: FloatArray, structure: str) -> IntArray:
             "'exponential' for times as they are, or round them."
         )
     return whole.astype(np.intp)
+
+
+def whole_steps(
+    position: FloatArray, unit: float, structure: str, shown: Callable[[int], str]
+) -> FloatArray:
+    """Return positions in steps of a unit as whole numbers; `shown` names the k-th in messages.
+
+    Raises
+    ------
+    ValueError
+        If one lies between steps.
+    """
+    steps = np.rint(position)
+    between = np.abs(position - steps) > EQUAL * np.maximum(np.abs(steps), 1.0)
+    if between.any():
+        raise ValueError(
+            f"Time {shown(int(between.argmax()))} lies between the steps of {unit:g} that "
+            f"{structure!r} counts. Use 'exponential'."
+        )
+    return steps
 
 
 def check_spacing(name: str, places: FloatArray) -> None:

@@ -14,6 +14,8 @@ from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._typing import BoolArray, FloatArray, IntArray
 
+# Parameters of a correlation with one variance.
+FEWEST = 2
 # Rows that a parameter needs at least.
 LEAST_ROWS = 2
 # What to do with parameters that the rows do not determine.
@@ -155,12 +157,17 @@ def _check_counts(columns: SubjectColumns, design: RepeatedDesign) -> None:
     residual, n = design.residual, design.rows.n_rows
     most = columns.correlation.most_times or n
     if residual.m > most or residual.n_free * LEAST_ROWS > n:
-        what = (
-            f"{residual.n_free} parameters for {residual.m} times" if columns.time else "too many"
-        )
+        times = f" for {residual.m} times" if columns.time is not None else ""
+        strata = f" in {columns.n_strata} strata" if columns.by is not None else ""
+        cure = "Fit to more rows, or use residual=None."
+        if residual.n_free > FEWEST:
+            cure = (
+                "Use a structure with fewer parameters, such as 'ar1' or 'exponential', with "
+                "heterogeneous=False and without by= and power=."
+            )
         raise ValueError(
-            f"{columns.structure!r} has {what}, and there are {n} rows. Use a structure with fewer "
-            "parameters, such as 'ar1' or 'exponential', with heterogeneous=False."
+            f"{columns.structure!r} has {residual.n_free} parameters{times}{strata}, and there are "
+            f"{n} rows. {cure}"
         )
 
 

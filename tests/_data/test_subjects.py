@@ -107,6 +107,14 @@ def messages():
     yield "no residuals", frame.assign(y=2.0), AR1, "The fixed effects reproduce 'y'"
     single = frame.drop_duplicates("subject")
     yield "single rows", single, AR1, "Each subject of 'subject' has one row"
+    yield (
+        "three rows",
+        frame[:3].assign(subject=0, time=[0, 1, 2]),
+        AR1,
+        r"'ar1' has 2 .* 3 rows. Fit to more rows",
+    )
+    by_arm = AR1.set_params(by="arm")
+    yield "few rows by arm", frame[:7], by_arm, "4 parameters for .* in 2 strata, .* without by="
     one = single.assign(subject=0)
     common = ResidualCovariance("compound_symmetry", subject="subject")
     yield "one subject", one, common, "All rows are of one subject of 'subject'"
@@ -160,6 +168,16 @@ def test_a_time_that_fit_never_saw():
     assert np.isfinite(model.predict(new, include="fixed")).all()
     ahead = fitted_model(frame, "ar1").predict(new)
     assert np.isfinite(ahead).all()
+
+
+def test_the_time_between_steps_is_named():
+    frame = simulated(0)
+    model = fitted_model(frame, "ar1")
+    new = frame[:2].assign(time=[7.0, 2.5]).drop(columns=["y", "weight"])
+    with pytest.raises(ValueError, match=r"Time 2.5 of 'time' \(row 1\) lies between"):
+        model.predict(new)
+    with pytest.raises(ValueError, match=r"Time 2.5 of 'time' lies between"):
+        model.update_groups(new, [0.0, 0.0])
 
 
 def test_a_stratum_that_fit_never_saw():
