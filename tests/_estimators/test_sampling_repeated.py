@@ -7,6 +7,7 @@ an entry of a covariance matrix at most √2 s²/√n. Five of these errors, and
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
 from numpy.testing import assert_allclose, assert_array_equal
 from repeated_models import fitted_model, simulated
 
@@ -151,10 +152,12 @@ def test_a_long_series():
     # A matrix over its rows would have 10⁹ entries.
     n = 32_000
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"subject": 0, "time": rng.permutation(2 * n)[:n] * 1.0})
+    at = rng.permutation(2 * n)[:n]
+    frame = pd.DataFrame({"subject": 0, "time": at * 1.0})
     frame.loc[:9, "subject"] = 1
+    y = lfilter([1.0], [1.0, -0.5], rng.normal(size=2 * n))[at]
     residual = ResidualCovariance("exponential", subject="subject", time="time")
-    model = MixedLinearRegressor(fixed=[], residual=residual).fit(frame, rng.normal(size=n))
+    model = MixedLinearRegressor(fixed=[], residual=residual).fit(frame, y)
     samples = model.sample_y(frame, 2, effects="new")
     assert samples.std() == pytest.approx(model.sigma_, rel=0.02)
     between = model.sample_y(frame.assign(time=frame["time"] + 0.5), 2)
