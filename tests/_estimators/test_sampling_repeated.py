@@ -7,9 +7,9 @@ an entry of a covariance matrix at most √2 s²/√n. Five of these errors, and
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.signal import lfilter
 from numpy.testing import assert_allclose, assert_array_equal
 from repeated_models import fitted_model, simulated
+from scipy.signal import lfilter
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
 
