@@ -36,6 +36,8 @@ ROUNDING, RESOLUTION = 1e-13, 2e-15
 # What several steps together have to gain, or the search has ended: in nearly flat valleys
 # a model hardly predicts anything.
 STALLED = 1e-7
+# The same of criteria that are summed over rows.
+STALLED_OF_ROWS = 1e-8
 # A gain of no more than a few times the rounding of the criterion may be that.
 FEW_NOISES = 4.0
 # Parameters, and columns of the core, up to which the observed second derivatives, a
@@ -165,11 +167,14 @@ class Secant:
         return Secant(tau, d.gradient, correction)
 
 
-class _Exact:
-    """Values and models with no error but rounding."""
+class ExactObjective:
+    """A base of objectives whose values and models have no error but rounding."""
+
+    # What several steps together have to gain.
+    stalled = STALLED
 
     def has_stalled(self, gained: float, value: float) -> bool:
-        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
+        return gained <= self.stalled * max(1.0, abs(value) / 1000.0)
 
     def is_lost(self, gain: float) -> bool:  # noqa: ARG002
         return False
@@ -184,7 +189,23 @@ class _Exact:
         return f"criterion {value:.6f}"
 
 
-class BlockedObjective(_Exact):
+class RowsObjective(ExactObjective):
+    """A base of objectives that are summed over rows at each Λ; a subclass sets `n_rows`."""
+
+    stalled = STALLED_OF_ROWS
+    n_rows: int
+
+    def noise(self, value: float) -> float:
+        return ROUNDING * (abs(value) + self.n_rows)
+
+    def resolution(self, value: float) -> float:
+        return ROUNDING * abs(value)
+
+    def is_hidden(self, gain: float) -> bool:
+        return gain <= 10.0 * self.stalled
+
+
+class BlockedObjective(ExactObjective):
     """The criterion, or another local model, by the blocked factor.
 
     The arrays of one factorization are kept, and written over by the next.
@@ -222,7 +243,7 @@ class BlockedObjective(_Exact):
         return self.model.likelihood.is_exact_fit(self.latest)
 
 
-class DenseObjective(_Exact):
+class DenseObjective(ExactObjective):
     """The criterion by a dense factor, with exact second derivatives."""
 
     def __init__(self, dense: DenseSystem, likelihood: Likelihood) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from skmixed._derivatives.objectives import RowsObjective
 from skmixed._derivatives.trust_region import Point, absolute, second_order
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.modes import LinearPredictor, Mode, find_mode
@@ -14,10 +15,6 @@ from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
 
-# A difference of the criterion below this share of it, and of the number of rows, is rounding.
-ROUNDING = 1e-13
-# What steps together have to gain, or the search has ended.
-STALLED = 1e-8
 # The largest linear predictor by fixed effects, and logarithm of a shape, that are tried.
 FARTHEST, FARTHEST_SHAPE = 1e5, 30.0
 # Operations of the exact second derivatives up to which each step takes them.
@@ -80,11 +77,11 @@ class _Anchor:
     parameters: FloatArray
 
 
-class LaplaceObjective:
+class LaplaceObjective(RowsObjective):
     """−2 log L by Laplace's approximation, with exact derivatives."""
 
     def __init__(self, system: GeneralizedSystem) -> None:
-        self.system = system
+        self.system, self.n_rows = system, system.n_rows
         self.lam: Lam | None = None
         self.latest: Mode | None = None
         self.value = np.inf
@@ -182,27 +179,6 @@ class LaplaceObjective:
     @property
     def is_exact_fit(self) -> bool:
         return self.mode.phi > self.system.family.exact_phi
-
-    def noise(self, value: float) -> float:
-        return ROUNDING * (abs(value) + self.system.n_rows)
-
-    def resolution(self, value: float) -> float:
-        return ROUNDING * abs(value)
-
-    def has_stalled(self, gained: float, value: float) -> bool:
-        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
-
-    def is_lost(self, gain: float) -> bool:  # noqa: ARG002
-        return False
-
-    def is_hidden(self, gain: float) -> bool:
-        return gain <= 10.0 * STALLED
-
-    def refine(self) -> bool:
-        return False
-
-    def describe(self, value: float) -> str:
-        return f"criterion {value:.6f}"
 
 
 class QuadratureObjective(LaplaceObjective):

@@ -18,16 +18,13 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
+from skmixed._derivatives.objectives import RowsObjective
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._model.residual_coordinates import ResidualCoordinates
 from skmixed._repeated.likelihood import Directions, OuterTerm, RepeatedFactor, RepeatedSystem
 from skmixed._typing import BoolArray, FloatArray, Lam
 
-# A difference of the criterion below this share of it is rounding.
-ROUNDING = 1e-13
-# What steps together have to gain, or the search has ended.
-STALLED = 1e-8
 # Information on a coordinate in units of its distance from an end, below which it is at it.
 FLAT = 1e-2
 # The largest logarithm of a standard deviation, in units of least squares.
@@ -265,11 +262,11 @@ def strata_at_end(factor: RepeatedFactor) -> tuple[int, ...]:
     return tuple(np.unique(first // chart.residual.own.shape[1]).tolist())
 
 
-class RepeatedObjective:
+class RepeatedObjective(RowsObjective):
     """The criterion of blocks, by average information, or by exact second derivatives."""
 
     def __init__(self, system: RepeatedSystem) -> None:
-        self.system = system
+        self.system, self.n_rows = system, system.n_rows
         self.latest: RepeatedFactor | None = None
         self.n_factorizations = 0
         self.is_exact_fit = False
@@ -303,24 +300,3 @@ class RepeatedObjective:
             hessian = found.observed if is_slow else found.average
             chart = JointChart.of(self.system, self.factor.lam)
             return second_order(chart, value, found.gradient, hessian, found.average)
-
-    def noise(self, value: float) -> float:
-        return ROUNDING * (abs(value) + self.system.n_rows)
-
-    def resolution(self, value: float) -> float:
-        return ROUNDING * abs(value)
-
-    def has_stalled(self, gained: float, value: float) -> bool:
-        return gained <= STALLED * max(1.0, abs(value) / 1000.0)
-
-    def is_lost(self, gain: float) -> bool:  # noqa: ARG002
-        return False
-
-    def is_hidden(self, gain: float) -> bool:
-        return gain <= 10.0 * STALLED
-
-    def refine(self) -> bool:
-        return False
-
-    def describe(self, value: float) -> str:
-        return f"criterion {value:.6f}"
