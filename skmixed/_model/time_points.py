@@ -1,7 +1,7 @@
 """Where residuals lie in time, what they say of a structure, and how correlations are bounded."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -169,6 +169,11 @@ class ResidualMoments:
     def sd(self) -> FloatArray:
         """Of each visit, (m,)."""
         return np.sqrt(_variances(self.covariance))
+
+    def uncorrelated(self, gap: float) -> "ResidualMoments":
+        """Return the same of uncorrelated residuals, the nearest of which are a gap apart."""
+        own = np.diag(np.diagonal(self.covariance))
+        return replace(self, covariance=own, neighbor=0.0, gap=min(gap, self.gap))
 
     @property
     def correlation(self) -> FloatArray:

@@ -300,7 +300,9 @@ def starts(layout: RepeatedLayout, given: Examined, before: Estimate | None) -> 
         even = residual.even_start(moments)
         return [(phi,), (even,)]
     if given.moments is None:
-        return [(phi,), (free,)] if residual.is_correlated or residual.n_variances > 1 else [(phi,)]
+        if residual.is_correlated:
+            return [(phi,), (_of_no_correlation(layout, moments),)]
+        return [(phi,), (free,)] if residual.n_variances > 1 else [(phi,)]
     # Λ of moments is relative to residuals of one variance.
     lam = moment_start(given.at_zero, given.likelihood, given.moments)
     share = 1.0 / np.sqrt(1.0 + sum(float((own**2).sum()) for own in lam))
@@ -320,6 +322,15 @@ def _without_visit(residual: Residual, phi: FloatArray, visit: int) -> FloatArra
     out = phi.reshape(residual.n_strata, -1).copy()
     out[:, visit] += np.log(LITTLE)
     return out.ravel()
+
+
+def _of_no_correlation(layout: RepeatedLayout, moments: list[ResidualMoments]) -> FloatArray:
+    """Return parameters to start from as if residuals were uncorrelated, also the nearest ones."""
+    laid = layout.laid
+    order = np.lexsort((laid.position, laid.subject))
+    steps = np.abs(np.diff(laid.position[order]))[np.diff(laid.subject[order]) == 0]
+    gap = 0.5 * float(steps[steps > 0].min(initial=np.inf))
+    return layout.system.residual.start([own.uncorrelated(gap) for own in moments])
 
 
 def _uncorrelated(residual: Residual, phi: FloatArray) -> FloatArray:

@@ -38,6 +38,8 @@ from skmixed.exceptions import FitStatus
 
 # Starts whose runs go to their end.
 ALWAYS = 2
+# By how much a start is above an optimum next to it at most.
+NEXT_TO = 1.0
 # Share of its correlations that a start keeps where its criterion is not defined.
 HALF = 0.5
 # Times a start's correlations are made smaller at most.
@@ -150,9 +152,11 @@ def _fit_with_sizes(
     best: Ending | None = None
     for number, first in enumerate(starts(layout, given, before)):
         start = _defined(objective, first)
-        # One optimum is enough where no random effects take a share of the correlation.
-        if best is not None and best.status is FitStatus.CONVERGED and not layout.terms:
-            break
+        # Without random effects to share the correlation with, an end is the lowest unless a start
+        # is about as low: that of no correlation is next to the optimum of independent residuals.
+        is_found = best is not None and best.status is FitStatus.CONVERGED and not layout.terms
+        if best is not None and is_found and objective.evaluate(start) >= best.value + NEXT_TO:
+            continue
         # The starts behind the first two are left where they do not end lower.
         known = np.inf if best is None or number < ALWAYS else best.value
         end = trust_region_search(

@@ -1,5 +1,7 @@
 """Estimates at an end of what a structure allows, and likelihoods without a maximum."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -103,3 +105,21 @@ def test_a_toeplitz_covariance_is_one_of_all_visits(seed):
         model = fitted_model(frame.reset_index(drop=True), "toeplitz")
     values = np.linalg.eigvalsh(model.residual_covariance_)
     assert values[0] > -1e-12 * values[-1]
+
+
+@pytest.mark.parametrize("structure", ["gaussian", "exponential", "ar1"])
+@pytest.mark.parametrize("seed", [53, 94, 104, 153, 212, 219])
+def test_few_rows_at_odd_times_are_not_above_independent_ones(structure, seed):
+    # Of which some are so near each other that they are told from the others
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"id": np.arange(24) % 10, "x": rng.normal(size=24)})
+    steps = 1 + rng.integers(0, 40, size=24)
+    X["t"] = pd.Series(steps).groupby(X["id"]).cumsum() * (1.0 if structure == "ar1" else 0.1)
+    y = X["x"] + rng.normal(size=24)
+    free = MixedLinearRegressor(fixed=["x"]).fit(X, y)
+    residual = ResidualCovariance(structure, subject="id", time="t")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, y)
+    # Without correlations left it is that criterion, to the search's tolerance.
+    assert model.criterion_ < free.criterion_ + 1e-5
