@@ -132,6 +132,9 @@ class FamilySolution:
         Sums over the rows that tell offsets of the linear predictor apart, and their scale.
     n_passes : int
         How often the rows were read.
+    unstable : float
+        Change of the log-likelihood by the last nodes that were added until it is stable,
+        where it is not; else 0.
     """
 
     family: str
@@ -143,6 +146,7 @@ class FamilySolution:
     n_nodes: int = 1
     offsets: FloatArray = field(default_factory=lambda: np.zeros(4))
     n_passes: int = 1
+    unstable: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -339,6 +339,13 @@ def _not_finite(result: Estimate, encoder: Encoder) -> Iterator[Message]:
             ConvergenceWarning,
         )
     own = result.solution.family
+    if own is not None and own.unstable:
+        yield (
+            f"The log-likelihood by quadrature still changes by {own.unstable:.1g} with the last "
+            f"ones of {own.n_nodes} nodes, and has no more digits than that. The random effects "
+            "are large for what the rows of a group say of them: see variance_components_.",
+            ConvergenceWarning,
+        )
     if own is not None and own.phi > FARTHEST:
         limit = FAMILIES[own.family, own.link].limit
         yield from [(limit, SingularFitWarning)] if limit else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,8 +49,9 @@ START_PHI = 1.0
 SEPARATED = 1e-6
 # Share of the largest one in a combination of columns from which a column is named.
 NAMED = 0.1
-# Numbers of nodes tried until the log-likelihood changes by no more than this.
-NODES, STABLE = (7, 13, 25, 49, 97, 193), 1e-6
+# Numbers of nodes tried until the log-likelihood changes by no more than this, and what a
+# search may leave to gain before.
+NODES, STABLE, COARSE = (7, 13, 25, 49, 97, 193), 1e-6, 1e-3
 # Gain of a search from another start that is no rounding.
 LOWER = 1e-7
 
@@ -83,6 +85,7 @@ class _Found:
     n_iter: int
     n_factorizations: int
     n_nodes: int = 1
+    unstable: float = 0.0
 
 
 def fit_generalized(
@@ -115,7 +118,10 @@ def fit_generalized(
     mode = found.objective.mode
     solution = generalized_solution(layout, mode, given.model, errors, found.n_nodes)
     assert solution.family is not None
-    family = replace(solution.family, offsets=rows.totals.offsets, n_passes=rows.n_passes)
+    totals, n_passes = rows.totals, rows.n_passes
+    family = replace(
+        solution.family, offsets=totals.offsets, n_passes=n_passes, unstable=found.unstable
+    )
     return Estimate(
         solution=replace(solution, criterion=found.end.value, family=family),
         status=FitStatus.SEPARATED if separated or given.findings.pure else found.status,
@@ -168,17 +174,35 @@ def _by_laplace(system: GeneralizedSystem, search: SearchSettings, start: Lam | 
 
 def _by_quadrature(found: _Found, search: SearchSettings, n_nodes: int | None) -> _Found:
     """Search on by quadrature, for None with more and more nodes until it makes no difference."""
-    for n in NODES if n_nodes is None else (n_nodes,):
-        before, objective = found.end.value, QuadratureObjective(found.objective.system, n)
-        objective.resume(found.end.lam, found.objective.mode)
-        best = search.run(objective, found.end.lam)
-        counted = found.n_factorizations + objective.n_factorizations
-        found = _Found(objective, best, best.status, found.n_iter + best.n_iter, counted, n)
-        if n_nodes is not None or abs(best.value - before) <= 2.0 * STABLE:
-            break
-    else:
-        found = replace(found, status=FitStatus.MAX_ITER)
-    return found
+    if n_nodes is not None:
+        return _integrated(found, search, n_nodes)
+    coarse = replace(search, tol=max(search.tol, COARSE))
+    for n, more in pairwise(NODES):
+        found = _integrated(found, coarse, n)
+        if _change(found, more) > STABLE:
+            continue
+        # To the end with the nodes that make no difference, if they make none there
+        found = _integrated(found, search, more)
+        if _change(found, n) <= STABLE:
+            return found
+    found = _integrated(found, search, NODES[-1])
+    return replace(found, unstable=_change(found, NODES[-2]))
+
+
+def _integrated(found: _Found, search: SearchSettings, n_nodes: int) -> _Found:
+    """Search with other nodes from where the last search ended."""
+    objective = QuadratureObjective(found.objective.system, n_nodes)
+    objective.resume(found.end.lam, found.objective.mode)
+    end = search.run(objective, found.end.lam)
+    counted = found.n_factorizations + objective.n_factorizations
+    return _Found(objective, end, end.status, found.n_iter + end.n_iter, counted, n_nodes)
+
+
+def _change(found: _Found, n_nodes: int) -> float:
+    """Return the change of the log-likelihood by other nodes, where the last search ended."""
+    objective = QuadratureObjective(found.objective.system, n_nodes)
+    objective.resume(found.end.lam, found.objective.mode)
+    return abs(objective.value - found.end.value) / 2.0
 
 
 def _largest_response(system: GeneralizedSystem) -> float:

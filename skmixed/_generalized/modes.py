@@ -197,7 +197,11 @@ class Mode:
 
 
 def _penalized(effects: LinearPredictor, sums: Expansion) -> float:
-    return sums.loss + 0.5 * effects.penalty
+    """Return J; infinite where rounding has left no digits of u'u."""
+    penalty = effects.penalty
+    if penalty < -ROUNDING * (1.0 + abs(sums.loss)):
+        return np.inf
+    return sums.loss + 0.5 * penalty
 
 
 def find_mode(
@@ -265,7 +269,7 @@ def _squared_length(old: LinearPredictor, new: LinearPredictor, sums: Expansion)
     if fixed is not None:
         change = new.gamma - old.gamma
         out += float(change @ (fixed.own @ change + 2.0 * (fixed.between.T @ move)))
-    return out
+    return abs(out)  # negative where it is rounding
 
 
 def rows_solution(factor: CholeskyFactor, columns: FloatArray) -> FloatArray:

@@ -1,11 +1,13 @@
 """The mode of the random effects, from wherever it is looked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generalized_models import random_generalized
 from numpy.testing import assert_allclose
 
-from skmixed._generalized.modes import Expansion, LinearPredictor, find_mode
+from skmixed._generalized.modes import Expansion, LinearPredictor, _penalized, find_mode
 from skmixed._generalized.objective import LaplaceObjective
 
 
@@ -32,6 +34,15 @@ def test_a_mode_that_is_not_reached_is_no_mode():
     assert np.isfinite(Expansion.of(system, far, 0.0, has_fixed=False).loss)
     with np.errstate(all="ignore"), pytest.raises(np.linalg.LinAlgError):
         find_mode(system, lam, 0.0, far)
+
+
+def test_a_penalty_of_rounding_is_no_value():
+    """b'Σ⁻¹b is not negative, but where b and the scores have no digits left."""
+    system = random_generalized(5, ("poisson", "log"), (12,), slope=False).layout.system
+    effects = predictor(system, (np.eye(1),), 0.5)
+    sums = Expansion.of(system, effects, 0.0, has_fixed=False)
+    assert_allclose(_penalized(effects, sums), sums.loss + 0.5 * 12 * 0.5**2)
+    assert _penalized(replace(effects, random=-effects.random), sums) == np.inf
 
 
 def test_a_mode_is_taken_up_again():

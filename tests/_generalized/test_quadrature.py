@@ -10,6 +10,7 @@ from generalized_models import (
 )
 from numpy.testing import assert_allclose
 
+from skmixed._generalized.fit import SearchSettings
 from skmixed._generalized.objective import LaplaceObjective, QuadratureObjective
 from skmixed._generalized.quadrature import AdaptiveQuadrature, NormalRule
 from skmixed._model.chart import Chart
@@ -142,6 +143,42 @@ def test_nodes_are_added_until_the_likelihood_is_stable():
     assert_allclose(-0.5 * found.solution.criterion, -91.983369, atol=1e-6)
     more = case.fit(n_nodes=61).solution
     assert abs(more.criterion - found.solution.criterion) < 2e-6
+
+
+@pytest.mark.parametrize(("link", "seed"), [("cloglog", 36), ("probit", 37)])
+def test_far_optima_of_laplace_s_approximation_are_not_taken(link, seed):
+    """Far out Laplace's approximation is higher, and the likelihood lower."""
+    rng, groups = np.random.default_rng(seed), np.repeat(np.arange(20), 4)
+    family = ("binomial", link)
+    eta = 0.5 + 2.0 * rng.normal(size=20)[groups]
+    y = (rng.random(80) < FAMILIES[family].mean(eta)).astype(float)
+    case = GeneralizedCase.of([], [groups], [(0, (0,), "full")], y, family)
+    found, best = case.fit(), case.fit(n_nodes=49)
+    lam, likelihood = found.solution.terms[0].lam, best.solution.terms[0].lam
+    assert 0.7 * likelihood < lam < likelihood
+    # The other optimum, and its likelihood by quadrature
+    far = LaplaceObjective(case.layout.system)
+    start = np.linalg.solve(case.layout.basis, [4.0 * np.sign(found.solution.fixed[0])])
+    end = SearchSettings(1e-10, 200).run(far, (3.0 * lam, start))
+    assert end.value < found.solution.criterion - 3.0
+    integral = QuadratureObjective(case.layout.system, 49)
+    near = np.linalg.solve(case.layout.basis, found.solution.fixed)
+    assert integral.evaluate(end.lam) > integral.evaluate((lam, near)) + 1.0
+
+
+def test_a_likelihood_that_no_number_of_nodes_makes_stable_is_told():
+    rng = np.random.default_rng(0)
+    groups, x = np.repeat(np.arange(60), 12), rng.normal(size=720)
+    eta = 30.0 * rng.normal(size=60)[groups] + 15.0 * x
+    y = (rng.random(720) < 1.0 / (1.0 + np.exp(-eta))).astype(float)
+    case = GeneralizedCase.of([x], [groups], [(0, (0,), "full")], y, ("binomial", "logit"))
+    found = case.fit(n_nodes=None)
+    fewer = case.fit(n_nodes=97)
+    change = abs(found.solution.criterion - fewer.solution.criterion) / 2.0
+    assert found.solution.family.n_nodes == 193
+    assert found.solution.family.unstable > 1e-5
+    # At one point, and at the optima of both
+    assert_allclose(found.solution.family.unstable, change, rtol=0.5)
 
 
 def test_a_variance_of_zero_has_no_error_by_quadrature():

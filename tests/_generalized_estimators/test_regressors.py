@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from generalized_models import ROOT, frame_of, reference_fits
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 
 from skmixed import (
     MixedBinomialRegressor,
@@ -133,6 +134,18 @@ def test_gamma_without_noise_is_an_exact_fit(sd):
     assert_allclose(model.coef_, [0.3, 0.0], atol=5e-5)
     assert_allclose(np.log(model.predict(pd.DataFrame({"x": x, "g": groups}))), log_y, atol=3e-4)
     assert 0.0 < model.shape_**-0.5 < 5e-5
+
+
+def test_quadrature_without_digits_is_told():
+    rng = np.random.default_rng(0)
+    groups, x = np.repeat(np.arange(60), 12), rng.normal(size=720)
+    eta = 30.0 * rng.normal(size=60)[groups] + 15.0 * x
+    y = (rng.random(720) < 1.0 / (1.0 + np.exp(-eta))).astype(int)
+    X = pd.DataFrame({"x": x, "g": groups})
+    with pytest.warns(ConvergenceWarning, match="changes by 0.001 with the last ones of 193 nodes"):
+        model = MixedLogisticClassifier("g", quadrature="auto").fit(X, y)
+    assert model.converged_
+    assert model.n_nodes_ == 193
 
 
 def test_quadrature_over_too_much_is_refused(cbpp):

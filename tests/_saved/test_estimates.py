@@ -25,6 +25,7 @@ def fitted(name):
         ("logistic", (*FINDINGS, "separated"), lambda _: ["a"]),
         ("logistic", (*FINDINGS, "pure"), lambda _: [1]),
         ("logistic", (*FINDINGS, "pure"), lambda _: None),
+        ("logistic", (*SOLUTION, "family", "unstable"), lambda _: "much"),
         ("no effects", (*SOLUTION, "dependence", "kept"), lambda v: [float(k) for k in v]),
         ("crossed", (*SOLUTION, "sigma"), lambda _: 1e200),
         ("crossed", (*SOLUTION, "fixed"), lambda v: v + 1e200),
