@@ -190,13 +190,16 @@ class ExactObjective:
 
 
 class RowsObjective(ExactObjective):
-    """A base of objectives that are summed over rows at each Λ; a subclass sets `n_rows`."""
+    """A base of objectives that are summed over rows at each Λ.
+
+    A subclass sets `n_summed`, the number of rows, or the sum of their weights.
+    """
 
     stalled = STALLED_OF_ROWS
-    n_rows: int
+    n_summed: float
 
     def noise(self, value: float) -> float:
-        return ROUNDING * (abs(value) + self.n_rows)
+        return ROUNDING * (abs(value) + self.n_summed)
 
     def resolution(self, value: float) -> float:
         return ROUNDING * abs(value)

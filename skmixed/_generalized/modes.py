@@ -291,7 +291,7 @@ def _descended(
     for _ in range(MOST_HALVINGS):
         trial = old.towards(new, share)
         found = Expansion.of(system, trial, phi, has_fixed=sums.fixed is not None)
-        if _penalized(trial, found) <= before + ROUNDING * (abs(before) + system.n_rows):
+        if _penalized(trial, found) <= before + ROUNDING * (abs(before) + system.total_weight):
             return trial, found
         share /= 2.0
     return old, sums

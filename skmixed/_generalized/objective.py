@@ -81,7 +81,7 @@ class LaplaceObjective(RowsObjective):
     """−2 log L by Laplace's approximation, with exact derivatives."""
 
     def __init__(self, system: GeneralizedSystem) -> None:
-        self.system, self.n_rows = system, system.n_rows
+        self.system, self.n_summed = system, system.total_weight
         self.lam: Lam | None = None
         self.latest: Mode | None = None
         self.value = np.inf

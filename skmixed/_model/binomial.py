@@ -75,19 +75,20 @@ class LogitLink:
         e = np.abs(eta)
         np.exp(np.negative(e, out=e), out=e)
         np.log1p(e, out=out[0])
-        out[0] += np.maximum(eta, 0.0)
-        out[0] -= y * eta
+        out[0] += np.maximum(eta, 0.0) - y * eta  # 0 far out on the side of y
         if not order:
             return out
-        # μ = 1/(1 + e), or e/(1 + e) where η < 0, and v = μ(1 − μ) = e/(1 + e)²
+        # e/(1 + e) is μ where η < 0, else 1 − μ; and v = μ(1 − μ) = e/(1 + e)²
         larger = 1.0 / (1.0 + e)
         e *= larger
-        mean = np.where(eta >= 0.0, larger, e)
-        np.subtract(mean, y, out=out[1])
+        # μ − y as the difference of 0 or 1 and y, which is 0 far out, and of what is left
+        np.subtract(~np.signbit(eta), y, out=out[1])
+        out[1] -= np.copysign(e, eta)
         if order > 1:
             np.multiply(larger, e, out=out[2])
         if order > 2:
-            np.multiply(out[2], 1.0 - 2.0 * mean, out=out[3])
+            # 1 − 2μ
+            np.multiply(out[2], np.copysign(2.0 * e - 1.0, -eta), out=out[3])
         if order > 3:
             np.multiply(out[2], 1.0 - 6.0 * out[2], out=out[4])
         return out

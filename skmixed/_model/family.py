@@ -208,7 +208,7 @@ class Binomial(WithoutDispersion):
         return np.where(count > 0.0, below, 0.0), np.where(others > 0.0, above, 0.0)
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
-        return self.link.link((weights * y + 0.5) / (weights + 1.0))
+        return self.link.link((y + 0.5) / 2.0)
 
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray

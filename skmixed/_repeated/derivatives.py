@@ -266,7 +266,7 @@ class RepeatedObjective(RowsObjective):
     """The criterion of blocks, by average information, or by exact second derivatives."""
 
     def __init__(self, system: RepeatedSystem) -> None:
-        self.system, self.n_rows = system, system.n_rows
+        self.system, self.n_summed = system, system.n_rows
         self.latest: RepeatedFactor | None = None
         self.n_factorizations = 0
         self.is_exact_fit = False

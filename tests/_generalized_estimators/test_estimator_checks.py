@@ -35,17 +35,17 @@ WEIGHTS = (
 )
 EXPECTED = {
     MixedLogisticClassifier: {
-        False: dict.fromkeys(WEIGHTS, "separated classes have no estimates to compare"),
+        False: {},
         True: {
-            **dict.fromkeys(WEIGHTS, "nine samples do not determine nine effects and a variance"),
-            "check_decision_proba_consistency": "each sample is a group of its own",
+            **dict.fromkeys(WEIGHTS, "nine samples for nine effects and a variance are refused"),
+            "check_decision_proba_consistency": "a group for each sample is refused",
         },
     },
     **{
         kind: {
             False: {},
             True: dict.fromkeys(
-                WEIGHTS, "nine samples do not determine nine effects and a variance"
+                WEIGHTS, "nine samples for nine effects and a variance are refused"
             ),
         }
         for kind in (MixedPoissonRegressor, MixedNegativeBinomialRegressor, MixedGammaRegressor)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmixed._model.binomial import FAR, LARGE_SHAPE, LINKS, SMALL, log_gamma_rise
 from skmixed._model.family import FAMILIES
@@ -225,3 +225,18 @@ def test_tails_and_saturated_densities_are_those_of_the_distribution(family):
             at = family.derivatives(y[inside], np.log(y[inside]), phi, 1)
             assert_allclose(least[inside], at[0], rtol=1e-13)
             assert_allclose(at[1], 0.0, atol=1e-10 * shape + 1e-10)
+
+
+def test_the_logit_s_tails_keep_their_digits():
+    """On the side of its response a row has loss and information e^−|η|, and slope ∓e^−|η|."""
+    eta, y = np.array([40.0, -40.0, 200.0, -200.0]), np.array([1.0, 0.0, 1.0, 0.0])
+    loss, slope, information = FAMILIES["binomial", "logit"].derivatives(y, eta, 0.0, 2)
+    tail = np.exp(-np.abs(eta))
+    assert_allclose(loss, tail, rtol=1e-14)
+    assert_allclose(slope, -np.sign(eta) * tail, rtol=1e-14)
+    assert_allclose(information, tail, rtol=1e-14)
+
+
+def test_starts_do_not_depend_on_how_rows_are_laid_out():
+    family, y = FAMILIES["binomial", "logit"], np.array([0.0, 1.0, 1.0])
+    assert_array_equal(family.start(y, np.full(3, 4.0)), family.start(y, np.ones(3)))
