@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
-from sklearn.metrics import r2_score
 
 from skmixed._data.chunks import ChunkColumns
-from skmixed._data.table import check_unmasked
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
@@ -221,10 +219,7 @@ class CountRegressor(GeneralizedRegressor):
         >>> round(MixedPoissonRegressor().fit(X, y).score(X, y), 3)
         0.757
         """
-        check_unmasked(y, "y")
-        check_unmasked(sample_weight, "sample_weight")
-        predicted = self.predict(X, exposure=exposure, groups=groups)
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
+        return self._scored(X, y, sample_weight, exposure=exposure, groups=groups)
 
     @weights_not_labels
     def update_groups(

@@ -1,13 +1,7 @@
 """MixedPoissonRegressor and MixedNegativeBinomialRegressor: counts of groups."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from skmixed._data.random_effect import AllExcept
-from skmixed._estimators.regressor import Groups
 from skmixed._generalized_estimators.counting import CountRegressor
 from skmixed._model.family import FAMILIES, Family
-from skmixed._typing import ColumnName
 
 
 class MixedPoissonRegressor(CountRegressor):
@@ -129,31 +123,6 @@ class MixedPoissonRegressor(CountRegressor):
     >>> model.predict(rows).round(2)
     array([0.8 , 2.94])
     """
-
-    def __init__(
-        self,
-        groups: Groups | None = None,
-        *,
-        random_slopes: ColumnName | Sequence[ColumnName] | None = None,
-        fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        quadrature: int | str = 1,
-        tol: float = 1e-10,
-        max_iter: int = 200,
-        verbose: int = 0,
-    ) -> None:
-        self.groups = groups
-        self.random_slopes = random_slopes
-        self.fixed = fixed
-        self.covariance = covariance
-        self.fit_intercept = fit_intercept
-        self.handle_unknown = handle_unknown
-        self.quadrature = quadrature
-        self.tol = tol
-        self.max_iter = max_iter
-        self.verbose = verbose
 
     def _family(self) -> Family:
         return FAMILIES["poisson", "log"]
@@ -277,31 +246,6 @@ class MixedNegativeBinomialRegressor(CountRegressor):
     >>> round(model.shape_, 2)
     2.37
     """
-
-    def __init__(
-        self,
-        groups: Groups | None = None,
-        *,
-        random_slopes: ColumnName | Sequence[ColumnName] | None = None,
-        fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        quadrature: int | str = 1,
-        tol: float = 1e-10,
-        max_iter: int = 200,
-        verbose: int = 0,
-    ) -> None:
-        self.groups = groups
-        self.random_slopes = random_slopes
-        self.fixed = fixed
-        self.covariance = covariance
-        self.fit_intercept = fit_intercept
-        self.handle_unknown = handle_unknown
-        self.quadrature = quadrature
-        self.tol = tol
-        self.max_iter = max_iter
-        self.verbose = verbose
 
     def _family(self) -> Family:
         return FAMILIES["negative_binomial", "log"]

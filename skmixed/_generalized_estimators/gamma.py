@@ -1,13 +1,9 @@
 """MixedGammaRegressor: positive responses, with random effects of groups."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from skmixed._data.random_effect import AllExcept
-from skmixed._estimators.regressor import Groups
 from skmixed._generalized_estimators.regressors import MeanRegressor
 from skmixed._model.family import FAMILIES, Family
-from skmixed._typing import ColumnName
 
 
 class MixedGammaRegressor(MeanRegressor):
@@ -121,31 +117,6 @@ class MixedGammaRegressor(MeanRegressor):
     >>> round(model.shape_, 1)
     107.1
     """
-
-    def __init__(
-        self,
-        groups: Groups | None = None,
-        *,
-        random_slopes: ColumnName | Sequence[ColumnName] | None = None,
-        fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        quadrature: int | str = 1,
-        tol: float = 1e-10,
-        max_iter: int = 200,
-        verbose: int = 0,
-    ) -> None:
-        self.groups = groups
-        self.random_slopes = random_slopes
-        self.fixed = fixed
-        self.covariance = covariance
-        self.fit_intercept = fit_intercept
-        self.handle_unknown = handle_unknown
-        self.quadrature = quadrature
-        self.tol = tol
-        self.max_iter = max_iter
-        self.verbose = verbose
 
     def _family(self) -> Family:
         return FAMILIES["gamma", "log"]

@@ -1,13 +1,15 @@
 """What the regressors of generalized models share: fit, predict and score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from skmixed._data.random_effect import AllExcept
 from skmixed._data.table import check_unmasked
+from skmixed._estimators.regressor import Groups
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
@@ -20,11 +22,36 @@ from skmixed._generalized_estimators.reading import (
     log_exposure,
 )
 from skmixed._model.family import Family
-from skmixed._typing import FloatArray
+from skmixed._typing import ColumnName, FloatArray
 
 
 class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
     """A base of regressors; a subclass has the family."""
+
+    def __init__(
+        self,
+        groups: Groups | None = None,
+        *,
+        random_slopes: ColumnName | Sequence[ColumnName] | None = None,
+        fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
+        covariance: str = "full",
+        fit_intercept: bool = True,
+        handle_unknown: str = "population",
+        quadrature: int | str = 1,
+        tol: float = 1e-10,
+        max_iter: int = 200,
+        verbose: int = 0,
+    ) -> None:
+        self.groups = groups
+        self.random_slopes = random_slopes
+        self.fixed = fixed
+        self.covariance = covariance
+        self.fit_intercept = fit_intercept
+        self.handle_unknown = handle_unknown
+        self.quadrature = quadrature
+        self.tol = tol
+        self.max_iter = max_iter
+        self.verbose = verbose
 
     def _family(self) -> Family:
         raise NotImplementedError
@@ -55,6 +82,12 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
             return own if offset is None else own + offset
 
         return linear_rows(self, X, groups, include, effects, added).mean()
+
+    def _scored(self, X: Any, y: Any, sample_weight: Any, **asked: Any) -> float:
+        check_unmasked(y, "y")
+        check_unmasked(sample_weight, "sample_weight")
+        predicted = self.predict(X, **asked)
+        return float(r2_score(y, predicted, sample_weight=sample_weight))
 
 
 def fit_with_offset(
@@ -192,7 +225,4 @@ class MeanRegressor(GeneralizedRegressor):
         >>> round(MixedGammaRegressor().fit(X, y).score(X, y), 3)
         0.757
         """
-        check_unmasked(y, "y")
-        check_unmasked(sample_weight, "sample_weight")
-        predicted = self.predict(X, groups=groups)
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
+        return self._scored(X, y, sample_weight, groups=groups)
