@@ -209,15 +209,15 @@ def _check_correlations(
     columns: SubjectColumns, design: RepeatedDesign, own: BoolArray, where: str
 ) -> None:
     """Refuse rows that do not determine the parameters of correlations."""
-    subject = design.rows.subject[own]
-    if columns.is_correlated and int(np.bincount(subject, minlength=1).max()) < 2:
+    counts = np.bincount(design.rows.subject[own], minlength=1)
+    if columns.is_correlated and int(counts.max()) < 2:
         assert columns.subject is not None
         raise ValueError(
             f"Each subject of {columns.subject.name!r} has one row{where}, so that no correlation "
             f"of {columns.structure!r} is determined. Use residual=None, or a column whose labels "
             "have several rows."
         )
-    if columns.correlation.absorbs_intercept and len(np.unique(subject)) == 1:
+    if columns.correlation.absorbs_intercept and np.count_nonzero(counts) == 1:
         assert columns.subject is not None
         raise ValueError(
             f"All rows{where} are of one subject of {columns.subject.name!r}, so that the mean and "
@@ -239,7 +239,7 @@ def _check_pairs(
         return
     seen = _met(subject, design.places.visit[own], m)
     if columns.correlation.is_any:
-        missing, n_subjects = np.argwhere(seen == 0), len(np.unique(subject))
+        missing, n_subjects = np.argwhere(seen == 0), np.count_nonzero(np.bincount(subject))
         what = f"{columns.structure!r} has {m * (m + 1) // 2} parameters"
         if len(missing):
             a, b = missing[0]
