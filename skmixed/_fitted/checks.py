@@ -22,13 +22,12 @@ from skmixed._fitted.runtime import check_seed
 from skmixed._model.covariance import Covariance
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.row_sums import LARGEST_SQUARE
 from skmixed._typing import FloatArray
 from skmixed.exceptions import UndeterminedError
 
 METHODS = ("reml", "ml")
 SOLVERS = ("auto", "exact", "iterative")
-# Sums of squares are multiplied with each other, which doubles the exponent.
-LARGEST_SQUARE = 1e150
 # Dense matrices of the core's order that a search holds at its peak.
 CORE_COPIES = 6
 UNKNOWN = ("population", "error")
@@ -310,17 +309,17 @@ def check_range(encoder: Encoder, stats: CrossProducts) -> None:
             f"The sample weights are beyond the range in which they can be multiplied: their sum "
             f"is {stats.sum_weights:.1e}. Rescale them; a common factor changes sigma_ alone."
         )
-    parts = (stats.moments, stats.response_moments)
-    squares = np.concatenate([own.squares for own in parts])[1:]
-    centers = np.concatenate([own.center for own in parts])[1:]
-    # Around 0, and not squared again: the square of a small center is 0.
-    norms = np.sqrt(squares) + np.abs(centers) * np.sqrt(stats.sum_weights)
+    # Without weights too, which shares of the variance are of
+    norms, plain = stats.norms[1:], stats.counted_once().norms[1:]
+    largest = np.maximum(norms, plain)
     names = (*encoder.names, words().response_name)
-    for name, square, norm in zip(names, squares, norms, strict=True):
+    for name, norm, most in zip(names, norms, largest, strict=True):
         is_small = 0 < norm < LARGEST_SQUARE**-0.5
-        if square < LARGEST_SQUARE and not is_small:
+        if most < LARGEST_SQUARE**0.5 and not is_small:
             continue
         size, result = ("small", "vanish") if is_small else ("large", "overflow")
+        with np.errstate(over="ignore"):
+            square = np.square(norm if is_small else most)
         together = " and the sample weights" * has_weights
         advice = "Rescale the column" + " or the weights" * has_weights
         raise ValueError(

@@ -19,6 +19,7 @@ from skmixed._saved.rows import LARGEST, check_rows
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.grouped_products import FactorProducts, PairProducts
 from skmixed._statistics.responses import ResponseProducts, ResponseTotals
+from skmixed._statistics.row_sums import LARGEST_SQUARE
 
 
 def check_statistics(
@@ -39,19 +40,19 @@ def check_products(encoder: Encoder, stats: Any) -> None:
     check_counts("number of rows", stats.n_rows)
     check_numbers("weights", stats.sum_log_weights)
     require(abs(stats.sum_log_weights) < LARGEST * stats.n_rows, "weights")
-    check_array("sums of products", stats.total, (k, k))
+    _check_products("sums of products", stats.total, (k, k))
     require((np.diagonal(stats.total) >= 0).all() and stats.total[0, 0] > 0, "sums of products")
-    check_array("centers", stats.center, (k,))
+    _check_products("centers", stats.center, (k,), LARGEST_SQUARE**0.5)
     _check_regression(stats.regression, k)
     if stats.unweighted is not None:
-        check_array("unweighted sums", stats.unweighted, (k, k))
+        _check_products("unweighted sums", stats.unweighted, (k, k))
     _check_responses(stats.responses, k, is_weighted=stats.unweighted is not None)
     require(len(stats.factors) == len(encoder.factors), "sums of groups")
     for position, (own, factor) in enumerate(zip(stats.factors, encoder.factors, strict=True)):
         check_kind("sums of groups", own, FactorProducts)
         require(own.columns == encoder.factor_columns(position), "columns of groups")
         q, r = factor.n_levels, len(own.columns)
-        check_array("sums of groups", own.products, (q, r, k + 1))
+        _check_products("sums of groups", own.products, (q, r, k + 1))
         _check_regression(own.regression, r)
         require(own.n_responses == 1, "sums of groups")
         check_array("counts of groups", own.counts, (q,), "iu")
@@ -68,14 +69,22 @@ def check_products(encoder: Encoder, stats: Any) -> None:
 def _check_responses(responses: Any, k: int, *, is_weighted: bool) -> None:
     """Check the products of the one response."""
     check_kind("responses", responses, ResponseProducts)
-    check_array("centers", responses.center, (1,))
+    _check_products("centers", responses.center, (1,), LARGEST_SQUARE**0.5)
     if responses.regression is not None:
         check_array("regressions of responses", responses.regression, (k, 1))
     require((responses.unweighted is not None) == is_weighted, "responses")
     for total in (responses.total, responses.unweighted)[: 1 + is_weighted]:
         check_kind("responses", total, ResponseTotals)
-        check_array("sums of responses", total.with_columns, (k, 1))
-        check_array("sums of responses", total.squares, (1,))
+        _check_products("sums of responses", total.with_columns, (k, 1))
+        _check_products("sums of responses", total.squares, (1,))
+
+
+def _check_products(
+    what: str, array: Any, shape: tuple[int, ...], largest: float = LARGEST_SQUARE
+) -> None:
+    """Check an array of numbers that the sums of a fit may have."""
+    check_array(what, array, shape)
+    require((np.abs(array) < largest).all(), what)
 
 
 def _check_regression(regression: Any, m: int) -> None:

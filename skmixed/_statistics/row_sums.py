@@ -26,6 +26,8 @@ from skmixed._typing import FloatArray
 
 # A column whose centered sum of squares is below this share of its raw one is constant.
 CONSTANT_SHARE = ROUNDING**2
+# The largest sum of squares: they are multiplied with each other, which doubles the exponent.
+LARGEST_SQUARE = 1e150
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,15 @@ class RowSums:
         own = self.responses
         plain = own.total.moved(self.total, own.regression)
         return ColumnMoments(own.center, plain.with_columns[0], plain.squares, self.sum_weights)
+
+    @property
+    def norms(self) -> FloatArray:
+        """Roots of the sums of squares of the columns and the responses, around 0, (k + R,)."""
+        parts = (self.moments, self.response_moments)
+        squares = np.concatenate([own.squares for own in parts])
+        centers = np.concatenate([own.center for own in parts])
+        # Not squared again: the square of a small center is 0.
+        return np.asarray(np.sqrt(squares) + np.abs(centers) * np.sqrt(self.sum_weights))
 
     @property
     def mean(self) -> FloatArray:

@@ -507,6 +507,20 @@ def test_weights_and_values_that_are_large_together():
         )
 
 
+def test_values_that_are_large_without_their_weights():
+    large = X.assign(Days=1e80 * X["Days"])
+    with pytest.raises(
+        ValueError, match="The values of 'Days' and the sample weights are so large"
+    ):
+        MixedLinearRegressor("Subject").fit(large, Y, sample_weight=1e-100 * ONES)
+
+
+def test_constant_that_is_large():
+    message = r"The values of 'Days' are so large that .* squares is 1.8e\+202\)"
+    with pytest.raises(ValueError, match=message):
+        MixedLinearRegressor("Subject").fit(X.assign(Days=1e100), Y)
+
+
 def test_rows_to_predict_beyond_the_range():
     model = MixedLinearRegressor("Subject").fit(X, Y)
     for weight in (1e-310, 1e200):
