@@ -308,7 +308,8 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
         yield (
             f"The search for the residual covariance {subjects.structure!r} ended after "
             f"{result.n_iter} steps without convergence: the likelihood may have no maximum, as "
-            "where few subjects have the same times. Use a structure with fewer parameters"
+            "where few subjects have the same times, or where fixed effects reproduce rows that "
+            "have a variance of their own. Use a structure with fewer parameters"
             + (f", or raise max_iter={max_iter}." if result.n_iter >= max_iter else "."),
             ConvergenceWarning,
         )

@@ -292,7 +292,7 @@ class RepeatedObjective(RowsObjective):
                 value = self.latest.value
         except np.linalg.LinAlgError:
             return np.inf
-        return value if np.isfinite(value) else np.inf
+        return value if np.isfinite(value) and self.latest.has_digits else np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:
         with np.errstate(all="ignore"):

@@ -221,7 +221,7 @@ def solution_of(layout: RepeatedLayout, factor: RepeatedFactor, model: Model) ->
     fixed = np.zeros(len(model.fixed))
     gamma = layout.scale * factor.effects[n:]
     fixed[list(layout.kept)] = layout.basis @ gamma + layout.offset
-    root = layout.scale * layout.basis @ np.linalg.cholesky(factor.fixed_covariance)
+    root = layout.scale * layout.basis @ factor.fixed_root
     sigma = layout.residual_scale * float(np.sqrt(mean_residual_variance(factor)))
     effects = random_effects(layout, factor, whitened_residuals(layout, factor))
     relative = layout.scale / sigma

@@ -113,6 +113,10 @@ class Blocks(Protocol):
         """
 
 
+# Relative rounding of y'Ay, and the rounding of −2 log L from which on that is not defined.
+ROUNDING, NO_DIGITS = 2.0**-52, 1e-2
+
+
 @dataclass(frozen=True)
 class OuterTerm:
     """A random-effects term whose levels are shared by blocks.
@@ -312,6 +316,17 @@ class RepeatedFactor:
     def residual_weights(self) -> FloatArray:
         """Coefficients c of the residuals e = Wc = y − Zb̂ − Xγ̂, (k,)."""
         return np.append(-self.effects, 1.0)
+
+    @property
+    def has_digits(self) -> bool:
+        """Whether the rounding of y'Ay leaves y'Py digits."""
+        return bool(ROUNDING * self.products[-1, -1] < NO_DIGITS)
+
+    @property
+    def fixed_root(self) -> FloatArray:
+        """A root of Φ: the last block of T is the identity, that of L⁻' a root, (p, p)."""
+        n = self.system.n_outer
+        return self.inverse_root[n:, n:]
 
     @cached_property
     def fixed_covariance(self) -> FloatArray:

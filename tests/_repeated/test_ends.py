@@ -123,3 +123,40 @@ def test_few_rows_at_odd_times_are_not_above_independent_ones(structure, seed):
         model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, y)
     # Without correlations left it is that criterion, to the search's tolerance.
     assert model.criterion_ < free.criterion_ + 1e-5
+
+
+UNBOUNDED = {
+    "power": {"structure": "independent", "power": "v"},
+    "power in arms": {"structure": "independent", "power": "v", "by": "arm"},
+    "arms": {"structure": "independent", "by": "arm"},
+    "times": {"structure": "independent", "time": "t", "heterogeneous": True},
+    "power of correlated": {"structure": "exponential", "time": "t", "power": "v"},
+    "correlated times": {
+        "structure": "compound_symmetry",
+        "time": "t",
+        "heterogeneous": True,
+    },
+} | {
+    name: {"structure": name, "time": "t"}
+    for name in ("toeplitz", "gaussian", "exponential", "ar1", "compound_symmetry", "unstructured")
+}
+
+
+@pytest.mark.parametrize("kind", UNBOUNDED)
+@pytest.mark.parametrize("seed", [2, 7, 10, 13])
+def test_few_rows_that_fixed_effects_reproduce_have_no_maximum(kind, seed):
+    # Ten rows of five pairs, and six fixed effects: those of a small variance fit to rounding
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(rng.normal(size=(10, 5)), columns=list("abcde"))
+    X["id"], X["t"] = np.repeat(np.arange(5), 2), np.tile([0.0, 1.0], 5)
+    X["arm"], X["v"] = np.where(X["id"] % 2, "x", "y"), np.exp(rng.normal(size=10))
+    y = X["a"] + rng.normal(size=10)
+    y += 3.0 * rng.normal(size=5)[X["id"]]
+    residual = ResidualCovariance(subject="id", **UNBOUNDED[kind])
+    model = MixedLinearRegressor(fixed=list("abcde"), residual=residual, method="ml")
+    with pytest.warns(ConvergenceWarning, match="the likelihood may have no maximum"):
+        model.fit(X, y)
+    assert not model.converged_
+    # Its logarithms are of variances that doubles tell from 0
+    assert -400.0 < model.criterion_ < 0.0
+    assert (coefficient_table(model)["std_error"] >= 0).all()
