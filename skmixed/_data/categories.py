@@ -1,10 +1,6 @@
-"""Categories of a column: those to encode, where missing is one of its own, and their order."""
+"""Categories of a column: those to encode, where missing is one of its own."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,9 +11,6 @@ from skmixed._data.labels import EXACT_INTEGERS, ColumnLevels, factorize, learn_
 from skmixed._data.parameters import items_of
 from skmixed._data.table import check_unmasked
 from skmixed._typing import IntArray
-
-# A word with a number, such as VIS1.
-NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
 
 
 @dataclass(frozen=True)
@@ -119,73 +112,3 @@ def _as_column(labels: Any, name: str) -> NDArray[Any]:
         return np.asarray(labels)
     items = items_of(labels, f"categories of column {name!r}", is_kept=True)
     return np.fromiter(items, dtype=object, count=len(items))
-
-
-def order_of(labels: NDArray[Any], orders: Sequence[ColumnLevels]) -> IntArray | None:
-    """Return the order of labels that are no numbers, or are categories; None where it has none.
-
-    It is that of lists of categories, if all of them together leave one alone, or that of
-    text which the numbers behind one word have too.
-    """
-    if orders:
-        return _common_order(labels, orders)
-    by_text = in_text_order(labels)
-    parts = [NUMBERED.fullmatch(str(label)) for label in labels[by_text]]
-    stems = {part and (part[1], part[3]) for part in parts}
-    numbers = [int(part[2]) for part in parts if part]
-    return None if None in stems or len(stems) > 1 or (np.diff(numbers) < 0).any() else by_text
-
-
-def _common_order(labels: NDArray[Any], orders: Sequence[ColumnLevels]) -> IntArray | None:
-    """Return the one order of labels in which each list of categories has its own."""
-    before: dict[int, set[int]] = {code: set() for code in range(len(labels))}
-    for own in orders:
-        place = own.codes(labels, "time")
-        known = np.flatnonzero(place >= 0)
-        for first, second in pairwise(known[np.argsort(place[known])].tolist()):
-            before[second].add(first)
-    sorter = TopologicalSorter(before)
-    try:
-        sorter.prepare()
-    except CycleError:
-        return None
-    order: list[int] = []
-    while sorter.is_active():
-        ready = sorter.get_ready()
-        if len(ready) > 1:
-            return None
-        order += ready
-        sorter.done(*ready)
-    return np.array(order, dtype=np.intp)
-
-
-def in_text_order(labels: NDArray[Any]) -> IntArray:
-    """Return the order of labels as text, or as numbers that they are."""
-    return np.argsort(labels.astype(str) if labels.dtype == object else labels, kind="stable")
-
-
-def require_order(
-    name: str, labels: NDArray[Any], orders: Sequence[ColumnLevels], what: str
-) -> IntArray:
-    """Return the order of the labels of times, on which something depends.
-
-    Raises
-    ------
-    ValueError
-        If it is not known.
-    """
-    order = order_of(labels, orders)
-    if order is not None:
-        return order
-    if orders:
-        lists = "; ".join(", ".join(map(str, own.labels[:4])) for own in orders[:2])
-        raise ValueError(
-            f"Time column {name!r} is a Categorical in parts of the rows, whose categories "
-            f"({lists}) do not give all times one order, and {what} depends on it. Give all parts "
-            "the categories of one pd.CategoricalDtype."
-        )
-    shown = ", ".join(map(str, labels[in_text_order(labels)][:4]))
-    raise ValueError(
-        f"Time column {name!r} is text, whose order is {shown} …, and {what} depends on it. Give "
-        "numbers, or a pandas Categorical with the categories in their order."
-    )

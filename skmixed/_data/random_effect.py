@@ -118,8 +118,9 @@ class ResidualCovariance(FrozenParameters):
         Column of X whose rows with one label have correlated residuals; a tuple is the
         interaction of its columns. "independent" needs none.
     time : str, int or tuple of two of these, default=None
-        Column of X with the time of each row: numbers, dates or an ordered categorical.
-        Needed but for "independent" and "compound_symmetry". Two columns are the coordinates
+        Column of X with the time of each row: numbers, dates, durations or an ordered
+        categorical. The unit of dates and durations is the day. Needed but for
+        "independent" and "compound_symmetry". Two columns are the coordinates
         of places, whose Euclidean distances "exponential" and "gaussian" are of.
     by : str, int or tuple of these, default=None
         Column of X whose labels have parameters of their own.

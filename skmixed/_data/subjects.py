@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from skmixed._data.categories import in_text_order, order_of, require_order
 from skmixed._data.grouping_factor import GroupingFactor, Metadata
 from skmixed._data.labels import ColumnLevels, categories_of, shown_label
 from skmixed._data.table import Table, numeric_column
@@ -14,9 +13,13 @@ from skmixed._data.times import (
     NUMERIC,
     check_gaps,
     check_spacing,
+    in_text_order,
     numbers_at,
     numbers_of,
+    order_of,
     places_of,
+    require_numbers,
+    require_order,
     steps_of,
     whole_steps,
 )
@@ -226,12 +229,9 @@ class SubjectColumns:
     def _timeline_of(self, time: GroupingFactor) -> "Timeline":
         """Return what the labels of times of a fit are."""
         name, labels = time.name, np.asarray(time.index)
-        kind, is_number = self.correlation.time, labels.dtype.kind in NUMERIC
-        if kind == "distance" and not is_number:
-            raise ValueError(
-                f"Time column {name!r} has labels such as {labels[0]!r}, but "
-                f"{self.structure!r} is a function of numbers. Give the times as numbers or dates."
-            )
+        kind = self.correlation.time
+        if kind == "distance":
+            require_numbers(name, labels, repr(self.structure))
         if self._has_places(labels):
             order = self._order_of(name, labels)
             return Timeline.of_visits(order, np.arange(len(order)))

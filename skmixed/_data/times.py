@@ -1,13 +1,17 @@
-"""Labels of times as structures see them: steps, numbers, or places in the plane."""
+"""Labels of times as structures see them: orders, steps, numbers, or places in the plane."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skmixed._data.grouping_factor import GroupingFactor
-from skmixed._data.labels import shown_label
+from skmixed._data.labels import ColumnLevels, kind_of, shown_label
 from skmixed._data.table import numeric_column
 from skmixed._typing import FloatArray, IntArray
 
@@ -17,6 +21,15 @@ NUMERIC = "iufMm"
 SHORTEST, LONGEST = 1e-3, 1e4
 # Share of the smallest step between times within which they are equally spaced.
 EQUAL = 1e-6
+# A word with a number, such as VIS1.
+NUMBERED = re.compile(r"(\D*)(\d+)(\D*)")
+# What to give in the place of labels that are no numbers, by what they are.
+ORDERED = "numbers, or a pandas Categorical with the categories in their order"
+CURES = {
+    "dates with a time zone": "dates without one, such as `column.dt.tz_convert(None)`",
+    "objects that are dates": "dates of pandas, such as `pd.to_datetime(column)`",
+    "periods": "their first days, such as `column.dt.to_timestamp()`",
+}
 
 
 def numbers_of(labels: Any) -> FloatArray:
@@ -120,3 +133,102 @@ def places_of(time: GroupingFactor) -> FloatArray:
         parts.append(levels.labels.astype(float)[code])
     x, y = parts
     return np.asarray(x + 1j * y)
+
+
+def order_of(labels: NDArray[Any], orders: Sequence[ColumnLevels]) -> IntArray | None:
+    """Return the order of labels that are no numbers, or are categories; None where it has none.
+
+    It is that of lists of categories, if all of them together leave one alone, or that of
+    text which the numbers behind one word have too.
+    """
+    if orders:
+        return _common_order(labels, orders)
+    by_text = in_text_order(labels)
+    parts = [NUMBERED.fullmatch(str(label)) for label in labels[by_text]]
+    stems = {part and (part[1], part[3]) for part in parts}
+    numbers = [int(part[2]) for part in parts if part]
+    return None if None in stems or len(stems) > 1 or (np.diff(numbers) < 0).any() else by_text
+
+
+def _common_order(labels: NDArray[Any], orders: Sequence[ColumnLevels]) -> IntArray | None:
+    """Return the one order of labels in which each list of categories has its own."""
+    before: dict[int, set[int]] = {code: set() for code in range(len(labels))}
+    for own in orders:
+        place = own.codes(labels, "time")
+        known = np.flatnonzero(place >= 0)
+        for first, second in pairwise(known[np.argsort(place[known])].tolist()):
+            before[second].add(first)
+    sorter = TopologicalSorter(before)
+    try:
+        sorter.prepare()
+    except CycleError:
+        return None
+    order: list[int] = []
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        if len(ready) > 1:
+            return None
+        order += ready
+        sorter.done(*ready)
+    return np.array(order, dtype=np.intp)
+
+
+def in_text_order(labels: NDArray[Any]) -> IntArray:
+    """Return the order of labels as text, or as numbers that they are."""
+    return np.argsort(labels.astype(str) if labels.dtype == object else labels, kind="stable")
+
+
+def require_order(
+    name: str, labels: NDArray[Any], orders: Sequence[ColumnLevels], what: str
+) -> IntArray:
+    """Return the order of the labels of times, on which something depends.
+
+    Raises
+    ------
+    ValueError
+        If it is not known.
+    """
+    order = order_of(labels, orders)
+    if order is not None:
+        return order
+    if orders:
+        lists = "; ".join(", ".join(map(str, own.labels[:4])) for own in orders[:2])
+        raise ValueError(
+            f"Time column {name!r} is a Categorical in parts of the rows, whose categories "
+            f"({lists}) do not give all times one order, and {what} depends on it. Give all parts "
+            "the categories of one pd.CategoricalDtype."
+        )
+    own, kind = labels[in_text_order(labels)], kind_of_times(labels)
+    shown = ", ".join(map(str, own[:4])) + " …" * (len(own) > 4)
+    raise ValueError(
+        f"Time column {name!r} holds {kind}, whose order is {shown}, and {what} depends on it. "
+        f"Give {CURES.get(kind, ORDERED)}."
+    )
+
+
+def require_numbers(name: str, labels: NDArray[Any], what: str) -> None:
+    """Refuse labels of times that are neither numbers nor dates, of which something is a function.
+
+    Raises
+    ------
+    ValueError
+        If they are such.
+    """
+    if labels.dtype.kind not in NUMERIC:
+        kind = kind_of_times(labels)
+        raise ValueError(
+            f"Time column {name!r} holds {kind}, such as {shown_label(labels[0])}, but {what} is a "
+            f"function of numbers. Give {CURES.get(kind, 'the times as numbers or dates')}."
+        )
+
+
+def kind_of_times(labels: NDArray[Any]) -> str:
+    """Say what labels that are no numbers are."""
+    if labels.dtype.kind == "b":
+        return "booleans"
+    inferred = pd.api.types.infer_dtype(labels, skipna=True)
+    if inferred == "datetime":
+        has_zone = any(label.tzinfo is not None for label in labels)
+        return "dates with a time zone" if has_zone else "objects that are dates"
+    known = {"date": "objects that are dates", "period": "periods", "interval": "intervals"}
+    return known.get(inferred, kind_of(labels))

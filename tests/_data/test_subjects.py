@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 from repeated_models import dense_of, fitted_model, simulated
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -74,6 +75,17 @@ AR1 = ResidualCovariance("ar1", subject="subject", time="time")
 US = ResidualCovariance("unstructured", subject="subject", time="time")
 
 
+def of_no_numbers():
+    """Four labels of times that are no numbers, what they are called, and the cure."""
+    days = pd.date_range("2020-01-01", periods=4)
+    aware = pd.Index(days.tz_localize("Europe/Paris"))
+    yield "dates with a time zone", aware, r"dates without one, such as `column.dt.tz_convert"
+    yield "objects that are dates", pd.Index(days.date), r"dates of pandas, such as `pd.to_datetime"
+    yield "periods", days.to_period("D"), r"their first days, such as `column.dt.to_timestamp"
+    yield "intervals", pd.IntervalIndex.from_breaks(range(5)), ""
+    yield "objects", pd.Index([1 + 1j, 2 + 1j, 3 + 1j, 4 + 1j], dtype=object), ""
+
+
 def messages():
     frame = simulated(0).astype({"time": float})
     twice = pd.concat([frame, frame[:1]], ignore_index=True)
@@ -81,13 +93,18 @@ def messages():
     missing = frame.assign(time=frame["time"].where(frame.index != 3))
     yield "missing", missing, AR1, r"'time' has 1 missing value \(first at row 3\)"
     text = frame.assign(time=("VIS" + (9 + frame["time"]).astype(int).astype(str)))
-    yield "text", text, AR1, "is text, whose order is VIS10, VIS11, VIS12, VIS9"
+    yield "text", text, AR1, "holds text, whose order is VIS10, VIS11, VIS12, VIS9, and"
     yield (
         "text in a distance",
         text,
         AR1.set_params(structure="exponential"),
         "'exponential' is a function of numbers",
     )
+    for kind, labels, cure in of_no_numbers():
+        labeled = frame.assign(time=labels.take(frame["time"].astype(int)))
+        for structure, says in (("ar1", "whose order is"), ("gaussian", "such as .* function of")):
+            message = f"'time' holds {kind}, {says} .* Give {cure}"
+            yield f"{kind} of {structure}", labeled, AR1.set_params(structure=structure), message
     odd = frame.assign(time=frame["time"] ** 1.5)
     yield "odd steps", odd, AR1, "no multiples of its smallest step"
     at_first = frame["subject"].isin(frame["subject"][frame["time"] == 0])
@@ -100,7 +117,7 @@ def messages():
     by = US.set_params(by="few")
     yield "few subjects of a stratum", alone, by, "4 times, and there are 4 subjects in stratum 'a'"
     words = {0.0: "Baseline", 1.0: "Week 2", 2.0: "Week 10", 3.0: "End"}
-    yield "words", frame.assign(time=frame["time"].map(words)), AR1, "is text, whose order is"
+    yield "words", frame.assign(time=frame["time"].map(words)), AR1, "holds text, whose order is"
     tiny = AR1.set_params(structure="exponential")
     yield "tiny steps", frame.assign(time=frame["time"] * 1e-12), tiny, "1e-12 apart on average"
     yield "many times", frame.assign(time=np.arange(len(frame))), US, "parameters for"
@@ -351,3 +368,20 @@ def test_many_near_times_start_from_weaker_correlations():
     with pytest.warns(SingularFitWarning, match="the least that 'gaussian' allows"):
         model = MixedLinearRegressor(fixed=["x"], residual=residual).fit(frame, y)
     assert model.converged_
+
+
+def test_booleans_are_no_text():
+    frame = simulated(0, n_times=2).astype({"time": bool})
+    with pytest.raises(ValueError, match="'time' holds booleans, whose order is False, True, and"):
+        MixedLinearRegressor(fixed=["x"], residual=AR1).fit(frame, frame["y"])
+
+
+def test_distances_of_dates_and_durations_are_days():
+    frame = simulated(0)
+    exponential = AR1.set_params(structure="exponential")
+    number = MixedLinearRegressor(fixed=["x"], residual=exponential).fit(frame, frame["y"])
+    hours = pd.to_timedelta(24.0 * frame["time"], unit="h")
+    for times in (hours, pd.Timestamp("2020-01-01") + hours):
+        same = MixedLinearRegressor(fixed=["x"], residual=exponential)
+        same.fit(frame.assign(time=times), frame["y"])
+        assert_frame_equal(same.variance_components_, number.variance_components_)
