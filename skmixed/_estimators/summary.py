@@ -241,7 +241,7 @@ def _quoted(name: str, taken: str) -> str:
     return f"`{name}`" if name == taken else name
 
 
-def summary(self: Any, ddf: str | None = None) -> Summary:
+def summary(self: Any, ddf: str | None = None, *, robust: str | None = None) -> Summary:
     """Summarize the fit in a table that an lme4 user recognizes.
 
     Parameters
@@ -251,6 +251,9 @@ def summary(self: Any, ddf: str | None = None) -> Summary:
         Satterthwaite's cost a few factorizations, about as much as the search;
         None leaves the tests out where those have no room in memory, and a note
         says so.
+    robust : {"CR0", "CR2", "CR3"}, default=None
+        Standard errors by the residuals of whole subjects, of models with a residual
+        covariance, as in `inference.coefficient_table`.
 
     Returns
     -------
@@ -288,11 +291,11 @@ def summary(self: Any, ddf: str | None = None) -> Summary:
     The search for the variance components converged.
     """
     check_is_fitted(self)
-    return summarize(self, ddf)
+    return summarize(self, ddf, robust)
 
 
 def summarize(
-    model: Any, ddf: str | None = None, formula: str = "", remarks: Sequence[str] = ()
+    model: Any, ddf: str | None, robust: str | None, formula: str = "", remarks: Sequence[str] = ()
 ) -> Summary:
     """Collect what `summary()` shows of a fitted estimator."""
     fit: FittedModel = model._model.at_fit
@@ -305,7 +308,7 @@ def summarize(
     else:
         title = f"Ordinary least squares ({words().least_squares}), {method}"
     name = "REML criterion" if solution.reml else "deviance"
-    fixed, tests, why = _fixed_table(model, ddf)
+    fixed, tests, why = _fixed_table(model, ddf, robust)
     parts = None if fit.is_slim else variances(fit)
     empty = pd.Series(dtype=float)
     return Summary(
@@ -336,15 +339,18 @@ def facts_of(model: Any, criterion: str) -> dict[str, str]:
     }
 
 
-def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[str]]:
+def _fixed_table(
+    model: Any, ddf: str | None, robust: str | None
+) -> tuple[pd.DataFrame, str, list[str]]:
     """Return the table, how it is tested, and why not where it is not."""
     fit: FittedModel = model._model.at_fit
-    why = _untested(fit) if ddf is None else ""
+    is_usual = ddf is robust is None
+    why = _untested(fit) if is_usual else ""
     if not why:
         try:
-            tests = open_tests(model, ddf)
+            tests = open_tests(model, ddf, robust)
         except MemoryError:
-            if ddf is not None:
+            if not is_usual:
                 raise
             why = f"their factorization has no room in memory; {NORMAL}"
     if why:
@@ -354,7 +360,7 @@ def _fixed_table(model: Any, ddf: str | None) -> tuple[pd.DataFrame, str, list[s
     columns = ["estimate", "std_error", "df", "t", "p_value"]
     out = table[columns].set_axis(["Estimate", "Std. Error", "df", "t value", "Pr(>|t|)"], axis=1)
     out["Estimate"] = fit.solution.fixed  # 0 where a column was dropped
-    return out, tests.method.sentence, []
+    return out, tests.sentence, []
 
 
 def _untested(fit: FittedModel) -> str:

@@ -16,6 +16,7 @@ from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
+from skmixed._fitted.messages import FEW_ROWS
 from skmixed._fitted.runtime import ForkedLock
 from skmixed._fitted.subject_checks import check_further_rows
 from skmixed._repeated.rows import RepeatedRows
@@ -130,7 +131,8 @@ def _with_repeated(
     assert encoder.subjects is not None
     assert at_fit.encoder.subjects is not None
     encoder = replace(encoder, subjects=encoder.subjects.after(at_fit.encoder.subjects))
-    assert at_fit.solution.residual is not None
+    if at_fit.solution.residual is None:
+        raise ValueError(FEW_ROWS)
     check_further_rows(encoder, at_fit.solution.residual, rows)
     model = at_fit.with_rows(encoder, stats, at_fit.solution, rows)
     solution = kernel.repeated_effects(model.repeated, at_fit.solution)

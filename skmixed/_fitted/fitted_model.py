@@ -18,7 +18,7 @@ from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_memory
-from skmixed._fitted.messages import words
+from skmixed._fitted.messages import FEW_ROWS, words
 from skmixed._generalized.optimum import GeneralizedModel
 from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.coding import ModelTerm, terms_of_spec
@@ -220,8 +220,8 @@ class FittedModel:
     def repeated(self) -> RepeatedModel:
         """The rows of a model with a residual covariance, laid out at its optimum."""
         stats, subjects = self.stats, self.encoder.subjects
-        assert self.rows is not None
-        assert subjects is not None
+        if self.rows is None or subjects is None or not self.is_repeated:
+            raise ValueError(FEW_ROWS)
         if self.before is not None:
             before = self.before.repeated
             design = subjects.design(self.rows, like=before.design.residual)

@@ -90,7 +90,7 @@ def fit_statistics(
     except UndeterminedError as error:
         if not may_wait:
             raise
-        result, messages = kernel.estimate_at_zero(stats, model), [waiting(error)]
+        result, messages = kernel.estimate_at_zero(stats, model), [waiting(encoder, error)]
     else:
         messages = warnings_after(result, encoder, stats, parameters.max_iter)
     return _with_dependence(result, stats, model), repeated, messages

@@ -172,13 +172,18 @@ def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | 
     return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
 
-def waiting(reason: Exception) -> Message:
+# What is said of a model without its residual covariance.
+FEW_ROWS = (
+    "The rows so far do not determine the residual covariance. Add further rows by partial_fit."
+)
+
+
+def waiting(encoder: Encoder, reason: Exception) -> Message:
     """Say that more rows are needed."""
-    return (
-        "The rows so far do not determine the variances, which are 0 until more rows come. "
-        f"{reason}",
-        IdentifiabilityWarning,
-    )
+    what = "variances, which are 0 until more rows come"
+    if encoder.subjects is not None:
+        what = "residual covariance: residuals are taken to be independent until more rows come"
+    return f"The rows so far do not determine the {what}. {reason}", IdentifiabilityWarning
 
 
 def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:

@@ -365,9 +365,9 @@ class FittedAttributes(SharedAttributes):
         """
         model = self._need("residual_covariance_")
         if not model.is_repeated:
-            raise AttributeError(
-                f"This {type(self).__name__} has no residual covariance: residual=None."
-            )
+            is_none = model.encoder.subjects is None
+            why = "residual=None" if is_none else "the rows so far do not determine it"
+            raise AttributeError(f"This {type(self).__name__} has no residual covariance: {why}.")
         found = residual_covariances(model.encoder, model.solution)
         return found[None] if None in found else pd.concat(found)
 

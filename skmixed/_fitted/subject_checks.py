@@ -13,6 +13,7 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedDesign, RepeatedRows
 from skmixed._typing import BoolArray, FloatArray, IntArray
+from skmixed.exceptions import UndeterminedError
 
 # Parameters of a correlation with one variance.
 FEWEST = 2
@@ -165,7 +166,7 @@ def _check_counts(columns: SubjectColumns, design: RepeatedDesign) -> None:
                 "Use a structure with fewer parameters, such as 'ar1' or 'exponential', with "
                 "heterogeneous=False and without by= and power=."
             )
-        raise ValueError(
+        raise UndeterminedError(
             f"{columns.structure!r} has {residual.n_free} parameters{times}{strata}, and there are "
             f"{n} rows. {cure}"
         )
@@ -175,7 +176,7 @@ def _check_sizes(columns: SubjectColumns, design: RepeatedDesign) -> None:
     """Refuse sizes that are all alike, of which any power is the same."""
     if columns.power is not None and len(alike := design.strata_of_one_size):
         where = columns.in_stratum(alike[0])
-        raise ValueError(
+        raise UndeterminedError(
             f"Column {columns.power.name!r} has one size in all rows{where}, so that the power "
             "of power= is not determined. Leave power= out, or name a column whose sizes differ."
         )
@@ -190,7 +191,7 @@ def _check_variances(
         return
     few = np.flatnonzero(np.bincount(design.places.visit[own], minlength=m) < 2)
     if len(few):
-        raise ValueError(
+        raise UndeterminedError(
             f"There are not two rows at {_times(columns, design)[few[0]]} of "
             f"{columns.time.name!r}{where}, so that its variance is not determined. {FEWER} Or "
             "leave that time out."
@@ -212,14 +213,14 @@ def _check_correlations(
     counts = np.bincount(design.rows.subject[own], minlength=1)
     if columns.is_correlated and int(counts.max()) < 2:
         assert columns.subject is not None
-        raise ValueError(
+        raise UndeterminedError(
             f"Each subject of {columns.subject.name!r} has one row{where}, so that no correlation "
             f"of {columns.structure!r} is determined. Use residual=None, or a column whose labels "
             "have several rows."
         )
     if columns.correlation.absorbs_intercept and np.count_nonzero(counts) == 1:
         assert columns.subject is not None
-        raise ValueError(
+        raise UndeterminedError(
             f"All rows{where} are of one subject of {columns.subject.name!r}, so that the mean and "
             f"what {columns.structure!r} says they have in common are not told apart. Use "
             "residual=None, or 'ar1' or 'exponential'."
@@ -243,12 +244,12 @@ def _check_pairs(
         what = f"{columns.structure!r} has {m * (m + 1) // 2} parameters"
         if len(missing):
             a, b = missing[0]
-            raise ValueError(
+            raise UndeterminedError(
                 f"No subject{where} has rows at both {labels[a]} and {labels[b]} of {name!r}, so "
                 f"that their correlation is not determined: {what}. {FEWER}"
             )
         if n_subjects <= m:
-            raise ValueError(
+            raise UndeterminedError(
                 f"{what} for {m} times, and there are {n_subjects} subjects{where}. {FEWER}"
             )
     if columns.correlation.is_by_lag:
@@ -257,7 +258,7 @@ def _check_pairs(
             np.abs(steps[:, None] - steps)[seen > 0].ravel(), minlength=steps[-1] + 1
         )
         if (lags == 0).any():
-            raise ValueError(
+            raise UndeterminedError(
                 f"No subject{where} has rows {int(np.argmax(lags == 0))} steps of {name!r} apart, "
                 f"so that the correlation there is not determined by {columns.structure!r}. Use "
                 "'ar1' or 'exponential'."

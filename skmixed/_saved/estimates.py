@@ -29,6 +29,9 @@ LARGEST_ROOT = 1e150
 def check_estimate(encoder: Encoder, estimate: Any) -> None:
     _check_solution(encoder, estimate.solution)
     check_kind("status", estimate.status, FitStatus)
+    # While rows are waited for there is no residual covariance yet
+    has_one = encoder.subjects is not None and estimate.status is not FitStatus.UNDETERMINED
+    require((estimate.solution.residual is not None) == has_one, "residual covariance")
     counts = (estimate.n_iter, estimate.n_factorizations)
     require(all(type(count) is int and count >= 0 for count in counts), "number of steps")
     findings, n_terms = estimate.findings, len(encoder.terms)
@@ -103,9 +106,10 @@ def _check_dependence(dependence: Any, kept: tuple[int, ...], p: int) -> None:
 def _check_residual(encoder: Encoder, residual: Any) -> None:
     """Check the estimates of a residual covariance."""
     subjects = encoder.subjects
-    require((residual is None) == (subjects is None), "residual covariance")
-    if residual is None or subjects is None:
+    if residual is None:
         return
+    require(subjects is not None, "residual covariance")
+    assert subjects is not None
     check_kind("residual covariance", residual, ResidualSolution)
     names = subjects.correlation.name, subjects.variance.name
     require((residual.correlation, residual.variance) == names, "residual covariance")

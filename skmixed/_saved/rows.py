@@ -49,7 +49,7 @@ def _check_subjects(columns: SubjectColumns, rows: RepeatedRows) -> None:
 def check_sizes(encoder: Encoder, own: ResidualSolution | None, n: int | None) -> None:
     """Check the fitted values that standard deviations are a power of; a slim copy has none."""
     sizes, columns = None if own is None else own.log_sizes, encoder.subjects
-    has_power = columns is not None and columns.has_fitted_power
+    has_power = columns is not None and own is not None and columns.has_fitted_power
     require((sizes is not None) == (has_power and n is not None), "fitted values")
     if sizes is not None and n is not None:
         check_array("fitted values", sizes, (n,))

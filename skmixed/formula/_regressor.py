@@ -285,7 +285,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         if frame.classes is not None:
             self.classes_ = np.array(frame.classes.labels.tolist())
 
-    def summary(self, ddf: str | None = None) -> Summary:
+    def summary(self, ddf: str | None = None, *, robust: str | None = None) -> Summary:
         """Summarize the fit in a table that an lme4 user recognizes.
 
         Parameters
@@ -293,6 +293,9 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
             Degrees of freedom of the t tests; None: the usual ones, as in
             `skmixed.MixedLinearRegressor.summary`.
+        robust : {"CR0", "CR2", "CR3"}, default=None
+            Standard errors by the residuals of whole subjects, of models with a residual
+            covariance.
 
         Returns
         -------
@@ -323,9 +326,11 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             remarks = [f"{dropped:,} {rows} left out (na_action='drop')."]
         with speaking(in_words_of(self._frame)):
             if self.family is None:
-                return summarize(self.regressor_, ddf, text, remarks)
+                return summarize(self.regressor_, ddf, robust, text, remarks)
             if ddf is not None:
                 raise ValueError(f"ddf={ddf!r}: tests of generalized models are normal.")
+            if robust is not None:
+                raise ValueError(f"robust={robust!r} is for linear models. Leave it out.")
             found = self.regressor_.summary()
         facts = found.facts | success_of(self._frame.classes)
         return replace(found, formula=text, facts=facts, notes=(*remarks, *found.notes))

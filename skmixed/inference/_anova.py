@@ -22,6 +22,7 @@ def anova(
     ddf: str | None = None,
     *,
     type: int = 3,  # noqa: A002
+    robust: str | None = None,
 ) -> pd.DataFrame:
     """Test the terms of a model by F.
 
@@ -37,12 +38,16 @@ def anova(
         Term → its columns, to be tested as they are. None: the terms of the model's
         formula; without one, every column is a term.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
-        The method for the degrees of freedom, as in `coefficient_table`.
+        The method for the degrees of freedom, as in `coefficient_table`; of models with a
+        residual covariance also "kenward-roger-linear" and "between-within".
     type : {1, 2, 3}, default=3
         Type of hypothesis: 1, each term after those before it; 2, after all that do
         not contain it; 3, with categories counted alike whatever their numbers of
         rows. Columns that are tested as they are have type 3 alone: each term with
         all others in the model.
+    robust : {"CR0", "CR2", "CR3"}, default=None
+        The kind of robust covariance of the fixed effects, as in `coefficient_table`. It
+        tests at most as many effects at once as there are subjects less one.
 
     Returns
     -------
@@ -134,7 +139,7 @@ def anova(
             "term with all others in the model. Fit the model by lmer, or compare nested models "
             "with likelihood_ratio_test."
         )
-    tests = open_tests(model, ddf)
+    tests = open_tests(model, ddf, robust)
     if coded is None:
         rows = _of_columns(terms, tests)
     elif all(term.is_intercept for term in coded):

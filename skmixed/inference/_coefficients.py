@@ -93,13 +93,8 @@ def coefficient_table(
     Days           10.467      1.546  17.0   6.771
     """
     level = validation.check_level(level)
-    tests = open_tests(model, _usual(ddf, robust), robust)
+    tests = open_tests(model, ddf, robust)
     return tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
-
-
-def _usual(ddf: str | None, robust: str | None) -> str | None:
-    """Return the method for the degrees of freedom where none is named."""
-    return "satterthwaite" if ddf is None and robust is not None else ddf
 
 
 def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd.DataFrame:
@@ -169,7 +164,7 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
             "matrix of a generalized model has all parameters' information. Leave it out."
         )
     if robust is not None:
-        covariance = open_tests(model, "satterthwaite", robust).covariance
+        covariance = open_tests(model, None, robust).covariance
     elif adjusted:
         covariance = open_tests(model, "kenward-roger").covariance
     else:
@@ -202,13 +197,15 @@ def contrast(
         ``fixed_effects_``; by name as a DataFrame or Series, or as mappings from
         fixed effects to weights, where what is not named is 0.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
-        The method for the degrees of freedom, as in `coefficient_table`.
+        The method for the degrees of freedom, as in `coefficient_table`; of models with a
+        residual covariance also "kenward-roger-linear" and "between-within".
     joint : bool, default=None
         Whether to test all rows at once by F. None: where there are several.
     level : float, default=0.95
         Confidence level of the intervals of t tests.
     robust : {"CR0", "CR2", "CR3"}, default=None
-        The kind of robust standard errors, as in `coefficient_table`.
+        The kind of robust standard errors, as in `coefficient_table`. It tests at most as
+        many rows at once as there are subjects less one.
 
     Returns
     -------
@@ -268,7 +265,7 @@ def contrast(
     0    303.74  283.53  323.96
     """
     level = validation.check_level(level)
-    tests = open_tests(model, _usual(ddf, robust), robust)
+    tests = open_tests(model, ddf, robust)
     rows, index = _combinations(L, tests)
     if joint is None:
         joint = len(rows) > 1

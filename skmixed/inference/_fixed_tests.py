@@ -51,6 +51,10 @@ class FixedTests:
         Degrees of freedom of each kept one, where the method gives it some of its own.
     is_generalized : bool
         Whether they are those of a generalized model, of which all tests are Wald's.
+    robust : str or None
+        The kind of a sandwich estimate of the covariance.
+    rank : float
+        How many effects that tells apart.
     """
 
     names: tuple[str, ...]
@@ -65,6 +69,15 @@ class FixedTests:
     dependence: Dependence | None = None
     coefficient_df: FloatArray | None = None
     is_generalized: bool = False
+    robust: str | None = None
+    rank: float = np.inf
+
+    @property
+    def sentence(self) -> str:
+        """What is said of the tests."""
+        if self.robust is None:
+            return self.method.sentence
+        return f"{self.robust} standard errors by subjects, Bell and McCaffrey's degrees of freedom"
 
     def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
         """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""
@@ -126,8 +139,8 @@ class FixedTests:
     def _f(self, rows: FloatArray) -> tuple[float, int, float, float]:
         rows = _independent(rows, self.basis, self.of_basis)
         q, own = len(rows), rows @ self.basis
-        if not q:
-            return np.nan, 0, np.nan, np.nan
+        if not q or not self._has_rank(q):
+            return np.nan, q, np.nan, np.nan
         if self.sample is None or self.method.joint is None:
             df, scale = float(self.df(rows).min()), 1.0
         else:
@@ -137,6 +150,18 @@ class FixedTests:
         f = scale * float(wald) / q
         tail = distributions.f.sf(f, q, df) if np.isfinite(df) else distributions.chi2.sf(q * f, q)
         return f, q, df, float(tail)
+
+    def _has_rank(self, q: int) -> bool:
+        """Whether the covariance tells q effects apart."""
+        if q <= self.rank:
+            return True
+        warn(
+            f"robust={self.robust!r} tells at most {self.rank:.0f} effects apart, one less than "
+            f"there are subjects, and {q} are tested at once: that test is NaN. Test fewer at "
+            "once, or leave robust out.",
+            NotEstimableWarning,
+        )
+        return False
 
 
 def _independent(rows: FloatArray, basis: FloatArray, of_basis: FloatArray) -> FloatArray:
@@ -201,7 +226,9 @@ def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> FixedT
         raise ValueError(
             f"robust={robust!r} is for linear models with a residual covariance. Leave it out."
         )
-    method, solution = method_of(view, ddf), view.solution
+    # Those of a sandwich estimate are Satterthwaite's
+    usual = "satterthwaite" if ddf is None and robust is not None else ddf
+    method, solution = method_of(view, usual), view.solution
     if method.needs_reml and not solution.reml:
         raise ValueError(
             "Kenward and Roger's method needs a REML fit, and this model was fitted by maximum "
@@ -226,6 +253,9 @@ def open_tests(model: Any, ddf: str | None, robust: str | None = None) -> FixedT
         of_basis=of_basis,
         sample=sample,
         coefficient_df=_of_subjects(view) if method.of_subjects else None,
+        robust=robust,
+        # Scores of m subjects add up to 0
+        rank=np.inf if robust is None else view.repeated.layout.system.n_blocks - 1,
     )
 
 
@@ -256,7 +286,7 @@ def _robust(view: FittedModel, method: DegreesOfFreedom, kind: str) -> RobustSam
             f"ddf={method.name!r} is no method for robust={kind!r}, whose degrees of freedom are "
             "Satterthwaite's by Bell and McCaffrey. Leave ddf out."
         )
-    if not view.is_repeated:
+    if view.encoder.subjects is None:
         raise ValueError(
             f"robust={kind!r} needs the rows of subjects, which this model has not kept. Fit it "
             "with residual=ResidualCovariance('independent', subject=...), the same model with "

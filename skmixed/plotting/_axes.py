@@ -203,9 +203,10 @@ def choose_group(encoder: Encoder, group: str | None) -> int:
     names = factor_names(encoder)
     if not names:
         raise ValueError(
-            "The model has no grouping factor (groups=None is ordinary least squares), so that "
-            "there is nothing to show. Name grouping columns in `groups`, "
-            "or write (1 | g) in the formula."
+            "The model has no grouping factor, so that there are no random effects to show. Name "
+            "grouping columns in `groups`, or write (1 | g) in the formula."
+            + " ResidualCorrelationDisplay shows what rows of one subject have in common."
+            * (encoder.subjects is not None)
         )
     if group is None:
         return 0

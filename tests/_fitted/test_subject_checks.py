@@ -1,10 +1,17 @@
-"""What rows of subjects must be beside those of a fit."""
+"""What rows of subjects must be beside those of a fit, and before there is one."""
+
+import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
+from hostile import reloaded
+from repeated_models import simulated
 
 from skmixed import MixedLinearRegressor, ResidualCovariance
+from skmixed.diagnostics import subject_influence
+from skmixed.exceptions import FitStatus, IdentifiabilityWarning, UndeterminedError
+from skmixed.inference import coefficient_table
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +44,72 @@ def test_a_negative_correlation_is_of_so_many_rows(opposed, time):
     updated = part.predict(X[:1])
     assert np.isfinite(updated).all()
     assert part.update_groups(X[:1], y[:1])._model.n_rows == 80
+
+
+VISIT_BY_VISIT = {
+    "unstructured": {},
+    "toeplitz": {"heterogeneous": True},
+    "ar1": {"by": "arm"},
+    "exponential": {},
+    "compound_symmetry": {},
+}
+
+
+@pytest.mark.parametrize("structure", VISIT_BY_VISIT)
+def test_visits_may_come_one_by_one(structure):
+    frame = simulated(0, n_subjects=40)
+    residual = ResidualCovariance(
+        structure, subject="subject", time="time", **VISIT_BY_VISIT[structure]
+    )
+    model = MixedLinearRegressor(fixed=["x"], residual=residual)
+    X, y = frame.drop(columns="y"), frame["y"]
+    first = X["time"] == 0
+    with pytest.raises(UndeterminedError, match="has one row"):
+        model.fit(X[first], y[first])
+    with pytest.warns(IdentifiabilityWarning, match="do not determine the residual covariance: .*"):
+        model.partial_fit(X[first], y[first])
+    assert not model.converged_
+    for time in (1, 2, 3):
+        model.partial_fit(X[X["time"] == time], y[X["time"] == time])
+    whole = MixedLinearRegressor(fixed=["x"], residual=residual).fit(X, y)
+    # The search starts elsewhere, and ends within its tolerance
+    assert model.criterion_ == pytest.approx(whole.criterion_, abs=1e-7)
+
+
+@pytest.fixture(scope="module")
+def waiting():
+    """A model of the first visit, whose residuals are taken to be independent."""
+    frame = simulated(0, n_subjects=40)
+    frame = frame[frame["time"] == 0]
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=["x"], residual=residual)
+    with pytest.warns(IdentifiabilityWarning):
+        model.partial_fit(frame.drop(columns="y"), frame["y"])
+    return model, frame.drop(columns="y"), frame["y"]
+
+
+def test_a_model_without_its_covariance_says_so(waiting):
+    model, X, y = waiting
+    message = "rows so far do not determine the residual covariance. Add further rows by partial_f"
+    new = X[:1].assign(subject=999)
+    for use in (
+        lambda: model.predict_interval(X),
+        lambda: model.predict(X, return_std=True),
+        lambda: model.update_groups(new, y[:1]),
+        lambda: coefficient_table(model, robust="CR2"),
+        lambda: subject_influence(model),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
+    with pytest.raises(AttributeError, match="covariance: the rows so far do not determine it"):
+        _ = model.residual_covariance_
+
+
+def test_a_model_without_its_covariance_is_least_squares_and_saved(waiting):
+    model, X, y = waiting
+    plain = MixedLinearRegressor(fixed=["x"]).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), plain.predict(X), rtol=1e-12)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match="The saved model is damaged"):
+        reloaded(model, ("model", "estimate", "status"), lambda _: FitStatus.CONVERGED)

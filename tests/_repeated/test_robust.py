@@ -9,7 +9,8 @@ import scipy.linalg
 from repeated_models import dense_of, fitted_model, simulated
 
 from skmixed import MixedLinearRegressor, ResidualCovariance, mmrm
-from skmixed.inference import coefficient_table, contrast, vcov
+from skmixed.exceptions import NotEstimableWarning
+from skmixed.inference import anova, coefficient_table, contrast, vcov
 
 FEV = Path(__file__).parents[1] / "reference" / "residual" / "data" / "fev.csv"
 # SAS PROC MIXED's `empirical`, as published with R's mmrm: FEV1 ~ ARMCD.
@@ -108,3 +109,48 @@ def test_subjects_that_share_effects():
     model = fitted_model(simulated(4), "ar1", groups="rater")
     with pytest.raises(ValueError, match="needs subjects that are independent"):
         coefficient_table(model, robust="CR2")
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR2", "CR3"])
+def test_terms_and_the_summary_have_them(kind):
+    model = mmrm("FEV1 ~ RACE + ARMCD * AVISIT + ar1(AVISIT | USUBJID)", pd.read_csv(FEV))
+    table = coefficient_table(model, robust=kind)
+    shown = model.summary(robust=kind)
+    np.testing.assert_array_equal(shown.fixed["Std. Error"], table["std_error"])
+    np.testing.assert_array_equal(shown.fixed["df"], table["df"])
+    assert f"{kind} standard errors by subjects" in str(shown)
+    found = anova(model, robust=kind)
+    names = [name for name in table.index if name.startswith("RACE")]
+    rows = [{name: 1.0} for name in names]
+    race = contrast(model, rows, robust=kind).iloc[0]
+    np.testing.assert_allclose(found.loc["RACE", ["F", "df_num"]], race[["F", "df_num"]], rtol=1e-9)
+    covariance = vcov(model, robust=kind).loc[names, names]
+    estimate = table.loc[names, "estimate"]
+    wald = estimate @ np.linalg.solve(covariance, estimate) / len(names)
+    assert found.loc["RACE", "F"] == pytest.approx(wald, rel=1e-9)
+    arm = {"ARMCD": [name for name in table.index if name == "ARMCD[T.TRT]"]}
+    one = anova(model, arm, robust=kind).loc["ARMCD"]
+    assert one["F"] == pytest.approx(table.loc["ARMCD[T.TRT]", "t"] ** 2, rel=1e-9)
+    assert one["df_den"] == pytest.approx(table.loc["ARMCD[T.TRT]", "df"], rel=1e-9)
+
+
+def test_summary_of_columns_has_them():
+    model = fitted_model(simulated(4), "ar1")
+    shown = model.summary(robust="CR2").fixed
+    expected = coefficient_table(model, robust="CR2")
+    np.testing.assert_array_equal(shown["Std. Error"], expected["std_error"])
+    with pytest.raises(ValueError, match="is no method for robust='CR2'"):
+        model.summary("kenward-roger", robust="CR2")
+    with pytest.raises(ValueError, match="is no method for robust='CR2'"):
+        anova(model, ddf="residual", robust="CR2")
+
+
+def test_more_effects_at_once_than_subjects_tell_apart():
+    frame = simulated(4, n_subjects=3, n_times=8, missing=0.0)
+    frame[list("abc")] = np.random.default_rng(0).normal(size=(len(frame), 3))
+    residual = ResidualCovariance("ar1", subject="subject", time="time")
+    model = MixedLinearRegressor(fixed=list("abc"), residual=residual).fit(frame, frame["y"])
+    with pytest.warns(NotEstimableWarning, match="at most 2 effects apart, .* and 3 are"):
+        table = anova(model, {"all": list("abc"), "two": ["a", "b"]}, robust="CR0")
+    assert table["F"].isna().tolist() == [True, False]
+    assert table["df_num"].tolist() == [3, 2]

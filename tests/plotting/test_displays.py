@@ -496,6 +496,15 @@ def test_least_squares_has_no_groups(sleepstudy):
         plotting.ResidualsDisplay.from_estimator(model, X[["Days"]], y, panels="group")
 
 
+def test_repeated_measures_have_no_groups(sleepstudy):
+    X, y = sleepstudy
+    fading = ResidualCovariance("ar1", subject="Subject", time="Days")
+    model = MixedLinearRegressor(residual=fading).fit(X, y)
+    for kind in (plotting.RandomEffectsDisplay, plotting.FittedLinesDisplay):
+        with pytest.raises(ValueError, match=r"no random effects to show.* ResidualCorrel"):
+            shown(kind, model, X, y)
+
+
 def test_messages(model, sleepstudy, penicillin):
     X, y = sleepstudy
     for kind in [*OF_MODEL[:4], *OF_ROWS[:2]]:
