@@ -22,10 +22,8 @@ MODULES = (inference, diagnostics, plotting)
 NAMES = [(module, name) for module in MODULES for name in module.__all__]
 # What is there for linear models alone.
 REFUSED = {
-    *("convergence", "singularity"),
     *("cooks_distance", "influence", "leverage", "residual_correlation", "subject_influence"),
-    *("FittedLinesDisplay", "InfluenceDisplay", "ResidualCorrelationDisplay"),
-    *("ResidualsDisplay", "ShrinkageDisplay"),
+    *("InfluenceDisplay", "ResidualCorrelationDisplay", "ShrinkageDisplay"),
 }
 # Of single trials, and of a shape that describes the variance, there is no overdispersion.
 NO_TEST = {MixedLogisticClassifier, MixedGammaRegressor}

@@ -359,9 +359,8 @@ def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
-        "coefficient_table, contrast, anova, vcov, confidence_intervals, profile, "
-        "likelihood_ratio_test, compare, random_effects_table, icc, r2, residuals, the attributes "
-        "of the estimator, predictions, sample_y and update_groups."
+        "the functions of skmixed.inference, residuals, the displays of these, FittedLinesDisplay, "
+        "the attributes of the estimator, predictions, sample_y and update_groups."
     )
 
 

@@ -206,3 +206,9 @@ class QuadratureObjective(LaplaceObjective):
         with np.errstate(all="ignore"):
             mode = replace(self.mode, lam=chart.terms.lam)
             return AdaptiveQuadrature(mode, self.rule).gradient(chart.terms)
+
+    def second_derivatives(self, chart: GeneralizedChart) -> FloatArray:
+        """Return the Hessian at the latest mode in the coordinates of a chart around its Λ."""
+        with np.errstate(all="ignore"):
+            mode = replace(self.mode, lam=chart.terms.lam)
+            return AdaptiveQuadrature(mode, self.rule).curvature(chart.terms)[0]

@@ -6,12 +6,14 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
+from skmixed._derivatives.trust_region import Point
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._equations.selected_inverse import level_covariances
 from skmixed._estimation.fit import examined
 from skmixed._estimation.solution import Solution, user_effects
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.fit import (
+    STARTS,
     SearchSettings,
     estimates_covariance,
     fit_generalized,
@@ -27,6 +29,9 @@ from skmixed._generalized.objective import (
 )
 from skmixed._generalized.rows import FamilySource, GeneralizedLayout, lay_out_generalized
 from skmixed._generalized.system import GeneralizedSystem, HeldSlab
+from skmixed._model.chart import Chart, consecutive
+from skmixed._model.covariance import gradient_matrix
+from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
@@ -99,9 +104,64 @@ class GeneralizedModel:
         """The covariance of the estimates of (δ, γ, φ), by the observed information."""
         if self.n_nodes == 1:
             return estimates_covariance(self.found)
+        return 2.0 * pseudo_inverse(self.point.hessian)
+
+    @cached_property
+    def point(self) -> Point:
+        """−2 log L at the estimates, with its exact derivatives in (δ, γ, φ)."""
         objective = self.objective_of(self.layout.system)
-        point = objective.point(objective.evaluate(self.lam), is_slow=False)
-        return 2.0 * pseudo_inverse(point.hessian)
+        return objective.point(objective.evaluate(self.lam), is_slow=True)
+
+    def slopes(self) -> list[FloatArray]:
+        """Return G = ∂(−2 log L)/∂Σ of each term, (s, s).
+
+        By quadrature it is known in the null space of Σ alone, and 0 elsewhere.
+        """
+        structures = self.layout.system.structures
+        *terms, rest = self.point.lam
+        if self.n_nodes > 1:
+            return [self._null_slope(k, lam, rest) for k, lam in enumerate(terms)]
+        # Of Laplace's approximation by the gradient in τ
+        sizes = [len(s.directions(len(lam))) for s, lam in zip(structures, terms, strict=True)]
+        parts = zip(structures, terms, consecutive(sizes), strict=True)
+        return [gradient_matrix(s, self.found.gradient[at], len(lam)) for s, lam, at in parts]
+
+    def _null_slope(self, k: int, lam: FloatArray, rest: FloatArray) -> FloatArray:
+        """Return G in the null space of one term's Σ, by second derivatives.
+
+        With null vectors N, and δ in one column of Λ that is 0, Σ changes by Nδδ'N': the second
+        derivatives in δ are 2N'GN.
+        """
+        size, rank = len(lam), int(lam.any(axis=0).sum())
+        if rank == size:
+            return np.zeros((size, size))
+        null = np.linalg.svd(lam)[0][:, rank:]
+        *terms, _ = self.point.lam
+        # ∂Λ/∂δ of this term alone, in its first column that is 0
+        basis = [np.zeros((0, *own.shape)) for own in terms]
+        basis[k] = np.zeros((size - rank, size, size))
+        basis[k][:, :, int(np.argmin(lam.any(axis=0)))] = null.T
+        # 2N'GN, whatever the structure is that Σ has
+        free = (STRUCTURES["full"],) * len(terms)
+        chart = GeneralizedChart(Chart(free, tuple(terms), tuple(basis)), rest)
+        objective = QuadratureObjective(self.layout.system, self.n_nodes)
+        objective.evaluate(self.lam)
+        inner = objective.second_derivatives(chart)[: size - rank, : size - rank]
+        return np.asarray(null @ inner @ null.T / 2.0)
+
+    def lowest_elsewhere(self) -> float:
+        """Return the least −2 log L of searches that start away from the estimates."""
+        system, search = self.layout.system, SearchSettings(TOLERANCE, MAX_ITER)
+        least = np.inf
+        for sd in STARTS:
+            start, scores = start_of(system, sd)
+            laplace, objective = LaplaceObjective(system), self.objective_of(system)
+            laplace.begin(start, scores)
+            lam = search.run(laplace, start).lam
+            laplace.evaluate(lam)
+            objective.resume(lam, laplace.mode)
+            least = min(least, search.run(objective, lam).value)
+        return least
 
     @property
     def fixed_covariance(self) -> FloatArray:
@@ -180,6 +240,37 @@ class GeneralizedModel:
             terms=tuple(replace(term, effects=own) for term, own in terms),
             family=replace(solution.family, covariances=level_covariances(mode.factor)),
         )
+
+
+@dataclass(frozen=True)
+class SearchEnd:
+    """What holds where a search has ended.
+
+    Attributes
+    ----------
+    lam : tuple of (s, s) arrays
+        The canonical Λ of each term.
+    gradient, hessian : arrays
+        Of −2 log L in (δ, γ, φ).
+    slopes : list of (s, s) arrays
+        G = ∂(−2 log L)/∂Σ of each term, of quadrature in the null space of Σ.
+    elsewhere : float
+        By how much a search from another start ends lower; NaN without random effects.
+    """
+
+    lam: Lam
+    gradient: FloatArray
+    hessian: FloatArray
+    slopes: list[FloatArray]
+    elsewhere: float
+
+    @staticmethod
+    def of(own: GeneralizedModel) -> "SearchEnd":
+        point, elsewhere = own.point, np.nan
+        if own.layout.terms:
+            elsewhere = max(point.value - own.lowest_elsewhere(), 0.0)
+        *terms, _ = point.lam
+        return SearchEnd(tuple(terms), point.gradient, point.hessian, own.slopes(), elsewhere)
 
 
 def of_search(layout: GeneralizedLayout, fixed: FloatArray) -> FloatArray:

@@ -224,10 +224,13 @@ class AdaptiveQuadrature:
         """⟨∂f/∂Λ, ∂²Λ/∂δ∂δ'⟩ of terms whose Λ is not linear in δ, by ∂f/∂Λ = 2GΛ."""
         n = sum(map(len, chart.basis))
         out, start = np.zeros((n, n)), 0
-        for term, lam, basis in zip(self.factor.terms, chart.lam, chart.basis, strict=True):
+        for term, structure, lam, basis in zip(
+            self.factor.terms, chart.structures, chart.lam, chart.basis, strict=True
+        ):
+            # G of the term's Σ
             slope = term.to_factor_columns.T @ along[:, term.columns] @ np.linalg.pinv(lam)
             slope = (slope + slope.T) / 4.0
-            own = term.term.structure.curvature(lam, basis, slope)
+            own = structure.curvature(lam, basis, slope)
             linear = 2.0 * np.einsum("iab,ac,jcb->ij", basis, slope, basis)
             place = slice(start, start + len(basis))
             out[place, place] = own - linear

@@ -96,7 +96,7 @@ def open_family_rows(
     elif y is None:
         given.response(y)  # which says what is missing
     response = estimator._response(y, given.n_rows)
-    _check_exposure(estimator, given, exposure)
+    check_exposure(estimator, given, exposure)
     eta = given.expected() + log_exposure(exposure, given.n_rows)
     weights = np.ones(given.n_rows)
     if needs_weights:
@@ -106,7 +106,13 @@ def open_family_rows(
     return FamilyRows(given, own.phi, response, eta, weights, trials)
 
 
-def _check_exposure(estimator: Any, given: GivenRows, exposure: Any) -> None:
+def check_linear_exposure(exposure: Any) -> None:
+    """Refuse an exposure beside a linear model."""
+    if exposure is not None:
+        raise ValueError("exposure= is for counts, and the model is linear. Leave it out.")
+
+
+def check_exposure(estimator: Any, given: GivenRows, exposure: Any) -> None:
     """Refuse an exposure of what is not counted, and none where the fit had one."""
     if exposure is not None and not estimator._has_exposure:
         raise ValueError(

@@ -12,7 +12,7 @@ from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.runtime import seed_sequence
 from skmixed._typing import FloatArray
-from skmixed.diagnostics._family_rows import FamilyRows, open_family_rows
+from skmixed.diagnostics._family_rows import FamilyRows, check_linear_exposure, open_family_rows
 from skmixed.diagnostics._leverage import row_influence
 
 KINDS = ("conditional", "marginal", "pearson", "standardized", "normalized")
@@ -129,8 +129,7 @@ def residuals(
         return _of_family(given, kind, random_state)
     kind = "conditional" if kind is None else kind
     check_choice("kind", kind, KINDS)
-    if exposure is not None:
-        raise ValueError("exposure= is for counts, and the model is linear. Leave it out.")
+    check_linear_exposure(exposure)
     rows = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
     rows = replace(rows, is_all=False)  # other rows' residuals say nothing of a row's own
     error = rows.response(y) - rows.expected()

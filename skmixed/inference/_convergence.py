@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._data.encoder import Encoder
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
-from skmixed._model.covariance import Covariance, gradient_matrix
-from skmixed._statistics.coordinates import column_lengths
+from skmixed._model.covariance import gradient_matrix
+from skmixed._statistics.coordinates import TermCoordinates, column_lengths
 from skmixed._typing import FloatArray, Lam
 
 # The expected gain of a further step below which a point is an optimum: an
@@ -39,7 +38,8 @@ class Convergence:
         The number of steps and of factorizations of the search.
     gradient_norm : float
         Length of the gradient of the criterion in the entries of the terms'
-        relative factors Λ, in standard units of the parameters.
+        relative factors Λ, in standard units of the parameters. Of generalized models
+        also in the fixed effects and the shape.
     expected_gain : float
         By how much one more Newton step would lower the criterion.
     boundary : DataFrame
@@ -53,7 +53,7 @@ class Convergence:
     eigenvalues : ndarray
         Of the observed information on the variance parameters, scaled to a unit
         diagonal, ascending: near 0 where a combination of them is hardly
-        determined.
+        determined. Of generalized models on all parameters.
     """
 
     status: str
@@ -125,7 +125,7 @@ def convergence(model: Any) -> Convergence:
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
+    model : MixedLinearRegressor, generalized model or Pipeline
         The fitted model.
 
     Returns
@@ -149,6 +149,10 @@ def convergence(model: Any) -> Convergence:
     is repeated from all of its starts, and the gradient and information are in the
     coordinates of both covariances.
 
+    Of generalized models the criterion is −2 log L by the approximation that the fit has
+    used, and the gradient and information are exact, in the variances, the fixed effects and
+    the shape together. Two searches start from moments of the data.
+
     Examples
     --------
     >>> from skmixed import MixedLinearRegressor
@@ -159,38 +163,67 @@ def convergence(model: Any) -> Convergence:
     >>> convergence(model).is_optimum
     True
     """
-    view = fitted(model)
-    gradient, hessian, boundary = _at_optimum(view)
+    found = _Conditions.of(fitted(model, has_family=True))
+    hessian, estimate = found.hessian, found.view.estimate
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    standard = vectors.T @ (gradient / scale)
+    standard = vectors.T @ (found.gradient / scale)
     keep = values > FLAT * values[-1]
     return Convergence(
-        status=view.estimate.status.value,
-        n_iter=view.estimate.n_iter,
-        n_factorizations=view.estimate.n_factorizations,
+        status=estimate.status.value,
+        n_iter=estimate.n_iter,
+        n_factorizations=estimate.n_factorizations,
         gradient_norm=float(np.linalg.norm(standard)),
         expected_gain=float(0.5 * (standard[keep] ** 2 / values[keep]).sum()),
-        boundary=boundary,
-        elsewhere=_elsewhere(view),
-        eigenvalues=values if view.encoder.terms or view.is_repeated else np.empty(0),
+        boundary=_boundary(found),
+        elsewhere=found.elsewhere,
+        eigenvalues=values if found.is_searched else np.empty(0),
     )
 
 
-def _at_optimum(view: FittedModel) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
-    """Return the gradient, the observed information, and the conditions on the boundary."""
-    if view.is_repeated:
-        found = kernel.repeated_information(view.repeated.factor)
-        boundary = _boundary(view.encoder, found.chart.terms.lam, found.of_terms)
-        return *found.free, boundary
-    info = view.information
-    of_terms = [info.gradient[place] for place in info.parameters.places]
-    boundary = _boundary(view.encoder, info.chart.lam, of_terms)
-    return info.jacobian @ info.gradient, info.hessian, boundary
+@dataclass(frozen=True)
+class _Conditions:
+    """What holds at the end of a search: derivatives in its coordinates, and other ends.
+
+    `lams` and `slopes` are Λ of each term and the gradient in its Σ, (s, s) each.
+    """
+
+    view: FittedModel
+    gradient: FloatArray
+    hessian: FloatArray
+    lams: Lam
+    slopes: Sequence[FloatArray]
+    elsewhere: float
+
+    @staticmethod
+    def of(view: FittedModel) -> "_Conditions":
+        if view.is_generalized:
+            end = kernel.search_end(view.generalized)
+            return _Conditions(view, end.gradient, end.hessian, end.lam, end.slopes, end.elsewhere)
+        if view.is_repeated:
+            found = kernel.repeated_information(view.repeated.factor)
+            lams, slopes = found.chart.terms.lam, _in_sigma(view, found.of_terms)
+            return _Conditions(view, *found.free, lams, slopes, _elsewhere(view))
+        info = view.information
+        slopes = _in_sigma(view, [info.gradient[place] for place in info.parameters.places])
+        gradient = info.jacobian @ info.gradient
+        return _Conditions(view, gradient, info.hessian, info.chart.lam, slopes, _elsewhere(view))
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether there was something to search for."""
+        view = self.view
+        return bool(view.encoder.terms) or view.is_repeated or view.is_generalized
+
+
+def _in_sigma(view: FittedModel, gradients: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return the gradient in the Σ of each term from that in its coordinates τ."""
+    pairs = zip(view.encoder.terms, gradients, strict=True)
+    return [gradient_matrix(t.structure, own, len(t.columns)) for t, own in pairs]
 
 
 def _elsewhere(view: FittedModel) -> float:
-    """Return by how much a search from another start ends lower."""
+    """Return by how much a search from another start ends lower, of a linear model."""
     if view.is_repeated:
         own, design = view.solution.criterion, view.repeated.design
         again = kernel.refit_repeated(
@@ -205,23 +238,14 @@ def _elsewhere(view: FittedModel) -> float:
     return max(likelihood.value(view.factorization) - found, 0.0)
 
 
-def _boundary(encoder: Encoder, lams: Lam, gradients: Sequence[FloatArray]) -> pd.DataFrame:
-    rows = []
-    for term, lam, gradient in zip(encoder.terms, lams, gradients, strict=True):
-        rank, slope = _off_boundary(term.structure, lam, gradient)
+def _boundary(end: _Conditions) -> pd.DataFrame:
+    rows, encoder = [], end.view.encoder
+    for term, lam, slope in zip(encoder.terms, end.lams, end.slopes, strict=True):
+        rank = int(lam.any(axis=0).sum())
+        least = np.nan if rank == len(lam) else term.structure.boundary_slope(lam, slope)
         names = ", ".join(encoder.coefficient_names(term))
-        rows.append([encoder.factors[term.factor].name, names, len(lam), rank, slope])
+        rows.append([encoder.factors[term.factor].name, names, len(lam), rank, least])
     return pd.DataFrame(rows, columns=["group", "coefficients", "size", "rank", "slope"])
-
-
-def _off_boundary(
-    structure: Covariance, lam: FloatArray, gradient: FloatArray
-) -> tuple[int, float]:
-    """Return the rank of Λ, and the least slope in the null space of its covariance."""
-    size, rank = len(lam), int(lam.any(axis=0).sum())
-    if rank == size:
-        return rank, np.nan
-    return rank, structure.boundary_slope(lam, gradient_matrix(structure, gradient, size))
 
 
 def singularity(model: Any) -> pd.DataFrame:
@@ -229,8 +253,8 @@ def singularity(model: Any) -> pd.DataFrame:
 
     Parameters
     ----------
-    model : MixedLinearRegressor or Pipeline
-        Fitted; a Pipeline ends in the regressor.
+    model : MixedLinearRegressor, generalized model or Pipeline
+        Fitted; a Pipeline ends in the estimator.
 
     Returns
     -------
@@ -240,7 +264,8 @@ def singularity(model: Any) -> pd.DataFrame:
         - ``group``: the grouping factor;
         - ``term``: the names of the term's coefficients;
         - ``component``: from 1;
-        - ``sd``: its standard deviation, in units of σ;
+        - ``sd``: its standard deviation, in units of σ, or of generalized models on the
+          scale of the link;
         - ``share``, ``cumulative``: of the term's total variance, NaN if that is 0;
         - ``is_zero``: whether its variance is estimated as exactly 0. A fit is
           singular, ``singular_``, where any is.
@@ -278,7 +303,7 @@ def singularity(model: Any) -> pd.DataFrame:
     0  Subject  (Intercept), Days          1  1.557  0.935       0.935    False
     1  Subject  (Intercept), Days          2  0.412  0.065       1.000    False
     """
-    opened = fitted(model)
+    opened = fitted(model, has_family=True)
     rows: list[list[Any]] = []
     for index, term in enumerate(opened.encoder.terms):
         group = opened.encoder.factors[term.factor].name
@@ -295,15 +320,22 @@ def singularity(model: Any) -> pd.DataFrame:
 
 def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:
     """Return the singular values of Λ on scaled columns, and how many are not 0."""
-    solution, block = opened.solution.terms[index], opened.system.terms[index][1]
-    lengths = column_lengths(opened.stats, block.term)
-    root_unit = np.sqrt(opened.system.weight_unit)
-    if opened.is_repeated:
-        root_unit *= opened.solution.sigma / opened.repeated.layout.residual_scale
-    centered = block.to_centered(opened.stats.center) @ solution.search_lam
+    solution, (place, root_unit) = opened.solution.terms[index], _coordinates(opened, index)
+    lengths = column_lengths(opened.stats, place.term)
+    centered = place.to_centered(opened.stats.center) @ solution.search_lam
     lam = np.where(lengths > 0.0, lengths, 1.0)[:, None] * centered / root_unit
     # Where Λ lacks rank, columns of it are exactly zero.
     n_positive = int(np.count_nonzero(np.abs(solution.search_lam).max(axis=0)))
-    sd = np.linalg.svd(lam, compute_uv=False)
+    sd = np.asarray(np.linalg.svd(lam, compute_uv=False), dtype=np.float64)
     sd[n_positive:] = 0.0
     return sd, n_positive
+
+
+def _coordinates(opened: FittedModel, index: int) -> tuple[TermCoordinates, float]:
+    """Return the search's coordinates of a term, and the unit of its Λ."""
+    if opened.is_generalized:
+        return opened.generalized.layout.terms[index], 1.0
+    root_unit = float(np.sqrt(opened.system.weight_unit))
+    if opened.is_repeated:
+        root_unit *= opened.solution.sigma / opened.repeated.layout.residual_scale
+    return opened.system.terms[index][1], root_unit

@@ -67,8 +67,9 @@ class Rows:
     def expected(self, model: Any, *, with_effects: bool) -> FloatArray:
         groups = self.groups if with_effects else None
         include = "all" if with_effects else "fixed"
-        given = open_rows(model, self.X, groups, include=include)
-        return replace(given, is_all=False).expected()  # means, without residuals of the fit
+        given = open_rows(model, self.X, groups, include=include, has_family=True)
+        found = replace(given, is_all=False).expected()  # means, without residuals of the fit
+        return given.fitted.family.mean(found) if given.fitted.is_generalized else found
 
 
 def choose_column(model: Any, encoder: Encoder, k: int, rows: Rows, x: ColumnName | None) -> int:

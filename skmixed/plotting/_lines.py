@@ -11,9 +11,11 @@ from skmixed._data.encoder import Encoder
 from skmixed._data.parameters import items_of
 from skmixed._data.table import open_table
 from skmixed._fitted.checks import check_number
-from skmixed._fitted.fitted_model import served
-from skmixed._fitted.prediction_rows import open_rows
-from skmixed._typing import ColumnName, IntArray
+from skmixed._fitted.fitted_model import regressor_of, served
+from skmixed._fitted.prediction_rows import GivenRows, open_rows
+from skmixed._generalized_estimators.reading import log_exposure
+from skmixed._typing import ColumnName, FloatArray, IntArray
+from skmixed.diagnostics._family_rows import check_exposure, check_linear_exposure
 from skmixed.plotting._axes import (
     BLUE,
     DARK,
@@ -64,6 +66,9 @@ class FittedLinesDisplay:
     are. Behind a Pipeline the column is that of X before its steps, so that splines
     and polynomials are curves on the scale of the data.
 
+    Of generalized models the lines are means of the response at the modes of the group's
+    effects, and at effects of 0; the second class counts as 1.
+
     Examples
     --------
     >>> import matplotlib
@@ -99,6 +104,7 @@ class FittedLinesDisplay:
         y: ArrayLike | None = None,
         *,
         groups: Any = None,
+        exposure: ArrayLike | None = None,
         group: str | None = None,
         x: ColumnName | None = None,
         levels: Sequence[Any] | None = None,
@@ -109,7 +115,7 @@ class FittedLinesDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor, FormulaRegressor or Pipeline
+        model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
             The fitted model.
         X : frame or array-like of shape (n_samples, n_features)
             Rows of the fit, or others with its columns.
@@ -117,6 +123,9 @@ class FittedLinesDisplay:
             Responses. None: what the formula of the model names, in X.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
+        exposure : array-like of shape (n_samples,), default=None
+            What counts are proportional to, as in `fit` of their models: they are shown per
+            unit of it.
         group : str, default=None
             Grouping factor; None: the first one.
         x : str or int, default=None
@@ -162,10 +171,11 @@ class FittedLinesDisplay:
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_number("max_levels", max_levels, integral=True)
-        encoder, rows = served(model).encoder, Rows.of(model, X, groups)
+        encoder, rows = served(model, has_family=True).encoder, Rows.of(model, X, groups)
         k = choose_group(encoder, group)
-        given = open_rows(model, rows.X, rows.groups)
-        response, position = given.response(y), choose_column(model, encoder, k, rows, x)
+        given = open_rows(model, rows.X, rows.groups, has_family=True)
+        response = _shown_response(model, given, y, exposure)
+        position = choose_column(model, encoder, k, rows, x)
         codes = encoder.factors[k].codes(given.table, given.metadata)
         if levels is None:
             shown = _some_levels(codes, given.expected(), max_levels)
@@ -260,6 +270,19 @@ class FittedLinesDisplay:
                 panel.set_xlabel(literal(self.x_name))
             if j % n_columns == 0:
                 panel.set_ylabel(literal(self.y_name))
+
+
+def _shown_response(model: Any, given: GivenRows, y: Any, exposure: Any) -> FloatArray:
+    """Return the responses on the scale of the lines: classes as 0 and 1, counts per exposure."""
+    if not given.fitted.is_generalized:
+        check_linear_exposure(exposure)
+        return given.response(y)
+    estimator = regressor_of(model)
+    if given.frame is not None or y is None:
+        y = given.response(y)
+    check_exposure(estimator, given, exposure)
+    response = estimator._response(y, given.n_rows)
+    return np.asarray(response / np.exp(log_exposure(exposure, given.n_rows)))
 
 
 def _draw(ax: Any, data: pd.DataFrame, line: pd.DataFrame) -> None:

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from skmixed import diagnostics
 from skmixed._data.parameters import items_of
 from skmixed._fitted.checks import check_choice
-from skmixed._fitted.fitted_model import served
-from skmixed._fitted.prediction_rows import open_rows
+from skmixed._fitted.fitted_model import FittedModel, served
+from skmixed._fitted.prediction_rows import GivenRows, open_rows
+from skmixed._generalized_estimators.reading import log_exposure
+from skmixed._typing import FloatArray
 from skmixed.plotting._axes import (
     BLUE,
     DARK,
@@ -35,7 +37,12 @@ SCALES = {
     "pearson": "Pearson residual",
     "standardized": "standardized residual",
     "normalized": "normalized residual",
+    "quantile": "quantile residual",
+    "deviance": "deviance residual",
+    "response": "y less its mean",
 }
+# Kinds whose residuals have a variance of 1 if the model holds.
+UNIT = ("standardized", "normalized", "quantile")
 # Means of residuals are over bins of so many rows and more.
 BIN, MOST_BINS, LEAST_ROWS = 40, 20, 120
 
@@ -77,6 +84,10 @@ class ResidualsDisplay:
     BLUPs are shrunken, so that conditional residuals rise somewhat with the fitted
     values where groups are small, also if the model is right.
 
+    Of generalized models quantile residuals are shown, which are normal if the model holds,
+    also of counts and classes: where a response has a probability of its own, a number is
+    drawn within it. Fitted values are then means of the response at the modes of the effects.
+
     Examples
     --------
     >>> import matplotlib
@@ -116,9 +127,11 @@ class ResidualsDisplay:
         X: Any,
         y: ArrayLike | None = None,
         *,
-        kind: str = "standardized",
+        kind: str | None = None,
         sample_weight: ArrayLike | None = None,
         groups: Any = None,
+        exposure: ArrayLike | None = None,
+        random_state: Any = 0,
         group: str | None = None,
         panels: str | Sequence[str] | None = None,
         ax: Any = None,
@@ -127,19 +140,25 @@ class ResidualsDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor, FormulaRegressor or Pipeline
+        model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
             The fitted model.
         X : frame or array-like of shape (n_samples, n_features)
             The rows that the model was fitted to.
         y : array-like of shape (n_samples,), default=None
             Their responses. None: what the formula of the model names, in X.
-        kind : str, default="standardized"
-            "standardized", "pearson", "normalized", "conditional" or "marginal": kind of the
-            residuals, as in `skmixed.diagnostics.residuals`.
+        kind : str, default=None
+            Kind of the residuals, as in `skmixed.diagnostics.residuals`: "standardized", the
+            usual one of linear models, "pearson", "normalized", "conditional" or "marginal"; of
+            generalized ones "quantile", the usual one, "deviance", "pearson" or "response".
         sample_weight : array-like of shape (n_samples,), default=None
-            Their weights; needed by the first three kinds if the fit had weights.
+            Their weights; needed by all kinds but "conditional", "marginal" and "response" if
+            the fit had weights.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
+        exposure : array-like of shape (n_samples,), default=None
+            What counts are proportional to, as in `fit` of their models.
+        random_state : int, RandomState, Generator or None, default=0
+            Of quantile residuals.
         group : str, default=None
             Grouping factor; None: the first one.
         panels : list of {"fitted", "qq", "group"}, default=None
@@ -179,23 +198,35 @@ class ResidualsDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        opened = served(model)
-        encoder, solution = opened.encoder, opened.solution
-        shown = _choose_panels(panels, has_groups=bool(encoder.factors))
-        found = diagnostics.residuals(model, X, y, kind, sample_weight=sample_weight, groups=groups)
-        given = open_rows(model, X, groups, include="fixed" if kind == "marginal" else "all")
-        given = replace(given, is_all=False)  # fitted values without residuals of the fit
-        rows = pd.DataFrame({"fitted": given.expected(), "residual": found}, index=given.index)
+        opened = served(model, has_family=True)
+        encoder, shown = (
+            opened.encoder,
+            _choose_panels(panels, has_groups=bool(opened.encoder.factors)),
+        )
+        usual = "quantile" if opened.is_generalized else "standardized"
+        kind = usual if kind is None else kind
+        found = diagnostics.residuals(
+            model,
+            X,
+            y,
+            kind,
+            sample_weight=sample_weight,
+            groups=groups,
+            exposure=exposure,
+            random_state=random_state,
+        )
+        given = open_rows(
+            model, X, groups, include="fixed" if kind == "marginal" else "all", has_family=True
+        )
+        fitted = _fitted_values(given, exposure)
+        rows = pd.DataFrame({"fitted": fitted, "residual": found}, index=given.index)
         name = None
         if group is not None or "group" in shown:
             k = choose_group(encoder, group)
             name, factor = encoder.factors[k].name, encoder.factors[k]
-            given = open_rows(model, X, groups)
             codes = factor.codes(given.table, given.metadata)
             rows["level"] = pd.Categorical.from_codes(codes, factor.index.to_flat_index())
-        scale = 1.0 if kind in ("standardized", "normalized") else solution.sigma
-        if kind == "marginal":
-            scale = float(np.std(found))
+        scale = _scale(opened, kind, found)
         return cls(rows=rows, kind=kind, scale=scale, group=name, panels=shown).plot(ax)
 
     def plot(self, ax: Any = None) -> "ResidualsDisplay":
@@ -268,6 +299,23 @@ class ResidualsDisplay:
         dots(ax, median, place, color=DARK, alpha=1.0, zorder=3)
         level_axis(ax, list(table.index), str(self.group))
         finish(ax, x=SCALES[self.kind])
+
+
+def _fitted_values(given: GivenRows, exposure: Any) -> FloatArray:
+    """Return the expected responses, without what residuals of the fit say of them, (n,)."""
+    found = replace(given, is_all=False).expected()
+    if not given.fitted.is_generalized:
+        return found
+    return given.fitted.family.mean(found + log_exposure(exposure, given.n_rows))
+
+
+def _scale(opened: FittedModel, kind: str, found: FloatArray) -> float:
+    """Return the standard deviation that residuals should have, or of some kinds have."""
+    if kind in UNIT:
+        return 1.0
+    if kind in ("marginal", "response", "deviance"):
+        return float(np.std(found))
+    return opened.solution.sigma
 
 
 def _choose_panels(wanted: str | Sequence[str] | None, *, has_groups: bool) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """A deviation is linear in the numbers drawn: unit vectors in their place give its root."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generalized_models import random_generalized
 from numpy.testing import assert_allclose
 
-from skmixed._generalized.optimum import GeneralizedModel, generalized_deviation
+from skmixed._generalized.optimum import GeneralizedModel, SearchEnd, generalized_deviation
 
 
 class UnitNoise:
@@ -62,3 +64,37 @@ def test_deviations_have_the_covariance_of_the_mixed_model_equations(family, nes
     expected = joint_covariance(case, solution, weights)
     # Two exact computations, of which one has the columns as they are
     assert_allclose(root @ root.T, expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("n_nodes", [1, 7])
+def test_the_slope_off_the_boundary_is_that_of_the_likelihood(n_nodes):
+    case = random_generalized(2, ("poisson", "log"), shape=(12,))
+    solution = case.fit(n_nodes=n_nodes).solution
+    own = GeneralizedModel.of(case.stats, case.model, case.given, solution)
+    # The same parameters with a variance of 0 along some direction
+    direction = np.array([0.6, 0.8])
+    lam = np.stack([direction, np.zeros(2)], axis=1)
+    at = replace(own, lam=(lam, own.lam[-1]))
+    null = np.array([0.8, -0.6])
+    slope = null @ at.slopes()[0] @ null
+
+    def value(variance):
+        moved = np.stack([direction, np.sqrt(variance) * null], axis=1)
+        objective = own.objective_of(own.layout.system)
+        return objective.evaluate((moved, own.lam[-1]))
+
+    h = 1e-4
+    by_difference = (4.0 * value(h) - value(2.0 * h) - 3.0 * value(0.0)) / (2.0 * h)
+    # One-sided differences of second order: h² times third derivatives, and rounding over h
+    assert_allclose(slope, by_difference, rtol=1e-4)
+
+
+def test_an_end_that_is_not_the_best_one_is_told():
+    case = random_generalized(2, ("poisson", "log"), shape=(12,))
+    solution = case.fit().solution
+    own = GeneralizedModel.of(case.stats, case.model, case.given, solution)
+    assert SearchEnd.of(own).elsewhere < 1e-8
+    away = replace(own, lam=(1.2 * own.lam[0], own.lam[-1]))
+    found = SearchEnd.of(away)
+    assert_allclose(found.elsewhere, away.point.value - solution.criterion, rtol=1e-6)
+    assert np.abs(found.gradient).max() > 0.1

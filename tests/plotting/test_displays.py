@@ -15,7 +15,13 @@ from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, plotting
+from skmixed import (
+    MixedLinearRegressor,
+    MixedPoissonRegressor,
+    RandomEffect,
+    ResidualCovariance,
+    plotting,
+)
 from skmixed.datasets import load_dyestuff2, load_penicillin, load_sleepstudy
 from skmixed.diagnostics import influence, residual_correlation, residuals
 from skmixed.exceptions import SingularFitWarning
@@ -674,3 +680,39 @@ def test_displays_of_models_with_a_residual_covariance(kind, sleepstudy):
         np.testing.assert_allclose(display.rows["residual"], found)
         options = {"kind": "normalized", "panels": "qq"}
         assert kind.from_estimator(fit, X, y, **options).scale == 1.0
+
+
+def test_residuals_of_counts_are_quantiles_and_lines_are_means():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "g": rng.integers(0, 8, 200)})
+    days = rng.uniform(1.0, 9.0, 200)
+    rate = np.exp(0.4 * frame["x"] + rng.normal(size=8)[frame["g"]])
+    y = rng.poisson(days * rate)
+    model = MixedPoissonRegressor("g").fit(frame, y, exposure=days)
+    display = plotting.ResidualsDisplay.from_estimator(model, frame, y, exposure=days)
+    assert (display.kind, display.scale) == ("quantile", 1.0)
+    assert_array_equal(
+        display.rows["residual"], residuals(model, frame, y, "quantile", exposure=days)
+    )
+    mean = model.predict(frame, exposure=days)
+    assert_allclose(display.rows["fitted"], mean, rtol=1e-12)
+    display = plotting.ResidualsDisplay.from_estimator(
+        model, frame, y, exposure=days, kind="response"
+    )
+    assert display.scale == np.std(display.rows["residual"])
+    lines = plotting.FittedLinesDisplay.from_estimator(
+        model, frame, y, exposure=days, x="x", levels=[3]
+    )
+    assert_allclose(lines.data["y"], (y / days)[frame["g"] == 3])
+    at = pd.DataFrame({"x": lines.lines["x"], "g": 3})
+    assert_allclose(lines.lines["fitted"], model.predict(at), rtol=1e-12)
+    fixed = model.predict(at, include="fixed")
+    assert_allclose(lines.lines["population"], fixed, rtol=1e-12)
+    with pytest.raises(ValueError, match="exposure=None, but the model was fitted with"):
+        plotting.FittedLinesDisplay.from_estimator(model, frame, y, x="x")
+
+
+def test_a_linear_model_has_no_exposure(model, sleepstudy):
+    for display in (plotting.ResidualsDisplay, plotting.FittedLinesDisplay):
+        with pytest.raises(ValueError, match="exposure= is for counts"):
+            display.from_estimator(model, *sleepstudy, exposure=np.ones(180))
