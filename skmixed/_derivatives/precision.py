@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from skmixed._model.residual import Residual
-from skmixed._model.time_points import Neighbors, TimePoints
+from skmixed._model.time_points import RowPairs, TimePoints
 from skmixed._typing import BoolArray, FloatArray
 
 
@@ -28,7 +28,7 @@ class PrecisionClasses:
     residual : Residual
     rows : TimePoints
         Of shape (r, 1).
-    pairs : Neighbors
+    pairs : RowPairs
         Of c pairs, the earlier row first.
     row_counts, pair_counts : (r,) and (c,) arrays
         How many there are of each class.
@@ -36,7 +36,7 @@ class PrecisionClasses:
 
     residual: Residual
     rows: TimePoints
-    pairs: Neighbors
+    pairs: RowPairs
     row_counts: FloatArray
     pair_counts: FloatArray
 
@@ -210,7 +210,7 @@ def between(
         α = s [r(1 − q²)/s_a, q(1 − r²)/s_b] / (1 − r²q²).
     """
     sd = residual.sd(own, places)
-    pairs = (Neighbors(*places.taken_columns([side, 1]).parts) for side in (0, 2))
+    pairs = (places.pairs_of(side, 1) for side in (0, 2))
     found = [residual.correlation_of(own, both) for both in pairs]
     r = np.where(has, np.stack(found, axis=1), 0.0)
     other = r[:, ::-1]

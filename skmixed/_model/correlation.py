@@ -21,7 +21,7 @@ from skmixed._model.time_points import (
     START_WITHIN,
     CorrelationTraits,
     ResidualMoments,
-    TimePoints,
+    RowPlaces,
     bounded,
     is_positive,
     nth_root,
@@ -66,16 +66,16 @@ class CorrelationModel(Protocol):
     def count(self, m: int, steps: int) -> int:
         """Count the parameters for m visits that are at most `steps` steps apart."""
 
-    def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
-        """Return C, (b, n, n), and its derivatives, (c, b, n, n)."""
+    def matrix(self, phi: FloatArray, places: RowPlaces, m: int) -> tuple[FloatArray, FloatArray]:
+        """Return the entries of C that places ask for, and their derivatives, (c, …)."""
 
     def curvature(
-        self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
+        self, phi: FloatArray, places: RowPlaces, m: int, weights: FloatArray
     ) -> FloatArray:
-        """Return Σ W ∂²C/∂φ∂φ' over all entries, for weights (b, n, n); (c, c)."""
+        """Return Σ W ∂²C/∂φ∂φ' over these entries, for weights W of each; (c, c)."""
 
-    def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
-        """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j, for symmetric w, (c, c); (b, n, n)."""
+    def mixture(self, phi: FloatArray, places: RowPlaces, m: int, pairs: FloatArray) -> FloatArray:
+        """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j of these entries, for symmetric w, (c, c)."""
 
     def start(self, moments: ResidualMoments, steps: IntArray) -> FloatArray:
         """Return parameters to start from; `steps` are the times of the visits, (m,)."""
@@ -110,19 +110,17 @@ class _OfDistance(CorrelationTraits):
         """Return the correlation at distances, and its derivatives."""
         raise NotImplementedError
 
-    def matrix(self, phi: FloatArray, places: TimePoints, _m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: RowPlaces, _m: int) -> tuple[FloatArray, FloatArray]:
         value, first, _ = self.along(float(phi[0]), places.distance)
         return value, first[None]
 
     def curvature(
-        self, phi: FloatArray, places: TimePoints, _m: int, weights: FloatArray
+        self, phi: FloatArray, places: RowPlaces, _m: int, weights: FloatArray
     ) -> FloatArray:
         second = self.along(float(phi[0]), places.distance)[2]
         return np.array([[np.vdot(second, weights)]])
 
-    def mixture(
-        self, phi: FloatArray, places: TimePoints, _m: int, pairs: FloatArray
-    ) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: RowPlaces, _m: int, pairs: FloatArray) -> FloatArray:
         return np.asarray(pairs[0, 0] * self.along(float(phi[0]), places.distance)[2])
 
 
@@ -138,18 +136,16 @@ class Independent(CorrelationTraits):
     def count(self, _m: int, _steps: int) -> int:
         return 0
 
-    def matrix(
-        self, _phi: FloatArray, places: TimePoints, _m: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, _phi: FloatArray, places: RowPlaces, _m: int) -> tuple[FloatArray, FloatArray]:
         return places.identity, np.empty((0, *places.shape))
 
     def curvature(
-        self, _phi: FloatArray, _places: TimePoints, _m: int, _weights: FloatArray
+        self, _phi: FloatArray, _places: RowPlaces, _m: int, _weights: FloatArray
     ) -> FloatArray:
         return np.empty((0, 0))
 
     def mixture(
-        self, _phi: FloatArray, places: TimePoints, _m: int, _pairs: FloatArray
+        self, _phi: FloatArray, places: RowPlaces, _m: int, _pairs: FloatArray
     ) -> FloatArray:
         return np.zeros(places.shape)
 
@@ -184,18 +180,18 @@ class CompoundSymmetry(CorrelationTraits):
         slope = share * (1.0 - share)
         return width * share + 1.0 - width, width * slope, width * slope * (1.0 - 2.0 * share)
 
-    def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: RowPlaces, m: int) -> tuple[FloatArray, FloatArray]:
         rho, slope, _ = self._rho(phi, m)
         off = 1.0 - places.identity
         return 1.0 - off + rho * off, slope * off[None]
 
     def curvature(
-        self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
+        self, phi: FloatArray, places: RowPlaces, m: int, weights: FloatArray
     ) -> FloatArray:
         off = 1.0 - places.identity
         return np.array([[self._rho(phi, m)[2] * float((weights * off).sum())]])
 
-    def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: RowPlaces, m: int, pairs: FloatArray) -> FloatArray:
         off = 1.0 - places.identity
         return np.asarray(pairs[0, 0] * self._rho(phi, m)[2] * off)
 
@@ -314,22 +310,20 @@ class Toeplitz(CorrelationTraits):
     def count(self, _m: int, steps: int) -> int:
         return steps
 
-    def matrix(self, phi: FloatArray, places: TimePoints, _m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: RowPlaces, _m: int) -> tuple[FloatArray, FloatArray]:
         rho, slope, _ = bounded(phi)
         lag = np.rint(places.distance).astype(int)
         first = (lag == np.arange(1, len(phi) + 1)[:, None, None, None]).astype(float)
         return np.concatenate([[1.0], rho])[lag], slope[:, None, None, None] * first
 
     def curvature(
-        self, phi: FloatArray, places: TimePoints, _m: int, weights: FloatArray
+        self, phi: FloatArray, places: RowPlaces, _m: int, weights: FloatArray
     ) -> FloatArray:
         lag = np.rint(places.distance).astype(int)
         sums = np.bincount(lag.ravel(), np.ravel(weights), len(phi) + 1)[1:]
         return np.diag(bounded(phi)[2] * sums)
 
-    def mixture(
-        self, phi: FloatArray, places: TimePoints, _m: int, pairs: FloatArray
-    ) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: RowPlaces, _m: int, pairs: FloatArray) -> FloatArray:
         lag = np.rint(places.distance).astype(int)
         return np.concatenate([[0.0], np.diagonal(pairs) * bounded(phi)[2]])[lag]
 

@@ -5,7 +5,7 @@ import numpy as np
 from skmixed._model.time_points import (
     CorrelationTraits,
     ResidualMoments,
-    TimePoints,
+    RowPlaces,
     bounded,
     positive,
     unbounded,
@@ -30,16 +30,16 @@ class _OfVisits(CorrelationTraits):
         """Return Σ_ij w_ij ∂²C/∂φ_i∂φ_j of all visits, (m, m)."""
         raise NotImplementedError
 
-    def matrix(self, phi: FloatArray, places: TimePoints, m: int) -> tuple[FloatArray, FloatArray]:
+    def matrix(self, phi: FloatArray, places: RowPlaces, m: int) -> tuple[FloatArray, FloatArray]:
         value, first = self.full(phi, m)
         return places.taken(value), places.taken(first)
 
     def curvature(
-        self, phi: FloatArray, places: TimePoints, m: int, weights: FloatArray
+        self, phi: FloatArray, places: RowPlaces, m: int, weights: FloatArray
     ) -> FloatArray:
         return self.full_curvature(phi, places.laid(weights, m))
 
-    def mixture(self, phi: FloatArray, places: TimePoints, m: int, pairs: FloatArray) -> FloatArray:
+    def mixture(self, phi: FloatArray, places: RowPlaces, m: int, pairs: FloatArray) -> FloatArray:
         return places.taken(self.full_mixture(phi, m, pairs))
 
 

@@ -25,8 +25,9 @@ from skmixed._model.residual_coordinates import (
 )
 from skmixed._model.time_points import (
     START_WITHIN,
-    Neighbors,
     ResidualMoments,
+    RowPairs,
+    RowPlaces,
     TimePoints,
     positive,
 )
@@ -55,17 +56,17 @@ class Variance:
 
     name: str
     count: Callable[[int], int]
-    exponents: Callable[[TimePoints, int], FloatArray]
+    exponents: Callable[[RowPlaces, int], FloatArray]
     levels: Callable[[int], FloatArray]
     is_of_visits: bool = False
     is_of_covariate: bool = False
 
 
-def _of_visits(places: TimePoints, m: int) -> FloatArray:
+def _of_visits(places: RowPlaces, m: int) -> FloatArray:
     return (places.visit == np.arange(m)[:, None, None]).astype(float)
 
 
-def _of_power(places: TimePoints, m: int) -> FloatArray:  # noqa: ARG001
+def _of_power(places: RowPlaces, m: int) -> FloatArray:  # noqa: ARG001
     return np.stack([np.ones(places.visit.shape), places.covariate])
 
 
@@ -141,7 +142,7 @@ class Residual:
         return self.n_phi - (self.n_strata - 1) * n_shared
 
     @property
-    def is_of_visits(self) -> bool:
+    def is_of_visits_alone(self) -> bool:
         """Whether R of a subject depends on nothing but its visits."""
         return self.correlation.time in ("order", "steps") and not self.variance.is_of_covariate
 
@@ -173,23 +174,23 @@ class Residual:
         matrix, slopes = self.correlation.matrix(of_corr, places, self.m)
         return ResidualAt(self, places, of_corr, row, sizes, sizes * matrix, slopes)
 
-    def sd(self, own: FloatArray, places: TimePoints) -> FloatArray:
+    def sd(self, own: FloatArray, places: RowPlaces) -> FloatArray:
         """Return s of subjects with n rows, (b, n); of an unstructured R given the times before."""
         row = self.variance.exponents(places, self.m)
         return np.exp(np.tensordot(self.split(own)[0], row, 1))
 
-    def covariance_of(self, own: FloatArray, pairs: Neighbors) -> FloatArray:
+    def covariance_of(self, own: FloatArray, pairs: RowPairs) -> FloatArray:
         """Return the entries of R of pairs of different rows, (c,)."""
         sizes = self.sd(own, pairs).prod(axis=1)
         of_pairs = self.correlation.matrix(self.split(own)[1], pairs, self.m)[0]
         return np.asarray(sizes * np.ravel(of_pairs))
 
-    def correlation_of(self, own: FloatArray, pairs: Neighbors) -> FloatArray:
+    def correlation_of(self, own: FloatArray, pairs: RowPairs) -> FloatArray:
         """Return the correlations of pairs of rows, C_ab/√(C_aa C_bb), (c,)."""
         of_corr = self.split(own)[1]
         both, first, second = (
             np.ravel(self.correlation.matrix(of_corr, places, self.m)[0])
-            for places in (pairs, pairs.taken_columns([0]), pairs.taken_columns([1]))
+            for places in (pairs, pairs.alone(0), pairs.alone(1))
         )
         return np.asarray(both / np.sqrt(first * second))
 
@@ -203,7 +204,7 @@ class Residual:
         """Visits whose moments a start asks for; 1 where it asks for those of all rows alone."""
         kind, is_markov = self.correlation.time, self.is_markov
         is_by_visit = kind == "order" or (kind == "steps" and not is_markov)
-        return self.m if is_by_visit or self.variance.name == "visits" else 1
+        return self.m if is_by_visit or self.variance.is_of_visits else 1
 
     def normalized(self, own: FloatArray, places: TimePoints, errors: FloatArray) -> FloatArray:
         """Return L⁻¹e, R = LL', of subjects with n rows in order of time, (b, n)."""
@@ -212,7 +213,7 @@ class Residual:
             return np.asarray(np.linalg.solve(root, errors[:, :, None])[:, :, 0])
         # (z_t − r z_{t−1})/√(1 − r²) for z = e/s
         out = errors / self.sd(own, places)
-        r = self.correlation_of(own, Neighbors.within(places)).reshape(len(out), -1)
+        r = self.correlation_of(own, RowPairs.of_neighbors(places)).reshape(len(out), -1)
         out[:, 1:] = (out[:, 1:] - r * out[:, :-1]) / np.sqrt((1.0 - r) * (1.0 + r))
         return out
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,8 @@ NO_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class TimePoints:
-    """Where the residuals of subjects lie in time, subjects of one number of rows.
+class RowPlaces:
+    """Where rows lie in time, b times n of them, and which entries of C they ask for.
 
     Attributes
     ----------
@@ -39,53 +40,80 @@ class TimePoints:
     covariate: FloatArray
 
     @property
+    def parts(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The visits, positions and covariates."""
+        return self.visit, self.position, self.covariate
+
+    def parts_at(self, which: Any) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Return the parts at an index."""
+        return self.visit[which], self.position[which], self.covariate[which]
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """(b, n, n)."""
+        """That of the entries."""
+        raise NotImplementedError
+
+    @property
+    def identity(self) -> FloatArray:
+        """Which entries are those of a row with itself."""
+        raise NotImplementedError
+
+    @property
+    def distance(self) -> FloatArray:
+        """|t_a − t_b| of each entry."""
+        raise NotImplementedError
+
+    def taken(self, of_visits: FloatArray) -> FloatArray:
+        """Return the entries of (…, m, m) matrices over all visits, behind the first axes."""
+        raise NotImplementedError
+
+    def laid(self, entries: FloatArray, m: int) -> FloatArray:
+        """Add up entries over all pairs of visits, (m, m)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TimePoints(RowPlaces):
+    """Subjects of n rows, with all entries of their matrices, (b, n, n)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
         b, n = self.visit.shape
         return b, n, n
+
+    @property
+    def identity(self) -> FloatArray:
+        return np.broadcast_to(np.eye(self.visit.shape[1]), self.shape)
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        return np.abs(self.position[:, :, None] - self.position[:, None, :])
+
+    def taken(self, of_visits: FloatArray) -> FloatArray:
+        return of_visits[..., self.visit[:, :, None], self.visit[:, None, :]]
+
+    def laid(self, entries: FloatArray, m: int) -> FloatArray:
+        cells = self.visit[:, :, None] * m + self.visit[:, None, :]
+        sums: FloatArray = np.zeros(m * m)
+        np.add.at(sums, cells.ravel(), entries.ravel())
+        return sums.reshape(m, m)
 
     @property
     def without_visits(self) -> "TimePoints":
         """The same as of one visit."""
         return TimePoints(np.zeros_like(self.visit), self.position, self.covariate)
 
-    @property
-    def identity(self) -> FloatArray:
-        """Which entries are those of a row with itself, (b, n, n)."""
-        return np.broadcast_to(np.eye(self.visit.shape[1]), self.shape)
-
-    @property
-    def parts(self) -> tuple[IntArray, FloatArray, FloatArray]:
-        """The visits, positions and covariates."""
-        return self.visit, self.position, self.covariate
-
     def taken_rows(self, which: IntArray | BoolArray | slice) -> "TimePoints":
         """Return those of some subjects."""
-        return TimePoints(self.visit[which], self.position[which], self.covariate[which])
+        return TimePoints(*self.parts_at(which))
 
-    def taken_columns(self, which: list[int]) -> "TimePoints":
-        """Return some rows of each subject."""
-        return TimePoints(self.visit[:, which], self.position[:, which], self.covariate[:, which])
+    def pairs_of(self, first: int, second: int) -> "RowPairs":
+        """Return the pairs of two rows of each subject."""
+        return RowPairs(*self.parts_at(np.s_[:, [first, second]]))
 
     def patterns(self) -> tuple[IntArray, IntArray]:
         """Return the number of each subject's pattern of times, and the first of each; (b,)."""
         return numbered([column for own in self.parts for column in own.T], len(self.visit))
-
-    @cached_property
-    def distance(self) -> FloatArray:
-        """|t_a − t_b|, (b, n, n)."""
-        return np.abs(self.position[:, :, None] - self.position[:, None, :])
-
-    def taken(self, of_visits: FloatArray) -> FloatArray:
-        """Return entries of (…, m, m) matrices over all visits, (…, b, n, n)."""
-        return of_visits[..., self.visit[:, :, None], self.visit[:, None, :]]
-
-    def laid(self, entries: FloatArray, m: int) -> FloatArray:
-        """Add up entries, (b, n, n), over all pairs of visits, (m, m)."""
-        cells = self.visit[:, :, None] * m + self.visit[:, None, :]
-        sums: FloatArray = np.zeros(m * m)
-        np.add.at(sums, cells.ravel(), entries.ravel())
-        return sums.reshape(m, m)
 
 
 def numbered(columns: Iterable[FloatArray | IntArray], n: int) -> tuple[IntArray, IntArray]:
@@ -102,12 +130,11 @@ def numbered(columns: Iterable[FloatArray | IntArray], n: int) -> tuple[IntArray
 
 
 @dataclass(frozen=True)
-class Neighbors(TimePoints):
-    """Pairs of rows, (c, 2), of whose 2 × 2 matrices only the entry of the pair is looked at."""
+class RowPairs(RowPlaces):
+    """Pairs of rows, (c, 2), with the entry of each pair, (c,)."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(c,)."""
         return (len(self.visit),)
 
     @property
@@ -116,33 +143,33 @@ class Neighbors(TimePoints):
 
     @cached_property
     def distance(self) -> FloatArray:
-        """|t_a − t_b|, (c,)."""
         return np.abs(self.position[:, 1] - self.position[:, 0])
 
     def taken(self, of_visits: FloatArray) -> FloatArray:
-        """Return entries of (…, m, m) matrices over all visits, (…, c)."""
         return of_visits[..., self.visit[:, 0], self.visit[:, 1]]
 
-    @staticmethod
-    def of(places: TimePoints, first: IntArray, second: IntArray) -> "Neighbors":
-        """Return pairs of rows with single places, (n, 1)."""
-        rows = np.stack([first, second], axis=1)
-        visit, position, covariate = places.parts
-        return Neighbors(visit[rows, 0], position[rows, 0], covariate[rows, 0])
-
     def laid(self, entries: FloatArray, m: int) -> FloatArray:
-        """Add up entries, (c,), over all pairs of visits, (m, m)."""
         sums: FloatArray = np.zeros((m, m))
         np.add.at(sums, (self.visit[:, 0], self.visit[:, 1]), entries)
         return sums
 
+    def alone(self, side: int) -> TimePoints:
+        """Return one row of each pair, as a subject of its own."""
+        return TimePoints(*self.parts_at(np.s_[:, [side]]))
+
     @staticmethod
-    def within(places: TimePoints) -> "Neighbors":
-        """Return those of subjects with n rows in order of time, (b, n); subject by subject."""
-        at = np.arange(places.visit.shape[1] - 1)[:, None] + [0, 1]
-        visit, position = places.visit[:, at], places.position[:, at]
-        covariate = places.covariate[:, at].reshape(-1, 2)
-        return Neighbors(visit.reshape(-1, 2), position.reshape(-1, 2), covariate)
+    def of(places: TimePoints, first: IntArray, second: IntArray) -> "RowPairs":
+        """Return pairs of rows with single places, (n, 1)."""
+        rows = np.stack([first, second], axis=1)
+        return RowPairs(*places.parts_at((rows, 0)))
+
+    @staticmethod
+    def of_neighbors(places: TimePoints) -> "RowPairs":
+        """Return those next to each other of rows in order of time, (b, n); subject by subject."""
+        b, n = places.visit.shape
+        subject = np.repeat(np.arange(b), n - 1)[:, None]
+        first = np.tile(np.arange(n - 1), b)[:, None]
+        return RowPairs(*places.parts_at((subject, first + np.arange(2))))
 
 
 @dataclass(frozen=True)

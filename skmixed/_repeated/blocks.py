@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from skmixed._model.residual import Residual
-from skmixed._model.time_points import Neighbors, TimePoints
+from skmixed._model.time_points import RowPairs, TimePoints
 from skmixed._repeated.rows import LaidRows, RowsBeside
 from skmixed._typing import BoolArray, FloatArray, IntArray, Moments
 
@@ -211,7 +211,7 @@ def residual_covariance(
     pairs = [np.stack([old, own[new, 0]], axis=1) for old, own in parts]
     out, entries = np.zeros(known.shape), np.empty(len(new))
     for which, own in residual.by_stratum(phi, rows.stratum[new]):
-        of_stratum = Neighbors(*(values[which] for values in pairs))
+        of_stratum = RowPairs(*(values[which] for values in pairs))
         entries[which] = residual.covariance_of(own, of_stratum)
     out[new, place] = entries
     return out

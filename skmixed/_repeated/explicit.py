@@ -194,7 +194,7 @@ class ExplicitAt:
             not group.terms
             and len(group.strata) == 1
             and group.strata[0].same is None
-            and residual.is_of_visits
+            and residual.is_of_visits_alone
         )
         # b·d·n³ + b·d²·n² operations against b·m⁴
         if is_of_visits and residual.m**2 <= residual.n_own * group.places.shape[1]:

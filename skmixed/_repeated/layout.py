@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from skmixed._derivatives.precision import PrecisionClasses
 from skmixed._model.residual import Residual
-from skmixed._model.time_points import Neighbors, numbered
+from skmixed._model.time_points import RowPairs, numbered
 from skmixed._repeated.blocks import (
     BlockIndex,
     BlockProducts,
@@ -239,7 +239,7 @@ class BlockLayout:
             classes = PrecisionClasses(
                 self.residual,
                 laid.places(rows[own, None]),
-                Neighbors(*laid.places(pairs[both]).parts),
+                RowPairs(*laid.places(pairs[both]).parts),
                 of_rows[own].astype(float),
                 of_pairs[both].astype(float),
             )

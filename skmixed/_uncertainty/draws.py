@@ -33,7 +33,7 @@ from skmixed._equations.system import System
 from skmixed._estimation.solution import centered_to_user, user_effects
 from skmixed._model.residual import Residual
 from skmixed._model.terms import Model
-from skmixed._model.time_points import Neighbors, TimePoints, numbered
+from skmixed._model.time_points import RowPairs, TimePoints, numbered
 from skmixed._typing import BoolArray, FloatArray, IntArray, Lam
 
 
@@ -307,7 +307,7 @@ def _chains(
         ahead = np.where(has_ahead, ahead, every)
         has_ahead &= subject[ahead] == subject
         pairs = (own[every - has_before], own), (own, own[ahead])
-        first, second = (residual.correlation_of(phi_of, Neighbors.of(places, *p)) for p in pairs)
+        first, second = (residual.correlation_of(phi_of, RowPairs.of(places, *p)) for p in pairs)
         one, two = np.where(has_before, first, 0.0), np.where(has_ahead, second, 0.0)
         # x_j given x_{j−1} and x_k: correlations r and q with them, rq between them
         rest = np.maximum((1.0 - one * two) * (1.0 + one * two), np.finfo(float).tiny)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from skmixed._estimation.solution import ResidualSolution
 from skmixed._fitted.checks import check_choice
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
-from skmixed._model.time_points import Neighbors, TimePoints
+from skmixed._model.time_points import RowPairs, TimePoints
 from skmixed._typing import FloatArray, IntArray
 from skmixed.diagnostics._residuals import residuals
 
@@ -206,7 +206,7 @@ class _Pairs:
             return out
         first, second, model = self.order[at], self.order[at + k], self.own.model
         for which, phi in model.by_stratum(self.own.phi.ravel(), self.stratum[first]):
-            pairs = Neighbors.of(self.places, first[which], second[which])
+            pairs = RowPairs.of(self.places, first[which], second[which])
             out[which] = model.correlation_of(phi, pairs)
         return out
 

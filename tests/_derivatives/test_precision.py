@@ -6,7 +6,7 @@ import pytest
 from skmixed._derivatives.precision import PrecisionClasses, between
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual
-from skmixed._model.time_points import Neighbors, TimePoints
+from skmixed._model.time_points import RowPairs, TimePoints
 
 VISITS = np.array([[0, 1, 3, 4, 6]])
 M = 7
@@ -38,9 +38,9 @@ def classes_of(residual, places):
     """Each row, and each pair, as a class of its own."""
     n = places.visit.shape[1]
     rows = TimePoints(*(own.T for own in places.parts))
-    pairs = Neighbors.within(places)
+    pairs = RowPairs.of_neighbors(places)
     if not residual.is_correlated:
-        pairs = Neighbors(*(own[:0] for own in pairs.parts))
+        pairs = RowPairs(*(own[:0] for own in pairs.parts))
     return PrecisionClasses(residual, rows, pairs, np.ones(n), np.ones(len(pairs.visit)))
 
 

@@ -8,7 +8,7 @@ from scipy.special import logit
 
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual, shown_parameters
-from skmixed._model.time_points import Neighbors, TimePoints
+from skmixed._model.time_points import RowPairs, TimePoints
 
 VISITS = np.array([[0, 1, 3], [1, 2, 3], [0, 2, 3]])
 DIFFERENCE = 1e-7
@@ -62,7 +62,7 @@ def test_correlations_of_pairs_are_those_of_the_covariance(residual, places):
     expected = (covariance / (sd[:, :, None] * sd[:, None, :]))[:, first, second].ravel()
     rows = 3 * np.arange(len(VISITS))[:, None]
     single = TimePoints(*(part.reshape(-1, 1) for part in places.parts))
-    pairs = Neighbors.of(single, (rows + first).ravel(), (rows + second).ravel())
+    pairs = RowPairs.of(single, (rows + first).ravel(), (rows + second).ravel())
     np.testing.assert_allclose(residual.correlation_of(phi, pairs), expected, atol=1e-14)
 
 
