@@ -102,9 +102,10 @@ class ResidualSolution:
         return Residual(correlation, variance, self.steps, len(self.phi), *how)
 
     @property
-    def powers(self) -> list[float]:
-        """The power of a column that standard deviations are, by stratum; empty without."""
-        return [float(own[1]) for own in self.phi if self.model.variance.is_of_covariate]
+    def of_sizes(self) -> dict[str, FloatArray]:
+        """Parameters of the standard deviations beside σ, of each stratum, by name."""
+        names = enumerate(self.model.variance.others, start=1)
+        return {name: self.phi[:, k] for k, name in names}
 
     def matrix(self, stratum: int, places: TimePoints) -> FloatArray:
         """Return R of subjects of a stratum, (b, n, n)."""

@@ -164,9 +164,9 @@ def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | 
         if factor is not None:
             count = "" if role == "in" else f" ({factor.n_levels:,})"
             parts.append(f"{role} {factor.name}{count}")
-    if own.powers:
+    if "power" in own.of_sizes:
         what = "fitted" if subjects.power is None else subjects.power.name
-        powers = ", ".join(f"{power:.3f}" for power in own.powers)
+        powers = ", ".join(f"{power:.3f}" for power in own.of_sizes["power"])
         parts.append(f"with σ·|{what}|^δ, δ = {powers}")
     n = own.model.n_free
     return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"

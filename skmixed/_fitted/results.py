@@ -103,8 +103,9 @@ def variance_components(encoder: Encoder, solution: Solution) -> pd.DataFrame:
     corr = ["corr", *(f"corr{k}" for k in range(2, widest + 1))]
     padded = [row + [np.nan] * (4 + len(corr) - len(row)) for row in rows]
     frame = pd.DataFrame(padded, columns=["group", "name", "variance", "sd", *corr])
-    if solution.residual is not None and (powers := solution.residual.powers):
-        frame["power"] = [*[np.nan] * (len(frame) - len(powers)), *powers]
+    others = {} if solution.residual is None else solution.residual.of_sizes
+    for name, values in others.items():
+        frame[name] = np.append(np.full(len(frame) - len(values), np.nan), values)
     return frame
 
 
@@ -365,8 +366,7 @@ class FittedAttributes(SharedAttributes):
         """
         model = self._need("residual_covariance_")
         if not model.is_repeated:
-            is_none = model.encoder.subjects is None
-            why = "residual=None" if is_none else "the rows so far do not determine it"
+            why = "the rows do not determine it yet" if model.encoder.subjects else "residual=None"
             raise AttributeError(f"This {type(self).__name__} has no residual covariance: {why}.")
         found = residual_covariances(model.encoder, model.solution)
         return found[None] if None in found else pd.concat(found)

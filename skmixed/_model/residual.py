@@ -52,6 +52,8 @@ class Variance:
         Whether each visit has one of its own.
     is_of_covariate : bool
         Whether they depend on a number of each row.
+    others : tuple of str
+        Names of the parameters behind the first, log σ, as they are shown.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Variance:
     levels: Callable[[int], FloatArray]
     is_of_visits: bool = False
     is_of_covariate: bool = False
+    others: tuple[str, ...] = ()
 
 
 def _of_visits(places: RowPlaces, m: int) -> FloatArray:
@@ -86,6 +89,7 @@ VARIANCES = {
             _of_power,
             lambda _: np.array([1.0, 0.0]),
             is_of_covariate=True,
+            others=("power",),
         ),
     )
 }
@@ -238,11 +242,9 @@ class Residual:
 
     def weakened(self, phi: FloatArray, share: float) -> FloatArray:
         """Return parameters with correlations of about a share of what they were."""
-        out = phi.reshape(self.n_strata, -1).copy()
+        out, n = phi.reshape(self.n_strata, -1).copy(), self.n_variances
         for own in out:
-            own[self.n_variances :] = self.correlation.weakened(
-                own[self.n_variances :], self.m, share
-            )
+            own[n:] = self.correlation.weakened(own[n:], self.m, share)
         return out.ravel()
 
     @property
@@ -264,8 +266,7 @@ class Residual:
 
     def _start(self, moments: ResidualMoments) -> FloatArray:
         """Return those of one stratum."""
-        of_corr = self.correlation.start(moments, self.steps)
-        sd = moments.sd
+        of_corr, sd = self.correlation.start(moments, self.steps), moments.sd
         if self.is_any_covariance:
             sd = np.diagonal(np.linalg.cholesky(positive(moments.covariance)))
         if not self.variance.is_of_visits:
@@ -356,7 +357,7 @@ class ShownParameter:
     Attributes
     ----------
     component : str
-        "sigma", "corr", "range", or the name of the model of the standard deviations.
+        "sigma", "corr", "range", or a name of `Variance.others`.
     key : tuple of int
         The numbers, from 1, of the visits that it is of, or of a lag; empty for all.
     value : float
@@ -394,7 +395,6 @@ def _of_variances(residual: Residual, own: FloatArray) -> list[ShownParameter]:
         pairs = enumerate(zip(sd, slopes.T, strict=True), start=1)
         return [ShownParameter("sigma", (k,), float(s), slope) for k, (s, slope) in pairs]
     unit, size = np.eye(residual.n_own), float(np.exp(own[0]))
-    others = range(1, residual.n_variances)
-    name = residual.variance.name
+    others = enumerate(residual.variance.others, start=1)
     first = ShownParameter("sigma", (), size, size * unit[0])
-    return [first, *(ShownParameter(name, (), float(own[k]), unit[k]) for k in others)]
+    return [first, *(ShownParameter(name, (), float(own[k]), unit[k]) for k, name in others)]

@@ -133,8 +133,9 @@ class RepeatedPredictor:
 
     def powers(self, rows: NewRows) -> FloatArray:
         """Return the power of the rows' sizes that their standard deviations are, (n,)."""
-        phi = self.model.factor.phi.reshape(self.layout.system.residual.n_strata, -1)
-        return np.asarray(phi[self._strata(rows), 1])
+        residual = self.layout.system.residual
+        phi = self.model.factor.phi.reshape(residual.n_strata, -1)
+        return np.asarray(phi[self._strata(rows), 1 + residual.variance.others.index("power")])
 
     def same(self, rows: NewRows) -> IntArray:
         """Return which row of the fit is at each row's subject and time, −1 where none is."""

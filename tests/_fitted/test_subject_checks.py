@@ -101,7 +101,7 @@ def test_a_model_without_its_covariance_says_so(waiting):
     ):
         with pytest.raises(ValueError, match=message):
             use()
-    with pytest.raises(AttributeError, match="covariance: the rows so far do not determine it"):
+    with pytest.raises(AttributeError, match="covariance: the rows do not determine it yet"):
         _ = model.residual_covariance_
 
 
