@@ -1,5 +1,6 @@
 """Categories of a column: those to encode, where missing is one of its own."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmixed._data.labels import EXACT_INTEGERS, ColumnLevels, factorize, learn_levels
 from skmixed._data.parameters import items_of
-from skmixed._data.table import check_unmasked
+from skmixed._data.table import Table, check_unmasked
 from skmixed._typing import IntArray
 
 
@@ -54,6 +55,19 @@ def learn_categories(column: Any, name: str = "X") -> tuple[Categories, IntArray
     missing = codes < 0
     has_missing = bool(missing.any())
     return Categories(levels, has_missing), np.where(missing, len(levels), codes)
+
+
+def learn_all(table: Table) -> Iterator[tuple[Categories, IntArray]]:
+    """Learn the categories of each column."""
+    return (learn_categories(table.get(j), table.label(j)) for j in range(table.n_columns))
+
+
+def given_for_all(lists: Any, table: Table) -> Iterator[tuple[Categories, IntArray]]:
+    """Take a list of categories for each column; return them with the codes of the rows."""
+    check_lists(lists, table.n_columns)
+    for j, labels in enumerate(lists):
+        categories = given_categories(labels, table.label(j))
+        yield categories, categories.codes(table.get(j), table.label(j))
 
 
 def check_lists(categories: Any, n_columns: int) -> None:

@@ -5,22 +5,34 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils.metadata_routing import process_routing
 
 from skmixed._data.parameters import items_of
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import IntArray
 
 
-def splitter_of(cv: Any, y: Any, target: FloatArray) -> tuple[Any, Any]:
+def splitter_of(cv: Any, y: Any, strata: IntArray | None) -> tuple[Any, Any]:
     """Return the splitter, and the target as it wants it."""
     if cv is not None and not isinstance(cv, numbers.Integral):
         if not hasattr(cv, "split"):
             cv = items_of(cv, "cv", is_kept=True)
         return check_cv(cv), y
-    is_upper = target > target.min()
-    has_two = bool(is_upper.any()) and np.ptp(target[is_upper]) == 0
-    kind = StratifiedKFold if has_two else KFold
-    return kind(5 if cv is None else cv, shuffle=True, random_state=0), is_upper
+    kind = KFold if strata is None else StratifiedKFold
+    return kind(5 if cv is None else cv, shuffle=True, random_state=0), strata
+
+
+def split_parameters(estimator: Any, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata for the splitter."""
+    if params and not get_config()["enable_metadata_routing"]:
+        raise ValueError(
+            f"fit_transform was given {', '.join(map(repr, sorted(params)))} for the splitter "
+            "without metadata routing. Enable it by "
+            "sklearn.set_config(enable_metadata_routing=True), or pass the folds themselves: "
+            "cv=list(splitter.split(X, y, groups))."
+        )
+    return dict(process_routing(estimator, "fit_transform", **params)["splitter"]["split"])
 
 
 def checked_folds(

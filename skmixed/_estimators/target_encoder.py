@@ -1,32 +1,30 @@
-"""MixedEffectEncoder: categorical columns as BLUPs of the target."""
+"""MixedEffectEncoder: categorical columns as predicted random effects."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from inspect import get_annotations
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._data.categories import Categories, check_lists, given_categories, learn_categories
+from skmixed._data.categories import Categories, given_for_all, learn_all
 from skmixed._data.table import Table, open_checked
-from skmixed._estimators.folds import checked_folds, splitter_of
-from skmixed._estimators.one_way import OneWay, one_way
-from skmixed._estimators.target import numeric_target
+from skmixed._estimators.folds import checked_folds, split_parameters, splitter_of
+from skmixed._estimators.one_way import OneWay
+from skmixed._estimators.target import TARGET_TYPES, EncoderTarget, estimates, read_target
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
 from skmixed._saved.encoder import check_categories
 from skmixed._saved.state import PlainState
 from skmixed._typing import FloatArray, IntArray
-from skmixed.exceptions import warn
 
 
 class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Encode categories by their BLUPs of the target, with cross-fitting.
+    """Encode categories by their BLUPs or modes, with cross-fitting.
 
     Each column is encoded on its own, by the model y = μ + bⱼ + ε with
     bⱼ ~ N(0, σ_b²) for category j and ε ~ N(0, σ²). A category becomes
@@ -36,8 +34,11 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         μ̂ + b̂ⱼ = (nⱼ ȳⱼ + m μ̂) / (nⱼ + m).
 
     This is target encoding [1]_ as in :class:`sklearn.preprocessing.TargetEncoder`,
-    where m is the parameter `smooth`; here REML estimates it for each column
-    from how much the categories differ.
+    whose parameter `smooth` is m; here REML estimates it for each column.
+
+    Where the target has classes, the model is logistic, log odds = μ + bⱼ, and
+    the encoding μ̂ + b̂ⱼ are log odds, with b̂ⱼ the mode of the effect given the
+    data; of counts it is a Poisson model, and the encoding a logarithm.
 
     ``fit(X, y).transform(X)`` is not ``fit_transform(X, y)``: the latter encodes
     each row by fits on the other folds, so that no row's own target is in its
@@ -49,8 +50,14 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     categories : "auto" or list of array-like, default="auto"
         The categories of each column; "auto" takes those of the training data.
         Rows of a category not listed are unknown, in `fit` too.
+    target_type : {"auto", "continuous", "binary", "multiclass", "count"}, default="auto"
+        What the target is: numbers; two classes, encoded to the log odds of the
+        second one; several, each encoded against the rest, to a column of its own;
+        or counts. "auto" takes labels, booleans and two values for classes, and
+        other numbers for numbers, whole ones too.
     method : {"reml", "ml"}, default="reml"
-        Whether to use restricted or ordinary maximum likelihood.
+        Whether to use restricted or ordinary maximum likelihood, for numbers; for
+        classes and counts it is the latter, by Laplace's approximation.
     cv : int, cross-validation splitter, iterable or None, default=5
         Folds of `fit_transform`; each row must be in one test fold. For an
         integer (None means 5) they are those of `KFold`, of `StratifiedKFold`
@@ -61,19 +68,25 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     Attributes
     ----------
     encodings_ : list of ndarray of shape (n_categories,)
-        μ̂ + b̂ⱼ of each column's categories, from all rows, on the scale of y.
+        μ̂ + b̂ⱼ of each column's categories, from all rows, on the scale of y or of
+        log odds or logarithms; of several classes those of each, column by column.
     categories_ : list of ndarray of shape (n_categories,)
         The categories of each column: in the order of the categories of a pandas
         column, else sorted, else by first appearance; the missing one, NaN or
         NaT, comes last.
-    intercept_ : ndarray of shape (`n_features_in_`,)
+    intercept_ : ndarray of shape (n_features_out,)
         μ̂ of each column, to which unknown categories are encoded.
-    smooth_ : ndarray of shape (`n_features_in_`,)
-        m of each column; inf where its categories do not differ beyond the
-        residual variance and where the model cannot be fitted, 0 where the
-        target is constant within each category.
-    target_mean_ : float
-        Mean of the target over the rows.
+    smooth_ : ndarray of shape (n_features_out,)
+        m of each column: for classes and counts 1 / (σ̂_b² v), with v the variance of
+        y at μ̂, the rows at μ̂ that tell as much as N(0, σ̂_b²) does; inf where its
+        categories do not differ beyond chance and where the model cannot be
+        fitted, 0 where numbers are constant within each category.
+    target_mean_ : float or ndarray of shape (n_classes,)
+        Mean of the target over the rows; the shares of classes.
+    target_type_ : str
+        What the target was taken for.
+    classes_ : ndarray of shape (n_classes,) or None
+        The classes in sorted order, where the target has some.
     n_features_in_ : int
         The number of columns of X.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -91,15 +104,13 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     not the mean of the target, in which large ones prevail (TargetEncoder): as
     nⱼ goes to 0, so does the encoding of a known one. A column that the model
     cannot be fitted to, of a single category or with one row in each, is encoded
-    to the mean of the target throughout; in `fit_transform`, to that over the
-    training rows of the fold.
+    to the mean of the target, or its log odds or logarithm, throughout; in
+    `fit_transform`, to that over the training rows of the fold.
 
-    A numeric target is taken as it is: two values and whole numbers too, so that
-    the encoding of a target of 0 and 1 is a linear prediction of its
-    probability. Two text labels count as 0 and 1 in sorted order.
+    With ``target_type="continuous"`` two labels count as 0 and 1 in sorted order.
 
-    The encoding is equations 3 and 6 of [1]_ with the model's variances, and the
-    best linear unbiased prediction [2]_. A fit reduces n rows to sums over q
+    The encoding of numbers is equations 3 and 6 of [1]_ with the model's variances,
+    and the best linear unbiased prediction [2]_. A fit reduces n rows to sums over q
     categories in O(n) operations; the search for m takes O(q) a step.
     `fit_transform` fits every column once for each fold and once for all rows.
 
@@ -116,8 +127,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     >>> from skmixed import MixedEffectEncoder
     >>> from skmixed.datasets import load_penicillin
     >>> X, y = load_penicillin(return_X_y=True)
-    >>> encoder = MixedEffectEncoder()
-    >>> X_encoded = encoder.fit_transform(X, y)
+    >>> encoder = MixedEffectEncoder().fit(X, y)
     >>> encoder.categories_[1], encoder.encodings_[1].round(2)
     (array(['A', 'B', 'C', 'D', 'E', 'F'], dtype=object),
      array([25.14, 21.97, 24.89, 22.88, 22.96, 19.99]))
@@ -135,24 +145,27 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     categories_: list[Any]
     intercept_: FloatArray
     smooth_: FloatArray
-    target_mean_: float
+    target_mean_: float | FloatArray
+    target_type_: str
+    classes_: NDArray[Any] | None
 
     def __init__(
         self,
         categories: str | Sequence[ArrayLike] = "auto",
         *,
+        target_type: str = "auto",
         method: str = "reml",
         cv: Any = 5,
     ) -> None:
         self.categories = categories
+        self.target_type = target_type
         self.method = method
         self.cv = cv
 
     def fit(self, X: Any, y: ArrayLike) -> "MixedEffectEncoder":
         """Learn the encoding of each category from all rows.
 
-        For rows that a further step is trained on use `fit_transform`: encoded
-        by `transform`, they would carry their own target.
+        For rows that a further step is trained on use `fit_transform`.
 
         Parameters
         ----------
@@ -169,12 +182,11 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         Raises
         ------
         ValueError
-            If the input is not valid, or y has more than two text labels.
+            If the input is not valid, or y is not of the `target_type`.
 
         Examples
         --------
-        Six samples of penicillin differ, and keep their means; 24 plates differ
-        less than the tests on one plate, so that their means are shrunken much:
+        Samples differ and keep their means; those of plates are shrunken much:
 
         >>> from skmixed import MixedEffectEncoder
         >>> from skmixed.datasets import load_penicillin
@@ -202,9 +214,8 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
-            Encoded columns, on the scale of y; each row without the targets of
-            its own fold.
+        ndarray of shape (n_samples, n_features_out)
+            Encoded columns; each row without the targets of its own fold.
 
         Raises
         ------
@@ -213,8 +224,8 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
 
         Examples
         --------
-        A hundred categories of three rows each. Encoded from all rows, each row
-        carries a third of its own target, and the feature looks better than it is:
+        Encoded from all rows, each row carries its own target, and the feature looks
+        better than it is:
 
         >>> import numpy as np
         >>> from skmixed import MixedEffectEncoder
@@ -242,8 +253,8 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
-            Encoded columns, on the scale of y.
+        ndarray of shape (n_samples, n_features_out)
+            Encoded columns.
 
         Raises
         ------
@@ -258,8 +269,6 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
 
         Examples
         --------
-        A category that was not in `fit` is encoded to `intercept_`:
-
         >>> import pandas as pd
         >>> from skmixed import MixedEffectEncoder
         >>> from skmixed.datasets import load_rail
@@ -272,11 +281,38 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         """
         check_is_fitted(self)
         table = open_checked(X, self, reset=False, accept_sparse=False)
-        out = np.empty((table.n_rows, table.n_columns))
+        n_responses = len(self.encodings_) // table.n_columns
+        out = np.empty((table.n_rows, len(self.encodings_)))
         for j, categories in enumerate(self._categories):
             codes = categories.codes(table.get(j), table.label(j))
-            out[:, j] = _encoded(codes, self.encodings_[j], self.intercept_[j])
+            for k in range(j * n_responses, (j + 1) * n_responses):
+                out[:, k] = _encoded(codes, self.encodings_[k], self.intercept_[k])
         return out
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Get the names of the encoded columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X, where it had none in `fit`.
+
+        Returns
+        -------
+        ndarray of str
+            Names of the columns; of several classes, each with each class.
+
+        Examples
+        --------
+        >>> from skmixed import MixedEffectEncoder
+        >>> encoder = MixedEffectEncoder().fit([["a"], ["b"]] * 3, list("rsttrs"))
+        >>> encoder.get_feature_names_out(["city"])
+        array(['city_r', 'city_s', 'city_t'], dtype=object)
+        """
+        names = super().get_feature_names_out(input_features)
+        if self.classes_ is None or self.target_type_ != "multiclass":
+            return names
+        return np.array([f"{name}_{own}" for name in names for own in self.classes_], dtype=object)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Get the metadata routing of this encoder.
@@ -305,41 +341,38 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         return tags
 
     def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
+        # Models that were saved before had numbers alone
+        state.setdefault("target_type_", "continuous")
+        state.setdefault("classes_", None)
         check_categories(parts["_categories"], state)
 
     def _fit_across_folds(self, X: Any, y: Any, params: dict[str, Any]) -> FloatArray:
-        """Fit all rows; encode each by fits on the other folds, (n, n_features)."""
-        split_params = self._routed(params)
+        """Fit all rows; encode each by fits on the other folds, (n, n_features_out)."""
+        split_params = split_parameters(self, params)
         columns, target = self._fit(X, y)
-        splitter, labels = splitter_of(self.cv, y, target)
-        out = np.empty((len(target), len(columns)))
-        for train, test in checked_folds(splitter.split(X, labels, **split_params), len(target)):
-            results = self._estimate([codes[train] for codes in columns], target[train])
-            for j, (codes, result) in enumerate(zip(columns, results, strict=True)):
-                out[test, j] = _encoded(codes[test], result.levels, result.mean)
+        splitter, labels = splitter_of(self.cv, y, target.strata)
+        n = target.responses.shape[1]
+        out = np.empty((n, len(self.encodings_)))
+        for train, test in checked_folds(splitter.split(X, labels, **split_params), n):
+            part = replace(target, responses=target.responses[:, train])
+            results = self._estimate([codes[train] for codes in columns], part)
+            for k, result in enumerate(results):
+                codes = columns[k // len(target.responses)]
+                out[test, k] = _encoded(codes[test], result.levels, result.mean)
         return out
 
-    def _routed(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the metadata for the splitter."""
-        if params and not get_config()["enable_metadata_routing"]:
-            raise ValueError(
-                f"fit_transform was given {', '.join(map(repr, sorted(params)))} for the splitter "
-                "without metadata routing. Enable it by "
-                "sklearn.set_config(enable_metadata_routing=True), or pass the folds themselves: "
-                "cv=list(splitter.split(X, y, groups))."
-            )
-        return dict(process_routing(self, "fit_transform", **params)["splitter"]["split"])
-
-    def _fit(self, X: Any, y: Any) -> tuple[list[IntArray], FloatArray]:
+    def _fit(self, X: Any, y: Any) -> tuple[list[IntArray], EncoderTarget]:
         """Fit all rows; return each column's codes, and the target as numbers."""
         validation.check_choice("method", self.method, validation.METHODS)
+        validation.check_choice("target_type", self.target_type, TARGET_TYPES)
         table = open_checked(X, self, y, reset=True, accept_sparse=False)
-        target = numeric_target(y, table.n_rows, self)
+        target = read_target(y, table.n_rows, self, self.target_type)
         found = list(self._categories_of(table))
         self._categories = tuple(categories for categories, _ in found)
         columns = [codes for _, codes in found]
         self.categories_ = [categories.labels for categories in self._categories]
-        self.target_mean_ = float(np.mean(target))
+        self.target_type_, self.target_mean_ = target.kind, target.mean
+        self.classes_ = target.classes
         results = self._estimate(columns, target)
         self.encodings_ = [result.levels for result in results]
         self.intercept_ = np.array([result.mean for result in results])
@@ -349,29 +382,14 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
     def _categories_of(self, table: Table) -> Iterator[tuple[Categories, IntArray]]:
         if isinstance(self.categories, str):
             validation.check_choice("categories", self.categories, ("auto",))
-            for j in range(table.n_columns):
-                yield learn_categories(table.get(j), table.label(j))
-            return
-        check_lists(self.categories, table.n_columns)
-        for j, labels in enumerate(self.categories):
-            categories = given_categories(labels, table.label(j))
-            yield categories, categories.codes(table.get(j), table.label(j))
+            return learn_all(table)
+        return given_for_all(self.categories, table)
 
-    def _estimate(self, columns: list[IntArray], target: FloatArray) -> list[OneWay]:
-        """Fit these rows, column by column."""
-        mean, results = float(np.mean(target)), []
-        for j, (codes, categories) in enumerate(zip(columns, self._categories, strict=True)):
-            known, size = codes >= 0, len(categories)
-            result = one_way(codes[known], size, target[known], reml=self.method == "reml")
-            if result is not None and not result.has_converged:
-                name = self.get_feature_names_out()[j]
-                warn(
-                    f"The search for the variances of column {name!r} did not converge; "
-                    "its encoding is that of the last step.",
-                    ConvergenceWarning,
-                )
-            results.append(result or OneWay(mean, np.full(size, mean), np.inf))
-        return results
+    def _estimate(self, columns: list[IntArray], target: EncoderTarget) -> list[OneWay]:
+        """Fit these rows, column by column, and within one response by response."""
+        names = OneToOneFeatureMixin.get_feature_names_out(self)
+        sizes = [len(categories) for categories in self._categories]
+        return list(estimates(columns, sizes, names, target, self.method))
 
 
 def _encoded(codes: IntArray, encodings: FloatArray, mean: float) -> FloatArray:

@@ -54,12 +54,18 @@ def check_categories(categories: Any, state: Mapping[str, Any]) -> None:
         check_kind("categories", own, Categories)
         check_levels(own.levels)
         require(isinstance(own.has_missing, bool), "categories")
-    encodings = state["encodings_"]
-    require(isinstance(encodings, list) and len(encodings) == n_features, "encodings")
-    for codes, own in zip(encodings, categories, strict=True):
-        check_array("encodings", codes, (len(own),))
+    encodings, kind, classes = state["encodings_"], state["target_type_"], state["classes_"]
+    require(kind in ("continuous", "count", "binary", "multiclass"), "types of targets")
+    require((classes is None) == (kind in ("continuous", "count")), "classes")
+    n_responses = len(classes) if kind == "multiclass" else 1
+    if classes is not None:
+        check_array("classes", classes, (len(classes),), "biufmMOSU")
+    n_out = n_features * n_responses
+    require(isinstance(encodings, list) and len(encodings) == n_out and n_out > 0, "encodings")
+    for k, codes in enumerate(encodings):
+        check_array("encodings", codes, (len(categories[k // n_responses]),))
     for name in ("intercept_", "smooth_"):
-        check_array(name, state[name], (n_features,))
+        check_array(name, state[name], (n_out,))
 
 
 def check_classes(classes: Any) -> None:

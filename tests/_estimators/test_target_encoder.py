@@ -36,7 +36,29 @@ from skmixed.exceptions import UnknownLevelsWarning
 OPTIMUM = 1e-6
 
 
-@parametrize_with_checks([MixedEffectEncoder(), MixedEffectEncoder(method="ml", cv=3)])
+# Among the data of the checks are classes that one column tells apart: the size of the encoding is
+# then that of the rows of the fit, of which `fit_transform` has others.
+OTHER_FOLDS = dict.fromkeys(
+    ["check_transformer_general", "check_transformer_data_not_an_array"],
+    "fit_transform encodes by fits on the other folds, as it should",
+)
+
+
+@pytest.mark.filterwarnings("ignore:Every category of column")
+@parametrize_with_checks(
+    [MixedEffectEncoder(), MixedEffectEncoder(cv=3)],
+    expected_failed_checks=lambda _: OTHER_FOLDS,
+)
+def test_scikit_learn_checks_of_classes(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        MixedEffectEncoder(target_type="continuous"),
+        MixedEffectEncoder(target_type="continuous", method="ml", cv=3),
+    ]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -249,7 +271,7 @@ def test_missing_is_a_category(kind):
 
 def test_all_missing_values_are_one_category():
     X = pd.DataFrame({"a": pd.Series([None, np.nan, pd.NA, pd.NaT, "a", "a"], dtype=object)})
-    encoder = MixedEffectEncoder().fit(X, [1.0, 1.0, 1.0, 1.0, 5.0, 5.0])
+    encoder = MixedEffectEncoder(target_type="continuous").fit(X, [1.0, 1.0, 1.0, 1.0, 5.0, 5.0])
     assert encoder.categories_[0][0] == "a"
     assert_array_equal(encoder.encodings_[0], [5.0, 1.0])
     assert_array_equal(encoder.transform(X)[:4, 0], 1.0)
@@ -303,15 +325,19 @@ def test_labels_of_another_kind_warn(fitted):
 # Targets.
 
 
-def test_two_values_are_numbers_and_two_labels_0_and_1():
+def test_two_values_are_numbers_and_two_labels_0_and_1_where_the_target_is_continuous():
     codes, y = simulate()
     X, positive = codes[:, None], y > 0
-    expected = MixedEffectEncoder().fit_transform(X, positive.astype(float))
+
+    def encoded(target):
+        return MixedEffectEncoder(target_type="continuous").fit_transform(X, target)
+
+    expected = encoded(positive.astype(float))
     assert 0 < expected.min() < expected.max() < 1
     text = np.where(positive, "yes", "no")
     for target in (positive, positive.astype(int), text, text.tolist(), pd.Categorical(text)):
-        assert_array_equal(MixedEffectEncoder().fit_transform(X, target), expected)
-    scaled = MixedEffectEncoder().fit_transform(X, np.where(positive, 5.0, 3.0))
+        assert_array_equal(encoded(target), expected)
+    scaled = encoded(np.where(positive, 5.0, 3.0))
     assert_allclose(scaled, 3 + 2 * expected, rtol=1e-6)
 
 
@@ -461,7 +487,19 @@ def test_a_sparse_matrix_is_refused(data, fitted):
 
 
 def test_messages_about_the_target():
-    fails("has 3 classes \\(such as 'a'\\), where numbers or two classes", y=list("abc") * 40)
+    for kind, rule in (
+        ("continuous", "takes numbers or two classes"),
+        ("count", "takes numbers or two classes"),
+        ("binary", "takes two"),
+    ):
+        message = f"has 3 classes \\(such as 'a'\\), where target_type='{kind}' {rule}"
+        fails(message, y=list("abc") * 40, target_type=kind)
+    fails("has the class 'a' alone", y=["a"] * 120)
+    fails("has the class '3.0' alone", y=[3.0] * 120, target_type="binary")
+    fails("has 1 negative values \\(first at row 0: -1\\)", y=[-1, *[2] * 119], target_type="count")
+    fails("All counts of the target y are 0", y=[0] * 120, target_type="count")
+    fails("target_type='classes' is not known", target_type="classes")
+    fails("inconsistent numbers of samples: 120 and 60", y=list("ab") * 30)
     fails("has 40 missing labels \\(first at row 2\\)", y=["a", "b", None] * 40)
     fails("so large that their sum overflows \\(the largest is 1.5e\\+308", y=[1.5e308] * 120)
 
