@@ -22,8 +22,8 @@ MODULES = (inference, diagnostics, plotting)
 NAMES = [(module, name) for module in MODULES for name in module.__all__]
 # What is there for linear models alone.
 REFUSED = {
-    *("cooks_distance", "influence", "leverage", "residual_correlation", "subject_influence"),
-    *("InfluenceDisplay", "ResidualCorrelationDisplay", "ShrinkageDisplay"),
+    *("residual_correlation", "subject_influence"),
+    *("ResidualCorrelationDisplay", "ShrinkageDisplay"),
 }
 # Of single trials, and of a shape that describes the variance, there is no overdispersion.
 NO_TEST = {MixedLogisticClassifier, MixedGammaRegressor}

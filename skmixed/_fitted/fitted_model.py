@@ -359,7 +359,7 @@ def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
         "This is there for linear mixed models, not for generalized ones. Of these use summary, "
-        "the functions of skmixed.inference, residuals, the displays of these, FittedLinesDisplay, "
+        "the functions of skmixed.inference, residuals, influence, displays of these and of lines, "
         "the attributes of the estimator, predictions, sample_y and update_groups."
     )
 

@@ -51,6 +51,11 @@ class FamilyRows:
         """The responses less their means, (n,)."""
         return self.response - self.family.mean(self.eta)
 
+    def working(self) -> tuple[FloatArray, FloatArray]:
+        """Return −s/W, by which a row asks η to change, and W = w ∂²(−log p)/∂η², (n,) each."""
+        _, slope, own = self.family.derivatives(self.response, self.eta, self.phi, 2)
+        return -slope / own, self.weights * own
+
     def deviance_residuals(self) -> FloatArray:
         """Return sign(y − μ)√d, with d twice the log-likelihood that a mean of y gains, (n,)."""
         own = self.family.derivatives(self.response, self.eta, self.phi, 0)[0]

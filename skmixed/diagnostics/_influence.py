@@ -1,18 +1,26 @@
 """Leverages and influence of single rows."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._typing import FloatArray
-from skmixed.diagnostics._leverage import row_influence
+from skmixed.diagnostics._family_rows import check_linear_exposure, open_family_rows
+from skmixed.diagnostics._leverage import Influence, row_influence
 
 
 def leverage(
-    model: Any, X: Any, *, sample_weight: ArrayLike | None = None, groups: Any = None
+    model: Any,
+    X: Any,
+    y: ArrayLike | None = None,
+    *,
+    sample_weight: ArrayLike | None = None,
+    groups: Any = None,
+    exposure: ArrayLike | None = None,
 ) -> FloatArray:
     """Leverage of each row: how much its fitted value follows its response.
 
@@ -21,14 +29,19 @@ def leverage(
 
     Parameters
     ----------
-    model : MixedLinearRegressor, FormulaRegressor or Pipeline
-        Fitted; a Pipeline ends in the regressor.
+    model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
+        Fitted; a Pipeline ends in the estimator.
     X : frame or array-like of shape (n_samples, n_features)
         The rows that the model was fitted to.
+    y : array-like of shape (n_samples,), default=None
+        Their responses, of which leverages of generalized models depend. None: what the
+        formula of the model names, in X; of a linear model none are needed.
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights; needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    exposure : array-like of shape (n_samples,), default=None
+        What counts are proportional to, as in `fit` of their models.
 
     Returns
     -------
@@ -58,6 +71,10 @@ def leverage(
     With a residual covariance rows are those of the fit, by subject and time or in their
     order. Then h may be negative: a response can pull its own fitted value away from it.
 
+    Of generalized models it is the leverage of the linear model that Newton's method solves
+    at the mode of the effects: h = W z'TC⁻¹T'z with the working weight W, the second
+    derivative of −w log p in η. lme4's ``hatvalues`` has the prior weight for the first W.
+
     After a factorization, O(n·(r + p)) operations with one chain of nested factors
     of r coefficients; crossed factors multiply that by the order of the core.
 
@@ -77,6 +94,9 @@ def leverage(
     >>> leverage(model, X)[:3].round(4)
     array([0.2293, 0.1697, 0.1268])
     """
+    if regressor_of(model)._model.is_generalized:
+        return _of_family(model, X, y, "leverages", sample_weight, groups, exposure).own.leverage
+    check_linear_exposure(exposure)
     rows = open_rows(model, X, groups)
     return row_influence(rows, rows.weights(sample_weight), "leverages").leverage
 
@@ -88,6 +108,7 @@ def cooks_distance(
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
+    exposure: ArrayLike | None = None,
 ) -> FloatArray:
     """Cook's distance of each row, as lme4 defines it.
 
@@ -96,8 +117,8 @@ def cooks_distance(
 
     Parameters
     ----------
-    model : MixedLinearRegressor, FormulaRegressor or Pipeline
-        Fitted; a Pipeline ends in the regressor.
+    model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
+        Fitted; a Pipeline ends in the estimator.
     X : frame or array-like of shape (n_samples, n_features)
         The rows that the model was fitted to.
     y : array-like of shape (n_samples,), default=None
@@ -106,6 +127,8 @@ def cooks_distance(
         Their weights; needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    exposure : array-like of shape (n_samples,), default=None
+        What counts are proportional to, as in `fit` of their models.
 
     Returns
     -------
@@ -134,6 +157,9 @@ def cooks_distance(
     With a residual covariance they are Cook's own, of the fixed effects alone:
     (β̂₍ᵢ₎ − β̂)'X'V⁻¹X(β̂₍ᵢ₎ − β̂)/p, with β̂₍ᵢ₎ of all other rows.
 
+    Of generalized models e is the working residual and w the working weight, with σ = 1, so
+    that w e² is the square of the Pearson residual where the link is canonical.
+
     References
     ----------
     .. [1] Cook, R. D. (1977). Detection of influential observation in linear
@@ -149,9 +175,8 @@ def cooks_distance(
     >>> cooks_distance(model, X, y)[:3].round(4)
     array([0.005 , 0.0402, 0.2261])
     """
-    rows = open_rows(model, X, groups)
-    found = row_influence(rows, rows.weights(sample_weight), "Cook's distances")
-    return found.cooks_distance(_error(rows, y))
+    found = _opened(model, X, y, "Cook's distances", sample_weight, groups, exposure)
+    return found.own.cooks_distance(found.error)
 
 
 def influence(
@@ -161,13 +186,14 @@ def influence(
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
+    exposure: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Influence of each row: residual, leverage, what leaving it out changes.
 
     Parameters
     ----------
-    model : MixedLinearRegressor, FormulaRegressor or Pipeline
-        Fitted; a Pipeline ends in the regressor.
+    model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
+        Fitted; a Pipeline ends in the estimator.
     X : frame or array-like of shape (n_samples, n_features)
         The rows that the model was fitted to.
     y : array-like of shape (n_samples,), default=None
@@ -176,6 +202,8 @@ def influence(
         Their weights; needed if the fit had weights.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    exposure : array-like of shape (n_samples,), default=None
+        What counts are proportional to, as in `fit` of their models.
 
     Returns
     -------
@@ -208,10 +236,17 @@ def influence(
     `leverage` does. The same holds with a residual covariance, where the mean of its own is
     (Py)ᵢ/Pᵢᵢ off, P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹.
 
+    Of generalized models the changes are those of one step: of the linear model that Newton's
+    method solves at the mode, with working responses and weights ([2]_), and the variances
+    held. A refit differs from them to second order in the change. ``residual`` is y less its
+    mean, and ``standardized`` the working residual over its standard deviation.
+
     References
     ----------
     .. [1] Cook, R. D. and Weisberg, S. (1982). Residuals and Influence in Regression.
        Chapman and Hall, section 2.2.2.
+    .. [2] Pregibon, D. (1981). Logistic regression diagnostics. Ann. Statist. 9, 705–724,
+       doi:10.1214/aos/1176345513.
 
     Examples
     --------
@@ -229,21 +264,54 @@ def influence(
     change_(Intercept)  -1.124   -0.152
     change_Days          0.422   -0.152
     """
-    rows = open_rows(model, X, groups)
-    found = row_influence(rows, rows.weights(sample_weight), "influences")
-    error = _error(rows, y)
-    changes = found.changes(error)
+    found = _opened(model, X, y, "influences", sample_weight, groups, exposure)
+    rows, own, error = found.rows, found.own, found.error
     columns = {
-        "residual": error,
-        "standardized": found.standardized(error),
-        "leverage": found.leverage,
-        "cooks_distance": found.cooks_distance(error),
+        "residual": found.residual,
+        "standardized": own.standardized(error),
+        "leverage": own.leverage,
+        "cooks_distance": own.cooks_distance(error),
     }
-    names = rows.fitted.encoder.fixed_names
+    names, changes = rows.fitted.encoder.fixed_names, own.changes(error)
     columns |= {f"change_{name}": change for name, change in zip(names, changes, strict=True)}
     return pd.DataFrame(columns, index=rows.index)
 
 
-def _error(rows: GivenRows, y: Any) -> FloatArray:
-    """Return y − Xβ̂ − Zb̂; other rows' residuals say nothing of a row's own."""
-    return rows.response(y) - replace(rows, is_all=False).expected()
+@dataclass(frozen=True)
+class _InfluenceOfRows:
+    """Rows with what they are to the fit.
+
+    `error` are their residuals in the linear model, or of working responses; `residual` those
+    on the scale of y; (n,) each.
+    """
+
+    rows: GivenRows
+    own: Influence
+    error: FloatArray
+    residual: FloatArray
+
+
+def _opened(
+    model: Any, X: Any, y: Any, what: str, sample_weight: Any, groups: Any, exposure: Any
+) -> _InfluenceOfRows:
+    """Open rows of the fit, with their responses."""
+    if regressor_of(model)._model.is_generalized:
+        return _of_family(model, X, y, what, sample_weight, groups, exposure)
+    check_linear_exposure(exposure)
+    rows = open_rows(model, X, groups)
+    own = row_influence(rows, rows.weights(sample_weight), what)
+    # Other rows' residuals say nothing of a row's own
+    error = rows.response(y) - replace(rows, is_all=False).expected()
+    return _InfluenceOfRows(rows, own, error, error)
+
+
+def _of_family(
+    model: Any, X: Any, y: Any, what: str, sample_weight: Any, groups: Any, exposure: Any
+) -> _InfluenceOfRows:
+    """Do so of a generalized model."""
+    given = {"sample_weight": sample_weight, "groups": groups, "exposure": exposure}
+    found = open_family_rows(model, X, y, **given)
+    error, weights = found.working()
+    return _InfluenceOfRows(
+        found.given, row_influence(found.given, weights, what), error, found.error
+    )

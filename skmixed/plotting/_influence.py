@@ -76,6 +76,7 @@ class InfluenceDisplay:
         *,
         sample_weight: ArrayLike | None = None,
         groups: Any = None,
+        exposure: ArrayLike | None = None,
         name: str | None = None,
         n_labels: int = 5,
         ax: Any = None,
@@ -84,7 +85,7 @@ class InfluenceDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor, FormulaRegressor or Pipeline
+        model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
             The fitted model.
         X : frame or array-like of shape (n_samples, n_features)
             The rows that the model was fitted to.
@@ -94,6 +95,8 @@ class InfluenceDisplay:
             Their weights; needed if the fit had weights.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
+        exposure : array-like of shape (n_samples,), default=None
+            What counts are proportional to, as in `fit` of their models.
         name : str, default=None
             A fixed effect, whose change is plotted; None: Cook's distance.
         n_labels : int, default=5
@@ -134,7 +137,9 @@ class InfluenceDisplay:
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_number("n_labels", n_labels, integral=True)
-        found = influence(model, X, y, sample_weight=sample_weight, groups=groups)
+        found = influence(
+            model, X, y, sample_weight=sample_weight, groups=groups, exposure=exposure
+        )
         quantity = "cooks_distance" if name is None else f"change_{name}"
         if quantity not in found:
             known = [c.removeprefix("change_") for c in map(str, found) if c.startswith("change_")]
