@@ -83,7 +83,7 @@ generalized_effects = _on_one_thread(GeneralizedModel.with_effects)
 without_slopes = _on_one_thread(GeneralizedModel.without_slopes)
 refit_to_draw = _on_one_thread(_generalized_optimum.refit_to_draw)
 generalized_components = _on_one_thread(lambda own: own.components)
-working_model = _on_one_thread(_generalized_optimum.working_model)
+working_model = _on_one_thread(lambda own: own.working)
 search_end = _on_one_thread(_generalized_optimum.SearchEnd.of)
 generalized_deviation = _on_one_thread(_generalized_optimum.generalized_deviation)
 # Models with a covariance of the residuals.

@@ -330,6 +330,17 @@ class GivenRows:
         return codes
 
 
+def working_fit(opened: FittedModel) -> FittedModel:
+    """Return the linear model that Newton's method solves at the mode of a generalized one."""
+    opened.check_has_statistics()
+    products, lams = kernel.working_model(opened.generalized)
+    pairs = zip(opened.solution.terms, lams, strict=True)
+    terms = tuple(replace(term, search_lam=lam) for term, lam in pairs)
+    solution = replace(opened.solution, terms=terms, family=None)
+    estimate = replace(opened.estimate, solution=solution)
+    return FittedModel(opened.encoder, opened.n_rows, estimate, products)
+
+
 def open_rows(
     model: Any, X: Any, groups: Any = None, *, include: Any = "all", has_family: bool = False
 ) -> GivenRows:

@@ -150,6 +150,30 @@ class GeneralizedModel:
         inner = objective.second_derivatives(chart)[: size - rank, : size - rank]
         return np.asarray(null @ inner @ null.T / 2.0)
 
+    @cached_property
+    def working(self) -> tuple[CrossProducts, Lam]:
+        """The linear model that Newton's method solves at the mode: its sums, and its Λ.
+
+        Its response is z = η − o − s/W, with the weights W and σ = 1.
+        """
+        accumulator, mode = Accumulator(), self.found.mode
+        # z and W of each row, beside the columns as they are
+        for part, slab in zip(self.rows.parts(), self.layout.system.source.slabs(), strict=True):
+            eta = mode.effects.eta(slab)
+            _, slopes, weights = slab.derivatives(eta, mode.phi, 2)
+            response = eta - slab.offset - slopes / weights
+            accumulator.add(replace(part.design, responses=(response,), weights=weights))
+        stats = accumulator.products()
+        # Λ in the coordinates and the unit of weights of these sums
+        system = examined(stats, self.model).at_zero.system
+        root_unit, pairs = (
+            np.sqrt(system.weight_unit),
+            zip(self.layout.terms, system.terms, strict=True),
+        )
+        maps = [np.linalg.solve(new.to_user, old.to_user) for old, (_, new) in pairs]
+        *terms, _ = self.lam
+        return stats, tuple(root_unit * own @ lam for own, lam in zip(maps, terms, strict=True))
+
     def lowest_elsewhere(self) -> float:
         """Return the least −2 log L of searches that start away from the estimates."""
         system, search = self.layout.system, SearchSettings(TOLERANCE, MAX_ITER)
@@ -278,28 +302,6 @@ def of_search(layout: GeneralizedLayout, fixed: FloatArray) -> FloatArray:
     """Return γ of fixed effects of all columns, of which the kept ones count, (p,)."""
     own = fixed[list(layout.kept)]
     return np.asarray(np.linalg.solve(layout.basis, own[:, None])[:, 0]) if len(own) else own
-
-
-def working_model(own: GeneralizedModel, solution: Solution) -> tuple[CrossProducts, Solution]:
-    """Return the linear model that Newton's method solves at the mode: its sums and estimates.
-
-    Its response is z = η − o − s/W, with the weights W and σ = 1.
-    """
-    accumulator, mode = Accumulator(), own.found.mode
-    # z and W of each row, beside the columns as they are
-    for part, slab in zip(own.rows.parts(), own.layout.system.source.slabs(), strict=True):
-        eta = mode.effects.eta(slab)
-        _, slopes, weights = slab.derivatives(eta, mode.phi, 2)
-        response = eta - slab.offset - slopes / weights
-        accumulator.add(replace(part.design, responses=(response,), weights=weights))
-    stats = accumulator.products()
-    # Λ in the coordinates and the unit of weights of these sums
-    system = examined(stats, own.model).at_zero.system
-    root_unit, terms = np.sqrt(system.weight_unit), []
-    for old, (_, new), term in zip(own.layout.terms, system.terms, solution.terms, strict=True):
-        lam = np.linalg.solve(new.to_user, old.to_user @ term.search_lam)
-        terms.append(replace(term, search_lam=root_unit * lam))
-    return stats, replace(solution, terms=tuple(terms), family=None)
 
 
 def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> Deviation:

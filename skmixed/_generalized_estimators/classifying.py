@@ -45,8 +45,8 @@ def predict_proba(
     effects : {"mode", "mean"}, default="mode"
         The probability at the mode of a known group's effects, as R's glmer
         predicts, or its mean over their distribution given the data, which
-        is normal by Laplace's approximation. "mean" is there for models with
-        one random-effects term.
+        is normal by Laplace's approximation. With several random-effects
+        terms "mean" needs the rows of the fit, which a copy by `slim` has not.
 
     Returns
     -------

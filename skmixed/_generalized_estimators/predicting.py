@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,13 +16,16 @@ from skmixed._data.table import Table
 from skmixed._estimators.sampling import EFFECTS as DRAWN_EFFECTS
 from skmixed._estimators.sampling import MeanSampler
 from skmixed._fitted import checks as validation
+from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import speaking
 from skmixed._fitted.prediction_rows import (
+    GivenRows,
     estimable_rows,
     linear_predictor,
     open_features,
     open_rows,
+    working_fit,
 )
 from skmixed._fitted.runtime import seed_sequence, spawned
 from skmixed._generalized_estimators.reading import generalized_words
@@ -73,7 +77,6 @@ def linear_rows(
     model: FittedModel = estimator._model
     encoder, solution = model.encoder, model.solution
     included = validation.check_include(include, encoder)
-    _check_effects(model, effects)
     table = open_features(estimator, X, encoder, included)
     metadata = open_prediction_metadata(groups, table.n_rows, encoder, included)
     eta = linear_predictor(
@@ -84,20 +87,19 @@ def linear_rows(
         included,
         raise_unknown=estimator.handle_unknown == "error",
     )
-    estimable_rows(encoder, solution, table)
+    is_estimable = estimable_rows(encoder, solution, table)
     if offset is not None:
         eta = eta + offset(table.n_rows)
-    variance = _variance(model, table, metadata, included, is_mean=effects == "mean")
-    return LinearRows(family_of(model), eta, variance)
-
-
-def _check_effects(model: FittedModel, effects: str) -> None:
-    """Refuse a distribution of the effects of several terms, whose covariance is not kept."""
-    if effects == "mean" and len(model.encoder.terms) > 1:
-        raise ValueError(
-            f"effects='mean' is there for models with one random-effects term; this one has "
-            f"{len(model.encoder.terms)}. Use effects='mode'."
+    is_joint = effects == "mean" and len(encoder.terms) > 1
+    is_own = effects == "mean" and not is_joint
+    variance = _variance(model, table, metadata, included, is_mean=is_own)
+    if is_joint:
+        index = pd.RangeIndex(table.n_rows)
+        given = GivenRows(
+            working_fit(model), table, metadata, included, index, False, is_estimable, None
         )
+        variance += _joint_variance(given)
+    return LinearRows(family_of(model), eta, variance)
 
 
 def _variance(
@@ -128,6 +130,12 @@ def _variance(
                 else:
                     out[rows] += ((z @ estimate.lam) ** 2).sum(axis=1)
     return out
+
+
+def _joint_variance(rows: GivenRows) -> FloatArray:
+    """Return z'Tz of the known groups' effects given the data, of all terms together, (n,)."""
+    at = rows.fitted.factorization
+    return kernel.row_variance(at, rows.design()).given_fixed / at.system.weight_unit
 
 
 def _columns(model: FittedModel, table: Table, columns: tuple[int, ...], rows: Any) -> FloatArray:

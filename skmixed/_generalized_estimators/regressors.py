@@ -168,8 +168,9 @@ class MeanRegressor(GeneralizedRegressor):
         effects : {"mode", "mean"}, default="mode"
             The expected response at the mode of a known group's effects, as R's
             glmer predicts, or its mean over their distribution given the data,
-            which is normal by Laplace's approximation. "mean" is there for
-            models with one random-effects term.
+            which is normal by Laplace's approximation. With
+            several random-effects terms "mean" needs the rows of the fit, which a
+            copy by `slim` has not.
 
         Returns
         -------

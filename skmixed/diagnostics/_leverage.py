@@ -8,8 +8,7 @@ import numpy as np
 
 from skmixed._equations.row_substitution import RowVariance
 from skmixed._fitted import kernel
-from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.prediction_rows import GivenRows
+from skmixed._fitted.prediction_rows import GivenRows, working_fit
 from skmixed._repeated.prediction import RowInfluence
 from skmixed._typing import FloatArray, IntArray
 
@@ -47,19 +46,12 @@ def row_influence(rows: GivenRows, weights: FloatArray, what: str, instead: str 
             f"rows that are not part of its fit: {instead}fit the model to all rows."
         )
     if rows.fitted.is_generalized:
-        rows = replace(rows, fitted=_working(rows.fitted))
+        rows = replace(rows, fitted=working_fit(rows.fitted))
     if not rows.fitted.is_repeated:
         variance = kernel.row_variance(rows.fitted.factorization, rows.design())
         return _OfIndependent(rows, weights, variance)
     found = kernel.row_influence(rows.fitted.repeated_predictor)
     return _OfCorrelated(rows, weights, found, _places(rows, weights))
-
-
-def _working(opened: FittedModel) -> FittedModel:
-    """Return the linear model of working responses and weights at the mode."""
-    products, solution = kernel.working_model(opened.generalized, opened.solution)
-    estimate = replace(opened.estimate, solution=solution)
-    return FittedModel(opened.encoder, opened.n_rows, estimate, products)
 
 
 @dataclass(frozen=True)

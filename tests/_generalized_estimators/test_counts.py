@@ -5,7 +5,7 @@ from generalized_models import ROOT, frame_of
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import PoissonRegressor
 
-from skmixed import MixedPoissonRegressor
+from skmixed import MixedPoissonRegressor, RandomEffect
 from skmixed.exceptions import UndeterminedError
 
 
@@ -96,3 +96,41 @@ def test_counts_that_are_not_whole_are_told():
     y = np.repeat([1.0, 4.0, 2.0, 8.0], 5) + (np.arange(20) == 3) / 2
     with pytest.warns(UserWarning, match="1 rows count a number that is not whole .*row 3: 1.5"):
         MixedPoissonRegressor("g").fit(X, y)
+
+
+def crossed_counts():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=150), "g": rng.integers(0, 8, 150)})
+    X["h"] = rng.integers(0, 6, 150)
+    effects = rng.normal(size=8)[X["g"]] + 0.7 * rng.normal(size=6)[X["h"]]
+    return X, rng.poisson(np.exp(0.3 * X["x"] + 0.5 * effects))
+
+
+def test_the_mean_over_effects_of_several_terms_is_that_of_their_joint_distribution():
+    X, y = crossed_counts()
+    model = MixedPoissonRegressor(["g", "h"]).fit(X, y)
+    z = np.hstack([(X[k].to_numpy()[:, None] == np.arange(q)) for k, q in (("g", 8), ("h", 6))])
+    sd = np.repeat(model.theta_, (8, 6))
+    # C of the effects given y is (Z'WZ + Σ⁻¹)⁻¹ with W = μ
+    given = np.linalg.inv((z * model.predict(X)[:, None]).T @ z + np.diag(sd**-2.0))
+    variance = np.einsum("ni,ij,nj->n", z, given, z)
+    expected = model.predict(X) * np.exp(variance / 2)
+    assert_allclose(model.predict(X, effects="mean"), expected, rtol=1e-9)
+    # A new h beside a known g, and g alone
+    of_g = np.exp(np.diagonal(given)[X["g"]] / 2)
+    new = X.assign(h=-1)
+    assert_allclose(model.predict(new, effects="mean"), model.predict(new) * of_g, rtol=1e-9)
+    mode, mean = (model.predict(X, include=["g"], effects=e) for e in ("mode", "mean"))
+    assert_allclose(mean, mode * of_g, rtol=1e-9)
+    with pytest.raises(ValueError, match="slim copy"):
+        model.slim().predict(X, effects="mean")
+
+
+def test_two_terms_of_one_factor_are_those_of_one_diagonal_term():
+    X, y = crossed_counts()
+    both = MixedPoissonRegressor("g", random_slopes="x", covariance="diag").fit(X, y)
+    terms = [RandomEffect("g"), RandomEffect("g", slopes="x", intercept=False)]
+    apart = MixedPoissonRegressor(terms).fit(X, y)
+    # The same model, of two searches
+    expected = both.predict(X, effects="mean")
+    assert_allclose(apart.predict(X, effects="mean"), expected, rtol=1e-5)
