@@ -17,6 +17,7 @@ ORDER = [
     "bayesian_connection",
     "ridge_connection",
     "target_encoding",
+    "encoding_classes",
     "larger_than_memory",
 ]
 
