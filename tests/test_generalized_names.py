@@ -23,7 +23,7 @@ NAMES = [(module, name) for module in MODULES for name in module.__all__]
 # What is there for linear models alone.
 REFUSED = {
     *("residual_correlation", "subject_influence"),
-    *("ResidualCorrelationDisplay", "ShrinkageDisplay"),
+    "ResidualCorrelationDisplay",
 }
 # Of single trials, and of a shape that describes the variance, there is no overdispersion.
 NO_TEST = {MixedLogisticClassifier, MixedGammaRegressor}

@@ -2,7 +2,8 @@
 
 ``Display.from_estimator(model, ...)`` computes and draws; the display keeps what it
 draws, and ``plot(ax=...)`` draws it again. Every function takes a fitted
-`MixedLinearRegressor`, or a Pipeline that ends in one.
+`MixedLinearRegressor`, or a Pipeline that ends in one, and all but
+`ResidualCorrelationDisplay` a fitted generalized model.
 """
 
 from skmixed.plotting._correlation import ResidualCorrelationDisplay

@@ -9,11 +9,17 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.frame import Frame
 from skmixed._statistics.responses import ResponseFrame
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 from skmixed.plotting._axes import coefficients
 
 # Least eigenvalue of a level's scaled products at which its own fit is determined.
 DETERMINED = 1e-10
+# Rows' worth of information of a level below which its likelihood has no maximum.
+SEPARATED = 1e-6
+# Squared length of a last Newton step, and steps and halvings of each at most.
+CLOSE, MOST_STEPS, MOST_HALVINGS = 1e-16, 100, 40
+# A rise of a level's loss below this share of it is rounding.
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,8 @@ def pooling(opened: FittedModel, k: int) -> Pooling:
 
     Least squares of y less the other columns' fixed effects and the other factors'
     random effects, from the per-level cross-products. Given these the BLUPs are
-    matrix-weighted means of the level's own fit and the fixed effects.
+    matrix-weighted means of the level's own fit and the fixed effects. Of generalized models
+    by maximum likelihood of the level's rows.
     """
     encoder, names = opened.encoder, coefficients(opened.encoder, k)
     fixed = dict(zip(opened.model.fixed, opened.solution.fixed, strict=True))
@@ -39,8 +46,12 @@ def pooling(opened: FittedModel, k: int) -> Pooling:
     complete = np.array([fixed.get(c, 0.0) for c in columns])
     effects = np.concatenate([opened.solution.terms[i].effects for i in terms]).T
     index = encoder.factors[k].index
+    if opened.is_generalized:
+        none = _LevelRows.of(opened, k, columns, complete + effects).fitted()
+    else:
+        none = _own_fits(opened, k, columns)
     return Pooling(
-        none=pd.DataFrame(_own_fits(opened, k, columns), index=index, columns=names),
+        none=pd.DataFrame(none, index=index, columns=names),
         partial=pd.DataFrame(complete + effects, index=index, columns=names),
         complete=pd.Series(complete, index=names),
     )
@@ -123,3 +134,97 @@ def _centered_effects(opened: FittedModel, stats: CrossProducts, g: int) -> Floa
                 out[:, columns.index(column)] += effect
                 out[:, 0] += stats.center[column] * effect  # 0 for the ones
     return out
+
+
+@dataclass(frozen=True)
+class _LevelRows:
+    """Rows of a generalized model, with what η is beside a level's own coefficients.
+
+    Attributes
+    ----------
+    opened : FittedModel
+    codes : (n,) array of int
+    columns : (n, s) array
+        Of the factor, scaled and, beside an intercept, centered.
+    to_user : (s, s) array
+        From coefficients of these to those of the columns as they are.
+    others : (n,) array
+    start : (q, s) array
+    """
+
+    opened: FittedModel
+    codes: IntArray
+    columns: FloatArray
+    to_user: FloatArray
+    others: FloatArray
+    start: FloatArray
+
+    @staticmethod
+    def of(opened: FittedModel, k: int, columns: list[int], partial: FloatArray) -> "_LevelRows":
+        rows, encoder = opened.held_rows, opened.encoder
+        given = np.column_stack([np.ones(len(rows.response)), rows.columns])
+        eta = rows.offset + given[:, list(opened.model.fixed)] @ opened.solution.fixed
+        for term, solution in zip(encoder.terms, opened.solution.terms, strict=True):
+            effects = solution.effects.T[rows.levels[:, term.factor]]
+            eta += (given[:, list(term.columns)] * effects).sum(axis=1)
+        codes, own = rows.levels[:, k], given[:, columns]
+        to_user = np.eye(len(columns))
+        if 0 in columns:
+            at = columns.index(0)
+            to_user[at] -= np.where(np.arange(len(columns)) == at, 0.0, own.mean(axis=0))
+        scaled = own @ to_user
+        size = np.sqrt((scaled**2).mean(axis=0))
+        to_user /= np.where(size > 0.0, size, 1.0)
+        others = eta - (own * partial[codes]).sum(axis=1)
+        start = np.asarray(np.linalg.solve(to_user, partial.T).T, dtype=np.float64)
+        return _LevelRows(opened, codes, own @ to_user, to_user, others, start)
+
+    def fitted(self) -> FloatArray:
+        """Return the maximum likelihood coefficients of each level, NaN where there are none."""
+        at, active = self.start.copy(), np.ones(len(self.start), dtype=bool)
+        loss, slopes, information = self._expanded(at)
+        length = np.full(len(at), np.inf)
+        for _ in range(MOST_STEPS):
+            values = np.linalg.eigvalsh(information)
+            active &= values[:, 0] > np.maximum(SEPARATED, DETERMINED * values[:, -1])
+            if (length[active] <= CLOSE).all():
+                break
+            step = np.zeros_like(at)
+            right = -slopes[active][..., None]
+            step[active] = np.linalg.solve(information[active], right)[..., 0]
+            length = np.einsum("qa,qab,qb->q", step, information, step)
+            at = self._descended(at, step, loss)
+            loss, slopes, information = self._expanded(at)
+        at[~active | (length > CLOSE)] = np.nan
+        return np.asarray(at @ self.to_user.T)
+
+    def _descended(self, at: FloatArray, step: FloatArray, loss: FloatArray) -> FloatArray:
+        """Go so much of each level's step that its loss does not rise."""
+        share = np.ones(len(at))
+        for _ in range(MOST_HALVINGS):
+            found = self._expanded(at + share[:, None] * step)[0]
+            is_worse = ~(found <= loss + ROUNDING * (1.0 + np.abs(loss)))
+            if not is_worse.any():
+                break
+            share[is_worse] /= 2.0
+        return np.asarray(at + share[:, None] * step)
+
+    def _expanded(self, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return each level's loss −Σ w log p, (q,), its gradient and its second derivatives."""
+        rows, family = self.opened.held_rows, self.opened.solution.family
+        assert family is not None
+        eta = self.others + (self.columns * at[self.codes]).sum(axis=1)
+        found = self.opened.family.derivatives(rows.response, eta, family.phi, 2)
+        loss, slope, curvature = found if rows.weights is None else found * rows.weights
+        own, (q, s) = self.columns, at.shape
+        products = own[:, :, None] * own[:, None, :] * curvature[:, None, None]
+        return (
+            self._sums(loss[:, None])[:, 0],
+            self._sums(own * slope[:, None]),
+            self._sums(products.reshape(len(own), -1)).reshape(q, s, s),
+        )
+
+    def _sums(self, values: FloatArray) -> FloatArray:
+        """Return sums over the rows of each level, (q, m)."""
+        q = len(self.start)
+        return np.stack([np.bincount(self.codes, v, minlength=q) for v in values.T], axis=1)

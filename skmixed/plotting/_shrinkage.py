@@ -67,6 +67,10 @@ class ShrinkageDisplay:
     and fixed effects β, weighted by precisions: (A/σ² + Σ⁻¹)⁻¹(A c/σ² + Σ⁻¹β);
     see [1]_, chapter 12.
 
+    Of generalized models coefficients are on the scale of the link, and a group's own fit is
+    maximum likelihood of its rows, at the modes of other factors' effects. It is NaN where the
+    likelihood has no maximum, as of a group of one class or of counts that are all 0.
+
     References
     ----------
     .. [1] Gelman, A. and Hill, J. (2007). Data Analysis Using Regression and
@@ -119,7 +123,7 @@ class ShrinkageDisplay:
 
         Parameters
         ----------
-        model : MixedLinearRegressor or Pipeline
+        model : MixedLinearRegressor, generalized model or Pipeline
             The fitted model.
         group : str, default=None
             Grouping factor; None: the first one.
@@ -163,7 +167,7 @@ class ShrinkageDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        opened = served(model)
+        opened = served(model, has_family=True)
         k = choose_group(opened.encoder, group)
         names = choose_names(opened.encoder, k, name)
         if name is not None and len(names) > 2:

@@ -716,3 +716,22 @@ def test_a_linear_model_has_no_exposure(model, sleepstudy):
     for display in (plotting.ResidualsDisplay, plotting.FittedLinesDisplay):
         with pytest.raises(ValueError, match="exposure= is for counts"):
             display.from_estimator(model, *sleepstudy, exposure=np.ones(180))
+
+
+def test_own_fits_of_groups_of_counts_are_maximum_likelihood():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": 5.0 + rng.normal(size=160), "g": rng.integers(0, 8, 160)})
+    effects = rng.normal(size=(2, 8)) * [[0.5], [0.3]]
+    eta = effects[0][frame["g"]] + (0.3 + effects[1][frame["g"]]) * (frame["x"] - 5.0)
+    y = rng.poisson(np.exp(eta))
+    y[frame["g"] == 6] = 0
+    model = MixedPoissonRegressor("g", random_slopes="x").fit(frame, y)
+    display = plotting.ShrinkageDisplay.from_estimator(model)
+    assert display.no_pooling.loc[6].isna().all()  # no count but 0: no maximum
+    for level in (0, 3):
+        own = frame["g"] == level
+        alone = MixedPoissonRegressor().fit(frame.loc[own, ["x"]], y[own])
+        # Two searches for the same maximum, of which the package's ends by a tolerance
+        assert_allclose(display.no_pooling.loc[level], alone.fixed_effects_, rtol=1e-5)
+    partial = model.fixed_effects_.to_numpy() + model.random_effects_["g"].to_numpy()
+    assert_allclose(display.partial_pooling, partial, rtol=1e-12)
