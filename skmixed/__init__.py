@@ -11,12 +11,14 @@ from skmixed._generalized_estimators.counts import (
 )
 from skmixed._generalized_estimators.gamma import MixedGammaRegressor
 from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
+from skmixed.compose import MixedEffectsRegressor
 from skmixed.formula import glmer, lmer, mmrm
 
 __all__ = [
     "AllExcept",
     "MixedBinomialRegressor",
     "MixedEffectEncoder",
+    "MixedEffectsRegressor",
     "MixedGammaRegressor",
     "MixedLinearRegressor",
     "MixedLogisticClassifier",
@@ -36,6 +38,7 @@ for _cls in (
     AllExcept,
     MixedBinomialRegressor,
     MixedEffectEncoder,
+    MixedEffectsRegressor,
     MixedGammaRegressor,
     MixedLinearRegressor,
     MixedLogisticClassifier,

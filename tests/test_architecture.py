@@ -34,6 +34,7 @@ THIRD_PARTIES = {
     "inference": {"scipy", "pandas", "sklearn", "tqdm"},
     "_estimators": {"scipy", "pandas", "sklearn"},
     "_generalized_estimators": {"scipy", "pandas", "sklearn"},
+    "compose": {"scipy", "pandas", "sklearn"},
     "formula": {"pandas", "sklearn", "formulaic"},
     "diagnostics": {"scipy", "pandas", "sklearn"},
     "datasets": {"pandas", "sklearn"},

@@ -353,7 +353,13 @@ _ROLES = {
     "time": "Time column",
     "by": "Stratum column",
     "power": "Column of power=",
+    "linear": "Column of linear=",
 }
+
+
+def column_positions(table: Table, columns: Sequence[ColumnName], parameter: str) -> list[int]:
+    """Find columns by name or position."""
+    return [_position(table, c, parameter) for c in columns]
 
 
 def _position(table: Table, column: ColumnName, parameter: str) -> int:

@@ -80,6 +80,11 @@ class FrozenParameters:
         return self
 
 
+def is_estimator(value: object) -> bool:
+    """Whether a parameter is an estimator, whose parts scikit-learn sets itself."""
+    return hasattr(value, "set_params") and not isinstance(value, FrozenParameters)
+
+
 class NestedParameters:
     """`set_params` of an estimator whose parameters may be frozen values."""
 
@@ -120,7 +125,7 @@ class NestedParameters:
         parts: dict[str, dict[str, Any]] = defaultdict(dict)
         for key, value in params.items():
             name, is_nested, part = key.partition("__")
-            if is_nested and hasattr(self, name):
+            if is_nested and hasattr(self, name) and not is_estimator(getattr(self, name)):
                 parts[name][part] = value
             else:
                 own[key] = value

@@ -316,8 +316,8 @@ def regressor_of(model: Any) -> Any:
         last = last.regressor_
     if not hasattr(type(last), "fixed_effects_"):
         raise TypeError(
-            f"model is of type {type(last).__name__}. Give a fitted MixedLinearRegressor, or a "
-            "Pipeline that ends in one."
+            f"model is of type {type(last).__name__}. Give a fitted MixedLinearRegressor, such as "
+            "the mixed_model_ of a MixedEffectsRegressor, or a Pipeline that ends in one."
         )
     check_is_fitted(last)
     return last

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from sklearn.utils import check_random_state
 
 from skmixed._data.encoder import Specification
-from skmixed._estimation.fit import Estimate
+from skmixed._estimation.fit import Estimate, Examined
 from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
@@ -71,6 +71,7 @@ def fit_statistics(
     *,
     before: Estimate | None,
     may_wait: bool,
+    is_again: bool = False,
 ) -> tuple[Estimate, RepeatedModel | None, list[Message]]:
     """Fit the model that an estimator's parameters ask for; return its warnings too.
 
@@ -78,15 +79,16 @@ def fit_statistics(
 
     What is to be said before the search is, so that it can be stopped.
 
-    `before` are the estimates of fewer rows. Rows that do not determine the
-    variances raise an `UndeterminedError`, or, if the caller may wait for more
-    of them, give the estimates at variances of 0.
+    `before` are the estimates of fewer rows, or of another response. Rows that do not
+    determine the variances raise an `UndeterminedError`, or, if the caller may wait for
+    more of them, give the estimates at variances of 0. `is_again`: whether the rows had
+    another response before, and what they are like was said.
     """
     encoder, stats = given.encoder, given.products
     model = encoder.model(reml=parameters.method == "reml")
     repeated = None
     try:
-        result, repeated = _search(parameters, given, model, before)
+        result, repeated = _search(parameters, given, model, before, is_again=is_again)
     except UndeterminedError as error:
         if not may_wait:
             raise
@@ -107,22 +109,19 @@ def _search(
     given: SufficientStatistics,
     model: Model,
     before: Estimate | None,
+    *,
+    is_again: bool,
 ) -> tuple[Estimate, RepeatedModel | None]:
     encoder, stats = given.encoder, given.products
     design = None if encoder.subjects is None else open_repeated(encoder, given.rows)
-    validation.check_covariances(encoder, stats.n_rows)
-    validation.check_levels(encoder, stats)
-    validation.check_factors(encoder, stats)
     report = printer(parameters.verbose)
     solver = "exact" if design is not None else _solver(parameters, stats, model)
-    if solver == "exact":
-        validation.check_memory(encoder, stats, model)
+    system = _checked_system(given, model, solver)
     if report is not None and len(encoder.factors) > 1:
         report(f"solver {solver}")
-    system = kernel.examined(stats, model, solver=solver)
-    validation.check_findings(system.findings, encoder, stats.n_rows)
-    for message, category in warnings_before(system.findings, encoder, stats):
-        warn(message, category)
+    if not is_again:
+        for message, category in warnings_before(system.findings, encoder, stats):
+            warn(message, category)
     if design is not None:
         validation.check_has_residuals(system)
         return kernel.fit_repeated(
@@ -143,6 +142,25 @@ def _search(
         seed=_seed(parameters.random_state) if solver == "iterative" else 0,
     )
     return found, None
+
+
+def check_determined(parameters: Any, given: SufficientStatistics) -> None:
+    """Refuse, without a search, what a fit to the statistics would refuse before its own."""
+    model = given.encoder.model(reml=parameters.method == "reml")
+    _checked_system(given, model, _solver(parameters, given.products, model))
+
+
+def _checked_system(given: SufficientStatistics, model: Model, solver: str) -> Examined:
+    """Lay out the equations of a model that the rows determine."""
+    encoder, stats = given.encoder, given.products
+    validation.check_covariances(encoder, stats.n_rows)
+    validation.check_levels(encoder, stats)
+    validation.check_factors(encoder, stats)
+    if solver == "exact":
+        validation.check_memory(encoder, stats, model)
+    system = kernel.examined(stats, model, solver=solver)
+    validation.check_findings(system.findings, encoder, stats.n_rows)
+    return system
 
 
 def _solver(parameters: Any, stats: CrossProducts, model: Model) -> str:

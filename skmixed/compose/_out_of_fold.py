@@ -1,0 +1,154 @@
+"""Predictions of rows by a regressor that was not trained on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_method_params
+
+from skmixed._typing import FloatArray, IntArray
+
+# A row is in the samples of all of so many trees once in 10¹⁰.
+FEWEST_TREES = 50
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A regressor with the rows that it is trained on.
+
+    Attributes
+    ----------
+    regressor : estimator
+        Cloned for each fit.
+    X : table
+        Its columns.
+    params : mapping
+        Arguments of its `fit`; those of one value a row are split with the rows.
+    """
+
+    regressor: Any
+    X: Any
+    params: Mapping[str, Any]
+
+    def fitted(self, target: FloatArray, rows: IntArray | None = None) -> Any:
+        """Return a clone that is trained on some rows, or on all."""
+        params = _check_method_params(self.X, self.params, indices=rows)
+        if rows is None:
+            return clone(self.regressor).fit(self.X, target, **params)
+        own = _safe_indexing(self.X, rows)
+        return clone(self.regressor).fit(own, target[rows], **params)
+
+
+class OutOfFold(Protocol):
+    """A way to predict each row without its own response."""
+
+    @property
+    def learner(self) -> Learner:
+        """What is trained."""
+
+    @property
+    def n_fits(self) -> int:
+        """Fits of the regressor for one prediction of all rows."""
+
+    def predictions(self, target: FloatArray) -> FloatArray:
+        """Return predictions of all rows, (n,), for a response (n,)."""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Each fold is predicted by a fit to the others.
+
+    Attributes
+    ----------
+    learner : Learner
+    splits : sequence of pairs of arrays of int
+        Rows to train on, and rows to predict.
+    """
+
+    learner: Learner
+    splits: Sequence[tuple[IntArray, IntArray]]
+
+    @property
+    def n_fits(self) -> int:
+        return len(self.splits)
+
+    def predictions(self, target: FloatArray) -> FloatArray:
+        out = np.empty(len(target))
+        for train, test in self.splits:
+            own = self.learner.fitted(target, train)
+            out[test] = predicted(own, _safe_indexing(self.learner.X, test), len(test))
+        return out
+
+
+@dataclass(frozen=True)
+class OutOfBag:
+    """Each row is predicted by the trees whose samples lack it."""
+
+    learner: Learner
+    n_fits: int = 1
+
+    def predictions(self, target: FloatArray) -> FloatArray:
+        regressor = clone(self.learner.regressor)
+        last_step(regressor).set_params(oob_score=True)
+        own = Learner(regressor, self.learner.X, self.learner.params).fitted(target)
+        return checked(np.asarray(last_step(own).oob_prediction_), len(target))
+
+
+@dataclass(frozen=True)
+class InSample:
+    """Each row is predicted by a fit to all rows, its own response among them."""
+
+    learner: Learner
+    n_fits: int = 1
+
+    def predictions(self, target: FloatArray) -> FloatArray:
+        return predicted(self.learner.fitted(target), self.learner.X, len(target))
+
+
+def predicted(regressor: Any, X: Any, n_rows: int) -> FloatArray:
+    """Return a fitted regressor's predictions, (n_rows,)."""
+    return checked(np.asarray(regressor.predict(X)), n_rows)
+
+
+def checked(values: Any, n_rows: int) -> FloatArray:
+    """Return predictions as a vector.
+
+    Raises
+    ------
+    ValueError
+        If they are not a finite number a row.
+    """
+    out = np.asarray(values, dtype=np.float64)
+    if out.shape == (n_rows, 1):
+        out = out[:, 0]
+    if out.shape != (n_rows,):
+        raise ValueError(
+            f"`regressor` predicts an array of shape {out.shape} for {n_rows} rows, where one "
+            "number a row is due. Give a regressor of one response."
+        )
+    if not np.isfinite(out).all():
+        bad = ~np.isfinite(out)
+        raise ValueError(
+            f"`regressor` predicts {out[bad][0]} for {int(bad.sum())} rows. Check its parameters, "
+            "or scale its columns."
+        )
+    return out
+
+
+def last_step(regressor: Any) -> Any:
+    """Return a regressor, or the one at the end of a Pipeline."""
+    while isinstance(regressor, Pipeline):
+        regressor = regressor.steps[-1][1]
+    return regressor
+
+
+def has_bag(regressor: Any) -> bool:
+    """Whether a regressor draws samples of the rows for enough trees to predict those left out."""
+    own = last_step(regressor).get_params(deep=False)
+    if not {"oob_score", "bootstrap", "n_estimators"} <= own.keys():
+        return False
+    return bool(own["bootstrap"]) and own["n_estimators"] >= FEWEST_TREES

@@ -1,0 +1,255 @@
+"""What MixedEffectsRegressor refuses, before it fits anything, and which folds it takes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
+from sklearn.tree import DecisionTreeRegressor
+
+from skmixed import MixedEffectsRegressor
+from skmixed.exceptions import SingularFitWarning, UndeterminedError
+from skmixed.inference import icc
+
+
+class Counting(Ridge):
+    """Counts its fits, and fails in some of them."""
+
+    rows: list = []  # noqa: RUF012
+    failing = None
+
+    def fit(self, X, y, sample_weight=None):
+        Counting.rows.append(len(X))
+        if Counting.failing is not None and len(Counting.rows) == Counting.failing:
+            raise RuntimeError("this fold fails")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.fixture(autouse=True)
+def counts():
+    Counting.rows, Counting.failing = [], None
+
+
+def made(n=100, n_groups=10):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(n, 2)), columns=["a", "b"])
+    X["g"] = np.arange(n) % n_groups
+    return X, X["a"] + rng.normal(size=n_groups)[X["g"]] + rng.normal(size=n)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"regressor": None}, TypeError, "has no method 'fit'"),
+        ({"regressor": Ridge}, TypeError, "is a class. Give an instance"),
+        ({"regressor": StandardScaler()}, TypeError, "has no method 'predict'"),
+        ({"regressor": LogisticRegression()}, ValueError, "classifier.*MixedLogisticClassifier"),
+        ({"regressor": OneClassSVM()}, ValueError, "is no regressor"),
+        ({"cv": "folds"}, ValueError, "cv='folds' is not known"),
+        ({"cv": 1}, ValueError, "cv=1 folds are too few"),
+        ({"cv": 2.5}, TypeError, "cv=2.5 is of type float"),
+        ({"cv": True}, TypeError, "cv=True is of type bool"),
+        ({"cv": iter([])}, TypeError, "the first fit would use up"),
+        ({"cv": "oob"}, ValueError, "does not draw samples"),
+        ({"cv": "oob", "regressor": RandomForestRegressor(20)}, ValueError, "50 trees"),
+        ({"cv": ShuffleSplit(2, random_state=0)}, ValueError, "must contain each row once"),
+        ({"cv": [(np.arange(100), np.arange(100))]}, ValueError, "no training rows, or some of"),
+        ({"cv": 101}, ValueError, "n_splits=101"),
+        ({"method": "mle"}, ValueError, "method='mle' is not known"),
+        ({"max_iter": 0}, ValueError, "max_iter=0 is not positive"),
+        ({"max_iter": 2.0}, TypeError, "Give an integer"),
+        ({"tol": -1}, ValueError, "tol=-1 is not positive"),
+        ({"keep_groups": 1}, TypeError, "Give True or False"),
+        ({"handle_unknown": "ignore"}, ValueError, "handle_unknown='ignore'"),
+        ({"groups": "h"}, ValueError, "'h' is not a column of X"),
+        ({"random_slopes": "c"}, ValueError, "Slope column 'c'"),
+        ({"linear": "c"}, ValueError, "Column of linear= 'c' is not a column of X"),
+        ({"linear": ["a", "g"]}, ValueError, "'g' of linear=.* is a grouping column"),
+        ({"linear": ["a", "b"]}, ValueError, "no column for `regressor` besides"),
+    ],
+)
+def test_bad_parameters_are_refused_before_any_fit(parameters, error, message):
+    X, y = made()
+    model = MixedEffectsRegressor(**{"regressor": Counting(), "groups": "g", **parameters})
+    with pytest.raises(error, match=message):
+        model.fit(X, y)
+    assert not Counting.rows
+    assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X, y: (X.assign(g=[None, *X["g"][1:]]), y), "'g' has 1 missing value"),
+        (lambda X, y: (X, y.where(y.index > 0)), "'y' contains NaN"),
+        (lambda X, y: (X.assign(g=1), y), "'g' has a single level"),
+        (lambda X, y: (X.assign(g=np.arange(len(X))), y), "100 levels for 100 samples"),
+        (lambda X, y: (X[["g"]], y), "no column for `regressor` besides 'g'"),
+        (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+    ],
+)
+def test_bad_data_are_refused_before_any_fit(change, message):
+    model = MixedEffectsRegressor(Counting(), "g")
+    with pytest.raises(ValueError, match=message):
+        model.fit(*change(*made()))
+    assert not Counting.rows
+
+
+def test_numbers_that_are_missing_are_named_where_the_regressor_takes_none():
+    X, y = made()
+    X.loc[3, "a"] = np.nan
+    with pytest.raises(ValueError, match=r"'a' contains NaN .*first at row 3"):
+        MixedEffectsRegressor(Ridge(), "g").fit(X, y)
+
+
+def test_text_for_a_regressor_of_numbers_is_refused_before_any_fit():
+    X, y = made()
+    X["g"] = X["g"].map("group {}".format)
+    with pytest.raises(ValueError, match=r"'g' .* to `regressor`, and Counting takes numbers"):
+        MixedEffectsRegressor(Counting(), "g", keep_groups=True).fit(X, y)
+    assert not Counting.rows
+
+
+def test_weights_for_a_regressor_that_takes_none_are_refused():
+    X, y = made()
+    for regressor in (
+        KNeighborsRegressor(),
+        make_pipeline(StandardScaler(), KNeighborsRegressor()),
+    ):
+        with pytest.raises(ValueError, match=r"KNeighborsRegressor.fit, of `regressor`, takes"):
+            MixedEffectsRegressor(regressor, "g").fit(X, y, sample_weight=np.ones(100))
+
+
+def test_metadata_need_routing():
+    X, y = made()
+    with pytest.raises(ValueError, match=r"fit was given 'trace' .*without metadata routing"):
+        MixedEffectsRegressor(Ridge(), "g").fit(X, y, trace=1)
+
+
+@pytest.mark.parametrize("failing", [1, 4, 11])
+def test_a_failure_in_any_fit_leaves_the_estimator_as_it_was(failing):
+    X, y = made()
+    model = MixedEffectsRegressor(Counting(), "g", cv=5, max_iter=2, tol=1e-9)
+    with pytest.warns(ConvergenceWarning, match="After 2 turns the effects still move"):
+        model.fit(X, y)
+    assert len(Counting.rows) == 11
+    before, state = model.predict(X), dict(vars(model))
+    Counting.rows, Counting.failing = [], failing
+    with pytest.raises(RuntimeError, match="this fold fails"):
+        model.fit(X + 1, y)
+    assert vars(model) == state
+    np.testing.assert_array_equal(model.predict(X), before)
+    fresh, Counting.rows = MixedEffectsRegressor(Counting(), "g", max_iter=2, tol=1e-9), []
+    with pytest.raises(RuntimeError, match="this fold fails"):
+        fresh.fit(X, y)
+    with pytest.raises(NotFittedError):
+        fresh.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("predicts", "message"),
+    [
+        (lambda n: np.full(n, np.nan), "predicts nan for 20 rows"),
+        (lambda n: np.zeros((n, 2)), r"predicts an array of shape \(20, 2\) for 20 rows"),
+    ],
+)
+def test_predictions_that_are_no_numbers_are_refused(predicts, message):
+    class Odd(Ridge):
+        def predict(self, X):
+            return predicts(len(X))
+
+    X, y = made()
+    with pytest.raises(ValueError, match=message):
+        MixedEffectsRegressor(Odd(), "g").fit(X, y)
+
+
+def test_predictions_of_one_column_are_taken():
+    class Column(Ridge):
+        def predict(self, X):
+            return super().predict(X)[:, None]
+
+    X, y = made()
+    flat = MixedEffectsRegressor(Ridge(), "g").fit(X, y).predict(X)
+    np.testing.assert_array_equal(MixedEffectsRegressor(Column(), "g").fit(X, y).predict(X), flat)
+
+
+def sizes_of_folds(model, X, y):
+    """Rows of each fold, by fits that are counted."""
+    model.fit(X, y)
+    return [len(X) - n for n in Counting.rows[:-1]]
+
+
+def test_folds_are_of_rows_unless_a_column_tells_groups_apart():
+    X, y = made(90, 9)
+    model = MixedEffectsRegressor(Counting(), "g", max_iter=1, tol=10.0)
+    assert sizes_of_folds(model, X, y) == [18] * 5
+    Counting.rows = []
+    # Five folds of nine groups of ten rows
+    assert sorted(sizes_of_folds(model, X.assign(b=X["g"] ** 2), y)) == [10, 20, 20, 20, 20]
+    Counting.rows = []
+    # No more folds than groups; a column that is constant tells nothing apart
+    few = X.assign(g=X["g"] % 3, b=X["g"] % 3 * 1.5)
+    y = y + 5 * few["g"] ** 2
+    assert sizes_of_folds(model, few, y) == [30] * 3
+    Counting.rows = []
+    assert sizes_of_folds(model, X.assign(b=1.0), y) == [18] * 5
+
+
+def test_groups_are_kept_together_for_a_forest_too_where_a_column_tells_them_apart():
+    X, y = made(90, 9)
+    forest = RandomForestRegressor(50, random_state=0)
+    model = MixedEffectsRegressor(forest, "g", max_iter=1, tol=10.0)
+    assert model.fit(X, y).n_regressor_fits_ == 2
+    assert model.fit(X.assign(b=X["g"] ** 2), y).n_regressor_fits_ == 6
+    few = MixedEffectsRegressor(RandomForestRegressor(5), "g", max_iter=1, tol=10.0)
+    assert few.fit(X, y).n_regressor_fits_ == 6
+
+
+def test_a_splitter_is_given_the_levels_of_the_first_factor():
+    X, y = made(90, 9)
+    model = MixedEffectsRegressor(Counting(), "g", cv=GroupKFold(3), max_iter=1, tol=10.0)
+    assert sizes_of_folds(model, X, y) == [30] * 3
+    Counting.rows = []
+    own = list(KFold(2).split(X))
+    assert sizes_of_folds(model.set_params(cv=own), X, y) == [45] * 2
+    Counting.rows = []
+    assert sizes_of_folds(model.set_params(cv=LeaveOneOut()), X, y) == [1] * 90
+
+
+def test_effects_that_do_not_differ_end_the_turns():
+    X, y = made(80, 8)
+    # Means of groups without a difference, also after any line in a
+    X["a"] -= X.groupby("g")["a"].transform("mean")
+    y = y - y.groupby(X["g"]).transform("mean")
+    with pytest.warns(SingularFitWarning, match="'g' is 0"):
+        model = MixedEffectsRegressor(LinearRegression(), "g").fit(X, y)
+    assert model.n_iter_ == 1
+    assert model.converged_
+
+
+def test_missing_numbers_reach_a_regressor_that_takes_them():
+    X, y = made()
+    X.loc[::7, "a"] = np.nan
+    model = MixedEffectsRegressor(DecisionTreeRegressor(max_depth=3), "g").fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_undetermined_effects_are_refused_by_their_own_error():
+    X, y = made(20, 10)
+    X["g"] = np.arange(20)
+    with pytest.raises(UndeterminedError, match="20 levels for 20 samples"):
+        MixedEffectsRegressor(Counting(), "g").fit(X, y)
+
+
+def test_functions_of_linear_models_take_the_model_of_the_effects():
+    X, y = made()
+    model = MixedEffectsRegressor(Ridge(), "g").fit(X, y)
+    with pytest.raises(TypeError, match="such as the mixed_model_ of a MixedEffectsRegressor"):
+        icc(model)
+    assert 0 < icc(model.mixed_model_)["g"] < 1

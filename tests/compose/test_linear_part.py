@@ -1,0 +1,94 @@
+"""Linear effects beside a regressor: estimates, errors, and columns that vary between groups."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import KNeighborsRegressor
+
+from skmixed import MixedEffectsRegressor, MixedLinearRegressor
+from skmixed.inference import coefficient_table
+
+
+def made(n_groups, seed=0, slopes=0.0):
+    """A dose that depends on other columns by a curve, as the response does; β = 0.7."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(n_groups), 10)
+    W = rng.uniform(-2, 2, size=(len(g), 2))
+    dose = np.abs(W[:, 0]) + rng.normal(size=len(g))
+    effects = rng.normal(size=(n_groups, 2))
+    y = 0.7 * dose + 2 * np.abs(W[:, 0]) + W[:, 1] + effects[g, 0] + slopes * effects[g, 1] * dose
+    X = pd.DataFrame({"a": W[:, 0], "b": W[:, 1], "dose": dose, "g": g})
+    return X, y + rng.normal(size=len(g))
+
+
+def test_what_other_columns_say_of_the_dose_is_taken_out():
+    X, y = made(150)
+    model = MixedEffectsRegressor(KNeighborsRegressor(15), "g", linear="dose").fit(X, y)
+    table = coefficient_table(model.linear_model_).loc["dose"]
+    # Standard error 0.027; the linear model is off by what the curve is.
+    assert abs(table["estimate"] - 0.7) < 3 * table["std_error"] < 0.1
+    linear = coefficient_table(MixedLinearRegressor("g").fit(X, y)).loc["dose"]
+    assert abs(linear["estimate"] - 0.7) > 10 * linear["std_error"]
+    assert model.regressor_.n_features_in_ == 2
+    assert list(model.linear_effects_.index) == ["dose"]
+
+
+def test_by_least_squares_it_is_the_mixed_model_of_what_is_left_by_folds():
+    X, y = made(30)
+    model = MixedEffectsRegressor(LinearRegression(), "g", linear="dose", cv=3).fit(X, y)
+    rest, W = {}, X[["a", "b"]].to_numpy()
+    folds = GroupKFold(3, shuffle=True, random_state=0).split(W, groups=X["g"])
+    folds = list(folds)
+    for name, target in (("dose", X["dose"].to_numpy()), ("y", y)):
+        rest[name] = target.copy()
+        for train, test in folds:
+            rest[name][test] -= LinearRegression().fit(W[train], target[train]).predict(W[test])
+    frame = pd.DataFrame({"dose": rest["dose"], "g": X["g"]})
+    expected = MixedLinearRegressor("g").fit(frame, rest["y"])
+    np.testing.assert_allclose(
+        model.linear_effects_["dose"], expected.fixed_effects_["dose"], rtol=1e-10
+    )
+    own, theirs = coefficient_table(model.linear_model_), coefficient_table(expected)
+    np.testing.assert_allclose(own["std_error"], theirs["std_error"], rtol=1e-9)
+    assert model.n_regressor_fits_ == 2 * 3 + 3 * model.n_iter_ + 1
+
+
+def test_predictions_have_the_linear_part():
+    X, y = made(30)
+    model = MixedEffectsRegressor(LinearRegression(), "g", linear=["dose"]).fit(X, y)
+    f = model.regressor_.predict(X[["a", "b"]]) + model.intercept_
+    expected = f + model.linear_effects_["dose"] * X["dose"]
+    np.testing.assert_allclose(model.predict(X, include="fixed"), expected, rtol=1e-12)
+    array = X.to_numpy()
+    by_position = MixedEffectsRegressor(LinearRegression(), -1, linear=2).fit(array, y)
+    np.testing.assert_allclose(by_position.predict(array), model.predict(X), rtol=1e-10)
+    np.testing.assert_allclose(
+        by_position.predict_interval(array), model.predict_interval(X), rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_slope_that_varies_keeps_its_column_as_it_is(beside):
+    X, y = made(60, slopes=0.5)
+    columns, groups = (X.drop(columns="g"), X["g"]) if beside else (X, None)
+    own = MixedEffectsRegressor(
+        LinearRegression(), None if beside else "g", random_slopes="dose", linear="dose"
+    ).fit(columns, y, groups=groups)
+    names = own.linear_model_.variance_components_["name"]
+    assert list(names) == ["(Intercept)", "dose as given", ""]
+    slope = own.linear_model_.variance_components_["sd"][1]
+    assert 0.3 < slope < 0.7  # 0.5, of 60 groups
+
+
+def test_several_columns_and_the_summary():
+    X, y = made(40)
+    X["extra"] = np.random.default_rng(1).normal(size=len(X))
+    model = MixedEffectsRegressor(LinearRegression(), "g", linear=["dose", "extra"]).fit(X, y)
+    assert list(model.linear_effects_.index) == ["dose", "extra"]
+    text = str(model.summary())
+    assert "Linear effects:" in text
+    assert " extra " in text
+    assert "(Intercept)" in text.split("Linear effects:", maxsplit=1)[0]
+    assert max(map(len, text.splitlines())) <= 80
