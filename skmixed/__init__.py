@@ -1,4 +1,4 @@
-"""Linear mixed-effects models as a scikit-learn estimator."""
+"""Linear and generalized linear mixed models as scikit-learn estimators."""
 
 from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor

@@ -115,8 +115,8 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     The likelihood is that of R's glmer and glmmTMB [1]_ (nAGQ = 1), with the observed
     information in its determinant, also for links that are not canonical. Laplace's
     approximation errs where groups have few samples and large effects; the estimated
-    variance is then too large, as that of those programs is. For one grouping factor
-    ``quadrature="auto"`` takes the integral itself.
+    variance is then too small or too large, as that of those programs is. For one
+    grouping factor ``quadrature="auto"`` takes the integral itself.
 
     The mean over groups is not the mean of a typical group: for a group not seen in
     `fit` the probability is averaged over N(0, Σ), which lies nearer to ½ than that

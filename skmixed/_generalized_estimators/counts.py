@@ -131,8 +131,8 @@ class MixedPoissonRegressor(CountRegressor):
 class MixedNegativeBinomialRegressor(CountRegressor):
     """Negative binomial regression with random effects.
 
-    Counts y have the mean μ = e exp(Xβ + Zb), e the exposure, the variance μ + μ²/θ
-    (NB2), and bⱼ ~ N(0, Σₖ) for level j of grouping factor k. The parameters, θ among
+    Counts y have the mean μ = e exp(Xβ + Zb), e the exposure, the variance μ + μ²/α
+    (NB2), and bⱼ ~ N(0, Σₖ) for level j of grouping factor k. The parameters, α among
     them, maximize the likelihood, the integral over b taken by Laplace's approximation
     or by quadrature; derivatives are exact.
 
@@ -172,7 +172,7 @@ class MixedNegativeBinomialRegressor(CountRegressor):
     intercept_ : float
         The fixed intercept; 0.0 in a model without one.
     shape_ : float
-        θ; the larger, the nearer to Poisson's distribution.
+        α; the larger, the nearer to Poisson's distribution.
     fixed_effects_ : Series
         Fixed effects by name, the intercept first; 0 for dropped columns.
     random_effects_ : mapping of str to DataFrame
@@ -218,7 +218,7 @@ class MixedNegativeBinomialRegressor(CountRegressor):
     Notes
     -----
     The likelihood is that of R's glmmTMB with family nbinom2 [1]_. Where counts vary no
-    more than Poisson's, θ grows without bound and the search stops where that no longer
+    more than Poisson's, α grows without bound and the search stops where that no longer
     matters.
 
     References

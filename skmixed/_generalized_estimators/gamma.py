@@ -9,8 +9,8 @@ from skmixed._model.family import FAMILIES, Family
 class MixedGammaRegressor(MeanRegressor):
     """Gamma regression with random effects, for positive responses.
 
-    Responses y have the mean μ = exp(Xβ + Zb), the variance μ²/ν, and bⱼ ~ N(0, Σₖ) for
-    level j of grouping factor k. The parameters, ν among them, maximize the likelihood,
+    Responses y have the mean μ = exp(Xβ + Zb), the variance μ²/α, and bⱼ ~ N(0, Σₖ) for
+    level j of grouping factor k. The parameters, α among them, maximize the likelihood,
     the integral over b taken by Laplace's approximation or by quadrature; derivatives
     are exact.
 
@@ -50,7 +50,7 @@ class MixedGammaRegressor(MeanRegressor):
     intercept_ : float
         The fixed intercept; 0.0 in a model without one.
     shape_ : float
-        ν; 1/ν is the dispersion, the squared coefficient of variation.
+        α; 1/α is the dispersion, the squared coefficient of variation.
     fixed_effects_ : Series
         Fixed effects by name, the intercept first; 0 for dropped columns.
     random_effects_ : mapping of str to DataFrame
@@ -95,7 +95,7 @@ class MixedGammaRegressor(MeanRegressor):
 
     Notes
     -----
-    The likelihood is that of R's glmmTMB [1]_, maximized over ν too; glmer's value is no
+    The likelihood is that of R's glmmTMB [1]_, maximized over α too; glmer's value is no
     maximum in it.
 
     References

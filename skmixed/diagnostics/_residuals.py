@@ -94,7 +94,7 @@ def residuals(
 
     Of generalized models V(μ) is the whole variance of a response, with its shape, so that
     the squares of Pearson residuals are 1 on average, and deviances are scaled by the shape;
-    R leaves the ν of gamma's responses out of both. An effect of a group that the fit does
+    R leaves the shape of gamma's responses out of both. An effect of a group that the fit does
     not know is 0.
 
     References

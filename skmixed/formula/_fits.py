@@ -142,8 +142,10 @@ def glmer(
         The link: "logit", "probit" or "cloglog" of a binomial model, and "log" of
         others. None: "logit" or "log".
     quadrature : int or "auto", default=1
-        Nodes of adaptive Gauss–Hermite quadrature for each random coefficient, for one
-        grouping factor, lme4's nAGQ; 1 is Laplace's approximation.
+        Nodes of adaptive Gauss–Hermite quadrature for each random coefficient, lme4's
+        nAGQ, for one grouping factor of at most three coefficients; 1 is Laplace's
+        approximation. "auto" takes more and more until the log-likelihood is stable to
+        1e-6.
     weights : str or array-like of shape (n_samples,), default=None
         Numbers of trials, or how often each row counts: a column, an expression of
         columns, or the numbers.

@@ -364,8 +364,8 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
 
     Of a generalized model ``distribution`` is the variance of a response on the scale of
     the link [3]_: π²/3, 1 and π²/6 of the logit, probit and complementary log-log, whose
-    latent variables are logistic, normal and Gumbel's; ln(1 + 1/λ), ln(1 + 1/λ + 1/θ) and
-    ln(1 + 1/ν) of Poisson's, negative binomial and gamma's distributions with the log
+    latent variables are logistic, normal and Gumbel's; ln(1 + 1/λ), ln(1 + 1/λ + 1/α) and
+    ln(1 + 1/α) of Poisson's, negative binomial and gamma's distributions with the log
     link. The mean count λ is exp(β₀ + ½z'Σz), times the mean exposure, of the model with
     an intercept alone, which costs another fit. Effects of single rows are part of it.
 
