@@ -1,4 +1,4 @@
-"""Draw the picture of the README: `python docs/_site/pictures.py`."""
+"""Draw the pictures of the README and of the guide: `python docs/_site/pictures.py`."""
 
 from pathlib import Path
 
@@ -8,13 +8,29 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 
-from skmixed import MixedLinearRegressor
-from skmixed.datasets import load_sleepstudy
-from skmixed.plotting import ShrinkageDisplay
+from skmixed import MixedLinearRegressor, MixedNegativeBinomialRegressor, MixedPoissonRegressor
+from skmixed.datasets import load_grouseticks, load_sleepstudy
+from skmixed.plotting import ResidualsDisplay, ShrinkageDisplay
+
+PICTURES = Path(__file__).parents[1] / "_static"
 
 X, y = load_sleepstudy(return_X_y=True)
 model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
 figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 ShrinkageDisplay.from_estimator(model, ax=ax)
 ax.set(xlabel="Reaction time on day 0 (ms)", ylabel="Slowing per day (ms)")
-figure.savefig(Path(__file__).parents[1] / "_static" / "shrinkage.png", dpi=150)
+figure.savefig(PICTURES / "shrinkage.png", dpi=150)
+
+ticks = load_grouseticks().frame
+ticks["y96"], ticks["y97"] = 1.0 * (ticks["YEAR"] == "96"), 1.0 * (ticks["YEAR"] == "97")
+number, fixed = ticks.pop("TICKS"), ["y96", "y97", "cHEIGHT"]
+figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.8), layout="constrained")
+regressors = {
+    "Poisson": MixedPoissonRegressor,
+    "negative binomial": MixedNegativeBinomialRegressor,
+}
+for (title, regressor), ax in zip(regressors.items(), axes, strict=True):
+    model = regressor(["BROOD", "LOCATION"], fixed=fixed).fit(ticks, number)
+    ResidualsDisplay.from_estimator(model, ticks, number, panels="qq", ax=ax)
+    ax.set(title=title)
+figure.savefig(PICTURES / "residuals_of_counts.png", dpi=150)
