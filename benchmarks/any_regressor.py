@@ -13,7 +13,8 @@ GPBoost's documentation advises; GPBoost's intervals are those that it predicts.
 in `fit` and `predict` of the regressor.
 
 `--linear` instead gives the estimates and the coverage of 95 % intervals of a linear effect of 0.7
-beside f, of which two curves explain half of its column, and of a linear mixed model.
+beside f, where two curves explain half of its column, and these or others the response, and of
+a linear mixed model.
 
     pip install merf gpboost
     python benchmarks/any_regressor.py [--seeds 10] [--large] [--linear]
@@ -223,7 +224,7 @@ def large():
 
 
 def linear(n_seeds):
-    for n_groups in (60, 200, 600):
+    for n_groups, is_shared in ((60, True), (200, True), (60, False), (200, False)):
         found = []
         for seed in range(n_seeds):
             rng = np.random.default_rng(seed)
@@ -231,15 +232,16 @@ def linear(n_seeds):
             X = pd.DataFrame(rng.normal(size=(len(group), 3)), columns=COLUMNS[:3])
             curves = np.sin(X["x0"]) + X["x1"] ** 2 / 2
             X["dose"] = curves + rng.normal(size=len(X)) + 0.5 * rng.normal(size=n_groups)[group]
-            y = 0.7 * X["dose"] + 2 * curves + X["x2"].abs() + rng.normal(size=n_groups)[group]
+            others = 2 * curves if is_shared else 2 * np.cos(X["x0"]) + X["x1"]
+            y = 0.7 * X["dose"] + others + X["x2"].abs() + rng.normal(size=n_groups)[group]
             y += rng.normal(size=len(X))
             X["group"] = group
             regressor = HistGradientBoostingRegressor(
                 max_iter=150, max_leaf_nodes=8, min_samples_leaf=10
             )
             model = MixedEffectsRegressor(regressor, "group", linear="dose", max_iter=1)
-            models = model.fit(X, y).linear_model_, MixedLinearRegressor("group").fit(X, y)
-            tables = [coefficient_table(own).loc["dose"] for own in models]
+            by_line = coefficient_table(MixedLinearRegressor("group").fit(X, y))
+            tables = [t.loc["dose"] for t in (model.fit(X, y).linear_effects_, by_line)]
             found.append([
                 value
                 for t in tables
@@ -248,8 +250,8 @@ def linear(n_seeds):
         mean, sd = np.mean(found, axis=0), np.std(found, axis=0)
         for k, name in ((0, "beside boosting"), (3, "linear")):
             print(
-                f"{len(X):6} rows, {name:16} mean {mean[k]:.3f}  sd {sd[k]:.3f}  standard error "
-                f"{mean[k + 1]:.3f}  coverage {mean[k + 2]:.3f}",
+                f"{len(X):6} rows, shared {is_shared:1}, {name:16} mean {mean[k]:.3f}  "
+                f"sd {sd[k]:.3f}  standard error {mean[k + 1]:.3f}  coverage {mean[k + 2]:.3f}",
                 flush=True,
             )
 

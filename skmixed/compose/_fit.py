@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, KFold, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from skmixed._data.encoder import column_positions
@@ -28,7 +28,7 @@ from skmixed._typing import FloatArray, IntArray
 from skmixed.compose._alternation import alternate
 from skmixed.compose._effect_rows import EffectRows
 from skmixed.compose._features import Features, varies_between_alone
-from skmixed.compose._linear_part import fit_linear_part, linear_columns, slopes_of
+from skmixed.compose._linear_part import combined, fit_linear_part, linear_columns
 from skmixed.compose._out_of_fold import (
     FEWEST_TREES,
     Folds,
@@ -42,6 +42,8 @@ from skmixed.exceptions import warn
 
 CV = ("auto", "oob", "in_sample")
 N_FOLDS = 5
+# Divisions into folds for linear effects, of whose estimates the median is taken.
+N_DIVISIONS = 3
 
 
 def check_parameters(estimator: Any) -> None:
@@ -127,11 +129,16 @@ def fit(
     learned = out_of_fold(self, learner, table, features, codes, y)
     self.n_regressor_fits_ = 0
     if linear:
-        by_groups = Folds(learner, _folds(self, table.n_rows, codes, y))
-        model = fit_linear_part(rows, table, linear, by_groups, response, weights, groups)
-        self._linear, self.linear_model_ = linear, model
-        self.n_regressor_fits_ = by_groups.n_fits * (1 + len(linear))
-        response = response - linear_columns(table, linear) @ slopes_of(model)
+        rng = check_random_state(self.random_state)
+        divided = [
+            Folds(learner, _folds(self, table.n_rows, codes, y, rng)) for _ in range(N_DIVISIONS)
+        ]
+        given = response, weights, groups
+        models = [fit_linear_part(rows, table, linear, own, *given) for own in divided]
+        self._linear, self.linear_models_ = linear, models
+        self._slopes = combined(models)["estimate"].to_numpy()
+        self.n_regressor_fits_ = (1 + len(linear)) * sum(own.n_fits for own in divided)
+        response = response - linear_columns(table, linear) @ self._slopes
     _publish(self, rows, learned, response, features, weights)
 
 
@@ -243,7 +250,7 @@ def out_of_fold(
         leaky = [own for own in codes if varies_between_alone(table, features.positions, own)]
         if isinstance(cv, str) and not leaky and has_bag(estimator.regressor):
             return OutOfBag(learner)
-        return Folds(learner, _folds(estimator, n_rows, leaky, y))
+        return Folds(learner, _folds(estimator, n_rows, leaky, y, estimator.random_state))
     if not hasattr(cv, "split"):
         cv = items_of(cv, "cv", is_kept=True)
     splitter = check_cv(cv)
@@ -259,11 +266,10 @@ def _takes_groups(splitter: Any) -> bool:
 
 
 def _folds(
-    estimator: Any, n_rows: int, codes: list[IntArray], y: Any
+    estimator: Any, n_rows: int, codes: list[IntArray], y: Any, seed: Any
 ) -> list[tuple[IntArray, IntArray]]:
     """Return folds of rows, or of the levels of the first of some factors."""
     n = int(estimator.cv) if isinstance(estimator.cv, numbers.Integral) else N_FOLDS
-    seed = estimator.random_state
     n_levels = len(np.unique(codes[0])) if codes else 0
     if n_levels > 1:
         splitter: Any = GroupKFold(min(n, n_levels), shuffle=True, random_state=seed)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy import stats as distributions
 from sklearn.base import clone
 
 from skmixed._data.random_effect import RandomEffect
@@ -15,6 +17,7 @@ from skmixed._fitted.reader import Intake
 from skmixed._typing import FloatArray
 from skmixed.compose._effect_rows import EffectRows
 from skmixed.compose._out_of_fold import OutOfFold
+from skmixed.inference import coefficient_table
 
 
 def linear_columns(table: Table, positions: Sequence[int]) -> FloatArray:
@@ -23,9 +26,34 @@ def linear_columns(table: Table, positions: Sequence[int]) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
-def slopes_of(model: MixedLinearRegressor) -> FloatArray:
-    """Return β, (p,)."""
-    return np.asarray(model.fixed_effects_)[1:]
+def combined(models: Sequence[MixedLinearRegressor]) -> pd.DataFrame:
+    """Return the table of the linear effects by models of several divisions into folds.
+
+    The estimate is the median β̂ of the β̂ᵣ, and its variance the median of
+    Var(β̂ᵣ) + (β̂ᵣ − β̂)², so that what depends on the folds counts, as in [1]_.
+
+    Parameters
+    ----------
+    models : sequence of MixedLinearRegressor
+
+    References
+    ----------
+    .. [1] Emmenegger, C. and Bühlmann, P. (2023). Plug-in machine learning for partially
+       linear mixed-effects models with repeated measurements. Scand. J. Stat. 50(4),
+       1553–1567, doi:10.1111/sjos.12639.
+    """
+    tables = [coefficient_table(model).iloc[1:] for model in models]
+    estimates, errors, dfs = (
+        np.array([np.asarray(own[name], dtype=np.float64) for own in tables])
+        for name in ("estimate", "std_error", "df")
+    )
+    beta, df = np.median(estimates, axis=0), np.median(dfs, axis=0)
+    error = np.sqrt(np.median(errors**2 + (estimates - beta) ** 2, axis=0))
+    statistic = beta / error
+    half = error * distributions.t.ppf(0.975, df)
+    values = [beta, error, df, statistic, 2 * distributions.t.sf(np.abs(statistic), df)]
+    out = dict(zip(tables[0].columns, [*values, beta - half, beta + half], strict=True))
+    return pd.DataFrame(out, index=tables[0].index)
 
 
 def fit_linear_part(

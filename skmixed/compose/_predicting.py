@@ -13,7 +13,7 @@ from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._typing import FloatArray
 from skmixed.compose._features import Features
-from skmixed.compose._linear_part import linear_columns, slopes_of
+from skmixed.compose._linear_part import linear_columns
 from skmixed.compose._out_of_fold import predicted
 
 
@@ -27,9 +27,9 @@ def fixed_part(self: Any, X: Any) -> FloatArray:
         names = tuple(names[j] for j in self._positions)
     features = Features(tuple(self._positions), names, self.n_features_in_)
     out = predicted(self.regressor_, features.of(X, table), table.n_rows)
-    if self.linear is not None and hasattr(self, "linear_model_"):
+    if "linear_models_" in vars(self):
         at = self._linear if table.names is None else _places(table.names, self)
-        out = out + linear_columns(table, at) @ slopes_of(self.linear_model_)
+        out = out + linear_columns(table, at) @ self._slopes
     return out
 
 

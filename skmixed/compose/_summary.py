@@ -7,7 +7,6 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimators.text_layout import aligned, filled, lines, paragraph, shortened
-from skmixed.inference import coefficient_table
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def summary(self: Any) -> HybridSummary:
         "Regressor fits": str(self.n_regressor_fits_),
         "R² out of fold": f"{self.out_of_fold_r2_:.3f}",
     }
-    linear = coefficient_table(self.linear_model_).iloc[1:] if self.linear is not None else None
+    linear = self.linear_effects_ if "linear_models_" in vars(self) else None
     notes = [
         "The residual variance has the error of the regressor in it, which is that of a new row."
     ]
