@@ -95,8 +95,22 @@ def varies_between_alone(table: Table, positions: Sequence[int], codes: IntArray
         rows = table.matrix[:, list(positions)].tocsr()
         within, overall = (abs(rows - rows[at]) for at in (own, np.zeros_like(own)))
         return bool(((within.sum(axis=0) == 0) & (overall.sum(axis=0) > 0)).any())
-    columns = (np.asarray(table.get(j)) for j in positions)
+    columns = (_comparable(table.get(j)) for j in positions)
     return any(_is_same(c, c[own]) and not _is_same(c, c[:1]) for c in columns)
+
+
+def _comparable(column: Any) -> Any:
+    """Return a column as numbers, those of its labels where it has other values.
+
+    What is no label either, such as dictionaries, is left to the regressor to refuse.
+    """
+    values = np.asarray(column)
+    if values.dtype.kind in "fiub":
+        return values
+    try:
+        return pd.factorize(values)[0]
+    except TypeError:
+        return np.arange(len(values))
 
 
 def _is_same(values: Any, others: Any) -> bool:

@@ -17,7 +17,11 @@ from skmixed._fitted.reader import Intake
 from skmixed._typing import FloatArray
 from skmixed.compose._effect_rows import EffectRows
 from skmixed.compose._out_of_fold import OutOfFold
+from skmixed.exceptions import UndeterminedError
 from skmixed.inference import coefficient_table
+
+# What rounding leaves of a column that others determine, in its standard deviations.
+NOTHING = 1e-8
 
 
 def linear_columns(table: Table, positions: Sequence[int]) -> FloatArray:
@@ -91,7 +95,18 @@ def fit_linear_part(
        1553–1567, doi:10.1111/sjos.12639.
     """
     columns = linear_columns(table, positions)
+    for j, own in zip(positions, columns.T, strict=True):
+        if np.ptp(own) == 0:
+            raise ValueError(
+                f"Column {table.label(j)!r} of `linear` is constant ({own[0]:g}). Take it out."
+            )
     rest = [own - learned.predictions(own) for own in columns.T]
+    for j, own, left in zip(positions, columns.T, rest, strict=True):
+        if np.std(left) <= NOTHING * np.std(own):
+            raise UndeterminedError(
+                f"The columns of `regressor` determine column {table.label(j)!r} of `linear`, so "
+                "that it has no effect of its own. Take it out, or the columns that make it."
+            )
     residual = response - learned.predictions(response)
     model = _by_position(rows)
     n = table.n_columns

@@ -28,12 +28,12 @@ def fixed_part(self: Any, X: Any) -> FloatArray:
     features = Features(tuple(self._positions), names, self.n_features_in_)
     out = predicted(self.regressor_, features.of(X, table), table.n_rows)
     if "linear_models_" in vars(self):
-        at = self._linear if table.names is None else _places(table.names, self)
+        at = self._linear if names is None else _places(table.names, self)
         out = out + linear_columns(table, at) @ self._slopes
     return out
 
 
-def _places(names: tuple[str, ...], model: Any) -> list[int]:
+def _places(names: Any, model: Any) -> list[int]:
     return [names.index(model.feature_names_in_[j]) for j in model._linear]
 
 

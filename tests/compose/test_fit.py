@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
@@ -238,6 +240,22 @@ def test_missing_numbers_reach_a_regressor_that_takes_them():
     X.loc[::7, "a"] = np.nan
     model = MixedEffectsRegressor(DecisionTreeRegressor(max_depth=3), "g").fit(X, y)
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_nullable_numbers_and_labels_are_compared_within_groups():
+    X, y = made()
+    X["kind"] = pd.array(np.where(X["a"] > 0, "up", "down"), dtype="string")
+    X["count"] = pd.array(X["g"] % 3, dtype="Int64")
+    X.loc[::9, ["kind", "count"]] = pd.NA
+    columns = make_column_transformer((SimpleImputer(), ["a", "b"]))
+    model = MixedEffectsRegressor(make_pipeline(columns, Counting()), "g", max_iter=1, tol=10.0)
+    assert sizes_of_folds(model, X, y) == [20] * 5
+    X["count"] = pd.array(X["g"] % 3, dtype="Int64")
+    X.loc[X["g"] == 4, "count"] = pd.NA
+    Counting.rows = []
+    sizes_of_folds(model, X, y)
+    assert model.regressor_ is not None
+    assert set(Counting.rows[:-1]) == {80}
 
 
 def test_undetermined_effects_are_refused_by_their_own_error():

@@ -8,6 +8,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsRegressor
 
 from skmixed import MixedEffectsRegressor, MixedLinearRegressor
+from skmixed.exceptions import UndeterminedError
 from skmixed.inference import coefficient_table
 
 
@@ -99,3 +100,28 @@ def test_several_columns_and_the_summary():
     assert " extra " in text
     assert "(Intercept)" in text.split("Linear effects:", maxsplit=1)[0]
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_columns_without_an_effect_of_their_own_are_refused():
+    X, y = made(30)
+    model = MixedEffectsRegressor(LinearRegression(), "g", linear="extra")
+    with pytest.raises(ValueError, match="'extra' of `linear` is constant"):
+        model.fit(X.assign(extra=2.0), y)
+    with pytest.raises(UndeterminedError, match="determine column 'extra' of `linear`"):
+        model.fit(X.assign(extra=X["a"] + 2 * X["b"]), y)
+
+
+def test_what_was_fitted_counts_and_not_what_a_parameter_is_now():
+    X, y = made(30)
+    model = MixedEffectsRegressor(LinearRegression(), "g", linear="dose").fit(X, y)
+    before = model.predict(X)
+    np.testing.assert_array_equal(model.set_params(linear=None).predict(X), before)
+    none = MixedEffectsRegressor(LinearRegression(), "g", linear=[]).fit(X, y)
+    assert none.summary().linear is None
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_a_frame_may_follow_an_array():
+    X, y = made(30)
+    model = MixedEffectsRegressor(LinearRegression(), 3, linear=2).fit(X.to_numpy(), y)
+    np.testing.assert_allclose(model.predict(X), model.predict(X.to_numpy()), rtol=1e-12)
