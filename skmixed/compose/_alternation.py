@@ -50,6 +50,9 @@ def alternate(
     error of f̂: what a prediction of a new row has to face. By an f̂ that has seen the row
     the rest is too small, and the variances with it.
 
+    By folds of whole groups there is one turn. In a second, the b̂ of other groups would
+    bring back what f̂₋ has learned from the group that is left out.
+
     Of a regressor that small changes of the response make another, such as a deep tree, Zb̂
     keeps on moving. Then its moves cease to become smaller, which ends the turns as well.
 
@@ -70,7 +73,7 @@ def alternate(
         before = rows.estimate(response - predictions, before)
         moved = rows.effects(before)
         last, change = change, _change(rows, before, moved - effects)
-        effects, has_settled = moved, change <= tol or change >= last
+        effects, has_settled = moved, change <= tol or change >= last or learned.keeps_groups_whole
         if report is not None:
             report(f"turn {n_iter}: the effects moved by {change:.3g} residual sd")
         if has_settled:

@@ -131,7 +131,8 @@ def fit(
     if linear:
         rng = check_random_state(self.random_state)
         divided = [
-            Folds(learner, _folds(self, table.n_rows, codes, y, rng)) for _ in range(N_DIVISIONS)
+            Folds.of(learner, _folds(self, table.n_rows, codes, y, rng), codes)
+            for _ in range(N_DIVISIONS)
         ]
         given = response, weights, groups
         models = [fit_linear_part(rows, table, linear, own, *given) for own in divided]
@@ -250,12 +251,13 @@ def out_of_fold(
         leaky = [own for own in codes if varies_between_alone(table, features.positions, own)]
         if isinstance(cv, str) and not leaky and has_bag(estimator.regressor):
             return OutOfBag(learner)
-        return Folds(learner, _folds(estimator, n_rows, leaky, y, estimator.random_state))
+        return Folds.of(learner, _folds(estimator, n_rows, leaky, y, estimator.random_state), codes)
     if not hasattr(cv, "split"):
         cv = items_of(cv, "cv", is_kept=True)
     splitter = check_cv(cv)
     own = codes[0] if codes and _takes_groups(splitter) else None
-    return Folds(learner, list(checked_folds(splitter.split(learner.X, y, own), n_rows)))
+    splits = list(checked_folds(splitter.split(learner.X, y, own), n_rows))
+    return Folds.of(learner, splits, codes)
 
 
 def _takes_groups(splitter: Any) -> bool:

@@ -54,6 +54,10 @@ class OutOfFold(Protocol):
     def n_fits(self) -> int:
         """Fits of the regressor for one prediction of all rows."""
 
+    @property
+    def keeps_groups_whole(self) -> bool:
+        """Whether a row is predicted without all other rows of its group, too."""
+
     def predictions(self, target: FloatArray) -> FloatArray:
         """Return predictions of all rows, (n,), for a response (n,)."""
 
@@ -67,10 +71,22 @@ class Folds:
     learner : Learner
     splits : sequence of pairs of arrays of int
         Rows to train on, and rows to predict.
+    keeps_groups_whole : bool
     """
 
     learner: Learner
     splits: Sequence[tuple[IntArray, IntArray]]
+    keeps_groups_whole: bool
+
+    @staticmethod
+    def of(
+        learner: Learner, splits: Sequence[tuple[IntArray, IntArray]], codes: Sequence[IntArray]
+    ) -> "Folds":
+        """Take folds; `codes` have each row's level of each factor."""
+        is_whole = any(
+            all(not np.isin(own[test], own[train]).any() for train, test in splits) for own in codes
+        )
+        return Folds(learner, splits, is_whole)
 
     @property
     def n_fits(self) -> int:
@@ -90,6 +106,7 @@ class OutOfBag:
 
     learner: Learner
     n_fits: int = 1
+    keeps_groups_whole: bool = False
 
     def predictions(self, target: FloatArray) -> FloatArray:
         regressor = clone(self.learner.regressor)
@@ -104,6 +121,7 @@ class InSample:
 
     learner: Learner
     n_fits: int = 1
+    keeps_groups_whole: bool = False
 
     def predictions(self, target: FloatArray) -> FloatArray:
         return predicted(self.learner.fitted(target), self.learner.X, len(target))

@@ -124,8 +124,10 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     product alone. Three divisions into folds are taken, of whose estimates the median is
     shown; a linear column costs 15 fits of the regressor, and y as many.
 
-    With five folds a turn costs five fits of the regressor, and the end one: 16 fits for
-    three turns, which mostly do. What is not the regressor costs O(n) a turn.
+    By folds of whole groups there is one turn, since effects of other groups would tell a
+    second one of the group that is left out. With five folds a turn costs five fits of the
+    regressor, and the end one: 16 fits for three turns, which mostly do. What is not the
+    regressor costs O(n) a turn.
 
     References
     ----------
