@@ -73,6 +73,16 @@ class EffectRows:
         """Fit `mixed` to a response, (n,), and say what there is to say."""
         estimate_from(self.mixed, self.statistics(response))
 
+    def predict_effects(self, response: FloatArray) -> None:
+        """Take other effects into the fitted `mixed`: those that a response, (n,), gives.
+
+        The variances and the intercept stay.
+        """
+        fit = self.mixed._model
+        stats = self.statistics(response).products.in_frame_of(fit.stats)
+        solution = kernel.updated(fit.solution, fit.model, fit.stats, stats)
+        self.mixed._model = fit.with_rows(fit.encoder, stats, solution)
+
     def effects(self, estimate: Estimate) -> FloatArray:
         """Return Zb̂, (n,); 0 for rows of weight 0."""
         own = np.zeros(self.design.n_rows)

@@ -37,6 +37,7 @@ from skmixed.compose._out_of_fold import (
     OutOfBag,
     OutOfFold,
     has_bag,
+    predicted,
 )
 from skmixed.exceptions import warn
 
@@ -295,6 +296,10 @@ def _publish(
     settled = alternate(rows, learned, response, tol=tol, max_iter=max_iter, report=report)
     estimator.regressor_ = learned.learner.fitted(response - settled.effects)
     rows.fit(response - settled.predictions)
+    if learned.keeps_groups_whole:
+        # f̂ has seen the groups that f̂₋ has not: known groups are predicted by both f̂ and b̂
+        fitted = predicted(estimator.regressor_, learned.learner.X, len(response))
+        rows.predict_effects(response - fitted)
     estimator.mixed_model_, estimator._positions = rows.mixed, list(features.positions)
     estimator.n_features_in_ = rows.mixed.n_features_in_
     if hasattr(rows.mixed, "feature_names_in_"):

@@ -233,6 +233,19 @@ def test_folds_of_whole_groups_are_taken_once():
     assert 0.85 < of_groups / faced < 1.3
 
 
+def test_strong_effects_beside_a_column_of_groups_leave_known_groups_well_predicted():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.uniform(-2, 2, 600), "g": np.repeat(np.arange(40), 15)})
+    X["c"] = rng.normal(size=40)[X["g"]]
+    effects = 20 * rng.normal(size=40)
+    y = X["a"] + effects[X["g"]] + rng.normal(size=600)
+    forest = RandomForestRegressor(60, min_samples_leaf=5, random_state=0)
+    model = MixedEffectsRegressor(forest, "g").fit(X, y)
+    error = model.predict(X) - X["a"] - effects[X["g"]]
+    # The effects differ by 20, a forest that is given them is off by more than 5.
+    assert np.mean(error**2) ** 0.5 < 1.0
+
+
 def test_a_splitter_is_given_the_levels_of_the_first_factor():
     X, y = made(90, 9)
     model = MixedEffectsRegressor(Counting(), "g", cv=GroupKFold(3), max_iter=1, tol=10.0)
