@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Iterable, Mapping
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,6 @@ from skmixed.compose._out_of_fold import (
     OutOfBag,
     OutOfFold,
     has_bag,
-    predicted,
 )
 from skmixed.exceptions import warn
 
@@ -73,7 +73,9 @@ def check_regressor(regressor: Any) -> None:
     found = shown(regressor)
     if isinstance(regressor, type):
         raise TypeError(f"regressor={found} is a class. Give an instance of it.")
-    missing = [name for name in ("fit", "predict", "get_params") if not hasattr(regressor, name)]
+    missing = [
+        name for name in ("fit", "predict", "get_params") if not hasattr(type(regressor), name)
+    ]
     if missing:
         raise TypeError(
             f"regressor={found} has no method {missing[0]!r}. Give a regressor of scikit-learn, "
@@ -215,12 +217,18 @@ def _weight_params(regressor: Any, weights: FloatArray | None) -> dict[str, Any]
     while isinstance(own, Pipeline):
         name, own = own.steps[-1]
         prefix += f"{name}__"
-    if not has_fit_parameter(own, "sample_weight"):
+    if not (has_fit_parameter(own, "sample_weight") or _hands_on(own)):
         raise ValueError(
             f"sample_weight is given, but {type(own).__name__}.fit, of `regressor`, takes none. "
             "Leave it out, or give another regressor."
         )
     return {f"{prefix}sample_weight": weights}
+
+
+def _hands_on(regressor: Any) -> bool:
+    """Whether a regressor's fit takes any argument, to hand it to another's."""
+    kinds = {p.kind for p in signature(regressor.fit).parameters.values()}
+    return Parameter.VAR_KEYWORD in kinds
 
 
 def _level_codes(rows: EffectRows, table: Table, groups: Any) -> list[IntArray]:
@@ -250,7 +258,7 @@ def out_of_fold(
         return OutOfBag(learner)
     if isinstance(cv, str | numbers.Integral):
         leaky = [own for own in codes if varies_between_alone(table, features.positions, own)]
-        if isinstance(cv, str) and not leaky and has_bag(estimator.regressor):
+        if isinstance(cv, str) and not leaky and _is_bare_bag(learner):
             return OutOfBag(learner)
         return Folds.of(learner, _folds(estimator, n_rows, leaky, y, estimator.random_state), codes)
     if not hasattr(cv, "split"):
@@ -259,6 +267,15 @@ def out_of_fold(
     own = codes[0] if codes and _takes_groups(splitter) else None
     splits = list(checked_folds(splitter.split(learner.X, y, own), n_rows))
     return Folds.of(learner, splits, codes)
+
+
+def _is_bare_bag(learner: Learner) -> bool:
+    """Whether trees alone decide, without steps before that may read y, and without weights.
+
+    Weights are chances to be in the sample of a tree.
+    """
+    regressor = learner.regressor
+    return not isinstance(regressor, Pipeline) and not learner.params and has_bag(regressor)
 
 
 def _takes_groups(splitter: Any) -> bool:
@@ -298,7 +315,7 @@ def _publish(
     rows.fit(response - settled.predictions)
     if learned.keeps_groups_whole:
         # f̂ has seen the groups that f̂₋ has not: known groups are predicted by both f̂ and b̂
-        fitted = predicted(estimator.regressor_, learned.learner.X, len(response))
+        fitted = learned.learner.predicted(estimator.regressor_, np.arange(len(response)))
         rows.predict_effects(response - fitted)
     estimator.mixed_model_, estimator._positions = rows.mixed, list(features.positions)
     estimator.n_features_in_ = rows.mixed.n_features_in_

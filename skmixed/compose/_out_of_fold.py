@@ -1,5 +1,6 @@
 """Predictions of rows by a regressor that was not trained on them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,11 +37,17 @@ class Learner:
 
     def fitted(self, target: FloatArray, rows: IntArray | None = None) -> Any:
         """Return a clone that is trained on some rows, or on all."""
+        rows = np.arange(len(target)) if rows is None else rows
         params = _check_method_params(self.X, self.params, indices=rows)
-        if rows is None:
-            return clone(self.regressor).fit(self.X, target, **params)
-        own = _safe_indexing(self.X, rows)
-        return clone(self.regressor).fit(own, target[rows], **params)
+        return clone(self.regressor).fit(self.rows(rows), target[rows], **params)
+
+    def rows(self, rows: IntArray) -> Any:
+        """Return a copy of rows, which steps that write on their input may change."""
+        return _safe_indexing(self.X, rows)
+
+    def predicted(self, fitted: Any, rows: IntArray) -> FloatArray:
+        """Return predictions of rows by a fitted regressor, (n,)."""
+        return predicted(fitted, self.rows(rows), len(rows))
 
 
 class OutOfFold(Protocol):
@@ -95,8 +102,7 @@ class Folds:
     def predictions(self, target: FloatArray) -> FloatArray:
         out = np.empty(len(target))
         for train, test in self.splits:
-            own = self.learner.fitted(target, train)
-            out[test] = predicted(own, _safe_indexing(self.learner.X, test), len(test))
+            out[test] = self.learner.predicted(self.learner.fitted(target, train), test)
         return out
 
 
@@ -111,7 +117,18 @@ class OutOfBag:
     def predictions(self, target: FloatArray) -> FloatArray:
         regressor = clone(self.learner.regressor)
         last_step(regressor).set_params(oob_score=True)
-        own = Learner(regressor, self.learner.X, self.learner.params).fitted(target)
+        learner = Learner(regressor, self.learner.X, self.learner.params)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            own = learner.fitted(target)
+        for said in caught:
+            if "OOB" in str(said.message):
+                raise ValueError(
+                    "Some rows are in the samples of all trees, as rows of large sample_weight "
+                    "are, so that no tree predicts them out of bag. Give cv a number of folds, or "
+                    "the forest more trees."
+                )
+            warnings.warn_explicit(said.message, said.category, said.filename, said.lineno)
         return checked(np.asarray(last_step(own).oob_prediction_), len(target))
 
 
@@ -124,7 +141,8 @@ class InSample:
     keeps_groups_whole: bool = False
 
     def predictions(self, target: FloatArray) -> FloatArray:
-        return predicted(self.learner.fitted(target), self.learner.X, len(target))
+        rows = np.arange(len(target))
+        return self.learner.predicted(self.learner.fitted(target), rows)
 
 
 def predicted(regressor: Any, X: Any, n_rows: int) -> FloatArray:
@@ -165,7 +183,7 @@ def last_step(regressor: Any) -> Any:
 
 
 def has_bag(regressor: Any) -> bool:
-    """Whether a regressor draws samples of the rows for enough trees to predict those left out."""
+    """Whether a regressor, or the last step of a Pipeline, has trees that lack each row."""
     own = last_step(regressor).get_params(deep=False)
     if not {"oob_score", "bootstrap", "n_estimators"} <= own.keys():
         return False

@@ -52,9 +52,10 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     cv : "auto", int, splitter, iterable, "oob" or "in_sample", default="auto"
         By what a row is predicted that its regressor has not seen. An int is a number
         of folds of rows, or of whole groups where a column of X is constant within
-        groups and so tells them apart. "auto" is five of those folds, or where whole
-        rows will do and the regressor is a forest its trees whose sample lacks the row;
-        "oob" is these trees in any case. "in_sample" predicts rows that were seen:
+        groups and so tells them apart. "auto" is five of those folds, or, where folds of
+        rows will do, the regressor is a forest and there are no weights, its trees whose
+        sample lacks the row; "oob" is these trees in any case, of the last step of a
+        Pipeline too. "in_sample" predicts rows that were seen:
         variances are too small then, unless f is as rigid as a linear model.
     max_iter : int, default=10
         Turns at most.

@@ -1,10 +1,12 @@
 """What MixedEffectsRegressor refuses, before it fits anything, and which folds it takes."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from sklearn.ensemble import BaggingRegressor, RandomForestRegressor, StackingRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -212,6 +214,52 @@ def test_groups_are_kept_together_for_a_forest_too_where_a_column_tells_them_apa
     assert model.set_params(max_iter=10, tol=1e-9).fit(X, y).n_iter_ > 1
     few = MixedEffectsRegressor(RandomForestRegressor(5), "g", max_iter=1, tol=10.0)
     assert few.fit(X, y).n_regressor_fits_ == 6
+
+
+def test_trees_out_of_bag_are_for_bare_forests_without_weights():
+    X, y = made(90, 9)
+    forest = RandomForestRegressor(50, random_state=0)
+    model = MixedEffectsRegressor(forest, "g", max_iter=1, tol=10.0)
+    assert model.fit(X, y, sample_weight=np.ones(90)).n_regressor_fits_ == 6
+    model.set_params(regressor=make_pipeline(StandardScaler(), forest))
+    assert model.fit(X, y).n_regressor_fits_ == 6
+    assert model.set_params(cv="oob").fit(X, y).n_regressor_fits_ == 2
+
+
+def test_rows_in_all_samples_are_no_zeros():
+    class Bag(BaggingRegressor):
+        def fit(self, X, y, sample_weight=None):
+            if self.oob_score:
+                warnings.warn("Some inputs do not have OOB scores.", stacklevel=1)
+            return super().fit(X, y)
+
+    X, y = made(90, 9)
+    with pytest.raises(ValueError, match="in the samples of all trees"):
+        MixedEffectsRegressor(Bag(Ridge(), 50, random_state=0), "g").fit(X, y)
+
+
+def test_steps_that_write_on_their_input_change_no_other_fit():
+    X, y = made(90, 9)
+    for cv in ("oob", "in_sample", 5):
+        found = []
+        for copy in (True, False):
+            forest = RandomForestRegressor(50, random_state=0)
+            pipe = make_pipeline(StandardScaler(copy=copy), forest)
+            given = X.to_numpy() * [3.0, 5.0, 1.0]
+            model = MixedEffectsRegressor(pipe, 2, cv=cv, max_iter=2, tol=1.0).fit(given.copy(), y)
+            found.append(model.predict(given.copy()))
+        np.testing.assert_allclose(*found, rtol=1e-9)
+
+
+def test_regressors_of_regressors_are_taken_and_hand_weights_on():
+    X, y = made(90, 9)
+    stack = StackingRegressor([("ridge", Ridge())], Ridge())
+    assert MixedEffectsRegressor(stack, "g").fit(X, y).score(X, y) > 0
+    logs = TransformedTargetRegressor(Ridge(), transformer=StandardScaler())
+    weights = np.linspace(0.1, 3, 90)
+    weighted = MixedEffectsRegressor(logs, "g").fit(X, y, sample_weight=weights)
+    plain = MixedEffectsRegressor(logs, "g").fit(X, y)
+    assert not np.allclose(*(m.predict(X, include="fixed") for m in (weighted, plain)))
 
 
 def test_folds_of_whole_groups_are_taken_once():
