@@ -29,6 +29,8 @@ from skmixed._typing import FloatArray
 # Eigenvalues of an information matrix scaled to a unit diagonal: below this
 # share of the largest the data do not determine the direction.
 UNDETERMINED = 1e-10
+# The least of them that is told from rounding.
+LEAST = 1e-16
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,19 @@ def bordered(matrix: FloatArray, border: FloatArray, corner: float) -> FloatArra
     return np.block([[matrix, border[:, None]], [border, np.array([[corner]])]])
 
 
-def pseudo_inverse(matrix: FloatArray) -> FloatArray:
-    """Invert a symmetric matrix where it is positive, in the units of its diagonal."""
+def pseudo_inverse(matrix: FloatArray, n_unbounded: int = 0) -> FloatArray:
+    """Invert a symmetric matrix where it is positive, in the units of its diagonal.
+
+    A direction without information has no variance where it is one of parameters at a
+    boundary. The last `n_unbounded` parameters have none: there such a direction has the
+    variance that rounding leaves it, which is as good as infinite.
+    """
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(matrix)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
     keep = values > UNDETERMINED * values[-1]
+    if n_unbounded:
+        is_unbounded = (vectors[-n_unbounded:] ** 2).sum(axis=0) > 0.5
+        values = np.where(is_unbounded, np.maximum(values, LEAST * values[-1]), values)
+        keep |= is_unbounded
     root = vectors[:, keep] / np.sqrt(values[keep]) / scale[:, None]
     return np.asarray(root @ root.T)

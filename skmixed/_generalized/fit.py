@@ -111,7 +111,8 @@ def fit_generalized(
     if n_nodes != 1 and layout.terms:
         found = _by_quadrature(found, search, n_nodes)
         point = found.objective.point(found.end.value, is_slow=False)
-        errors = 2.0 * pseudo_inverse(point.hessian)
+        n_rest = layout.system.n_fixed + layout.system.n_shape
+        errors = 2.0 * pseudo_inverse(point.hessian, n_rest)
         at_mode = LaplaceDerivatives(found.objective.mode)
     # What the search has no part in: columns without information, and levels of one class
     separated = separated_columns(at_mode, layout, given.model)
@@ -372,7 +373,7 @@ def estimates_covariance(found: LaplaceDerivatives) -> FloatArray:
     rest = np.append(rest, mode.phi) if mode.system.n_shape else rest
     chart = GeneralizedChart.of(mode.system, (*mode.lam, rest))
     hessian = chart.jacobian @ found.hessian @ chart.jacobian.T + chart.curvature(found.gradient)
-    return 2.0 * pseudo_inverse(hessian)
+    return 2.0 * pseudo_inverse(hessian, len(rest))
 
 
 def _terms(layout: GeneralizedLayout, mode: Mode) -> tuple[TermSolution, ...]:

@@ -105,7 +105,8 @@ class GeneralizedModel:
         """The covariance of the estimates of (δ, γ, φ), by the observed information."""
         if self.n_nodes == 1:
             return estimates_covariance(self.found)
-        return 2.0 * pseudo_inverse(self.point.hessian)
+        n_rest = self.layout.system.n_fixed + self.layout.system.n_shape
+        return 2.0 * pseudo_inverse(self.point.hessian, n_rest)
 
     @cached_property
     def point(self) -> Point:

@@ -10,11 +10,14 @@ from generalized_models import (
     reference_fits,
 )
 from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
 
+from skmixed import MixedLogisticClassifier
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.objective import LaplaceObjective
 from skmixed._model.family import FAMILIES
 from skmixed.exceptions import FitStatus
+from skmixed.inference import coefficient_table
 
 
 @pytest.mark.parametrize(("name", "model"), REFERENCES, ids=map("-".join, REFERENCES))
@@ -138,3 +141,18 @@ def test_prior_weights_of_counts_repeat_rows():
     ).fit()  # fmt: skip
     assert_allclose(own.solution.criterion, repeated.solution.criterion, rtol=1e-11)
     assert_allclose(own.solution.fixed, repeated.solution.fixed, rtol=1e-6)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_a_coefficient_without_a_finite_estimate_has_no_small_error(link):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=200), np.arange(200) % 5 == 0, np.arange(200) % 20])
+    y = X[:, 0] + rng.normal(size=20)[np.arange(200) % 20] + rng.logistic(size=200) > 0
+    y = y | (X[:, 1] == 1)
+    with pytest.warns(ConvergenceWarning, match="column 'x1' predict"):
+        model = MixedLogisticClassifier(2, link=link).fit(X, y)
+    table = coefficient_table(model)
+    # The information of the column's coefficient is that of probabilities of 1e-8 and less.
+    assert table.loc["x1", "std_error"] > 1000
+    assert table.loc["x1", "p_value"] > 0.9
+    assert (table.loc[["(Intercept)", "x0"], "std_error"] < 1).all()
