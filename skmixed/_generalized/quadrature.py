@@ -15,6 +15,7 @@ The second derivatives are those of the integral itself, of which the nodes give
 Σ p_k ∂²g − Cov_k(∂g) (Louis, 1982, J. R. Stat. Soc. B 44), at given u.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +26,9 @@ from skmixed._generalized.modes import Mode
 from skmixed._generalized.system import GeneralizedSystem, RowSlab
 from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, IntArray
+
+# Nodes for means over effects, for each coefficient, by the number of coefficients of a level.
+NODES = {1: 121, 2: 41, 3: 25}
 
 
 @dataclass(frozen=True)
@@ -265,3 +269,36 @@ class AdaptiveQuadrature:
         """Return sums over the rows of each level, (q,)."""
         sums = np.bincount(self.codes, values, minlength=self.factor.n_levels)
         return np.asarray(sums, dtype=float)
+
+
+@dataclass(frozen=True)
+class ConditionalEffects:
+    """The effects of the levels of the one grouping factor of a model, given the data.
+
+    Their density is proportional to exp(−g), so that E[h(b)] = Σ_k p_k h(b_k) with the shares
+    p_k of the nodes.
+
+    Attributes
+    ----------
+    mode : Mode
+    """
+
+    mode: Mode
+
+    @cached_property
+    def quadrature(self) -> AdaptiveQuadrature:
+        size = sum(map(len, self.mode.lam))
+        return AdaptiveQuadrature(self.mode, NormalRule.of(NODES[size], size))
+
+    def nodes(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Go over the nodes: the shares of the levels, (q,), and b_k − b̂ of all terms, (q, s)."""
+        own = self.quadrature
+        # b_k − b̂ = TΛL⁻ᵀz_k, with Λ of each term in its own columns of u
+        rows = []
+        for term in sorted(own.factor.terms, key=lambda term: term.index):
+            block = np.zeros((term.size, own.lam.shape[1]))
+            block[:, term.columns] = term.to_user @ self.mode.lam[term.index]
+            rows.append(block)
+        roots = np.einsum("ab,qcb->qac", np.concatenate(rows), own.inverse_root)
+        for share, node in zip(own.shares, own.rule.nodes, strict=True):
+            yield share, roots @ node

@@ -158,10 +158,11 @@ class CountRegressor(GeneralizedRegressor):
             exp(η + v/2). The effects of others are 0.
         effects : {"mode", "mean"}, default="mode"
             The expected count at the mode of a known group's effects, as R's
-            glmer predicts, or its mean over their distribution given the data,
-            which is normal by Laplace's approximation. With
-            several random-effects terms "mean" needs the rows of the fit, which a
-            copy by `slim` has not.
+            glmer predicts, or its mean over their distribution given the data.
+            The distribution is exact for one grouping factor with at most three
+            coefficients, by quadrature, to 1e-6; else it is normal by Laplace's
+            approximation, whose mean can be farther from the exact one than the
+            mode is where groups have few rows. "mean" needs the rows of the fit.
 
         Returns
         -------

@@ -28,9 +28,10 @@ from skmixed._fitted.prediction_rows import (
     working_fit,
 )
 from skmixed._fitted.runtime import seed_sequence, spawned
+from skmixed._generalized.quadrature import NODES, ConditionalEffects
 from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._model.family import FAMILIES, Family
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 # What stands for the effects of a known group: their mode given the data, or their distribution.
 EFFECTS = ("mode", "mean")
@@ -46,11 +47,14 @@ class LinearRows:
     eta : (n,) array
     variance : (n,) array
         0 where all effects are given.
+    known : KnownRows or None
+        Rows over whose effects given the data the mean is taken by nodes.
     """
 
     family: Family
     eta: FloatArray
     variance: FloatArray
+    known: "KnownRows | None" = None
 
     def mean(self) -> FloatArray:
         """Return the expected responses."""
@@ -58,6 +62,36 @@ class LinearRows:
         spread = np.flatnonzero(self.variance)
         if len(spread):
             out[spread] = self.family.averaged(self.eta[spread], self.variance[spread])
+        if self.known is not None:
+            out[self.known.rows] = self.known.mean(self.family, self.eta[self.known.rows])
+        return out
+
+
+@dataclass(frozen=True)
+class KnownRows:
+    """Rows of known groups, with the distribution of the effects of these.
+
+    Attributes
+    ----------
+    effects : ConditionalEffects
+    rows : (m,) array of int
+    codes : (m,) array of int
+        The level of each.
+    columns : (m, s) array
+        Those of the term.
+    """
+
+    effects: ConditionalEffects
+    rows: IntArray
+    codes: IntArray
+    columns: FloatArray
+
+    def mean(self, family: Family, eta: FloatArray) -> FloatArray:
+        """Return Σ p_k μ(η + z'(b_k − b̂)) for η at the mode, (m,)."""
+        out = np.zeros(len(self.rows))
+        for share, moved in self.effects.nodes():
+            away = np.einsum("ns,ns->n", self.columns, moved[self.codes])
+            out += share[self.codes] * family.mean(eta + away)
         return out
 
 
@@ -90,45 +124,61 @@ def linear_rows(
     is_estimable = estimable_rows(encoder, solution, table)
     if offset is not None:
         eta = eta + offset(table.n_rows)
-    is_joint = effects == "mean" and len(encoder.terms) > 1
-    is_own = effects == "mean" and not is_joint
-    variance = _variance(model, table, metadata, included, is_mean=is_own)
-    if is_joint:
-        index = pd.RangeIndex(table.n_rows)
-        given = GivenRows(
-            working_fit(model), table, metadata, included, index, False, is_estimable, None
+    variance = _variance(model, table, metadata, included)
+    known = None
+    if effects == "mean" and encoder.terms:
+        _check_holds_rows(model)
+        if has_nodes(model):
+            known = _known_rows(model, table, metadata, included)
+        else:
+            index = pd.RangeIndex(table.n_rows)
+            given = GivenRows(
+                working_fit(model), table, metadata, included, index, False, is_estimable, None
+            )
+            variance += _joint_variance(given)
+    return LinearRows(family_of(model), eta, variance, known)
+
+
+def has_nodes(model: FittedModel) -> bool:
+    """Return whether the effects of a group given its data are known by quadrature."""
+    size = sum(len(term.columns) for term in model.encoder.terms)
+    return len(model.encoder.factors) == 1 and size in NODES
+
+
+def _check_holds_rows(model: FittedModel) -> None:
+    """Refuse the distribution of effects given rows that are not there."""
+    if model.family_rows is None:
+        raise ValueError(
+            "effects='mean' needs the rows of the fit, which this model does not hold: it is a "
+            "slim copy, or they were more than max_held_rows of fit_chunks. Use effects='mode', "
+            "or a model that holds its rows."
         )
-        variance += _joint_variance(given)
-    return LinearRows(family_of(model), eta, variance)
+
+
+def _known_rows(
+    model: FittedModel, table: Table, metadata: Metadata, included: tuple[int, ...]
+) -> KnownRows | None:
+    """Return the rows of known groups of a model with one grouping factor, if it counts."""
+    if not included:
+        return None
+    codes = model.encoder.factors[0].codes(table, metadata)
+    rows = np.flatnonzero(codes >= 0)
+    own = [_columns(model, table, term.columns, rows) for term in model.encoder.terms]
+    effects = ConditionalEffects(model.generalized.found.mode)
+    return KnownRows(effects, rows, codes[rows], np.concatenate(own, axis=1))
 
 
 def _variance(
-    model: FittedModel,
-    table: Table,
-    metadata: Metadata,
-    included: tuple[int, ...],
-    *,
-    is_mean: bool,
+    model: FittedModel, table: Table, metadata: Metadata, included: tuple[int, ...]
 ) -> FloatArray:
-    """Return z'Σz of each included group that is unknown; with `is_mean`, z'Cz of known ones."""
-    encoder, solution = model.encoder, model.solution
-    assert solution.family is not None
-    out = np.zeros(table.n_rows)
+    """Return z'Σz of each included group that is unknown, (n,)."""
+    encoder, out = model.encoder, np.zeros(table.n_rows)
     for k in included:
-        codes = encoder.factors[k].codes(table, metadata)
-        for i, (term, estimate) in enumerate(zip(encoder.terms, solution.terms, strict=True)):
-            if term.factor != k:
-                continue
-            for is_known in (False, True)[: 1 + is_mean]:
-                rows = np.flatnonzero((codes >= 0) == is_known)
-                if not len(rows):
-                    continue
+        rows = np.flatnonzero(encoder.factors[k].codes(table, metadata) < 0)
+        for term, estimate in zip(encoder.terms, model.solution.terms, strict=True):
+            if term.factor == k and len(rows):
                 z = _columns(model, table, term.columns, rows)
-                if is_known:
-                    own = solution.family.covariances[i][codes[rows]]
-                    out[rows] += np.einsum("na,nab,nb->n", z, own, z)
-                else:
-                    out[rows] += ((z @ estimate.lam) ** 2).sum(axis=1)
+                out[rows] += ((z @ estimate.lam) ** 2).sum(axis=1)
     return out
 
 

@@ -60,9 +60,16 @@ def test_known_groups_are_predicted_at_the_mode(fitted, toenail):
     eta = eta.to_numpy() + effects[X["patient"]].to_numpy()
     assert_allclose(fitted.decision_function(X), eta, rtol=1e-12)
     assert_allclose(fitted.predict_proba(X)[:, 1], 1 / (1 + np.exp(-eta)), rtol=1e-12)
-    # The mean over b given y lies nearer to ½ than the value at its mode
+    # The mean over b given y, over a grid of the first patient's intercept
     mean = fitted.predict_proba(X, effects="mean")[:, 1]
-    assert (np.abs(mean - 0.5) < np.abs(fitted.predict_proba(X)[:, 1] - 0.5)).all()
+    own = np.flatnonzero(X["patient"] == X["patient"].iloc[0])
+    b = np.linspace(-60.0, 60.0, 20001)
+    at = eta[own, None] - effects[X["patient"].iloc[0]] + b
+    variance = fitted.covariances_["patient"].to_numpy()[0, 0]
+    y = toenail[1].to_numpy()[own, None]
+    log = (y * at - np.logaddexp(0.0, at)).sum(axis=0) - 0.5 * b**2 / variance
+    expected = (1 / (1 + np.exp(-at))) @ np.exp(log) / np.exp(log).sum()
+    assert_allclose(mean[own], expected, rtol=1e-6)
 
 
 def test_probabilities_add_to_one_and_decide(fitted, toenail):
