@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.chunks import ChunkColumns
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
 from skmixed._generalized_estimators.predicting import DrawSettings, sampled
-from skmixed._generalized_estimators.reading import fit_model, log_exposure
+from skmixed._generalized_estimators.reading import check_exposure_given, fit_model, log_exposure
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._typing import FloatArray
 
@@ -205,7 +206,7 @@ class CountRegressor(GeneralizedRegressor):
         sample_weight : array-like of shape (n_samples,), default=None
             The weight of each sample in the score.
         exposure : array-like of shape (n_samples,), default=None
-            The exposure of each sample; 1 if None.
+            The exposure of each sample; needed if the fit had one.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
 
@@ -221,6 +222,8 @@ class CountRegressor(GeneralizedRegressor):
         >>> round(MixedPoissonRegressor().fit(X, y).score(X, y), 3)
         0.757
         """
+        check_is_fitted(self)
+        check_exposure_given(self._model, exposure)
         return self._scored(X, y, sample_weight, exposure=exposure, groups=groups)
 
     @weights_not_labels
@@ -246,7 +249,7 @@ class CountRegressor(GeneralizedRegressor):
         sample_weight : array-like of shape (n_samples,), default=None
             How often each sample counts.
         exposure : array-like of shape (n_samples,), default=None
-            The exposure of each sample; 1 if None.
+            The exposure of each sample; needed if the fit had one.
         groups : array-like of shape (n_samples,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
 
@@ -269,6 +272,8 @@ class CountRegressor(GeneralizedRegressor):
         >>> model.update_groups([[4], [4]], [14, 11]).predict([[4]]).round(1)
         array([11.2])
         """
+        check_is_fitted(self)
+        check_exposure_given(self._model, exposure)
         update_with(self, X, y, sample_weight, groups, exposure)
         return self
 
@@ -296,7 +301,7 @@ class CountRegressor(GeneralizedRegressor):
             Whether effects of known groups are drawn given the data, or all groups are
             new, as in `MixedLogisticClassifier.sample_y`.
         exposure : array-like of shape (n_rows,), default=None
-            The exposure of each row; 1 if None.
+            The exposure of each row; needed if the fit had one.
         groups : array-like of shape (n_rows,) or frame, default=None
             Grouping columns, where `fit` was given them beside X.
 
@@ -323,6 +328,8 @@ class CountRegressor(GeneralizedRegressor):
         >>> model.sample_y([[1], [2]], 1000, exposure=[1, 100]).mean(axis=1).round()
         array([  9., 257.])
         """
+        check_is_fitted(self)
+        check_exposure_given(self._model, exposure)
         settings = DrawSettings(n_samples, random_state, effects)
         return sampled(self, X, settings, groups=groups, offset=lambda n: log_exposure(exposure, n))
 

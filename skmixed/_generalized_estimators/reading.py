@@ -15,7 +15,7 @@ from skmixed._fitted.fitting import printer
 from skmixed._fitted.messages import Words, speaking, warnings_after, warnings_before, words
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
-from skmixed._generalized.fit import SearchSettings
+from skmixed._generalized.fit import NODES, SearchSettings
 from skmixed._generalized.rows import FamilySource, GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
 from skmixed._statistics.cross_products import CrossProducts
@@ -263,8 +263,7 @@ def _check_quadrature(encoder: Encoder, quadrature: Any) -> None:
 
 def check_parameters(estimator: Any) -> None:
     """Check the parameters that need no data."""
-    if estimator.quadrature != AUTO:
-        validation.check_number("quadrature", estimator.quadrature, integral=True)
+    _check_nodes(estimator.quadrature)
     validation.check_choice("handle_unknown", estimator.handle_unknown, validation.UNKNOWN)
     validation.check_flag("fit_intercept", estimator.fit_intercept)
     validation.check_number("tol", estimator.tol)
@@ -272,6 +271,20 @@ def check_parameters(estimator: Any) -> None:
         raise ValueError(f"tol={estimator.tol!r} is not finite. Give a small number.")
     validation.check_verbose(estimator.verbose)
     validation.check_number("max_iter", estimator.max_iter, integral=True)
+
+
+def _check_nodes(quadrature: Any) -> None:
+    """Refuse what is no number of nodes of a rule that exists."""
+    if quadrature == AUTO:
+        return
+    if isinstance(quadrature, str):
+        raise TypeError(f"quadrature={quadrature!r} is of type str. Give an integer, or {AUTO!r}.")
+    validation.check_number("quadrature", quadrature, integral=True)
+    if quadrature > NODES[-1]:
+        raise ValueError(
+            f"quadrature={quadrature!r} is more nodes than the rule is computed for. Give at most "
+            f"{NODES[-1]}, or {AUTO!r}, which takes as many as are needed."
+        )
 
 
 def check_domain(response: FloatArray, family: Family) -> None:
@@ -285,6 +298,16 @@ def check_domain(response: FloatArray, family: Family) -> None:
         raise ValueError(
             f"{words().response_name} has {int((~valid).sum())} values that the {name} family does "
             f"not have (first at row {row}: {response[row]:g}). It takes {family.domain}{beside}."
+        )
+
+
+def check_exposure_given(model: FittedModel, exposure: Any) -> None:
+    """Refuse rows without an exposure where the fit had one."""
+    own = model.solution.family
+    if exposure is None and own is not None and own.offsets[1] > 0.0:
+        raise ValueError(
+            "exposure=None, but the model was fitted with an exposure, on which the result "
+            "depends. Pass the exposure of the rows of X."
         )
 
 

@@ -9,7 +9,11 @@ from scipy.special import ndtri
 from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.messages import speaking
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
-from skmixed._generalized_estimators.reading import generalized_words, log_exposure
+from skmixed._generalized_estimators.reading import (
+    check_exposure_given,
+    generalized_words,
+    log_exposure,
+)
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray
 
@@ -123,10 +127,5 @@ def check_exposure(estimator: Any, given: GivenRows, exposure: Any) -> None:
         raise ValueError(
             f"exposure= is for counts, and the model is a {type(estimator).__name__}. Leave it out."
         )
-    own = given.fitted.solution.family
-    has_offset = given.frame is not None and given.frame.offset() is not None
-    if exposure is None and not has_offset and own is not None and own.offsets[1] > 0.0:
-        raise ValueError(
-            "exposure=None, but the model was fitted with an exposure, on which the result "
-            "depends. Pass the exposure of the rows of X."
-        )
+    if given.frame is None or given.frame.offset() is None:
+        check_exposure_given(given.fitted, exposure)

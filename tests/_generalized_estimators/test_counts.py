@@ -134,3 +134,28 @@ def test_two_terms_of_one_factor_are_those_of_one_diagonal_term():
     # The same model, of two searches
     expected = both.predict(X, effects="mean")
     assert_allclose(apart.predict(X, effects="mean"), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, X, y, **given: model.score(X, y, **given),
+        lambda model, X, y, **given: model.sample_y(X, **given),
+        lambda model, X, y, **given: model.update_groups(X, y, **given),
+    ],
+)
+def test_a_forgotten_exposure_is_refused_where_counts_are_compared_or_drawn(call):
+    X, y = crossed_counts()
+    exposure = np.linspace(0.5, 2.0, len(X))
+    model = MixedPoissonRegressor("g").fit(X, y, exposure=exposure)
+    with pytest.raises(ValueError, match="was fitted with an exposure"):
+        call(model, X, y)
+    call(model, X, y, exposure=exposure)
+    model.predict(X)  # rates
+
+
+def test_numbers_of_nodes_that_no_rule_has_are_refused():
+    X, y = crossed_counts()
+    for wrong, message in ((1000, "Give at most 193"), ("adaptive", "an integer, or 'auto'")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            MixedPoissonRegressor("g", quadrature=wrong).fit(X, y)
