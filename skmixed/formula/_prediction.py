@@ -187,7 +187,8 @@ class FormulaPrediction(FormulaClasses):
             `skmixed.MixedLinearRegressor.sample_y`.
         sample_weight : array-like of shape (n_rows,), default=None
             Precision weights of the new responses, positive, or of a binomial model
-            their numbers of trials; None: all 1.
+            their numbers of trials; None: all 1, of a binomial model the trials
+            that the formula or ``weights=`` names, columns of X.
 
         Returns
         -------
@@ -218,6 +219,8 @@ class FormulaPrediction(FormulaClasses):
         with speaking(FORMULA):
             columns, offset = given.columns("all"), given.offset()
             if self.family is not None:
+                if sample_weight is None and self.family == BINOMIAL and not self._frame.classes:
+                    sample_weight = given.weights(None)
                 settings = DrawSettings(n_samples, random_state, effects)
                 return self._drawn(columns, settings, offset, sample_weight)
             found = self.regressor_.sample_y(

@@ -310,3 +310,17 @@ def test_responses_are_drawn_with_the_offset_and_the_trials():
     assert abs((answers == "yes").mean() - expected) < 5 * 0.05 / np.sqrt(400)
     with pytest.raises(ValueError, match="the response is of two classes"):
         own.sample_y(frame, sample_weight=np.ones(len(frame)))
+
+
+@pytest.mark.parametrize(
+    ("response", "options"),
+    [("cbind(incidence, size - incidence)", {}), ("incidence / size", {"weights": "size"})],
+)
+def test_draws_have_the_trials_that_the_rows_name(response, options):
+    frame = frame_of("cbpp")
+    own = glmer(f"{response} ~ period + (1 | herd)", frame, "binomial", **options)
+    assert_array_equal(
+        own.sample_y(frame, 20), own.sample_y(frame, 20, sample_weight=frame["size"])
+    )
+    more = frame.assign(size=frame["size"] * 100)
+    assert own.sample_y(more, 400).std() < own.sample_y(frame, 400).std()
