@@ -200,8 +200,8 @@ class FittedModel:
         """The rows of a generalized model, where they are in memory."""
         if self.family_rows is None:
             raise ValueError(
-                "The rows of this model were too many to hold, and a source has given them in each "
-                "step. Raise max_held_rows in fit_chunks if there is memory for them."
+                "This needs the rows of the fit. They were too many to hold, and the source that "
+                "gave them is not part of a saved copy. Raise max_held_rows in fit_chunks."
             )
         return self.family_rows
 
