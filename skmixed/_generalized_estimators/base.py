@@ -31,6 +31,15 @@ PUBLISHED = (
     "n_iter_",
 )
 
+NEEDING_GROUPS = (
+    "fit",
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score",
+)
+
 
 class GeneralizedAttributes(SharedAttributes):
     """The attributes of a fitted generalized model."""
@@ -114,7 +123,7 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
         """
         routing = super().get_metadata_routing()
         if self.groups is not None:
-            for method in ("fit", "predict", "predict_proba", "decision_function", "score"):
+            for method in NEEDING_GROUPS:
                 request = getattr(routing, method, None)
                 if request is not None and request.requests.get("groups", False) is None:
                     request.add_request(param="groups", alias=False)

@@ -244,6 +244,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
 
     # Methods that stand in a module of their own.
     predict_proba = classifying.predict_proba
+    predict_log_proba = classifying.predict_log_proba
     decision_function = classifying.decision_function
     predict = classifying.predict
 

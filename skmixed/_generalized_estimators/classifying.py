@@ -80,6 +80,51 @@ def predict_proba(
     return np.column_stack([1.0 - mean, mean])
 
 
+def predict_log_proba(
+    self: Any,
+    X: Any,
+    *,
+    groups: Any = None,
+    include: str | Sequence[str] = "all",
+    effects: str = "mode",
+) -> FloatArray:
+    """Predict the logarithms of the probabilities of the classes.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n_samples, n_features)
+        Samples with the columns that `fit` was given.
+    groups : array-like of shape (n_samples,) or frame, default=None
+        Grouping columns, where `fit` was given them beside X.
+    include : "all", "fixed" or list of str, default="all"
+        The grouping factors that count, as in `predict_proba`.
+    effects : {"mode", "mean"}, default="mode"
+        What stands for the effects of known groups, as in `predict_proba`.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 2)
+        Logarithms in the order of `classes_`, with all digits of probabilities near 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If X does not match that of `fit`, or a group is unknown and
+        ``handle_unknown="error"``.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLogisticClassifier
+    >>> X = [[0.1, 1], [0.9, 1], [0.4, 1], [0.2, 2], [0.6, 2], [0.7, 2]]
+    >>> model = MixedLogisticClassifier(fixed=[0]).fit(X, [0, 1, 0, 0, 1, 0])
+    >>> model.predict_log_proba([[0.5, 1]]).round(2)
+    array([[-0.23, -1.6 ]])
+    """
+    # log p = −log(1 + exp(∓ log odds))
+    odds = self.decision_function(X, groups=groups, include=include, effects=effects)
+    return -np.logaddexp(0.0, np.column_stack([odds, -odds]))
+
+
 def decision_function(
     self: Any,
     X: Any,
@@ -124,9 +169,9 @@ def log_odds(found: LinearRows) -> FloatArray:
     ones = np.ones(len(found.eta))
     # log μ − log(1 − μ) at given effects keeps its digits where μ is 0 or 1 to rounding
     out = link.logs(found.eta, 0.0 * ones, 0)[0] - link.logs(found.eta, ones, 0)[0]
-    spread = np.flatnonzero(found.variance)
-    if len(spread):
-        out[spread] = special.logit(found.mean()[spread])
+    averaged = found.averaged
+    if len(averaged):
+        out[averaged] = special.logit(found.mean()[averaged])
     return np.asarray(out)
 
 

@@ -66,6 +66,12 @@ class LinearRows:
             out[self.known.rows] = self.known.mean(self.family, self.eta[self.known.rows])
         return out
 
+    @property
+    def averaged(self) -> IntArray:
+        """Which rows have a mean over effects, and not that at given ones."""
+        spread = np.flatnonzero(self.variance)
+        return spread if self.known is None else np.union1d(spread, self.known.rows)
+
 
 @dataclass(frozen=True)
 class KnownRows:

@@ -240,3 +240,16 @@ def test_cross_validation_by_groups(toenail):
     )
     assert (scores > 0.6).all()
     assert "MixedLogisticClassifier" in skmixed.__all__
+
+
+def test_logarithms_of_probabilities_are_theirs_with_all_digits(fitted, toenail):
+    X = toenail[0].head(200).copy()
+    X.loc[X.index[:100], "patient"] = 9999
+    for effects in ("mode", "mean"):
+        expected = np.log(fitted.predict_proba(X, effects=effects))
+        # The larger probability has the digits of 1 − μ in its logarithm
+        assert_allclose(fitted.predict_log_proba(X, effects=effects), expected, atol=1e-12)
+    far = fitted.predict_log_proba(X.assign(visit=1e3), include="fixed")
+    odds = fitted.decision_function(X.assign(visit=1e3), include="fixed")
+    assert_allclose(far[:, 1], odds, rtol=1e-12)
+    assert_allclose(far[:, 0], 0.0, atol=1e-12)
