@@ -70,7 +70,9 @@ class GeneralizedCase:
         return fit_generalized(examined, center, self.given, search=search, **options)
 
 
-def random_generalized(seed, family, shape=(12, 5), *, nested=False, n=160, slope=True):
+def random_generalized(
+    seed, family, shape=(12, 5), *, nested=False, n=160, slope=True, structure="full"
+):
     """Two fixed columns, a slope by the first factor, and intercepts by the others."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, n))
@@ -78,7 +80,7 @@ def random_generalized(seed, family, shape=(12, 5), *, nested=False, n=160, slop
     if nested:  # each level of a factor in one of the next
         for k in range(1, len(shape)):
             codes[k] = codes[k - 1] % shape[k]
-    terms = [(0, (0, 1) if slope else (0,), "full")] if shape else []
+    terms = [(0, (0, 1) if slope else (0,), structure)] if shape else []
     terms += [(k, (0,), "full") for k in range(1, len(shape))]
     eta = 0.3 + 0.4 * x[0] - 0.2 * x[1]
     for q, own in zip(shape, codes, strict=True):

@@ -323,9 +323,11 @@ def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> De
     spherical = mode.factor.solve_transposed(*mode.factor.noise(rng)).spherical
     places = zip(system.layout.system.factors, system.layout.places, spherical, strict=True)
     for factor, place, u in places:
-        b = factor.lam(mode.lam) @ u - moved[place].reshape(factor.n_levels, -1).T
+        # T = Λ(M⁻¹Λ'): the spherical effects M⁻¹Λ'v have no part that Λ takes to 0
+        u = u - np.linalg.pinv(factor.lam(mode.lam)) @ moved[place].reshape(factor.n_levels, -1).T
         for term in factor.terms:
-            effects[term.index] = term.to_user @ b[term.columns]
+            root = term.to_user @ mode.lam[term.index]
+            effects[term.index] = root @ u[term.columns]
     return Deviation(fixed, tuple(effects))
 
 

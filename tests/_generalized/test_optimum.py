@@ -41,12 +41,13 @@ def joint_covariance(case, solution, weights):
     return back @ np.linalg.solve(c, back.T)
 
 
+@pytest.mark.parametrize("structure", ["full", "diag", "spherical", "compound_symmetry"])
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize(
     "family", [("binomial", "logit"), ("poisson", "log"), ("negative_binomial", "log")]
 )
-def test_deviations_have_the_covariance_of_the_mixed_model_equations(family, nested):
-    case = random_generalized(4, family, nested=nested)
+def test_deviations_have_the_covariance_of_the_mixed_model_equations(family, nested, structure):
+    case = random_generalized(4, family, nested=nested, structure=structure)
     solution = case.fit().solution
     own = GeneralizedModel.of(case.stats, case.model, case.given, solution)
     counter = UnitNoise(-1)
