@@ -138,6 +138,12 @@ def dask_statistics(
     full 1743.6283
     diag 1743.6693
     """
+    if not hasattr(model, "statistics"):
+        raise TypeError(
+            f"model is of type {type(model).__name__}, whose fit reads rows more than once. Give a "
+            f"MixedLinearRegressor; models of classes and counts take a Dask dataframe by "
+            f"model.fit_chunks(ddf, target={target!r})."
+        )
     _check_columns(ddf, target, sample_weight)
     from dask import compute, delayed
 

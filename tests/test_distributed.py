@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from repeated_models import simulated
 from sklearn.base import clone
 
-from skmixed import MixedLinearRegressor, ResidualCovariance
+from skmixed import MixedLinearRegressor, MixedPoissonRegressor, ResidualCovariance
 from skmixed.distributed import dask_statistics, fit_dask
 from skmixed.exceptions import RankDeficiencyWarning
 
@@ -183,6 +183,12 @@ def test_statistics_of_a_cluster_add_to_others(client):
 
 
 @pytest.mark.slow
+def test_models_that_read_rows_more_than_once_are_refused_with_their_own_way():
+    ddf = dd.from_pandas(pd.DataFrame({"y": [0, 1], "g": [0, 1]}), npartitions=1)
+    with pytest.raises(TypeError, match=r"model.fit_chunks\(ddf, target='y'\)"):
+        fit_dask(MixedPoissonRegressor("g"), ddf, target="y")
+
+
 def test_targets_that_are_no_columns():
     X, y, _ = rows(0)
     ddf = dd.from_pandas(X.assign(y=y), npartitions=2)

@@ -225,7 +225,9 @@ def sample_y(
         An int gives the same samples at each call.
     effects : {"conditional", "new"}, default="conditional"
         "conditional" draws the effects of known groups, and the fixed
-        effects, given the data; those of unknown groups from N(0, Σ).
+        effects, given the data, normally by Laplace's approximation; those of
+        unknown groups from N(0, Σ). Where groups have few rows the mean of such
+        draws is off as that of ``effects="mean"`` by it would be.
         "new" draws all groups from N(0, Σ), as if none were known, around
         the estimated fixed effects.
     groups : array-like of shape (n_rows,) or frame, default=None

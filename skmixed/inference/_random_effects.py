@@ -144,8 +144,7 @@ def _of_distribution(parts: FittedModel) -> float:
 
 def _mean_response(parts: FittedModel) -> float:
     """Return exp(β₀ + ½z'Σz) times the exposure, by the model of an intercept alone."""
-    solution, rows = parts.solution, parts.family_rows
-    assert rows is not None
+    solution, rows = parts.solution, parts.held_rows
     if parts.family.name == "gamma":  # its V(μ)/μ² is the same at all means
         return 1.0
     if parts.model.fixed != (0,):

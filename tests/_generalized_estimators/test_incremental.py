@@ -20,7 +20,7 @@ from skmixed import (
     MixedPoissonRegressor,
     RandomEffect,
 )
-from skmixed.inference import confidence_intervals, likelihood_ratio_test
+from skmixed.inference import confidence_intervals, likelihood_ratio_test, r2
 
 SHARES = MixedBinomialRegressor(["g", "h"], fixed=["x", "z"])
 PROBIT = MixedLogisticClassifier(["g", "h"], fixed=["x"], link="probit")
@@ -320,12 +320,14 @@ def test_a_model_whose_rows_are_not_held_draws_while_it_knows_its_source():
     again.__setstate__(found.__getstate__())
     assert str(again.summary()) == str(found.summary())
     assert_allclose(again.predict(new), whole.predict(new), rtol=1e-6)
-    with pytest.raises(ValueError, match="a source has given them"):
+    with pytest.raises(ValueError, match="needs the rows of the fit"):
         again.sample_y(new)
-    with pytest.raises(ValueError, match="a source has given them"):
+    with pytest.raises(ValueError, match="needs the rows of the fit"):
         found.update_groups(new, frame["n"].head(30))
-    with pytest.raises(ValueError, match="a source has given them"):
+    with pytest.raises(ValueError, match="needs the rows of the fit"):
         confidence_intervals(found, method="bootstrap", n_samples=3)
+    with pytest.raises(ValueError, match="needs the rows of the fit"):
+        r2(found)
 
 
 def test_intervals_of_rows_that_are_not_held_are_those_of_a_fit():
