@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skmixed._data.encoder import METADATA_NAME, Encoder
 from skmixed._data.grouping_factor import Metadata
@@ -109,3 +110,15 @@ def open_prediction_metadata(
             f"{', '.join(map(repr, metadata.columns))}."
         )
     return metadata
+
+
+def leave_groups(requests: MetadataRequest) -> None:
+    """Let each method leave `groups` where nobody has said whether it asks for them.
+
+    So a splitter that asks for groups does not oblige an estimator to whose constructor
+    names the grouping columns.
+    """
+    for request in vars(requests).values():
+        is_open = hasattr(request, "requests") and request.requests.get("groups", False) is None
+        if is_open:
+            request.add_request(param="groups", alias=False)

@@ -164,9 +164,14 @@ def score(
     >>> round(model.score(X[last].assign(Subject="unknown"), y[last]), 2)
     -0.01
     """
+    return scored(self, X, y, sample_weight, groups=groups)
+
+
+def scored(estimator: Any, X: Any, y: Any, sample_weight: Any, **asked: Any) -> float:
+    """Return R² of what an estimator predicts; `asked` are further arguments of its predict."""
     check_unmasked(y, "y")
     check_unmasked(sample_weight, "sample_weight")
-    return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
+    return float(r2_score(y, estimator.predict(X, **asked), sample_weight=sample_weight))
 
 
 def predict_interval(
@@ -371,16 +376,9 @@ class _RepeatedErrors:
 
 @dataclass(frozen=True)
 class _Errors:
-    """The errors of predicted rows.
+    """Errors of predicted rows: variances, (n,), relative to the σ² of the factor `at`.
 
-    Attributes
-    ----------
-    view : FittedModel
-    rows : PredictedRows
-    at : Factor
-        With their layout; its core is factored, or solved for.
-    relative : (n,) array
-        Their variances, relative to the σ² of the factorization.
+    The core of `at` is factored, or solved for; `rows` have its layout.
     """
 
     view: FittedModel

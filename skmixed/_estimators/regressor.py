@@ -6,6 +6,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from skmixed._data.metadata import leave_groups
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance
 from skmixed._data.table import open_checked
@@ -297,10 +298,7 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         """
         routing = super().get_metadata_routing()
         if self.groups is not None:
-            for method in ("fit", "partial_fit", "predict", "score"):
-                request = getattr(routing, method)
-                if request.requests.get("groups") is None:
-                    request.add_request(param="groups", alias=False)
+            leave_groups(routing)
         return routing
 
     def __sklearn_tags__(self) -> Any:

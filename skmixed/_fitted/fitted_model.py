@@ -310,7 +310,7 @@ def regressor_of(model: Any) -> Any:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     """
-    last = _last_step(model)
+    last = last_step(model)
     if _has_formula(last):
         check_is_fitted(last)
         last = last.regressor_
@@ -375,20 +375,21 @@ def before_model(model: Any, X: Any) -> tuple[Any, Any]:
 
 def formula_of(model: Any) -> Any:
     """Return the fitted estimator by a formula that a model is or ends in, or None."""
-    last = _last_step(model)
+    last = last_step(model)
     return last if _has_formula(last) else None
 
 
 def formula_terms(model: Any) -> tuple[ModelTerm, ...] | None:
     """Return the terms of the fixed part where a formula says, else None."""
-    last = _last_step(model)
+    last = last_step(model)
     if not _has_formula(last):
         return None
     fixed = last._frame.fixed
     return terms_of_spec(fixed.spec, fixed.sum.written)
 
 
-def _last_step(model: Any) -> Any:
+def last_step(model: Any) -> Any:
+    """Return an estimator, or the one at the end of a Pipeline."""
     while isinstance(model, Pipeline):
         model = model.steps[-1][1]
     return model

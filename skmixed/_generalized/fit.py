@@ -51,7 +51,7 @@ SEPARATED = 1e-6
 NAMED = 0.1
 # Numbers of nodes tried until the log-likelihood changes by no more than this, and what a
 # search may leave to gain before.
-NODES, STABLE, COARSE = (7, 13, 25, 49, 97, 193), 1e-6, 1e-3
+TRIED_NODES, STABLE, COARSE = (7, 13, 25, 49, 97, 193), 1e-6, 1e-3
 # Gain of a search from another start that is no rounding.
 LOWER = 1e-7
 
@@ -111,8 +111,7 @@ def fit_generalized(
     if n_nodes != 1 and layout.terms:
         found = _by_quadrature(found, search, n_nodes)
         point = found.objective.point(found.end.value, is_slow=False)
-        n_rest = layout.system.n_fixed + layout.system.n_shape
-        errors = 2.0 * pseudo_inverse(point.hessian, n_rest)
+        errors = covariance_by(point.hessian, layout.system)
         at_mode = LaplaceDerivatives(found.objective.mode)
     # What the search has no part in: columns without information, and levels of one class
     separated = separated_columns(at_mode, layout, given.model)
@@ -178,7 +177,7 @@ def _by_quadrature(found: _Found, search: SearchSettings, n_nodes: int | None) -
     if n_nodes is not None:
         return _integrated(found, search, n_nodes)
     coarse = replace(search, tol=max(search.tol, COARSE))
-    for n, more in pairwise(NODES):
+    for n, more in pairwise(TRIED_NODES):
         found = _integrated(found, coarse, n)
         if _change(found, more) > STABLE:
             continue
@@ -186,8 +185,8 @@ def _by_quadrature(found: _Found, search: SearchSettings, n_nodes: int | None) -
         found = _integrated(found, search, more)
         if _change(found, n) <= STABLE:
             return found
-    found = _integrated(found, search, NODES[-1])
-    return replace(found, unstable=_change(found, NODES[-2]))
+    found = _integrated(found, search, TRIED_NODES[-1])
+    return replace(found, unstable=_change(found, TRIED_NODES[-2]))
 
 
 def _integrated(found: _Found, search: SearchSettings, n_nodes: int) -> _Found:
@@ -373,7 +372,12 @@ def estimates_covariance(found: LaplaceDerivatives) -> FloatArray:
     rest = np.append(rest, mode.phi) if mode.system.n_shape else rest
     chart = GeneralizedChart.of(mode.system, (*mode.lam, rest))
     hessian = chart.jacobian @ found.hessian @ chart.jacobian.T + chart.curvature(found.gradient)
-    return 2.0 * pseudo_inverse(hessian, len(rest))
+    return covariance_by(hessian, mode.system)
+
+
+def covariance_by(hessian: FloatArray, system: GeneralizedSystem) -> FloatArray:
+    """Return the covariance of the estimates of (δ, γ, φ), by the Hessian of −2 log L in them."""
+    return 2.0 * pseudo_inverse(hessian, system.n_fixed + system.n_shape)
 
 
 def _terms(layout: GeneralizedLayout, mode: Mode) -> tuple[TermSolution, ...]:

@@ -15,8 +15,8 @@ from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.chart import Chart, block_diagonal
 from skmixed._typing import FloatArray, Lam
 
-# The largest linear predictor by fixed effects, and logarithm of a shape, that are tried.
-FARTHEST, FARTHEST_SHAPE = 1e5, 30.0
+# The largest logarithm of a shape that is tried.
+FARTHEST_SHAPE = 30.0
 # Operations of the exact second derivatives up to which each step takes them.
 MOST_OPERATIONS = 2e8
 
@@ -196,19 +196,20 @@ class QuadratureObjective(LaplaceObjective):
         with np.errstate(all="ignore"):
             chart = GeneralizedChart.of(self.system, self.lam)
             self._set_anchor(LaplaceDerivatives(self.mode), chart)
-            mode = replace(self.mode, lam=chart.terms.lam)
-            found = AdaptiveQuadrature(mode, self.rule)
+            found = self._at(chart)
             hessian, positive = found.curvature(chart.terms)
             gradient = found.gradient(chart.terms)
             return Point(chart, value, gradient, hessian, absolute(positive))
 
     def gradient(self, chart: GeneralizedChart) -> FloatArray:
         with np.errstate(all="ignore"):
-            mode = replace(self.mode, lam=chart.terms.lam)
-            return AdaptiveQuadrature(mode, self.rule).gradient(chart.terms)
+            return self._at(chart).gradient(chart.terms)
 
     def second_derivatives(self, chart: GeneralizedChart) -> FloatArray:
         """Return the Hessian at the latest mode in the coordinates of a chart around its Λ."""
         with np.errstate(all="ignore"):
-            mode = replace(self.mode, lam=chart.terms.lam)
-            return AdaptiveQuadrature(mode, self.rule).curvature(chart.terms)[0]
+            return self._at(chart).curvature(chart.terms)[0]
+
+    def _at(self, chart: GeneralizedChart) -> AdaptiveQuadrature:
+        """Return the integral at the latest mode, with Λ as the chart has it."""
+        return AdaptiveQuadrature(replace(self.mode, lam=chart.terms.lam), self.rule)

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._derivatives.information import pseudo_inverse
 from skmixed._derivatives.trust_region import Point
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._equations.selected_inverse import level_covariances
@@ -15,6 +14,7 @@ from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.fit import (
     STARTS,
     SearchSettings,
+    covariance_by,
     estimates_covariance,
     fit_generalized,
     generalized_solution,
@@ -105,8 +105,7 @@ class GeneralizedModel:
         """The covariance of the estimates of (δ, γ, φ), by the observed information."""
         if self.n_nodes == 1:
             return estimates_covariance(self.found)
-        n_rest = self.layout.system.n_fixed + self.layout.system.n_shape
-        return 2.0 * pseudo_inverse(self.point.hessian, n_rest)
+        return covariance_by(self.point.hessian, self.layout.system)
 
     @cached_property
     def point(self) -> Point:
@@ -167,10 +166,8 @@ class GeneralizedModel:
         stats = accumulator.products()
         # Λ in the coordinates and the unit of weights of these sums
         system = examined(stats, self.model).at_zero.system
-        root_unit, pairs = (
-            np.sqrt(system.weight_unit),
-            zip(self.layout.terms, system.terms, strict=True),
-        )
+        root_unit = np.sqrt(system.weight_unit)
+        pairs = zip(self.layout.terms, system.terms, strict=True)
         maps = [np.linalg.solve(new.to_user, old.to_user) for old, (_, new) in pairs]
         *terms, _ = self.lam
         return stats, tuple(root_unit * own @ lam for own, lam in zip(maps, terms, strict=True))

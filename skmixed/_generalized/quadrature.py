@@ -28,7 +28,7 @@ from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, IntArray
 
 # Nodes for means over effects, for each coefficient, by the number of coefficients of a level.
-NODES = {1: 121, 2: 41, 3: 25}
+NODES_OF_MEANS = {1: 121, 2: 41, 3: 25}
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ class ConditionalEffects:
     @cached_property
     def quadrature(self) -> AdaptiveQuadrature:
         size = sum(map(len, self.mode.lam))
-        return AdaptiveQuadrature(self.mode, NormalRule.of(NODES[size], size))
+        return AdaptiveQuadrature(self.mode, NormalRule.of(NODES_OF_MEANS[size], size))
 
     def nodes(self) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Go over the nodes: the shares of the levels, (q,), and b_k − b̂ of all terms, (q, s)."""

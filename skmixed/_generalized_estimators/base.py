@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from skmixed._data.metadata import leave_groups
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept
 from skmixed._data.table import Table, open_checked
@@ -29,15 +30,6 @@ PUBLISHED = (
     "singular_",
     "status_",
     "n_iter_",
-)
-
-NEEDING_GROUPS = (
-    "fit",
-    "predict",
-    "predict_proba",
-    "predict_log_proba",
-    "decision_function",
-    "score",
 )
 
 
@@ -123,10 +115,7 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
         """
         routing = super().get_metadata_routing()
         if self.groups is not None:
-            for method in NEEDING_GROUPS:
-                request = getattr(routing, method, None)
-                if request is not None and request.requests.get("groups", False) is None:
-                    request.add_request(param="groups", alias=False)
+            leave_groups(routing)
         return routing
 
     def __sklearn_tags__(self) -> Any:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.chunks import ChunkColumns
+from skmixed._estimators.predicting import scored
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
@@ -224,7 +225,7 @@ class CountRegressor(GeneralizedRegressor):
         """
         check_is_fitted(self)
         check_exposure_given(self._model, exposure)
-        return self._scored(X, y, sample_weight, exposure=exposure, groups=groups)
+        return scored(self, X, y, sample_weight, exposure=exposure, groups=groups)
 
     @weights_not_labels
     def update_groups(

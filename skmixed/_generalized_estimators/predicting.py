@@ -28,7 +28,7 @@ from skmixed._fitted.prediction_rows import (
     working_fit,
 )
 from skmixed._fitted.runtime import seed_sequence, spawned
-from skmixed._generalized.quadrature import NODES, ConditionalEffects
+from skmixed._generalized.quadrature import NODES_OF_MEANS, ConditionalEffects
 from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import FloatArray, IntArray
@@ -148,7 +148,7 @@ def linear_rows(
 def has_nodes(model: FittedModel) -> bool:
     """Return whether the effects of a group given its data are known by quadrature."""
     size = sum(len(term.columns) for term in model.encoder.terms)
-    return len(model.encoder.factors) == 1 and size in NODES
+    return len(model.encoder.factors) == 1 and size in NODES_OF_MEANS
 
 
 def _check_holds_rows(model: FittedModel) -> None:

@@ -15,7 +15,7 @@ from skmixed._fitted.fitting import printer
 from skmixed._fitted.messages import Words, speaking, warnings_after, warnings_before, words
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
-from skmixed._generalized.fit import NODES, SearchSettings
+from skmixed._generalized.fit import TRIED_NODES, SearchSettings
 from skmixed._generalized.rows import FamilySource, GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
 from skmixed._statistics.cross_products import CrossProducts
@@ -280,10 +280,10 @@ def _check_nodes(quadrature: Any) -> None:
     if isinstance(quadrature, str):
         raise TypeError(f"quadrature={quadrature!r} is of type str. Give an integer, or {AUTO!r}.")
     validation.check_number("quadrature", quadrature, integral=True)
-    if quadrature > NODES[-1]:
+    if quadrature > TRIED_NODES[-1]:
         raise ValueError(
             f"quadrature={quadrature!r} is more nodes than the rule is computed for. Give at most "
-            f"{NODES[-1]}, or {AUTO!r}, which takes as many as are needed."
+            f"{TRIED_NODES[-1]}, or {AUTO!r}, which takes as many as are needed."
         )
 
 

@@ -5,10 +5,9 @@ from typing import Any, Self
 
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 
 from skmixed._data.random_effect import AllExcept
-from skmixed._data.table import check_unmasked
+from skmixed._estimators.predicting import scored
 from skmixed._estimators.regressor import Groups
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
@@ -82,12 +81,6 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
             return own if offset is None else own + offset
 
         return linear_rows(self, X, groups, include, effects, added).mean()
-
-    def _scored(self, X: Any, y: Any, sample_weight: Any, **asked: Any) -> float:
-        check_unmasked(y, "y")
-        check_unmasked(sample_weight, "sample_weight")
-        predicted = self.predict(X, **asked)
-        return float(r2_score(y, predicted, sample_weight=sample_weight))
 
 
 def fit_with_offset(
@@ -227,4 +220,4 @@ class MeanRegressor(GeneralizedRegressor):
         >>> round(MixedGammaRegressor().fit(X, y).score(X, y), 3)
         0.757
         """
-        return self._scored(X, y, sample_weight, groups=groups)
+        return scored(self, X, y, sample_weight, groups=groups)

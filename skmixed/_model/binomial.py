@@ -228,41 +228,41 @@ def averaged(link: BinaryLink, eta: FloatArray, variance: FloatArray) -> FloatAr
 LINKS: dict[str, BinaryLink] = {own.name: own for own in (LogitLink(), ProbitLink(), CloglogLink())}
 
 
-def log_gamma_rise(theta: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return log Γ(θ + y) − log Γ(θ), and its first two derivatives in θ.
+def log_gamma_rise(alpha: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return log Γ(α + y) − log Γ(α), and its first two derivatives in α.
 
-    Of a large θ by Stirling's series, where the difference of two would be rounding.
+    Of a large α by Stirling's series, where the difference of two would be rounding.
     """
-    if theta < LARGE_SHAPE:
-        x = theta + y
+    if alpha < LARGE_SHAPE:
+        x = alpha + y
         return (
-            special.gammaln(x) - special.gammaln(theta),
-            special.psi(x) - special.psi(theta),
-            special.polygamma(1, x) - special.polygamma(1, theta),
+            special.gammaln(x) - special.gammaln(alpha),
+            special.psi(x) - special.psi(alpha),
+            special.polygamma(1, x) - special.polygamma(1, alpha),
         )
-    # (x − ½) log x − x less the same at θ; then Σ c_k (x^−k − θ^−k)
-    x, ratio = theta + y, np.log1p(y / theta)
-    value = (x - 0.5) * ratio + y * np.log(theta) - y
-    slope = ratio - 0.5 * (1.0 / x - 1.0 / theta)
-    curvature = (1.0 / x - 1.0 / theta) + 0.5 * (1.0 / x**2 - 1.0 / theta**2)
+    # (x − ½) log x − x less the same at α; then Σ c_k (x^−k − α^−k)
+    x, ratio = alpha + y, np.log1p(y / alpha)
+    value = (x - 0.5) * ratio + y * np.log(alpha) - y
+    slope = ratio - 0.5 * (1.0 / x - 1.0 / alpha)
+    curvature = (1.0 / x - 1.0 / alpha) + 0.5 * (1.0 / x**2 - 1.0 / alpha**2)
     for k, c in enumerate(STIRLING):
         m = 2 * k + 1
-        value = value + c * (x**-m - theta**-m)
-        slope = slope - m * c * (x ** -(m + 1) - theta ** -(m + 1))
-        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - theta ** -(m + 2))
+        value = value + c * (x**-m - alpha**-m)
+        slope = slope - m * c * (x ** -(m + 1) - alpha ** -(m + 1))
+        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - alpha ** -(m + 2))
     return value, slope, curvature
 
 
 def shape_terms(phi: float) -> tuple[float, float, float]:
-    """Return log Γ(ν) − ν log ν + ν, and its first two derivatives in φ = log ν."""
-    nu = float(np.exp(phi))
-    if nu < LARGE_SHAPE:
-        psi, trigamma = float(special.psi(nu)), float(special.polygamma(1, nu))
-        value = float(special.gammaln(nu)) - nu * phi + nu
-        slope = nu * (psi - phi)
-        return value, slope, slope + nu**2 * trigamma - nu
-    # −½ log ν + ½ log 2π + Σ c_k ν^−k
-    powers = [(2 * k + 1, c * nu ** -(2 * k + 1)) for k, c in enumerate(STIRLING)]
+    """Return log Γ(α) − α log α + α, and its first two derivatives in φ = log α."""
+    alpha = float(np.exp(phi))
+    if alpha < LARGE_SHAPE:
+        psi, trigamma = float(special.psi(alpha)), float(special.polygamma(1, alpha))
+        value = float(special.gammaln(alpha)) - alpha * phi + alpha
+        slope = alpha * (psi - phi)
+        return value, slope, slope + alpha**2 * trigamma - alpha
+    # −½ log α + ½ log 2π + Σ c_k α^−k
+    powers = [(2 * k + 1, c * alpha ** -(2 * k + 1)) for k, c in enumerate(STIRLING)]
     value = 0.5 * (np.log(2.0 * np.pi) - phi) + sum(own for _, own in powers)
     slope = -0.5 - sum(m * own for m, own in powers)
     return value, slope, sum(m * m * own for m, own in powers)

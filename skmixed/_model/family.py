@@ -261,7 +261,7 @@ class Poisson(LogLink, WithoutDispersion):
 
 @dataclass(frozen=True)
 class NegativeBinomial(LogLink):
-    """Counts of variance μ + μ²/θ, θ = exp φ."""
+    """Counts of variance μ + μ²/α, α = exp φ."""
 
     name = "negative_binomial"
     has_dispersion = True
@@ -277,24 +277,24 @@ class NegativeBinomial(LogLink):
         return np.asarray(y >= 0.0)
 
     def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
-        # With π = μ/(μ + θ): −log p = y(φ − η) + (y + θ) log(1 + e^(η − φ)) + log Γ's
-        theta, total = np.exp(phi), y + np.exp(phi)
+        # With π = μ/(μ + α): −log p = y(φ − η) + (y + α) log(1 + e^(η − φ)) + log Γ's
+        alpha, total = np.exp(phi), y + np.exp(phi)
         out = LINKS["logit"].logs(eta - phi, np.zeros(len(y)), order)
         out *= total
-        out[0] -= y * (eta - phi) + log_gamma_rise(theta, y)[0]
+        out[0] -= y * (eta - phi) + log_gamma_rise(alpha, y)[0]
         if order:
             out[1] -= y
         return out
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
-        theta, total = np.exp(phi), y + np.exp(phi)
+        alpha, total = np.exp(phi), y + np.exp(phi)
         # s = log(1 + e^ζ), ζ = η − φ, with derivatives π, v, v₃, v₄
         s = LINKS["logit"].logs(eta - phi, np.zeros(len(y)), 4)
-        _, slope, curvature = log_gamma_rise(theta, y)
-        first = theta * s[:4] - total * s[1:]
-        first[0] += y - theta * slope
-        second = theta * s[:3] - 2.0 * theta * s[1:4] + total * s[2:]
-        second[0] -= theta * slope + theta**2 * curvature
+        _, slope, curvature = log_gamma_rise(alpha, y)
+        first = alpha * s[:4] - total * s[1:]
+        first[0] += y - alpha * slope
+        second = alpha * s[:3] - 2.0 * alpha * s[1:4] + total * s[2:]
+        second[0] -= alpha * slope + alpha**2 * curvature
         return DispersionDerivatives(first, second)
 
     def constant(self, y: FloatArray, weights: FloatArray) -> float:
@@ -306,18 +306,18 @@ class NegativeBinomial(LogLink):
     def tails(
         self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        # P(Y ≤ k) = I_π(θ, k + 1) of π = θ/(θ + μ)
-        count, theta = np.floor(y), np.exp(phi)
+        # P(Y ≤ k) = I_π(α, k + 1) of π = α/(α + μ)
+        count, alpha = np.floor(y), np.exp(phi)
         share, rest = special.expit(phi - eta), special.expit(eta - phi)
-        below = special.betainc(theta, np.maximum(count, 1.0), share)
-        above = np.asarray(special.betainc(count + 1.0, theta, rest), dtype=float)
+        below = special.betainc(alpha, np.maximum(count, 1.0), share)
+        above = np.asarray(special.betainc(count + 1.0, alpha, rest), dtype=float)
         return np.where(count > 0.0, below, 0.0), above
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return Poisson().start(y, weights)
 
     def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
-        # Σ w((y − μ)² − μ) estimates Σ w μ²/θ
+        # Σ w((y − μ)² − μ) estimates Σ w μ²/α
         return np.array([weights @ ((y - mean) ** 2 - mean), weights @ mean**2])
 
     def shape_by(self, moments: FloatArray) -> float:
@@ -332,7 +332,7 @@ class NegativeBinomial(LogLink):
 
 @dataclass(frozen=True)
 class Gamma(LogLink):
-    """Positive responses of variance μ²/ν, ν = exp φ."""
+    """Positive responses of variance μ²/α, α = exp φ."""
 
     name = "gamma"
     has_dispersion = True
@@ -344,18 +344,18 @@ class Gamma(LogLink):
         return np.asarray(y > 0.0)
 
     def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
-        # With r = y/μ: −log p = ν(r − 1 − log r) + log y + [log Γ(ν) − ν log ν + ν]
-        nu, out = np.exp(phi), np.empty((order + 1, len(y)))
+        # With r = y/μ: −log p = α(r − 1 − log r) + log y + [log Γ(α) − α log α + α]
+        alpha, out = np.exp(phi), np.empty((order + 1, len(y)))
         ratio = y * np.exp(np.minimum(-eta, LARGEST))
         signs = np.resize([1.0, -1.0], order + 1)[:, None]
-        out[:] = nu * signs * ratio
-        out[0] += nu * (eta - np.log(y) - 1.0) + shape_terms(phi)[0]
+        out[:] = alpha * signs * ratio
+        out[0] += alpha * (eta - np.log(y) - 1.0) + shape_terms(phi)[0]
         if order:
-            out[1] += nu
+            out[1] += alpha
         return out
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
-        # ν multiplies all but the terms of the shape alone
+        # α multiplies all but the terms of the shape alone
         value, slope, curvature = shape_terms(phi)
         first = self.derivatives(y, eta, phi, 3)
         first[0] -= value
@@ -373,9 +373,9 @@ class Gamma(LogLink):
     def tails(
         self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        nu = np.exp(phi)
-        scaled = nu * y / self.mean(eta)
-        return special.gammainc(nu, scaled), special.gammaincc(nu, scaled)
+        alpha = np.exp(phi)
+        scaled = alpha * y / self.mean(eta)
+        return special.gammainc(alpha, scaled), special.gammaincc(alpha, scaled)
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
         return np.asarray(np.log(y))
@@ -389,8 +389,8 @@ class Gamma(LogLink):
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
     ) -> FloatArray:
-        nu = np.exp(phi)
-        drawn = self.mean(eta) * rng.gamma(nu, 1.0 / nu, len(eta))
+        alpha = np.exp(phi)
+        drawn = self.mean(eta) * rng.gamma(alpha, 1.0 / alpha, len(eta))
         return np.maximum(drawn, np.finfo(float).tiny)  # where a small shape rounds to 0
 
 

@@ -30,6 +30,11 @@ def linear_columns(table: Table, positions: Sequence[int]) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
+def slopes_of(models: Sequence[MixedLinearRegressor]) -> FloatArray:
+    """Return the linear effects by models of several divisions into folds: medians, (p,)."""
+    return np.asarray(np.median([np.asarray(m.fixed_effects_)[1:] for m in models], axis=0))
+
+
 def combined(models: Sequence[MixedLinearRegressor]) -> pd.DataFrame:
     """Return the table of the linear effects by models of several divisions into folds.
 
@@ -53,11 +58,17 @@ def combined(models: Sequence[MixedLinearRegressor]) -> pd.DataFrame:
     )
     beta, df = np.median(estimates, axis=0), np.median(dfs, axis=0)
     error = np.sqrt(np.median(errors**2 + (estimates - beta) ** 2, axis=0))
-    statistic = beta / error
-    half = error * distributions.t.ppf(0.975, df)
-    values = [beta, error, df, statistic, 2 * distributions.t.sf(np.abs(statistic), df)]
-    out = dict(zip(tables[0].columns, [*values, beta - half, beta + half], strict=True))
-    return pd.DataFrame(out, index=tables[0].index)
+    statistic, half = beta / error, error * distributions.t.ppf(0.975, df)
+    found = {
+        "estimate": beta,
+        "std_error": error,
+        "df": df,
+        "t": statistic,
+        "p_value": 2 * distributions.t.sf(np.abs(statistic), df),
+        "lower": beta - half,
+        "upper": beta + half,
+    }
+    return pd.DataFrame(found, index=tables[0].index)
 
 
 def fit_linear_part(

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
+from skmixed._fitted.fitted_model import last_step
 from skmixed._typing import FloatArray, IntArray
 
 # A row is in the samples of all of so many trees once in 10¹⁰.
@@ -51,7 +51,10 @@ class Learner:
 
 
 class OutOfFold(Protocol):
-    """A way to predict each row without its own response."""
+    """A way to predict each row without its own response.
+
+    One that `cv` names also has `check`, which refuses a regressor that it does not serve.
+    """
 
     @property
     def learner(self) -> Learner:
@@ -114,13 +117,23 @@ class OutOfBag:
     n_fits: int = 1
     keeps_groups_whole: bool = False
 
+    @staticmethod
+    def check(regressor: Any) -> None:
+        if not has_bag(regressor):
+            raise ValueError(
+                "cv='oob', but `regressor` does not draw samples of the rows for at least "
+                f"{FEWEST_TREES} trees, so that rows have none whose sample lacks them. Give a "
+                f"forest with bootstrap=True and n_estimators of {FEWEST_TREES} or more, or a "
+                "number of folds."
+            )
+
     def predictions(self, target: FloatArray) -> FloatArray:
         regressor = clone(self.learner.regressor)
         last_step(regressor).set_params(oob_score=True)
         learner = Learner(regressor, self.learner.X, self.learner.params)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            own = learner.fitted(target)
+            fitted = learner.fitted(target)
         for said in caught:
             if "OOB" in str(said.message):
                 raise ValueError(
@@ -129,7 +142,7 @@ class OutOfBag:
                     "the forest more trees."
                 )
             warnings.warn_explicit(said.message, said.category, said.filename, said.lineno)
-        return checked(np.asarray(last_step(own).oob_prediction_), len(target))
+        return checked(np.asarray(last_step(fitted).oob_prediction_), len(target))
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,10 @@ class InSample:
     learner: Learner
     n_fits: int = 1
     keeps_groups_whole: bool = False
+
+    @staticmethod
+    def check(regressor: Any) -> None:
+        """Any will do."""
 
     def predictions(self, target: FloatArray) -> FloatArray:
         rows = np.arange(len(target))
@@ -175,16 +192,13 @@ def checked(values: Any, n_rows: int) -> FloatArray:
     return out
 
 
-def last_step(regressor: Any) -> Any:
-    """Return a regressor, or the one at the end of a Pipeline."""
-    while isinstance(regressor, Pipeline):
-        regressor = regressor.steps[-1][1]
-    return regressor
-
-
 def has_bag(regressor: Any) -> bool:
     """Whether a regressor, or the last step of a Pipeline, has trees that lack each row."""
-    own = last_step(regressor).get_params(deep=False)
-    if not {"oob_score", "bootstrap", "n_estimators"} <= own.keys():
+    params = last_step(regressor).get_params(deep=False)
+    if not {"oob_score", "bootstrap", "n_estimators"} <= params.keys():
         return False
-    return bool(own["bootstrap"]) and own["n_estimators"] >= FEWEST_TREES
+    return bool(params["bootstrap"]) and params["n_estimators"] >= FEWEST_TREES
+
+
+# What `cv` may name.
+NAMED: dict[str, Any] = {"oob": OutOfBag, "in_sample": InSample}

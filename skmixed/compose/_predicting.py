@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._data.table import check_unmasked, open_checked, open_table
+from skmixed._data.table import open_checked, open_table
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._typing import FloatArray
 from skmixed.compose._features import Features
-from skmixed.compose._linear_part import linear_columns
+from skmixed.compose._linear_part import linear_columns, slopes_of
 from skmixed.compose._out_of_fold import predicted
 
 
@@ -29,7 +28,7 @@ def fixed_part(self: Any, X: Any) -> FloatArray:
     out = predicted(self.regressor_, features.of(X, table), table.n_rows)
     if "linear_models_" in vars(self):
         at = self._linear if names is None else _places(table.names, self)
-        out = out + linear_columns(table, at) @ self._slopes
+        out = out + linear_columns(table, at) @ slopes_of(self.linear_models_)
     return out
 
 
@@ -155,47 +154,6 @@ def predict_interval(
     asked = {"include": include, "groups": groups, "sample_weight": sample_weight}
     interval = self.mixed_model_.predict_interval(X, level=level, **asked)
     return np.asarray(interval + fixed_part(self, X)[:, None])
-
-
-@weights_not_labels
-def score(
-    self: Any,
-    X: Any,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    groups: Any = None,
-) -> float:
-    """Return R² of the predictions, as every scikit-learn regressor.
-
-    Parameters
-    ----------
-    X : frame, array-like or sparse matrix of shape (n_samples, n_features)
-        Samples to predict.
-    y : array-like of shape (n_samples,)
-        The observed responses.
-    sample_weight : array-like of shape (n_samples,), default=None
-        The weight of each sample in the score.
-    groups : array-like of shape (n_samples,) or frame, default=None
-        Grouping columns, where `fit` was given them beside X.
-
-    Returns
-    -------
-    float
-        Coefficient of determination, at most 1.
-
-    Examples
-    --------
-    >>> from sklearn.linear_model import LinearRegression
-    >>> from skmixed import MixedEffectsRegressor
-    >>> from skmixed.datasets import load_sleepstudy
-    >>> X, y = load_sleepstudy(return_X_y=True)
-    >>> round(MixedEffectsRegressor(LinearRegression(), "Subject").fit(X, y).score(X, y), 1)
-    0.7
-    """
-    check_unmasked(y, "y")
-    check_unmasked(sample_weight, "sample_weight")
-    return float(r2_score(y, self.predict(X, groups=groups), sample_weight=sample_weight))
 
 
 @weights_not_labels

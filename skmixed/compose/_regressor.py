@@ -12,11 +12,13 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from skmixed._data.metadata import leave_groups
 from skmixed._data.parameters import NestedParameters
+from skmixed._estimators import predicting
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
-from skmixed._typing import ColumnName, FloatArray
+from skmixed._typing import ColumnName
 from skmixed.compose import _predicting, _summary
 from skmixed.compose._fit import fit
 from skmixed.compose._linear_part import combined
@@ -169,7 +171,6 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     out_of_fold_r2_: float
     _positions: list[int]
     _linear: list[int]
-    _slopes: FloatArray
 
     def __init__(
         self,
@@ -260,7 +261,7 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     # Methods that stand in modules of their own.
     predict = _predicting.predict
     predict_interval = _predicting.predict_interval
-    score = _predicting.score
+    score = predicting.score
     update_groups = _predicting.update_groups
     summary = _summary.summary
 
@@ -319,10 +320,7 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         """
         own = self._get_metadata_request()
         if self.groups is not None:
-            for method in ("fit", "predict", "score"):
-                request = getattr(own, method)
-                if request.requests.get("groups") is None:
-                    request.add_request(param="groups", alias=False)
+            leave_groups(own)
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router = MetadataRouter(owner=self).add_self_request(own)
         return router.add(regressor=self.regressor, method_mapping=mapping)

@@ -199,10 +199,8 @@ class ResidualsDisplay:
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         opened = served(model, has_family=True)
-        encoder, shown = (
-            opened.encoder,
-            _choose_panels(panels, has_groups=bool(opened.encoder.factors)),
-        )
+        encoder = opened.encoder
+        shown = _choose_panels(panels, has_groups=bool(encoder.factors))
         usual = "quantile" if opened.is_generalized else "standardized"
         kind = usual if kind is None else kind
         found = diagnostics.residuals(

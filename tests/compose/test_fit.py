@@ -263,7 +263,6 @@ def test_regressors_of_regressors_are_taken_and_hand_weights_on():
 
 
 def test_folds_of_whole_groups_are_taken_once():
-    rng = np.random.default_rng(0)
     found = []
     for seed in range(10):
         rng = np.random.default_rng(seed)

@@ -1,0 +1,113 @@
+"""What MixedEffectsRegressor refuses of its parameters, and of its regressor."""
+
+from inspect import Parameter, signature
+from typing import Any
+
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from sklearn.base import is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
+
+from skmixed._data.table import Table, numeric_column, shown
+from skmixed._fitted import checks as validation
+from skmixed._fitted.runtime import check_seed
+from skmixed._typing import FloatArray
+from skmixed.compose._folds import check_cv
+
+
+def check_parameters(estimator: Any) -> None:
+    """Check what needs no data."""
+    validation.check_choice("method", estimator.method, validation.METHODS)
+    validation.check_choice("handle_unknown", estimator.handle_unknown, validation.UNKNOWN)
+    validation.check_flag("keep_groups", estimator.keep_groups)
+    validation.check_number("tol", estimator.tol)
+    validation.check_number("max_iter", estimator.max_iter, integral=True)
+    validation.check_verbose(estimator.verbose)
+    check_seed(estimator.random_state)
+    check_regressor(estimator.regressor)
+    check_cv(estimator.cv, estimator.regressor)
+
+
+def check_regressor(regressor: Any) -> None:
+    """Refuse what is no regressor.
+
+    Raises
+    ------
+    TypeError
+        If it is a class, or lacks a method.
+    ValueError
+        If it is a classifier, or another kind of estimator.
+    """
+    found = shown(regressor)
+    if isinstance(regressor, type):
+        raise TypeError(f"regressor={found} is a class. Give an instance of it.")
+    missing = [
+        name for name in ("fit", "predict", "get_params") if not hasattr(type(regressor), name)
+    ]
+    if missing:
+        raise TypeError(
+            f"regressor={found} has no method {missing[0]!r}. Give a regressor of scikit-learn, "
+            "such as HistGradientBoostingRegressor()."
+        )
+    if is_classifier(regressor):
+        raise ValueError(
+            f"regressor={found} is a classifier. Give a regressor; for classes of groups there is "
+            "MixedLogisticClassifier."
+        )
+    if not is_regressor(regressor):
+        raise ValueError(f"regressor={found} is no regressor. Give one that predicts numbers.")
+
+
+def check_finite(regressor: Any, table: Table) -> None:
+    """Refuse columns with missing numbers for a regressor of scikit-learn that would.
+
+    What is made of several estimators may fill them in.
+    """
+    is_own = type(regressor).__module__.startswith("sklearn.")
+    parts = regressor.get_params(deep=False).values()
+    if not is_own or get_tags(regressor).input_tags.allow_nan or isinstance(regressor, Pipeline):
+        return
+    if any(hasattr(part, "fit") for part in parts):
+        return
+    for j in range(table.n_columns):
+        column = table.get(j)
+        if is_numeric_dtype(column.dtype):
+            numeric_column(column, table.label(j))
+
+
+def check_text(estimator: Any, table: Table, grouping: set[int]) -> None:
+    """Refuse grouping columns of text for a regressor that takes numbers."""
+    tags = get_tags(estimator.regressor).input_tags
+    if isinstance(estimator.regressor, Pipeline) or tags.categorical or tags.string:
+        return
+    for j in sorted(grouping):
+        column = table.get(j)
+        if not (is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype)):
+            raise ValueError(
+                f"keep_groups=True hands grouping column {table.label(j)!r} (dtype {column.dtype}) "
+                f"to `regressor`, and {type(estimator.regressor).__name__} takes numbers alone. "
+                "Give a Pipeline that encodes it, or keep_groups=False."
+            )
+
+
+def weight_params(regressor: Any, weights: FloatArray | None) -> dict[str, Any]:
+    """Return the weights under the name by which the regressor's fit takes them."""
+    if weights is None:
+        return {}
+    prefix, last = "", regressor
+    while isinstance(last, Pipeline):
+        name, last = last.steps[-1]
+        prefix += f"{name}__"
+    if not (has_fit_parameter(last, "sample_weight") or _hands_on(last)):
+        raise ValueError(
+            f"sample_weight is given, but {type(last).__name__}.fit, of `regressor`, takes none. "
+            "Leave it out, or give another regressor."
+        )
+    return {f"{prefix}sample_weight": weights}
+
+
+def _hands_on(regressor: Any) -> bool:
+    """Whether a regressor's fit takes any argument, to hand it to another's."""
+    kinds = {p.kind for p in signature(regressor.fit).parameters.values()}
+    return Parameter.VAR_KEYWORD in kinds
