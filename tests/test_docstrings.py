@@ -31,6 +31,7 @@ MODULES = [
     "skmixed.exceptions",
     "skmixed.formula",
     "skmixed.inference",
+    "skmixed.model_selection",
     "skmixed.plotting",
 ]
 # All of numpydoc's rules hold but these.

@@ -114,6 +114,12 @@ class GroupingFactor:
         cells, combined = np.unique(combine(codes, levels), return_inverse=True)
         return replace(self, levels=levels, cells=cells), combined
 
+    def picked(self, levels: IntArray) -> "GroupingFactor":
+        """Return the factor with some of its levels, in their order."""
+        if self.cells is not None:
+            return replace(self, cells=self.cells[levels])
+        return replace(self, levels=(ColumnLevels(self.levels[0].labels[levels]),))
+
     @cached_property
     def _order(self) -> IntArray:
         """Of the cells: ascending after one fit, by appearance after several chunks."""

@@ -65,6 +65,15 @@ def estimate_from(estimator: Any, given: SufficientStatistics, *, may_wait: bool
         warn(message, category)
 
 
+def estimate_at(estimator: Any, given: SufficientStatistics, like: Estimate) -> None:
+    """Estimate all but Λ, which is that of other estimates, from the statistics of rows."""
+    encoder, stats = given.encoder, given.products
+    model = encoder.model(reml=estimator.method == "reml")
+    result = _with_dependence(kernel.estimate_at(stats, model, like), stats, model)
+    estimator._model = FittedModel.of(encoder, stats, result)
+    estimator._publish()
+
+
 def fit_statistics(
     parameters: Any,
     given: SufficientStatistics,

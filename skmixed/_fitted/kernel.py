@@ -27,6 +27,8 @@ from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
+from skmixed._folds import held_theta, selection
+from skmixed._folds.products import FoldPart
 from skmixed._generalized import fit as _generalized_fit
 from skmixed._generalized import optimum as _generalized_optimum
 from skmixed._generalized.optimum import GeneralizedModel
@@ -171,6 +173,10 @@ def deviating(own: Dependence, values: FloatArray) -> tuple[IntArray, NDArray[np
 examined = _on_one_thread(fit.examined)
 fit_system = _on_one_thread(fit.fit_system)
 estimate_at_zero = _on_one_thread(fit.estimate_at_zero)
+estimate_at = _on_one_thread(held_theta.estimate_at)
+fold_part = _on_one_thread(FoldPart.of)
+of_levels = _on_one_thread(selection.of_levels)
+of_columns = _on_one_thread(selection.of_columns)
 updated = _on_one_thread(effects_update.updated)
 
 

@@ -44,6 +44,16 @@ class CrossProducts(RowSums):
     pairs: tuple[PairProducts, ...] = ()
 
     @property
+    def has_plain_frame(self) -> bool:
+        """Whether the columns and the responses are as they are, but for their centers."""
+        return self.regression is None and self.responses.regression is None
+
+    @property
+    def levels(self) -> tuple[IntArray, ...]:
+        """The levels of each factor that have rows."""
+        return tuple(np.flatnonzero(factor.counts) for factor in self.factors)
+
+    @property
     def own_regressions(self) -> Regressions:
         """The regressions of the factors' own columns."""
         return tuple(f.regression for f in self.factors)

@@ -80,6 +80,15 @@ class Design:
         """Return the same rows with other responses."""
         return replace(self, responses=responses)
 
+    def picked(self, rows: IntArray) -> "Design":
+        """Return a copy of some of the rows."""
+        return Design(
+            tuple(column[rows] for column in self.columns),
+            tuple(response[rows] for response in self.responses),
+            None if self.weights is None else self.weights[rows],
+            tuple(replace(f, codes=f.codes[rows]) for f in self.factors),
+        )
+
     def rows(self, rows: slice) -> "Design":
         """Return some of the rows, without a copy."""
         return Design(

@@ -1,0 +1,8 @@
+"""Validation of models of grouped data: cross-validation, and the choice of a model by it."""
+
+from skmixed.model_selection._cross_validate import cross_validate
+from skmixed.model_selection._questions import both_questions
+from skmixed.model_selection._scoring import log_predictive_density
+from skmixed.model_selection._validation import Validation
+
+__all__ = ["Validation", "both_questions", "cross_validate", "log_predictive_density"]

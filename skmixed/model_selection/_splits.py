@@ -1,0 +1,234 @@
+"""Splits of the rows, and which question a split by groups asks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, check_cv
+
+from skmixed._data.parameters import items_of
+from skmixed._typing import IntArray
+from skmixed.model_selection._groups import Groups
+
+QUESTIONS = ("new_groups", "known_groups")
+N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training and test rows of each split.
+
+    Attributes
+    ----------
+    n_rows : int
+    fold : (n,) array of int or None
+        The fold of each row, where the test rows of all splits are all rows once, and the
+        training rows of each are all others.
+    pairs : sequence of pairs of arrays of int
+        Training and test rows; empty where `fold` says.
+    """
+
+    n_rows: int
+    fold: IntArray | None
+    pairs: Sequence[tuple[IntArray, IntArray]] = ()
+
+    @staticmethod
+    def of(pairs: Iterable[tuple[Any, Any]], n_rows: int) -> "Splits":
+        """Take the splits of a splitter."""
+        found = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+        if not found:
+            raise ValueError("cv has no splits. Give a splitter of two folds or more.")
+        for number, (train, test) in enumerate(found):
+            if not len(train) or not len(test):
+                part = "test" if len(train) else "training"
+                raise ValueError(f"Split {number} of cv has no {part} rows.")
+        tested = np.concatenate([test for _, test in found])
+        fold = np.zeros(n_rows, dtype=np.intp)
+        fold[tested] = np.repeat(np.arange(len(found)), [len(test) for _, test in found])
+        splits = Splits(n_rows, fold)
+        is_partition = len(found) > 1 and (np.bincount(tested, minlength=n_rows) == 1).all()
+        if is_partition and all(_is_rest(fold, k, train) for k, (train, _) in enumerate(found)):
+            return splits
+        return Splits(n_rows, None, found)
+
+    @cached_property
+    def by_fold(self) -> tuple[IntArray, IntArray]:
+        """Sample in the order of their folds, (n,), and where each fold starts, (K + 1,)."""
+        assert self.fold is not None
+        sizes = np.bincount(self.fold)
+        # Sixteen bits are sorted by their digits
+        keys = self.fold.astype(np.uint16) if len(sizes) < 2**16 else self.fold
+        return np.argsort(keys, kind="stable"), np.concatenate([[0], np.cumsum(sizes)])
+
+    def __len__(self) -> int:
+        return len(self.pairs) if self.fold is None else len(self.by_fold[1]) - 1
+
+    def test(self, number: int) -> IntArray:
+        """Return the rows that a split predicts, in ascending order where folds say."""
+        if self.fold is None:
+            return self.pairs[number][1]
+        order, starts = self.by_fold
+        return order[starts[number] : starts[number + 1]]
+
+    def train(self, number: int) -> IntArray:
+        """Return the rows that a split trains on."""
+        if self.fold is None:
+            return self.pairs[number][0]
+        return np.flatnonzero(self.fold != number)
+
+    def is_known(self, number: int, codes: IntArray) -> NDArray[np.bool_]:
+        """Whether the level of each test row of a split is one of its training rows."""
+        test = codes[self.test(number)]
+        if self.fold is None:
+            return np.isin(test, codes[self.train(number)])
+        return self._elsewhere(codes)[test]
+
+    def _elsewhere(self, codes: IntArray) -> NDArray[np.bool_]:
+        """Whether each level has rows in several folds."""
+        assert self.fold is not None
+        # The last row of each level shows its fold; a row of another fold shows that there are two
+        n_levels = int(codes.max()) + 1
+        own, out = np.zeros(n_levels, dtype=np.intp), np.zeros(n_levels, dtype=bool)
+        own[codes] = self.fold
+        out[codes[own[codes] != self.fold]] = True
+        return out
+
+    def share_known(self, codes: IntArray) -> float:
+        """Return the share of the predicted rows whose level is known, over all splits."""
+        if self.fold is not None:
+            return float(self._elsewhere(codes)[codes].mean())
+        known = [self.is_known(number, codes) for number in range(len(self))]
+        return float(np.concatenate(known).mean())
+
+    def first_row(self, codes: IntArray, *, known: bool) -> tuple[int, int]:
+        """Return the first split, and its first row, whose level is known, or is not."""
+        for number in range(len(self)):
+            own = self.is_known(number, codes)
+            if (own == known).any():
+                return number, int(self.test(number)[np.argmax(own == known)])
+        raise ValueError("There is no such row.")
+
+
+def _is_rest(fold: IntArray, number: int, train: IntArray) -> bool:
+    """Whether training rows are all rows of the other folds."""
+    n_others = len(fold) - np.count_nonzero(fold == number)
+    return len(train) == n_others and not (fold[train] == number).any() and _are_distinct(train)
+
+
+def _are_distinct(rows: IntArray) -> bool:
+    return bool((np.diff(rows) > 0).all()) or len(np.unique(rows)) == len(rows)
+
+
+def splits_of(cv: Any, question: str | None, X: Any, y: Any, groups: Groups, n_rows: int) -> Splits:
+    """Return the splits that `cv` makes.
+
+    None stands for five folds: of whole groups, or of rows of each group where the question
+    is of known ones.
+    """
+    if cv is None or isinstance(cv, int | np.integer):
+        n = N_FOLDS if cv is None else int(cv)
+        if n < 2:
+            raise ValueError(f"cv={n} is no number of folds. Give 2 or more.")
+        if question == "known_groups":
+            return _within_groups(groups.required(), n)
+        n_groups = len(np.unique(groups.required()))
+        if cv is None and n_groups < n:
+            n = n_groups
+        if n > n_groups:
+            raise ValueError(
+                f"cv={n} is more folds than there are groups ({n_groups}). Give at most {n_groups}."
+            )
+        cv = GroupKFold(n)
+    if type(cv) is LeaveOneGroupOut:
+        # One look at each row, where scikit-learn takes one for each group
+        fold = np.unique(groups.required(), return_inverse=True)[1]
+        if fold.max() == 0:
+            raise ValueError("All rows are of one group, so that none is left to train on.")
+        return Splits(n_rows, fold)
+    if not hasattr(cv, "split"):
+        cv = items_of(cv, "cv", is_kept=True)
+    return Splits.of(_split(check_cv(cv), X, y, groups), n_rows)
+
+
+def _within_groups(codes: IntArray, n_splits: int) -> Splits:
+    """Return splits for which each group deals its rows, in random order, to the folds in turn.
+
+    A group of one row stays in training, so that all that are predicted are known.
+    """
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    sizes = np.bincount(codes)
+    starts = np.cumsum(sizes) - sizes
+    own = codes[order]
+    # The first fold of a group is drawn, so that small ones spread over all
+    first = rng.integers(0, n_splits, len(sizes))
+    fold = np.empty(len(codes), dtype=np.intp)
+    fold[order] = (first[own] + np.arange(len(codes)) - starts[own]) % n_splits
+    is_alone = sizes[codes] == 1
+    if not is_alone.any() and (np.bincount(fold, minlength=n_splits) > 0).all():
+        return Splits(len(codes), fold)
+    fold[is_alone] = -1
+    folds = [k for k in range(n_splits) if (fold == k).any()]
+    pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in folds]
+    if not pairs:
+        raise ValueError(
+            "Each group has one row, so that none is known where a row of it is predicted. Ask for "
+            "question='new_groups'."
+        )
+    return Splits(len(codes), None, pairs)
+
+
+def _split(splitter: Any, X: Any, y: Any, groups: Groups) -> Any:
+    """Split by groups where the splitter reads them; some others would warn of them."""
+    reads = True
+    if hasattr(splitter, "get_metadata_routing"):
+        reads = bool(splitter.get_metadata_routing().split.requests.get("groups", False))
+    return splitter.split(X, y, groups.required() if reads else None)
+
+
+def check_question(question: str | None, splits: Splits, groups: Groups) -> None:
+    """Refuse splits that answer another question than was asked.
+
+    Raises
+    ------
+    ValueError
+        If a group is in training and in test where new groups are asked for, or in test
+        alone where known groups are.
+    """
+    if question is None:
+        return
+    name, codes = groups.name, groups.required()
+    share = splits.share_known(codes)
+    if question == "new_groups" and share > 0:
+        number, row = splits.first_row(codes, known=True)
+        raise ValueError(
+            f"question='new_groups', but split {number} trains on rows of the group of {name!r} "
+            f"that its test row {row} is of. Give cv a splitter that keeps groups whole, such as "
+            "GroupKFold, or ask for question='known_groups'."
+        )
+    if question == "known_groups" and share < 1:
+        number, row = splits.first_row(codes, known=False)
+        raise ValueError(
+            f"question='known_groups', but test row {row} of split {number} is of a group of "
+            f"{name!r} without training rows. Give cv a splitter that leaves rows of each group, "
+            "such as StratifiedKFold on the labels of the groups, or ask for question='new_groups'."
+        )
+
+
+def in_words(splits: Splits, factors: Mapping[str, IntArray]) -> str:
+    """Return which question the splits ask of each grouping factor."""
+    if not factors:
+        return "new rows; the model has no groups"
+    return "; ".join(_asked(name, splits.share_known(codes)) for name, codes in factors.items())
+
+
+def _asked(name: str, share: float) -> str:
+    if share == 0:
+        return f"new groups of {name!r}"
+    if share == 1:
+        return f"new rows of known groups of {name!r}"
+    return f"new rows of known groups of {name!r} ({share:.0%}) and new groups ({1 - share:.0%})"
