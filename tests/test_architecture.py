@@ -119,7 +119,14 @@ def test_threads_of_blas_are_limited_in_one_module(path):
 
 
 # Functions of the kernel that multiply and factor nothing.
-WITHOUT_BLAS = {"elimination_order", "factor_rows", "prefers_iterative", "weight_unit"}
+WITHOUT_BLAS = {
+    "elimination_order",
+    "factor_rows",
+    "prefers_iterative",
+    "weight_unit",
+    "log_averages",
+    "working",
+}
 # Those of its packages that compute.
 COMPUTING = (
     "_equations", "_derivatives", "_estimation", "_uncertainty", "_repeated", "_generalized",

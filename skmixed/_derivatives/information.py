@@ -29,7 +29,8 @@ from skmixed._typing import FloatArray
 # Eigenvalues of an information matrix scaled to a unit diagonal: below this
 # share of the largest the data do not determine the direction.
 UNDETERMINED = 1e-10
-# The least of them that is told from rounding.
+# The least of them that is told from rounding. An eigenvector is known to the rounding over
+# the distance of its eigenvalue from others: LEAST / UNDETERMINED.
 LEAST = 1e-16
 
 
@@ -122,14 +123,18 @@ def pseudo_inverse(matrix: FloatArray, n_unbounded: int = 0) -> FloatArray:
     """Invert a symmetric matrix where it is positive, in the units of its diagonal.
 
     A direction without information has no variance where it is one of parameters at a
-    boundary. The last `n_unbounded` parameters have none: there such a direction has the
-    variance that rounding leaves it, which is as good as infinite.
+    boundary alone. The last `n_unbounded` parameters have none: a direction with a part in
+    them has the variance that rounding leaves it, which is as good as infinite.
     """
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(matrix)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
     keep = values > UNDETERMINED * values[-1]
-    if n_unbounded:
-        is_unbounded = (vectors[-n_unbounded:] ** 2).sum(axis=0) > 0.5
+    if n_unbounded and not keep.all():
+        # Directions without information: those in the bounded parameters alone, and the others
+        null = vectors[:, ~keep]
+        vectors[:, ~keep] = null @ np.linalg.svd(null[-n_unbounded:])[2].T
+        parts = np.linalg.norm(vectors[-n_unbounded:], axis=0)
+        is_unbounded = ~keep & (parts > LEAST / UNDETERMINED)
         values = np.where(is_unbounded, np.maximum(values, LEAST * values[-1]), values)
         keep |= is_unbounded
     root = vectors[:, keep] / np.sqrt(values[keep]) / scale[:, None]

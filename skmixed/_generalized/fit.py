@@ -7,13 +7,14 @@ from itertools import pairwise
 import numpy as np
 
 from skmixed._derivatives.information import pseudo_inverse
-from skmixed._equations.selected_inverse import level_covariances, spherical_blocks
+from skmixed._equations.selected_inverse import level_covariances
 from skmixed._estimation.fit import Estimate, Examined, examined
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.solution import FamilySolution, Solution, TermSolution, user_effects
 from skmixed._generalized.derivatives import LaplaceDerivatives
-from skmixed._generalized.modes import LinearPredictor, Mode, find_mode
+from skmixed._generalized.modes import Mode, start_of
 from skmixed._generalized.objective import (
+    EffectlessObjective,
     GeneralizedChart,
     LaplaceObjective,
     QuadratureObjective,
@@ -34,19 +35,16 @@ from skmixed.exceptions import FitStatus, UndeterminedError
 # Standard deviations of effects at which starts are looked for, on the link's scale, of
 # columns of unit length.
 STARTS = 1.0, 0.1
-# Rounds in which a start's Λ and φ are taken from the effects, and the least variance then.
-ROUNDS, LEAST = 2, 1e-2
-# Squared length of a step to the joint mode that is near enough for a start, for each effect.
-NEAR = 1e-3
 # What the search for the estimates of a sample leaves to gain, which only starts another one,
 # and the rows for each random effect without which its variances are no better than moments.
 ROUGH, FEW_ROWS = 1e-4, 5
 # Levels up to which the likelihood may have several optima.
 FEW_LEVELS = 14
-# The logarithm of a shape with which effects are found to start from.
-START_PHI = 1.0
 # Rows' worth of information on a fixed effect below which there is none.
 SEPARATED = 1e-6
+# Standard deviation of effects, on the link's scale and of columns of unit length, from which
+# on another optimum without effects is looked for.
+FAR = 3.0
 # Share of the largest one in a combination of columns from which a column is named.
 NAMED = 0.1
 # Numbers of nodes tried until the log-likelihood changes by no more than this, and what a
@@ -104,6 +102,8 @@ def fit_generalized(
     the search then starts from.
     """
     layout = lay_out_generalized(given.at_zero, given.model, center, rows)
+    # A likelihood of small weights is small, and so is what of it may be left
+    search = replace(search, tol=search.tol / layout.system.rows_per_weight)
     start = None if sample is None else start_by_sample(layout, given.model, sample, search)
     found = _by_laplace(layout.system, search, start)
     at_mode = LaplaceDerivatives(found.objective.mode)
@@ -217,20 +217,64 @@ def _lowest(objective: LaplaceObjective, search: SearchSettings, known: Lam | No
     best: Ending | None = None
     mode: Mode | None = None
     # From what is known or by moments, and again where the likelihood may have several optima
-    for sd in STARTS:
-        if best is not None and not may_be_elsewhere(objective.system, best):
-            break
-        start, value = known, np.inf if best is None else best.value
-        if start is None or best is not None:
-            start, scores = start_of(objective.system, sd)
-            objective.begin(start, scores)
-        end = search.run(objective, start, value)
-        if best is None or end.value < best.value - LOWER:
+    for sd in (*STARTS, 0.0):
+        if best is not None and not _may_be_lower(objective.system, best, sd):
+            continue
+        end = _searched(objective, search, known if best is None else None, sd, best)
+        if end is not None and (best is None or end.value < best.value - LOWER):
             best, mode = end, objective.mode
     assert best is not None
     assert mode is not None
     objective.resume(best.lam, mode)
     return best
+
+
+def _searched(
+    objective: LaplaceObjective,
+    search: SearchSettings,
+    known: Lam | None,
+    sd: float,
+    best: Ending | None,
+) -> Ending | None:
+    """Search from what is known, or from effects of that size; a failure beside a best is None."""
+    value, start = np.inf if best is None else best.value, known
+    try:
+        if start is None:
+            start, scores = start_of(objective.system, sd)
+            objective.begin(start, scores)
+            start = start if sd else _without_effects(objective, search, start, scores)
+        return search.run(objective, start, value)
+    except np.linalg.LinAlgError:
+        if best is None:
+            raise
+        return None
+
+
+def _without_effects(
+    objective: LaplaceObjective, search: SearchSettings, start: Lam, scores: FloatArray
+) -> Lam:
+    """Search for γ and φ at Λ = 0, and go on from there."""
+    own = EffectlessObjective(objective.system)
+    own.begin(start, scores)
+    end = search.run(own, start)
+    objective.resume(end.lam, own.mode)
+    objective.n_factorizations += own.n_factorizations
+    return end.lam
+
+
+def _may_be_lower(system: GeneralizedSystem, best: Ending, sd: float) -> bool:
+    """Whether a search from effects of that size may end lower."""
+    return may_be_elsewhere(system, best) if sd else is_far(best)
+
+
+def is_far(end: Ending) -> bool:
+    """Whether effects are so large that the likelihood may have another optimum without them.
+
+    Where few responses differ from the others, effects that reproduce these may be one optimum,
+    and a distribution that has them as outliers another one.
+    """
+    *terms, _ = end.lam
+    return any(np.linalg.norm(own, axis=1).max() > FAR for own in terms)
 
 
 def may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
@@ -253,7 +297,9 @@ def separated_columns(
     if not system.n_fixed:
         return ()
     values, vectors = np.linalg.eigh(found.fixed_information)
-    if float(values[0] * system.total_weight) >= SEPARATED:
+    # W of the average row, or rather of rows of weight 1 where weights are smaller
+    n_counted = system.total_weight * system.rows_per_weight
+    if float(values[0]) / layout.weight_unit * n_counted >= SEPARATED:
         return ()
     # The columns in the coordinates of X, which are orthonormal, less their means
     columns = np.linalg.inv(layout.basis)
@@ -264,73 +310,6 @@ def separated_columns(
     sizes = np.abs(effects) * np.linalg.norm(columns, axis=0)
     named = np.flatnonzero(sizes >= NAMED * sizes.max())
     return tuple(model.fixed[layout.kept[k]] for k in named)
-
-
-def start_of(system: GeneralizedSystem, sd: float) -> tuple[Lam, FloatArray]:
-    """Return a start at the joint mode of γ and b, with Λ and φ by the moments there; and ρ."""
-    terms = tuple(sd * np.eye(size) for size in system.sizes)
-    phi, gamma = START_PHI, _regression(system)
-    effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.n_random))
-    close = NEAR * (system.n_random + system.n_fixed)
-    # Λ by the modes and their covariances; φ by what is left of y
-    for _ in range(ROUNDS if terms or system.n_shape else 0):
-        with np.errstate(all="ignore"):
-            mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
-        terms, phi = _by_effects(mode), _shape_of(mode)
-        scores = system.scores_of(terms, mode.effects.random)
-        effects = LinearPredictor.of(system, terms, mode.effects.gamma, scores)
-    with np.errstate(all="ignore"):
-        mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
-    gamma, scores = mode.effects.gamma, mode.effects.scores
-    return (*terms, np.append(gamma, [phi] * system.n_shape)), scores
-
-
-def _regression(system: GeneralizedSystem) -> FloatArray:
-    """Return γ by weighted least squares of what η is in each row alone, (p,)."""
-    p = system.n_fixed
-    products = np.zeros((p, p + 1))
-    # X'W[X η]
-    for slab in system.source.slabs():
-        own = system.family.start(slab.response, slab.weights) - slab.offset
-        weighted = slab.weights * slab.fixed
-        products[:, :p] += weighted @ slab.fixed.T
-        products[:, p] += weighted @ own
-    return np.asarray(np.linalg.solve(products[:, :p], products[:, p:])[:, 0], dtype=float)
-
-
-def _shape_of(mode: Mode) -> float:
-    """Return φ by what is left of y at a mode; 0 of a family without a shape."""
-    system, moments = mode.system, np.zeros(2)
-    if not system.n_shape:
-        return 0.0
-    for slab in system.source.slabs():
-        mean = system.family.mean(mode.effects.eta(slab))
-        moments += system.family.shape_moments(slab.response, mean, slab.weights)
-    return system.family.shape_by(moments)
-
-
-def _by_effects(mode: Mode) -> Lam:
-    """Return Λ for which the modes have the variance that their shrinkage lets expect.
-
-    With u the spherical modes, the mean of uu' is R^½ΣR^½ for R = I less the mean of M⁻¹
-    (Schall, 1991, Biometrika 78, for one variance).
-    """
-    if not mode.lam:
-        return ()
-    out: dict[int, FloatArray] = {}
-    inverses, spherical = spherical_blocks(mode.factor), mode.factor.effects().spherical
-    for k, factor in enumerate(mode.system.layout.system.factors):
-        for term in factor.terms:
-            # ΛR^−½ mean(uu') R^−½Λ', with no variance below the least
-            u, lam, at = spherical[k][term.columns], mode.lam[term.index], term.columns
-            left = np.eye(len(u)) - inverses[k][:, at, at].mean(axis=0)
-            values, vectors = np.linalg.eigh((left + left.T) / 2.0)
-            root = (vectors / np.sqrt(np.maximum(values, LEAST))) @ vectors.T
-            own = lam @ root @ (u @ u.T / u.shape[1]) @ root @ lam.T
-            values, vectors = np.linalg.eigh((own + own.T) / 2.0)
-            own = (vectors * np.maximum(values, LEAST)) @ vectors.T
-            out[term.index] = term.term.structure.nearest(own)
-    return tuple(out[k] for k in sorted(out))
 
 
 def generalized_solution(

@@ -8,6 +8,8 @@ LinearPredictor are kept by their scores ρ, so that a singular Σ is as good as
 leads to b = T Z'W(z − Xγ), with z = η − o − s/W and T = ΛM⁻¹Λ', M = Λ'Z'WZΛ + I, and to
 ρ = Z'W(z − Xγ − Zb). W is the observed information, also of links that are not canonical.
 
+A search starts at the joint mode of γ and b, with Λ and φ by the moments there.
+
 A step needs of the rows the sums of `Expansion` alone, so that the rows are gone over once
 for each point that is tried, slab by slab.
 """
@@ -20,7 +22,7 @@ import numpy as np
 from skmixed._equations.cholesky import CholeskyFactor, factorize
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._equations.products import products_of_both, products_times
-from skmixed._equations.selected_inverse import covariance_times
+from skmixed._equations.selected_inverse import covariance_times, spherical_blocks
 from skmixed._equations.system import System
 from skmixed._generalized.system import GeneralizedSystem, RowSlab
 from skmixed._typing import FloatArray, Lam
@@ -36,6 +38,13 @@ MOST_STEPS, MOST_HALVINGS = 200, 40
 ROUNDING = 1e-14
 # The largest linear predictor by fixed effects that is tried.
 FARTHEST = 1e5
+
+# Rounds in which a start's Λ and φ are taken from the effects, and the least variance then.
+ROUNDS, LEAST = 2, 1e-2
+# Squared length of a step to the joint mode that is near enough for a start, for each effect.
+NEAR = 1e-3
+# The logarithm of a shape with which effects are found to start from.
+START_PHI = 1.0
 
 
 @dataclass(frozen=True)
@@ -295,3 +304,73 @@ def _descended(
             return trial, found
         share /= 2.0
     return old, sums
+
+
+def start_of(system: GeneralizedSystem, sd: float) -> tuple[Lam, FloatArray]:
+    """Return a start at the joint mode of γ and b, with Λ and φ by the moments there; and ρ.
+
+    Without effects, Λ = 0, where `sd` is 0.
+    """
+    terms = tuple(sd * np.eye(size) for size in system.sizes)
+    phi, gamma = START_PHI, _regression(system)
+    effects = LinearPredictor.of(system, terms, gamma, np.zeros(system.n_random))
+    close = NEAR * (system.n_random + system.n_fixed)
+    # Λ by the modes and their covariances; φ by what is left of y
+    for _ in range(ROUNDS if terms or system.n_shape else 0):
+        with np.errstate(all="ignore"):
+            mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
+        terms, phi = _by_effects(mode) if sd else terms, _shape_of(mode)
+        scores = system.scores_of(terms, mode.effects.random)
+        effects = LinearPredictor.of(system, terms, mode.effects.gamma, scores)
+    with np.errstate(all="ignore"):
+        mode = find_mode(system, terms, phi, effects, has_fixed=True, close=close)
+    gamma, scores = mode.effects.gamma, mode.effects.scores
+    return (*terms, np.append(gamma, [phi] * system.n_shape)), scores
+
+
+def _regression(system: GeneralizedSystem) -> FloatArray:
+    """Return γ by weighted least squares of what η is in each row alone, (p,)."""
+    p = system.n_fixed
+    products = np.zeros((p, p + 1))
+    # X'W[X η]
+    for slab in system.source.slabs():
+        own = system.family.start(slab.response, slab.weights) - slab.offset
+        weighted = slab.weights * slab.fixed
+        products[:, :p] += weighted @ slab.fixed.T
+        products[:, p] += weighted @ own
+    return np.asarray(np.linalg.solve(products[:, :p], products[:, p:])[:, 0], dtype=float)
+
+
+def _shape_of(mode: Mode) -> float:
+    """Return φ by what is left of y at a mode; 0 of a family without a shape."""
+    system, moments = mode.system, np.zeros(2)
+    if not system.n_shape:
+        return 0.0
+    for slab in system.source.slabs():
+        mean = system.family.mean(mode.effects.eta(slab))
+        moments += system.family.shape_moments(slab.response, mean, slab.weights)
+    return system.family.shape_by(moments)
+
+
+def _by_effects(mode: Mode) -> Lam:
+    """Return Λ for which the modes have the variance that their shrinkage lets expect.
+
+    With u the spherical modes, the mean of uu' is R^½ΣR^½ for R = I less the mean of M⁻¹
+    (Schall, 1991, Biometrika 78, for one variance).
+    """
+    if not mode.lam:
+        return ()
+    out: dict[int, FloatArray] = {}
+    inverses, spherical = spherical_blocks(mode.factor), mode.factor.effects().spherical
+    for k, factor in enumerate(mode.system.layout.system.factors):
+        for term in factor.terms:
+            # ΛR^−½ mean(uu') R^−½Λ', with no variance below the least
+            u, lam, at = spherical[k][term.columns], mode.lam[term.index], term.columns
+            left = np.eye(len(u)) - inverses[k][:, at, at].mean(axis=0)
+            values, vectors = np.linalg.eigh((left + left.T) / 2.0)
+            root = (vectors / np.sqrt(np.maximum(values, LEAST))) @ vectors.T
+            own = lam @ root @ (u @ u.T / u.shape[1]) @ root @ lam.T
+            values, vectors = np.linalg.eigh((own + own.T) / 2.0)
+            own = (vectors * np.maximum(values, LEAST)) @ vectors.T
+            out[term.index] = term.term.structure.nearest(own)
+    return tuple(out[k] for k in sorted(out))

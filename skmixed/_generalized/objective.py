@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._derivatives.objectives import RowsObjective
+from skmixed._derivatives.objectives import STALLED_OF_ROWS, RowsObjective
 from skmixed._derivatives.trust_region import Point, absolute, second_order
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.modes import LinearPredictor, Mode, find_mode
@@ -82,6 +82,7 @@ class LaplaceObjective(RowsObjective):
 
     def __init__(self, system: GeneralizedSystem) -> None:
         self.system, self.n_summed = system, system.total_weight
+        self.stalled = STALLED_OF_ROWS / system.rows_per_weight
         self.lam: Lam | None = None
         self.latest: Mode | None = None
         self.value = np.inf
@@ -127,10 +128,10 @@ class LaplaceObjective(RowsObjective):
         self.lam, self.latest, self.value = lam, mode, self._value(mode)
 
     def point(self, value: float, *, is_slow: bool) -> Point:
-        assert self.lam is not None
+        lam = self._latest_lam()
         with np.errstate(all="ignore"):
             # The exact Hessian, or in large systems what is known of it
-            chart = GeneralizedChart.of(self.system, self.lam)
+            chart = GeneralizedChart.of(self.system, lam)
             is_exact = self._operations <= MOST_OPERATIONS
             is_exact = is_exact or (is_slow and isinstance(self._correction, float))
             found = LaplaceDerivatives(self.mode, is_exact)
@@ -139,6 +140,12 @@ class LaplaceObjective(RowsObjective):
                 self._correction = hessian - found.approximate
             self._set_anchor(found, chart)
             return second_order(chart, value, found.gradient, hessian, found.metric)
+
+    def _latest_lam(self) -> Lam:
+        """Return the latest parameters; refuse to model what was nowhere defined."""
+        if self.lam is None:
+            raise np.linalg.LinAlgError("The likelihood is defined at none of the starts.")
+        return self.lam
 
     def gradient(self, chart: GeneralizedChart) -> FloatArray:
         """Return the gradient at the latest mode in the coordinates of a chart around its Λ."""
@@ -181,6 +188,20 @@ class LaplaceObjective(RowsObjective):
         return self.mode.phi > self.system.family.exact_phi
 
 
+class EffectlessObjective(LaplaceObjective):
+    """−2 log L at Λ = 0, of γ and φ alone: a search from there stays there.
+
+    In δ the gradient is 0 at Λ = 0, and the Hessian has nothing between δ and (γ, φ).
+    """
+
+    def point(self, value: float, *, is_slow: bool) -> Point:
+        own = super().point(value, is_slow=is_slow)
+        n = len(own.gradient) - self.system.n_fixed - self.system.n_shape
+        hessian = own.hessian.copy()
+        hessian[:n, :n] = np.eye(n)
+        return replace(own, hessian=hessian)
+
+
 class QuadratureObjective(LaplaceObjective):
     """−2 log L by adaptive quadrature with n nodes for each coefficient of one factor."""
 
@@ -192,9 +213,9 @@ class QuadratureObjective(LaplaceObjective):
         return AdaptiveQuadrature(mode, self.rule).value
 
     def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
-        assert self.lam is not None
+        lam = self._latest_lam()
         with np.errstate(all="ignore"):
-            chart = GeneralizedChart.of(self.system, self.lam)
+            chart = GeneralizedChart.of(self.system, lam)
             self._set_anchor(LaplaceDerivatives(self.mode), chart)
             found = self._at(chart)
             hessian, positive = found.curvature(chart.terms)

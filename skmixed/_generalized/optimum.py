@@ -19,16 +19,15 @@ from skmixed._generalized.fit import (
     fit_generalized,
     generalized_solution,
     may_be_elsewhere,
-    start_of,
 )
-from skmixed._generalized.modes import rows_solution
+from skmixed._generalized.modes import rows_solution, start_of
 from skmixed._generalized.objective import (
     GeneralizedChart,
     LaplaceObjective,
     QuadratureObjective,
 )
 from skmixed._generalized.rows import FamilySource, GeneralizedLayout, lay_out_generalized
-from skmixed._generalized.system import GeneralizedSystem, HeldSlab
+from skmixed._generalized.system import GeneralizedSystem, HeldSlab, working
 from skmixed._model.chart import Chart, consecutive
 from skmixed._model.covariance import gradient_matrix
 from skmixed._model.structures import STRUCTURES
@@ -160,8 +159,8 @@ class GeneralizedModel:
         # z and W of each row, beside the columns as they are
         for part, slab in zip(self.rows.parts(), self.layout.system.source.slabs(), strict=True):
             eta = mode.effects.eta(slab)
-            _, slopes, weights = slab.derivatives(eta, mode.phi, 2)
-            response = eta - slab.offset - slopes / weights
+            residual, own = working(slab.family, slab.response, eta, mode.phi)
+            response, weights = eta - slab.offset + residual, slab.weights * own
             accumulator.add(replace(part.design, responses=(response,), weights=weights))
         stats = accumulator.products()
         # Λ in the coordinates and the unit of weights of these sums
@@ -173,18 +172,25 @@ class GeneralizedModel:
         return stats, tuple(root_unit * own @ lam for own, lam in zip(maps, terms, strict=True))
 
     def lowest_elsewhere(self) -> float:
-        """Return the least −2 log L of searches that start away from the estimates."""
+        """Return the least −2 log L of searches that start away from the estimates.
+
+        Infinite where the likelihood has no digits at any of the starts.
+        """
+        return min(map(self._least_from, (*STARTS, 0.0)))
+
+    def _least_from(self, sd: float) -> float:
+        """Return −2 log L where a search from effects of that size ends."""
         system, search = self.layout.system, SearchSettings(TOLERANCE, MAX_ITER)
-        least = np.inf
-        for sd in STARTS:
+        laplace, objective = LaplaceObjective(system), self.objective_of(system)
+        try:
             start, scores = start_of(system, sd)
-            laplace, objective = LaplaceObjective(system), self.objective_of(system)
             laplace.begin(start, scores)
             lam = search.run(laplace, start).lam
             laplace.evaluate(lam)
             objective.resume(lam, laplace.mode)
-            least = min(least, search.run(objective, lam).value)
-        return least
+            return search.run(objective, lam).value
+        except np.linalg.LinAlgError:
+            return np.inf
 
     @property
     def fixed_covariance(self) -> FloatArray:

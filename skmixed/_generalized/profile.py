@@ -10,7 +10,8 @@ from skmixed._derivatives.pinned import PinnedCorrelation
 from skmixed._equations.changes import with_structure
 from skmixed._estimation.fit import examined
 from skmixed._estimation.search import Ending, trust_region_search
-from skmixed._generalized.fit import SearchSettings, fit_generalized, may_be_elsewhere, start_of
+from skmixed._generalized.fit import SearchSettings, fit_generalized, may_be_elsewhere
+from skmixed._generalized.modes import start_of
 from skmixed._generalized.objective import GeneralizedChart
 from skmixed._generalized.optimum import MAX_ITER, TOLERANCE, GeneralizedModel
 from skmixed._generalized.pinned import (

@@ -24,11 +24,15 @@ import numpy as np
 from skmixed._equations.layout import FactorLayout
 from skmixed._generalized.modes import Mode
 from skmixed._generalized.system import GeneralizedSystem, RowSlab
+from skmixed._model.binomial import STEP, BinaryLink, trapezoidal_nodes
 from skmixed._model.chart import Chart
 from skmixed._typing import FloatArray, IntArray
 
 # Nodes for means over effects, for each coefficient, by the number of coefficients of a level.
 NODES_OF_MEANS = {1: 121, 2: 41, 3: 25}
+# |η| at which the probabilities are 0 or 1 to rounding, and halvings of where between 0 and that
+# an integrand is largest, of which its width is no small share.
+VANISHED, BISECTIONS = 40.0, 30
 
 
 @dataclass(frozen=True)
@@ -302,3 +306,41 @@ class ConditionalEffects:
         roots = np.einsum("ab,qcb->qac", np.concatenate(rows), own.inverse_root)
         for share, node in zip(own.shares, own.rule.nodes, strict=True):
             yield share, roots @ node
+
+
+def log_averages(link: BinaryLink, eta: FloatArray, variance: FloatArray) -> FloatArray:
+    """Return the logarithms of the means of 1 − μ and of μ over N(η, variance), (2, n).
+
+    By the trapezoidal rule around the largest value of the integrand exp(−ℓ(η + σz) − z²/2), ℓ
+    the convex −log μ or −log(1 − μ), so that small means have their digits.
+    """
+    sd, out = np.sqrt(variance), np.empty((2, len(eta)))
+    for total, end in zip(out, (0.0, 1.0), strict=True):
+        y = np.full(len(eta), end)
+        center = _largest_at(link, eta, sd, y)
+        # The width of the integrand there, or that of the change of μ from 0 to 1, which is 1 in η
+        curvature = np.maximum(link.logs(eta + sd * center, y, 2)[2], 1.0)
+        sharpness = float((1.0 + variance * curvature).max())
+        nodes = trapezoidal_nodes(link, sd, STEP / np.sqrt(sharpness))
+        total[:] = -np.inf
+        for node in nodes:
+            z = center + node
+            np.logaddexp(total, -link.logs(eta + sd * z, y, 0)[0] - 0.5 * z**2, out=total)
+        total += np.log((nodes[1] - nodes[0]) / np.sqrt(2.0 * np.pi))
+    return out
+
+
+def _largest_at(link: BinaryLink, eta: FloatArray, sd: FloatArray, y: FloatArray) -> FloatArray:
+    """Return z with z + σℓ'(η + σz) = 0, by bisection: on the side where ℓ falls, (n,).
+
+    It is no farther than σ|ℓ'(η)|, nor than where ℓ' vanishes.
+    """
+    slope = link.logs(eta, y, 1)[1]
+    farthest = np.minimum(sd * np.abs(slope), (np.abs(eta) + VANISHED) / sd)
+    side = -np.sign(slope)
+    near, far = np.zeros(len(eta)), farthest
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (near + far)
+        is_short = middle < sd * np.abs(link.logs(eta + sd * side * middle, y, 1)[1])
+        near, far = np.where(is_short, middle, near), np.where(is_short, far, middle)
+    return side * near

@@ -280,12 +280,15 @@ class GeneralizedLayout:
         Columns with a fixed effect that are not dropped.
     basis : (p, p) array
         F, from γ to the effects of the kept columns.
+    weight_unit : float
+        The weight that counts as 1 where columns are made orthonormal.
     """
 
     system: GeneralizedSystem
     terms: tuple[TermCoordinates, ...]
     kept: tuple[int, ...]
     basis: FloatArray
+    weight_unit: float
 
 
 @dataclass(frozen=True)
@@ -358,4 +361,5 @@ def lay_out_generalized(
         constant=given.totals.constant,
     )
     terms, (to_user, _) = tuple(t for _, t in like.terms), centered_to_user(like, model)
-    return GeneralizedLayout(system, terms, like.kept, to_user @ at_zero.fixed.inverse_root)
+    basis = to_user @ at_zero.fixed.inverse_root
+    return GeneralizedLayout(system, terms, like.kept, basis, like.weight_unit)

@@ -10,7 +10,7 @@ from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.tangents import SchurTangent
 from skmixed._generalized.modes import Mode
 from skmixed._generalized.system import RowSlab
-from skmixed._model.family import DispersionDerivatives
+from skmixed._model.binomial import DispersionDerivatives
 from skmixed._typing import FloatArray
 
 S = TypeVar("S")

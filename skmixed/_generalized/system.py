@@ -9,9 +9,28 @@ import numpy as np
 
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.changes import RowLayout
+from skmixed._model.binomial import DispersionDerivatives
 from skmixed._model.covariance import Covariance
-from skmixed._model.family import DispersionDerivatives, Family
+from skmixed._model.family import Family
 from skmixed._typing import FloatArray, Lam
+
+# The largest working residual, and the least working weight: what is beyond has no digit in
+# any sum, and its squares are no numbers.
+FARTHEST_RESIDUAL, SMALLEST_WEIGHT = 1e100, 1e-290
+
+
+def working(
+    family: Family, y: FloatArray, eta: FloatArray, phi: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return −s/W, by which a row asks η to change, and W = ∂²(−log p)/∂η², (n,) each.
+
+    Both are finite, and W is positive, also where rounding leaves nothing of s and W.
+    """
+    _, slope, weight = family.derivatives(y, eta, phi, 2)
+    residual = family.working_residual(y, eta, phi)
+    least = np.maximum(np.abs(slope) / FARTHEST_RESIDUAL, SMALLEST_WEIGHT)
+    residual = np.clip(residual, -FARTHEST_RESIDUAL, FARTHEST_RESIDUAL)
+    return residual, np.maximum(weight, least)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +144,11 @@ class GeneralizedSystem:
     @cached_property
     def parameters(self) -> Parameters:
         return Parameters.of(self.layout.system)
+
+    @property
+    def rows_per_weight(self) -> float:
+        """What makes weights below 1 count as rows; 1 where these are at least 1 on average."""
+        return max(self.n_rows / self.total_weight, 1.0)
 
     @property
     def n_random(self) -> int:

@@ -12,12 +12,15 @@ from sklearn.utils.validation import check_consistent_length
 
 from skmixed._data.table import check_unmasked
 from skmixed._fitted import checks as validation
+from skmixed._generalized.quadrature import log_averages
 from skmixed._generalized_estimators.predicting import LinearRows, linear_rows
 from skmixed._generalized_estimators.reading import ResponseToModel
-from skmixed._model.binomial import LINKS
+from skmixed._model.binomial import LINKS, BinaryLink
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray, IntArray
 
+# A probability of which so little is left has too few digits where it is a sum.
+EDGE = 1e-3
 # Kinds of arrays of numbers.
 NUMERIC = "biuf"
 
@@ -76,8 +79,9 @@ def predict_proba(
     """
     found = linear_rows(self, X, groups, include, effects)
     mean = found.mean()
+    odds = log_odds(found, mean)
     # 1 − μ by itself, of which rounding leaves nothing where μ is nearly 1
-    return np.column_stack([1.0 - mean, mean])
+    return np.column_stack([np.where(odds > 0.0, special.expit(-odds), 1.0 - mean), mean])
 
 
 def predict_log_proba(
@@ -160,19 +164,33 @@ def decision_function(
     >>> model.decision_function([[0.5, 1]]).round(2)
     array([-1.37])
     """
-    return log_odds(linear_rows(self, X, groups, include, effects))
+    found = linear_rows(self, X, groups, include, effects)
+    return log_odds(found, found.mean())
 
 
-def log_odds(found: LinearRows) -> FloatArray:
+def log_odds(found: LinearRows, mean: FloatArray) -> FloatArray:
     """Return the logarithm of the odds of the mean, (n,)."""
     link = LINKS[found.family.link_name]
-    ones = np.ones(len(found.eta))
-    # log μ − log(1 − μ) at given effects keeps its digits where μ is 0 or 1 to rounding
-    out = link.logs(found.eta, 0.0 * ones, 0)[0] - link.logs(found.eta, ones, 0)[0]
-    averaged = found.averaged
-    if len(averaged):
-        out[averaged] = special.logit(found.mean()[averaged])
-    return np.asarray(out)
+    # log μ − log(1 − μ) keeps its digits where μ is 0 or 1 to rounding
+    failure, success = log_probabilities(link, found.eta)
+    out = success - failure
+    is_averaged, is_edge = found.is_averaged, np.minimum(mean, 1.0 - mean) < EDGE
+    out[is_averaged] = special.logit(mean[is_averaged])
+    rows = np.flatnonzero(is_edge & (found.variance > 0.0))
+    if len(rows):
+        failure, success = log_averages(link, found.eta[rows], found.variance[rows])
+        out[rows] = success - failure
+    if found.known is not None:
+        own = found.known.taken(is_edge[found.known.rows])
+        failure, success = own.log_mean(lambda eta: log_probabilities(link, eta), found.eta)
+        out[own.rows] = success - failure
+    return out
+
+
+def log_probabilities(link: BinaryLink, eta: FloatArray) -> FloatArray:
+    """Return log(1 − μ) and log μ, (2, n)."""
+    ends = np.zeros(len(eta)), np.ones(len(eta))
+    return -np.stack([link.logs(eta, y, 0)[0] for y in ends])
 
 
 def predict(

@@ -31,7 +31,7 @@ from skmixed._fitted.runtime import seed_sequence, spawned
 from skmixed._generalized.quadrature import NODES_OF_MEANS, ConditionalEffects
 from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._model.family import FAMILIES, Family
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray
 
 # What stands for the effects of a known group: their mode given the data, or their distribution.
 EFFECTS = ("mode", "mean")
@@ -67,10 +67,12 @@ class LinearRows:
         return out
 
     @property
-    def averaged(self) -> IntArray:
-        """Which rows have a mean over effects, and not that at given ones."""
-        spread = np.flatnonzero(self.variance)
-        return spread if self.known is None else np.union1d(spread, self.known.rows)
+    def is_averaged(self) -> BoolArray:
+        """Whether the mean of a row is one over effects, and not that at given ones, (n,)."""
+        out = self.variance > 0.0
+        if self.known is not None:
+            out[self.known.rows] = True
+        return out
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,27 @@ class KnownRows:
         for share, moved in self.effects.nodes():
             away = np.einsum("ns,ns->n", self.columns, moved[self.codes])
             out += share[self.codes] * family.mean(eta + away)
+        return out
+
+    def taken(self, chosen: BoolArray) -> "KnownRows":
+        """Return some of the rows."""
+        own = self.rows[chosen], self.codes[chosen], self.columns[chosen]
+        return KnownRows(self.effects, *own)
+
+    def log_mean(self, logs: Callable[[FloatArray], FloatArray], eta: FloatArray) -> FloatArray:
+        """Return log Σ p_k exp f(η + z'(b_k − b̂)), (…, m), of f by `logs`.
+
+        η, (n,), is that of all rows at the mode.
+        """
+        eta = eta[self.rows]
+        out = np.full_like(logs(eta), -np.inf)
+        if not len(eta):
+            return out
+        for share, moved in self.effects.nodes():
+            away = np.einsum("ns,ns->n", self.columns, moved[self.codes])
+            with np.errstate(divide="ignore"):
+                own = np.log(share[self.codes])
+            np.logaddexp(out, own + logs(eta + away), out=out)
         return out
 
 

@@ -210,7 +210,7 @@ def fit_rows(
 
 def _pure_factors(encoder: Encoder, given: FamilySource) -> tuple[int, ...]:
     """Return the grouping factors with random intercepts whose levels have one class each."""
-    if given.family.name != "binomial":
+    if not given.family.of_trials:
         return ()
     with_intercept = {t.factor for t in encoder.terms if t.has_intercept}
     sums = {k: np.zeros((2, encoder.factors[k].n_levels)) for k in sorted(with_intercept)}
@@ -231,7 +231,7 @@ def _check_model(encoder: Encoder, stats: CrossProducts, family: Family) -> None
     """Refuse what the rows cannot determine."""
     validation.check_covariances(encoder, stats.n_rows)
     validation.check_factors(encoder, stats)
-    is_single = family.name == "binomial" and stats.unweighted is None
+    is_single = family.of_trials and stats.unweighted is None
     for position, factor in enumerate(encoder.factors):
         validation.check_several_levels(factor, stats.n_rows)
         has_intercept = any(t.has_intercept for t in encoder.terms if t.factor == position)
@@ -293,7 +293,7 @@ def check_domain(response: FloatArray, family: Family) -> None:
     if not valid.all():
         row = int(np.argmin(valid))
         name, beside = family.name.replace("_", " "), ""
-        if name == "binomial":
+        if family.of_trials:
             beside = f", with the numbers of trials as {words().weights}"
         raise ValueError(
             f"{words().response_name} has {int((~valid).sum())} values that the {name} family does "

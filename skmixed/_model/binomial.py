@@ -1,18 +1,17 @@
-"""Logarithms of the probability of a success, and its averages, by link; what log Γ contributes.
+"""The family of proportions, by link: probabilities of a success, their logarithms and averages.
 
 Each link gives a(η) = −log μ(η) and b(η) = −log(1 − μ(η)) with their derivatives, of which
 the likelihood of a proportion y is made: −log p = y·a + (1 − y)·b per trial.
-
-log Γ stands in the likelihoods of families with a shape.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import scipy.special as special
 
-from skmixed._typing import FloatArray
+from skmixed._typing import BoolArray, FloatArray
 
 # From here on log(1 − Φ) is taken from its asymptotic series; the term left out is below 1e-11.
 FAR = 16.0
@@ -20,11 +19,6 @@ FAR = 16.0
 HAZARD = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0, 110410.0, -1708394.0, 29752066.0)
 # t below which t/(eᵗ − 1) − 1 + t is taken from its series: t/2 + t²/12 − t⁴/720 + t⁶/30240.
 SMALL = 0.05
-# From this shape on differences of log Γ are taken from Stirling's series; its first term
-# left out is below 1e-16 there.
-LARGE_SHAPE = 30.0
-# Coefficients of 1/x, 1/x³, … in log Γ(x) − (x − ½) log x + x − ½ log 2π.
-STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 # Largest η of which the exponential is taken.
 LARGEST = 700.0
 # Standard deviations on each side, and the longest step, of the rule for averages over a
@@ -50,6 +44,9 @@ class BinaryLink(Protocol):
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
         """Return y·a + (1 − y)·b and its derivatives in η, (order + 1, n), order at most 4."""
+
+    def working_residual(self, eta: FloatArray, y: FloatArray) -> FloatArray:
+        """Return −s/W of the derivatives s and W of −log p, by limits where both are 0, (n,)."""
 
     def mean(self, eta: FloatArray) -> FloatArray:
         """Return μ(η)."""
@@ -93,6 +90,11 @@ class LogitLink:
             np.multiply(out[2], 1.0 - 6.0 * out[2], out=out[4])
         return out
 
+    def working_residual(self, eta: FloatArray, y: FloatArray) -> FloatArray:
+        # y/μ − (1 − y)/(1 − μ)
+        near = np.clip(eta, -LARGEST, LARGEST)
+        return np.asarray(y * (1.0 + np.exp(-near)) - (1.0 - y) * (1.0 + np.exp(near)))
+
     def mean(self, eta: FloatArray) -> FloatArray:
         return np.asarray(special.expit(eta))
 
@@ -119,6 +121,10 @@ class ProbitLink:
         with np.errstate(invalid="ignore"):
             return np.asarray(y * success + (1.0 - y) * failure)
 
+    def working_residual(self, eta: FloatArray, y: FloatArray) -> FloatArray:
+        # Of y = 1 and of y = 0 the hazard g divides g' = g(g − x)
+        return ratio_of_both(self, eta, y, 1.0 / _excess(-eta), -1.0 / _excess(eta))
+
     def mean(self, eta: FloatArray) -> FloatArray:
         return np.asarray(special.ndtr(eta))
 
@@ -127,6 +133,16 @@ class ProbitLink:
 
     def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return self.mean(eta / np.sqrt(1.0 + variance))
+
+
+def _excess(x: FloatArray) -> FloatArray:
+    """Return g − x of the hazard g = φ/(1 − Φ), (n,)."""
+    near = np.minimum(x, FAR)
+    out = np.sqrt(2.0 / np.pi) / special.erfcx(near / np.sqrt(2.0)) - near
+    far = np.flatnonzero(x > FAR)
+    powers = 2.0 * np.arange(len(HAZARD)) + 1.0
+    out[far] = (np.array(HAZARD)[:, None] * x[far] ** -powers[:, None]).sum(axis=0)
+    return np.asarray(out)
 
 
 def _log_survival(x: FloatArray, order: int) -> FloatArray:
@@ -162,7 +178,7 @@ class CloglogLink:
     latent_variance = np.pi**2 / 6.0
 
     def logs(self, eta: FloatArray, y: FloatArray, order: int) -> FloatArray:
-        t = np.exp(np.minimum(eta, LARGEST))
+        t = np.exp(np.clip(eta, -LARGEST, LARGEST))
         # At t of that size all derivatives of a are 0
         success = self._of_success(eta, np.minimum(t, LARGEST))[: order + 1]
         # b = exp η is all of its own derivatives
@@ -195,6 +211,15 @@ class CloglogLink:
         out[4] = g * (second - 3.0 * s * first + s**3)
         return out
 
+    def working_residual(self, eta: FloatArray, y: FloatArray) -> FloatArray:
+        # Of y = 1 it is 1/s, with s = t − 1 + t/(eᵗ − 1), and of y = 0 it is −1
+        t = np.exp(np.clip(eta, -LARGEST, LARGEST))
+        of_exp = -np.expm1(-t)
+        small = np.minimum(t, SMALL)
+        series = small / 2.0 + small**2 / 12.0 - small**4 / 720.0 + small**6 / 30240.0
+        s = np.where(t < SMALL, series, t - 1.0 + t * np.exp(-t) / of_exp)
+        return ratio_of_both(self, eta, y, 1.0 / s, np.full(len(eta), -1.0))
+
     def mean(self, eta: FloatArray) -> FloatArray:
         return np.asarray(-np.expm1(-np.exp(np.minimum(eta, LARGEST))))
 
@@ -205,6 +230,16 @@ class CloglogLink:
         return averaged(self, eta, variance)
 
 
+def ratio_of_both(
+    link: BinaryLink, eta: FloatArray, y: FloatArray, of_success: FloatArray, of_failure: FloatArray
+) -> FloatArray:
+    """Return −s/W, which is given for y = 1 and for y = 0, (n,)."""
+    _, slope, weight = link.logs(eta, y, 2)
+    with np.errstate(all="ignore"):
+        of_mixed = -slope / weight
+    return np.where(y == 1.0, of_success, np.where(y == 0.0, of_failure, of_mixed))
+
+
 def averaged(link: BinaryLink, eta: FloatArray, variance: FloatArray) -> FloatArray:
     """Return the mean of μ over N(η, variance), by the trapezoidal rule.
 
@@ -212,57 +247,117 @@ def averaged(link: BinaryLink, eta: FloatArray, variance: FloatArray) -> FloatAr
     exp(−2πd/h) with h its step in η, and exp(−2π²/h²) with h in standard deviations
     (Trefethen and Weideman, 2014, SIAM Review 56, theorem 5.1).
     """
-    sd = np.sqrt(variance)
-    largest = float(sd.max(initial=0.0))
-    longest = 2.0 * np.pi * link.strip / 30.0  # exp(−30) is below 1e-13
-    step = min(STEP, longest / largest) if largest else STEP
-    n = int(np.ceil(REACH / step))
-    nodes = step * np.arange(-n, n + 1)
+    sd, out = np.sqrt(variance), np.zeros(len(eta))
+    nodes = trapezoidal_nodes(link, sd)
     weights = np.exp(-0.5 * nodes**2)
-    out = np.zeros(len(eta))
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         out += weight * link.mean(eta + node * sd)
     return out
 
 
+def trapezoidal_nodes(link: BinaryLink, sd: FloatArray, step: float = STEP) -> FloatArray:
+    """Return nodes of the rule, in standard deviations, that are `step` apart at most."""
+    largest = float(sd.max(initial=0.0))
+    longest = 2.0 * np.pi * link.strip / 30.0  # exp(−30) is below 1e-13
+    step = min(step, longest / largest) if largest else step
+    n = int(np.ceil(REACH / step))
+    return np.asarray(step * np.arange(-n, n + 1))
+
+
 LINKS: dict[str, BinaryLink] = {own.name: own for own in (LogitLink(), ProbitLink(), CloglogLink())}
 
 
-def log_gamma_rise(alpha: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return log Γ(α + y) − log Γ(α), and its first two derivatives in α.
+@dataclass(frozen=True)
+class DispersionDerivatives:
+    """Derivatives of −log p by φ, each (n,) a row.
 
-    Of a large α by Stirling's series, where the difference of two would be rounding.
+    Attributes
+    ----------
+    first : (4, n) array
+        ∂/∂φ of −log p and of its first three derivatives in η.
+    second : (3, n) array
+        ∂²/∂φ² of −log p and of its first two derivatives in η.
     """
-    if alpha < LARGE_SHAPE:
-        x = alpha + y
-        return (
-            special.gammaln(x) - special.gammaln(alpha),
-            special.psi(x) - special.psi(alpha),
-            special.polygamma(1, x) - special.polygamma(1, alpha),
-        )
-    # (x − ½) log x − x less the same at α; then Σ c_k (x^−k − α^−k)
-    x, ratio = alpha + y, np.log1p(y / alpha)
-    value = (x - 0.5) * ratio + y * np.log(alpha) - y
-    slope = ratio - 0.5 * (1.0 / x - 1.0 / alpha)
-    curvature = (1.0 / x - 1.0 / alpha) + 0.5 * (1.0 / x**2 - 1.0 / alpha**2)
-    for k, c in enumerate(STIRLING):
-        m = 2 * k + 1
-        value = value + c * (x**-m - alpha**-m)
-        slope = slope - m * c * (x ** -(m + 1) - alpha ** -(m + 1))
-        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - alpha ** -(m + 2))
-    return value, slope, curvature
+
+    first: FloatArray
+    second: FloatArray
 
 
-def shape_terms(phi: float) -> tuple[float, float, float]:
-    """Return log Γ(α) − α log α + α, and its first two derivatives in φ = log α."""
-    alpha = float(np.exp(phi))
-    if alpha < LARGE_SHAPE:
-        psi, trigamma = float(special.psi(alpha)), float(special.polygamma(1, alpha))
-        value = float(special.gammaln(alpha)) - alpha * phi + alpha
-        slope = alpha * (psi - phi)
-        return value, slope, slope + alpha**2 * trigamma - alpha
-    # −½ log α + ½ log 2π + Σ c_k α^−k
-    powers = [(2 * k + 1, c * alpha ** -(2 * k + 1)) for k, c in enumerate(STIRLING)]
-    value = 0.5 * (np.log(2.0 * np.pi) - phi) + sum(own for _, own in powers)
-    slope = -0.5 - sum(m * own for m, own in powers)
-    return value, slope, sum(m * m * own for m, own in powers)
+class WithoutDispersion:
+    """A base for families that have no shape: of η alone, with −log p linear in y but for c(y)."""
+
+    has_dispersion = False
+    limit = limit_name = ""
+    exact_phi = np.inf
+
+    def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
+        return DispersionDerivatives(np.zeros((4, len(y))), np.zeros((3, len(y))))
+
+    def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
+        return np.zeros(2)
+
+    def shape_by(self, moments: FloatArray) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Binomial(WithoutDispersion):
+    """Proportions y of w trials."""
+
+    link: BinaryLink
+    name = "binomial"
+    of_trials, is_counted = True, False
+    domain = "proportions between 0 and 1"
+
+    @property
+    def link_name(self) -> str:
+        return self.link.name
+
+    def is_valid(self, y: FloatArray) -> BoolArray:
+        return np.asarray((y >= 0.0) & (y <= 1.0))
+
+    def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
+        return self.link.logs(eta, y, order)
+
+    def constant(self, y: FloatArray, weights: FloatArray) -> float:
+        mixed = (y > 0.0) & (y < 1.0)
+        w, successes = weights[mixed], weights[mixed] * y[mixed]
+        of_each = special.gammaln(successes + 1.0) + special.gammaln(w - successes + 1.0)
+        return float((of_each - special.gammaln(w + 1.0)).sum())
+
+    def working_residual(self, y: FloatArray, eta: FloatArray, phi: float) -> FloatArray:
+        return self.link.working_residual(eta, y)
+
+    def mean(self, eta: FloatArray) -> FloatArray:
+        return self.link.mean(eta)
+
+    def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
+        return self.link.averaged(eta, variance)
+
+    def variance(self, mean: FloatArray, phi: float) -> FloatArray:
+        return np.asarray(mean * (1.0 - mean))
+
+    def latent_variance(self, phi: float, mean: Callable[[], float]) -> float:
+        return self.link.latent_variance
+
+    def saturated(self, y: FloatArray, phi: float) -> FloatArray:
+        return np.asarray(-special.xlogy(y, y) - special.xlogy(1.0 - y, 1.0 - y))
+
+    def tails(
+        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        # P(Y > k) = I_μ(k + 1, n − k), with the digits of μ and of 1 − μ
+        count, failure = np.rint(trials * y), np.exp(-self.link.logs(eta, 0.0 * eta, 0)[0])
+        others = trials - count
+        below = special.betainc(others + 1.0, np.maximum(count, 1.0), failure)
+        above = special.betainc(count + 1.0, np.maximum(others, 1.0), self.mean(eta))
+        return np.where(count > 0.0, below, 0.0), np.where(others > 0.0, above, 0.0)
+
+    def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
+        return self.link.link((y + 0.5) / 2.0)
+
+    def draw(
+        self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
+    ) -> FloatArray:
+        trials = np.rint(weights).astype(np.int64)
+        return np.asarray(rng.binomial(trials, self.mean(eta)) / np.maximum(trials, 1))

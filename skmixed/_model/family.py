@@ -13,9 +13,20 @@ from typing import Protocol
 import numpy as np
 import scipy.special as special
 
-from skmixed._model.binomial import LARGEST, LINKS, BinaryLink, log_gamma_rise, shape_terms
+from skmixed._model.binomial import (
+    LARGEST,
+    LINKS,
+    Binomial,
+    DispersionDerivatives,
+    WithoutDispersion,
+)
 from skmixed._typing import BoolArray, FloatArray
 
+# From this shape on differences of log Γ are taken from Stirling's series; its first term
+# left out is below 1e-16 there.
+LARGE_SHAPE = 30.0
+# Coefficients of 1/x, 1/x³, … in log Γ(x) − (x − ½) log x + x − ½ log 2π.
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 # The logarithm of a shape beyond which a family is its limit to all digits of a variance.
 FARTHEST = 14.0
 # Logarithm of the shape of Gamma at which y varies by 5e-5 of its mean.
@@ -24,22 +35,6 @@ EXACT = 20.0
 SMALLEST_MEAN = 1e-300
 # Largest shape that an estimate starts from.
 MOST_SHAPE = 1e3
-
-
-@dataclass(frozen=True)
-class DispersionDerivatives:
-    """Derivatives of −log p by φ, each (n,) a row.
-
-    Attributes
-    ----------
-    first : (4, n) array
-        ∂/∂φ of −log p and of its first three derivatives in η.
-    second : (3, n) array
-        ∂²/∂φ² of −log p and of its first two derivatives in η.
-    """
-
-    first: FloatArray
-    second: FloatArray
 
 
 class Family(Protocol):
@@ -51,6 +46,10 @@ class Family(Protocol):
     link_name : str
     has_dispersion : bool
         Whether it has a shape exp φ, to be estimated.
+    of_trials : bool
+        Whether a response is the proportion of successes among trials.
+    is_counted : bool
+        Whether a response is a number of events.
     domain : str
         What responses may be, in the words of a message.
     exact_phi : float
@@ -65,6 +64,12 @@ class Family(Protocol):
 
     @property
     def has_dispersion(self) -> bool: ...
+
+    @property
+    def of_trials(self) -> bool: ...
+
+    @property
+    def is_counted(self) -> bool: ...
 
     @property
     def domain(self) -> str: ...
@@ -89,6 +94,9 @@ class Family(Protocol):
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
         """Return the derivatives by φ."""
 
+    def working_residual(self, y: FloatArray, eta: FloatArray, phi: float) -> FloatArray:
+        """Return −s/W of the first two derivatives, by limits where both are 0, (n,)."""
+
     def constant(self, y: FloatArray, weights: FloatArray) -> float:
         """Return what the sum of −w log p has that depends on y and w alone."""
 
@@ -100,6 +108,13 @@ class Family(Protocol):
 
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         """Return the variance of a response of weight 1."""
+
+    def latent_variance(self, phi: float, mean: Callable[[], float]) -> float:
+        """Return the variance of the distribution on the scale of the link.
+
+        Of a binary link that of its latent variable; else log(1 + V(μ)/μ²), that of a
+        log-normal variable with the mean and the variance of a response. `mean` finds μ.
+        """
 
     def saturated(self, y: FloatArray, phi: float) -> FloatArray:
         """Return −log p, without `constant`, at a mean of y, (n,)."""
@@ -127,31 +142,14 @@ class Family(Protocol):
         """
 
 
-class WithoutDispersion:
-    """A base for families that have no shape: of η alone, with −log p linear in y but for c(y)."""
-
-    has_dispersion = False
-    limit = limit_name = ""
-    exact_phi = np.inf
-
-    def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
-        return DispersionDerivatives(np.zeros((4, len(y))), np.zeros((3, len(y))))
-
-    def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
-        return np.zeros(2)
-
-    def shape_by(self, moments: FloatArray) -> float:
-        return 0.0
-
-
 class LogLink:
     """A base for families of positive means μ = exp η."""
 
     link_name = "log"
+    variance: Callable[[FloatArray, float], FloatArray]
     derivatives: Callable[[FloatArray, FloatArray, float, int], FloatArray]
 
     def saturated(self, y: FloatArray, phi: float) -> FloatArray:
-        # Of 0 the limit, which a mean next to 0 has to all digits
         return self.derivatives(y, np.log(np.maximum(y, SMALLEST_MEAN)), phi, 0)[0]
 
     def mean(self, eta: FloatArray) -> FloatArray:
@@ -160,72 +158,29 @@ class LogLink:
     def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return self.mean(eta + variance / 2.0)
 
-
-@dataclass(frozen=True)
-class Binomial(WithoutDispersion):
-    """Proportions y of w trials."""
-
-    link: BinaryLink
-    name = "binomial"
-    domain = "proportions between 0 and 1"
-
-    @property
-    def link_name(self) -> str:
-        return self.link.name
-
-    def is_valid(self, y: FloatArray) -> BoolArray:
-        return np.asarray((y >= 0.0) & (y <= 1.0))
-
-    def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
-        return self.link.logs(eta, y, order)
-
-    def constant(self, y: FloatArray, weights: FloatArray) -> float:
-        mixed = (y > 0.0) & (y < 1.0)
-        w, successes = weights[mixed], weights[mixed] * y[mixed]
-        of_each = special.gammaln(successes + 1.0) + special.gammaln(w - successes + 1.0)
-        return float((of_each - special.gammaln(w + 1.0)).sum())
-
-    def mean(self, eta: FloatArray) -> FloatArray:
-        return self.link.mean(eta)
-
-    def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
-        return self.link.averaged(eta, variance)
-
-    def variance(self, mean: FloatArray, phi: float) -> FloatArray:
-        return mean * (1.0 - mean)
-
-    def saturated(self, y: FloatArray, phi: float) -> FloatArray:
-        return np.asarray(-special.xlogy(y, y) - special.xlogy(1.0 - y, 1.0 - y))
-
-    def tails(
-        self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        # P(Y > k) = I_μ(k + 1, n − k), with the digits of μ and of 1 − μ
-        count, failure = np.rint(trials * y), np.exp(-self.link.logs(eta, 0.0 * eta, 0)[0])
-        others = trials - count
-        below = special.betainc(others + 1.0, np.maximum(count, 1.0), failure)
-        above = special.betainc(count + 1.0, np.maximum(others, 1.0), self.mean(eta))
-        return np.where(count > 0.0, below, 0.0), np.where(others > 0.0, above, 0.0)
-
-    def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
-        return self.link.link((y + 0.5) / 2.0)
-
-    def draw(
-        self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
-    ) -> FloatArray:
-        trials = np.rint(weights).astype(np.int64)
-        return np.asarray(rng.binomial(trials, self.mean(eta)) / np.maximum(trials, 1))
+    def latent_variance(self, phi: float, mean: Callable[[], float]) -> float:
+        at = np.array([mean()])
+        return float(np.log1p(self.variance(at, phi) / at**2)[0])
 
 
-@dataclass(frozen=True)
-class Poisson(LogLink, WithoutDispersion):
-    """Counts whose variance is their mean."""
+class Counts(LogLink):
+    """A base for families of counts."""
 
-    name = "poisson"
+    of_trials, is_counted = False, True
     domain = "counts: 0 or more"
 
     def is_valid(self, y: FloatArray) -> BoolArray:
         return np.asarray(y >= 0.0)
+
+    def constant(self, y: FloatArray, weights: FloatArray) -> float:
+        return float(weights @ special.gammaln(y + 1.0))
+
+
+@dataclass(frozen=True)
+class Poisson(Counts, WithoutDispersion):
+    """Counts whose variance is their mean."""
+
+    name = "poisson"
 
     def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
         out = np.empty((order + 1, len(eta)))
@@ -236,8 +191,9 @@ class Poisson(LogLink, WithoutDispersion):
             out[1] -= y
         return out
 
-    def constant(self, y: FloatArray, weights: FloatArray) -> float:
-        return float(weights @ special.gammaln(y + 1.0))
+    def working_residual(self, y: FloatArray, eta: FloatArray, phi: float) -> FloatArray:
+        # y/μ − 1
+        return y * np.exp(np.clip(-eta, -LARGEST, LARGEST)) - 1.0
 
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean
@@ -250,8 +206,7 @@ class Poisson(LogLink, WithoutDispersion):
         return below, np.asarray(special.pdtrc(count, mean))
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
-        level = float(weights @ y) / max(float(weights.sum()), 1e-300)
-        return np.asarray(np.log((y + max(level, 1e-2)) / 2.0))
+        return np.log((y + max(float(np.average(y, weights=weights)), 1e-2)) / 2.0)
 
     def draw(
         self, rng: np.random.Generator, eta: FloatArray, phi: float, weights: FloatArray
@@ -260,21 +215,17 @@ class Poisson(LogLink, WithoutDispersion):
 
 
 @dataclass(frozen=True)
-class NegativeBinomial(LogLink):
+class NegativeBinomial(Counts):
     """Counts of variance μ + μ²/α, α = exp φ."""
 
     name = "negative_binomial"
     has_dispersion = True
     exact_phi = np.inf
-    domain = "counts: 0 or more"
     limit_name = "poisson"
     limit = (
         "The counts vary no more than Poisson's, so that the shape has no finite estimate. Use "
         "MixedPoissonRegressor."
     )
-
-    def is_valid(self, y: FloatArray) -> BoolArray:
-        return np.asarray(y >= 0.0)
 
     def derivatives(self, y: FloatArray, eta: FloatArray, phi: float, order: int) -> FloatArray:
         # With π = μ/(μ + α): −log p = y(φ − η) + (y + α) log(1 + e^(η − φ)) + log Γ's
@@ -297,8 +248,10 @@ class NegativeBinomial(LogLink):
         second[0] -= alpha * slope + alpha**2 * curvature
         return DispersionDerivatives(first, second)
 
-    def constant(self, y: FloatArray, weights: FloatArray) -> float:
-        return float(weights @ special.gammaln(y + 1.0))
+    def working_residual(self, y: FloatArray, eta: FloatArray, phi: float) -> FloatArray:
+        # [y/π − α/(1 − π)]/(y + α)
+        alpha, ratio = np.exp(phi), np.exp(np.clip(eta - phi, -LARGEST, LARGEST))
+        return (y * (1.0 + 1.0 / ratio) - alpha * (1.0 + ratio)) / (y + alpha)
 
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean + mean**2 * np.exp(-phi)
@@ -336,6 +289,7 @@ class Gamma(LogLink):
 
     name = "gamma"
     has_dispersion = True
+    of_trials = is_counted = False
     limit = limit_name = ""
     exact_phi = EXACT
     domain = "positive numbers"
@@ -364,11 +318,18 @@ class Gamma(LogLink):
         second[0] += curvature
         return DispersionDerivatives(first, second)
 
+    def working_residual(self, y: FloatArray, eta: FloatArray, phi: float) -> FloatArray:
+        # 1 − μ/y
+        return 1.0 - np.exp(np.minimum(eta - np.log(y), LARGEST))
+
     def constant(self, y: FloatArray, weights: FloatArray) -> float:
         return float(weights @ np.log(y))
 
     def variance(self, mean: FloatArray, phi: float) -> FloatArray:
         return mean**2 * np.exp(-phi)
+
+    def latent_variance(self, phi: float, mean: Callable[[], float]) -> float:
+        return float(np.log1p(np.exp(-phi)))  # V(μ)/μ² is the same at all means
 
     def tails(
         self, y: FloatArray, eta: FloatArray, phi: float, trials: FloatArray
@@ -378,7 +339,7 @@ class Gamma(LogLink):
         return special.gammainc(alpha, scaled), special.gammaincc(alpha, scaled)
 
     def start(self, y: FloatArray, weights: FloatArray) -> FloatArray:
-        return np.asarray(np.log(y))
+        return np.log((y + float(np.average(y, weights=weights))) / 2.0)
 
     def shape_moments(self, y: FloatArray, mean: FloatArray, weights: FloatArray) -> FloatArray:
         return np.array([weights @ (y / mean - 1.0) ** 2, weights.sum()])
@@ -397,3 +358,40 @@ class Gamma(LogLink):
 _ALL: tuple[Family, ...] = (*map(Binomial, LINKS.values()), Poisson(), NegativeBinomial(), Gamma())
 # By name and link.
 FAMILIES = {(own.name, own.link_name): own for own in _ALL}
+
+
+def log_gamma_rise(alpha: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return log Γ(α + y) − log Γ(α), and its first two derivatives in α, without rounding."""
+    if alpha < LARGE_SHAPE:
+        x = alpha + y
+        return (
+            special.gammaln(x) - special.gammaln(alpha),
+            special.psi(x) - special.psi(alpha),
+            special.polygamma(1, x) - special.polygamma(1, alpha),
+        )
+    # (x − ½) log x − x less the same at α; then Σ c_k (x^−k − α^−k)
+    x, ratio = alpha + y, np.log1p(y / alpha)
+    value = (x - 0.5) * ratio + y * np.log(alpha) - y
+    slope = ratio - 0.5 * (1.0 / x - 1.0 / alpha)
+    curvature = (1.0 / x - 1.0 / alpha) + 0.5 * (1.0 / x**2 - 1.0 / alpha**2)
+    for k, c in enumerate(STIRLING):
+        m = 2 * k + 1
+        value = value + c * (x**-m - alpha**-m)
+        slope = slope - m * c * (x ** -(m + 1) - alpha ** -(m + 1))
+        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - alpha ** -(m + 2))
+    return value, slope, curvature
+
+
+def shape_terms(phi: float) -> tuple[float, float, float]:
+    """Return log Γ(α) − α log α + α, and its first two derivatives in φ = log α."""
+    alpha = float(np.exp(phi))
+    if alpha < LARGE_SHAPE:
+        psi, trigamma = float(special.psi(alpha)), float(special.polygamma(1, alpha))
+        value = float(special.gammaln(alpha)) - alpha * phi + alpha
+        slope = alpha * (psi - phi)
+        return value, slope, slope + alpha**2 * trigamma - alpha
+    # −½ log α + ½ log 2π + Σ c_k α^−k
+    powers = [(2 * k + 1, c * alpha ** -(2 * k + 1)) for k, c in enumerate(STIRLING)]
+    value = 0.5 * (np.log(2.0 * np.pi) - phi) + sum(own for _, own in powers)
+    slope = -0.5 - sum(m * own for m, own in powers)
+    return value, slope, sum(m * m * own for m, own in powers)

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.messages import speaking
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
+from skmixed._generalized.system import working
 from skmixed._generalized_estimators.reading import (
     check_exposure_given,
     generalized_words,
@@ -57,8 +58,8 @@ class FamilyRows:
 
     def working(self) -> tuple[FloatArray, FloatArray]:
         """Return −s/W, by which a row asks η to change, and W = w ∂²(−log p)/∂η², (n,) each."""
-        _, slope, own = self.family.derivatives(self.response, self.eta, self.phi, 2)
-        return -slope / own, self.weights * own
+        residual, own = working(self.family, self.response, self.eta, self.phi)
+        return residual, self.weights * own
 
     def deviance_residuals(self) -> FloatArray:
         """Return sign(y − μ)√d, with d twice the log-likelihood that a mean of y gains, (n,)."""

@@ -90,7 +90,7 @@ def overdispersion_test(
     rows = open_family_rows(
         model, X, y, sample_weight=sample_weight, groups=groups, exposure=exposure
     )
-    if rows.family.name == "binomial" and (rows.trials <= 1.0).all():
+    if rows.family.of_trials and (rows.trials <= 1.0).all():
         raise ValueError(
             "Each response is one trial with two outcomes, whose variance follows from its mean: "
             "there is no overdispersion to be seen. Test proportions of several trials."
@@ -105,7 +105,7 @@ def overdispersion_test(
 def _check_testable(opened: FittedModel) -> None:
     if not opened.is_generalized:
         kind = "A linear model"
-    elif opened.family.name == "gamma":
+    elif not (opened.family.is_counted or opened.family.of_trials):
         kind = "A model of gamma's distribution"
     else:
         return

@@ -295,4 +295,5 @@ class FormulaClasses:
             names = self._factors(include)
             columns, offset = given.columns(names), given.offset()
             added = None if offset is None else lambda _: offset
-            return log_odds(linear_rows(self.regressor_, columns, None, names, effects, added))
+            found = linear_rows(self.regressor_, columns, None, names, effects, added)
+            return log_odds(found, found.mean())

@@ -10,7 +10,6 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_flag, check_level
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
-from skmixed._model.binomial import LINKS
 from skmixed._typing import FloatArray
 
 EFFECTS = ("group", "level", "name", "estimate", "std_error", "lower", "upper")
@@ -129,24 +128,15 @@ def variances(parts: FittedModel) -> pd.Series:
 
 
 def _of_distribution(parts: FittedModel) -> float:
-    """Variance of the distribution on the link's scale.
-
-    Of a binary link that of its latent variable; else log(1 + V(μ)/μ²), that of a log-normal
-    variable with the mean and the variance of a response.
-    """
-    family, own = parts.family, parts.solution.family
+    """Variance of the distribution on the link's scale."""
+    own = parts.solution.family
     assert own is not None
-    if family.name == "binomial":
-        return LINKS[family.link_name].latent_variance
-    mean = np.array([_mean_response(parts)])
-    return float(np.log1p(family.variance(mean, own.phi) / mean**2)[0])
+    return parts.family.latent_variance(own.phi, lambda: _mean_response(parts))
 
 
 def _mean_response(parts: FittedModel) -> float:
     """Return exp(β₀ + ½z'Σz) times the exposure, by the model of an intercept alone."""
     solution, rows = parts.solution, parts.held_rows
-    if parts.family.name == "gamma":  # its V(μ)/μ² is the same at all means
-        return 1.0
     if parts.model.fixed != (0,):
         solution = kernel.without_slopes(parts.generalized)
     spread = sum(_of_factors(parts, solution))

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from skmixed._equations.changes import RowLayout
 from skmixed._equations.products import products_times
 from skmixed._generalized.derivatives import LaplaceDerivatives
-from skmixed._generalized.fit import start_of
+from skmixed._generalized.modes import start_of
 from skmixed._generalized.objective import GeneralizedChart, LaplaceObjective
 from skmixed._generalized.rows import GeneralizedDesign, SlabLayout
 from skmixed._model.family import FAMILIES

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from generalized_models import (
@@ -16,7 +18,7 @@ from skmixed import MixedLogisticClassifier
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.objective import LaplaceObjective
 from skmixed._model.family import FAMILIES
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, UndeterminedError
 from skmixed.inference import coefficient_table
 
 
@@ -156,3 +158,70 @@ def test_a_coefficient_without_a_finite_estimate_has_no_small_error(link):
     assert table.loc["x1", "std_error"] > 1000
     assert table.loc["x1", "p_value"] > 0.9
     assert (table.loc[["(Intercept)", "x0"], "std_error"] < 1).all()
+
+
+def heavy(seed=0):
+    """Counts of which few are not 0, and these are large: as h2 of few huge counts."""
+    rng = np.random.default_rng(seed)
+    n = 120
+    x, groups = rng.normal(size=n), rng.integers(0, 12, n)
+    y = np.where(rng.random(n) < 0.04, rng.integers(1, 10**7, n), 0).astype(float)
+    return GeneralizedCase.of([x], [groups], [(0, (0,), "full")], y, ("negative_binomial", "log"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_effects_that_reproduce_outliers_are_compared_with_none(seed):
+    case = heavy(seed)
+    alone = GeneralizedCase(case.given, replace(case.model, terms=())).fit()
+    found = case.fit()
+    assert found.status is FitStatus.CONVERGED
+    assert found.solution.criterion <= alone.solution.criterion + 1e-7
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-4, 1e-8])
+@pytest.mark.parametrize("family", [("binomial", "logit"), ("poisson", "log"), ("gamma", "log")])
+def test_small_weights_of_all_rows_scale_the_likelihood(family, weight):
+    case = random_generalized(3, family, (), slope=False)
+    design = case.given.design
+    own = np.ones(160) if design.weights is None else design.weights
+    given = replace(case.given, design=replace(design, weights=weight * own))
+    found, expected = GeneralizedCase(given, case.model).fit(), case.fit()
+    assert found.status is FitStatus.CONVERGED
+    assert not found.findings.separated
+    assert_allclose(found.solution.fixed, expected.solution.fixed, rtol=1e-4, atol=1e-5)
+
+
+def test_classes_that_are_told_apart_are_so_with_any_weights():
+    x, groups = np.linspace(-1.0, 1.0, 80), np.arange(80) % 8
+    for weight in (1.0, 1e-6):
+        case = GeneralizedCase.of(
+            [x], [groups], [(0, (0,), "full")], (x > 0.1).astype(float), ("binomial", "logit"),
+            np.full(80, weight),
+        )  # fmt: skip
+        assert case.fit().findings.separated == (1,)
+
+
+def test_counts_that_leave_the_likelihood_no_digits_are_refused():
+    rng = np.random.default_rng(0)
+    y = 1e15 * rng.poisson(3.0, 120)
+    case = GeneralizedCase.of(
+        [rng.normal(size=120)], [np.arange(120) % 12], [(0, (0,), "full")], y,
+        ("negative_binomial", "log"),
+    )  # fmt: skip
+    with pytest.raises(UndeterminedError, match="no digits at these responses, which go up to 1e"):
+        case.fit()
+
+
+def test_gamma_s_responses_may_be_next_to_zero():
+    rng = np.random.default_rng(2)
+    y = np.maximum(rng.gamma(0.02, 50.0, 160), 1e-100)
+    case = GeneralizedCase.of(
+        [rng.normal(size=160)], [np.arange(160) % 10], [(0, (0,), "full")], y, ("gamma", "log")
+    )
+    found = case.fit()
+    assert found.status is FitStatus.CONVERGED
+    # The mean of a model without effects: its score equation Σ(y/μ − 1) = 0
+    if found.solution.terms[0].is_singular:
+        mean = np.exp(case.oracle.x @ found.solution.fixed)
+        assert abs((y / mean - 1.0).sum()) < 1e-3
+    assert 0.01 < np.exp(found.solution.family.phi) < 0.05

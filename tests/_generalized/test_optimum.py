@@ -99,3 +99,12 @@ def test_an_end_that_is_not_the_best_one_is_told():
     found = SearchEnd.of(away)
     assert_allclose(found.elsewhere, away.point.value - solution.criterion, rtol=1e-6)
     assert np.abs(found.gradient).max() > 0.1
+
+
+def test_starts_without_digits_are_no_error_beside_a_fit():
+    case = random_generalized(2, ("poisson", "log"), shape=(12,))
+    solution = case.fit().solution
+    design = case.given.design
+    lost = replace(case.given, design=design.with_responses(1e290 * design.responses[0]))
+    own = GeneralizedModel.of(case.stats, case.model, lost, solution)
+    assert own.lowest_elsewhere() == np.inf

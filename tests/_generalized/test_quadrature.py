@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 
 from skmixed._generalized.fit import SearchSettings
 from skmixed._generalized.objective import LaplaceObjective, QuadratureObjective
-from skmixed._generalized.quadrature import AdaptiveQuadrature, NormalRule
+from skmixed._generalized.quadrature import AdaptiveQuadrature, NormalRule, log_averages
+from skmixed._model.binomial import LINKS
 from skmixed._model.chart import Chart
 from skmixed._model.family import FAMILIES
 from skmixed._model.structures import STRUCTURES
@@ -189,3 +190,15 @@ def test_a_variance_of_zero_has_no_error_by_quadrature():
     found, laplace = case.fit(n_nodes=9), case.fit()
     assert found.solution.terms[0].lam == 0.0
     assert_allclose(found.solution.criterion, laplace.solution.criterion, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LINKS)
+@pytest.mark.parametrize("eta", [-60.0, -20.0, 0.5, 4.0, 25.0])
+@pytest.mark.parametrize("sd", [0.3, 2.0, 12.0])
+def test_logarithms_of_averages_keep_their_digits(name, eta, sd):
+    link, z = LINKS[name], np.linspace(-90.0, 90.0, 90001)
+    found = log_averages(link, np.array([eta]), np.array([sd**2]))[:, 0]
+    for own, y in zip(found, (0.0, 1.0), strict=True):
+        logs = -link.logs(eta + sd * z, np.full(len(z), y), 0)[0] - 0.5 * z**2
+        expected = np.logaddexp.reduce(logs) + np.log(z[1] - z[0]) - 0.5 * np.log(2.0 * np.pi)
+        assert_allclose(own, expected, rtol=1e-9, atol=1e-10)

@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 import skmixed
 from skmixed import MixedLogisticClassifier, RandomEffect
+from skmixed.diagnostics import influence
 from skmixed.exceptions import SingularFitWarning, UndeterminedError
 from skmixed.inference import convergence
 
@@ -253,3 +254,35 @@ def test_logarithms_of_probabilities_are_theirs_with_all_digits(fitted, toenail)
     odds = fitted.decision_function(X.assign(visit=1e3), include="fixed")
     assert_allclose(far[:, 1], odds, rtol=1e-12)
     assert_allclose(far[:, 0], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+@pytest.mark.parametrize("effects", ["mode", "mean"])
+def test_the_log_odds_of_far_rows_are_finite_in_both_tails(link, effects):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=200), np.repeat(np.arange(20), 10)])
+    y = X[:, 0] + rng.normal(size=20)[X[:, 1].astype(int)] + rng.logistic(size=200) > 0
+    model = MixedLogisticClassifier(1, link=link).fit(X, y)
+    far = np.array([[-300.0, 99], [300.0, 99], [-300.0, 3], [300.0, 3]])
+    odds = model.decision_function(far, effects=effects)
+    assert np.isfinite(odds).all()
+    assert (np.abs(odds) > 100).all()
+    if link == "logit":  # the probabilities of both classes have their digits
+        probabilities = model.predict_proba(far, effects=effects)
+        assert_allclose(np.diff(np.log(probabilities), axis=1)[:, 0], odds, rtol=1e-10)
+        # log E exp(η + z) = η + v/2 where the probability is small
+        variance = model.variance_components_["variance"][0]
+        fixed = model.decision_function(far[:1], include="fixed")[0]
+        assert_allclose(odds[0], fixed + variance / 2.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_leverages_are_finite_where_the_model_foretells_a_row(link):
+    rng = np.random.default_rng(1)
+    X = np.column_stack([rng.normal(size=200), np.repeat(np.arange(20), 10)])
+    y = X[:, 0] + rng.normal(size=20)[X[:, 1].astype(int)] + rng.logistic(size=200) > 0
+    X[5, 0], y[5] = 80.0, True
+    model = MixedLogisticClassifier(1, link=link).fit(X, y)
+    table = influence(model, X, y)
+    assert np.isfinite(table.to_numpy(float)).all()
+    assert table["leverage"].iloc[5] < 1e-6

@@ -6,8 +6,8 @@ import scipy.integrate
 import scipy.stats
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmixed._model.binomial import FAR, LARGE_SHAPE, LINKS, SMALL, log_gamma_rise
-from skmixed._model.family import FAMILIES
+from skmixed._model.binomial import FAR, LINKS, SMALL
+from skmixed._model.family import FAMILIES, LARGE_SHAPE, log_gamma_rise
 
 # Weights of the central difference of eighth order; its error is h⁸ f⁽⁹⁾/630.
 CENTRAL = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}
@@ -240,3 +240,30 @@ def test_the_logit_s_tails_keep_their_digits():
 def test_starts_do_not_depend_on_how_rows_are_laid_out():
     family, y = FAMILIES["binomial", "logit"], np.array([0.0, 1.0, 1.0])
     assert_array_equal(family.start(y, np.full(3, 4.0)), family.start(y, np.ones(3)))
+
+
+@each_family
+def test_working_residuals_are_slopes_over_weights_also_where_both_vanish(family):
+    y, eta, _ = responses(family, 60)
+    _, slope_, weight = family.derivatives(y, eta, 0.7, 2)
+    assert_allclose(family.working_residual(y, eta, 0.7), -slope_ / weight, rtol=1e-9, atol=1e-12)
+    # Of a response that a far η foretells the limit: neighbors tell whether it is one
+    at = np.array([5.0, 12.0, 35.0, 39.0, 60.0, 690.0])
+    for end, sign in ((1.0, 1.0), (0.0, -1.0)) if family.of_trials else ((0.0, -1.0),):
+        if not family.is_valid(np.array([end])).all():
+            continue
+        found = family.working_residual(np.full(6, end), sign * at, 0.7)
+        assert np.isfinite(found).all()
+        assert (np.abs(np.diff(found)) <= np.abs(found[:-1])).all()
+        _, slope_, weight = family.derivatives(np.full(1, end), sign * at[:1], 0.7, 2)
+        assert_allclose(found[0], (-slope_ / weight)[0], rtol=1e-9)
+
+
+def test_working_residuals_of_probit_are_those_of_mills_ratio():
+    # φ/(1 − Φ) − x is x/(x² + 2 − …): at 40 by its asymptotic series, 1/40 − 2/40³ + 10/40⁵
+    x = np.array([40.0])
+    expected = 1.0 / (1.0 / x - 2.0 / x**3 + 10.0 / x**5)
+    assert_allclose(LINKS["probit"].working_residual(-x, np.ones(1)), expected, rtol=1e-7)
+    assert_allclose(LINKS["probit"].working_residual(x, np.zeros(1)), -expected, rtol=1e-7)
+    # And of a success at +40, where s and W are 0 in floating point, 1/(g + η) is 1/η
+    assert_allclose(LINKS["probit"].working_residual(x, np.ones(1)), 1.0 / x, rtol=1e-12)

@@ -127,3 +127,23 @@ def test_what_the_data_do_not_determine_is_left_out_of_the_inverse():
     # Units do not decide: the third is small, but determined.
     expected = np.array([[0.25, 0.25, 0.0], [0.25, 0.25, 0.0], [0.0, 0.0, 2.5e11]])
     assert_allclose(pseudo_inverse(matrix), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.4, 0.9])
+def test_a_direction_with_a_part_in_unbounded_parameters_has_no_finite_variance(share):
+    # Two parameters at a boundary, and two others
+    null = np.array([1.0, 0.5, share, 0.0])
+    null /= np.linalg.norm(null)
+    rest = np.random.default_rng(0).normal(size=(4, 3))
+    rest -= np.outer(null, null @ rest)
+    found = np.diagonal(pseudo_inverse(rest @ rest.T, 2))
+    assert (found[2] > 1e6) == (share > 0.0)
+    if not share:
+        assert (found < 1e3).all()
+
+
+def test_two_directions_without_information_are_told_apart_by_their_parameters():
+    # One of parameters at a boundary and one of others, with the same eigenvalue
+    found = np.diagonal(pseudo_inverse(np.kron(np.eye(2), np.ones((2, 2))), 2))
+    assert_allclose(found[:2], 0.25, rtol=1e-12)
+    assert (found[2:] > 1e6).all()
