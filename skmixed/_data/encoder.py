@@ -353,7 +353,7 @@ _ROLES = {
     "time": "Time column",
     "by": "Stratum column",
     "power": "Column of power=",
-    "linear": "Column of linear=",
+    "linear": "Linear column",
 }
 
 

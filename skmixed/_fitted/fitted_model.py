@@ -49,9 +49,9 @@ class FittedModel:
     products : CrossProducts or None
         The statistics; None in a slim copy.
     before : FittedModel or None
-        The fit itself, where rows were given to `update_groups` after it: `encoder` and
-        `products` then have the levels and rows of both, around the fit's center, and
-        the estimates are the fit's, but for the random effects.
+        The fit itself, where its effects are of other sums than its own: with the rows that
+        `update_groups` was given, or of another response. `encoder` and `products` then have
+        the levels and rows of all, around the fit's center; other estimates are the fit's.
     rows : RepeatedRows or None
         Of a model with a residual covariance, its rows; None in a slim copy.
     family_rows : GeneralizedRows or None
@@ -115,6 +115,11 @@ class FittedModel:
     def at_fit(self) -> "FittedModel":
         """The fit alone, without rows that came after it."""
         return self if self.before is None else self.before
+
+    @property
+    def has_further_rows(self) -> bool:
+        """Whether rows came after the fit."""
+        return self.n_rows > self.at_fit.n_rows
 
     @property
     def is_slim(self) -> bool:
@@ -341,12 +346,7 @@ def served(model: Any, *, has_family: bool = False) -> FittedModel:
 
     With such rows, a row's variance from the factorization is that of a prediction:
     σ²[z'ΛM⁻¹Λ'z + (x − K'z)'(X'V⁻¹X)⁻¹(x − K'z)], with M and K of all rows and X'V⁻¹X
-    of the fit's (`effects_update`).
-
-    Raises
-    ------
-    ValueError
-        If it is a slim copy, without statistics, or a generalized model.
+    of the fit's (`effects_update`). Raises what `fitted` does.
     """
     found: FittedModel = regressor_of(model)._model
     if found.is_generalized and not has_family:

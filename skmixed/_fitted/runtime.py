@@ -155,7 +155,7 @@ def check_seed(random_state: Any) -> None:
     """
     is_seed = isinstance(random_state, numbers.Integral) and 0 <= int(random_state) < 2**32
     if random_state is not None and not is_seed:
-        _state_of(random_state)
+        _state_of(random_state, "a RandomState or None")
 
 
 def spawned(seeds: np.random.SeedSequence, n: int) -> Iterator[np.random.SeedSequence]:
@@ -168,16 +168,16 @@ def seed_sequence(random_state: Any) -> np.random.SeedSequence:
     """Turn what scikit-learn takes for `random_state`, or a Generator, to seeds."""
     if isinstance(random_state, np.random.Generator):
         return np.random.SeedSequence(random_state.integers(2**32, size=4).tolist())
-    state = _state_of(random_state)
+    state = _state_of(random_state, "a RandomState, a Generator or None")
     return np.random.SeedSequence(state.randint(2**32, size=4, dtype=np.uint32).tolist())
 
 
-def _state_of(random_state: Any) -> np.random.RandomState:
+def _state_of(random_state: Any, others: str) -> np.random.RandomState:
+    """Return the generator; `others` says what is taken beside a seed."""
     try:
         return check_random_state(random_state)
     except ValueError as error:
         kind = ValueError if isinstance(random_state, numbers.Integral) else TypeError
         raise kind(
-            f"random_state={random_state!r} is no seed. Give an int from 0 to 2**32 - 1, a "
-            "RandomState, a Generator or None."
+            f"random_state={random_state!r} is no seed. Give an int from 0 to 2**32 - 1, {others}."
         ) from error

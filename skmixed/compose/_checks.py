@@ -1,5 +1,6 @@
 """What MixedEffectsRegressor refuses of its parameters, and of its regressor."""
 
+from collections.abc import Sequence
 from inspect import Parameter, signature
 from typing import Any
 
@@ -11,9 +12,17 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skmixed._data.table import Table, numeric_column, shown
 from skmixed._fitted import checks as validation
+from skmixed._fitted.messages import Words
 from skmixed._fitted.runtime import check_seed
 from skmixed._typing import FloatArray
-from skmixed.compose._folds import check_cv
+
+# What messages of the model of the effects call things here.
+TURNS = Words(
+    from_fixed="out of `linear`",
+    fewer_fixed="Name fewer columns in `linear`.",
+    iterative="Use coarser factors or fewer random slopes.",
+    exact="Use coarser factors or fewer random slopes.",
+)
 
 
 def check_parameters(estimator: Any) -> None:
@@ -26,7 +35,6 @@ def check_parameters(estimator: Any) -> None:
     validation.check_verbose(estimator.verbose)
     check_seed(estimator.random_state)
     check_regressor(estimator.regressor)
-    check_cv(estimator.cv, estimator.regressor)
 
 
 def check_regressor(regressor: Any) -> None:
@@ -59,21 +67,47 @@ def check_regressor(regressor: Any) -> None:
         raise ValueError(f"regressor={found} is no regressor. Give one that predicts numbers.")
 
 
-def check_finite(regressor: Any, table: Table) -> None:
-    """Refuse columns with missing numbers for a regressor of scikit-learn that would.
+def check_finite(regressor: Any, table: Table, positions: Sequence[int]) -> None:
+    """Refuse columns with missing or infinite numbers for a regressor whose tags say that it would.
 
-    What is made of several estimators may fill them in.
+    What has other estimators for parameters may fill them in; its tags are not those of all.
     """
-    is_own = type(regressor).__module__.startswith("sklearn.")
-    parts = regressor.get_params(deep=False).values()
-    if not is_own or get_tags(regressor).input_tags.allow_nan or isinstance(regressor, Pipeline):
+    parts = regressor.get_params(deep=True).values()
+    if get_tags(regressor).input_tags.allow_nan or any(hasattr(own, "fit") for own in parts):
         return
-    if any(hasattr(part, "fit") for part in parts):
-        return
-    for j in range(table.n_columns):
+    for j in positions:
         column = table.get(j)
-        if is_numeric_dtype(column.dtype):
+        if not is_numeric_dtype(column.dtype):
+            continue
+        try:
             numeric_column(column, table.label(j))
+        except ValueError as error:
+            raise ValueError(
+                f"{error} {type(regressor).__name__}, of `regressor`, takes none: its tag "
+                "input_tags.allow_nan is False. A Pipeline imputes within each fold."
+            ) from error
+
+
+def refusal(error: ValueError, target: FloatArray, response: FloatArray) -> ValueError:
+    """Return the error of a regressor that refuses rows, with its cause where the model knows it.
+
+    Parameters
+    ----------
+    error : ValueError
+        What the regressor says.
+    target : (n_trained,) array
+        What it was to be trained on.
+    response : (n,) array
+    """
+    least, least_target = response.min(), target.min()
+    if not (least_target <= 0 < least or least_target < 0 <= least):
+        return error
+    return ValueError(
+        f"`regressor` says: {error} It is trained on y less the effects of the groups (and on "
+        f"columns of `linear`), here from {least_target:.3g} on, though y is positive. Give it a "
+        "loss for all numbers, or model another response, such as the logarithm of y: "
+        "TransformedTargetRegressor(MixedEffectsRegressor(...), func=np.log, inverse_func=np.exp)."
+    )
 
 
 def check_text(estimator: Any, table: Table, grouping: set[int]) -> None:

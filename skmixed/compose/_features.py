@@ -43,9 +43,9 @@ class Features:
         if not positions:
             left_out = ", ".join(repr(table.label(j)) for j in sorted(others))
             raise ValueError(
-                f"X has no column for `regressor` besides {left_out}, and n_features="
-                f"{table.n_columns}. Give X further columns, or use MixedLinearRegressor for a "
-                "model of the groups alone."
+                f"X has {table.n_columns} feature(s), {left_out}, and all are grouping or linear "
+                "columns, which `regressor` does not see. Give X further columns, or use "
+                "MixedLinearRegressor."
             )
         names = None if table.names is None else tuple(table.names[j] for j in positions)
         return Features(positions, names, table.n_columns)
@@ -72,8 +72,8 @@ def _array_of(table: Table, positions: Sequence[int]) -> Any:
         return array
 
 
-def varies_between_alone(table: Table, positions: Sequence[int], codes: IntArray) -> bool:
-    """Whether some column is constant within the levels of a factor, and not over all rows.
+def telling_column(table: Table, positions: Sequence[int], codes: IntArray) -> int | None:
+    """Return the first column that is constant within the levels of a factor, not over all rows.
 
     Such a column tells levels apart: a regressor that has seen other rows of a level
     predicts the level's effect from it. Costs a comparison a value, for sparse matrices a
@@ -90,13 +90,15 @@ def varies_between_alone(table: Table, positions: Sequence[int], codes: IntArray
     np.minimum.at(first, codes, np.arange(len(codes)))
     own = first[codes]
     if (own == np.arange(len(codes))).all():  # a row a level
-        return False
+        return None
     if table.matrix is not None and not isinstance(table.matrix, np.ndarray):
         rows = table.matrix[:, list(positions)].tocsr()
         within, overall = (abs(rows - rows[at]) for at in (own, np.zeros_like(own)))
-        return bool(((within.sum(axis=0) == 0) & (overall.sum(axis=0) > 0)).any())
-    columns = (_comparable(table.get(j)) for j in positions)
-    return any(_is_same(c, c[own]) and not _is_same(c, c[:1]) for c in columns)
+        tells = np.asarray((within.sum(axis=0) == 0) & (overall.sum(axis=0) > 0)).ravel()
+        return positions[int(np.argmax(tells))] if tells.any() else None
+    columns = ((j, _comparable(table.get(j))) for j in positions)
+    found = (j for j, c in columns if _is_same(c, c[own]) and not _is_same(c, c[:1]))
+    return next(found, None)
 
 
 def _comparable(column: Any) -> Any:

@@ -1,12 +1,12 @@
 """The fit of MixedEffectsRegressor: the turns, and what stays."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 
 from skmixed._data.encoder import column_positions
 from skmixed._data.grouping_factor import Metadata
@@ -17,17 +17,20 @@ from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import printer
 from skmixed._typing import FloatArray, IntArray
-from skmixed.compose._alternation import alternate
-from skmixed.compose._checks import check_finite, check_parameters, check_text, weight_params
+from skmixed.compose._alternation import Settled, alternate
+from skmixed.compose._checks import (
+    check_finite,
+    check_parameters,
+    check_text,
+    refusal,
+    weight_params,
+)
 from skmixed.compose._effect_rows import EffectRows
 from skmixed.compose._features import Features
-from skmixed.compose._folds import folds, out_of_fold
+from skmixed.compose._folds import check_cv, divisions, is_drawn, kept_together, out_of_fold
 from skmixed.compose._linear_part import fit_linear_part, linear_columns, slopes_of
-from skmixed.compose._out_of_fold import Folds, Learner, OutOfFold
+from skmixed.compose._out_of_fold import Learner, OutOfFold
 from skmixed.exceptions import warn
-
-# Divisions into folds for linear effects, of whose estimates the median is taken.
-N_DIVISIONS = 3
 
 
 def fit(
@@ -35,40 +38,42 @@ def fit(
 ) -> None:
     """Fit; `params` are what the regressor's fit is routed, None without routing."""
     check_parameters(self)
-    mixed = mixed_model_of(self)
-    table = open_checked(X, mixed, y, reset=True)
+    check_cv(self.cv, self.regressor, self.linear)
+    table = open_checked(X, self, y, reset=True)
     response = validation.check_response(y, table.n_rows, type(self).__name__)
     weights = validation.check_weights(weights, table.n_rows)
-    check_finite(self.regressor, table)
-    rows = EffectRows.of(mixed, table, response, weights, groups)
+    rows = EffectRows.of(mixed_model_of(self), table, response, weights, groups)
     grouping = _grouping_positions(rows)
     linear = _linear_positions(self.linear, table, grouping)
     if self.keep_groups:
         check_text(self, table, grouping)
     features = Features.without(table, {*linear, *(() if self.keep_groups else grouping)})
+    check_finite(self.regressor, table, features.positions)
+    rows.check()
     params = weight_params(self.regressor, weights) if params is None else params
-    learner = Learner(self.regressor, features.of(X, table), params)
-    codes = _level_codes(rows, table, groups)
-    learned = out_of_fold(self, learner, table, features, codes, y)
+    refused = partial(refusal, response=response)
+    learner = Learner(self.regressor, features.of(X, table), table.n_rows, params, refused)
+    codes, kept = _level_codes(rows, table, groups), None
+    if is_drawn(self.cv):
+        names = [factor.name for factor in rows.given.encoder.factors]
+        kept = kept_together(table, features.positions, codes, names)
+    learned = out_of_fold(self, learner, codes, kept, y)
+    if learned.kept_whole:
+        rows.check_memory()
     n_fits = 0
     if linear:
-        rng = check_random_state(self.random_state)
-        divisions = [
-            Folds.of(learner, folds(self.cv, table.n_rows, codes, rng), codes)
-            for _ in range(N_DIVISIONS)
-        ]
-        given = response, weights, groups
-        models = [fit_linear_part(rows, table, linear, division, *given) for division in divisions]
+        folds, given = divisions(self, learned, codes, kept), (response, weights, groups)
+        models = [fit_linear_part(rows, table, linear, division, *given) for division in folds]
         self._linear, self.linear_models_ = linear, models
-        n_fits = (1 + len(linear)) * sum(division.n_fits for division in divisions)
+        n_fits = (1 + len(linear)) * sum(division.n_fits for division in folds)
         response = response - linear_columns(table, linear) @ slopes_of(models)
     _publish(self, rows, learned, response, features, weights)
     self.n_regressor_fits_ = n_fits + self.n_iter_ * learned.n_fits + 1
 
 
 def mixed_model_of(estimator: Any) -> MixedLinearRegressor:
-    """Return the unfitted linear model of the effects."""
-    return MixedLinearRegressor(
+    """Return the linear model of the effects, which knows the columns of X and no more."""
+    mixed = MixedLinearRegressor(
         estimator.groups,
         random_slopes=estimator.random_slopes,
         fixed=[],
@@ -77,6 +82,10 @@ def mixed_model_of(estimator: Any) -> MixedLinearRegressor:
         handle_unknown=estimator.handle_unknown,
         random_state=estimator.random_state,
     )
+    mixed.n_features_in_ = estimator.n_features_in_
+    if hasattr(estimator, "feature_names_in_"):
+        mixed.feature_names_in_ = estimator.feature_names_in_
+    return mixed
 
 
 def _linear_positions(linear: Any, table: Table, grouping: set[int]) -> list[int]:
@@ -120,21 +129,34 @@ def _publish(
     settled = alternate(rows, learned, response, tol=tol, max_iter=max_iter, report=report)
     estimator.regressor_ = learned.learner.fitted(response - settled.effects)
     rows.fit(response - settled.predictions)
-    if learned.keeps_groups_whole:
+    if learned.kept_whole:
         # f̂ has seen the groups that f̂₋ has not: known groups are predicted by both f̂ and b̂
-        fitted = learned.learner.predicted(estimator.regressor_, np.arange(len(response)))
+        target = response - settled.effects
+        fitted = learned.learner.predicted(estimator.regressor_, np.arange(len(target)), target)
         rows.predict_effects(response - fitted)
     estimator.mixed_model_, estimator._positions = rows.mixed, list(features.positions)
-    estimator.n_features_in_ = rows.mixed.n_features_in_
-    if hasattr(rows.mixed, "feature_names_in_"):
-        estimator.feature_names_in_ = rows.mixed.feature_names_in_
     estimator.n_iter_, estimator.converged_ = settled.n_iter, settled.has_settled
     estimator.out_of_fold_r2_ = float(
         r2_score(response, settled.predictions, sample_weight=weights)
     )
-    if not estimator.converged_:
+    _say_how_it_ended(settled, tol)
+
+
+def _say_how_it_ended(settled: Settled, tol: float) -> None:
+    """Warn of turns that have not settled."""
+    if settled.has_settled:
+        return
+    moves = f"the effects still move by {settled.change:.2g} residual standard deviations"
+    if settled.has_diverged:
         warn(
-            f"After {max_iter} turns the effects still move by {settled.change:.2g} residual "
-            f"standard deviations, more than tol={tol:g}. Raise max_iter, or tol.",
+            f"After {settled.n_iter} turns {moves}, more than in the turn before: the turns lead "
+            "away from a result. Give a regressor that smooths more, such as with larger leaves "
+            "or a stronger penalty, or folds of whole groups, such as cv=GroupKFold(5), of which "
+            "there is one turn.",
+            ConvergenceWarning,
+        )
+    else:
+        warn(
+            f"After {settled.n_iter} turns {moves}, more than tol={tol:g}. Raise max_iter, or tol.",
             ConvergenceWarning,
         )

@@ -7,18 +7,26 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._data.table import open_checked, open_table
+from skmixed._estimators.regressor import MixedLinearRegressor
+from skmixed._estimators.updating import check_has_rows
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
+from skmixed._fitted.messages import speaking
+from skmixed._fitted.prediction_rows import open_features
 from skmixed._typing import FloatArray
+from skmixed.compose._checks import TURNS
 from skmixed.compose._features import Features
 from skmixed.compose._linear_part import linear_columns, slopes_of
 from skmixed.compose._out_of_fold import predicted
 
 
-def fixed_part(self: Any, X: Any) -> FloatArray:
-    """Return f̂(X), with the linear effects, (n,); without the intercept."""
-    table = open_table(X, self)
+def fixed_part(self: Any, X: Any, include: Any = "all") -> FloatArray:
+    """Return f̂(X), with the linear effects, (n,); without the intercept.
+
+    Refuses X that is not that of the fit; grouping columns may lack that are not included.
+    """
+    encoder = self.mixed_model_._model.encoder
+    table = open_features(self, X, encoder, validation.check_include(include, encoder))
     names = getattr(self, "feature_names_in_", None)
     if table.names is None:
         names = None
@@ -30,6 +38,14 @@ def fixed_part(self: Any, X: Any) -> FloatArray:
         at = self._linear if names is None else _places(table.names, self)
         out = out + linear_columns(table, at) @ slopes_of(self.linear_models_)
     return out
+
+
+def _serving(self: Any) -> MixedLinearRegressor:
+    """Return the model of the effects with what the parameters for predictions are now."""
+    mixed: MixedLinearRegressor = self.mixed_model_
+    own = MixedLinearRegressor.__new__(MixedLinearRegressor)
+    own.__dict__.update(vars(mixed), handle_unknown=self.handle_unknown)
+    return own
 
 
 def _places(names: Any, model: Any) -> list[int]:
@@ -90,12 +106,11 @@ def predict(
     array([252., 262.])
     """
     check_is_fitted(self)
-    mixed = self.mixed_model_
-    given = {"groups": groups, "include": include}
+    fixed, given = fixed_part(self, X, include), {"groups": groups, "include": include}
     if return_std is not False:
-        center, sd = mixed.predict(X, return_std=return_std, **given)
-        return center + fixed_part(self, X), sd
-    return mixed.predict(X, **given) + fixed_part(self, X)
+        center, sd = _serving(self).predict(X, return_std=return_std, **given)
+        return center + fixed, sd
+    return _serving(self).predict(X, **given) + fixed
 
 
 def predict_interval(
@@ -152,8 +167,9 @@ def predict_interval(
     """
     check_is_fitted(self)
     asked = {"include": include, "groups": groups, "sample_weight": sample_weight}
-    interval = self.mixed_model_.predict_interval(X, level=level, **asked)
-    return np.asarray(interval + fixed_part(self, X)[:, None])
+    fixed = fixed_part(self, X, include)
+    interval = _serving(self).predict_interval(X, level=level, **asked)
+    return np.asarray(interval + fixed[:, None])
 
 
 @weights_not_labels
@@ -207,8 +223,9 @@ def update_groups(
     True
     """
     check_is_fitted(self)
-    table = open_checked(X, self.mixed_model_, reset=False)
-    response = validation.check_response(y, table.n_rows, type(self).__name__)
-    rest = response - fixed_part(self, X)
-    self.mixed_model_.update_groups(X, rest, sample_weight, groups=groups)
+    check_has_rows(X)
+    fixed = fixed_part(self, X)
+    response = validation.check_response(y, len(fixed), type(self).__name__)
+    with speaking(TURNS):
+        self.mixed_model_.update_groups(X, response - fixed, sample_weight, groups=groups)
     return self

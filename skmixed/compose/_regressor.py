@@ -18,8 +18,10 @@ from skmixed._estimators import predicting
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
 from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
+from skmixed._fitted.messages import speaking
 from skmixed._typing import ColumnName
 from skmixed.compose import _predicting, _summary
+from skmixed.compose._checks import TURNS
 from skmixed.compose._fit import fit
 from skmixed.compose._linear_part import combined
 
@@ -46,7 +48,9 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         shorthand for ``RandomEffect(groups, slopes=...)``.
     linear : str, int or list of these, default=None
         Columns with a linear effect beside f, which the regressor does not see. Their
-        coefficients, with standard errors, are in `linear_effects_`.
+        coefficients, with standard errors, are in `linear_effects_`. They need folds of
+        whole groups: three divisions into them are drawn, or the one that `cv` gives is
+        taken.
     covariance : str, default="full"
         Covariance of one group's coefficients, as in `RandomEffect`.
     method : {"reml", "ml"}, default="reml"
@@ -54,22 +58,26 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     cv : "auto", int, splitter, iterable, "oob" or "in_sample", default="auto"
         By what a row is predicted that its regressor has not seen. An int is a number
         of folds of rows, or of whole groups where a column of X is constant within
-        groups and so tells them apart. "auto" is five of those folds, or, where folds of
+        groups and so tells them apart: of the outer factor, or of groups of several that
+        have rows in common; of the first one, with a warning, where that are nearly all.
+        "auto" is five of those folds, or, where folds of
         rows will do, the regressor is a forest and there are no weights, its trees whose
         sample lacks the row; "oob" is these trees in any case, of the last step of a
         Pipeline too. "in_sample" predicts rows that were seen:
-        variances are too small then, unless f is as rigid as a linear model.
+        variances are too small then, unless f is as rigid as a linear model. A splitter
+        is given the levels of the first factor as groups.
     max_iter : int, default=10
         Turns at most.
     tol : float, default=0.1
         The turns stop when the effects move by no more, as a root mean square over
         the rows in residual standard deviations; or by no less than in the turn before,
-        as of a regressor that a small change of the response makes another.
+        as of a regressor that a small change of the response makes another. Effects of
+        factors whose groups the folds keep whole do not count.
     keep_groups : bool, default=False
         Whether the regressor sees the grouping columns too.
     handle_unknown : {"population", "error"}, default="population"
-        What `predict` does with a group that is unknown or missing: predict
-        without its effect, or raise.
+        What predictions do with a group that is unknown or missing: go
+        without its effect, or raise. May be set after `fit`.
     verbose : int, default=0
         1 prints a line for each turn.
     random_state : int, RandomState or None, default=0
@@ -81,13 +89,16 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         The regressor, fitted to y − Zb̂ of all rows.
     mixed_model_ : MixedLinearRegressor
         The model of the effects, fitted to y less the predictions out of fold. The
-        functions of `skmixed.inference` take it.
+        functions of `skmixed.inference`, `diagnostics` and `plotting` take it, with
+        y less the predictions of `regressor_` (and the linear effects) as response. Its
+        effects are those that predictions add: after folds of whole groups of what
+        `regressor_`, which has seen the groups, leaves.
     linear_effects_ : DataFrame
         With `linear`, a row for each of its columns, as
         `inference.coefficient_table` has it: estimate, standard error, test, interval.
     linear_models_ : list of MixedLinearRegressor
         With `linear`, the models of its columns, as far as the others do not say
-        them, by three divisions into folds of groups.
+        them, by three divisions into folds of groups; or by the one that `cv` gives.
     intercept_ : float
         The mean of y less the predictions out of fold, which predictions add: near 0
         for regressors of means.
@@ -101,8 +112,8 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     out_of_fold_r2_ : float
         R² of f alone for rows that it has not seen.
     converged_ : bool
-        Whether the effects moved by `tol` or less in the last turn, or no less than
-        in the one before.
+        Whether the effects moved by `tol` or less in the last turn, or as little as the
+        regressor's jitter lets them. False too where they moved by more and more.
     n_iter_ : int
         Turns.
     n_regressor_fits_ : int
@@ -127,8 +138,9 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     product alone. Three divisions into folds are taken, of whose estimates the median is
     shown; a linear column costs 15 fits of the regressor, and y as many.
 
-    By folds of whole groups there is one turn, since effects of other groups would tell a
-    second one of the group that is left out. With five folds a turn costs five fits of the
+    Effects of groups that folds keep whole are not taken from y, since those of other groups
+    would tell the next turn of the group that is left out; if there are no other effects,
+    there is one turn. With five folds a turn costs five fits of the
     regressor, and the end one: 16 fits for three turns, which mostly do. What is not the
     regressor costs O(n) a turn.
 
@@ -243,7 +255,8 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         Warns
         -----
         ConvergenceWarning
-            If the effects still move by more than `tol` after `max_iter` turns.
+            If the effects still move by more than `tol` after `max_iter` turns, or move
+            by more and more.
 
         Examples
         --------
@@ -256,7 +269,8 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         (2, 11)
         """
         routed = self._routed(sample_weight, fit_params)
-        return committed(self, lambda own: fit(own, X, y, sample_weight, groups, routed))
+        with speaking(TURNS):
+            return committed(self, lambda own: fit(own, X, y, sample_weight, groups, routed))
 
     # Methods that stand in modules of their own.
     predict = _predicting.predict
@@ -287,7 +301,10 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
 
     @property
     def linear_effects_(self) -> pd.DataFrame:
-        """Linear effects: estimate, standard error, test and interval of each column."""
+        """Linear effects: estimate, standard error, test and interval of each column.
+
+        Computed when it is asked for: Satterthwaite's degrees of freedom cost as much as a fit.
+        """
         self._need("linear_effects_")
         if "linear_models_" not in vars(self):
             raise AttributeError("This MixedEffectsRegressor has no linear part: linear=None.")

@@ -40,7 +40,7 @@ def row_influence(rows: GivenRows, weights: FloatArray, what: str, instead: str 
     `what` is asked for, in words; `instead` what else there is. Of a generalized model
     `weights` are the working ones, and residuals are working residuals.
     """
-    if rows.fitted.before is not None:
+    if rows.fitted.has_further_rows:
         raise ValueError(
             f"The {what} say how a fit follows its own rows, and update_groups has given the model "
             f"rows that are not part of its fit: {instead}fit the model to all rows."

@@ -1,15 +1,13 @@
 """What MixedEffectsRegressor refuses, before it fits anything, and which folds it takes."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
-from sklearn.ensemble import BaggingRegressor, RandomForestRegressor, StackingRegressor
+from sklearn.ensemble import RandomForestRegressor, StackingRegressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import GammaRegressor, LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -64,7 +62,15 @@ def made(n=100, n_groups=10):
         ({"cv": "oob", "regressor": RandomForestRegressor(20)}, ValueError, "50 trees"),
         ({"cv": ShuffleSplit(2, random_state=0)}, ValueError, "must contain each row once"),
         ({"cv": [(np.arange(100), np.arange(100))]}, ValueError, "no training rows, or some of"),
-        ({"cv": 101}, ValueError, "n_splits=101"),
+        ({"cv": 101}, ValueError, "cv=101 takes 101 folds, more than .*n_samples=100"),
+        ({"cv": KFold(101)}, ValueError, r"cv=KFold\(.* does not divide the rows: .*n_splits=101"),
+        ({"cv": "in_sample", "linear": "a"}, ValueError, "linear='a' needs folds .*'in_sample'"),
+        ({"cv": KFold(3), "linear": "a"}, ValueError, r"needs folds of whole.*cv=KFold\(n_splits"),
+        (
+            {"random_state": np.random.default_rng(0)},
+            TypeError,
+            r"an int .*, a RandomState or None",
+        ),
         ({"method": "mle"}, ValueError, "method='mle' is not known"),
         ({"max_iter": 0}, ValueError, "max_iter=0 is not positive"),
         ({"max_iter": 2.0}, TypeError, "Give an integer"),
@@ -73,9 +79,9 @@ def made(n=100, n_groups=10):
         ({"handle_unknown": "ignore"}, ValueError, "handle_unknown='ignore'"),
         ({"groups": "h"}, ValueError, "'h' is not a column of X"),
         ({"random_slopes": "c"}, ValueError, "Slope column 'c'"),
-        ({"linear": "c"}, ValueError, "Column of linear= 'c' is not a column of X"),
+        ({"linear": "c"}, ValueError, "Linear column 'c' is not a column of X"),
         ({"linear": ["a", "g"]}, ValueError, "'g' of linear=.* is a grouping column"),
-        ({"linear": ["a", "b"]}, ValueError, "no column for `regressor` besides"),
+        ({"linear": ["a", "b"]}, ValueError, r"3 feature\(s\), .* are grouping or linear columns"),
     ],
 )
 def test_bad_parameters_are_refused_before_any_fit(parameters, error, message):
@@ -94,7 +100,9 @@ def test_bad_parameters_are_refused_before_any_fit(parameters, error, message):
         (lambda X, y: (X, y.where(y.index > 0)), "'y' contains NaN"),
         (lambda X, y: (X.assign(g=1), y), "'g' has a single level"),
         (lambda X, y: (X.assign(g=np.arange(len(X))), y), "100 levels for 100 samples"),
-        (lambda X, y: (X[["g"]], y), "no column for `regressor` besides 'g'"),
+        (lambda X, y: (X[["g"]], y), r"1 feature\(s\), 'g', and all are grouping"),
+        (lambda X, y: (X, None), "This MixedEffectsRegressor estimator requires y"),
+        (lambda X, y: (X[:0], y[:0]), "required by MixedEffectsRegressor"),
         (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
     ],
 )
@@ -105,11 +113,42 @@ def test_bad_data_are_refused_before_any_fit(change, message):
     assert not Counting.rows
 
 
-def test_numbers_that_are_missing_are_named_where_the_regressor_takes_none():
+def test_numbers_that_are_missing_are_named_where_the_regressor_says_that_it_takes_none():
     X, y = made()
     X.loc[3, "a"] = np.nan
-    with pytest.raises(ValueError, match=r"'a' contains NaN .*first at row 3"):
-        MixedEffectsRegressor(Ridge(), "g").fit(X, y)
+    with pytest.raises(ValueError, match=r"'a' contains NaN .*first at row 3.*allow_nan is False"):
+        MixedEffectsRegressor(Counting(), "g").fit(X, y)
+    assert not Counting.rows
+
+    class Taking(Counting):
+        def __sklearn_tags__(self):
+            tags = super().__sklearn_tags__()
+            tags.input_tags.allow_nan = True
+            return tags
+
+        def fit(self, X, y, sample_weight=None):
+            return super().fit(X.fillna(0.0), y, sample_weight)
+
+        def predict(self, X):
+            return super().predict(X.fillna(0.0))
+
+    assert np.isfinite(MixedEffectsRegressor(Taking(), "g").fit(X, y).predict(X)).all()
+
+
+def test_a_regressor_of_positive_targets_is_told_what_it_is_trained_on():
+    X, y = made()
+    logs = TransformedTargetRegressor(Ridge(), func=np.log, inverse_func=np.exp)
+    for regressor, said in ((GammaRegressor(), "HalfGammaLoss"), (logs, "Input contains NaN")):
+        model = MixedEffectsRegressor(regressor, "g")
+        effects = 2 * np.random.default_rng(1).normal(size=10)
+        with (
+            pytest.raises(ValueError, match=f"{said}.*y less the effects .* though y is positive"),
+            np.errstate(invalid="ignore"),
+        ):
+            model.fit(X, np.exp(0.3 * X["a"] + effects[X["g"]]))
+        # What it says of a response that is not positive itself stays as it is.
+        with pytest.raises(ValueError, match=f"{said}'?.?$"), np.errstate(invalid="ignore"):
+            model.fit(X, y)
 
 
 def test_text_for_a_regressor_of_numbers_is_refused_before_any_fit():
@@ -214,28 +253,6 @@ def test_groups_are_kept_together_for_a_forest_too_where_a_column_tells_them_apa
     assert model.set_params(max_iter=10, tol=1e-9).fit(X, y).n_iter_ > 1
     few = MixedEffectsRegressor(RandomForestRegressor(5), "g", max_iter=1, tol=10.0)
     assert few.fit(X, y).n_regressor_fits_ == 6
-
-
-def test_trees_out_of_bag_are_for_bare_forests_without_weights():
-    X, y = made(90, 9)
-    forest = RandomForestRegressor(50, random_state=0)
-    model = MixedEffectsRegressor(forest, "g", max_iter=1, tol=10.0)
-    assert model.fit(X, y, sample_weight=np.ones(90)).n_regressor_fits_ == 6
-    model.set_params(regressor=make_pipeline(StandardScaler(), forest))
-    assert model.fit(X, y).n_regressor_fits_ == 6
-    assert model.set_params(cv="oob").fit(X, y).n_regressor_fits_ == 2
-
-
-def test_rows_in_all_samples_are_no_zeros():
-    class Bag(BaggingRegressor):
-        def fit(self, X, y, sample_weight=None):
-            if self.oob_score:
-                warnings.warn("Some inputs do not have OOB scores.", stacklevel=1)
-            return super().fit(X, y)
-
-    X, y = made(90, 9)
-    with pytest.raises(ValueError, match="in the samples of all trees"):
-        MixedEffectsRegressor(Bag(Ridge(), 50, random_state=0), "g").fit(X, y)
 
 
 def test_steps_that_write_on_their_input_change_no_other_fit():
