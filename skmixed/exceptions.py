@@ -352,7 +352,7 @@ class FitStatus(Enum):
     EXACT_FIT = "The model reproduces y: the residual variance is 0 to rounding."
     UNDETERMINED = "The rows do not determine the variances; the estimates are at variances of 0."
     SEPARATED = "Some estimates are not finite: columns of X, or the groups, determine y."
-    MAX_ITER = "The search stopped at max_iter before it converged."
+    MAX_ITER = "The search ended before it converged, at max_iter or where no step led on."
 
 
 # scikit-learn's wrappers and tools stand between a user and a method, too, and a property

@@ -301,7 +301,7 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             f"{words().determines}.",
             ExactFitWarning,
         )
-    subjects = encoder.subjects
+    subjects, own = encoder.subjects, result.solution.family
     if result.status is FitStatus.MAX_ITER and subjects is not None and subjects.has_fitted_power:
         yield (
             f"The fit with variances that are a power of its own fitted values did not settle in "
@@ -318,6 +318,8 @@ def _ending(result: Estimate, encoder: Encoder, max_iter: int) -> Iterator[Messa
             + (f", or raise max_iter={max_iter}." if result.n_iter >= max_iter else "."),
             ConvergenceWarning,
         )
+    elif own is not None and own.unstable:
+        return  # said with the number of nodes
     elif result.status is FitStatus.MAX_ITER and result.n_iter >= max_iter:
         yield (
             f"The search for the variance components did not converge in {result.n_iter} "
@@ -348,8 +350,9 @@ def _not_finite(result: Estimate, encoder: Encoder) -> Iterator[Message]:
     if own is not None and own.unstable:
         yield (
             f"The log-likelihood by quadrature still changes by {own.unstable:.1g} with the last "
-            f"ones of {own.n_nodes} nodes, and has no more digits than that. The random effects "
-            "are large for what the rows of a group say of them: see variance_components_.",
+            f"ones of {own.n_nodes} nodes for each coefficient, which are the most that 'auto' "
+            "takes, and has no more digits than that. The random effects are large for what the "
+            "rows of a group say of them: see variance_components_.",
             ConvergenceWarning,
         )
     if own is not None and own.phi > FARTHEST:

@@ -50,6 +50,8 @@ NAMED = 0.1
 # Numbers of nodes tried until the log-likelihood changes by no more than this, and what a
 # search may leave to gain before.
 TRIED_NODES, STABLE, COARSE = (7, 13, 25, 49, 97, 193), 1e-6, 1e-3
+# Nodes of all coefficients of a level together, at most: each is gone over all rows with.
+MOST_NODES = 16_000
 # Gain of a search from another start that is no rounding.
 LOWER = 1e-7
 
@@ -177,7 +179,8 @@ def _by_quadrature(found: _Found, search: SearchSettings, n_nodes: int | None) -
     if n_nodes is not None:
         return _integrated(found, search, n_nodes)
     coarse = replace(search, tol=max(search.tol, COARSE))
-    for n, more in pairwise(TRIED_NODES):
+    tried = tried_nodes(sum(found.objective.system.sizes))
+    for n, more in pairwise(tried):
         found = _integrated(found, coarse, n)
         if _change(found, more) > STABLE:
             continue
@@ -185,15 +188,21 @@ def _by_quadrature(found: _Found, search: SearchSettings, n_nodes: int | None) -
         found = _integrated(found, search, more)
         if _change(found, n) <= STABLE:
             return found
-    found = _integrated(found, search, TRIED_NODES[-1])
-    return replace(found, unstable=_change(found, TRIED_NODES[-2]))
+    found = _integrated(found, search, tried[-1])
+    return replace(found, unstable=_change(found, tried[-2]))
+
+
+def tried_nodes(size: int) -> tuple[int, ...]:
+    """Return the numbers of nodes that are tried for so many coefficients of a level."""
+    return tuple(n for n in TRIED_NODES if n**size <= MOST_NODES)
 
 
 def _integrated(found: _Found, search: SearchSettings, n_nodes: int) -> _Found:
-    """Search with other nodes from where the last search ended."""
+    """Search with other nodes from where the last search ended, by the steps that are left."""
     objective = QuadratureObjective(found.objective.system, n_nodes)
     objective.resume(found.end.lam, found.objective.mode)
-    end = search.run(objective, found.end.lam)
+    left = replace(search, max_iter=max(search.max_iter - found.n_iter, 0))
+    end = left.run(objective, found.end.lam)
     counted = found.n_factorizations + objective.n_factorizations
     return _Found(objective, end, end.status, found.n_iter + end.n_iter, counted, n_nodes)
 

@@ -210,7 +210,8 @@ class QuadratureObjective(LaplaceObjective):
         self.rule = NormalRule.of(n_nodes, sum(system.sizes))
 
     def _value(self, mode: Mode) -> float:
-        return AdaptiveQuadrature(mode, self.rule).value
+        with np.errstate(all="ignore"):
+            return AdaptiveQuadrature(mode, self.rule).value
 
     def point(self, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
         lam = self._latest_lam()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,12 @@ from skmixed._derivatives.pinned import PinnedCorrelation
 from skmixed._equations.changes import with_structure
 from skmixed._estimation.fit import examined
 from skmixed._estimation.search import Ending, trust_region_search
-from skmixed._generalized.fit import SearchSettings, fit_generalized, may_be_elsewhere
+from skmixed._generalized.fit import (
+    LOWER,
+    SearchSettings,
+    fit_generalized,
+    may_be_elsewhere,
+)
 from skmixed._generalized.modes import start_of
 from skmixed._generalized.objective import GeneralizedChart
 from skmixed._generalized.optimum import MAX_ITER, TOLERANCE, GeneralizedModel
@@ -39,6 +45,9 @@ from skmixed._uncertainty.targets import (
 
 # Standard deviations of the effects at which a thorough search starts too.
 STARTS = 1.0, 0.1
+# Values of a quantity on one side of its estimate at which the searches from elsewhere end no
+# lower than that from the neighbor, after which they are left out.
+AGREED = 2
 
 
 @dataclass
@@ -58,6 +67,7 @@ class GeneralizedProfiler:
     deviance: float
     is_doubtful: bool
     _without: dict[tuple[int, int], float] = field(default_factory=dict)
+    _agreed: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
     @staticmethod
     def of(fitted: GeneralizedModel) -> "GeneralizedProfiler":
@@ -120,7 +130,8 @@ class GeneralizedProfiler:
         return found.solution.criterion
 
     def hold_sd(self, value: float, term: int, row: FloatArray, starts: list[Lam]) -> Held:
-        found, objective = self._search(self.system, HeldVariance(term, row, value), starts)
+        way = "sd", term, row.tobytes(), bool(value > np.linalg.norm(row @ self.lam[term]))
+        found, objective = self._search(self.system, HeldVariance(term, row, value), starts, way)
         # c = v², dc = 2v dv
         return Held(found.value, 2.0 * value * objective.multiplier(found.lam), found.lam)
 
@@ -128,7 +139,10 @@ class GeneralizedProfiler:
         layout = self.system.layout
         layout = replace(layout, system=with_structure(layout.system, term, pinned))
         system = replace(self.system, layout=layout)
-        found, objective = self._search(system, HeldByStructure(), starts)
+        a, b = pinned.rows @ self.lam[term]
+        is_above = float(a @ b) > np.cos(pinned.angle) * np.linalg.norm(a) * np.linalg.norm(b)
+        way = "correlation", term, pinned.rows.tobytes(), bool(is_above)
+        found, objective = self._search(system, HeldByStructure(), starts, way)
         # The derivative along ∂Λ/∂angle alone
         *terms, rest = found.lam
         lams = [pinned.chart(own)[0] if k == term else own for k, own in enumerate(terms)]
@@ -148,7 +162,8 @@ class GeneralizedProfiler:
         return self._hold_combination(row, value, starts)
 
     def _hold_combination(self, row: FloatArray, value: float, starts: list[Lam]) -> Held:
-        found, objective = self._search(self.system, HeldCombination(row, value), starts)
+        way = "combination", row.tobytes(), bool(value > row @ self.lam[-1])
+        found, objective = self._search(self.system, HeldCombination(row, value), starts, way)
         return Held(found.value, objective.multiplier(found.lam), found.lam)
 
     def effect(self, row: FloatArray) -> tuple[float, float]:
@@ -168,18 +183,27 @@ class GeneralizedProfiler:
             return np.asarray(values**-2.0)
 
     def _search(
-        self, system: GeneralizedSystem, constraint: Constraint, starts: Sequence[Lam]
+        self,
+        system: GeneralizedSystem,
+        constraint: Constraint,
+        starts: Sequence[Lam],
+        way: tuple[Any, ...],
     ) -> tuple[Ending, PinnedObjective]:
-        """Return the lowest end of the searches, of which the objective has its mode."""
+        """Return the lowest end of the searches, of which the objective has its mode.
+
+        `way` is the quantity that is held, and the side of the estimate where it is.
+        """
         objective = PinnedObjective(self.own.objective_of(system), constraint)
         near = [_kept(system, constraint, own) for own in (*starts, self.lam)]
         best = _run(objective, min(near, key=objective.evaluate))
-        # From elsewhere too, each given up where it will not be lower
-        for start in self._elsewhere if self.is_doubtful else ():
+        # From elsewhere too, each given up where it will not be lower, until none has been
+        near_value, n_agreed = best.value, self._agreed.get(way, 0)
+        for start in self._elsewhere if self.is_doubtful and n_agreed < AGREED else ():
             own = _kept(system, constraint, start)
             if np.isfinite(objective.evaluate(own)):
                 end = _run(objective, own, best.value)
                 best = end if end.value < best.value else best
+        self._agreed[way] = n_agreed + 1 if best.value >= near_value - LOWER else 0
         objective.evaluate(best.lam)
         return best, objective
 

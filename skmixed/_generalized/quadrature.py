@@ -30,6 +30,8 @@ from skmixed._typing import FloatArray, IntArray
 
 # Nodes for means over effects, for each coefficient, by the number of coefficients of a level.
 NODES_OF_MEANS = {1: 121, 2: 41, 3: 25}
+# A share of a node below which it changes no sum over nodes.
+NOTHING = 1e-19
 # |η| at which the probabilities are 0 or 1 to rounding, and halvings of where between 0 and that
 # an integrand is largest, of which its width is no small share.
 VANISHED, BISECTIONS = 40.0, 30
@@ -142,6 +144,11 @@ class AdaptiveQuadrature:
         out = np.exp(self.logs - self.logs.max(axis=0))
         return np.asarray(out / out.sum(axis=0))
 
+    def _counting(self) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Go over the nodes whose share is no rounding, with their shares of all levels."""
+        kept = np.flatnonzero(self.shares.max(axis=1) > NOTHING)
+        return zip(self.rule.nodes[kept], self.shares[kept], strict=True)
+
     def gradient(self, chart: Chart) -> FloatArray:
         """Of −2 log L in (δ, γ, φ)."""
         slab, mode, lam, inverse = self.slab, self.mode, self.lam, self.inverse_root
@@ -179,7 +186,7 @@ class AdaptiveQuadrature:
         along, of_rows, of_shape = np.zeros_like(lam), np.zeros(slab.n_rows), 0.0
         first = np.zeros_like(self.spherical)
         moments = np.zeros_like(self.inverse_root)
-        for node, share in zip(self.rule.nodes, self.shares, strict=True):
+        for node, share in self._counting():
             u = self._at(node)
             eta, of_row = self._eta(u), share[self.codes]
             # p Z's, and p g_u = p(Λ'Z's + u)
@@ -208,7 +215,7 @@ class AdaptiveQuadrature:
         moving = np.zeros((d, slab.n_rows))
         moving[n : n + p] = slab.fixed
         # ∂g of each level and node, and ∂²g = Σ_i w η'η'' with what φ has beside
-        for node, share in zip(self.rule.nodes, self.shares, strict=True):
+        for node, share in self._counting():
             u, of_row = self._at(node), share[self.codes]
             eta = self._eta(u)
             _, s, w = slab.derivatives(eta, phi, 2)

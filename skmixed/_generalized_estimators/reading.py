@@ -15,7 +15,7 @@ from skmixed._fitted.fitting import printer
 from skmixed._fitted.messages import Words, speaking, warnings_after, warnings_before, words
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
-from skmixed._generalized.fit import TRIED_NODES, SearchSettings
+from skmixed._generalized.fit import MOST_NODES, TRIED_NODES, SearchSettings
 from skmixed._generalized.rows import FamilySource, GeneralizedDesign, GeneralizedRows
 from skmixed._model.family import Family
 from skmixed._statistics.cross_products import CrossProducts
@@ -258,6 +258,12 @@ def _check_quadrature(encoder: Encoder, quadrature: Any) -> None:
             f"quadrature={quadrature!r} is there for one grouping factor with at most "
             f"{MOST_COEFFICIENTS} coefficients, but the model has {what}. Use quadrature=1, "
             "Laplace's approximation."
+        )
+    if quadrature != AUTO and int(quadrature) ** size > MOST_NODES:
+        most = int(MOST_NODES ** (1.0 / size) + 1e-9)
+        raise ValueError(
+            f"quadrature={quadrature!r} are {int(quadrature) ** size:,} nodes for the {size} "
+            f"coefficients of each group. Give at most {most}, or {AUTO!r}."
         )
 
 

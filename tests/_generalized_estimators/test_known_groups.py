@@ -124,3 +124,62 @@ def test_models_without_their_rows_say_so():
     for own in (model.slim(), unheld):
         with pytest.raises(ValueError, match="needs the rows of the fit"):
             own.predict(X, effects="mean")
+
+
+def several_slopes(name, n_slopes, n_groups):
+    rng = np.random.default_rng(7)
+    X = pd.DataFrame({"g": np.repeat(np.arange(n_groups), 10)})
+    for k in range(n_slopes):
+        X[f"x{k}"] = rng.normal(size=len(X))
+    z = np.column_stack([np.ones(len(X)), X.drop(columns="g")])
+    effects = np.array([1.2, 0.7, 0.5, 0.5])[: n_slopes + 1] * rng.normal(
+        size=(n_groups, n_slopes + 1)
+    )
+    eta = -0.5 + 0.4 * X["x0"] + np.einsum("ns,ns->n", z, effects[X["g"]])
+    share = 1.0 / (1.0 + np.exp(-eta))
+    y = rng.random(len(X)) < share if name == "logit" else rng.poisson(np.exp(eta))
+    return X, z, np.asarray(y, dtype=int)
+
+
+@pytest.mark.parametrize("name", ["logit", "poisson"])
+def test_the_mean_over_three_coefficients_is_that_over_a_grid(name):
+    X, z, y = several_slopes(name, 2, 60)
+    model = MODELS[name]("g", random_slopes=["x0", "x1"], covariance="diag").fit(X, y)
+    mean = mean_of(model, X, effects="mean")
+    penalty = np.linalg.inv(model.covariances_["g"].to_numpy())
+    modes, beta = model.random_effects_["g"].to_numpy(), model.fixed_effects_.to_numpy()
+    # Around the mode, in units of the curvature there: e^(−32) at the ends where it is normal
+    axis = np.linspace(-8.0, 8.0, 61)
+    t = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    for level in range(4):
+        own = np.flatnonzero(X["g"] == level)
+        mu = mean_of(model, X.iloc[own])
+        weight = mu * (1.0 - mu) if name == "logit" else mu
+        curvature = (z[own] * weight[:, None]).T @ z[own] + penalty
+        b = modes[level] + t @ np.linalg.inv(np.linalg.cholesky(curvature))
+        eta = (z[own] @ beta)[:, None] + z[own] @ b.T
+        log = -LOSSES[name](y[own, None], eta, None).sum(axis=0)
+        log -= 0.5 * np.einsum("ki,ij,kj->k", b, penalty, b)
+        weights = np.exp(log - log.max())
+        of_rows = 1.0 / (1.0 + np.exp(-eta)) if name == "logit" else np.exp(eta)
+        expected = of_rows @ weights / weights.sum()
+        assert_allclose(mean[own], expected, rtol=1e-6)
+
+
+def test_the_mean_over_four_coefficients_is_normal_by_laplace():
+    X, z, y = several_slopes("poisson", 3, 30)
+    model = MixedPoissonRegressor("g", random_slopes=["x0", "x1", "x2"], covariance="diag")
+    model.fit(X, y)
+    at_mode, mean = model.predict(X), model.predict(X, effects="mean")
+    penalty = np.linalg.inv(model.covariances_["g"].to_numpy())
+    for level in range(30):
+        # exp(η + v/2) with v = z'(Z'WZ + Σ⁻¹)⁻¹z at W = μ
+        own = np.flatnonzero(X["g"] == level)
+        given = np.linalg.inv((z[own] * at_mode[own, None]).T @ z[own] + penalty)
+        variance = np.einsum("ni,ij,nj->n", z[own], given, z[own])
+        assert_allclose(mean[own], at_mode[own] * np.exp(variance / 2.0), rtol=1e-8)
+    # Of a group that is not known all of Σ
+    new = X[:5].assign(g=-1)
+    variance = np.einsum("ni,ij,nj->n", z[:5], model.covariances_["g"].to_numpy(), z[:5])
+    expected = model.predict(new, include="fixed") * np.exp(variance / 2.0)
+    assert_allclose(model.predict(new, effects="mean"), expected, rtol=1e-10)

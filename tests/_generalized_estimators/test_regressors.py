@@ -160,3 +160,27 @@ def test_quadrature_over_too_much_is_refused(cbpp):
         MixedBinomialRegressor("herd", quadrature="many").fit(X, y, sample_weight=size)
     with pytest.raises(ValueError, match="quadrature=0 is not positive"):
         MixedBinomialRegressor("herd", quadrature=0).fit(X, y, sample_weight=size)
+
+
+def test_steps_are_those_of_all_searches_together():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=200), np.arange(200) % 20])
+    y = rng.poisson(np.exp(0.3 * X[:, 0] + rng.normal(size=20)[np.arange(200) % 20]))
+    full = MixedPoissonRegressor(1, quadrature="auto").fit(X, y)
+    for max_iter in (1, full.n_iter_ - 1):
+        model = MixedPoissonRegressor(1, quadrature="auto", max_iter=max_iter)
+        with pytest.warns(ConvergenceWarning, match=f"did not converge in {max_iter} steps. Raise"):
+            model.fit(X, y)
+        assert model.n_iter_ == max_iter
+        assert "at max_iter" in model.status_
+
+
+@pytest.mark.parametrize(("size", "most"), [(2, 126), (3, 25)])
+def test_nodes_of_several_coefficients_are_bounded_together(size, most):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(90, 2)), np.arange(90) % 9])
+    y = rng.poisson(np.exp(0.3 * X[:, 0]))
+    model = MixedPoissonRegressor(2, random_slopes=list(range(size - 1)), quadrature=most + 1)
+    message = f"{(most + 1) ** size:,} nodes for the {size} coefficients .* at most {most}, or"
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)

@@ -194,10 +194,23 @@ def test_differences_of_log_gamma_join_at_large_shapes():
     below, above = (log_gamma_rise(LARGE_SHAPE * (1 + d), y) for d in (-1e-13, 1e-13))
     for a, b in zip(below, above, strict=True):
         assert_allclose(a, b, rtol=1e-11, atol=1e-13)
-    # Γ(θ + 2)/Γ(θ) = θ(θ + 1)
-    value, slope_, _ = log_gamma_rise(1e9, np.array([2.0]))
+    # Γ(α + 2)/Γ(α) = α(α + 1): r' = 1 + α/(α + 1)
+    value, rest, second = log_gamma_rise(1e9, np.array([2.0]))
     assert_allclose(value, np.log(1e9) + np.log(1e9 + 1.0), rtol=1e-15)
-    assert_allclose(slope_, 1e-9 + 1.0 / (1e9 + 1.0), rtol=1e-12)
+    assert_allclose(rest, 1.0 / (1e9 + 1.0), rtol=1e-9)
+    assert_allclose(second, 1e9 / (1e9 + 1.0) ** 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("phi", [14.0, 18.0, 25.0])
+def test_derivatives_by_a_large_shape_have_no_rounding_of_the_counts(phi):
+    # −log p is Poisson's less ((y − μ)² − y)/2α, but for terms of the order of 1/α²
+    y, eta = np.array([0.0, 3.0, 40.0]), np.array([0.5, 1.0, 3.5])
+    own, mu, small = FAMILIES["negative_binomial", "log"].dispersion(y, eta, phi), 0.0, np.exp(-phi)
+    mu = np.exp(eta)
+    expected = 0.5 * ((y - mu) ** 2 - y) * small
+    assert_allclose(own.first[0], expected, rtol=1e-3)
+    assert_allclose(own.second[0], -expected, rtol=1e-3)
+    assert_allclose(own.first[1], (mu - y) * mu * small, rtol=1e-3)
 
 
 @each_family
