@@ -87,7 +87,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     aic_ : float
         Akaike's criterion; counts the rank of X and all of θ.
     bic_ : float
-        Schwarz's criterion, with the number of samples.
+        Schwarz's criterion, with the number of rows, whatever their weights, as R's glmer.
     converged_ : bool
         Whether the search converged; a singular fit has.
     singular_ : bool

@@ -65,7 +65,7 @@ class MixedPoissonRegressor(CountRegressor):
     aic_ : float
         Akaike's criterion; counts the rank of X and all of θ.
     bic_ : float
-        Schwarz's criterion, with the number of samples.
+        Schwarz's criterion, with the number of rows, whatever their weights, as R's glmer.
     converged_ : bool
         Whether the search converged; a singular fit has.
     singular_ : bool
@@ -192,7 +192,7 @@ class MixedNegativeBinomialRegressor(CountRegressor):
     aic_ : float
         Akaike's criterion; counts the rank of X, all of θ and the shape.
     bic_ : float
-        Schwarz's criterion, with the number of samples.
+        Schwarz's criterion, with the number of rows, whatever their weights, as R's glmer.
     converged_ : bool
         Whether the search converged; a singular fit has.
     singular_ : bool

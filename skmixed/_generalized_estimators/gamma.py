@@ -70,7 +70,7 @@ class MixedGammaRegressor(MeanRegressor):
     aic_ : float
         Akaike's criterion; counts the rank of X, all of θ and the shape.
     bic_ : float
-        Schwarz's criterion, with the number of samples.
+        Schwarz's criterion, with the number of rows, whatever their weights, as R's glmer.
     converged_ : bool
         Whether the search converged; a singular fit has.
     singular_ : bool
