@@ -54,6 +54,8 @@ def alternate(
 ) -> Settled:
     """Fit f to y − Zb̂ and b to y − f̂₋(X), until Zb̂ stays.
 
+    (docs/mathematics.md, "A regressor in the place of the fixed part".)
+
     f̂₋ has not seen the row that it predicts, so that y − f̂₋(X) varies by σ² and the
     error of f̂: what a prediction of a new row has to face. By an f̂ that has seen the row
     the rest is too small, and the variances with it.

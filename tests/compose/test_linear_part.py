@@ -11,6 +11,12 @@ from skmixed import MixedEffectsRegressor, MixedLinearRegressor
 from skmixed.exceptions import UndeterminedError
 from skmixed.inference import coefficient_table
 
+# Relative, of estimates: searches that see the same numbers in another order end within their
+# tolerance of each other.
+SEARCH = 1e-7
+# Absolute, of numbers between 1 and 10: the same sums in another order, some rounding errors.
+ROUNDING = 1e-12
+
 
 def made(n_groups, seed=0, slopes=0.0):
     """A dose that depends on other columns by a curve, as the response does; β = 0.7."""
@@ -28,7 +34,8 @@ def test_what_other_columns_say_of_the_dose_is_taken_out():
     X, y = made(150)
     model = MixedEffectsRegressor(KNeighborsRegressor(15), "g", linear="dose").fit(X, y)
     table = model.linear_effects_.loc["dose"]
-    # Standard error 0.027; the linear model is off by what the curve is.
+    # Standard error 0.027, and three of them; the linear model is off by what the curve is, 0.44
+    # with a standard error of 0.033.
     assert abs(table["estimate"] - 0.7) < 3 * table["std_error"] < 0.1
     linear = coefficient_table(MixedLinearRegressor("g").fit(X, y)).loc["dose"]
     assert abs(linear["estimate"] - 0.7) > 10 * linear["std_error"]
@@ -51,15 +58,15 @@ def test_by_least_squares_it_is_the_median_of_mixed_models_of_what_is_left_by_fo
         frame = pd.DataFrame({"dose": rest["dose"], "g": X["g"]})
         expected = coefficient_table(MixedLinearRegressor("g").fit(frame, rest["y"])).loc["dose"]
         row = coefficient_table(own).loc["dose"]
-        np.testing.assert_allclose(row, expected, rtol=1e-7)
+        np.testing.assert_allclose(row, expected, rtol=SEARCH)
         found.append(expected)
     found = pd.DataFrame(found).astype(float)
     table, beta = model.linear_effects_.loc["dose"], found["estimate"].median()
-    np.testing.assert_allclose(table["estimate"], beta, rtol=1e-9)
+    np.testing.assert_allclose(table["estimate"], beta, rtol=SEARCH)
     variance = (found["std_error"] ** 2 + (found["estimate"] - beta) ** 2).median()
-    np.testing.assert_allclose(table["std_error"], variance**0.5, rtol=1e-8)
+    np.testing.assert_allclose(table["std_error"], variance**0.5, rtol=SEARCH)
     assert table["lower"] < beta < table["upper"]
-    np.testing.assert_allclose(table["t"], beta / variance**0.5, rtol=1e-8)
+    np.testing.assert_allclose(table["t"], beta / variance**0.5, rtol=SEARCH)
     assert model.n_regressor_fits_ == 3 * 2 * 3 + 3 * model.n_iter_ + 1
 
 
@@ -68,12 +75,12 @@ def test_predictions_have_the_linear_part():
     model = MixedEffectsRegressor(LinearRegression(), "g", linear=["dose"]).fit(X, y)
     f = model.regressor_.predict(X[["a", "b"]]) + model.intercept_
     expected = f + model.linear_effects_.loc["dose", "estimate"] * X["dose"]
-    np.testing.assert_allclose(model.predict(X, include="fixed"), expected, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(X, include="fixed"), expected, rtol=0, atol=ROUNDING)
     array = X.to_numpy()
     by_position = MixedEffectsRegressor(LinearRegression(), -1, linear=2).fit(array, y)
-    np.testing.assert_allclose(by_position.predict(array), model.predict(X), rtol=1e-10)
+    np.testing.assert_allclose(by_position.predict(array), model.predict(X), atol=SEARCH)
     np.testing.assert_allclose(
-        by_position.predict_interval(array), model.predict_interval(X), rtol=1e-8
+        by_position.predict_interval(array), model.predict_interval(X), atol=SEARCH
     )
 
 
@@ -87,7 +94,7 @@ def test_a_slope_that_varies_keeps_its_column_as_it_is(beside):
     names = own.linear_models_[0].variance_components_["name"]
     assert list(names) == ["(Intercept)", "dose as given", ""]
     slope = own.linear_models_[0].variance_components_["sd"][1]
-    assert 0.3 < slope < 0.7  # 0.5, of 60 groups
+    assert 0.3 < slope < 0.7  # 0.5, with a standard error of 0.06 by 60 groups
 
 
 def test_several_columns_and_the_summary():
@@ -124,4 +131,4 @@ def test_what_was_fitted_counts_and_not_what_a_parameter_is_now():
 def test_a_frame_may_follow_an_array():
     X, y = made(30)
     model = MixedEffectsRegressor(LinearRegression(), 3, linear=2).fit(X.to_numpy(), y)
-    np.testing.assert_allclose(model.predict(X), model.predict(X.to_numpy()), rtol=1e-12)
+    np.testing.assert_allclose(model.predict(X), model.predict(X.to_numpy()), rtol=0, atol=ROUNDING)
