@@ -104,8 +104,8 @@ def refusal(error: ValueError, target: FloatArray, response: FloatArray) -> Valu
         return error
     return ValueError(
         f"`regressor` says: {error} It is trained on y less the effects of the groups (and on "
-        f"columns of `linear`), here from {least_target:.3g} on, though y is positive. Give it a "
-        "loss for all numbers, or model another response, such as the logarithm of y: "
+        f"columns of `linear`), here from {least_target:.3g} on, though y is positive. If "
+        "that is what it refuses, give it a loss for all numbers, or model the logarithm of y: "
         "TransformedTargetRegressor(MixedEffectsRegressor(...), func=np.log, inverse_func=np.exp)."
     )
 
