@@ -107,12 +107,16 @@ def _grouping_positions(rows: EffectRows) -> set[int]:
 
 
 def _level_codes(rows: EffectRows, table: Table, groups: Any) -> list[IntArray]:
-    """Return each factor's level of each row, (n,); those of rows of weight 0 alone are one."""
+    """Return each factor's level of each row, (n,).
+
+    A row of weight 0 whose level has no other rows than such, and so none, is alone in one.
+    """
     encoder, metadata = rows.given.encoder, Metadata({})
     if encoder.uses_metadata:
         metadata = open_metadata(groups, table.n_rows, is_named=False)
     pairs = [(factor.codes(table, metadata), factor.n_levels) for factor in encoder.factors]
-    return [np.where(codes < 0, n_levels, codes) for codes, n_levels in pairs]
+    own = np.arange(table.n_rows)
+    return [np.where(codes < 0, n_levels + own, codes) for codes, n_levels in pairs]
 
 
 def _publish(

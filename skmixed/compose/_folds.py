@@ -181,7 +181,7 @@ def kept_together(
             f"Column {label!r} is constant within the groups of {name!r} and tells them apart, but "
             f"folds keep the groups of {by!r} whole, which cross those of {name!r}. `regressor` "
             f"learns effects of {name!r}, whose variance becomes too small. Give cv a list of "
-            f"folds that leave out groups of both, or leave {label!r} out of X.",
+            f"folds that leave out groups of both, or keep {label!r} from `regressor`.",
             UserWarning,
         )
     return kept

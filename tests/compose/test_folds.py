@@ -83,11 +83,24 @@ def test_crossed_factors_that_meet_throughout_are_warned_of():
     with pytest.warns(UserWarning, match=PARTED):
         rows = trained(X, y, ["g", "h"])
     assert is_whole(X, rows, "g")
-    with pytest.warns(UserWarning, match="or leave 'd' out of X"):
+    with pytest.warns(UserWarning, match="or keep 'd' from `regressor`"):
         assert len(trained(X, y, ["g", "h"], cv=3)) == 3
     # Not where no column tells h apart, and not where folds are given.
     assert is_whole(X, trained(X.drop(columns="d"), y, ["g", "h"]), "g")
     trained(X, y, ["g", "h"], cv=KFold(3))
+
+
+def test_rows_of_weight_0_in_groups_of_their_own_hide_no_column():
+    n = np.arange(400)
+    X, y = made(n % 20, n // 20)
+    weights = np.where(X["g"] < 2, 0.0, 1.0)
+    Watching.trained = []
+    model = MixedEffectsRegressor(Watching(), "g", max_iter=1, tol=10.0)
+    model.fit(X.drop(columns="d"), y, sample_weight=weights)
+    counted = X[weights > 0]
+    rows = [own.intersection(counted.index) for own in Watching.trained[:-1]]
+    assert is_whole(counted, rows, "g")
+    assert model.n_iter_ == 1
 
 
 def test_columns_of_a_sparse_matrix_that_tell_both_factors_apart_are_found():

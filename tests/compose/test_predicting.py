@@ -68,6 +68,8 @@ def test_after_folds_of_whole_groups_too_the_model_of_the_effects_is_one_of_its_
         confidence_intervals(plain, method="wald"),
         rtol=1e-5,
     )
+    widths = [np.diff(own.predict_interval(X), axis=1) for own in (mixed, plain)]
+    np.testing.assert_allclose(*widths, rtol=1e-5)
     # The effects are those that predictions add: of what the regressor of all rows leaves.
     left = y - model.regressor_.predict(X[["a", "b", "c"]])
     effects = random_effects_table(mixed)
