@@ -109,6 +109,11 @@ class CholeskyFactor:
     random_inverse: FloatArray | None = None
 
     @property
+    def reduced_products(self) -> FloatArray:
+        """S of the core, X and y; without a core [X y]'V⁻¹[X y], (p + 1, p + 1)."""
+        return self.schur
+
+    @property
     def n_stages(self) -> int:
         """Factors eliminated level by level; they come first."""
         return len(self.stages)

@@ -27,8 +27,12 @@ from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._folds import held_theta, selection
+from skmixed._folds import held_theta, selection, theta_of_folds
+from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.products import FoldPart
+from skmixed._folds.theta_of_folds import FoldEstimates
+from skmixed._folds.totals import FoldTotals
+from skmixed._folds.whole_groups import WholeGroups
 from skmixed._generalized import fit as _generalized_fit
 from skmixed._generalized import optimum as _generalized_optimum
 from skmixed._generalized.optimum import GeneralizedModel
@@ -175,6 +179,23 @@ fit_system = _on_one_thread(fit.fit_system)
 estimate_at_zero = _on_one_thread(fit.estimate_at_zero)
 estimate_at = _on_one_thread(held_theta.estimate_at)
 fold_part = _on_one_thread(FoldPart.of)
+fold_totals = _on_one_thread(FoldTotals.of)
+without_fold = _on_one_thread(FoldTotals.without)
+fold_predictor = _on_one_thread(FoldPredictor.of)
+fold_means = _on_one_thread(FoldPredictor.mean)
+fold_deviations = _on_one_thread(FoldPredictor.deviations)
+whole_groups = _on_one_thread(WholeGroups.of)
+folds_at_one_tau = _on_one_thread(theta_of_folds.at_one_tau)
+
+
+@_on_one_thread
+def folds_at_own_tau(groups: WholeGroups, lam: Lam) -> FoldEstimates:
+    """Return the estimates without each fold, from those of all rows."""
+    factor = cholesky.factorize(groups.system, lam)
+    along = criterion.derivatives(factor, groups.likelihood).along(groups.parameters.entries)
+    return theta_of_folds.at_own_tau(groups, lam, along.information)
+
+
 of_levels = _on_one_thread(selection.of_levels)
 of_columns = _on_one_thread(selection.of_columns)
 updated = _on_one_thread(effects_update.updated)

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,15 @@ from sklearn.model_selection import ParameterGrid
 
 from skmixed._data.table import open_table
 from skmixed._fitted import checks as validation
-from skmixed._typing import FloatArray, IntArray
 from skmixed.exceptions import warn
-from skmixed.model_selection._fits import Fit, Fits, HeldOut, Refits, Sample
+from skmixed.model_selection._fits import HeldOut, Refits, Sample
 from skmixed.model_selection._groups import beside, groups_of
-from skmixed.model_selection._scoring import Predictions, Scorer, scorers_of
+from skmixed.model_selection._outcomes import Outcome, outcomes_of, scores_of
+from skmixed.model_selection._scoring import Scorer, scorers_of
 from skmixed.model_selection._splits import QUESTIONS, Splits, check_question, in_words, splits_of
 from skmixed.model_selection._statistics import from_statistics, has_statistics
 from skmixed.model_selection._validation import Validation, of_grid, of_one
+from skmixed.model_selection._whole_groups import whole_group_outcomes
 
 THETAS = ("refit", "fixed")
 
@@ -111,9 +112,15 @@ def cross_validate(
 
     Notes
     -----
-    Statistics of the training rows are sums of those of other folds, never a difference, so
-    that no digits are lost: K folds take one pass over the rows and K log₂K additions. Each
-    search starts from the estimates of the split before.
+    Of up to 60 folds, the sums over the training rows are those of the other folds, added up and
+    never taken off, so that no digits are lost: K folds take one pass over the rows and K log₂K
+    additions. Each search is that of a fit to the training rows.
+
+    Of more folds of whole groups, in a model of one grouping factor, [X y]'V⁻¹[X y] without a
+    fold is that of all rows less that of its groups. What all rows have is a smooth function of
+    θ; it is taken as a polynomial around the optimum of all rows, checked against exact values,
+    and the criteria of all folds are minimized together. Folds that move θ far, or leave the
+    rank of X in doubt, are fitted one by one. θ is found to ten digits, that of a fit to eight.
 
     Examples
     --------
@@ -153,19 +160,27 @@ def cross_validate(
     own_groups = groups_of(models, X, groups)
     splits = splits_of(cv, question, X, y, own_groups, n_rows)
     check_question(question, splits, own_groups)
-    rows = Sample(X, y, sample_weight, beside(models, X, groups))
+    sample = Sample(X, y, sample_weight, beside(models, X, groups))
     scorers, _ = scorers_of(model, scoring)
-    table = _Scores.empty(scorers, len(models), len(splits), n_rows)
-    how = _run(models, rows, splits, table, theta)
-    table.check(splits)
-    found = table.found(None if param_grid is None else params)
+    held_out = HeldOut(sample, splits)
+    outcomes = _outcomes(models, sample, held_out, scorers, theta)
+    _say(outcomes, splits)
+    found = _results(outcomes, held_out, scorers, None if param_grid is None else params)
     if return_predictions:
-        found["predictions"] = table.predictions if param_grid is not None else table.predictions[0]
-    return Validation(found, in_words(splits, own_groups.factors), how)
+        predictions = [_in_order(own, splits) for own in outcomes]
+        found["predictions"] = predictions[0] if param_grid is None else np.stack(predictions)
+    return Validation(found, in_words(splits, own_groups.factors), _how(models, splits, theta))
 
 
-def _run(models: Sequence[Any], rows: Sample, splits: Splits, table: "_Scores", theta: str) -> str:
-    """Fit all candidates to all splits, score them, and say how it was done."""
+def _outcomes(
+    models: Sequence[Any],
+    sample: Sample,
+    held_out: HeldOut,
+    scorers: dict[str, Scorer],
+    theta: str,
+) -> list[Outcome]:
+    """Fit all candidates to all splits, and predict their test rows."""
+    splits = held_out.splits
     linear = [k for k, own in enumerate(models) if has_statistics(own)]
     others = [k for k in range(len(models)) if k not in set(linear)]
     if others and theta == "fixed":
@@ -173,94 +188,72 @@ def _run(models: Sequence[Any], rows: Sample, splits: Splits, table: "_Scores", 
             f"theta='fixed' is there for MixedLinearRegressor with independent residuals, not for "
             f"{type(models[others[0]]).__name__}. Leave it out."
         )
-    batches: list[tuple[list[int], Fits]] = []
+    found: dict[int, Outcome] = {}
     if linear:
         own = [models[k] for k in linear]
-        found = from_statistics(own, rows, splits, is_held=theta == "fixed")
-        batches += [([linear[k] for k in chosen], fits) for chosen, fits in found]
+        fits = from_statistics(own, sample, splits, is_held=theta == "fixed")
+        made = whole_group_outcomes(fits, held_out, scorers)
+        found |= {linear[k]: outcome for k, outcome in made.items()}
+        rest = [k for k in range(len(own)) if k not in made]
+        if rest:
+            fits = replace(fits, candidates=[fits.candidates[k] for k in rest])
+            outcomes = outcomes_of(fits, len(rest), held_out, scorers)
+            found |= dict(zip([linear[k] for k in rest], outcomes, strict=True))
     if others:
-        batches.append((others, Refits([models[k] for k in others], rows, splits)))
-    tests = HeldOut.of(rows, splits)
-    for chosen, fits in batches:
-        for number, made in enumerate(fits.each()):
-            test = tests[number]
-            for k, fit in zip(chosen, made, strict=True):
-                table.take(k, number, fit, test, splits.test(number))
-    if others:
+        refits = Refits([models[k] for k in others], sample, splits)
+        found |= dict(zip(others, outcomes_of(refits, len(others), held_out, scorers), strict=True))
+    return [found[k] for k in range(len(models))]
+
+
+def _how(models: Sequence[Any], splits: Splits, theta: str) -> str:
+    if not all(map(has_statistics, models)):
         return f"{len(splits)} splits, fitted to the training rows of each"
     of_theta = "θ held at that of all rows" if theta == "fixed" else "θ refitted"
     return f"{len(splits)} splits, from sums over the rows of each, {of_theta}"
 
 
-@dataclass
-class _Scores:
-    """Scores of all candidates in all splits, as they come."""
+def _in_order(outcome: Outcome, splits: Splits) -> Any:
+    """Return predictions in the order of the rows; NaN of rows that no split predicts."""
+    nothing = None if outcome.mean.dtype.hasobject else np.nan
+    out = np.full(splits.n_rows, nothing, dtype=outcome.mean.dtype)
+    out[splits.tested[0]] = outcome.mean
+    return out
 
-    scorers: dict[str, Scorer]
-    scores: dict[str, FloatArray]
-    seconds: FloatArray
-    scored: FloatArray
-    predictions: FloatArray
-    messages: Counter[tuple[str, type[Warning]]] = field(default_factory=Counter)
-    errors: list[tuple[int, Exception]] = field(default_factory=list)
 
-    @staticmethod
-    def empty(scorers: dict[str, Scorer], n_models: int, n_splits: int, n_rows: int) -> "_Scores":
-        shape = n_models, n_splits
-        return _Scores(
-            scorers,
-            {name: np.full(shape, np.nan) for name in scorers},
-            np.zeros(shape),
-            np.zeros(shape),
-            np.full((n_models, n_rows), np.nan),
+def _say(outcomes: Sequence[Outcome], splits: Splits) -> None:
+    """Say what the fits had to say, once; raise what all of them have raised."""
+    n = len(outcomes) * len(splits)
+    messages: Counter[tuple[str, type[Warning]]] = Counter()
+    errors = [pair for own in outcomes for pair in own.errors.items()]
+    if len(errors) == n:
+        raise errors[0][1]
+    for own in outcomes:
+        messages.update(own.messages)
+    for (text, category), count in messages.items():
+        warn(f"In {count} of {n} fits: {text}", category)
+    if errors:
+        number, error = errors[0]
+        warn(
+            f"{len(errors)} of {n} fits failed, and their scores are NaN. The first, of split "
+            f"{number} (row {int(splits.test(number)[0])} and others left out): {error}",
+            FitFailedWarning,
         )
 
-    def take(self, k: int, number: int, fit: Fit, test: Sample, rows: IntArray) -> None:
-        """Score a fit of candidate k to split `number`."""
-        self.seconds[k, number] = fit.seconds
-        if fit.error is None:
-            start = time.perf_counter()
-            scored = Fit.of(lambda: self._scored(fit.estimator, test))
-            self.scored[k, number] = time.perf_counter() - start
-            fit.messages += scored.messages
-            fit.error = scored.error
-        self.messages.update(set(fit.messages))
-        if fit.error is not None:
-            self.errors.append((number, fit.error))
-            return
-        found, predicted = scored.estimator
-        self.predictions[k, rows] = predicted
-        for name, value in found.items():
-            self.scores[name][k, number] = value
 
-    def _scored(self, estimator: Any, test: Sample) -> tuple[dict[str, float], Any]:
-        """Return the scores, and the predictions, which are made once for all of them."""
-        if any(own.needs_deviations for own in self.scorers.values()):
-            mean, sd = estimator.predict(test.X, return_std=True, **test.beside)
-        else:
-            mean, sd = estimator.predict(test.X, **test.beside), None
-        view = Predictions(mean, sd)
-        return {
-            name: own.function(estimator if own.needs_estimator else view, test.X, test.y)
-            for name, own in self.scorers.items()
-        }, mean
-
-    def check(self, splits: Splits) -> None:
-        """Say what the fits had to say, once; raise what all of them have raised."""
-        n = self.seconds.size
-        if len(self.errors) == n:
-            raise self.errors[0][1]
-        for (text, category), count in self.messages.items():
-            warn(f"In {count} of {n} fits: {text}", category)
-        if self.errors:
-            number, error = self.errors[0]
-            warn(
-                f"{len(self.errors)} of {n} fits failed, and their scores are NaN. The first, of "
-                f"split {number} (row {int(splits.test(number)[0])} and others left out): {error}",
-                FitFailedWarning,
-            )
-
-    def found(self, params: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
-        if params is None:
-            return of_one(self.scores, self.seconds, self.scored)
-        return of_grid(params, self.scores, self.seconds, self.scored)
+def _results(
+    outcomes: Sequence[Outcome],
+    held_out: HeldOut,
+    scorers: dict[str, Scorer],
+    params: Sequence[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    scores, times = [], []
+    for own in outcomes:
+        start = time.perf_counter()
+        scores.append(scores_of(own, held_out, scorers))
+        times.append((time.perf_counter() - start) / len(held_out.splits))
+    seconds = np.stack([own.seconds for own in outcomes])
+    scored = np.stack([own.scored + each for own, each in zip(outcomes, times, strict=True)])
+    by_name = {name: np.stack([own[name] for own in scores]) for name in scorers}
+    if params is None:
+        return of_one(by_name, seconds, scored)
+    return of_grid(params, by_name, seconds, scored)

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 from sklearn.base import clone
@@ -50,24 +50,23 @@ class HeldOut:
 
     Attributes
     ----------
-    rows : Sample
-        In the order of their folds, where there are folds.
+    sample : Sample
+        All rows.
     splits : Splits
     """
 
-    rows: Sample
+    sample: Sample
     splits: Splits
 
-    @staticmethod
-    def of(rows: Sample, splits: Splits) -> "HeldOut":
-        """Bring rows in the order of their folds, of which each is then a part of them."""
-        return HeldOut(rows if splits.fold is None else rows.of(splits.by_fold[0]), splits)
+    @cached_property
+    def _ordered(self) -> Sample:
+        """The rows in the order of their folds, of which each is a part of them."""
+        return self.sample.of(self.splits.by_fold[0])
 
     def __getitem__(self, number: int) -> Sample:
         if self.splits.fold is None:
-            return self.rows.of(self.splits.test(number))
-        start, stop = self.splits.by_fold[1][number : number + 2]
-        return self.rows.of(slice(int(start), int(stop)))
+            return self.sample.of(self.splits.test(number))
+        return self._ordered.of(self.splits.place(number))
 
 
 @dataclass

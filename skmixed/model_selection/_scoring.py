@@ -11,9 +11,8 @@ from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.metrics import get_scorer
 
 from skmixed._data.parameters import items_of
-from skmixed._typing import FloatArray
+from skmixed.model_selection._scores_by_split import BY_SPLIT, DENSITY
 
-DENSITY = "neg_log_predictive_density"
 FOR_NUMBERS = ("r2", "neg_mean_squared_error")
 FOR_CLASSES = ("accuracy", "neg_log_loss", "neg_brier_score")
 
@@ -55,13 +54,8 @@ def log_predictive_density(estimator: Any, X: Any, y: ArrayLike) -> float:
     -5.68
     """
     mean, sd = estimator.predict(X, return_std=True)
-    return float(normal_log_density(np.asarray(y), mean, sd).mean())
-
-
-def normal_log_density(y: FloatArray, mean: FloatArray, sd: FloatArray) -> FloatArray:
-    """Return log N(y; μ, s²) of each row, (n,)."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(-0.5 * ((y - mean) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi))
+    split = np.zeros(len(mean), dtype=np.intp)
+    return float(BY_SPLIT[DENSITY](np.asarray(y), mean, sd, split, 1)[0])
 
 
 def has_deviations(estimator: Any) -> bool:
@@ -80,14 +74,17 @@ class Scorer:
         From an estimator, X and y to a number.
     needs_estimator : bool
         Whether it may ask for more than what `predict` returns.
+    by_split : str or None
+        Its name among the scores that all splits have at once.
     """
 
     function: Callable[..., float]
     needs_estimator: bool
+    by_split: str | None = None
 
     @property
     def needs_deviations(self) -> bool:
-        return self.function is log_predictive_density
+        return self.by_split == DENSITY
 
 
 def scorers_of(estimator: Any, scoring: Any) -> tuple[dict[str, Scorer], bool]:
@@ -121,8 +118,10 @@ def _scorer(estimator: Any, scoring: Any) -> Scorer:
                 f"scoring={DENSITY!r} needs predict(X, return_std=True), which "
                 f"{type(estimator).__name__} does not have. Leave it out of `scoring`."
             )
-        return Scorer(log_predictive_density, needs_estimator=False)
-    return Scorer(get_scorer(scoring), needs_estimator=is_classifier(estimator))
+        return Scorer(log_predictive_density, needs_estimator=False, by_split=DENSITY)
+    has_labels = is_classifier(estimator)
+    by_split = scoring if scoring in BY_SPLIT and not has_labels else None
+    return Scorer(get_scorer(scoring), needs_estimator=has_labels, by_split=by_split)
 
 
 class Predictions(RegressorMixin, BaseEstimator):

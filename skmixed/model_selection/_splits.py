@@ -63,6 +63,24 @@ class Splits:
         keys = self.fold.astype(np.uint16) if len(sizes) < 2**16 else self.fold
         return np.argsort(keys, kind="stable"), np.concatenate([[0], np.cumsum(sizes)])
 
+    @cached_property
+    def tested(self) -> tuple[IntArray, IntArray]:
+        """The test rows of all splits, one behind the other, (N,), and their splits."""
+        if self.fold is not None:
+            order, _ = self.by_fold
+            return order, self.fold[order]
+        tests = [test for _, test in self.pairs]
+        return np.concatenate(tests), np.repeat(np.arange(len(tests)), list(map(len, tests)))
+
+    @cached_property
+    def _bounds(self) -> IntArray:
+        sizes = np.bincount(self.tested[1], minlength=len(self))
+        return np.concatenate([[0], np.cumsum(sizes)])
+
+    def place(self, number: int) -> slice:
+        """Return where the rows of a split are among the `tested` ones."""
+        return slice(int(self._bounds[number]), int(self._bounds[number + 1]))
+
     def __len__(self) -> int:
         return len(self.pairs) if self.fold is None else len(self.by_fold[1]) - 1
 

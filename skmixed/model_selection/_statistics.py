@@ -54,13 +54,11 @@ class Candidate:
 
     def statistics(self, common: Encoder, stats: CrossProducts) -> SufficientStatistics:
         """Return the statistics of this model, with the levels that have rows."""
-        if not self._has_all_columns(stats):
+        if not self.has_all_columns(stats):
             stats = kernel.of_columns(stats, self.columns, self.factors)
         levels = stats.levels
-        factors = [
-            common.factors[k].picked(own)
-            for (k, _), own in zip(self.factors, levels, strict=True)
-        ]  # fmt: skip
+        pairs = zip(self.factors, levels, strict=True)
+        factors = [common.factors[k].picked(own) for (k, _), own in pairs]
         names = getattr(self.model, "feature_names_in_", None)
         return SufficientStatistics(
             self.encoder.with_factors(factors),
@@ -69,13 +67,22 @@ class Candidate:
             self.model.n_features_in_,
         )
 
+    def design(self, common: Design) -> Design:
+        """Return the rows with the columns and factors of this model."""
+        return replace(
+            common,
+            columns=tuple(common.columns[c - 1] for c in self.columns[1:]),
+            factors=tuple(replace(common.factors[k], columns=own) for k, own in self.factors),
+        )
+
     def unfitted(self) -> Any:
         """Return a copy of the model, with the names of X's columns."""
         own = clone(self.model)
         vars(own).update({k: v for k, v in vars(self.model).items() if k.endswith("_in_")})
         return own
 
-    def _has_all_columns(self, stats: CrossProducts) -> bool:
+    def has_all_columns(self, stats: CrossProducts) -> bool:
+        """Whether statistics have the columns and factors of this model alone."""
         has_columns = len(self.columns) == len(stats.center)
         own = tuple((k, f.columns) for k, f in enumerate(stats.factors))
         return has_columns and self.factors == own
@@ -112,43 +119,56 @@ class StatisticsFits:
         Each search starts as that of a fit to the rows does, so that it ends where that does.
         """
         start = time.perf_counter()
-        total = self.parts.total() if self.is_held else None
-        n = len(self.splits) * len(self.candidates)
-        shared = (time.perf_counter() - start) / n
-        held: list[Estimate | None] = [None] * len(self.candidates)
-        if total is not None:
-            held = [self._estimate(own, total) for own in self.candidates]
-        for stats in self._trained():
+        trained = self._trained()
+        shared = (time.perf_counter() - start) / (len(self.splits) * len(self.candidates))
+        held = [self.estimate(own) if self.is_held else None for own in self.candidates]
+        for number, stats in enumerate(trained):
             fits = []
-            for k, own in enumerate(self.candidates):
-                fit = Fit.of(partial(self._fitted, own, stats, held[k]))
+            for own, like in zip(self.candidates, held, strict=True):
+                fit = Fit.of(partial(self._fitted, own, number, stats, like))
                 fit.seconds += shared
                 fits.append(fit)
             yield fits
 
-    def _fitted(self, own: Candidate, stats: CrossProducts, held: Estimate | None) -> Any:
-        model, given = own.unfitted(), own.statistics(self.common, stats)
+    def _fitted(
+        self, own: Candidate, number: int, stats: CrossProducts, held: Estimate | None
+    ) -> Any:
+        if not (own.has_all_columns(stats) or stats.has_plain_frame):
+            # Columns that stand beside others are no longer those of the rows
+            return self.from_rows(own, number, held)
+        return self.fitted(own, own.statistics(self.common, stats), held)
+
+    def from_rows(self, own: Candidate, number: int, held: Estimate | None = None) -> Any:
+        """Return a candidate that is fitted by a pass over the training rows of a split."""
+        rows = self._numbers[self.splits.train(number)]
+        design = own.design(self.design)
+        stats = kernel.accumulate(design.picked(rows[rows >= 0]))
+        return self.fitted(own, own.statistics(self.common, stats), held)
+
+    def fitted(
+        self, own: Candidate, given: SufficientStatistics, held: Estimate | None = None
+    ) -> Any:
+        """Return a candidate that is fitted to statistics, or takes the Λ that is held."""
+        model = own.unfitted()
         if held is None:
             estimate_from(model, given)
         else:
             estimate_at(model, given, held)
         return model
 
-    def _estimate(self, own: Candidate, stats: CrossProducts) -> Estimate:
-        """Return the estimates from all rows."""
-        model = own.unfitted()
-        estimate_from(model, own.statistics(self.common, stats))
-        estimate: Estimate = model._model.estimate
-        return estimate
-
     @cached_property
-    def parts(self) -> FoldParts:
-        """The sums over the test rows of each split, or over all rows where these overlap."""
-        n_levels = tuple(f.n_levels for f in self.design.factors)
-        if self.splits.fold is None:
-            return FoldParts((kernel.fold_part(self.design),), n_levels)
-        tests = [self.splits.test(number) for number in range(len(self.splits))]
-        return FoldParts(tuple(self._part(rows) for rows in tests), n_levels)
+    def total(self) -> CrossProducts:
+        """The sums over all rows."""
+        return kernel.accumulate(self.design)
+
+    def estimate(self, own: Candidate) -> Estimate:
+        """Return the estimates of a candidate from all rows."""
+        if own.has_all_columns(self.total) or self.total.has_plain_frame:
+            stats = self.total
+        else:
+            stats = kernel.accumulate(own.design(self.design))
+        estimate: Estimate = self.fitted(own, own.statistics(self.common, stats))._model.estimate
+        return estimate
 
     def _part(self, rows: IntArray) -> FoldPart:
         """Reduce rows of the splits, of those that are in the design."""
@@ -163,34 +183,30 @@ class StatisticsFits:
         return out
 
     def _trained(self) -> Iterator[CrossProducts]:
-        """Yield the sums over the training rows of each split."""
-        if self.splits.fold is not None:
-            yield from self.parts.without_each()
-            return
-        for number in range(len(self.splits)):
-            yield self._part(self.splits.train(number)).among(self.parts.n_levels)
+        """Return the sums over the training rows of each split."""
+        n_levels = tuple(f.n_levels for f in self.design.factors)
+        numbers = range(len(self.splits))
+        if self.splits.fold is None:
+            return (self._part(self.splits.train(k)).among(n_levels) for k in numbers)
+        parts = tuple(self._part(self.splits.test(k)) for k in numbers)
+        return FoldParts(parts, n_levels).without_each()
 
 
 def from_statistics(
     models: Sequence[Any], rows: Sample, splits: Splits, *, is_held: bool
-) -> list[tuple[list[int], StatisticsFits]]:
-    """Return the fits of linear models, with the positions of the models that each serves.
-
-    All of them read one pass over the rows; where columns nearly depend on others, models
-    with the same columns do.
-    """
+) -> StatisticsFits:
+    """Return the fits of linear models, which read one pass over the rows."""
     prepared = [_prepared(model, rows) for model in models]
-    fits = _of_common(prepared, rows, splits, is_held=is_held)
-    _, places = np.unique([_layout(encoder) for _, encoder in prepared], return_inverse=True)
-    stats = [part.stats for part in fits.parts.parts]
-    if len(set(places)) == 1 or all(own.has_plain_frame for own in [*stats, fits.parts.total()]):
-        return [(list(range(len(models))), fits)]
-    out = []
-    for place in range(places.max() + 1):
-        chosen = np.flatnonzero(places == place).tolist()
-        own = _of_common([prepared[k] for k in chosen], rows, splits, is_held=is_held)
-        out.append((chosen, own))
-    return out
+    first = prepared[0][0]
+    table = open_checked(rows.X, clone(first), rows.y, reset=True)
+    metadata = open_metadata(rows.groups, table.n_rows, is_named=first.groups is not None)
+    response = validation.check_response(rows.y, table.n_rows, type(first).__name__)
+    weights = validation.check_weights(rows.weights, table.n_rows)
+    plain = _union([encoder for _, encoder in prepared], table)
+    common, design = plain.learn(table, metadata, response, weights)
+    places = np.arange(table.n_rows) if weights is None else np.flatnonzero(weights > 0)
+    candidates = [_candidate(model, encoder, common) for model, encoder in prepared]
+    return StatisticsFits(candidates, common, design, places, splits, is_held)
 
 
 def _prepared(model: Any, rows: Sample) -> tuple[Any, Encoder]:
@@ -202,27 +218,6 @@ def _prepared(model: Any, rows: Sample) -> tuple[Any, Encoder]:
     encoder = specification(own).plan(table, metadata)
     validation.check_terms(encoder)
     return own, encoder
-
-
-def _layout(encoder: Encoder) -> str:
-    own = [(f.sources, encoder.factor_columns(k)) for k, f in enumerate(encoder.factors)]
-    return repr((encoder.numeric, own))
-
-
-def _of_common(
-    prepared: Sequence[tuple[Any, Encoder]], rows: Sample, splits: Splits, *, is_held: bool
-) -> StatisticsFits:
-    """Lay out the rows for models with any of the columns and factors."""
-    first = prepared[0][0]
-    table = open_checked(rows.X, clone(first), rows.y, reset=True)
-    metadata = open_metadata(rows.groups, table.n_rows, is_named=first.groups is not None)
-    response = validation.check_response(rows.y, table.n_rows, type(first).__name__)
-    weights = validation.check_weights(rows.weights, table.n_rows)
-    plain = _union([encoder for _, encoder in prepared], table)
-    common, design = plain.learn(table, metadata, response, weights)
-    places = np.arange(table.n_rows) if weights is None else np.flatnonzero(weights > 0)
-    candidates = [_candidate(model, encoder, common) for model, encoder in prepared]
-    return StatisticsFits(candidates, common, design, places, splits, is_held)
 
 
 def _union(encoders: Sequence[Encoder], table: Table) -> Encoder:

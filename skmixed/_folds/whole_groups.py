@@ -1,0 +1,256 @@
+"""Models of one grouping factor without the groups of a fold, for many folds at once.
+
+The levels j of the factor are independent given Σ, the relative covariance of the effects of
+one. Their parts of the equations, with S_j = Z_j'WZ_j, B_j = Z_j'W[X y] and the rows of a fold
+f, are sums:
+
+    E_f(Σ) = Σ_{i in f} w [x y]'[x y] − Σ_{j in f} B_j'Σ(I + S_jΣ)⁻¹B_j
+
+is [X y]'V⁻¹[X y] of the rows of the fold, and log|V| = Σ_j log|I + S_jΣ|. Without the fold
+they are those of all rows less E_f, which costs the fold's own groups alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.parameters import Parameters
+from skmixed._equations.system import System
+from skmixed._estimation.solution import centered_to_user
+from skmixed._folds.totals import FoldTotals
+from skmixed._model.terms import Model
+from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.rank import working_columns
+from skmixed._typing import FloatArray, IntArray, Lam
+
+# Share of all squares of a column that a fold may have: a bit is lost in the difference.
+LARGEST_SHARE = 0.5
+# Share of a column's squares that is left beside the columns before it, from which on the rank
+# is not in doubt. It is decided at 1e-12.
+FULL_RANK = 1e-9
+
+
+@dataclass(frozen=True)
+class WholeGroups:
+    """The groups of one factor, in the order of the folds that they are in.
+
+    Attributes
+    ----------
+    system : System
+        Of all rows.
+    likelihood : Likelihood
+        Of all rows.
+    parameters : Parameters
+    within : (q, r, r) array
+        S_j.
+    beside : (q, r, p + 1) array
+        B_j.
+    fold : (q,) array of int
+        In ascending order; each has at least one group.
+    totals : (F, p + 1, p + 1) array
+        Σ w [x y]'[x y] of the rows of each fold.
+    counts : (F,) array
+        Rows.
+    center : (r,) array
+        What is subtracted from the factor's columns.
+    to_user, offset : (p, p) and (p,) arrays
+        The user's fixed effects are Tβ + offset.
+    """
+
+    system: System
+    likelihood: Likelihood
+    parameters: Parameters
+    within: FloatArray
+    beside: FloatArray
+    fold: IntArray
+    totals: FloatArray
+    counts: IntArray
+    center: FloatArray
+    to_user: FloatArray
+    offset: FloatArray
+
+    @staticmethod
+    def of(
+        stats: CrossProducts,
+        model: Model,
+        system: System,
+        likelihood: Likelihood,
+        fold_of_level: IntArray,
+        totals: FoldTotals,
+    ) -> "WholeGroups":
+        """Take the groups of a system apart."""
+        order = np.argsort(fold_of_level, kind="stable")
+        slabs = list(system.level_products(0))
+        within, beside = (
+            np.concatenate([own[k] for own in slabs], axis=2).transpose(2, 0, 1)[: len(order)]
+            for k in (0, 1)
+        )
+        # From [e u] of the statistics to [x y] of the system
+        columns = working_columns(stats, model)
+        k, p = len(stats.center), system.n_fixed
+        change = columns.fixed.change_from(stats)
+        if change is None:
+            change = np.eye(k)[:, list(columns.fixed.used)]
+        to_system = np.zeros((k + 1, p + 1))
+        to_system[:k, :p], to_system[k, p] = change, 1.0
+        delta = columns.response_change_from(stats)
+        to_system[:k, p] = 0.0 if delta is None else delta[:, 0]
+        return WholeGroups(
+            system,
+            likelihood,
+            Parameters.of(system),
+            within[order],
+            beside[order],
+            fold_of_level[order],
+            to_system.T @ (totals.products / system.weight_unit) @ to_system,
+            totals.counts,
+            stats.center[list(stats.factors[0].columns)],
+            *centered_to_user(system, model),
+        )
+
+    @property
+    def n_folds(self) -> int:
+        return len(self.totals)
+
+    @property
+    def directions(self) -> FloatArray:
+        """D_i with Σ = Σ_i τ_i D_i in the factor's columns, (d, r, r)."""
+        order = np.argsort(self.parameters.places_by_factor[0])
+        return self.parameters.by_factor[0][order]
+
+    @property
+    def starts(self) -> IntArray:
+        """The first group of each fold, (F,)."""
+        return np.searchsorted(self.fold, np.arange(self.n_folds))
+
+    @property
+    def dof(self) -> FloatArray:
+        """ν without each fold, (F,)."""
+        return np.asarray(np.maximum(self.likelihood.dof - self.counts, 1), dtype=np.float64)
+
+    @property
+    def are_small(self) -> NDArray[np.bool_]:
+        """Which folds are no more than half of the squares of each column, (F,)."""
+        squares = np.diagonal(self.totals, axis1=1, axis2=2)
+        most = LARGEST_SHARE * np.diagonal(self.system.fixed_products)
+        return np.asarray((squares <= most).all(axis=1))
+
+    def sigma(self, tau: FloatArray) -> FloatArray:
+        """Return Σ, (…, r, r), at τ, (…, d)."""
+        return np.asarray(np.tensordot(tau, self.directions, axes=1))
+
+    def lam(self, tau: FloatArray) -> Lam:
+        """Return Λ of each term at a τ, (d,), where Σ has full rank."""
+        out = []
+        for (_, t), place in zip(self.parameters.terms, self.parameters.places, strict=True):
+            sigma = np.tensordot(tau[place], t.term.structure.directions(t.size), axes=1)
+            out.append(np.asarray(np.linalg.cholesky(sigma), dtype=np.float64))
+        return tuple(out)
+
+    def equations(self, sigma: FloatArray) -> "GroupEquations":
+        """Return the parts of the equations of each group at its Σ, (q or 1, r, r)."""
+        matrix, p = self.within @ sigma, self.beside.shape[2]
+        size = matrix.shape[1]
+        matrix[:, range(size), range(size)] += 1.0
+        # (I + S_jΣ)⁻¹[B_j S_j]
+        right = np.concatenate([self.beside, self.within], axis=2)
+        solved, logdet = np.linalg.solve(matrix, right), np.linalg.slogdet(matrix)[1]
+        return GroupEquations(self, sigma, solved[:, :, :p], solved[:, :, p:], logdet)
+
+
+@dataclass(frozen=True)
+class GroupEquations:
+    """The parts of the equations of each group at some Σ.
+
+    Attributes
+    ----------
+    groups : WholeGroups
+    sigma : (q or 1, r, r) array
+    left : (q, r, p + 1) array
+        Q_j = (I + S_jΣ)⁻¹B_j, what is Z_j'V⁻¹[X y].
+    inside : (q, r, r) array
+        (I + S_jΣ)⁻¹S_j, what is Z_j'V⁻¹Z_j.
+    logdet : (q,) array
+    """
+
+    groups: WholeGroups
+    sigma: FloatArray
+    left: FloatArray
+    inside: FloatArray
+    logdet: FloatArray
+
+    @property
+    def of_folds(self) -> tuple[FloatArray, FloatArray]:
+        """E_f, (F, p + 1, p + 1), and log|V|, (F,), of the rows of each fold."""
+        taken = self.groups.beside.transpose(0, 2, 1) @ (self.sigma @ self.left)
+        found = self.groups.totals - np.add.reduceat(taken, self.groups.starts)
+        logdet = np.add.reduceat(self.logdet, self.groups.starts)
+        return (found + found.transpose(0, 2, 1)) / 2.0, logdet
+
+    def slopes(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return −Σ_j tr(W Q_j'D_iQ_j) of each group for its W, and tr(Z'V⁻¹Z D_i), (q, d) each.
+
+        The derivatives of tr(WE) and of log|V| in τ_i. `weights` are (q or 1, p + 1, p + 1).
+        """
+        directions = self.groups.directions
+        outer = self.left @ weights @ self.left.transpose(0, 2, 1)
+        of_products = -np.tensordot(outer, directions, axes=([1, 2], [1, 2]))
+        of_logdet = np.tensordot(self.inside, directions, axes=([2, 1], [1, 2]))
+        return of_products, of_logdet
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """The fit without each fold, at some Σ.
+
+    Attributes
+    ----------
+    beta : (F, p) array
+        In the coordinates of the system.
+    residual_squares : (F,) array
+        r².
+    root : (F, p, p) array
+        L, with LL' = X'V⁻¹X.
+    are_sure : (F,) array of bool
+        Where the rank of X is not in doubt, and r² is no rounding.
+    """
+
+    beta: FloatArray
+    residual_squares: FloatArray
+    root: FloatArray
+    are_sure: NDArray[np.bool_]
+
+    @staticmethod
+    def of(groups: WholeGroups, equations: FloatArray, sure: NDArray[np.bool_]) -> "Deleted":
+        """Solve [X y]'V⁻¹[X y] of the rows without each fold, (F, p + 1, p + 1).
+
+        Those of folds that are not `sure` to begin with are not looked at.
+        """
+        p = groups.system.n_fixed
+        safe = np.where(sure[:, None, None], equations, np.eye(p + 1))
+        # LL' = [A c; c' s] has L⁻¹c in its last row, and the root of r² = s − c'A⁻¹c at its end
+        chol = np.linalg.cholesky(safe)
+        pivots = np.diagonal(chol, axis1=1, axis2=2)
+        squares = np.diagonal(safe, axis1=1, axis2=2)
+        has_rank = (pivots[:, :p] ** 2 > FULL_RANK * squares[:, :p]).all(axis=1)
+        root = chol[:, :p, :p]
+        last = chol[:, p, :p, None]
+        beta = np.asarray(np.linalg.solve(root.transpose(0, 2, 1), last)[:, :, 0], np.float64)
+        r2 = pivots[:, p] ** 2
+        enough = r2 > max(groups.likelihood.floor, FULL_RANK * float(squares[:, p].max()))
+        return Deleted(beta, r2, root, sure & has_rank & enough)
+
+    def weights(self, groups: WholeGroups) -> FloatArray:
+        """Return W with ∂d = tr(W ∂E), (F, p + 1, p + 1).
+
+        It is ν vv'/r² with v' = (−β' 1), and A⁻¹ beside it by REML.
+        """
+        n_folds, p = self.beta.shape
+        v = np.concatenate([-self.beta, np.ones((n_folds, 1))], axis=1)
+        out = (groups.dof / self.residual_squares)[:, None, None] * v[:, :, None] * v[:, None, :]
+        if groups.likelihood.reml:
+            half = np.linalg.solve(self.root, np.broadcast_to(np.eye(p), self.root.shape))
+            out[:, :p, :p] += half.transpose(0, 2, 1) @ half
+        return out

@@ -1,0 +1,173 @@
+"""Linear models of one grouping factor without each of many folds of whole groups."""
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from skmixed._estimation.fit import Estimate
+from skmixed._fitted import kernel
+from skmixed._folds.theta_of_folds import FoldEstimates
+from skmixed._folds.totals import FoldTotals
+from skmixed._folds.whole_groups import WholeGroups
+from skmixed._model.covariance import is_linear
+from skmixed._typing import IntArray
+from skmixed.exceptions import FitStatus
+from skmixed.model_selection._fits import Fit, HeldOut
+from skmixed.model_selection._outcomes import Outcome, predict_by
+from skmixed.model_selection._scoring import Scorer
+from skmixed.model_selection._statistics import Candidate, StatisticsFits
+
+# Up to so many folds each is searched by itself, from the start that a fit to its rows has:
+# it ends where that does, to all digits, and in less time than the search of all takes to set up.
+FEW_FOLDS = 60
+# Rows whose variances are computed at a time.
+SLAB_ROWS = 16_384
+
+
+def whole_group_outcomes(
+    fits: StatisticsFits, held_out: HeldOut, scorers: dict[str, Scorer]
+) -> dict[int, Outcome]:
+    """Return the outcomes of the candidates that are served, by their positions."""
+    splits = fits.splits
+    is_many = splits.fold is not None and len(splits) > FEW_FOLDS
+    if not is_many or any(own.needs_estimator for own in scorers.values()):
+        return {}
+    if len(fits.common.factors) != 1 or fits.design.n_rows != splits.n_rows:
+        return {}
+    codes = fits.design.factors[0].codes
+    if splits.share_known(codes) > 0 or not fits.total.has_plain_frame:
+        return {}
+    start = time.perf_counter()
+    shared = _Shared(fits, codes)
+    _ = shared.totals
+    seconds = (time.perf_counter() - start) / (len(splits) * len(fits.candidates))
+    needs_sd = any(own.needs_deviations for own in scorers.values())
+    found = {}
+    for k, own in enumerate(fits.candidates):
+        outcome = shared.outcome(own, held_out, needs_sd=needs_sd)
+        if outcome is not None:
+            outcome.seconds += seconds
+            found[k] = outcome
+    return found
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all candidates read: the sums over all rows, and over those of each fold.
+
+    Attributes
+    ----------
+    fits : StatisticsFits
+    codes : (n,) array of int
+        The group of each row.
+    """
+
+    fits: StatisticsFits
+    codes: IntArray
+
+    @property
+    def fold(self) -> IntArray:
+        """The fold of each row, (n,)."""
+        own = self.fits.splits.fold
+        assert own is not None
+        return own
+
+    @cached_property
+    def fold_of_level(self) -> IntArray:
+        out = np.empty(self.fits.design.factors[0].n_levels, dtype=np.intp)
+        out[self.codes] = self.fold
+        return out
+
+    @cached_property
+    def totals(self) -> FoldTotals:
+        fits = self.fits
+        return kernel.fold_totals(fits.design, self.fold, len(fits.splits), fits.total)
+
+    def outcome(self, own: Candidate, held_out: HeldOut, *, needs_sd: bool) -> Outcome | None:
+        """Return the outcome of a candidate; None where it is not served.
+
+        The fits without the folds for which the search of all is not sure are made one by one.
+        """
+        start = time.perf_counter()
+        all_rows = Fit.of(partial(self.fits.estimate, own))
+        if all_rows.error is not None:
+            return None
+        groups = self._groups(own)
+        if groups is None:
+            return None
+        found = self._found(groups, all_rows.estimator)
+        if found is None:
+            return None
+        outcome = Outcome.empty(held_out.splits, needs_sd=needs_sd)
+        self._predict(outcome, own, groups, found)
+        outcome.seconds += (time.perf_counter() - start) / len(held_out.splits)
+        for number in np.flatnonzero(~found.are_sure).tolist():
+            held = all_rows.estimator if self.fits.is_held else None
+            fit = Fit.of(partial(self._fitted, own, groups, number, held))
+            predict_by(outcome, number, fit, held_out)
+        return outcome
+
+    def _fitted(
+        self, own: Candidate, groups: WholeGroups, number: int, held: Estimate | None
+    ) -> Any:
+        """Return a candidate that is fitted to the rows without a fold."""
+        if not groups.are_small[number]:
+            return self.fits.from_rows(own, number, held)
+        given = own.statistics(self.fits.common, self.fits.total)
+        levels = np.flatnonzero(self.fold_of_level != number)
+        totals = self.totals.of_columns(own.columns)
+        products = kernel.without_fold(totals, given.products, number, levels)
+        encoder = given.encoder.with_factors([given.encoder.factors[0].picked(levels)])
+        return self.fits.fitted(own, replace(given, encoder=encoder, products=products), held)
+
+    def _predict(
+        self, outcome: Outcome, own: Candidate, groups: WholeGroups, found: FoldEstimates
+    ) -> None:
+        """Predict the rows of each fold by the fit without it: Xβ̂, with all effects new."""
+        n = self.fits.design.n_rows
+        columns = [self.fits.design.columns[c - 1] for c in own.columns[1:]]
+        fixed, random = list(own.encoder.fixed), list(own.encoder.factor_columns(0))
+        predictor = kernel.fold_predictor(groups, found)
+        mean, sd = np.empty(n), None if outcome.sd is None else np.empty(n)
+        for start in range(0, n, SLAB_ROWS):
+            part = slice(start, start + SLAB_ROWS)
+            fold = self.fold[part]
+            every = np.stack([np.ones(len(fold)), *(c[part] for c in columns)], axis=1)
+            mean[part] = kernel.fold_means(predictor, fold, every[:, fixed])
+            if sd is not None:
+                given = fold, every[:, fixed], every[:, random]
+                sd[part] = kernel.fold_deviations(predictor, *given)
+        rows, _ = self.fits.splits.tested
+        outcome.mean[:] = mean[rows]
+        if sd is not None:
+            outcome.sd = sd[rows]
+
+    def _groups(self, own: Candidate) -> WholeGroups | None:
+        """Return the groups of a candidate, where its columns are as they are but for a center."""
+        if len(own.factors) != 1:
+            return None
+        given = own.statistics(self.fits.common, self.fits.total)
+        model = own.encoder.model(reml=own.model.method == "reml")
+        system, likelihood = kernel.lay_out(given.products, model)
+        is_plain = system.regression is None and 0 < system.n_fixed == len(model.fixed)
+        if not is_plain or system.n_core:
+            return None
+        totals = self.totals.of_columns(own.columns)
+        whole = given.products, model, system, likelihood
+        return kernel.whole_groups(*whole, self.fold_of_level, totals)
+
+    def _found(self, groups: WholeGroups, estimate: Estimate) -> FoldEstimates | None:
+        """Return the estimates without each fold; None where those of all rows are none."""
+        if estimate.status is not FitStatus.CONVERGED:
+            return None
+        lam = tuple(term.search_lam for term in estimate.solution.terms)
+        if self.fits.is_held:
+            return kernel.folds_at_one_tau(groups, lam)
+        terms = groups.parameters.terms
+        if estimate.solution.is_singular or not all(is_linear(t.term.structure) for _, t in terms):
+            found = kernel.folds_at_one_tau(groups, lam)
+            return replace(found, are_sure=np.zeros_like(found.are_sure))
+        return kernel.folds_at_own_tau(groups, lam)
