@@ -6,6 +6,7 @@ response and the weights that are named.
 """
 
 from skmixed.diagnostics._correlation import residual_correlation
+from skmixed.diagnostics._groups import group_influence
 from skmixed.diagnostics._influence import cooks_distance, influence, leverage
 from skmixed.diagnostics._overdispersion import overdispersion_test
 from skmixed.diagnostics._residuals import residuals
@@ -13,6 +14,7 @@ from skmixed.diagnostics._subjects import subject_influence
 
 __all__ = [
     "cooks_distance",
+    "group_influence",
     "influence",
     "leverage",
     "overdispersion_test",

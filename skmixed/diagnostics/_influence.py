@@ -224,6 +224,7 @@ def influence(
     See Also
     --------
     cooks_distance : One of its columns.
+    group_influence : The same of whole groups.
     skmixed.plotting.InfluenceDisplay : A plot of the largest.
 
     Notes

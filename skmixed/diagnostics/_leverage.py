@@ -8,6 +8,7 @@ import numpy as np
 
 from skmixed._equations.row_substitution import RowVariance
 from skmixed._fitted import kernel
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, working_fit
 from skmixed._repeated.prediction import RowInfluence
 from skmixed._typing import FloatArray, IntArray
@@ -40,11 +41,7 @@ def row_influence(rows: GivenRows, weights: FloatArray, what: str, instead: str 
     `what` is asked for, in words; `instead` what else there is. Of a generalized model
     `weights` are the working ones, and residuals are working residuals.
     """
-    if rows.fitted.has_further_rows:
-        raise ValueError(
-            f"The {what} say how a fit follows its own rows, and update_groups has given the model "
-            f"rows that are not part of its fit: {instead}fit the model to all rows."
-        )
+    check_has_no_further_rows(rows.fitted, what, instead)
     if rows.fitted.is_generalized:
         rows = replace(rows, fitted=working_fit(rows.fitted))
     if not rows.fitted.is_repeated:
@@ -52,6 +49,15 @@ def row_influence(rows: GivenRows, weights: FloatArray, what: str, instead: str 
         return _OfIndependent(rows, weights, variance)
     found = kernel.row_influence(rows.fitted.repeated_predictor)
     return _OfCorrelated(rows, weights, found, _places(rows, weights))
+
+
+def check_has_no_further_rows(fitted: FittedModel, what: str, instead: str = "") -> None:
+    """Refuse a model to which rows were given after its fit."""
+    if fitted.has_further_rows:
+        raise ValueError(
+            f"The {what} say how a fit follows its own rows, and update_groups has given the model "
+            f"rows that are not part of its fit: {instead}fit the model to all rows."
+        )
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def subject_influence(model: Any) -> pd.DataFrame:
     See Also
     --------
     influence : The same of single rows.
+    group_influence : Of groups of models with independent residuals.
     skmixed.inference.coefficient_table : Robust standard errors, ``robust="CR3"``, are
         made of these changes.
 

@@ -1,4 +1,4 @@
-"""Rows that move the fit."""
+"""Rows and groups that move the fit."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skmixed._fitted.checks import check_number
-from skmixed.diagnostics import influence
+from skmixed.diagnostics import group_influence, influence
 from skmixed.plotting._axes import (
     BLUE,
     DARK,
@@ -21,19 +21,29 @@ from skmixed.plotting._axes import (
 )
 
 LABEL_POINTS = 8.0
+# What columns are called, and the value of one that changes nothing, where that is not 0.
+TITLES = {
+    "cooks_distance": "Cook's distance",
+    "mdffits": "MDFFITS",
+    "covratio": "COVRATIO",
+    "covtrace": "COVTRACE",
+}
+NO_CHANGE = {"covratio": 1.0}
 
 
 class InfluenceDisplay:
-    """Cook's distance of each row, or what leaving it out changes.
+    """Cook's distance of each row or group, or what leaving it out changes.
 
-    The rows of the largest values are named.
+    Those of the largest values are named.
 
     Parameters
     ----------
     influence : DataFrame
-        The table of `skmixed.diagnostics.influence`.
+        The table of `skmixed.diagnostics.influence`, `group_influence` or `subject_influence`.
     quantity : str
         The column that is plotted.
+    unit : str, default="row"
+        What is left out, for the axes.
 
     Attributes
     ----------
@@ -42,11 +52,12 @@ class InfluenceDisplay:
     figure_ : Figure
         The figure that holds the axes.
     largest_ : Index
-        Labels of the rows that are named, the largest first.
+        Labels of the rows or groups that are named, the largest first.
 
     See Also
     --------
-    skmixed.diagnostics.influence : The numbers.
+    skmixed.diagnostics.influence : The numbers of rows.
+    skmixed.diagnostics.group_influence : The numbers of groups.
 
     Examples
     --------
@@ -63,9 +74,10 @@ class InfluenceDisplay:
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, influence: pd.DataFrame, quantity: str) -> None:
+    def __init__(self, *, influence: pd.DataFrame, quantity: str, unit: str = "row") -> None:
         self.influence = influence
         self.quantity = quantity
+        self.unit = unit
 
     @classmethod
     def from_estimator(
@@ -149,8 +161,88 @@ class InfluenceDisplay:
             )
         return cls(influence=found, quantity=quantity).plot(ax, n_labels=n_labels)
 
+    @classmethod
+    def from_groups(
+        cls,
+        model: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        groups: Any = None,
+        factor: str | None = None,
+        sample_weight: ArrayLike | None = None,
+        theta: str = "refit",
+        quantity: str = "cooks_distance",
+        n_labels: int = 5,
+        ax: Any = None,
+    ) -> "InfluenceDisplay":
+        """Compute the influence of whole groups and plot it.
+
+        Parameters
+        ----------
+        model : MixedLinearRegressor, FormulaRegressor or Pipeline
+            The fitted model, with independent residuals.
+        X : frame or array-like of shape (n_samples, n_features)
+            The rows that the model was fitted to.
+        y : array-like of shape (n_samples,), default=None
+            Their responses. None: what the formula of the model names, in X.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns, where `fit` was given them beside X.
+        factor : str, default=None
+            The grouping factor whose levels are left out. None: the only one.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Their weights; needed if the fit had weights.
+        theta : {"refit", "fixed", "one_step"}, default="refit"
+            How the variances are estimated without a group, as in `group_influence`.
+        quantity : str, default="cooks_distance"
+            The column of `skmixed.diagnostics.group_influence` that is plotted.
+        n_labels : int, default=5
+            How many of the groups to name at most, those of the largest values.
+        ax : Axes, default=None
+            Where to plot; None: a new figure.
+
+        Returns
+        -------
+        InfluenceDisplay
+            The display, drawn, with the data that it shows.
+
+        Raises
+        ------
+        ValueError
+            If the rows do not match the model, or there is no such factor or quantity.
+        ImportError
+            If matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("agg")
+        >>> from matplotlib import pyplot as plt
+        >>> from skmixed import MixedLinearRegressor
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> from skmixed.plotting import InfluenceDisplay
+        >>> X, y = load_sleepstudy(return_X_y=True)
+        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+        >>> display = InfluenceDisplay.from_groups(model, X, y, quantity="dfbetas_Days")
+        >>> display.largest_[:2].to_list()
+        ['335', '308']
+        >>> plt.close(display.figure_)
+        """
+        require_matplotlib(f"{cls.__name__}.from_groups")
+        check_number("n_labels", n_labels, integral=True)
+        found = group_influence(
+            model, X, y, groups=groups, factor=factor, sample_weight=sample_weight, theta=theta
+        )
+        if quantity not in found:
+            known = ", ".join(map(repr, found))
+            raise ValueError(
+                f"quantity={quantity!r} is not a column of the table, which has {known}."
+            )
+        unit = ":".join(map(str, found.index.names))
+        return cls(influence=found, quantity=quantity, unit=unit).plot(ax, n_labels=n_labels)
+
     def plot(self, ax: Any = None, *, n_labels: int = 5) -> "InfluenceDisplay":
-        """Plot the quantity by row.
+        """Plot the quantity, row by row or group by group.
 
         Parameters
         ----------
@@ -186,25 +278,39 @@ class InfluenceDisplay:
         require_matplotlib(f"{type(self).__name__}.plot")
         check_number("n_labels", n_labels, integral=True)
         values = self.influence[self.quantity].to_numpy()
-        size = np.where(np.isfinite(values), np.abs(values), -1.0)
+        none = NO_CHANGE.get(self.quantity, 0.0)
+        size = np.where(np.isfinite(values), np.abs(values - none), -1.0)
         order = np.argsort(-size, kind="stable")[:n_labels]
         order = order[size[order] > 0.0]
         self.largest_ = self.influence.index[order]
         self.ax_ = ax = single_axes(ax)
         self.figure_ = ax.figure
         place = np.arange(len(values))
-        ax.axhline(0.0, **LINE)
-        ax.vlines(place, 0.0, values, color=BLUE, linewidth=thin(len(values)), alpha=0.5)
+        ax.axhline(none, **LINE)
+        ax.vlines(place, none, values, color=BLUE, linewidth=thin(len(values)), alpha=0.5)
         dots(ax, place, values, s=8.0)
         ax.margins(x=0.03, y=0.1)
-        if self.quantity == "cooks_distance":
+        if self.unit != "row":  # whose numbers say nothing
+            ax.set_xticks([])
+        if self.quantity in ("cooks_distance", "mdffits", "covtrace"):
             ax.set_ylim(bottom=0.0)
-            finish(ax, x="row", y="Cook's distance")
-        else:
-            name = self.quantity.removeprefix("change_")
-            finish(ax, x="row", y=f"change of {name} without the row")
+        finish(ax, x=self.unit, y=_title(self.quantity, self.unit))
         _name_rows(ax, order, values[order], self.largest_)
         return self
+
+
+def _title(quantity: str, unit: str) -> str:
+    """Return what a column is called on its axis."""
+    if quantity.startswith("change_"):
+        return f"change of {quantity.removeprefix('change_')} without the {unit}"
+    kind, _, name = quantity.partition("_")
+    if kind == "dfbetas":
+        return f"DFBETAS of {name}"
+    if kind in ("variance", "correlation"):
+        relative = "relative " * (kind == "variance")
+        of = name.removeprefix("change_")
+        return f"{relative}change of the {kind} of {of}, without the {unit}"
+    return TITLES.get(quantity, quantity)
 
 
 def _name_rows(ax: Any, place: Any, values: Any, labels: pd.Index) -> None:

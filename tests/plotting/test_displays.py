@@ -23,7 +23,7 @@ from skmixed import (
     plotting,
 )
 from skmixed.datasets import load_dyestuff2, load_penicillin, load_sleepstudy
-from skmixed.diagnostics import influence, residual_correlation, residuals
+from skmixed.diagnostics import group_influence, influence, residual_correlation, residuals
 from skmixed.exceptions import SingularFitWarning
 from skmixed.inference import (
     confidence_intervals,
@@ -422,6 +422,37 @@ def test_variance(model):
     assert_allclose(
         [b.get_x() for b in display.bars_], 100 * table["share"].cumsum().shift(fill_value=0)
     )
+
+
+@pytest.mark.parametrize("quantity", ["cooks_distance", "covratio", "dfbetas_(Intercept)"])
+def test_influence_of_groups_names_the_extreme_ones(quantity, penicillin):
+    model, X, y = penicillin
+    display = plotting.InfluenceDisplay.from_groups(
+        model, X, y, factor="sample", theta="fixed", quantity=quantity, n_labels=2
+    )
+    table = group_influence(model, X, y, factor="sample", theta="fixed")
+    assert_array_equal(display.influence, table)
+    size = (table[quantity] - (quantity == "covratio")).abs()
+    assert list(display.largest_) == list(size.nlargest(2).index)
+    assert {text.get_text() for text in display.ax_.texts} == set(display.largest_)
+    assert display.ax_.get_xlabel() == "sample"
+    titles = {"cooks_distance": "Cook's distance", "covratio": "COVRATIO"}
+    assert display.ax_.get_ylabel() == titles.get(quantity, "DFBETAS of (Intercept)")
+    assert_array_equal(display.ax_.collections[-1].get_offsets()[:, 1], table[quantity])
+
+
+def test_influence_of_groups_shows_changes_of_variances(penicillin):
+    model, X, y = penicillin
+    quantity = "variance_change_(Intercept) | plate"
+    display = plotting.InfluenceDisplay.from_groups(
+        model, X, y, factor="sample", theta="one_step", quantity=quantity
+    )
+    expected = "relative change of the variance of (Intercept) | plate, without the sample"
+    assert display.ax_.get_ylabel().replace("\n", " ") == expected
+    with pytest.raises(ValueError, match="quantity='height' is not a column"):
+        plotting.InfluenceDisplay.from_groups(
+            model, X, y, factor="sample", theta="fixed", quantity="height"
+        )
 
 
 def test_influence_names_the_largest(model, sleepstudy):
