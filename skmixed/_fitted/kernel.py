@@ -27,7 +27,7 @@ from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._folds import held_theta, selection, theta_of_folds
+from skmixed._folds import held_theta, selection, squares, theta_of_folds
 from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.products import FoldPart
 from skmixed._folds.theta_of_folds import FoldEstimates
@@ -197,6 +197,7 @@ def folds_at_own_tau(groups: WholeGroups, lam: Lam) -> FoldEstimates:
     return theta_of_folds.at_own_tau(groups, lam, along.information)
 
 
+squares_around = _on_one_thread(squares.squares_around)
 of_levels = _on_one_thread(selection.of_levels)
 of_columns = _on_one_thread(selection.of_columns)
 updated = _on_one_thread(effects_update.updated)

@@ -1,8 +1,15 @@
 """Validation of models of grouped data: cross-validation, and the choice of a model by it."""
 
 from skmixed.model_selection._cross_validate import cross_validate
+from skmixed.model_selection._of_statistics import cross_validate_statistics
 from skmixed.model_selection._questions import both_questions
 from skmixed.model_selection._scoring import log_predictive_density
 from skmixed.model_selection._validation import Validation
 
-__all__ = ["Validation", "both_questions", "cross_validate", "log_predictive_density"]
+__all__ = [
+    "Validation",
+    "both_questions",
+    "cross_validate",
+    "cross_validate_statistics",
+    "log_predictive_density",
+]

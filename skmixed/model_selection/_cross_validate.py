@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -164,7 +164,7 @@ def cross_validate(
     scorers, _ = scorers_of(model, scoring)
     held_out = HeldOut(sample, splits)
     outcomes = _outcomes(models, sample, held_out, scorers, theta)
-    _say(outcomes, splits)
+    say(outcomes, len(splits), lambda k: f"split {k} (row {int(splits.test(k)[0])} and others)")
     found = _results(outcomes, held_out, scorers, None if param_grid is None else params)
     if return_predictions:
         predictions = [_in_order(own, splits) for own in outcomes]
@@ -220,9 +220,9 @@ def _in_order(outcome: Outcome, splits: Splits) -> Any:
     return out
 
 
-def _say(outcomes: Sequence[Outcome], splits: Splits) -> None:
+def say(outcomes: Sequence[Outcome], n_splits: int, name_of: Callable[[int], str]) -> None:
     """Say what the fits had to say, once; raise what all of them have raised."""
-    n = len(outcomes) * len(splits)
+    n = len(outcomes) * n_splits
     messages: Counter[tuple[str, type[Warning]]] = Counter()
     errors = [pair for own in outcomes for pair in own.errors.items()]
     if len(errors) == n:
@@ -234,8 +234,8 @@ def _say(outcomes: Sequence[Outcome], splits: Splits) -> None:
     if errors:
         number, error = errors[0]
         warn(
-            f"{len(errors)} of {n} fits failed, and their scores are NaN. The first, of split "
-            f"{number} (row {int(splits.test(number)[0])} and others left out): {error}",
+            f"{len(errors)} of {n} fits failed, and their scores are NaN. The first, without "
+            f"{name_of(number)}: {error}",
             FitFailedWarning,
         )
 

@@ -57,6 +57,12 @@ class Outcome:
             scored=np.zeros(n),
         )
 
+    @staticmethod
+    def of_sums(n_splits: int, names: Iterable[str]) -> "Outcome":
+        """Return one without scores, of splits that have no rows."""
+        scores = {name: np.full(n_splits, np.nan) for name in names}
+        return Outcome(np.empty(0), None, scores, np.zeros(n_splits), np.zeros(n_splits))
+
     def take(self, number: int, fit: Fit) -> None:
         """Take in what a fit has to say."""
         self.seconds[number] += fit.seconds

@@ -239,9 +239,14 @@ def check_question(question: str | None, splits: Splits, groups: Groups) -> None
 
 def in_words(splits: Splits, factors: Mapping[str, IntArray]) -> str:
     """Return which question the splits ask of each grouping factor."""
-    if not factors:
+    return in_words_of({name: splits.share_known(codes) for name, codes in factors.items()})
+
+
+def in_words_of(shares: Mapping[str, float]) -> str:
+    """Return the question by the share of predicted rows whose level of each factor is known."""
+    if not shares:
         return "new rows; the model has no groups"
-    return "; ".join(_asked(name, splits.share_known(codes)) for name, codes in factors.items())
+    return "; ".join(_asked(name, share) for name, share in shares.items())
 
 
 def _asked(name: str, share: float) -> str:

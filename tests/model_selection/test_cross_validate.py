@@ -347,7 +347,7 @@ def test_folds_that_cannot_be_fitted():
         cross_validate(model, X.drop(columns="Subject"), y, cv=LeaveOneGroupOut(), scoring="r2")
     X["half"] = np.where(X["Subject"] == "310", "c", X["half"])
     splits = [(np.arange(20), np.arange(20, 30)), (np.arange(10), np.arange(10, 20))]
-    with pytest.warns(FitFailedWarning, match=r"1 of 2 fits failed.*split 1 \(row 10"):
+    with pytest.warns(FitFailedWarning, match=r"1 of 2 fits failed.*without split 1 \(row 10"):
         found = cross_validate(model, X.drop(columns="Subject"), y, cv=splits, scoring="r2")
     assert_array_equal(np.isnan(found["test_score"]), [False, True])
 

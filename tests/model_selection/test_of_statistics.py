@@ -1,0 +1,99 @@
+"""Cross-validation of parts that are given as statistics is that of their rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.linear_model import LinearRegression
+
+from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed.model_selection import cross_validate, cross_validate_statistics
+
+SCORES = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error"]
+
+
+def make_rows(seed=0, n=400):
+    rng = np.random.default_rng(seed)
+    group, item = rng.integers(0, 20, n), rng.integers(0, 9, n)
+    values = rng.normal(size=(n, 2)) + 5.0
+    y = values @ [1.0, -1.0] + rng.normal(size=20)[group] + rng.normal(size=9)[item]
+    y += rng.normal(size=20)[group] * (values[:, 0] - 5.0) + rng.normal(size=n)
+    X = pd.DataFrame(values, columns=list("ab")).assign(group=group, item=item)
+    return X, y, rng
+
+
+MODELS = {
+    "intercept": MixedLinearRegressor("group", fixed=["a", "b"]),
+    "slope": MixedLinearRegressor("group", random_slopes="a", fixed=["a", "b"]),
+    "no intercept": MixedLinearRegressor("group", fixed=["a"], fit_intercept=False),
+    "crossed": MixedLinearRegressor([RandomEffect("group", "a"), "item"], fixed=["a", "b"]),
+    "two terms": MixedLinearRegressor(
+        [RandomEffect("group"), RandomEffect("group", "b", intercept=False)], fixed=["a"]
+    ),
+    "none": MixedLinearRegressor(fixed=["a", "b"]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+@pytest.mark.parametrize("kind", ["rows", "groups"])
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_those_of_the_rows(name, kind):
+    X, y, rng = make_rows()
+    fold = rng.integers(0, 4, len(y)) if kind == "rows" else X["group"].to_numpy() % 4
+    model = MODELS[name]
+    folds = [model.statistics(X[fold == k], y[fold == k]) for k in range(4)]
+    found = cross_validate_statistics(model, folds, scoring=SCORES)
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(4)]
+    expected = cross_validate(model, X, y, cv=splits, scoring=SCORES)
+    for score in SCORES:
+        # The searches start from other sums, and end 1e-8 of a parameter apart
+        assert_allclose(found[f"test_{score}"], expected[f"test_{score}"], rtol=1e-8)
+    if name != "none":
+        assert found.question == expected.question
+
+
+def test_weights():
+    """Scores are weighted, by what the sums are weighted by."""
+    X, y, rng = make_rows()
+    weights, model = rng.uniform(0.5, 2.0, len(y)), MODELS["slope"]
+    fold = rng.integers(0, 2, len(y))
+    own = [fold == 0, fold == 1]
+    folds = [model.statistics(X[rows], y[rows], weights[rows]) for rows in own]
+    found = cross_validate_statistics(model, folds)
+    for k in range(2):
+        fitted = MixedLinearRegressor("group", random_slopes="a", fixed=["a", "b"])
+        fitted.fit(X[own[1 - k]], y[own[1 - k]], weights[own[1 - k]])
+        left = np.average((y - fitted.predict(X))[own[k]] ** 2, weights=weights[own[k]])
+        assert_allclose(found["test_neg_mean_squared_error"][k], -left, rtol=1e-9)
+        score = fitted.score(X[own[k]], y[own[k]], weights[own[k]])
+        assert_allclose(found["test_r2"][k], score, rtol=1e-9)
+
+
+def test_a_grid():
+    X, y, _ = make_rows()
+    model = MODELS["slope"]
+    fold = X["group"].to_numpy() % 3
+    folds = [model.statistics(X[fold == k], y[fold == k]) for k in range(3)]
+    grid = {"method": ["reml", "ml"], "covariance": ["full", "diag"]}
+    found = cross_validate_statistics(model, folds, param_grid=grid, scoring="r2")
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    expected = cross_validate(model, X, y, cv=splits, param_grid=grid, scoring="r2")
+    assert set(found) == set(expected)
+    assert_allclose(found["mean_test_score"], expected["mean_test_score"], rtol=1e-8)
+
+
+def test_messages():
+    X, y, _ = make_rows()
+    model = MODELS["slope"]
+    folds = [model.statistics(X[:200], y[:200]), model.statistics(X[200:], y[200:])]
+    with pytest.raises(ValueError, match="scoring='neg_mean_absolute_error' is no function of"):
+        cross_validate_statistics(model, folds, scoring=["neg_mean_absolute_error"])
+    with pytest.raises(ValueError, match="There are 1 folds"):
+        cross_validate_statistics(model, folds[:1])
+    with pytest.raises(TypeError, match="Fold 1 is of type int"):
+        cross_validate_statistics(model, [folds[0], 3])
+    with pytest.raises(TypeError, match="model is of type LinearRegression"):
+        cross_validate_statistics(LinearRegression(), folds)
+    other = MODELS["intercept"].statistics(X[200:], y[200:])
+    with pytest.raises(ValueError, match="statistics"):
+        cross_validate_statistics(model, [folds[0], other])
