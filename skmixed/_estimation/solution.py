@@ -136,6 +136,9 @@ class FamilySolution:
     unstable : float
         Change of the log-likelihood by the last nodes that were added until it is stable,
         where it is not; else 0.
+    refuted : float
+        How much higher the log-likelihood without effects is than that of Laplace's estimates
+        by quadrature; 0 where it is not, or is not known.
     """
 
     family: str
@@ -148,6 +151,7 @@ class FamilySolution:
     offsets: FloatArray = field(default_factory=lambda: np.zeros(4))
     n_passes: int = 1
     unstable: float = 0.0
+    refuted: float = 0.0
 
 
 @dataclass(frozen=True)

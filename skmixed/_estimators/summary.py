@@ -25,12 +25,13 @@ from skmixed._estimators.text_layout import (
     shortened,
 )
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.messages import fit_warnings, residual_structure, words
+from skmixed._fitted.messages import fit_warnings, words
 from skmixed._fitted.results import (
     RESIDUAL,
     residual_components,
     residual_correlations,
 )
+from skmixed._fitted.subject_checks import residual_structure
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._random_effects import icc_of, r2_of, variances

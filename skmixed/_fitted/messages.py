@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from skmixed._data.encoder import Encoder
-from skmixed._data.subjects import SubjectColumns
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
-from skmixed._estimation.solution import ResidualSolution, TermSolution
+from skmixed._estimation.solution import TermSolution
 from skmixed._model.family import FAMILIES, FARTHEST
 from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
@@ -152,24 +151,6 @@ def _unsolved(result: Estimate, encoder: Encoder) -> Iterator[Message]:
             f"same. {words().exact}",
             ConvergenceWarning,
         )
-
-
-def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | None) -> str:
-    """Return the residuals' covariance in words, with the number of its parameters."""
-    if subjects is None or own is None:
-        return ""
-    parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
-    by = "variances by" if subjects.shared_correlation else "by"
-    for role, factor in (("within", subjects.subject), ("in", subjects.time), (by, subjects.by)):
-        if factor is not None:
-            count = "" if role == "in" else f" ({factor.n_levels:,})"
-            parts.append(f"{role} {factor.name}{count}")
-    if "power" in own.of_sizes:
-        what = "fitted" if subjects.power is None else subjects.power.name
-        powers = ", ".join(f"{power:.3f}" for power in own.of_sizes["power"])
-        parts.append(f"with σ·|{what}|^δ, δ = {powers}")
-    n = own.model.n_free
-    return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"
 
 
 # What is said of a model without its residual covariance.
@@ -353,6 +334,13 @@ def _not_finite(result: Estimate, encoder: Encoder) -> Iterator[Message]:
             f"ones of {own.n_nodes} nodes for each coefficient, which are the most that 'auto' "
             "takes, and has no more digits than that. The random effects are large for what the "
             "rows of a group say of them: see variance_components_.",
+            ConvergenceWarning,
+        )
+    if own is not None and own.refuted:
+        yield (
+            "Laplace's approximation does not hold at these estimates, whose random effects are "
+            "large: by quadrature their log-likelihood is lower than that of the model without "
+            f"random effects, by {own.refuted:.3g}. Use quadrature='auto'.",
             ConvergenceWarning,
         )
     if own is not None and own.phi > FARTHEST:

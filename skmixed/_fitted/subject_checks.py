@@ -305,3 +305,21 @@ def _are_same(first: IntArray, second: IntArray) -> bool:
     """Whether two codes divide the rows in the same way."""
     pairs = np.unique(first * (np.int64(second.max()) + 1) + second)
     return len(pairs) == len(np.unique(first)) == len(np.unique(second))
+
+
+def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | None) -> str:
+    """Return the residuals' covariance in words, with the number of its parameters."""
+    if subjects is None or own is None:
+        return ""
+    parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
+    by = "variances by" if subjects.shared_correlation else "by"
+    for role, factor in (("within", subjects.subject), ("in", subjects.time), (by, subjects.by)):
+        if factor is not None:
+            count = "" if role == "in" else f" ({factor.n_levels:,})"
+            parts.append(f"{role} {factor.name}{count}")
+    if "power" in own.of_sizes:
+        what = "fitted" if subjects.power is None else subjects.power.name
+        powers = ", ".join(f"{power:.3f}" for power in own.of_sizes["power"])
+        parts.append(f"with σ·|{what}|^δ, δ = {powers}")
+    n = own.model.n_free
+    return f"{' '.join(parts)}, {n} parameter{'s' * (n != 1)}"

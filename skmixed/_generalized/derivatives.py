@@ -30,6 +30,7 @@ from skmixed._equations.selected_inverse import CoreInverse
 from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Projection, Responses, project
 from skmixed._generalized.modes import Mode, rows_solution
+from skmixed._generalized.rows import GeneralizedLayout
 from skmixed._generalized.sums import (
     GradientSums,
     HessianSums,
@@ -38,7 +39,13 @@ from skmixed._generalized.sums import (
     total_of,
 )
 from skmixed._generalized.system import RowSlab
+from skmixed._model.terms import Model
 from skmixed._typing import FloatArray
+
+# Rows' worth of information on a fixed effect below which there is none.
+SEPARATED = 1e-6
+# Share of the largest one in a combination of columns from which a column is named.
+NAMED = 0.1
 
 
 @dataclass(frozen=True)
@@ -315,3 +322,29 @@ class LaplaceDerivatives:
         out[:, :n] += information[:d, d:]
         out[:n, :n] += information[d:, d:]
         return out
+
+
+def separated_columns(
+    found: LaplaceDerivatives, layout: GeneralizedLayout, model: Model
+) -> tuple[int, ...]:
+    """Return the columns of X in a combination on which next to no information is left.
+
+    The likelihood then has no maximum. Of the combination those are named that move it.
+    """
+    system = found.mode.system
+    if not system.n_fixed:
+        return ()
+    values, vectors = np.linalg.eigh(found.fixed_information)
+    # W of the average row, or rather of rows of weight 1 where weights are smaller
+    n_counted = system.total_weight * system.rows_per_weight
+    if float(values[0]) / layout.weight_unit * n_counted >= SEPARATED:
+        return ()
+    # The columns in the coordinates of X, which are orthonormal, less their means
+    columns = np.linalg.inv(layout.basis)
+    effects = layout.basis @ vectors[:, 0]
+    if model.has_intercept and len(effects) > 1:
+        mean = columns[:, 0] / np.linalg.norm(columns[:, 0])
+        columns = columns - np.outer(mean, mean @ columns)
+    sizes = np.abs(effects) * np.linalg.norm(columns, axis=0)
+    named = np.flatnonzero(sizes >= NAMED * sizes.max())
+    return tuple(model.fixed[layout.kept[k]] for k in named)

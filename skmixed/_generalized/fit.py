@@ -11,7 +11,7 @@ from skmixed._equations.selected_inverse import level_covariances
 from skmixed._estimation.fit import Estimate, Examined, examined
 from skmixed._estimation.search import Ending, trust_region_search
 from skmixed._estimation.solution import FamilySolution, Solution, TermSolution, user_effects
-from skmixed._generalized.derivatives import LaplaceDerivatives
+from skmixed._generalized.derivatives import LaplaceDerivatives, separated_columns
 from skmixed._generalized.modes import Mode, start_of
 from skmixed._generalized.objective import (
     EffectlessObjective,
@@ -19,6 +19,7 @@ from skmixed._generalized.objective import (
     LaplaceObjective,
     QuadratureObjective,
 )
+from skmixed._generalized.quadrature import NODES_OF_MEANS
 from skmixed._generalized.rows import (
     FamilySource,
     GeneralizedDesign,
@@ -40,18 +41,16 @@ STARTS = 1.0, 0.1
 ROUGH, FEW_ROWS = 1e-4, 5
 # Levels up to which the likelihood may have several optima.
 FEW_LEVELS = 14
-# Rows' worth of information on a fixed effect below which there is none.
-SEPARATED = 1e-6
 # Standard deviation of effects, on the link's scale and of columns of unit length, from which
 # on another optimum without effects is looked for.
 FAR = 3.0
-# Share of the largest one in a combination of columns from which a column is named.
-NAMED = 0.1
 # Numbers of nodes tried until the log-likelihood changes by no more than this, and what a
 # search may leave to gain before.
 TRIED_NODES, STABLE, COARSE = (7, 13, 25, 49, 97, 193), 1e-6, 1e-3
 # Nodes of all coefficients of a level together, at most: each is gone over all rows with.
 MOST_NODES = 16_000
+# Nodes for each coefficient, by their number, that tell whether Laplace's approximation holds.
+NODES_OF_CHECK = {1: 49, 2: 25, 3: 13}
 # Gain of a search from another start that is no rounding.
 LOWER = 1e-7
 
@@ -86,6 +85,7 @@ class _Found:
     n_factorizations: int
     n_nodes: int = 1
     unstable: float = 0.0
+    refuted: float = 0.0
 
 
 def fit_generalized(
@@ -110,7 +110,9 @@ def fit_generalized(
     found = _by_laplace(layout.system, search, start)
     at_mode = LaplaceDerivatives(found.objective.mode)
     errors = estimates_covariance(at_mode)
-    if n_nodes != 1 and layout.terms:
+    if n_nodes == 1:
+        found = replace(found, refuted=_refuted(found, search))
+    elif layout.terms:
         found = _by_quadrature(found, search, n_nodes)
         point = found.objective.point(found.end.value, is_slow=False)
         errors = covariance_by(point.hessian, layout.system)
@@ -122,7 +124,11 @@ def fit_generalized(
     assert solution.family is not None
     totals, n_passes = rows.totals, rows.n_passes
     family = replace(
-        solution.family, offsets=totals.offsets, n_passes=n_passes, unstable=found.unstable
+        solution.family,
+        offsets=totals.offsets,
+        n_passes=n_passes,
+        unstable=found.unstable,
+        refuted=found.refuted,
     )
     return Estimate(
         solution=replace(solution, criterion=found.end.value, family=family),
@@ -214,6 +220,25 @@ def _change(found: _Found, n_nodes: int) -> float:
     return abs(objective.value - found.end.value) / 2.0
 
 
+def _refuted(found: _Found, search: SearchSettings) -> float:
+    """Return how much likelier no effects are by quadrature than the end of a search; 0 if not.
+
+    Large effects may be an optimum of Laplace's approximation alone, which is exact at Λ = 0.
+    """
+    system, size = found.objective.system, sum(found.objective.system.sizes)
+    is_integrable = len(system.layout.system.factors) == 1 and size in NODES_OF_MEANS
+    if not (is_far(found.end) and is_integrable and system.source.is_held):
+        return 0.0
+    objective = QuadratureObjective(system, NODES_OF_CHECK[size])
+    objective.resume(found.end.lam, found.objective.mode)
+    try:
+        start, scores = start_of(system, 0.0)
+        without = _without_effects(LaplaceObjective(system), search, start, scores)
+    except np.linalg.LinAlgError:
+        return 0.0
+    return max(objective.value - without.value, 0.0) / 2.0
+
+
 def _largest_response(system: GeneralizedSystem) -> float:
     return max(float(np.abs(slab.response).max()) for slab in system.source.slabs())
 
@@ -251,7 +276,7 @@ def _searched(
         if start is None:
             start, scores = start_of(objective.system, sd)
             objective.begin(start, scores)
-            start = start if sd else _without_effects(objective, search, start, scores)
+            start = start if sd else _without_effects(objective, search, start, scores).lam
         return search.run(objective, start, value)
     except np.linalg.LinAlgError:
         if best is None:
@@ -261,14 +286,14 @@ def _searched(
 
 def _without_effects(
     objective: LaplaceObjective, search: SearchSettings, start: Lam, scores: FloatArray
-) -> Lam:
+) -> Ending:
     """Search for γ and φ at Λ = 0, and go on from there."""
     own = EffectlessObjective(objective.system)
     own.begin(start, scores)
     end = search.run(own, start)
     objective.resume(end.lam, own.mode)
     objective.n_factorizations += own.n_factorizations
-    return end.lam
+    return end
 
 
 def _may_be_lower(system: GeneralizedSystem, best: Ending, sd: float) -> bool:
@@ -293,32 +318,6 @@ def may_be_elsewhere(system: GeneralizedSystem, end: Ending) -> bool:
     is_full = all(own.any(axis=0).all() for own in terms)
     is_end = end.status is FitStatus.CONVERGED
     return bool(terms) and (has_few or not is_full or not is_end)
-
-
-def separated_columns(
-    found: LaplaceDerivatives, layout: GeneralizedLayout, model: Model
-) -> tuple[int, ...]:
-    """Return the columns of X in a combination on which next to no information is left.
-
-    The likelihood then has no maximum. Of the combination those are named that move it.
-    """
-    system = found.mode.system
-    if not system.n_fixed:
-        return ()
-    values, vectors = np.linalg.eigh(found.fixed_information)
-    # W of the average row, or rather of rows of weight 1 where weights are smaller
-    n_counted = system.total_weight * system.rows_per_weight
-    if float(values[0]) / layout.weight_unit * n_counted >= SEPARATED:
-        return ()
-    # The columns in the coordinates of X, which are orthonormal, less their means
-    columns = np.linalg.inv(layout.basis)
-    effects = layout.basis @ vectors[:, 0]
-    if model.has_intercept and len(effects) > 1:
-        mean = columns[:, 0] / np.linalg.norm(columns[:, 0])
-        columns = columns - np.outer(mean, mean @ columns)
-    sizes = np.abs(effects) * np.linalg.norm(columns, axis=0)
-    named = np.flatnonzero(sizes >= NAMED * sizes.max())
-    return tuple(model.fixed[layout.kept[k]] for k in named)
 
 
 def generalized_solution(

@@ -149,6 +149,7 @@ def _check_family(encoder: Encoder, own: Any) -> None:
     check_counts("number of nodes", own.n_nodes, own.n_passes)
     check_array("offsets", own.offsets, (4,))
     check_numbers("number of nodes", own.unstable)
+    check_numbers("likelihood by nodes", own.refuted)
     require(len(own.covariances) == len(encoder.terms), "covariances of effects")
     for covariances, term in zip(own.covariances, encoder.terms, strict=True):
         s, q = len(term.columns), encoder.factors[term.factor].n_levels

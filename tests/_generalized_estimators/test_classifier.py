@@ -286,3 +286,19 @@ def test_leverages_are_finite_where_the_model_foretells_a_row(link):
     table = influence(model, X, y)
     assert np.isfinite(table.to_numpy(float)).all()
     assert table["leverage"].iloc[5] < 1e-6
+
+
+def test_large_effects_that_laplace_alone_finds_are_refuted_by_quadrature():
+    # Seven events in seven of 200 groups of 100 rows say that groups do not differ
+    rng = np.random.default_rng(1)
+    X = np.column_stack([rng.normal(size=20000), np.arange(20000) % 200])
+    y = np.arange(20000) < 7
+    with pytest.warns(
+        ConvergenceWarning, match="does not hold at these estimates.*quadrature=.auto.\\."
+    ):
+        model = MixedLogisticClassifier(1).fit(X, y)
+    assert model.variance_components_["sd"][0] > 3.0
+    with pytest.warns(SingularFitWarning):
+        exact = MixedLogisticClassifier(1, quadrature="auto").fit(X, y)
+    assert exact.variance_components_["sd"][0] == 0.0
+    assert exact.log_likelihood_ < model.log_likelihood_ - 1.0
