@@ -307,7 +307,7 @@ def check_range(encoder: Encoder, stats: CrossProducts) -> None:
     if has_weights and not is_in_range(stats.sum_weights):
         raise ValueError(
             f"The sample weights are beyond the range in which they can be multiplied: their sum "
-            f"is {stats.sum_weights:.1e}. Rescale them; a common factor changes sigma_ alone."
+            f"is {stats.sum_weights:.1e}. Rescale them{words().weight_unit}."
         )
     # Without weights too, which shares of the variance are of
     norms, plain = stats.norms[1:], stats.counted_once().norms[1:]

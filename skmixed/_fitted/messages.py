@@ -58,6 +58,8 @@ class Words:
     exact: str = "Raise max_iter, or use solver='exact'."
     least_squares: str = "groups=None: no random effects"
     beyond: str = "the residual variance"
+    unknown: str = "without its effect"
+    weight_unit: str = "; a common factor changes sigma_ alone"
     weight_rule: str = "Weights are precisions, Var(ε_i) = σ²/w_i; use 0 to leave a row out."
 
 

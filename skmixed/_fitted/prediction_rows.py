@@ -21,6 +21,7 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_include, check_response, check_squares, check_weights
 from skmixed._fitted.fitted_model import FittedModel, before_model, regressor_of, served
+from skmixed._fitted.messages import words
 from skmixed._fitted.subject_checks import check_beside
 from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedRows
@@ -104,8 +105,8 @@ def check_known(encoder: Encoder, k: int, codes: NDArray[np.intp]) -> None:
         raise ValueError(
             f"{int(unknown.sum())} rows have a level of grouping factor "
             f"{encoder.factors[k].name!r} that is missing or was not seen in fit (first at row "
-            f"{int(np.argmax(unknown))}). Use handle_unknown='population' to predict them without "
-            "its effect."
+            f"{int(np.argmax(unknown))}). Use handle_unknown='population' to predict them "
+            f"{words().unknown}."
         )
 
 

@@ -38,7 +38,7 @@ from skmixed._generalized.sums import (
     ShapeSums,
     total_of,
 )
-from skmixed._generalized.system import RowSlab
+from skmixed._generalized.system import GeneralizedSystem, RowSlab
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray
 
@@ -46,6 +46,8 @@ from skmixed._typing import FloatArray
 SEPARATED = 1e-6
 # Share of the largest one in a combination of columns from which a column is named.
 NAMED = 0.1
+# Share of a column's range that is rounding.
+ROUNDED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -329,7 +331,8 @@ def separated_columns(
 ) -> tuple[int, ...]:
     """Return the columns of X in a combination on which next to no information is left.
 
-    The likelihood then has no maximum. Of the combination those are named that move it.
+    The likelihood then has no maximum. Those are named that tell the responses apart alone, and
+    without such ones those that move the combination.
     """
     system = found.mode.system
     if not system.n_fixed:
@@ -339,8 +342,11 @@ def separated_columns(
     n_counted = system.total_weight * system.rows_per_weight
     if float(values[0]) / layout.weight_unit * n_counted >= SEPARATED:
         return ()
+    columns = np.asarray(np.linalg.inv(layout.basis))
+    alone = _separating(system, columns) if model.has_intercept else []
+    if alone:
+        return tuple(model.fixed[layout.kept[k]] for k in alone)
     # The columns in the coordinates of X, which are orthonormal, less their means
-    columns = np.linalg.inv(layout.basis)
     effects = layout.basis @ vectors[:, 0]
     if model.has_intercept and len(effects) > 1:
         mean = columns[:, 0] / np.linalg.norm(columns[:, 0])
@@ -348,3 +354,25 @@ def separated_columns(
     sizes = np.abs(effects) * np.linalg.norm(columns, axis=0)
     named = np.flatnonzero(sizes >= NAMED * sizes.max())
     return tuple(model.fixed[layout.kept[k]] for k in named)
+
+
+def _separating(system: GeneralizedSystem, columns: FloatArray) -> list[int]:
+    """Return the columns X = (X R⁻ᵀ)F⁻¹ that alone tell the responses at ends apart.
+
+    Those of which no value in a row with the lowest response, or an inner one, is above one in
+    a row with the highest response, or an inner one; or the other way round.
+    """
+    p = len(columns)
+    low, high = np.full((2, p), [[-np.inf], [np.inf]]), np.full((2, p), [[-np.inf], [np.inf]])
+    for slab in system.source.slabs():
+        x, y = columns.T @ slab.fixed, slab.response
+        # The range of X in rows that are not at the upper end, and not at the lower one
+        is_low = y < 1.0 if system.family.of_trials else np.ones(len(y), dtype=bool)
+        for ends, is_in in ((low, is_low), (high, y > 0.0)):
+            if is_in.any():
+                ends[0] = np.maximum(ends[0], x[:, is_in].max(axis=1))
+                ends[1] = np.minimum(ends[1], x[:, is_in].min(axis=1))
+    top, bottom = np.maximum(low[0], high[0]), np.minimum(low[1], high[1])
+    width, size = top - bottom, np.maximum(np.abs(top), np.abs(bottom))
+    is_apart = np.maximum(high[1] - low[0], low[1] - high[0]) >= -ROUNDED * width
+    return [int(k) for k in np.flatnonzero(is_apart & (width > ROUNDED * size))]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.special as special
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
@@ -260,6 +261,7 @@ class ClassReader:
         check_unmasked(y, "y")
         labels = column_or_1d(y, warn=True)
         check_consistent_length(labels, np.empty(n_rows))
+        check_no_missing(labels)
         codes = self._known_codes(labels)
         if codes is None:
             assert_all_finite(labels, input_name="y")
@@ -310,6 +312,16 @@ class ClassReader:
             labels = ", ".join(map(repr, self.classes.tolist()))
             raise ValueError(_not_binary(f"The labels so far are {labels}"))
         return np.array([int(np.argmax(self.classes == label)) for label in found])
+
+
+def check_no_missing(labels: NDArray[Any]) -> None:
+    """Refuse labels that are missing, of whatever kind."""
+    missing = np.asarray(pd.isna(labels), dtype=bool)
+    if missing.any():
+        raise ValueError(
+            f"Input y contains NaN or None ({int(missing.sum())} labels, first at row "
+            f"{int(np.argmax(missing))}). Leave such rows out."
+        )
 
 
 def _not_binary(reason: str) -> str:

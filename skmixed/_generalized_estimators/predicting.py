@@ -1,5 +1,6 @@
 """Predictions of generalized models: means, also over effects not seen, and new responses."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ from skmixed._generalized.quadrature import NODES_OF_MEANS, ConditionalEffects
 from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import BoolArray, FloatArray, IntArray
+from skmixed.exceptions import UnknownLevelsWarning
 
 # What stands for the effects of a known group: their mode given the data, or their distribution.
 EFFECTS = ("mode", "mean")
@@ -142,23 +144,23 @@ def linear_rows(
     included = validation.check_include(include, encoder)
     table = open_features(estimator, X, encoder, included)
     metadata = open_prediction_metadata(groups, table.n_rows, encoder, included)
-    eta = linear_predictor(
-        encoder,
-        solution,
-        table,
-        metadata,
-        included,
-        raise_unknown=estimator.handle_unknown == "error",
-    )
+    is_strict = estimator.handle_unknown == "error"
+    with speaking(generalized_words()):
+        rows = encoder, solution, table, metadata, included
+        eta = linear_predictor(*rows, raise_unknown=is_strict)
     is_estimable = estimable_rows(encoder, solution, table)
     if offset is not None:
         eta = eta + offset(table.n_rows)
-    variance = _variance(model, table, metadata, included)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownLevelsWarning)  # of what has been told
+        variance = _variance(model, table, metadata, included)
     known = None
     if effects == "mean" and encoder.terms:
         _check_holds_rows(model)
         if has_nodes(model):
-            known = _known_rows(model, table, metadata, included)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnknownLevelsWarning)
+                known = _known_rows(model, table, metadata, included)
         else:
             index = pd.RangeIndex(table.n_rows)
             given = GivenRows(

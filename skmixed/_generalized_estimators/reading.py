@@ -86,6 +86,9 @@ class ResponseReader:
     ) -> None:
         self.family, self.name, self.counted = family, name, counted
         self.n_fractions, self.first = 0, ""
+        # Of the values at which a mean is at an end of its range those that all responses have
+        self.ends = (0.0, 1.0)[: 2 if family.of_trials else int(family.is_counted)]
+        self.has_trials = False
 
     def read(
         self, y: Any, sample_weight: Any, exposure: Any, n_rows: int, *, part: str = ""
@@ -93,12 +96,27 @@ class ResponseReader:
         response = validation.check_response(y, n_rows, self.name)
         weights = validation.check_weights(sample_weight, n_rows, may_be_zero=bool(part))
         check_domain(response, self.family)
+        counting = response if weights is None else response[weights > 0]
+        self.ends = tuple(end for end in self.ends if (counting == end).all())
+        self.has_trials = self.has_trials or sample_weight is not None
         self._count(self.counted(response, weights), part)
         return ResponseToModel(response, weights, log_exposure(exposure, n_rows))
 
-    def finish(self, estimator: Any) -> bool:  # noqa: ARG002
-        """Warn where what is counted is no whole number."""
-        if self.n_fractions:
+    def finish(self, estimator: Any) -> bool:
+        """Refuse responses that are all at one end; warn of numbers that are not whole."""
+        if self.ends and estimator.fit_intercept:
+            raise UndeterminedError(
+                f"All values of {words().response_name} are {self.ends[0]:g}, so that the "
+                "intercept has no finite estimate. Give rows with other responses, too."
+            )
+        if self.n_fractions and self.family.of_trials and not self.has_trials:
+            warn(
+                f"{words().response_name} has {self.n_fractions} proportions that are neither 0 "
+                f"nor 1 (first at {self.first}), and {words().weights}, the numbers of trials, is "
+                "missing: each row counts as one trial. Give the numbers of trials.",
+                UserWarning,
+            )
+        elif self.n_fractions:
             warn(
                 f"{self.n_fractions} rows count a number that is not whole (first at {self.first})."
                 " The likelihood is that of counts: give whole numbers, with an exposure or the "
@@ -124,6 +142,10 @@ def generalized_words() -> Words:
     return replace(
         words(),
         beyond=f"what the distribution of {words().response} explains",
+        iterative="Use coarser factors or fewer random slopes.",
+        exact="Raise max_iter.",
+        unknown="by the mean over the distribution of its effect",
+        weight_unit="",
         weight_rule="A weight multiplies the log-likelihood of its row; use 0 to leave a row out.",
     )
 
@@ -321,6 +343,11 @@ def log_exposure(exposure: Any, n_rows: int) -> FloatArray:
     """Return the logarithm of what counts are proportional to, 0 where none is given."""
     if exposure is None:
         return np.zeros(n_rows)
+    if isinstance(exposure, str):
+        raise TypeError(
+            f"exposure={exposure!r} is text. Give the exposures themselves, a number for each row; "
+            "fit_chunks takes the name of a column."
+        )
     check_unmasked(exposure, "exposure")
     values = np.asarray(exposure)
     if values.ndim == 0:

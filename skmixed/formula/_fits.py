@@ -202,8 +202,12 @@ def glmer(
     check_family(family, FAMILIES_OF_R)
     if "nAGQ" in parameters:
         raise TypeError(f"nAGQ={parameters['nAGQ']!r} is `quadrature` here.")
-    if "method" in parameters:
-        raise TypeError("glmer takes no `method`: generalized models are by maximum likelihood.")
+    for name in {"method", "REML"} & set(parameters):
+        raise TypeError(f"glmer takes no `{name}`: generalized models are by maximum likelihood.")
+    if "exposure" in parameters:
+        raise TypeError("glmer takes an exposure as offset(log(exposure)) in the formula.")
+    if "sample_weight" in parameters:
+        raise TypeError("glmer takes weights, and numbers of trials, as `weights`.")
     named = weights if isinstance(weights, str) else None
     model = FormulaRegressor(
         formula,

@@ -183,6 +183,9 @@ class Source:
             listed = ", ".join(map(repr, rows.names[:MOST_NAMES]))
             more = f" and {len(rows.names) - MOST_NAMES} more" * (len(rows.names) > MOST_NAMES)
             message = f"{name!r} is not a column of the data. They are {listed}{more}."
+            call = self.parsed.text[:at].rpartition("offset(")
+            if call[1] and call[2].count("(") >= call[2].count(")"):
+                message += " The offset needs it, in predictions too."
         raise error_at(self.parsed.text, at, message)
 
     def check_kinds(self, own: Sum, kinds: ColumnKinds) -> None:

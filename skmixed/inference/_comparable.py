@@ -144,6 +144,13 @@ def _check_same_kind(a: Contender, b: Contender, *, is_nested: bool) -> None:
             f"{a.name} and {b.name} have different distributions of y, {_kind(a)} and {_kind(b)}, "
             "whose likelihoods do not compare. Fit both with one distribution."
         )
+    if is_nested and len(families) > 1:
+        raise ValueError(
+            f"{a.name} and {b.name} have different distributions of y, {_kind(a)} and {_kind(b)}. "
+            "Poisson's is the negative binomial one at an infinite shape, a boundary at which the "
+            "ratio of likelihoods is not tested here. Use `compare`, or overdispersion_test of "
+            "Poisson's model."
+        )
     if is_nested and _kind(a) != _kind(b):
         raise ValueError(
             f"{a.name} and {b.name} have different distributions of y, {_kind(a)} and {_kind(b)}: "

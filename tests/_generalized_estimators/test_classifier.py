@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 import skmixed
 from skmixed import MixedLogisticClassifier, RandomEffect
 from skmixed.diagnostics import influence
-from skmixed.exceptions import SingularFitWarning, UndeterminedError
+from skmixed.exceptions import SingularFitWarning, UndeterminedError, UnknownLevelsWarning
 from skmixed.inference import convergence
 
 
@@ -302,3 +302,39 @@ def test_large_effects_that_laplace_alone_finds_are_refuted_by_quadrature():
         exact = MixedLogisticClassifier(1, quadrature="auto").fit(X, y)
     assert exact.variance_components_["sd"][0] == 0.0
     assert exact.log_likelihood_ < model.log_likelihood_ - 1.0
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_columns_that_do_not_tell_classes_apart_are_not_named(link):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=120), "g": np.arange(120) % 12})
+    X["c"] = np.cos(np.arange(120))
+    with pytest.warns(ConvergenceWarning, match="Values of column 'x' predict"):
+        MixedLogisticClassifier("g", link=link).fit(X, X["x"] > 0.1)
+    # Where only a combination does, its parts are
+    with pytest.warns(ConvergenceWarning, match="Values of columns 'x', 'c' predict"):
+        MixedLogisticClassifier(link=link).fit(X[["x", "c"]], X["x"] + X["c"] > 0.1)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_labels_are_told_with_their_row(missing):
+    X = pd.DataFrame({"x": np.arange(40.0) % 7, "g": np.arange(40) % 5})
+    y = np.array(["a", "b"], dtype=object)[np.arange(40) % 3 % 2]
+    y[3] = missing
+    with pytest.raises(ValueError, match=r"1 labels, first at row 3\). Leave"):
+        MixedLogisticClassifier("g").fit(X, y)
+
+
+def test_labels_of_another_kind_are_told_once(fitted, toenail):
+    with pytest.warns(UnknownLevelsWarning) as caught:
+        fitted.predict_proba(toenail[0].assign(patient="new"))
+    assert len(caught) == 1
+
+
+def test_advice_is_there_for_classifiers(toenail):
+    X, y = toenail
+    with pytest.raises(ValueError, match=r"Rescale them\.$"):
+        MixedLogisticClassifier("patient").fit(X, y, sample_weight=np.full(len(y), 1e-300))
+    strict = MixedLogisticClassifier("patient", handle_unknown="error").fit(X, y)
+    with pytest.raises(ValueError, match="by the mean over the distribution of its effect"):
+        strict.predict(X.assign(patient=99999))

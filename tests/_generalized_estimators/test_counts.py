@@ -1,12 +1,21 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from generalized_models import ROOT, frame_of
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import PoissonRegressor
 
-from skmixed import MixedPoissonRegressor, RandomEffect
-from skmixed.exceptions import UndeterminedError
+from skmixed import (
+    MixedBinomialRegressor,
+    MixedNegativeBinomialRegressor,
+    MixedPoissonRegressor,
+    RandomEffect,
+)
+from skmixed.exceptions import SingularFitWarning, UndeterminedError
+from skmixed.inference import likelihood_ratio_test
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +168,58 @@ def test_numbers_of_nodes_that_no_rule_has_are_refused():
     for wrong, message in ((1000, "Give at most 193"), ("adaptive", "an integer, or 'auto'")):
         with pytest.raises((TypeError, ValueError), match=message):
             MixedPoissonRegressor("g", quadrature=wrong).fit(X, y)
+
+
+def counted(n=120):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=n), "g": np.arange(n) % 12})
+    return X, rng.poisson(np.exp(0.3 * X["x"] + rng.normal(size=12)[X["g"]]))
+
+
+def test_an_exposure_by_name_is_refused_where_numbers_are_wanted():
+    X, y = counted()
+    with pytest.raises(TypeError, match="exposure='days' is text"):
+        MixedPoissonRegressor("g").fit(X, y, exposure="days")
+
+
+def test_responses_that_are_all_at_an_end_are_refused_and_no_column_is_blamed():
+    X, y = counted()
+    for model, response in (
+        (MixedPoissonRegressor("g"), 0 * y),
+        (MixedNegativeBinomialRegressor("g"), 0 * y),
+        (MixedBinomialRegressor("g"), 0.0 * y),
+        (MixedBinomialRegressor("g"), 0.0 * y + 1.0),
+    ):
+        with pytest.raises(UndeterminedError, match=f"All values of y are {response[0]:g}, so"):
+            model.fit(X, response)
+    # Slopes alone may have a best value
+    slopes = MixedPoissonRegressor(fixed=["x"], fit_intercept=False).fit(X, 0 * y)
+    assert slopes.converged_
+
+
+def test_forgotten_trials_are_named():
+    X, _ = counted()
+    message = r"proportions that are neither 0 nor 1 .*sample_weight, the numbers of trials"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        with pytest.warns(UserWarning, match=message):
+            MixedBinomialRegressor("g").fit(X, np.arange(120) % 5 / 5.0)
+
+
+def test_a_category_without_events_is_named_alone():
+    X, y = counted(300)
+    X = X.assign(z=np.cos(np.arange(300)), none=(np.arange(300) % 5 == 0) * 1.0)
+    with pytest.warns(ConvergenceWarning, match="Values of column 'none' predict"):
+        MixedPoissonRegressor("g").fit(X, y * (X["none"] == 0))
+
+
+def test_poisson_s_model_is_no_special_case_inside_the_negative_binomial_one():
+    X, y = counted()
+    rng = np.random.default_rng(1)
+    y = y + rng.poisson(3.0 * rng.gamma(0.3, 3.0, 120))
+    own, varied = (
+        MixedPoissonRegressor("g").fit(X, y),
+        MixedNegativeBinomialRegressor("g").fit(X, y),
+    )
+    with pytest.raises(ValueError, match="at an infinite shape, a boundary"):
+        likelihood_ratio_test(own, varied)

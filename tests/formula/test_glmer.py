@@ -324,3 +324,28 @@ def test_draws_have_the_trials_that_the_rows_name(response, options):
     )
     more = frame.assign(size=frame["size"] * 100)
     assert own.sample_y(more, 400).std() < own.sample_y(frame, 400).std()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"exposure": "days"}, r"offset\(log\(exposure\)\) in the formula"),
+        ({"REML": True}, "takes no `REML`"),
+        ({"sample_weight": [1.0]}, "as `weights`"),
+    ],
+)
+def test_words_of_others_are_told_what_they_are_here(extra, message):
+    data = pd.DataFrame({"y": [1, 2, 0, 3], "x": [0.0, 1.0, 2.0, 4.0], "days": 1.0})
+    with pytest.raises(TypeError, match=message):
+        glmer("y ~ x", data, "poisson", **extra)
+
+
+def test_an_offset_is_needed_in_predictions_too():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=60), "g": np.arange(60) % 6, "days": 2.0})
+    data["y"] = rng.poisson(np.exp(0.5 * data["x"] + rng.normal(size=6)[data["g"]]))
+    model = glmer("y ~ x + offset(log(days)) + (1 | g)", data, "poisson")
+    with pytest.raises(ValueError, match=r"'days' is not a column .* The offset needs it, in pred"):
+        model.predict(data[["x", "g"]])
+    with pytest.raises(ValueError, match=r"They are 'days', 'g'\.\n"):
+        model.predict(data[["days", "g"]])
