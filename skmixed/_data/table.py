@@ -349,8 +349,8 @@ class SparseColumn:
     def dtype(self) -> np.dtype[Any]:
         return self.values.dtype
 
-    def __getitem__(self, rows: slice | NDArray[np.bool_]) -> "SparseColumn":
-        """Take consecutive rows, or those of a mask."""
+    def __getitem__(self, rows: slice | NDArray[Any]) -> "SparseColumn":
+        """Take consecutive rows, those of a mask, or distinct ones by their numbers."""
         if isinstance(rows, slice):
             start, stop, _ = rows.indices(self._n_rows)
             ends = self._first + np.array([start, stop])
@@ -358,9 +358,12 @@ class SparseColumn:
             out = SparseColumn(self.rows[a:b], self.values[a:b], stop - start)
             out._first = int(ends[0])
             return out
-        at = self.rows - self._first
-        kept = rows[at]
-        return SparseColumn(np.cumsum(rows)[at[kept]] - 1, self.values[kept], int(rows.sum()))
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        place = np.full(self._n_rows, -1)
+        place[chosen] = np.arange(len(chosen))
+        own = place[self.rows - self._first]
+        order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]
+        return SparseColumn(own[order], self.values[order], len(chosen))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:

@@ -70,7 +70,7 @@ def update_groups(
 
     See Also
     --------
-    partial_fit : Estimates everything anew.
+    skmixed.MixedLinearRegressor.partial_fit : Estimates everything anew.
 
     Notes
     -----

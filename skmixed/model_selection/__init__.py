@@ -4,12 +4,17 @@ from skmixed.model_selection._cross_validate import cross_validate
 from skmixed.model_selection._of_statistics import cross_validate_statistics
 from skmixed.model_selection._questions import both_questions
 from skmixed.model_selection._scoring import log_predictive_density
+from skmixed.model_selection._search.regressor import MixedLinearRegressorCV
 from skmixed.model_selection._validation import Validation
 
 __all__ = [
+    "MixedLinearRegressorCV",
     "Validation",
     "both_questions",
     "cross_validate",
     "cross_validate_statistics",
     "log_predictive_density",
 ]
+
+# Saved models and messages name the class by its public path.
+MixedLinearRegressorCV.__module__ = __name__

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from sklearn.model_selection import ParameterGrid
 
 from skmixed._data.table import open_table
 from skmixed._fitted import checks as validation
+from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
 from skmixed.model_selection._fits import HeldOut, Refits, Sample
 from skmixed.model_selection._groups import beside, groups_of
 from skmixed.model_selection._outcomes import Outcome, outcomes_of, scores_of
 from skmixed.model_selection._scoring import Scorer, scorers_of
 from skmixed.model_selection._splits import QUESTIONS, Splits, check_question, in_words, splits_of
-from skmixed.model_selection._statistics import from_statistics, has_statistics
+from skmixed.model_selection._statistics import StatisticsFits, from_statistics, has_statistics
 from skmixed.model_selection._validation import Validation, of_grid, of_one
 from skmixed.model_selection._whole_groups import whole_group_outcomes
 
@@ -160,56 +161,88 @@ def cross_validate(
     own_groups = groups_of(models, X, groups)
     splits = splits_of(cv, question, X, y, own_groups, n_rows)
     check_question(question, splits, own_groups)
-    sample = Sample(X, y, sample_weight, beside(models, X, groups))
+    sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
     scorers, _ = scorers_of(model, scoring)
     held_out = HeldOut(sample, splits)
-    outcomes = _outcomes(models, sample, held_out, scorers, theta)
-    say(outcomes, len(splits), lambda k: f"split {k} (row {int(splits.test(k)[0])} and others)")
-    found = _results(outcomes, held_out, scorers, None if param_grid is None else params)
+    fits = CandidateFits.of(models, sample, splits, is_held=theta == "fixed")
+    outcomes = fits.outcomes(held_out, scorers)
+    table = scores_and_times(outcomes, held_out, scorers)
+    found = of_one(*table) if param_grid is None else of_grid(params, *table)
     if return_predictions:
         predictions = [_in_order(own, splits) for own in outcomes]
         found["predictions"] = predictions[0] if param_grid is None else np.stack(predictions)
-    return Validation(found, in_words(splits, own_groups.factors), _how(models, splits, theta))
+    return Validation(found, in_words(splits, own_groups.factors), fits.how)
 
 
-def _outcomes(
-    models: Sequence[Any],
-    sample: Sample,
-    held_out: HeldOut,
-    scorers: dict[str, Scorer],
-    theta: str,
-) -> list[Outcome]:
-    """Fit all candidates to all splits, and predict their test rows."""
-    splits = held_out.splits
-    linear = [k for k, own in enumerate(models) if has_statistics(own)]
-    others = [k for k in range(len(models)) if k not in set(linear)]
-    if others and theta == "fixed":
-        raise ValueError(
-            f"theta='fixed' is there for MixedLinearRegressor with independent residuals, not for "
-            f"{type(models[others[0]]).__name__}. Leave it out."
-        )
-    found: dict[int, Outcome] = {}
-    if linear:
+@dataclass(frozen=True)
+class CandidateFits:
+    """The fits of all candidates: of linear models from sums over rows, of others to rows.
+
+    Attributes
+    ----------
+    splits : Splits
+    linear, others : list of int
+        The numbers of the candidates of either kind.
+    sums : StatisticsFits or None
+        None where no candidate is linear.
+    refits : Refits
+    """
+
+    splits: Splits
+    linear: list[int]
+    others: list[int]
+    sums: StatisticsFits | None
+    refits: Refits
+
+    @staticmethod
+    def of(
+        models: Sequence[Any], sample: Sample, splits: Splits, *, is_held: bool = False
+    ) -> "CandidateFits":
+        """Lay out the rows for candidates; `is_held`: whether Λ is that of all rows."""
+        linear = [k for k, own in enumerate(models) if has_statistics(own)]
+        others = [k for k in range(len(models)) if k not in set(linear)]
+        if others and is_held:
+            raise ValueError(
+                "theta='fixed' is there for MixedLinearRegressor with independent residuals, not "
+                f"for {type(models[others[0]]).__name__}. Leave it out."
+            )
         own = [models[k] for k in linear]
-        fits = from_statistics(own, sample, splits, is_held=theta == "fixed")
-        made = whole_group_outcomes(fits, held_out, scorers)
-        found |= {linear[k]: outcome for k, outcome in made.items()}
-        rest = [k for k in range(len(own)) if k not in made]
-        if rest:
-            fits = replace(fits, candidates=[fits.candidates[k] for k in rest])
-            outcomes = outcomes_of(fits, len(rest), held_out, scorers)
-            found |= dict(zip([linear[k] for k in rest], outcomes, strict=True))
-    if others:
+        sums = from_statistics(own, sample, splits, is_held=is_held) if linear else None
         refits = Refits([models[k] for k in others], sample, splits)
-        found |= dict(zip(others, outcomes_of(refits, len(others), held_out, scorers), strict=True))
-    return [found[k] for k in range(len(models))]
+        return CandidateFits(splits, linear, others, sums, refits)
 
+    @property
+    def how(self) -> str:
+        """How the fits without a fold are made, in words."""
+        if self.others or self.sums is None:
+            return f"{len(self.splits)} splits, fitted to the training rows of each"
+        of_theta = "θ held at that of all rows" if self.sums.is_held else "θ refitted"
+        return f"{len(self.splits)} splits, from sums over the rows of each, {of_theta}"
 
-def _how(models: Sequence[Any], splits: Splits, theta: str) -> str:
-    if not all(map(has_statistics, models)):
-        return f"{len(splits)} splits, fitted to the training rows of each"
-    of_theta = "θ held at that of all rows" if theta == "fixed" else "θ refitted"
-    return f"{len(splits)} splits, from sums over the rows of each, {of_theta}"
+    def outcomes(self, held_out: HeldOut, scorers: dict[str, Scorer]) -> list[Outcome]:
+        """Fit all candidates to all splits, and predict their test rows; say what is to be said."""
+        found: dict[int, Outcome] = {}
+        if self.sums is not None:
+            made = whole_group_outcomes(self.sums, held_out, scorers)
+            found |= {self.linear[k]: outcome for k, outcome in made.items()}
+            rest = [k for k in range(len(self.linear)) if k not in made]
+            if rest:
+                fits = replace(self.sums, candidates=[self.sums.candidates[k] for k in rest])
+                outcomes = outcomes_of(fits, len(rest), held_out, scorers)
+                found |= dict(zip([self.linear[k] for k in rest], outcomes, strict=True))
+        if self.others:
+            outcomes = outcomes_of(self.refits, len(self.others), held_out, scorers)
+            found |= dict(zip(self.others, outcomes, strict=True))
+        outcomes = [found[k] for k in sorted(found)]
+        splits = self.splits
+        say(outcomes, len(splits), lambda k: f"split {k} (row {int(splits.test(k)[0])} and others)")
+        return outcomes
+
+    def to_all_rows(self, number: int) -> Any:
+        """Return a candidate that is fitted to all rows."""
+        if self.sums is None or number in self.others:
+            return self.refits.to_all_rows(self.others.index(number))
+        return self.sums.to_all_rows(self.sums.candidates[self.linear.index(number)])
 
 
 def _in_order(outcome: Outcome, splits: Splits) -> Any:
@@ -240,12 +273,10 @@ def say(outcomes: Sequence[Outcome], n_splits: int, name_of: Callable[[int], str
         )
 
 
-def _results(
-    outcomes: Sequence[Outcome],
-    held_out: HeldOut,
-    scorers: dict[str, Scorer],
-    params: Sequence[dict[str, Any]] | None,
-) -> dict[str, Any]:
+def scores_and_times(
+    outcomes: Sequence[Outcome], held_out: HeldOut, scorers: dict[str, Scorer]
+) -> tuple[dict[str, FloatArray], FloatArray, FloatArray]:
+    """Return the scores by name, and the times of fits and of scores in seconds, each (C, K)."""
     scores, times = [], []
     for own in outcomes:
         start = time.perf_counter()
@@ -253,7 +284,4 @@ def _results(
         times.append((time.perf_counter() - start) / len(held_out.splits))
     seconds = np.stack([own.seconds for own in outcomes])
     scored = np.stack([own.scored + each for own, each in zip(outcomes, times, strict=True)])
-    by_name = {name: np.stack([own[name] for own in scores]) for name in scorers}
-    if params is None:
-        return of_one(by_name, seconds, scored)
-    return of_grid(params, by_name, seconds, scored)
+    return {name: np.stack([own[name] for own in scores]) for name in scorers}, seconds, scored

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Any, Protocol
 
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, indexable
 
 from skmixed.model_selection._splits import Splits
 
@@ -29,6 +29,11 @@ class Sample:
     y: Any
     weights: Any
     groups: Any
+
+    @staticmethod
+    def given(X: Any, y: Any, weights: Any, groups: Any) -> "Sample":
+        """Take rows as users give them, in containers that can be indexed."""
+        return Sample(*indexable(X, y, weights, groups))
 
     def of(self, rows: Any) -> "Sample":
         """Return some of them."""
@@ -129,6 +134,10 @@ class Refits:
         for number in range(len(self.splits)):
             train = self.rows.of(self.splits.train(number))
             yield [Fit.of(partial(_fitted, model, train)) for model in self.candidates]
+
+    def to_all_rows(self, number: int) -> Any:
+        """Return a candidate that is fitted to all rows."""
+        return _fitted(self.candidates[number], self.rows)
 
 
 def _fitted(model: Any, train: Sample) -> Any:

@@ -55,7 +55,7 @@ class Groups:
 def groups_of(models: Sequence[Any], X: Any, groups: Any) -> Groups:
     """Return the factors of some models, and the groups to leave out.
 
-    These are the ones given, or the outermost factor of the first model.
+    These are the ones given, or the outermost factor of all models.
     """
     own = [_factors_of(model, X) for model in models]
     factors = {name: codes for found in own for name, codes in found.items()}
@@ -63,12 +63,12 @@ def groups_of(models: Sequence[Any], X: Any, groups: Any) -> Groups:
         given = _given(groups, open_table(X).n_rows)
         name = next(iter(given))
         return Groups(factors or given, name, given[name])
-    if not own[0]:
+    if not factors:
         return Groups(factors, "", None, "the model names no grouping column of X")
-    for name, codes in own[0].items():
-        if all(_is_nested(inner, codes) for inner in own[0].values()):
+    for name, codes in factors.items():
+        if all(_is_nested(inner, codes) for inner in factors.values()):
             return Groups(factors, name, codes)
-    names = " and ".join(map(repr, own[0]))
+    names = " and ".join(map(repr, factors))
     return Groups(factors, "", None, f"the factors {names} of the model are crossed")
 
 

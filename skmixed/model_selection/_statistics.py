@@ -161,13 +161,17 @@ class StatisticsFits:
         """The sums over all rows."""
         return kernel.accumulate(self.design)
 
-    def estimate(self, own: Candidate) -> Estimate:
-        """Return the estimates of a candidate from all rows."""
+    def to_all_rows(self, own: Candidate) -> Any:
+        """Return a candidate that is fitted to all rows."""
         if own.has_all_columns(self.total) or self.total.has_plain_frame:
             stats = self.total
         else:
             stats = kernel.accumulate(own.design(self.design))
-        estimate: Estimate = self.fitted(own, own.statistics(self.common, stats))._model.estimate
+        return self.fitted(own, own.statistics(self.common, stats))
+
+    def estimate(self, own: Candidate) -> Estimate:
+        """Return the estimates of a candidate from all rows."""
+        estimate: Estimate = self.to_all_rows(own)._model.estimate
         return estimate
 
     def _part(self, rows: IntArray) -> FoldPart:

@@ -85,7 +85,7 @@ class Validation(dict[str, Any]):
                 for name in names
                 for part, key in keys.items()
             }
-            index = pd.Index([_shown(own) for own in self["params"]], name="candidate")
+            index = pd.Index([shown(own) for own in self["params"]], name="candidate")
             out = pd.DataFrame(columns, index=index)
         else:
             names = [k.removeprefix("test_") for k in self if k.startswith("test_")]
@@ -100,7 +100,7 @@ class Validation(dict[str, Any]):
         return f"Cross-validation of {self.question}; {self.how}\n{table}"
 
 
-def _shown(params: dict[str, Any]) -> str:
+def shown(params: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in params.items()) or "as given"
 
 

@@ -95,15 +95,18 @@ def test_entries_in_any_order_and_more_than_once():
     assert_array_equal(loose.data, before.data)
 
 
-def test_a_column_is_its_array_under_slices_and_masks():
+def test_a_column_is_its_array_under_slices_masks_and_numbers():
     column = numeric_column(open_table(SPARSE).get(4), "x4")
     assert isinstance(column, SparseColumn)
     expected, mask = DENSE[:, 4], np.arange(N) % 7 < 3
     assert len(column) == N
-    for rows in (slice(None), slice(13, 200), slice(500, 10_000), slice(0, 0), mask):
+    numbers = np.random.default_rng(0).permutation(N)[: N // 3]
+    for rows in (slice(None), slice(13, 200), slice(500, 10_000), slice(0, 0), mask, numbers):
         assert_array_equal(np.asarray(column[rows]), expected[rows])
     assert_array_equal(np.asarray(column[100:300][50:60]), expected[150:160])
     assert_array_equal(np.asarray(column[100:300][mask[100:300]]), expected[100:300][mask[100:300]])
+    some = numbers[numbers < 200]
+    assert_array_equal(np.asarray(column[100:300][some]), expected[100:300][some])
     assert_array_equal(np.asarray(column[mask][5:50]), expected[mask][5:50])
     with pytest.raises(ValueError, match="only by a copy"):
         np.asarray(column, copy=False) if np.__version__ >= "2" else column.__array__(copy=False)

@@ -1,0 +1,1 @@
+"""MixedLinearRegressorCV: the best of several models, fitted."""

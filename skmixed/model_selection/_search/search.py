@@ -1,0 +1,157 @@
+"""A search over candidates: their fits to all rows and to the rows of each split, and the best."""
+
+import numbers
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import KFold, ParameterGrid
+
+from skmixed._data.table import open_table
+from skmixed._estimators.regressor import MixedLinearRegressor
+from skmixed._fitted import checks as validation
+from skmixed._fitted.fitting import printer
+from skmixed.exceptions import warn
+from skmixed.model_selection._cross_validate import CandidateFits, scores_and_times
+from skmixed.model_selection._fits import Fit, HeldOut, Sample
+from skmixed.model_selection._groups import Groups, beside, groups_of
+from skmixed.model_selection._scoring import Scorer, scorers_of
+from skmixed.model_selection._search.choice import Choice
+from skmixed.model_selection._search.criteria import CRITERIA, CV
+from skmixed.model_selection._splits import (
+    N_FOLDS,
+    QUESTIONS,
+    Splits,
+    check_question,
+    in_words,
+    splits_of,
+)
+from skmixed.model_selection._validation import shown
+
+# What candidates may differ in.
+VARIED = (
+    *("groups", "random_slopes", "fixed", "covariance"),
+    *("method", "fit_intercept", "residual"),
+)
+
+
+def check_search(own: Any) -> None:
+    """Check the parameters of a search that need no data."""
+    validation.check_parameters(own)
+    validation.check_choice("criterion", own.criterion, (CV, *CRITERIA))
+    validation.check_flag("one_standard_error", own.one_standard_error)
+    if own.question is not None:
+        validation.check_choice("question", own.question, QUESTIONS)
+    if own.one_standard_error and own.criterion != CV:
+        raise ValueError(
+            f"one_standard_error=True with criterion={own.criterion!r}, which has no standard "
+            "error. Use criterion='cv', or leave it out."
+        )
+
+
+def base_of(own: Any) -> MixedLinearRegressor:
+    """Return the model that the candidates are variants of; not fitted, and silent."""
+    names = MixedLinearRegressor().get_params()
+    return MixedLinearRegressor(**{name: getattr(own, name) for name in names} | {"verbose": 0})
+
+
+def candidates_of(own: Any) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Return the parameters of each candidate, and the candidates, not fitted."""
+    grid = ParameterGrid({} if own.candidates is None else own.candidates)
+    names = {name for part in grid.param_grid for name in part}
+    for name in sorted(names):
+        if name.partition("__")[0] not in VARIED:
+            raise ValueError(
+                f"candidates names {name!r}, in which they cannot differ. They may in "
+                f"{', '.join(map(repr, VARIED))}."
+            )
+    params = list(grid)
+    if not params:
+        raise ValueError(f"candidates={own.candidates!r} has no candidate. Give one or more.")
+    base = base_of(own)
+    return params, [clone(base).set_params(**varied) for varied in params]
+
+
+def search(
+    own: Any, X: Any, y: Any, sample_weight: Any, groups: Any
+) -> tuple[Choice, int, MixedLinearRegressor]:
+    """Return what is found of the candidates, the number of the best, and its fit to all rows."""
+    params, models = candidates_of(own)
+    factors = groups_of(models, X, groups)
+    sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
+    splits = _splits(own, X, y, factors)
+    candidates = CandidateFits.of(models, sample, splits)
+    fits = _to_all_rows(candidates, params, own.verbose)
+    if own.criterion == CV:
+        scorers, held_out = _scorer(models[0], own.scoring), HeldOut(sample, splits)
+        outcomes = candidates.outcomes(held_out, scorers)
+        table = scores_and_times(outcomes, held_out, scorers)
+        choice = Choice.of_splits(params, table, in_words(splits, factors.factors), candidates.how)
+    else:
+        choice = _by_criterion(own.criterion, params, fits)
+    choice = choice.among(fits)
+    best = choice.best(one_standard_error=own.one_standard_error)
+    for message, category in fits[best].messages:
+        warn(message, category)
+    return choice, best, fits[best].estimator
+
+
+def _splits(own: Any, X: Any, y: Any, groups: Groups) -> Splits:
+    """Return the splits; of rows where no candidate has groups, and none at all without CV."""
+    if own.criterion != CV:
+        return Splits(open_table(X).n_rows, None)
+    cv = own.cv
+    has_no_groups = groups.codes is None and not groups.factors and own.question is None
+    if has_no_groups and (cv is None or isinstance(cv, numbers.Integral)):
+        cv = KFold(N_FOLDS if cv is None else cv, shuffle=True, random_state=0)
+    splits = splits_of(cv, own.question, X, y, groups, open_table(X).n_rows)
+    check_question(own.question, splits, groups)
+    return splits
+
+
+def _scorer(model: Any, scoring: Any) -> dict[str, Scorer]:
+    scorers, is_single = scorers_of(model, scoring)
+    if not is_single:
+        raise TypeError(
+            f"scoring={scoring!r} is not one score, by which a candidate can be chosen. Give one "
+            "name, or a function."
+        )
+    return scorers
+
+
+def _to_all_rows(
+    candidates: CandidateFits, params: Sequence[dict[str, Any]], verbose: int
+) -> list[Fit]:
+    """Fit each candidate to all rows; raise the error of the first if all fail."""
+    report, fits = printer(verbose), []
+    for k, own in enumerate(params):
+        fits.append(Fit.of(partial(candidates.to_all_rows, k)))
+        if report is not None:
+            report(f"candidate {k + 1} of {len(params)}: {shown(own)}")
+    errors = [(k, fit.error) for k, fit in enumerate(fits) if fit.error is not None]
+    if len(errors) == len(fits):
+        raise errors[0][1]
+    if errors:
+        number, error = errors[0]
+        warn(
+            f"{len(errors)} of {len(fits)} candidates cannot be fitted to all rows, and are not "
+            f"chosen. The first ({shown(params[number])}): {error}",
+            FitFailedWarning,
+        )
+    return fits
+
+
+def _by_criterion(name: str, params: list[dict[str, Any]], fits: Sequence[Fit]) -> Choice:
+    """Judge the candidates that are fitted by a criterion, of which the lowest value is best."""
+    models = {
+        f"candidate {k} ({shown(params[k])})": fit.estimator
+        for k, fit in enumerate(fits)
+        if fit.error is None
+    }
+    score = np.full(len(fits), np.nan)
+    values, how = CRITERIA[name](models)
+    score[[fit.error is None for fit in fits]] = -values
+    return Choice.of_score(params, score, how)
