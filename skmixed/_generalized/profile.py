@@ -31,7 +31,7 @@ from skmixed._generalized.rows import FamilySource
 from skmixed._generalized.system import GeneralizedSystem
 from skmixed._model.chart import Chart
 from skmixed._model.covariance import Covariance
-from skmixed._model.family import FAMILIES
+from skmixed._model.family import FAMILIES, FARTHEST
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components
@@ -225,17 +225,21 @@ def _run(objective: PinnedObjective, start: Lam, known: float = np.inf) -> Endin
 class ShapeTarget:
     """u = exp(−φ/2) of the shape exp φ: 0 is the family without it, as Poisson's.
 
-    It is the coefficient of variation of what the shape describes.
+    It is the coefficient of variation of what the shape describes. An estimate beyond
+    `FARTHEST` is at that end.
     """
 
     profiler: GeneralizedProfiler
     bounds: tuple[float, float] = (0.0, np.inf)
 
     def __post_init__(self) -> None:
-        self.best = float(np.exp(-0.5 * self.profiler.lam[-1][-1]))
+        phi, has_limit = self.profiler.lam[-1][-1], bool(self.profiler.system.family.limit_name)
+        self.best = 0.0 if has_limit and phi > FARTHEST else float(np.exp(-0.5 * phi))
         self._path = ProfilePath([(self.best, self.profiler.lam)])
 
     def guess(self, errors: float) -> float:
+        if not self.best:
+            return float(np.sqrt(errors) * self.profiler.system.n_rows**-0.25)
         return self.best * sd_ratio(errors * self.profiler.errors.log_sigma_error)
 
     def at(self, value: float) -> tuple[float, float]:

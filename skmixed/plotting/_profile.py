@@ -200,6 +200,7 @@ class ProfileDisplay:
 
 
 def _curve(part: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    part = part[np.isfinite(part["value"])]  # a shape without an end has an infinite value
     value, zeta = part["value"].to_numpy(), part["zeta"].to_numpy()
     fine = np.linspace(value[0], value[-1], DRAWN)
     fine[-1] = value[-1]
