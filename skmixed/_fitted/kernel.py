@@ -33,6 +33,7 @@ from skmixed._folds.products import FoldPart
 from skmixed._folds.theta_of_folds import FoldEstimates
 from skmixed._folds.totals import FoldTotals
 from skmixed._folds.whole_groups import WholeGroups
+from skmixed._generalized import draws as _generalized_draws
 from skmixed._generalized import fit as _generalized_fit
 from skmixed._generalized import optimum as _generalized_optimum
 from skmixed._generalized.optimum import GeneralizedModel
@@ -91,7 +92,7 @@ refit_to_draw = _on_one_thread(_generalized_optimum.refit_to_draw)
 generalized_components = _on_one_thread(lambda own: own.components)
 working_model = _on_one_thread(lambda own: own.working)
 search_end = _on_one_thread(_generalized_optimum.SearchEnd.of)
-generalized_deviation = _on_one_thread(_generalized_optimum.generalized_deviation)
+generalized_deviation = _on_one_thread(_generalized_draws.generalized_deviation)
 # Models with a covariance of the residuals.
 fit_repeated = _on_one_thread(_repeated_fit.fit_repeated)
 repeated_model = _on_one_thread(_repeated_fit.RepeatedModel.of)

@@ -31,14 +31,15 @@ from skmixed._equations.tangents import expected_information
 from skmixed._equations.working_variates import Projection, Responses, project
 from skmixed._generalized.modes import Mode, rows_solution
 from skmixed._generalized.rows import GeneralizedLayout
-from skmixed._generalized.sums import (
+from skmixed._generalized.system import (
+    GeneralizedSystem,
     GradientSums,
     HessianSums,
     RowDerivatives,
+    RowSlab,
     ShapeSums,
     total_of,
 )
-from skmixed._generalized.system import GeneralizedSystem, RowSlab
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray
 
@@ -88,9 +89,9 @@ class LaplaceDerivatives:
         return tuple(self._over_slabs())
 
     def _over_slabs(self) -> Iterator[RowDerivatives]:
-        inverse = self.inverse if self.n_tau else None
-        for slab in self.mode.system.source.slabs():
-            yield RowDerivatives(slab, self.mode, inverse)
+        inverse, mode = self.inverse if self.n_tau else None, self.mode
+        for slab in mode.system.source.slabs():
+            yield RowDerivatives(slab, mode.effects.eta(slab), mode.phi, inverse)
 
     def _rows(self) -> Iterator[RowDerivatives]:
         """Go over the rows once."""

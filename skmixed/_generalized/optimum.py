@@ -1,4 +1,4 @@
-"""A fitted generalized model: its rows, laid out, the derivatives at the optimum, and draws."""
+"""A fitted generalized model: its rows, laid out, the derivatives at the optimum, and refits."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +20,7 @@ from skmixed._generalized.fit import (
     generalized_solution,
     may_be_elsewhere,
 )
-from skmixed._generalized.modes import rows_solution, start_of
+from skmixed._generalized.modes import start_of
 from skmixed._generalized.objective import (
     GeneralizedChart,
     LaplaceObjective,
@@ -36,7 +36,6 @@ from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components, term_errors
-from skmixed._uncertainty.draws import Deviation
 from skmixed.exceptions import FitStatus
 
 # Of fits of other models to the same rows.
@@ -236,6 +235,17 @@ class GeneralizedModel:
         root, p = cholesky_lower(self.found.fixed_information), self.layout.system.n_fixed
         return np.asarray(self.layout.basis @ solve_lower(root, np.eye(p), transposed=True))
 
+    @cached_property
+    def conditional_root(self) -> FloatArray:
+        """A root of the covariance of β̂ at given Σ and φ, by the exact Hessian, (p, p)."""
+        if self.before is not None:
+            return self.before.conditional_root
+        p, n_shape = self.layout.system.n_fixed, self.layout.system.n_shape
+        hessian = self.found.hessian if self.n_nodes == 1 else self.point.hessian
+        stop = len(hessian) - n_shape
+        root = cholesky_lower(hessian[stop - p : stop, stop - p : stop] / 2.0)
+        return np.asarray(self.layout.basis @ solve_lower(root, np.eye(p), transposed=True))
+
     def with_rows(
         self, stats: CrossProducts, model: Model, rows: FamilySource
     ) -> "GeneralizedModel":
@@ -306,32 +316,6 @@ def of_search(layout: GeneralizedLayout, fixed: FloatArray) -> FloatArray:
     """Return γ of fixed effects of all columns, of which the kept ones count, (p,)."""
     own = fixed[list(layout.kept)]
     return np.asarray(np.linalg.solve(layout.basis, own[:, None])[:, 0]) if len(own) else own
-
-
-def generalized_deviation(own: GeneralizedModel, rng: np.random.Generator) -> Deviation:
-    """Draw the deviation of (β, b) from their estimates, given Σ and the shape.
-
-    Normal, with the covariance of Henderson's equations at the weights W of the mode.
-    """
-    layout, mode, system = own.layout, own.found.mode, own.layout.system
-    # β − β̂ = F(γ − γ̂) of the columns kept in the fit
-    fixed = own.fixed_root @ rng.standard_normal(own.fixed_root.shape[1])
-    change = np.zeros(len(own.model.fixed))
-    change[list(own.layout.kept if own.before is None else own.before.layout.kept)] = fixed
-    # b − b̂ = ΛL⁻ᵀξ − TZ'WX(γ − γ̂) for M = LL'
-    moved = rows_solution(
-        mode.factor, (own.found.sums.between @ of_search(layout, change))[:, None]
-    )[:, 0]
-    effects: list[FloatArray] = [np.empty((0, 0))] * len(layout.terms)
-    spherical = mode.factor.solve_transposed(*mode.factor.noise(rng)).spherical
-    places = zip(system.layout.system.factors, system.layout.places, spherical, strict=True)
-    for factor, place, u in places:
-        # T = Λ(M⁻¹Λ'): the spherical effects M⁻¹Λ'v have no part that Λ takes to 0
-        u = u - np.linalg.pinv(factor.lam(mode.lam)) @ moved[place].reshape(factor.n_levels, -1).T
-        for term in factor.terms:
-            root = term.to_user @ mode.lam[term.index]
-            effects[term.index] = root @ u[term.columns]
-    return Deviation(fixed, tuple(effects))
 
 
 def refit_to_draw(
