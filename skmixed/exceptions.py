@@ -8,6 +8,7 @@ __all__ = [
     "ExactFitWarning",
     "FitStatus",
     "IdentifiabilityWarning",
+    "InfiniteIntervalsWarning",
     "NormalIntervalsWarning",
     "NotEstimableWarning",
     "RankDeficiencyWarning",
@@ -203,6 +204,31 @@ class NormalIntervalsWarning(UserWarning):
     1
     >>> bool((usual == model.predict_interval(X[:1], ddf="normal")).all())
     True
+    """
+
+
+class InfiniteIntervalsWarning(UserWarning):
+    """Conformal intervals are infinite: there are too few groups.
+
+    Of K groups none may be as far off as a new one with probability 1/(K + 1): at level
+    1 − α it takes 1/α − 1 groups, 19 at 0.95; of rows of known groups it takes as many rows.
+
+    See Also
+    --------
+    skmixed.model_selection.fit_conformalize : Calibrates a model.
+
+    Examples
+    --------
+    >>> from skmixed import MixedLinearRegressor
+    >>> from skmixed.datasets import load_sleepstudy
+    >>> from skmixed.model_selection import fit_conformalize
+    >>> X, y = load_sleepstudy(return_X_y=True)
+    >>> model = fit_conformalize(MixedLinearRegressor("Subject", random_slopes="Days"), X, y)
+    >>> len(model.random_effects_["Subject"])
+    18
+    >>> row = X[:1].assign(Subject="new")
+    >>> model.predict_interval(row, method="conformal", level=0.9).round(0)
+    array([[179., 325.]])
     """
 
 

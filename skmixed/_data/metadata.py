@@ -1,6 +1,8 @@
-"""Grouping columns given beside X."""
+"""Grouping columns given beside X, and labels given by position where weights are due."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,11 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from skmixed._data.encoder import METADATA_NAME, Encoder
 from skmixed._data.grouping_factor import Metadata
 from skmixed._data.table import check_distinct, check_unmasked, foreign_column
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+# What pandas calls arrays that hold no measured precisions.
+_LABELS = ("integer", "boolean", "string", "bytes", "categorical", "mixed", "mixed-integer")
 
 
 def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:
@@ -122,3 +129,33 @@ def leave_groups(requests: MetadataRequest) -> None:
         is_open = hasattr(request, "requests") and request.requests.get("groups", False) is None
         if is_open:
             request.add_request(param="groups", alias=False)
+
+
+def weights_not_labels(method: Method) -> Method:
+    """Refuse labels as the third argument by position of a method (X, y, sample_weight).
+
+    Other packages have the groups there. By its name, ``sample_weight=``, and where the
+    constructor names the grouping columns, any number will do.
+    """
+
+    @wraps(method)
+    def checked(self: Any, *args: Any, **named: Any) -> Any:
+        if len(args) > 2 and self.groups is None and _look_like_labels(args[2]):
+            raise TypeError(
+                f"The third argument of {method.__name__} by position is sample_weight, and what "
+                "is given looks like labels of groups. Name it: sample_weight=..., or groups=... "
+                "for labels; grouping columns of X are named in the constructor."
+            )
+        return method(self, *args, **named)
+
+    return checked  # type: ignore[return-value]
+
+
+def _look_like_labels(values: Any) -> bool:
+    """Whether values are no numbers, or whole ones of more kinds than to keep or drop a row."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        return hasattr(values, "columns")
+    if array.dtype.kind in "fc":
+        return bool((array == np.round(array)).all() and len(np.unique(array)) > 2)
+    return pd.api.types.infer_dtype(array, skipna=True) in _LABELS

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from skmixed._data.chunks import has_rows, named, numbered, opened, progress_bar
 from skmixed._data.grouping_factor import Metadata
+from skmixed._data.metadata import weights_not_labels
 from skmixed._data.table import Table, open_checked, open_table
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.checks import check_parameters, check_terms
 from skmixed._fitted.fitting import committed, estimate_from, specification
 from skmixed._fitted.reader import Intake

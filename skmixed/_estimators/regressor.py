@@ -6,12 +6,11 @@ from typing import Any
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._data.metadata import leave_groups
+from skmixed._data.metadata import leave_groups, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance
 from skmixed._data.table import open_checked
-from skmixed._estimators import incremental, predicting, sampling, summary, updating
-from skmixed._estimators.weights import weights_not_labels
+from skmixed._estimators import incremental, intervals, predicting, sampling, summary, updating
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed, estimate_from, specification
 from skmixed._fitted.reader import Intake
@@ -270,7 +269,7 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
     statistics = incremental.statistics
     fit_statistics = incremental.fit_statistics
     predict = predicting.predict
-    predict_interval = predicting.predict_interval
+    predict_interval = intervals.predict_interval
     score = predicting.score
     sample_y = sampling.sample_y
     summary = summary.summary

@@ -10,9 +10,8 @@ from sklearn.utils.validation import _num_samples
 
 from skmixed._data.encoder import Encoder, EncoderUnion
 from skmixed._data.grouping_factor import Metadata
-from skmixed._data.metadata import open_prediction_metadata
+from skmixed._data.metadata import open_prediction_metadata, weights_not_labels
 from skmixed._data.table import open_checked
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, served

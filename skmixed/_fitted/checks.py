@@ -379,11 +379,11 @@ def check_findings(findings: Identifiability, encoder: Encoder, n_rows: int) -> 
         )
 
 
-def check_level(level: Any) -> float:
+def check_level(level: Any, name: str = "level") -> float:
     """Return a confidence level; refuse one that is not a share."""
-    check_number("level", level)
+    check_number(name, level)
     if not level < 1:
-        raise ValueError(f"level={level!r} is not between 0 and 1. For 95 % give 0.95.")
+        raise ValueError(f"{name}={level!r} is not between 0 and 1. For 95 % give 0.95.")
     return float(level)
 
 

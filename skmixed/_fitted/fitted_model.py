@@ -19,6 +19,7 @@ from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_memory
 from skmixed._fitted.messages import FEW_ROWS, words
+from skmixed._folds.calibration import Calibration
 from skmixed._generalized.optimum import GeneralizedModel
 from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.coding import ModelTerm, terms_of_spec
@@ -55,8 +56,9 @@ class FittedModel:
     rows : RepeatedRows or None
         Of a model with a residual covariance, its rows; None in a slim copy.
     family_rows : GeneralizedRows or None
-        Of a generalized model, its rows; None in a slim copy, and where they were too
-        many to hold.
+        Of a generalized model, its rows; None in a slim copy, and where they were too many.
+    calibrations : tuple of Calibration
+        Of conformal intervals, if any.
     """
 
     encoder: Encoder
@@ -66,6 +68,7 @@ class FittedModel:
     before: "FittedModel | None" = None
     rows: RepeatedRows | None = None
     family_rows: GeneralizedRows | None = None
+    calibrations: tuple[Calibration, ...] = ()
 
     @staticmethod
     def of(
@@ -107,9 +110,8 @@ class FittedModel:
     ) -> "FittedModel":
         """Return the fit with the levels, sums and effects of all rows, further ones too."""
         estimate = replace(self.at_fit.estimate, solution=solution)
-        return FittedModel(
-            encoder, products.n_rows, estimate, products, self.at_fit, rows, family_rows
-        )
+        own = encoder, products.n_rows, estimate, products, self.at_fit
+        return FittedModel(*own, rows, family_rows)
 
     @property
     def at_fit(self) -> "FittedModel":
@@ -217,8 +219,7 @@ class FittedModel:
         columns = [encoder.factor_columns(k) for k in range(len(n_levels))]
         design = rows.design(self.family, n_levels, columns)
         if self.before is not None:
-            before = self.before.generalized
-            return kernel.generalized_with_rows(before, stats, self.model, design)
+            return kernel.generalized_with_rows(self.before.generalized, stats, self.model, design)
         return kernel.generalized_model(stats, self.model, design, self.solution)
 
     @cached_property
@@ -285,9 +286,8 @@ class FittedModel:
     @cached_property
     def factorization(self) -> CholeskyFactor:
         """The factorization at the optimum, with β̂, σ and X'V⁻¹X of the fit."""
-        if self.before is None:
-            return self.of_all_rows
-        return kernel.with_fixed_of(self.of_all_rows, self.before.factorization)
+        own, before = self.of_all_rows, self.before
+        return own if before is None else kernel.with_fixed_of(own, before.factorization)
 
     @cached_property
     def information(self) -> Information:

@@ -28,6 +28,7 @@ from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed._folds import held_theta, selection, squares, theta_of_folds
+from skmixed._folds.calibration import Calibration
 from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.products import FoldPart
 from skmixed._folds.theta_of_folds import FoldEstimates
@@ -313,6 +314,8 @@ def fixed_changes(at: CholeskyFactor, model: Model, at_fixed: FloatArray) -> Flo
 
 
 # Inference and draws.
+conformal_interval = _on_one_thread(Calibration.interval)
+with_scores = _on_one_thread(Calibration.with_scores)
 root_of_rows = _on_one_thread(_hypotheses.root_of_rows)
 hypotheses = _on_one_thread(_hypotheses.hypotheses)
 interval = _on_one_thread(targets.interval)

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted.fitted_model import FittedModel
+from skmixed._saved.calibrations import check_calibration
 from skmixed._saved.encoder import check_encoder
 from skmixed._saved.estimates import check_estimate
 from skmixed._saved.form import PARTS
@@ -29,6 +30,9 @@ def check_model(model: Any, n_features: Any) -> None:
         check_products(model.encoder, model.products)
         check_rows(model.encoder, model.rows, model.products.n_rows)
         check_family_rows(model.encoder, model.family_rows, model.solution.family, model.n_rows)
+    check_kind("calibrations", model.calibrations, tuple)
+    for own in model.calibrations:
+        check_calibration(model.encoder, own)
     n = None if model.products is None else model.n_rows
     check_sizes(model.encoder, model.solution.residual, n)
     require(model.products is not None or model.rows is model.family_rows is None, "rows")

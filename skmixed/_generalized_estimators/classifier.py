@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
+from skmixed._data.metadata import weights_not_labels
 from skmixed._data.random_effect import AllExcept
 from skmixed._estimators.regressor import Groups
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators import classifying

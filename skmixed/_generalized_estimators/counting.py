@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.chunks import ChunkColumns
+from skmixed._data.metadata import weights_not_labels
 from skmixed._estimators.predicting import scored
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
 from skmixed._generalized_estimators.predicting import DrawSettings, sampled

@@ -16,6 +16,7 @@ from skmixed._data.chunks import (
     progress_bar,
 )
 from skmixed._data.encoder import Encoder, EncoderUnion
+from skmixed._data.metadata import weights_not_labels
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._estimators.updating import (
     check_has_rows,
@@ -24,7 +25,6 @@ from skmixed._estimators.updating import (
     open_all_metadata,
     products_with,
 )
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, served

@@ -6,10 +6,10 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
+from skmixed._data.metadata import weights_not_labels
 from skmixed._data.random_effect import AllExcept
 from skmixed._estimators.predicting import scored
 from skmixed._estimators.regressor import Groups
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.base import GeneralizedEstimator

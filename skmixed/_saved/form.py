@@ -27,6 +27,7 @@ from skmixed._estimation.solution import (
     Solution,
     TermSolution,
 )
+from skmixed._folds.calibration import Calibration
 from skmixed._generalized.rows import GeneralizedRows
 from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Term
@@ -42,6 +43,7 @@ FORMAT = 1
 # The names that parts have in a saved state: to be kept when a class is renamed. Packages
 # above add theirs.
 PARTS: dict[str, Any] = {
+    "calibration": Calibration,
     "categories": Categories,
     "column levels": ColumnLevels,
     "cross-products": CrossProducts,

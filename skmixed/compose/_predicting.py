@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._data.metadata import weights_not_labels
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.updating import check_has_rows
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted import checks as validation
 from skmixed._fitted.messages import speaking
 from skmixed._fitted.prediction_rows import open_features

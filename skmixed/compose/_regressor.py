@@ -12,11 +12,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
-from skmixed._data.metadata import leave_groups
+from skmixed._data.metadata import leave_groups, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._estimators import predicting
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.fitting import committed
 from skmixed._fitted.messages import speaking
 from skmixed._typing import ColumnName

@@ -1,5 +1,6 @@
 """Validation of models of grouped data: cross-validation, and the choice of a model by it."""
 
+from skmixed.model_selection._conformal.fitting import fit_conformalize
 from skmixed.model_selection._cross_validate import cross_validate
 from skmixed.model_selection._of_statistics import cross_validate_statistics
 from skmixed.model_selection._questions import both_questions
@@ -13,6 +14,7 @@ __all__ = [
     "both_questions",
     "cross_validate",
     "cross_validate_statistics",
+    "fit_conformalize",
     "log_predictive_density",
 ]
 

@@ -8,13 +8,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._data.metadata import leave_groups
+from skmixed._data.metadata import leave_groups, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, ResidualCovariance
 from skmixed._data.table import open_checked
-from skmixed._estimators import predicting, sampling, summary, updating
+from skmixed._estimators import intervals, predicting, sampling, summary, updating
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
-from skmixed._estimators.weights import weights_not_labels
 from skmixed._fitted.checks import check_response
 from skmixed._fitted.fitting import committed
 from skmixed._fitted.results import FittedAttributes
@@ -277,7 +276,7 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
 
     # Methods that stand in modules of their own.
     predict = predicting.predict
-    predict_interval = predicting.predict_interval
+    predict_interval = intervals.predict_interval
     score = predicting.score
     sample_y = sampling.sample_y
     summary = summary.summary

@@ -1,0 +1,186 @@
+"""Intervals of new rows by the residuals of rows out of fold: jackknife+, with weights of groups.
+
+With μ̂_f and s_f of the fit without fold f, rows i of fold f have the scores
+
+    r_i = |y_i − μ̂_f(x_i)| / s_f(x_i)
+
+and weights ω_i, whose sum lacks the share of the new row. With Q the quantile of values with
+these weights, the rest of which lies at +∞, the interval of a new row x at level 1 − α is
+
+    [−Q_{1−α}{−μ̂_f(x) + s_f(x) r_i},  Q_{1−α}{μ̂_f(x) + s_f(x) r_i}],
+
+that of Barber et al. (2021) where each of n rows has the weight 1/(n + 1), and of Lee, Barber
+and Willett (2023) where each of the N_k rows of group k of K has 1/((K + 1)N_k). Any s_f that
+has not seen the row will do. Here it is that of y at given fixed effects,
+s_f² = σ_f²/w + Σ_k z_k'Σ_k z_k, over the factors k whose levels are new to the fit.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from skmixed._model.terms import Model
+from skmixed._typing import FloatArray, IntArray
+
+# Numbers in one array of a slab.
+CELLS = 2**21
+# What sums of weights may lack of the level by rounding.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class PlainRows:
+    """Rows as the fits of the folds predict them.
+
+    Attributes
+    ----------
+    columns : tuple of (m,) arrays
+        The ones, and the numeric columns.
+    codes : tuple of (m,) arrays of int
+        The level of each factor.
+    weights : (m,) array
+    """
+
+    columns: tuple[FloatArray, ...]
+    codes: tuple[IntArray, ...]
+    weights: FloatArray
+
+    def picked(self, rows: IntArray | slice) -> "PlainRows":
+        """Return some of them."""
+        columns = tuple(column[rows] for column in self.columns)
+        return PlainRows(columns, tuple(own[rows] for own in self.codes), self.weights[rows])
+
+    def beside_folds(self) -> "PlainRows":
+        """Return them as columns (m, 1), to be taken with each of the folds."""
+        columns = tuple(column[:, None] for column in self.columns)
+        codes = tuple(own[:, None] for own in self.codes)
+        return PlainRows(columns, codes, self.weights[:, None])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of rows out of fold, and what the fits of F folds predict by.
+
+    Attributes
+    ----------
+    new : tuple of bool
+        Whether the level of each factor is new, in these rows and in those to be predicted.
+    fixed : (F, p) array
+        Coefficients of the fixed columns.
+    sigma : (F,) array
+        Residual standard deviations.
+    effects : tuple of (s, q, F) arrays
+        Random effects of each term, for all levels of a factor that is known; else q = 0.
+    roots : tuple of (F, s, s) arrays
+        Lower triangular roots L of each term's covariance LL'.
+    scores : (n,) array
+        In ascending order.
+    fold : (n,) array of int
+        The fold of each.
+    weights : (n,) array
+    """
+
+    new: tuple[bool, ...]
+    fixed: FloatArray
+    sigma: FloatArray
+    effects: tuple[FloatArray, ...]
+    roots: tuple[FloatArray, ...]
+    scores: FloatArray
+    fold: IntArray
+    weights: FloatArray
+
+    def with_scores(
+        self, model: Model, rows: PlainRows, y: FloatArray, fold: IntArray, weights: FloatArray
+    ) -> "Calibration":
+        """Return it with the scores of rows, each by the fit without its own fold."""
+        center, sd = self._predicted(model, rows, fold)
+        scores = np.abs(y - center) / sd
+        order = np.argsort(scores, kind="stable")
+        return replace(self, scores=scores[order], fold=fold[order], weights=weights[order])
+
+    def interval(self, model: Model, rows: PlainRows, level: float) -> FloatArray:
+        """Return both ends for new rows, (m, 2); infinite where there are too few groups."""
+        out, step = np.empty((len(rows.weights), 2)), max(1, CELLS // len(self.sigma))
+        for start in range(0, len(out), step):
+            own = slice(start, start + step)
+            folds = np.arange(len(self.sigma))[None, :]
+            center, sd = self._predicted(model, rows.picked(own).beside_folds(), folds)
+            # The lower end is the upper one of −y
+            out[own, 0] = -self._upper(-center, sd, level)
+            out[own, 1] = self._upper(center, sd, level)
+        return out
+
+    def is_finite_at(self, level: float) -> bool:
+        """Whether there are rows enough for intervals at a level."""
+        return bool(self._cumulative[-1] >= level - ROUNDING)
+
+    @cached_property
+    def _cumulative(self) -> FloatArray:
+        return np.cumsum(self.weights)
+
+    def _predicted(
+        self, model: Model, rows: PlainRows, fold: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return μ̂_f and s_f of rows by folds; both broadcast.
+
+        Term by term, so that a row is the same to the bit among others.
+        """
+        center = np.zeros(np.broadcast_shapes(rows.weights.shape, fold.shape))
+        # X β̂_f, and σ_f²/w
+        for j, column in enumerate(model.fixed):
+            center += self.fixed[fold, j] * rows.columns[column]
+        variance = self.sigma[fold] ** 2 / rows.weights
+        for term, effects, roots in zip(model.terms, self.effects, self.roots, strict=True):
+            values = [rows.columns[column] for column in term.columns]
+            if self.new[term.factor]:
+                # z'LL'z of levels that no fit has seen
+                for k in range(len(values)):
+                    own = (roots[fold, a, k] * z for a, z in enumerate(values) if a >= k)
+                    variance = variance + sum(own) ** 2
+            else:
+                # Z b̂_f of those that it has
+                for own_effects, z in zip(effects, values, strict=True):
+                    center += own_effects[rows.codes[term.factor], fold] * z
+        # A fit without a residual says nothing of the spread: any other s_f will do
+        sd = np.sqrt(variance)
+        return center, np.where(sd > 0, sd, 1.0)
+
+    def _upper(self, center: FloatArray, sd: FloatArray, level: float) -> FloatArray:
+        """Return Q_level{center_f + sd_f r_i} of each row, (m,), from (m, F) arrays."""
+        out = np.full(len(center), np.inf)
+        first = int(np.searchsorted(self._cumulative, level - ROUNDING))
+        if first == len(self.scores):
+            return out
+        starts, stops = self._band(center, sd, first)
+        n_cells = max(1, int((stops - starts).max(initial=1)))
+        step = max(1, CELLS // n_cells)
+        for at in range(0, len(out), step):
+            rows = slice(at, at + step)
+            start, stop = int(starts[rows].min()), int(stops[rows].max())
+            band = slice(start, stop)
+            # Values in order, until their weights, and those of all scores before, reach the level
+            fold = self.fold[band]
+            values = center[rows][:, fold] + sd[rows][:, fold] * self.scores[band]
+            order = np.argsort(values, axis=1, kind="stable")
+            before = self._cumulative[start - 1] if start else 0.0
+            reached = before + np.cumsum(self.weights[band][order], axis=1) >= level - ROUNDING
+            chosen = np.take_along_axis(order, np.argmax(reached, axis=1)[:, None], axis=1)
+            out[rows] = np.take_along_axis(values, chosen, axis=1)[:, 0]
+        return out
+
+    def _band(self, center: FloatArray, sd: FloatArray, first: int) -> tuple[IntArray, IntArray]:
+        """Return from which to which score the quantile of each row may be, (m,) each.
+
+        Folds differ little: r_i alone says of most scores on which side of it they are.
+        """
+        least, most = center.min(axis=1), center.max(axis=1)
+        flattest, steepest = sd.min(axis=1), sd.max(axis=1)
+        # Of values between c + s r of the least c and s, and of the most, the quantile is too
+        low = least + flattest * self.scores[first]
+        high = most + steepest * self.scores[first]
+        margin = 8.0 * np.finfo(float).eps * (np.abs(low) + np.abs(high) + np.abs(most - least))
+        margin += 8.0 * np.finfo(float).eps * (np.abs(least) + np.abs(most))
+        starts = np.searchsorted(self.scores, (low - most - margin) / steepest, side="left")
+        stops = np.searchsorted(self.scores, (high - least + margin) / flattest, side="right")
+        return np.minimum(starts, first), np.maximum(stops, first + 1)
