@@ -84,7 +84,7 @@ def search(
     sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
     splits = _splits(own, X, y, factors)
     candidates = CandidateFits.of(models, sample, splits)
-    fits = _to_all_rows(candidates, params, own.verbose)
+    fits = _to_all_rows(candidates, params, own)
     if own.criterion == CV:
         scorers, held_out = _scorer(models[0], own.scoring), HeldOut(sample, splits)
         outcomes = candidates.outcomes(held_out, scorers)
@@ -94,9 +94,7 @@ def search(
         choice = _by_criterion(own.criterion, params, fits)
     choice = choice.among(fits)
     best = choice.best(one_standard_error=own.one_standard_error)
-    for message, category in fits[best].messages:
-        warn(message, category)
-    return choice, best, fits[best].estimator
+    return choice, best, candidates.to_all_rows(best)
 
 
 def _splits(own: Any, X: Any, y: Any, groups: Groups) -> Splits:
@@ -123,14 +121,20 @@ def _scorer(model: Any, scoring: Any) -> dict[str, Scorer]:
 
 
 def _to_all_rows(
-    candidates: CandidateFits, params: Sequence[dict[str, Any]], verbose: int
+    candidates: CandidateFits, params: Sequence[dict[str, Any]], own: Any
 ) -> list[Fit]:
-    """Fit each candidate to all rows; raise the error of the first if all fail."""
-    report, fits = printer(verbose), []
-    for k, own in enumerate(params):
-        fits.append(Fit.of(partial(candidates.to_all_rows, k)))
+    """Fit each candidate to all rows; raise the error of the first if all fail.
+
+    Statistics, which are as large as the groups are many, are kept for a criterion alone.
+    """
+    report, fits = printer(own.verbose), []
+    for k, varied in enumerate(params):
+        fit = Fit.of(partial(candidates.to_all_rows, k))
+        if own.criterion == CV and fit.error is None:
+            fit.estimator = fit.estimator.slim()
+        fits.append(fit)
         if report is not None:
-            report(f"candidate {k + 1} of {len(params)}: {shown(own)}")
+            report(f"candidate {k + 1} of {len(params)}: {shown(varied)}")
     errors = [(k, fit.error) for k, fit in enumerate(fits) if fit.error is not None]
     if len(errors) == len(fits):
         raise errors[0][1]
