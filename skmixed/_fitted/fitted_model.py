@@ -358,9 +358,9 @@ def served(model: Any, *, has_family: bool = False) -> FittedModel:
 def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
-        "What was called is for linear mixed models, and this one is of classes, counts, or "
-        "positive responses. For these there are summary, skmixed.inference, residuals, influence, "
-        "overdispersion_test, displays of these, predictions, sample_y and update_groups."
+        "What was called is for linear mixed models, not for generalized ones. For these there are "
+        "summary, skmixed.inference, residuals, overdispersion_test, leverage, influence, displays "
+        "of these, predictions, sample_y and update_groups."
     )
 
 
