@@ -22,7 +22,7 @@ MODULES = (inference, diagnostics, plotting)
 NAMES = [(module, name) for module in MODULES for name in module.__all__]
 # What is there for linear models alone.
 REFUSED = {
-    *("group_influence", "residual_correlation", "subject_influence"),
+    *("conditional_aic", "group_influence", "residual_correlation", "subject_influence"),
     "ResidualCorrelationDisplay",
 }
 # Of single trials, and of a shape that describes the variance, there is no overdispersion.

@@ -58,10 +58,10 @@ from skmixed._uncertainty import components as _components
 from skmixed._uncertainty import draws, effects_update, prediction_variance, targets
 from skmixed._uncertainty import hypotheses as _hypotheses
 from skmixed._uncertainty.draws import Simulator
+from skmixed._uncertainty.fitted_values import FittedValues
 from skmixed._uncertainty.prediction_variance import PredictedRows
 from skmixed._uncertainty.profile import Profiler
 from skmixed._uncertainty.relative import Relative
-from skmixed._uncertainty.row_variance import solved_variance
 from skmixed._uncertainty.small_sample import SmallSample
 from skmixed._uncertainty.targets import ProfiledModel
 from skmixed.exceptions import FitStatus
@@ -237,6 +237,7 @@ with_fixed_of = _on_one_thread(CholeskyFactor.with_fixed_of)
 information_at = _on_one_thread(information.information)
 relative = _on_one_thread(Relative.of)
 components = _on_one_thread(_components.components)
+fitted_values = _on_one_thread(FittedValues.of)
 level_covariances = _on_one_thread(selected_inverse.level_covariances)
 
 
@@ -280,7 +281,9 @@ mean_variance = _on_one_thread(prediction_variance.mean_variance)
 @_on_one_thread
 def solved_mean_variance(at: IterativeFactor, rows: PredictedRows) -> FloatArray:
     """Return what `mean_variance` does, by a solve for each row."""
-    known = solved_variance(at, rows.design, tol=FINAL_TOL, max_iter=SOLVER_STEPS)
+    known = prediction_variance.solved_variance(
+        at, rows.design, tol=FINAL_TOL, max_iter=SOLVER_STEPS
+    )
     return prediction_variance.with_new_levels(at, known, rows)
 
 

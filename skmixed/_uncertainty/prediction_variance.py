@@ -3,7 +3,7 @@
 Of the mean of a row whose levels are all known it is σ²z'TC⁻¹T'z (`row_substitution`);
 the effects of a level that is not among the data's, of which nothing is known but
 their distribution, add σ²z_k'Σ_kz_k. All here is relative to the σ² of the
-`CholeskyFactor`.
+`CholeskyFactor`. By conjugate gradients the core has no factor, and z'TC⁻¹T'z is solved for.
 
 Where further rows have changed the effects, the slopes of these variances are others.
 With M and K of all rows and Φ = (X'V⁻¹X)⁻¹ of the fit's (`effects_update`), the variance
@@ -27,8 +27,9 @@ from skmixed._derivatives.criterion import Factor
 from skmixed._derivatives.information import Information
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import CholeskyFactor
+from skmixed._equations.conjugate_gradients import IterativeFactor, solve_columns
 from skmixed._equations.layout import DesignRows, as_sparse
-from skmixed._equations.row_substitution import RowSolver
+from skmixed._equations.row_substitution import RowSolver, RowSubstitution, SubstitutedRows
 from skmixed._equations.system import System
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.relative import Units
@@ -37,6 +38,8 @@ from skmixed._uncertainty.small_sample import parameter_covariance, satterthwait
 
 # Degrees of freedom of a mean square of two levels.
 LEAST_DF = 1.0
+# Rows solved for at a time: their columns of the core are dense.
+ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -151,3 +154,30 @@ def _fixed_alone(system: System, fixed: FloatArray) -> DesignRows:
     """Return rows without random effects."""
     sizes = [factor.n_levels * factor.n_columns for factor in system.factors]
     return DesignRows(tuple(sp.csr_array((len(fixed), size)) for size in sizes), fixed)
+
+
+def solved_variance(
+    factor: IterativeFactor, rows: DesignRows, *, tol: float, max_iter: int
+) -> FloatArray:
+    """Return z'TC⁻¹T'z of each row, (n,), as `RowSolver` does.
+
+    A solve for each row, some at a time; the result is good to the solves'
+    tolerance, and to that depends on the rows solved with.
+    """
+    substitution = RowSubstitution.of(factor)
+    starts = range(0, len(rows.fixed), ROWS)
+    parts = [rows.part(slice(start, start + ROWS)) for start in starts]
+    found = [_solved(factor, substitution.substituted(part), tol, max_iter) for part in parts]
+    return np.concatenate([np.empty(0), *found])
+
+
+def _solved(
+    factor: IterativeFactor, rows: SubstitutedRows, tol: float, max_iter: int
+) -> FloatArray:
+    """Add to ‖w‖² of the stage v'Λ_cM_c⁻¹Λ_c'v of the core, and what not knowing β adds."""
+    operator, p = factor.operator, factor.system.n_fixed
+    rhs = operator.root.T @ rows.at_core.T.toarray()
+    solved = solve_columns(operator, rhs, tol=tol, max_iter=max_iter).columns
+    at_fixed = rows.fixed - (operator.to_fixed[:, :p].T @ (operator.root @ solved)).T
+    squares = rows.squares + np.einsum("ij,ij->j", rhs, solved)
+    return np.asarray(squares + ((at_fixed @ factor.fixed.inverse_root) ** 2).sum(axis=1))

@@ -7,7 +7,7 @@ fitted generalized models too, which keep their rows.
 
 from skmixed.inference._anova import anova
 from skmixed.inference._coefficients import coefficient_table, contrast, vcov
-from skmixed.inference._compare import compare, likelihood_ratio_test
+from skmixed.inference._compare import compare, conditional_aic, likelihood_ratio_test
 from skmixed.inference._convergence import convergence, singularity
 from skmixed.inference._intervals import confidence_intervals, profile
 from skmixed.inference._random_effects import (
@@ -21,6 +21,7 @@ __all__ = [
     "anova",
     "coefficient_table",
     "compare",
+    "conditional_aic",
     "confidence_intervals",
     "contrast",
     "convergence",

@@ -12,15 +12,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import chdtrc
 
 from skmixed._data.encoder import Encoder
 from skmixed._data.subjects import SubjectColumns
 from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import FloatArray
+from skmixed.inference._comparable import Contender, changed_columns, changed_factors
 
 # Covariances tried for whether a structure allows them, and the share that is rounding.
 N_TRIED, ALLOWED = 3, 1e-9
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Distribution of the statistic under the null: χ², or of two an equal mixture."""
+
+    degrees: tuple[int, ...]
+    is_conservative: bool = False
+
+    def __str__(self) -> str:
+        if len(self.degrees) == 2:
+            return " + ".join(f"½χ²({df})" for df in self.degrees)
+        return f"χ²({self.degrees[0]}){', conservative' if self.is_conservative else ''}"
+
+    def p_value(self, statistic: float) -> float:
+        """P(T ≥ statistic); χ²(0) is 0."""
+        if statistic == 0.0:
+            return 1.0
+        return float(np.mean([chdtrc(df, statistic) if df else 0.0 for df in self.degrees]))
 
 
 def contains_residual(null: SubjectColumns | None, other: SubjectColumns | None) -> bool:
@@ -158,3 +179,48 @@ def _n_new(block: Block, null: list[Block]) -> int:
     if has_own_variances(structure):
         return len(frozenset(block.columns) - covered)
     return 0 if covered.intersection(block.columns) else min(structure.n_theta(size), size)
+
+
+def _missing(null: Contender, alternative: Contender) -> list[str]:
+    """List what the null has, by name, that the alternative has not."""
+    fixed = null.kept_names - set(alternative.fitted.encoder.fixed_names)
+    own, other = null.fitted.encoder, alternative.fitted.encoder
+    random = not_contained(blocks(own), blocks(other))
+    has_residual = contains_residual(own.subjects, other.subjects)
+    return [
+        *([] if has_residual else ["the residual covariance"]),
+        *(f"the fixed effect of {name!r}" for name in sorted(fixed)),
+        *(f"the covariance of {block}" for block in random),
+    ]
+
+
+def check_nested(null: Contender, alternative: Contender) -> None:
+    """Refuse two models of which one is not seen to be a special case of the other."""
+    missing = _missing(null, alternative)
+    changed = [*changed_columns(null, alternative), *changed_factors(null, alternative)]
+    if missing:
+        problem = f"{alternative.name} does not contain {', '.join(missing)} of {null.name}"
+    elif changed:
+        problem = (
+            f"column {changed[0]!r} has other values in {null.name} than in {alternative.name}"
+        )
+    else:
+        return
+    raise ValueError(
+        f"{null.name} is not seen to be a special case of {alternative.name}: {problem}. Use "
+        "`compare`, or check_nested=False if you know that the models are nested."
+    )
+
+
+def reference_of(null: Contender, alternative: Contender, *, boundary: bool) -> Reference:
+    """Return the distribution of the statistic of two models."""
+    df = alternative.solution.n_parameters - null.solution.n_parameters
+    parts = blocks(null.fitted.encoder), blocks(alternative.fitted.encoder)
+    if not boundary or not_contained(*parts):
+        return Reference((df,))
+    on_boundary = n_boundary(*parts)
+    residual = null.fitted.encoder.subjects, alternative.fitted.encoder.subjects
+    on_boundary += n_residual_boundary(*residual)
+    if on_boundary == 1:
+        return Reference((df - 1, df))
+    return Reference((df,), is_conservative=on_boundary > 1)
