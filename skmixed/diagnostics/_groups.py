@@ -69,7 +69,7 @@ def group_influence(
         covratio
             det Cov(β̂₍₋ⱼ₎) / det Cov(β̂): above 1 where the group makes β̂ more precise.
         covtrace
-            |tr(Cov(β̂)⁻¹ Cov(β̂₍₋ⱼ₎)) − p|.
+            abs(tr(Cov(β̂)⁻¹ Cov(β̂₍₋ⱼ₎)) − p).
         change_<name>
             For each fixed effect: the estimate without the group less that with it, −d, on the
             scale of the effect; 0 for columns that were dropped.

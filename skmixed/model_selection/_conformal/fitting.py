@@ -91,7 +91,7 @@ def fit_conformalize(
     -----
     The name is that of ``CrossConformalRegressor`` in the package MAPIE, for it fits and
     calibrates by the same rows. With μ̂₋ₖ and s₋ₖ of the fit without fold k, row i of the fold
-    has the score |yᵢ − μ̂₋ₖ(xᵢ)| / s₋ₖ(xᵢ), and the ends of an interval are quantiles of
+    has the score abs(yᵢ − μ̂₋ₖ(xᵢ)) / s₋ₖ(xᵢ), and the ends of an interval are quantiles of
     μ̂₋ₖ(x) ± s₋ₖ(x)·score over all rows: jackknife+ [1]_. For new groups a score of group k,
     one of K with Nₖ rows, has weight 1/((K + 1)Nₖ), and the rest of the weights is at
     infinity: hierarchical jackknife+ [2]_; that it weights groups alike is the pooling of
