@@ -255,6 +255,8 @@ def conditional_aic(model: Any) -> pd.Series:
     ------
     ValueError
         If the residuals have a covariance, the model reproduces y, or it is a generalized one.
+    MemoryError
+        If the equations of crossed factors have no room.
 
     See Also
     --------
