@@ -27,7 +27,7 @@ from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
 from skmixed.datasets import load_orthodont, load_pastes, load_penicillin, load_sleepstudy
 from skmixed.diagnostics import influence
 from skmixed.exceptions import SingularFitWarning
-from skmixed.inference import coefficient_table, compare, confidence_intervals
+from skmixed.inference import coefficient_table, compare, conditional_aic, confidence_intervals
 from skmixed.model_selection import MixedLinearRegressorCV, Validation, cross_validate
 
 WEIGHTS = (
@@ -154,6 +154,19 @@ def test_information_criteria_are_those_of_compare(criterion, method):
     assert model.best_score_ == model.candidates_["score"].max()
     with pytest.raises(AttributeError, match="not chosen by cross-validation"):
         model.cv_results_  # noqa: B018
+
+
+def test_conditional_aic():
+    X, y = sleepstudy()
+    model = chosen(X, y, "Subject", candidates=SLEEP, criterion="conditional_aic")
+    fits = [
+        MixedLinearRegressor("Subject", fixed=fixed, random_slopes=own).fit(X, y)
+        for fixed in ([], ["Days"])
+        for own in (None, "Days")
+    ]
+    expected = [-conditional_aic(own)["caic"] for own in fits]
+    assert_allclose(model.candidates_["score"], expected, rtol=1e-8)
+    assert model.best_index_ == np.argmax(expected)
 
 
 def test_different_fixed_parts_are_compared_by_maximum_likelihood():
@@ -391,7 +404,9 @@ def test_messages():
     refused("candidates names 'tol', in which they cannot differ", candidates={"tol": [1.0]})
     refused("has no candidate", candidates=[])
     refused("Parameter grid should be a dict or a list", candidates=3, error=TypeError)
-    refused("criterion='wic' is not known. Choose one of 'cv', 'aic', 'bic'", criterion="wic")
+    refused(
+        "'wic' is not known. Choose one of 'cv', 'aic', 'bic', 'conditional_aic'", criterion="wic"
+    )
     refused("one_standard_error=True with criterion='aic'", criterion="aic",
             one_standard_error=True)  # fmt: skip
     refused("one_standard_error=1", one_standard_error=1, error=TypeError)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skmixed._typing import FloatArray
 from skmixed.exceptions import RefitWarning
+from skmixed.inference import conditional_aic
 from skmixed.inference._comparable import comparable, open_models
 
 CV = "cv"
@@ -30,8 +31,15 @@ def _information(name: str, models: Mapping[str, Any]) -> tuple[FloatArray, str]
     return values, f"{name.upper()} by {method} likelihoods of all rows"
 
 
+def _conditional(models: Mapping[str, Any]) -> tuple[FloatArray, str]:
+    """Return the conditional AIC of each model, fitted by whichever method."""
+    values = [conditional_aic(own)["caic"] for own in models.values()]
+    return np.array(values), "conditional AIC of all rows"
+
+
 # From models, fitted to the same rows, by name.
 CRITERIA: Mapping[str, Callable[[Mapping[str, Any]], tuple[FloatArray, str]]] = {
     "aic": partial(_information, "aic"),
     "bic": partial(_information, "bic"),
+    "conditional_aic": _conditional,
 }

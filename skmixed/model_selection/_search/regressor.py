@@ -53,9 +53,10 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         Whether to use restricted or ordinary maximum likelihood.
     fit_intercept : bool, default=True
         Whether the fixed effects have an intercept.
-    criterion : {"cv", "aic", "bic"}, default="cv"
+    criterion : {"cv", "aic", "bic", "conditional_aic"}, default="cv"
         By what the best candidate is chosen: the mean score over the splits of `cv`, or an
-        information criterion of the fits to all rows.
+        information criterion of the fits to all rows. The conditional one is that of
+        `skmixed.inference.conditional_aic`, for new rows of the same groups.
     cv : int, splitter or iterable of pairs of arrays, default=None
         Splits of the rows, as for `cross_validate`; None and numbers are those of folds of
         whole groups, or with ``question="known_groups"`` of rows of each group. Where no
@@ -125,7 +126,7 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
     the same fixed part. Else restricted likelihoods do not compare, and the criterion is that
     of fits by maximum likelihood, as in `skmixed.inference.compare`; the chosen model is the one
     that its `method` asks for. In both ways the number of parameters counts the rank of X,
-    all variance parameters, and σ.
+    all variance parameters, and σ. The conditional AIC is that of each fit as it is.
 
     Of candidates with equal scores the one with fewer parameters is chosen, and of these the
     first. Candidates that cannot be fitted to all rows, or not in some split, are not chosen.
