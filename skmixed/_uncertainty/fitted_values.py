@@ -36,6 +36,8 @@ class FittedValues:
     ----------
     df : float
         tr(∂ŷ/∂y'), the variances estimated.
+    df_halved : float
+        The same with half of the part by which σ² follows y, as cAIC4 has it.
     df_held : float
         The same with the variances held: the trace of the hat matrix.
     residual_squares : float
@@ -43,6 +45,7 @@ class FittedValues:
     """
 
     df: float
+    df_halved: float
     df_held: float
     residual_squares: float
 
@@ -52,7 +55,7 @@ class FittedValues:
         factor, p = at.factorization, float(at.factorization.system.n_fixed)
         squares = at.likelihood.residual_squares(factor)
         if not factor.system.factors:
-            return FittedValues(p, p, squares)
+            return FittedValues(p, p, p, squares)
         # n − tr(W⁻¹P) = p + Σ τ_i tr(PV_i), since P(W⁻¹ + Σ τ_iV_i)P = P
         info = at.information
         inverse = CoreInverse.of(factor, has_fixed=True)
@@ -62,8 +65,9 @@ class FittedValues:
         products, jacobian = products_of_residuals(info), info.jacobian
         moved = info.chart_covariance * (jacobian @ products @ jacobian.T)
         sigma2 = at.likelihood.sigma_squared(factor)
-        df = held + float(moved[:-1].sum()) / sigma2
-        return FittedValues(df, held, float(products[-1, -1]))
+        by_tau, by_sigma = moved[:-1, :-1].sum() / sigma2, moved[:-1, -1].sum() / sigma2
+        df, halved = held + float(by_tau + by_sigma), held + float(by_tau + 0.5 * by_sigma)
+        return FittedValues(df, halved, held, float(products[-1, -1]))
 
 
 def products_of_residuals(info: Information) -> FloatArray:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from skmixed._data.parameters import items_of
 from skmixed._fitted import kernel
-from skmixed._fitted.checks import check_flag
+from skmixed._fitted.checks import check_choice, check_flag
 from skmixed._fitted.fitted_model import fitted
 from skmixed.exceptions import FitStatus
 from skmixed.inference import _nesting
@@ -232,7 +232,10 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     return table.sort_values("aic", kind="stable")
 
 
-def conditional_aic(model: Any) -> pd.Series:
+CONVENTIONS = ("exact", "cAIC4")
+
+
+def conditional_aic(model: Any, *, convention: str = "exact") -> pd.Series:
     """Conditional AIC: for predictions of new rows of the same groups.
 
     cAIC = −2 log f(y | β̂, b̂, σ̂) + 2 df, of the likelihood of y given the random effects, with
@@ -243,6 +246,8 @@ def conditional_aic(model: Any) -> pd.Series:
     ----------
     model : MixedLinearRegressor, FormulaRegressor or Pipeline
         Fitted, by REML or ML, with independent residuals. No rows are needed.
+    convention : {"exact", "cAIC4"}, default="exact"
+        Which derivative counts: the exact one, or that of R's package cAIC4 (see Notes).
 
     Returns
     -------
@@ -295,8 +300,9 @@ def conditional_aic(model: Any) -> pd.Series:
     df_held             30.02
     caic              1711.52
     dtype: float64
-    >>> float(conditional_aic(MixedLinearRegressor("Subject").fit(X, y))["caic"].round(2))
-    1767.1
+    >>> intercept = MixedLinearRegressor("Subject").fit(X, y)
+    >>> float(conditional_aic(intercept, convention="cAIC4")["caic"].round(2))
+    1767.12
     """
     opened = fitted(model)
     if opened.is_repeated:
@@ -309,12 +315,13 @@ def conditional_aic(model: Any) -> pd.Series:
             "The model reproduces y, so that its conditional likelihood has no maximum. Check that "
             "no column of X determines y."
         )
+    check_choice("convention", convention, CONVENTIONS)
     values, likelihood = kernel.fitted_values(opened.relative), opened.likelihood
     sigma2, n = opened.sigma_squared, opened.n_rows
     # −2 log Π N(y; ŷ, σ²/w)
     deviance = n * np.log(2.0 * np.pi * sigma2) - likelihood.sum_log_weights
     deviance += values.residual_squares / sigma2
-    df = values.df + 1.0
+    df = (values.df if convention == "exact" else values.df_halved) + 1.0
     return pd.Series(
         {
             "log_likelihood": -0.5 * deviance,

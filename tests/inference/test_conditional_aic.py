@@ -91,6 +91,9 @@ def test_conditional_aic(reference):
         # The whole derivative; cAIC4 halves the part of it that σ² has
         assert_allclose(own["df"], dense_df(X, y, model, share=1.0), rtol=1e-8)
         assert_allclose(reference["df"], dense_df(X, y, model, share=0.5), rtol=1e-6)
+        as_in_r = conditional_aic(model, convention="cAIC4")
+        assert_allclose(as_in_r["df"], reference["df"], rtol=1e-6)
+        assert_allclose(as_in_r["caic"], reference["caic"], rtol=1e-7)
 
 
 def test_conditional_aic_of_the_documented_examples():
@@ -105,6 +108,15 @@ def test_conditional_aic_of_the_documented_examples():
     assert_allclose(conditional_aic(weighted), intercept, rtol=1e-6)
     by_formula = lmer("Reaction ~ Days + (1 | Subject)", X.assign(Reaction=y))
     assert_allclose(conditional_aic(by_formula), intercept, rtol=1e-6)
+
+
+def test_conditional_aic_of_the_package_in_r():
+    X, y = load_sleepstudy(return_X_y=True)
+    for slopes, published in (("Days", 1711.62), (None, 1767.12)):
+        model = MixedLinearRegressor("Subject", random_slopes=slopes).fit(X, y)
+        assert round(conditional_aic(model, convention="cAIC4")["caic"], 2) == published
+    with pytest.raises(ValueError, match="convention"):
+        conditional_aic(model, convention="r")
 
 
 def test_conditional_aic_says_what_it_is_not_for():
