@@ -1,10 +1,10 @@
-"""Coverage and widths of 95 % intervals of observations where the model's assumptions fail.
+"""Coverage of intervals of observations where the model's assumptions fail, by it and conformal.
 
-By the model, and conformal, for rows of new groups and for new rows of known groups. Effects
-and residuals are normal, or of heavy tails (t with three degrees of freedom); or the residual
-standard deviation grows with a column, or differs between groups. Beside each share covered is
-its Monte Carlo error, and the mean width in units of that by the model. The last columns are
-the shares in the tenth of rows, or of groups, with the largest residual standard deviation.
+Of rows of new groups, each group alike, and of new rows of known groups, which are drawn as the
+rows of the data are. Effects and residuals are normal, or of heavy tails (t with three degrees
+of freedom); or the residual standard deviation grows with a column that has a random slope,
+differs between groups, or is larger in small groups. Beside each share covered stands its
+Monte Carlo error, and the mean width at 0.95 in units of that by the model.
 
     python benchmarks/coverage_conformal.py [--samples 300]
 """
@@ -21,64 +21,62 @@ import pandas as pd
 from skmixed import MixedLinearRegressor
 from skmixed.model_selection import fit_conformalize
 
-GROUPS, ROWS, NEW = 60, 10, 200
+GROUPS, NEW = 150, 300
+SIZES = (3, 15)
+LEVELS = (0.8, 0.95, 0.99)
 METHODS = ("model", "conformal")
 
 
-def normal(rng, group, x):
+def normal(rng, size, group, x):
     del x
-    return rng.normal(size=group.max() + 1), np.ones(len(group)), rng.normal(size=len(group))
+    return rng.normal(size=(2, len(size))), np.ones(len(group)), rng.normal(size=len(group))
 
 
-def heavy_tails(rng, group, x):
-    del x
-    ones = np.ones(len(group))
-    return rng.standard_t(3, size=group.max() + 1), ones, rng.standard_t(3, size=len(group))
+def heavy_tails(rng, size, group, x):
+    effects, scale, _ = normal(rng, size, group, x)
+    return rng.standard_t(3, size=effects.shape), scale, rng.standard_t(3, size=len(group))
 
 
-def by_column(rng, group, x):
-    return rng.normal(size=group.max() + 1), np.exp(0.8 * x), rng.normal(size=len(group))
+def by_column(rng, size, group, x):
+    effects, _, noise = normal(rng, size, group, x)
+    return effects, np.exp(0.8 * x), noise
 
 
-def by_group(rng, group, x):
-    del x
-    n = group.max() + 1
-    scale = np.exp(0.8 * rng.normal(size=n))[group]
-    return rng.normal(size=n), scale, rng.normal(size=len(group))
+def by_group(rng, size, group, x):
+    effects, _, noise = normal(rng, size, group, x)
+    return effects, np.exp(0.8 * rng.normal(size=len(size)))[group], noise
 
 
-CASES = (normal, heavy_tails, by_column, by_group)
+def by_size(rng, size, group, x):
+    effects, _, noise = normal(rng, size, group, x)
+    return effects, np.where(size == SIZES[0], 3.0, 1.0)[group], noise
 
 
-def sample(rng, case, slopes):
-    """Rows to fit, and as many others: one of each known group, and one of each new one."""
-    group = np.r_[np.repeat(np.arange(GROUPS), ROWS), np.arange(GROUPS + NEW)]
+CASES = (normal, heavy_tails, by_column, by_group, by_size)
+
+
+def sample(rng, case):
+    """Rows to fit, then new rows of known groups, then a row of each new group."""
+    size = rng.choice(SIZES, GROUPS + NEW)
+    rows = np.repeat(np.arange(GROUPS), size[:GROUPS])
+    group = np.r_[rows, rng.choice(rows, NEW), np.arange(GROUPS, GROUPS + NEW)]
     x = rng.normal(size=len(group))
-    effects, scale, noise = case(rng, group, x)
-    y = 1.0 + 0.5 * x + effects[group] + scale * noise
-    if slopes:
-        y += 0.7 * case(rng, group, x)[0][group] * x
-    return pd.DataFrame({"x": x, "group": group}), y, scale
+    effects, scale, noise = case(rng, size, group, x)
+    y = 1.0 + 0.5 * x + effects[0, group] + 0.7 * effects[1, group] * x + scale * noise
+    return pd.DataFrame({"x": x, "group": group}), y, len(rows)
 
 
-def measured(rng, case, slopes):
-    """Shares covered, (methods, known and new), widths, and the shares of the largest scale."""
-    X, y, scale = sample(rng, case, slopes)
-    n = GROUPS * ROWS
-    model = MixedLinearRegressor("group", random_slopes="x" if slopes else None)
-    model = fit_conformalize(model, X[:n], y[:n])
-    parts = slice(0, GROUPS), slice(GROUPS, None)
-    wide = scale[n:] >= np.quantile(scale[n:], 0.9)
-    out = np.empty((3, len(METHODS), 2))
-    for k, method in enumerate(METHODS):
-        lower, upper = model.predict_interval(X[n:], method=method).T
-        held = (lower <= y[n:]) & (y[n:] <= upper)
-        for j, part in enumerate(parts):
-            out[:, k, j] = (
-                held[part].mean(),
-                (upper - lower)[part].mean(),
-                held[part][wide[part]].mean() if wide[part].any() else np.nan,
-            )
+def measured(rng, case):
+    """Shares covered, and widths, (2, levels, methods, known and new)."""
+    X, y, n = sample(rng, case)
+    model = fit_conformalize(MixedLinearRegressor("group", random_slopes="x"), X[:n], y[:n])
+    out = np.empty((2, len(LEVELS), len(METHODS), 2))
+    for i, level in enumerate(LEVELS):
+        for k, method in enumerate(METHODS):
+            lower, upper = model.predict_interval(X[n:], level=level, method=method).T
+            held = (lower <= y[n:]) & (y[n:] <= upper)
+            out[0, i, k] = held.reshape(2, NEW).mean(axis=1)
+            out[1, i, k] = (upper - lower).reshape(2, NEW).mean(axis=1)
     return out
 
 
@@ -87,20 +85,19 @@ def main():
     parser.add_argument("--samples", type=int, default=300)
     samples = parser.parse_args().samples
     warnings.simplefilter("ignore")  # a variance estimated as 0 is part of it
-    print(f"{GROUPS} groups of {ROWS} rows, {samples} samples")
-    for slopes in (False, True):
-        for case in CASES:
-            rng = np.random.default_rng(0)
-            found = np.array([measured(rng, case, slopes) for _ in range(samples)])
-            mean, error = np.nanmean(found, axis=0), found[:, 0].std(axis=0) / np.sqrt(samples)
-            print(case.__name__, "with slopes" if slopes else "")
+    print(f"{GROUPS} groups of {SIZES[0]} or {SIZES[1]} rows, {samples} samples", flush=True)
+    for case in CASES:
+        rng = np.random.default_rng(0)
+        found = np.array([measured(rng, case) for _ in range(samples)])
+        mean, error = found.mean(axis=0), found[:, 0].std(axis=0) / np.sqrt(samples)
+        for j, which in enumerate(("known", "new")):
             for k, method in enumerate(METHODS):
-                for j, which in enumerate(("known", "new")):
-                    print(
-                        f"  {method:10} {which:6} {mean[0, k, j]:.3f} ({error[k, j]:.3f})"
-                        f"  width {mean[1, k, j] / mean[1, 0, j]:.2f}"
-                        f"  largest scale {mean[2, k, j]:.3f}"
-                    )
+                shares = "  ".join(
+                    f"{share:.3f} ({own:.3f})"
+                    for share, own in zip(mean[0, :, k, j], error[:, k, j], strict=True)
+                )
+                width = mean[1, 1, k, j] / mean[1, 1, 0, j]
+                print(f"{case.__name__:12} {which:6} {method:10} {shares}  {width:.2f}", flush=True)
 
 
 if __name__ == "__main__":

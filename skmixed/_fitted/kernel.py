@@ -319,6 +319,7 @@ def fixed_changes(at: CholeskyFactor, model: Model, at_fixed: FloatArray) -> Flo
 # Inference and draws.
 conformal_interval = _on_one_thread(Calibration.interval)
 with_scores = _on_one_thread(Calibration.with_scores)
+put_all_folds = _on_one_thread(Calibration.put_all)
 root_of_rows = _on_one_thread(_hypotheses.root_of_rows)
 hypotheses = _on_one_thread(_hypotheses.hypotheses)
 interval = _on_one_thread(targets.interval)

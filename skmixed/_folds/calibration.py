@@ -15,12 +15,15 @@ has not seen the row will do. Here it is that of y at given fixed effects,
 s_f² = σ_f²/w + Σ_k z_k'Σ_k z_k, over the factors k whose levels are new to the fit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from skmixed._model.terms import Model
+from skmixed._estimation.solution import Solution
+from skmixed._folds.predictions import FoldPredictor
+from skmixed._model.terms import Model, Term
 from skmixed._typing import FloatArray, IntArray
 
 # Numbers in one array of a slab.
@@ -73,7 +76,7 @@ class Calibration:
     effects : tuple of (s, q, F) arrays
         Random effects of each term, for all levels of a factor that is known; else q = 0.
     roots : tuple of (F, s, s) arrays
-        Lower triangular roots L of each term's covariance LL'.
+        Roots L of each term's covariance LL'.
     scores : (n,) array
         In ascending order.
     fold : (n,) array of int
@@ -89,6 +92,52 @@ class Calibration:
     scores: FloatArray
     fold: IntArray
     weights: FloatArray
+
+    @staticmethod
+    def empty(
+        new: tuple[bool, ...], model: Model, n_levels: Sequence[int], n_folds: int
+    ) -> "Calibration":
+        """Return one without fits of folds, and without scores."""
+        sizes = [len(term.columns) for term in model.terms]
+        # Effects of the levels of a factor that is known, of no level of one that is new
+        known = [0 if new[term.factor] else n_levels[term.factor] for term in model.terms]
+        nothing = np.empty(0)
+        return Calibration(
+            new=new,
+            fixed=np.zeros((n_folds, len(model.fixed))),
+            sigma=np.zeros(n_folds),
+            effects=tuple(np.zeros((s, q, n_folds)) for s, q in zip(sizes, known, strict=True)),
+            roots=tuple(np.zeros((n_folds, s, s)) for s in sizes),
+            scores=nothing,
+            fold=nothing.astype(np.intp),
+            weights=nothing,
+        )
+
+    def put(self, number: int, solution: Solution, levels: Sequence[IntArray | None]) -> None:
+        """Take the fit without one fold in; `levels` are those of its effects, term by term."""
+        self.fixed[number] = solution.fixed
+        self.sigma[number] = solution.sigma
+        for own, at, effects, root in zip(
+            solution.terms, levels, self.effects, self.roots, strict=True
+        ):
+            root[number] = solution.sigma * own.lam
+            if at is not None:
+                effects[:, at, number] = own.effects
+
+    def put_all(
+        self, predictor: FoldPredictor, columns: Sequence[int], terms: Sequence[Term]
+    ) -> None:
+        """Take the fits without whole groups of one factor in, whose columns are `columns`."""
+        self.fixed[:] = predictor.fixed
+        self.sigma[:] = np.sqrt(predictor.scale * predictor.unit)
+        # z'M'ΣMz of the columns as they are, with Mz = z less its center
+        change = np.eye(len(columns))
+        change[:, 0] -= predictor.random_center
+        covariance = change.T @ (predictor.scale[:, None, None] * predictor.sigma) @ change
+        for term, root in zip(terms, self.roots, strict=True):
+            at = [columns.index(column) for column in term.columns]
+            values, vectors = np.linalg.eigh(covariance[:, at][:, :, at])
+            root[:] = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
 
     def with_scores(
         self, model: Model, rows: PlainRows, y: FloatArray, fold: IntArray, weights: FloatArray
@@ -136,7 +185,7 @@ class Calibration:
             if self.new[term.factor]:
                 # z'LL'z of levels that no fit has seen
                 for k in range(len(values)):
-                    own = (roots[fold, a, k] * z for a, z in enumerate(values) if a >= k)
+                    own = (roots[fold, a, k] * z for a, z in enumerate(values))
                     variance = variance + sum(own) ** 2
             else:
                 # Z b̂_f of those that it has

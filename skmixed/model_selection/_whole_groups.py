@@ -1,6 +1,7 @@
 """Linear models of one grouping factor without each of many folds of whole groups."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted import kernel
+from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.theta_of_folds import FoldEstimates
 from skmixed._folds.totals import FoldTotals
 from skmixed._folds.whole_groups import WholeGroups
@@ -31,19 +33,12 @@ def whole_group_outcomes(
     fits: StatisticsFits, held_out: HeldOut, scorers: dict[str, Scorer]
 ) -> dict[int, Outcome]:
     """Return the outcomes of the candidates that are served, by their positions."""
-    splits = fits.splits
-    is_many = splits.fold is not None and len(splits) > FEW_FOLDS
-    if not is_many or any(own.needs_estimator for own in scorers.values()):
-        return {}
-    if len(fits.common.factors) != 1 or fits.design.n_rows != splits.n_rows:
-        return {}
-    codes = fits.design.factors[0].codes
-    if splits.share_known(codes) > 0 or not fits.total.has_plain_frame:
+    shared = without_whole_groups(fits)
+    if shared is None or any(own.needs_estimator for own in scorers.values()):
         return {}
     start = time.perf_counter()
-    shared = _Shared(fits, codes)
     _ = shared.totals
-    seconds = (time.perf_counter() - start) / (len(splits) * len(fits.candidates))
+    seconds = (time.perf_counter() - start) / (len(fits.splits) * len(fits.candidates))
     needs_sd = any(own.needs_deviations for own in scorers.values())
     found = {}
     for k, own in enumerate(fits.candidates):
@@ -54,8 +49,44 @@ def whole_group_outcomes(
     return found
 
 
+def without_whole_groups(fits: StatisticsFits) -> "WithoutWholeGroups | None":
+    """Return what all candidates read; None where the splits are no such folds."""
+    splits = fits.splits
+    if splits.fold is None or len(splits) <= FEW_FOLDS:
+        return None
+    if len(fits.common.factors) != 1 or fits.design.n_rows != splits.n_rows:
+        return None
+    codes = fits.design.factors[0].codes
+    if splits.share_known(codes) > 0 or not fits.total.has_plain_frame:
+        return None
+    return WithoutWholeGroups(fits, codes)
+
+
 @dataclass(frozen=True)
-class _Shared:
+class SolvedFolds:
+    """A candidate without each fold.
+
+    Attributes
+    ----------
+    own : Candidate
+    groups : WholeGroups
+    found : FoldEstimates
+    of_all_rows : Estimate
+    """
+
+    own: Candidate
+    groups: WholeGroups
+    found: FoldEstimates
+    of_all_rows: Estimate
+
+    @property
+    def predictor(self) -> FoldPredictor:
+        """What predicts rows without their folds."""
+        return kernel.fold_predictor(self.groups, self.found)
+
+
+@dataclass(frozen=True)
+class WithoutWholeGroups:
     """What all candidates read: the sums over all rows, and over those of each fold.
 
     Attributes
@@ -87,11 +118,20 @@ class _Shared:
         return kernel.fold_totals(fits.design, self.fold, len(fits.splits), fits.total)
 
     def outcome(self, own: Candidate, held_out: HeldOut, *, needs_sd: bool) -> Outcome | None:
-        """Return the outcome of a candidate; None where it is not served.
-
-        The fits without the folds for which the search of all is not sure are made one by one.
-        """
+        """Return the outcome of a candidate; None where it is not served."""
         start = time.perf_counter()
+        solved = self.solved(own)
+        if solved is None:
+            return None
+        outcome = Outcome.empty(held_out.splits, needs_sd=needs_sd)
+        self._predict(outcome, solved)
+        outcome.seconds += (time.perf_counter() - start) / len(held_out.splits)
+        for number, fit in self.one_by_one(solved):
+            predict_by(outcome, number, fit, held_out)
+        return outcome
+
+    def solved(self, own: Candidate) -> SolvedFolds | None:
+        """Return a candidate without each fold; None where it is not served."""
         all_rows = Fit.of(partial(self.fits.estimate, own))
         if all_rows.error is not None:
             return None
@@ -99,16 +139,13 @@ class _Shared:
         if groups is None:
             return None
         found = self._found(groups, all_rows.estimator)
-        if found is None:
-            return None
-        outcome = Outcome.empty(held_out.splits, needs_sd=needs_sd)
-        self._predict(outcome, own, groups, found)
-        outcome.seconds += (time.perf_counter() - start) / len(held_out.splits)
-        for number in np.flatnonzero(~found.are_sure).tolist():
-            held = all_rows.estimator if self.fits.is_held else None
-            fit = Fit.of(partial(self._fitted, own, groups, number, held))
-            predict_by(outcome, number, fit, held_out)
-        return outcome
+        return None if found is None else SolvedFolds(own, groups, found, all_rows.estimator)
+
+    def one_by_one(self, solved: SolvedFolds) -> Iterator[tuple[int, Fit]]:
+        """Yield the fits without the folds for which the search of all is not sure."""
+        held = solved.of_all_rows if self.fits.is_held else None
+        for number in np.flatnonzero(~solved.found.are_sure).tolist():
+            yield number, Fit.of(partial(self._fitted, solved.own, solved.groups, number, held))
 
     def _fitted(
         self, own: Candidate, groups: WholeGroups, number: int, held: Estimate | None
@@ -123,14 +160,12 @@ class _Shared:
         encoder = given.encoder.with_factors([given.encoder.factors[0].picked(levels)])
         return self.fits.fitted(own, replace(given, encoder=encoder, products=products), held)
 
-    def _predict(
-        self, outcome: Outcome, own: Candidate, groups: WholeGroups, found: FoldEstimates
-    ) -> None:
+    def _predict(self, outcome: Outcome, solved: SolvedFolds) -> None:
         """Predict the rows of each fold by the fit without it: Xβ̂, with all effects new."""
-        n = self.fits.design.n_rows
+        n, own = self.fits.design.n_rows, solved.own
         columns = [self.fits.design.columns[c - 1] for c in own.columns[1:]]
         fixed, random = list(own.encoder.fixed), list(own.encoder.factor_columns(0))
-        predictor = kernel.fold_predictor(groups, found)
+        predictor = solved.predictor
         mean, sd = np.empty(n), None if outcome.sd is None else np.empty(n)
         for start in range(0, n, SLAB_ROWS):
             part = slice(start, start + SLAB_ROWS)

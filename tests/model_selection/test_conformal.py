@@ -14,7 +14,7 @@ from sklearn.base import clone
 from skmixed import MixedLinearRegressor, MixedPoissonRegressor, ResidualCovariance
 from skmixed.datasets import load_orthodont, load_pastes, load_penicillin, load_sleepstudy
 from skmixed.exceptions import InfiniteIntervalsWarning
-from skmixed.model_selection import fit_conformalize
+from skmixed.model_selection import _whole_groups, fit_conformalize
 
 
 def sleepstudy():
@@ -289,3 +289,32 @@ class TestBadInput:
         found = fit_conformalize(model, X, y, question="new_groups", cv=6)
         with pytest.raises(ValueError, match="Row 0 has a known group of 'Subject'"):
             found.predict_interval(X, method="conformal", level=0.8)
+
+
+@pytest.mark.parametrize("theta", ["refit", "fixed"])
+@pytest.mark.parametrize("slopes", [False, True])
+def test_many_groups_are_left_out_as_few_are(slopes, theta, monkeypatch):
+    rng = np.random.default_rng(2)
+    group = np.sort(rng.integers(0, 80, 500))
+    x = 100.0 + rng.normal(size=500)
+    y = x + rng.normal(size=(2, 80))[0, group] + rng.normal(size=500)
+    y += rng.normal(size=80)[group] * (x - 100.0)
+    X = pd.DataFrame({"x": x, "group": group})
+    model = MixedLinearRegressor("group", random_slopes="x" if slopes else None)
+    weights = rng.uniform(0.5, 2.0, 500)
+    asked = {"question": "new_groups", "theta": theta, "sample_weight": weights}
+    together = fit_conformalize(model, X, y, **asked)
+    monkeypatch.setattr(_whole_groups, "FEW_FOLDS", 1000)
+    alone = fit_conformalize(model, X, y, **asked)
+    rows = pd.DataFrame({"x": [98.0, 103.0], "group": -1})
+    found, expected = (
+        own.predict_interval(rows, method="conformal", confidence_level=0.9)
+        for own in (together, alone)
+    )
+    # θ to eight digits by the single fits, to ten by the search of all
+    assert_allclose(found, expected, rtol=1e-6)
+    for one, other in zip(
+        together._model.calibrations[0].roots, alone._model.calibrations[0].roots, strict=True
+    ):
+        covariances = [root @ root.transpose(0, 2, 1) for root in (one, other)]
+        assert_allclose(*covariances, rtol=1e-4, atol=1e-6 * np.abs(covariances[1]).max())

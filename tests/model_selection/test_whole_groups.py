@@ -45,7 +45,8 @@ def make_rows(seed=0, q=80, per=8, effects=(1.0, 0.7, 0.5), shift=3.0):
 def served(monkeypatch):
     """Count the candidates that are served, and the folds that are fitted one by one."""
     counts = {"candidates": 0, "alone": 0}
-    outcomes, fitted = _whole_groups._Shared.outcome, _whole_groups._Shared._fitted
+    kind = _whole_groups.WithoutWholeGroups
+    outcomes, fitted = kind.outcome, kind._fitted
 
     def outcome(self, *args, **kwargs):
         found = outcomes(self, *args, **kwargs)
@@ -56,8 +57,8 @@ def served(monkeypatch):
         counts["alone"] += 1
         return fitted(self, *args, **kwargs)
 
-    monkeypatch.setattr(_whole_groups._Shared, "outcome", outcome)
-    monkeypatch.setattr(_whole_groups._Shared, "_fitted", alone)
+    monkeypatch.setattr(kind, "outcome", outcome)
+    monkeypatch.setattr(kind, "_fitted", alone)
     return counts
 
 

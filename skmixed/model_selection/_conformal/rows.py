@@ -1,11 +1,13 @@
 """Scores of rows by the fits without them, and what else intervals need of these."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skmixed._data.encoder import Encoder
 from skmixed._estimators.intervals import plain_rows
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
@@ -16,7 +18,8 @@ from skmixed.exceptions import warn
 from skmixed.model_selection._fits import Fit, Sample
 from skmixed.model_selection._groups import Groups
 from skmixed.model_selection._splits import Splits
-from skmixed.model_selection._statistics import from_statistics
+from skmixed.model_selection._statistics import StatisticsFits, from_statistics
+from skmixed.model_selection._whole_groups import without_whole_groups
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,6 @@ class CalibratingRows:
 
     def calibration(self, question: str | None, splits: Splits, *, is_held: bool) -> Calibration:
         """Return the scores of the rows by the fits without folds."""
-        fits = _fits(self.model, self.sample, splits, is_held=is_held)
         rows, fold = splits.tested
         is_new = np.array([_are_new(codes[rows], codes, fold) for codes in self.plain.codes])
         is_new = is_new.reshape(len(self.plain.codes), len(rows))
@@ -72,9 +74,30 @@ class CalibratingRows:
             )
         rows, fold = rows[keep], fold[keep]
         weights = self._weights(question, rows)
-        own = _without_scores(new, self.fit, fits)
+        own = self._without_scores(new, splits, is_held=is_held)
         given = self.plain.picked(rows), self.y[rows], fold, weights
         return kernel.with_scores(own, self.fit.model, *given)
+
+    def _without_scores(
+        self, new: tuple[bool, ...], splits: Splits, *, is_held: bool
+    ) -> Calibration:
+        """Return what predicts rows by the fits without folds; say once what these have to say."""
+        encoder, model = self.fit.encoder, self.fit.model
+        own = Calibration.empty(new, model, [f.n_levels for f in encoder.factors], len(splits))
+        fits = from_statistics([self.model], self.sample, splits, is_held=is_held)
+        messages: Counter[tuple[str, type[Warning]]] = Counter()
+        for number, fit in _each(fits, own, encoder):
+            if fit.error is not None:
+                raise ValueError(
+                    f"The fit without fold {number} (row {int(splits.test(number)[0])} and others) "
+                    f"fails, so that there are no intervals: {fit.error}"
+                ) from fit.error
+            messages.update(set(fit.messages))
+            without: FittedModel = fit.estimator._model
+            own.put(number, without.solution, _levels(self.fit, without, new))
+        for (text, category), count in messages.items():
+            warn(f"In {count} of {len(splits)} fits without a fold: {text}", category)
+        return own
 
     def _weights(self, question: str | None, rows: IntArray) -> FloatArray:
         """Return the weights of rows: alike, or so that groups are alike, (n,)."""
@@ -93,49 +116,23 @@ def _are_new(own: IntArray, codes: IntArray, fold: IntArray) -> Any:
     return counts[place] == np.bincount(codes)[own]
 
 
-def _fits(model: Any, sample: Sample, splits: Splits, *, is_held: bool) -> list[FittedModel]:
-    """Return the fits without each fold; say once what they have to say."""
-    found: list[FittedModel] = []
-    messages: Counter[tuple[str, type[Warning]]] = Counter()
-    own: Fit
-    for number, (own,) in enumerate(
-        from_statistics([model], sample, splits, is_held=is_held).each()
-    ):
-        if own.error is not None:
-            raise ValueError(
-                f"The fit without fold {number} (row {int(splits.test(number)[0])} and others) "
-                f"fails, so that there are no intervals: {own.error}"
-            ) from own.error
-        messages.update(set(own.messages))
-        found.append(own.estimator._model)
-    for (text, category), count in messages.items():
-        warn(f"In {count} of {len(found)} fits without a fold: {text}", category)
-    return found
+def _each(fits: StatisticsFits, own: Calibration, encoder: Encoder) -> Iterator[tuple[int, Fit]]:
+    """Yield the fits without folds; those of many folds of whole groups go in by themselves."""
+    many = without_whole_groups(fits) if all(own.new) else None
+    solved = None if many is None else many.solved(fits.candidates[0])
+    if many is None or solved is None:
+        yield from ((number, fit) for number, (fit,) in enumerate(fits.each()))
+    else:
+        kernel.put_all_folds(own, solved.predictor, encoder.factor_columns(0), encoder.terms)
+        yield from many.one_by_one(solved)
 
 
-def _without_scores(
-    new: tuple[bool, ...], fit: FittedModel, fits: list[FittedModel]
-) -> Calibration:
-    """Return what predicts rows by the fits without folds."""
-    solutions = [own.solution for own in fits]
-    effects, roots = [], []
-    for k, term in enumerate(fit.encoder.terms):
-        roots.append(np.stack([own.sigma * own.terms[k].lam for own in solutions]))
-        n_levels = 0 if new[term.factor] else fit.encoder.factors[term.factor].n_levels
-        effects.append(np.zeros((len(term.columns), n_levels, len(fits))))
-        if n_levels:
-            index = fit.encoder.factors[term.factor].index
-            for number, own in enumerate(fits):
-                places = index.get_indexer(own.encoder.factors[term.factor].index)
-                effects[-1][:, places, number] = own.solution.terms[k].effects
-    nothing = np.empty(0)
-    return Calibration(
-        new=new,
-        fixed=np.stack([own.fixed for own in solutions]),
-        sigma=np.array([own.sigma for own in solutions]),
-        effects=tuple(effects),
-        roots=tuple(roots),
-        scores=nothing,
-        fold=nothing.astype(np.intp),
-        weights=nothing,
-    )
+def _levels(fit: FittedModel, without: FittedModel, new: tuple[bool, ...]) -> list[Any]:
+    """Return where the levels of a fit without a fold are among all, for each term; None of new."""
+    at = [
+        None if is_new else own.index.get_indexer(other.index)
+        for own, other, is_new in zip(
+            fit.encoder.factors, without.encoder.factors, new, strict=True
+        )
+    ]
+    return [at[term.factor] for term in fit.encoder.terms]
