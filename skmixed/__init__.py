@@ -9,8 +9,7 @@ from skmixed._generalized_estimators.counts import (
     MixedNegativeBinomialRegressor,
     MixedPoissonRegressor,
 )
-from skmixed._generalized_estimators.gamma import MixedGammaRegressor
-from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
+from skmixed._generalized_estimators.means import MixedBinomialRegressor, MixedGammaRegressor
 from skmixed.compose import MixedEffectsRegressor
 from skmixed.formula import glmer, lmer, mmrm
 

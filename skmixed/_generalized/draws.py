@@ -1,4 +1,4 @@
-"""Draws of (β, b) given the data, and given Σ and the shape.
+"""Draws of (β, b) given the data, and given Σ and the shape; fits to drawn responses.
 
 β is normal around its estimate. Given β the effects of the levels of one grouping factor have
 densities proportional to exp(−g), g(u) = Σ ℓ_i + ½u'u, from which they are drawn by rejection.
@@ -19,26 +19,31 @@ With other models (b, β) is normal, with the covariance of Henderson's equation
 of the mode.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from math import factorial, perm
 
 import numpy as np
 
-from skmixed._estimation.solution import user_effects
-from skmixed._generalized.modes import LinearPredictor, Mode, find_mode, rows_solution
+from skmixed._estimation.solution import Solution, user_effects
+from skmixed._generalized.fit import SearchSettings, generalized_solution, may_be_elsewhere
+from skmixed._generalized.modes import LinearPredictor, Mode, find_mode, rows_solution, start_of
+from skmixed._generalized.objective import GeneralizedChart
 from skmixed._generalized.optimum import GeneralizedModel, of_search
 from skmixed._generalized.quadrature import NODES_OF_MEANS
-from skmixed._generalized.system import RowSlab
+from skmixed._generalized.system import HeldSlab, RowSlab
 from skmixed._model.family import Family
 from skmixed._typing import BoolArray, FloatArray, IntArray
 from skmixed._uncertainty.draws import Deviation
+from skmixed.exceptions import FitStatus
 
 # ½c² of the points of contact, by s: the height over a normal density's mode at which the
 # planes leave least mass.
 HEIGHTS = {1: 1.0, 2: np.sqrt(2.0), 3: 1.85}
 # Squared length of the last step to a mode that envelopes are laid around, for each effect.
 NEAR = 1e-3
+# Standard deviation of the effects at which a second search for a draw's optimum starts.
+ELSEWHERE = 1.0
 # The largest logarithm of a mass, which no level has that a mode was found for.
 MOST_SLACK = 500.0
 
@@ -94,6 +99,46 @@ def _drawn_fixed(
     change = np.zeros(len(own.model.fixed))
     change[list(own.layout.kept if own.before is None else own.before.layout.kept)] = fixed
     return fixed, of_search(own.layout, change)
+
+
+def refit_to_draw(
+    own: GeneralizedModel, rng: np.random.Generator, *, tol: float, max_iter: int
+) -> tuple[Solution, FitStatus]:
+    """Fit the model to responses drawn from it, with effects of all levels drawn anew.
+
+    The search starts from the parameters that they are drawn with, and once more from
+    elsewhere where the likelihood may have other optima.
+    """
+    layout, system = own.layout, own.layout.system
+    *terms, rest = own.lam
+    gamma, phi = system.split(rest)
+    # b = Λu of all levels, and y of η = o + Xγ + Zb
+    effects = [np.zeros(0)]
+    for factor in system.layout.system.factors:
+        lam = factor.lam(tuple(terms))
+        effects.append((rng.standard_normal((factor.n_levels, lam.shape[1])) @ lam.T).ravel())
+    random, (slab,) = np.concatenate(effects), system.source.slabs()
+    eta = slab.fixed_part(gamma) + slab.rows.times(random)
+    response = system.family.draw(rng, eta, phi, slab.weights)
+    drawn = replace(
+        system,
+        source=HeldSlab(replace(slab, response=response)),
+        constant=2.0 * system.family.constant(response, slab.weights),
+    )
+    # The lower one of two searches
+    objective, search = own.objective_of(drawn), SearchSettings(tol, max_iter)
+    best = search.run(objective, own.lam)
+    if may_be_elsewhere(drawn, best):
+        start, scores = start_of(drawn, ELSEWHERE)
+        objective.begin(start, scores)
+        end = search.run(objective, start, best.value)
+        best = end if end.value < best.value else best
+    objective.evaluate(best.lam)
+    d = len(GeneralizedChart.of(drawn, best.lam).jacobian)
+    found = replace(layout, system=drawn)
+    no_errors = np.zeros((d, d))
+    solution = generalized_solution(found, objective.mode, own.model, no_errors, own.n_nodes)
+    return solution, best.status
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""A fitted generalized model: its rows, laid out, the derivatives at the optimum, and refits."""
+"""A fitted generalized model: its rows, laid out, the derivatives at the optimum, and errors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,8 +18,6 @@ from skmixed._generalized.fit import (
     covariance_by,
     estimates_covariance,
     fit_generalized,
-    generalized_solution,
-    may_be_elsewhere,
 )
 from skmixed._generalized.modes import start_of
 from skmixed._generalized.objective import (
@@ -27,7 +26,7 @@ from skmixed._generalized.objective import (
     QuadratureObjective,
 )
 from skmixed._generalized.rows import FamilySource, GeneralizedLayout, lay_out_generalized
-from skmixed._generalized.system import GeneralizedSystem, HeldSlab, working
+from skmixed._generalized.system import GeneralizedSystem, working
 from skmixed._model.chart import Chart, consecutive
 from skmixed._model.covariance import gradient_matrix
 from skmixed._model.structures import STRUCTURES
@@ -36,12 +35,9 @@ from skmixed._statistics.accumulator import Accumulator
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
 from skmixed._uncertainty.components import Components, term_errors
-from skmixed.exceptions import FitStatus
 
 # Of fits of other models to the same rows.
 TOLERANCE, MAX_ITER = 1e-9, 200
-# Standard deviation of the effects at which a second search for a draw's optimum starts.
-ELSEWHERE = 1.0
 
 
 @dataclass(frozen=True)
@@ -313,46 +309,71 @@ class SearchEnd:
 
 
 def of_search(layout: GeneralizedLayout, fixed: FloatArray) -> FloatArray:
-    """Return γ of fixed effects of all columns, of which the kept ones count, (p,)."""
+    """Return γ of fixed effects of all columns, of which the kept ones count, (p,) or (p, d)."""
     own = fixed[list(layout.kept)]
-    return np.asarray(np.linalg.solve(layout.basis, own[:, None])[:, 0]) if len(own) else own
+    if not len(own):
+        return own
+    columns = own if own.ndim == 2 else own[:, None]
+    return np.asarray(np.linalg.solve(layout.basis, columns)).reshape(own.shape)
 
 
-def refit_to_draw(
-    own: GeneralizedModel, rng: np.random.Generator, *, tol: float, max_iter: int
-) -> tuple[Solution, FitStatus]:
-    """Fit the model to responses drawn from it, with effects of all levels drawn anew.
+@dataclass(frozen=True)
+class EstimateSlopes:
+    """What the estimates move by along d directions of the parameters.
 
-    The search starts from the parameters that they are drawn with, and once more from
-    elsewhere where the likelihood may have other optima.
+    Along these the parameters have the variance 1 and no covariance, so that the variance of what
+    moves by j_a is Σ_a j_a².
+
+    Attributes
+    ----------
+    fixed : (k, d) array
+        Of the fixed effects, 0 for a dropped column.
+    effects : tuple of (s, q, d) arrays
+        Of the modes of each term's effects.
     """
-    layout, system = own.layout, own.layout.system
-    *terms, rest = own.lam
-    gamma, phi = system.split(rest)
-    # b = Λu of all levels, and y of η = o + Xγ + Zb
-    effects = [np.zeros(0)]
-    for factor in system.layout.system.factors:
-        lam = factor.lam(tuple(terms))
-        effects.append((rng.standard_normal((factor.n_levels, lam.shape[1])) @ lam.T).ravel())
-    random, (slab,) = np.concatenate(effects), system.source.slabs()
-    eta = slab.fixed_part(gamma) + slab.rows.times(random)
-    response = system.family.draw(rng, eta, phi, slab.weights)
-    drawn = replace(
-        system,
-        source=HeldSlab(replace(slab, response=response)),
-        constant=2.0 * system.family.constant(response, slab.weights),
-    )
-    # The lower one of two searches
-    objective, search = own.objective_of(drawn), SearchSettings(tol, max_iter)
-    best = search.run(objective, own.lam)
-    if may_be_elsewhere(drawn, best):
-        start, scores = start_of(drawn, ELSEWHERE)
-        objective.begin(start, scores)
-        end = search.run(objective, start, best.value)
-        best = end if end.value < best.value else best
-    objective.evaluate(best.lam)
-    d = len(GeneralizedChart.of(drawn, best.lam).jacobian)
-    found = replace(layout, system=drawn)
-    no_errors = np.zeros((d, d))
-    solution = generalized_solution(found, objective.mode, own.model, no_errors, own.n_nodes)
-    return solution, best.status
+
+    fixed: FloatArray
+    effects: tuple[FloatArray, ...]
+
+    @staticmethod
+    def of(own: GeneralizedModel) -> "EstimateSlopes":
+        """Take the parameters of the fit, and the modes of all rows."""
+        fit = own if own.before is None else own.before
+        values, vectors = np.linalg.eigh(fit.covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        stop = len(root) - fit.layout.system.n_shape
+        start = stop - fit.layout.system.n_fixed
+        fixed = np.zeros((len(own.model.fixed), len(root)))
+        fixed[list(fit.layout.kept)] = fit.layout.basis @ root[start:stop]
+        # Σ' of each term in the coordinates of all rows, and τ'
+        chart, slopes, tau = GeneralizedChart.of(fit.layout.system, fit.lam).terms, [], []
+        for new, old, lam, basis, place in zip(
+            own.layout.terms, fit.layout.terms, chart.lam, chart.basis, chart.places, strict=True
+        ):
+            move = np.linalg.solve(new.to_user, old.to_user)
+            steps = move @ basis @ lam.T @ move.T
+            steps = np.einsum("ka,kij->aij", root[place], steps + steps.transpose(0, 2, 1))
+            slopes.append(steps)
+            tau.append(new.term.structure.coordinates(steps).T)
+        parameters = np.concatenate([*tau, of_search(own.layout, fixed), root[stop:]])
+        return EstimateSlopes(fixed, _effects_along(own, slopes, parameters))
+
+
+def _effects_along(
+    own: GeneralizedModel, slopes: Sequence[FloatArray], parameters: FloatArray
+) -> tuple[FloatArray, ...]:
+    """Return b' of each term, (s, q, d), from Σ' of each, (d, s, s), and (τ', γ', φ')."""
+    if not own.layout.terms:
+        return ()
+    layout, scores, out = own.layout.system.layout, own.found.mode.effects.scores, []
+    of_scores = own.found.of_scores @ parameters
+    factors = [factor.entries.start for factor in layout.system.factors]
+    for (factor, term), lam, slope in zip(layout.system.terms, own.lam, slopes, strict=False):
+        place, columns = layout.places[factors.index(factor.entries.start)], term.to_factor_columns
+        at = scores[place].reshape(factor.n_levels, -1) @ columns
+        moved = of_scores[place].reshape(factor.n_levels, len(columns), -1)
+        # (Σρ)' = Σ'ρ + Σρ'
+        moved = np.einsum("ij,rj,qra->iqa", lam @ lam.T, columns, moved, optimize=True)
+        moved += np.einsum("aij,qj->iqa", slope, at)
+        out.append(np.einsum("ij,jqa->iqa", term.to_user, moved))
+    return tuple(out)

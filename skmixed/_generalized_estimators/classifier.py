@@ -15,6 +15,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators import classifying
 from skmixed._generalized_estimators.base import GeneralizedEstimator
+from skmixed._generalized_estimators.intervals import predict_interval_of_probabilities
 from skmixed._generalized_estimators.reading import fit_model
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES
@@ -247,6 +248,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
     predict_log_proba = classifying.predict_log_proba
     decision_function = classifying.decision_function
     predict = classifying.predict
+    predict_interval = predict_interval_of_probabilities
 
     @weights_not_labels
     def score(

@@ -11,6 +11,7 @@ from skmixed._data.metadata import weights_not_labels
 from skmixed._estimators.predicting import scored
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
+from skmixed._generalized_estimators.intervals import predict_interval_of_counts
 from skmixed._generalized_estimators.predicting import DrawSettings, sampled
 from skmixed._generalized_estimators.reading import check_exposure_given, fit_model, log_exposure
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
@@ -143,7 +144,8 @@ class CountRegressor(GeneralizedRegressor):
         groups: Any = None,
         include: str | Sequence[str] = "all",
         effects: str = "mode",
-    ) -> FloatArray:
+        return_std: bool = False,
+    ) -> Any:
         """Predict expected counts.
 
         Parameters
@@ -165,11 +167,17 @@ class CountRegressor(GeneralizedRegressor):
             coefficients, by quadrature, to 1e-6; else it is normal by Laplace's
             approximation, whose mean can be farther from the exact one than the
             mode is where groups have few rows. "mean" needs the rows of the fit.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new count too, whose groups are
+            new ones of factors that are not included.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Expected counts.
+        ndarray of shape (n_samples,)
+            With `return_std`, standard deviations by the distribution of which
+            `predict_interval` has the quantiles.
 
         Raises
         ------
@@ -184,7 +192,11 @@ class CountRegressor(GeneralizedRegressor):
         >>> model.predict([[0.0], [1.0]]).round(3)
         array([3. , 7.5])
         """
-        return self._mean(X, groups, include, effects, exposure)
+        return self._mean(
+            X, groups, include, effects, lambda n: log_exposure(exposure, n), return_std
+        )
+
+    predict_interval = predict_interval_of_counts
 
     @weights_not_labels
     def score(

@@ -166,7 +166,7 @@ def linear_rows(
             given = GivenRows(
                 working_fit(model), table, metadata, included, index, False, is_estimable, None
             )
-            variance += _joint_variance(given)
+            variance += joint_variance(given)
     return LinearRows(family_of(model), eta, variance, known)
 
 
@@ -213,7 +213,7 @@ def _variance(
     return out
 
 
-def _joint_variance(rows: GivenRows) -> FloatArray:
+def joint_variance(rows: GivenRows) -> FloatArray:
     """Return z'Tz of the known groups' effects given the data, of all terms together, (n,)."""
     at = rows.fitted.factorization
     return kernel.row_variance(at, rows.design()).given_fixed / at.system.weight_unit
@@ -333,7 +333,7 @@ def sampled(
     given = np.zeros(rows.n_rows) if offset is None else offset(rows.n_rows)
     own, family = rows.fitted.solution.family, rows.fitted.family
     assert own is not None
-    counts = _trials(estimator, trials, rows.n_rows)
+    counts = trials_of(estimator, trials, rows.n_rows)
     sampler = MeanSampler.of(rows, is_conditional=settings.effects == "conditional")
     out = np.empty((settings.n_samples, rows.n_rows))
     seeds = spawned(seed_sequence(settings.random_state), settings.n_samples)
@@ -352,7 +352,7 @@ def sampled(
     return out.T
 
 
-def _trials(estimator: Any, trials: Any, n_rows: int) -> FloatArray:
+def trials_of(estimator: Any, trials: Any, n_rows: int) -> FloatArray:
     """Return the number of trials of each row, 1 where none is given, (n,)."""
     if trials is None:
         return np.ones(n_rows)

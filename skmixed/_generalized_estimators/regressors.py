@@ -13,13 +13,9 @@ from skmixed._estimators.regressor import Groups
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import committed
 from skmixed._generalized_estimators.base import GeneralizedEstimator
+from skmixed._generalized_estimators.intervals import predict_interval, standard_deviations
 from skmixed._generalized_estimators.predicting import linear_rows
-from skmixed._generalized_estimators.reading import (
-    ResponseReader,
-    check_domain,
-    fit_model,
-    log_exposure,
-)
+from skmixed._generalized_estimators.reading import ResponseReader, check_domain, fit_model
 from skmixed._model.family import Family
 from skmixed._typing import ColumnName, FloatArray
 
@@ -73,14 +69,15 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
         groups: Any,
         include: Any,
         effects: str,
-        exposure: Any = None,
-        offset: FloatArray | None = None,
-    ) -> FloatArray:
-        def added(n_rows: int) -> FloatArray:
-            own = log_exposure(exposure, n_rows)
-            return own if offset is None else own + offset
-
-        return linear_rows(self, X, groups, include, effects, added).mean()
+        added: Callable[[int], FloatArray] | None = None,
+        return_std: Any = False,
+    ) -> Any:
+        """Predict; `added` makes of the number of rows what is added to η."""
+        validation.check_flag("return_std", return_std)
+        mean = linear_rows(self, X, groups, include, effects, added).mean()
+        if not return_std:
+            return mean
+        return mean, standard_deviations(self, X, groups, include, added)
 
 
 def fit_with_offset(
@@ -145,7 +142,8 @@ class MeanRegressor(GeneralizedRegressor):
         groups: Any = None,
         include: str | Sequence[str] = "all",
         effects: str = "mode",
-    ) -> FloatArray:
+        return_std: bool = False,
+    ) -> Any:
         """Predict expected responses.
 
         Parameters
@@ -165,11 +163,17 @@ class MeanRegressor(GeneralizedRegressor):
             coefficients, by quadrature, to 1e-6; else it is normal by Laplace's
             approximation, whose mean can be farther from the exact one than the
             mode is where groups have few rows. "mean" needs the rows of the fit.
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation, of one trial,
+            too, whose groups are new ones of factors that are not included.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Expected responses.
+        ndarray of shape (n_samples,)
+            With `return_std`, standard deviations by the distribution of which
+            `predict_interval` has the quantiles.
 
         Raises
         ------
@@ -184,7 +188,9 @@ class MeanRegressor(GeneralizedRegressor):
         >>> model.predict([[0.0], [1.0]]).round(3)
         array([3. , 7.5])
         """
-        return self._mean(X, groups, include, effects)
+        return self._mean(X, groups, include, effects, return_std=return_std)
+
+    predict_interval = predict_interval
 
     @weights_not_labels
     def score(

@@ -19,9 +19,8 @@ from skmixed._generalized_estimators.counts import (
     MixedNegativeBinomialRegressor,
     MixedPoissonRegressor,
 )
-from skmixed._generalized_estimators.gamma import MixedGammaRegressor
+from skmixed._generalized_estimators.means import MixedBinomialRegressor, MixedGammaRegressor
 from skmixed._generalized_estimators.predicting import linear_rows
-from skmixed._generalized_estimators.proportions import MixedBinomialRegressor
 from skmixed._model.family import FAMILIES
 from skmixed._typing import FloatArray
 from skmixed.exceptions import UnknownLevelsWarning

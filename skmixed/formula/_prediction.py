@@ -1,6 +1,6 @@
 """What a model by a formula does with frames after its fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._fitted.checks import check_choice, check_include
 from skmixed._fitted.messages import FORMULA, speaking
+from skmixed._generalized_estimators.intervals import (
+    OBSERVATION,
+    IntervalSettings,
+    check_no_class,
+    interval,
+)
 from skmixed._generalized_estimators.predicting import EFFECTS, DrawSettings, sampled
 from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
@@ -45,7 +51,7 @@ class FormulaPrediction(FormulaClasses):
             those named, by the keys of ``random_effects_``.
         return_std : bool, default=False
             Whether to return the standard deviation of a new observation too, whose
-            groups are new ones of factors that are not included. For linear models.
+            groups are new ones of factors that are not included.
         effects : {"mode", "mean"}, default="mode"
             Of a generalized model, the mean response at the mode of a known group's
             effects, or its mean over their distribution given the data, as in
@@ -82,12 +88,12 @@ class FormulaPrediction(FormulaClasses):
         given = self._given(X)
         check_choice("effects", effects, EFFECTS)
         with speaking(FORMULA):
-            if return_std is not False:
-                _check_linear(self.family, "return_std")
             names = self._factors(include)
             columns, offset = given.columns(names), given.offset()
             if self.family is not None:
-                return self.regressor_._mean(columns, None, names, effects, offset=offset)
+                return self.regressor_._mean(
+                    columns, None, names, effects, _constant(offset), return_std
+                )
             found = self.regressor_.predict(columns, include=names, return_std=return_std)
         if offset is None:
             return found
@@ -119,9 +125,10 @@ class FormulaPrediction(FormulaClasses):
             of a new group of the others; their columns need not be in X.
         ddf : {"satterthwaite", "residual", "normal"}, default=None
             The method for the degrees of freedom of t; None: the usual one, as in
-            `skmixed.MixedLinearRegressor.predict_interval`.
+            `skmixed.MixedLinearRegressor.predict_interval`. For linear models.
         sample_weight : array-like of shape (n_samples,), default=None
-            Precision weights of the observations, 1 if None.
+            Precision weights of the observations, 1 if None; of a binomial model
+            numbers of trials, if None those that the formula or ``weights=`` names.
 
         Returns
         -------
@@ -137,6 +144,7 @@ class FormulaPrediction(FormulaClasses):
         See Also
         --------
         skmixed.MixedLinearRegressor.predict_interval : How they are computed.
+        skmixed.MixedGammaRegressor.predict_interval : And those of a generalized model.
 
         Examples
         --------
@@ -154,10 +162,16 @@ class FormulaPrediction(FormulaClasses):
                [220.1, 529.5]])
         """
         given = self._given(X)
-        _check_linear(self.family, "predict_interval")
         with speaking(FORMULA):
             names = self._factors(include)
             columns, offset = given.columns(names), given.offset()
+            if self.family is not None:
+                if ddf is not None:
+                    raise ValueError(f"ddf={ddf!r}: intervals of generalized models are normal.")
+                settings = IntervalSettings(level, of, names)
+                trials = self._trials(given, sample_weight) if of == OBSERVATION else None
+                added = _constant(offset)
+                return interval(self.regressor_, columns, settings, offset=added, trials=trials)
             found = self.regressor_.predict_interval(
                 columns, level=level, of=of, include=names, ddf=ddf, sample_weight=sample_weight
             )
@@ -219,14 +233,21 @@ class FormulaPrediction(FormulaClasses):
         with speaking(FORMULA):
             columns, offset = given.columns("all"), given.offset()
             if self.family is not None:
-                if sample_weight is None and self.family == BINOMIAL and not self._frame.classes:
-                    sample_weight = given.weights(None)
-                settings = DrawSettings(n_samples, random_state, effects)
-                return self._drawn(columns, settings, offset, sample_weight)
+                settings, trials = DrawSettings(n_samples, random_state, effects), sample_weight
+                if self._frame.classes is None:
+                    trials = self._trials(given, sample_weight)
+                return self._drawn(columns, settings, offset, trials)
             found = self.regressor_.sample_y(
                 columns, n_samples, random_state, effects=effects, sample_weight=sample_weight
             )
         return found if offset is None else found + offset[:, None]
+
+    def _trials(self, given: FrameRows, sample_weight: Any) -> Any:
+        """Return the numbers of trials of a binomial model, if not given those of the formula."""
+        if self._frame.classes is not None:
+            check_no_class(OBSERVATION)
+        is_named = sample_weight is None and self.family == BINOMIAL
+        return given.weights(None) if is_named else sample_weight
 
     def _drawn(
         self, columns: Any, settings: DrawSettings, offset: FloatArray | None, trials: Any
@@ -238,7 +259,7 @@ class FormulaPrediction(FormulaClasses):
                 "sample_weight is for numbers of trials, and the response is of two classes. Leave "
                 "it out."
             )
-        added = None if offset is None else lambda _: offset
+        added = _constant(offset)
         found = sampled(self.regressor_, columns, settings, offset=added, trials=trials)
         return found if classes is None else np.array(classes.labels.tolist())[found.astype(int)]
 
@@ -329,9 +350,6 @@ class FormulaPrediction(FormulaClasses):
         return FrameRows(self._frame, given.rows.kept(keep), keep)
 
 
-def _check_linear(family: str | None, what: str) -> None:
-    """Refuse what is there for linear models alone."""
-    if family is not None:
-        raise ValueError(
-            f"{what} is there for linear models, and this one is of family {family!r}."
-        )
+def _constant(offset: FloatArray | None) -> Callable[[int], FloatArray] | None:
+    """Return what makes of the number of rows what is added to η."""
+    return None if offset is None else lambda _: offset

@@ -7,7 +7,9 @@ import pytest
 from generalized_models import random_generalized
 from numpy.testing import assert_allclose
 
-from skmixed._generalized.optimum import GeneralizedModel, SearchEnd
+from skmixed._estimation.solution import user_effects
+from skmixed._generalized.objective import GeneralizedChart, LaplaceObjective
+from skmixed._generalized.optimum import EstimateSlopes, GeneralizedModel, SearchEnd
 
 
 @pytest.mark.parametrize("n_nodes", [1, 7])
@@ -51,3 +53,37 @@ def test_starts_without_digits_are_no_error_beside_a_fit():
     lost = replace(case.given, design=design.with_responses(1e290 * design.responses[0]))
     own = GeneralizedModel.of(case.stats, case.model, lost, solution)
     assert own.lowest_elsewhere() == np.inf
+
+
+def effects_at(own, lam):
+    """β and the modes in the user's columns at some parameters, one array."""
+    objective = LaplaceObjective(own.layout.system)
+    objective.evaluate(lam)
+    mode = objective.mode
+    fixed = own.layout.basis @ own.layout.system.split(lam[-1])[0]
+    parts = user_effects(own.layout.system.layout.system, mode.lam, mode.factor.effects().spherical)
+    return np.concatenate([fixed, *(part.ravel() for part in parts)])
+
+
+@pytest.mark.parametrize(("shape", "n_nodes"), [((12,), 1), ((12,), 7), ((12, 5), 1)])
+def test_estimates_move_with_the_parameters(shape, n_nodes):
+    case = random_generalized(2, ("negative_binomial", "log"), shape=shape)
+    solution = case.fit(n_nodes=n_nodes).solution
+    own = GeneralizedModel.of(case.stats, case.model, case.given, solution)
+    slopes = EstimateSlopes.of(own)
+    chart = GeneralizedChart.of(own.layout.system, own.lam)
+    values, vectors = np.linalg.eigh(own.covariance)
+    assert_allclose(
+        slopes.fixed @ slopes.fixed.T,
+        own.layout.basis @ own.fixed_covariance @ own.layout.basis.T,
+        rtol=1e-10,
+    )
+    for a, (value, vector) in enumerate(zip(values, vectors.T, strict=True)):
+        step = np.sqrt(value) * vector
+        found = np.concatenate(
+            [slopes.fixed[:, a], *(own[..., a].ravel() for own in slopes.effects)]
+        )
+        h = 1e-3
+        ahead, back = (effects_at(own, chart.moved(sign * h * step)) for sign in (1.0, -1.0))
+        # Central differences: h² of third derivatives, and rounding over h
+        assert_allclose((ahead - back) / (2.0 * h), found, atol=1e-5 * np.abs(found).max())

@@ -276,10 +276,8 @@ def test_the_summary_names_formula_family_and_success():
 def test_what_is_there_for_linear_models_says_so():
     frame = frame_of("cbpp")
     own = glmer("incidence ~ period + offset(log(size)) + (1 | herd)", frame, "poisson")
-    with pytest.raises(ValueError, match="return_std is there for linear models"):
-        own.predict(frame, return_std=True)
-    with pytest.raises(ValueError, match="predict_interval is there for linear models"):
-        own.predict_interval(frame)
+    with pytest.raises(ValueError, match="ddf='normal': intervals of generalized models are nor"):
+        own.predict_interval(frame, ddf="normal")
     with pytest.raises(ValueError, match="ddf='residual': tests of generalized models are normal"):
         own.summary(ddf="residual")
     assert not hasattr(own, "predict_proba")
