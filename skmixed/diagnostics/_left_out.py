@@ -18,7 +18,12 @@ from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._folds.products import FoldParts
 from skmixed._model.terms import Model
 from skmixed._statistics.design import Design
-from skmixed._typing import Message
+from skmixed._statistics.row_sums import RowSums
+from skmixed._typing import FloatArray, Message
+
+# How far products of the same rows may be apart, relative to the lengths of their columns: text
+# files keep seven digits at least.
+SAME_SUMS = 1e-6
 
 
 class Way(Protocol):
@@ -86,6 +91,27 @@ def _check_is_fit(fitted: FittedModel, encoder: Encoder, design: Design) -> None
             raise ValueError(
                 f"X has other numbers of rows by {known.name!r} than the fit. {advice}"
             )
+    if not _have_same_sums(fitted.stats, kernel.accumulate(design)):
+        raise ValueError(
+            "X, y and the weights have other sums of products than those of the fit. " + advice
+        )
+
+
+def _have_same_sums(known: RowSums, own: RowSums) -> bool:
+    """Whether rows have the products of the fit, to rounding of their numbers."""
+    moved = own.over_rows().reframed(known.frame).with_responses_in(known.responses.frame)
+    raw = np.concatenate([known.raw_squares, known.response_moments.raw_squares])
+    mine, its = _joined(known), _joined(moved)
+    # Relative to the lengths of the columns around their centers, and a little of their own
+    lengths = np.sqrt(np.diagonal(mine)) + SAME_SUMS * np.sqrt(raw)
+    return bool((np.abs(mine - its) <= SAME_SUMS * np.outer(lengths, lengths)).all())
+
+
+def _joined(sums: RowSums) -> FloatArray:
+    """Return the products of the columns and the responses, in one matrix."""
+    own = sums.responses.total
+    squares = np.diag(own.squares)
+    return np.block([[sums.total, own.with_columns], [own.with_columns.T, squares]])
 
 
 def _refit(regressor: Any, given: SufficientStatistics) -> tuple[Estimate, list[Message]]:

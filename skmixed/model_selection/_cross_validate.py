@@ -26,6 +26,8 @@ from skmixed.model_selection._validation import Validation, of_grid, of_one
 from skmixed.model_selection._whole_groups import whole_group_outcomes
 
 THETAS = ("refit", "fixed")
+# The question where the factors of the model are those of a formula, or made by a Pipeline.
+NOT_SEEN = "rows whose groups are not known before a fit (give groups= for the question)"
 
 
 def cross_validate(
@@ -171,7 +173,8 @@ def cross_validate(
     if return_predictions:
         predictions = [_in_order(own, splits) for own in outcomes]
         found["predictions"] = predictions[0] if param_grid is None else np.stack(predictions)
-    return Validation(found, in_words(splits, own_groups.factors), fits.how)
+    question = in_words(splits, own_groups.factors) if own_groups.are_seen else NOT_SEEN
+    return Validation(found, question, fits.how)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The grouping factors of a model on some rows, and the groups that a split may leave out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from skmixed._data.encoder import plan
 from skmixed._data.labels import learn_levels
 from skmixed._data.metadata import open_metadata
+from skmixed._data.parameters import items_of
 from skmixed._data.random_effect import RandomEffect, parse_groups
 from skmixed._data.table import open_table
 from skmixed._fitted.fitted_model import last_step
@@ -29,12 +30,16 @@ class Groups:
         None where nobody has said which.
     why : str
         Why there are none.
+    are_seen : bool
+        Whether the factors of all models are known before a fit: not those of a formula, and
+        of columns that the steps of a Pipeline make.
     """
 
     factors: dict[str, IntArray]
     name: str
     codes: IntArray | None
     why: str = ""
+    are_seen: bool = True
 
     def required(self) -> IntArray:
         """Return the groups that may be left out.
@@ -58,18 +63,36 @@ def groups_of(models: Sequence[Any], X: Any, groups: Any) -> Groups:
     These are the ones given, or the outermost factor of all models.
     """
     own = [_factors_of(model, X) for model in models]
-    factors = {name: codes for found in own for name, codes in found.items()}
+    factors = {name: codes for found in own for name, codes in (found or {}).items()}
+    are_seen = all(found is not None for found in own)
     if groups is not None:
         given = _given(groups, open_table(X).n_rows)
-        name = next(iter(given))
+        name = _outermost(given)
+        if name is None:
+            names = " and ".join(map(repr, given))
+            raise ValueError(
+                f"The columns {names} of groups are crossed, so that nothing says whose groups are "
+                "left out. Give the column of these alone."
+            )
         return Groups(factors or given, name, given[name])
+    if not are_seen:
+        why = "the grouping columns of the model are not known before it is fitted"
+        return Groups(factors, "", None, why, are_seen=False)
     if not factors:
         return Groups(factors, "", None, "the model names no grouping column of X")
-    for name, codes in factors.items():
-        if all(_is_nested(inner, codes) for inner in factors.values()):
-            return Groups(factors, name, codes)
+    name = _outermost(factors)
+    if name is not None:
+        return Groups(factors, name, factors[name])
     names = " and ".join(map(repr, factors))
     return Groups(factors, "", None, f"the factors {names} of the model are crossed")
+
+
+def _outermost(factors: dict[str, IntArray]) -> str | None:
+    """Return the factor in whose levels those of all others are nested; None without one."""
+    for name, codes in factors.items():
+        if all(_is_nested(inner, codes) for inner in factors.values()):
+            return name
+    return None
 
 
 def beside(models: Sequence[Any], X: Any, groups: Any) -> Any:
@@ -85,10 +108,12 @@ def beside(models: Sequence[Any], X: Any, groups: Any) -> Any:
     return None if set(columns) & set(table.names or ()) else groups
 
 
-def _factors_of(model: Any, X: Any) -> dict[str, IntArray]:
-    """Return the levels of the factors that a model names; none where X has other columns."""
+def _factors_of(model: Any, X: Any) -> dict[str, IntArray] | None:
+    """Return the levels of the factors that a model names; None where that is not known yet."""
     last = last_step(model)
-    named = getattr(last, "groups", None)
+    named, candidates = getattr(last, "groups", None), getattr(last, "candidates", None)
+    if hasattr(last, "formula") or "groups" in _names_in(candidates):
+        return None
     if named is None:
         return {}
     table = open_table(X)
@@ -100,8 +125,16 @@ def _factors_of(model: Any, X: Any) -> dict[str, IntArray]:
     except ValueError:
         if last is model:
             raise
-        return {}  # what the steps of a Pipeline make is not known before they are fitted
+        return None  # what the steps of a Pipeline make is not known before they are fitted
     return {f.name: f.learn(table, metadata)[1] for f in encoder.factors}
+
+
+def _names_in(candidates: Any) -> set[str]:
+    """Return the parameters in which candidates differ."""
+    if candidates is None:
+        return set()
+    grids = [candidates] if isinstance(candidates, Mapping) else items_of(candidates, "candidates")
+    return {name for grid in grids for name in grid}
 
 
 def _given(groups: Any, n_rows: int) -> dict[str, IntArray]:

@@ -108,7 +108,8 @@ def cross_validate_statistics(
     seconds = np.stack([own.seconds for own in outcomes])
     times = seconds, np.stack([own.scored for own in outcomes])
     found = of_one(scores, *times) if param_grid is None else of_grid(params, scores, *times)
-    question = in_words_of(dict(zip(folds[0].n_levels, np.mean(known, axis=0), strict=True)))
+    shares = np.average(known, axis=0, weights=[fold.n_rows for fold in folds])
+    question = in_words_of(dict(zip(folds[0].n_levels, shares, strict=True)))
     return Validation(found, question, f"{len(folds)} folds, from their statistics")
 
 

@@ -279,6 +279,9 @@ class TestMessages:
         moved = X.assign(Subject=X["Subject"].where(np.arange(180) != 0, "309"))
         with pytest.raises(ValueError, match="other numbers of rows by 'Subject'"):
             group_influence(model, moved, y)
+        for rows, response in ((X, -(y**2)), (X.assign(Days=X["Days"].to_numpy()[::-1] * 7), y)):
+            with pytest.raises(ValueError, match="other sums of products than those of the fit"):
+                group_influence(model, rows, response)
 
     def test_further_rows_and_residual_covariances(self):
         X, y = load_sleepstudy(return_X_y=True)

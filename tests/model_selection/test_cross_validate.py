@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import model_selection as sk
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import (
@@ -243,6 +244,39 @@ def test_the_question_of_each_crossed_factor():
     model, X, y, groups = penicillin()
     found = cross_validate(model, X, y, cv=GroupKFold(3), groups=groups, scoring="r2")
     assert found.question == "new groups of 'plate'; new rows of known groups of 'sample'"
+
+
+def test_a_question_that_is_not_known_before_a_fit():
+    _, X, y, groups = sleepstudy()
+    renamed = ColumnTransformer([("own", "passthrough", ["Days", "Subject"])])
+    renamed = make_pipeline(
+        renamed.set_output(transform="pandas"), MixedLinearRegressor("own__Subject")
+    )
+    cv = KFold(3, shuffle=True, random_state=0)
+    found = cross_validate(renamed, X, y, cv=cv, scoring="r2")
+    assert found.question.startswith("rows whose groups are not known before a fit")
+    found = cross_validate(renamed, X, y, cv=cv, groups=groups, scoring="r2")
+    assert found.question == "new rows of known groups of 'Subject'"
+    with pytest.raises(ValueError, match="not known before it is fitted"):
+        cross_validate(renamed, X, y)
+
+
+def test_a_frame_of_groups_leaves_out_the_outermost():
+    _, X, y, _ = pastes()
+    both = pd.DataFrame(
+        {"inner": X["batch"].astype(str) + X["cask"].astype(str), "own": X["batch"]}
+    )
+    model, rows = MixedLinearRegressor(), X[[]].assign(one=np.arange(len(y)) % 3.0)
+    for order in (["inner", "own"], ["own", "inner"]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SingularFitWarning)
+            found = cross_validate(
+                model, rows, y, cv=LeaveOneGroupOut(), groups=both[order], scoring="r2"
+            )
+        assert len(found["test_score"]) == X["batch"].nunique()
+    crossed = both.assign(inner=np.arange(len(y)) % 7)
+    with pytest.raises(ValueError, match="columns 'inner' and 'own' of groups are crossed"):
+        cross_validate(model, rows, y, groups=crossed)
 
 
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")

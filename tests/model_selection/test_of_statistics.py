@@ -97,3 +97,14 @@ def test_messages():
     other = MODELS["intercept"].statistics(X[200:], y[200:])
     with pytest.raises(ValueError, match="statistics"):
         cross_validate_statistics(model, [folds[0], other])
+
+
+def test_the_share_of_known_rows_is_over_rows():
+    X, y, rng = make_rows()
+    model = MixedLinearRegressor("group", fixed=["a", "b"])
+    # Groups from 15 on in one small fold, the others in two large ones
+    fold = np.where(X["group"] >= 15, 2, rng.integers(0, 2, len(y)))
+    folds = [model.statistics(X[fold == k], y[fold == k]) for k in range(3)]
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    found = cross_validate_statistics(model, folds)
+    assert found.question == cross_validate(model, X, y, cv=splits, scoring="r2").question

@@ -98,9 +98,11 @@ def fit_conformalize(
     [3]_. s is the standard deviation of y at given fixed effects, so that the width follows
     random slopes and weights.
 
-    At level 1 − α intervals hold a row with probability 1 − 2α at least, whatever the
-    distribution, and usually 1 − α. That is an average over groups and rows: it does not
-    hold within each group, nor for each x. With fewer than 1/α − 1 groups they are infinite.
+    At level 1 − α intervals hold a row with probability 1 − α usually. For new groups, each left
+    out by itself and θ refitted, it is 1 − 2α at least, whatever the distribution; with folds a
+    little less ([1]_, theorem 4), and with θ held, which has seen all rows, nothing is proved.
+    That is an average over groups and rows: it does not hold within each group, nor for each
+    x. With fewer than 1/α − 1 groups they are infinite.
 
     References
     ----------
