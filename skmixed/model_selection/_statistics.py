@@ -131,8 +131,10 @@ class StatisticsFits:
             yield fits
 
     def _fitted(
-        self, own: Candidate, number: int, stats: CrossProducts, held: Estimate | None
+        self, own: Candidate, number: int, stats: CrossProducts | None, held: Estimate | None
     ) -> Any:
+        if stats is None:
+            raise ValueError("sample_weight is 0 in all training rows.")
         if not (own.has_all_columns(stats) or stats.has_plain_frame):
             # Columns that stand beside others are no longer those of the rows
             return self.from_rows(own, number, held)
@@ -140,9 +142,8 @@ class StatisticsFits:
 
     def from_rows(self, own: Candidate, number: int, held: Estimate | None = None) -> Any:
         """Return a candidate that is fitted by a pass over the training rows of a split."""
-        rows = self._numbers[self.splits.train(number)]
-        design = own.design(self.design)
-        stats = kernel.accumulate(design.picked(rows[rows >= 0]))
+        rows = self._in_design(self.splits.train(number))
+        stats = kernel.accumulate(own.design(self.design).picked(rows))
         return self.fitted(own, own.statistics(self.common, stats), held)
 
     def fitted(
@@ -174,10 +175,10 @@ class StatisticsFits:
         estimate: Estimate = self.to_all_rows(own)._model.estimate
         return estimate
 
-    def _part(self, rows: IntArray) -> FoldPart:
-        """Reduce rows of the splits, of those that are in the design."""
+    def _in_design(self, rows: IntArray) -> IntArray:
+        """Return the numbers in the design of those rows of the splits that are in it."""
         numbers = self._numbers[rows]
-        return kernel.fold_part(self.design.picked(numbers[numbers >= 0]))
+        return np.asarray(numbers[numbers >= 0])
 
     @cached_property
     def _numbers(self) -> IntArray:
@@ -186,14 +187,27 @@ class StatisticsFits:
         out[self.places] = np.arange(len(self.places))
         return out
 
-    def _trained(self) -> Iterator[CrossProducts]:
-        """Return the sums over the training rows of each split."""
-        n_levels = tuple(f.n_levels for f in self.design.factors)
-        numbers = range(len(self.splits))
-        if self.splits.fold is None:
-            return (self._part(self.splits.train(k)).among(n_levels) for k in numbers)
-        parts = tuple(self._part(self.splits.test(k)) for k in numbers)
-        return FoldParts(parts, n_levels).without_each()
+    def _trained(self) -> Iterator[CrossProducts | None]:
+        """Return the sums over the training rows of each split; None where all have weight 0."""
+        n_levels, numbers = tuple(f.n_levels for f in self.design.factors), range(len(self.splits))
+        if self.splits.fold is not None:
+            return self._without_each([self._part(self.splits.test(k)) for k in numbers], n_levels)
+        parts = (self._part(self.splits.train(k)) for k in numbers)
+        return (None if own is None else own.among(n_levels) for own in parts)
+
+    def _without_each(
+        self, folds: Sequence[FoldPart | None], n_levels: tuple[int, ...]
+    ) -> Iterator[CrossProducts | None]:
+        """Yield the sums without each fold; one of weight 0 takes nothing away."""
+        parts = tuple(own for own in folds if own is not None)
+        without = FoldParts(parts, n_levels).without_each() if len(parts) > 1 else iter([None])
+        for own in folds:
+            yield self.total if own is None else next(without)
+
+    def _part(self, rows: IntArray) -> FoldPart | None:
+        """Reduce rows of the splits; None where all have weight 0."""
+        own = self._in_design(rows)
+        return kernel.fold_part(self.design.picked(own)) if len(own) else None
 
 
 def from_statistics(

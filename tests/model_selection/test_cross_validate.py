@@ -440,3 +440,29 @@ def test_both_questions():
     assert list(found.index) == ["new rows of known groups", "new groups"]
     assert_allclose(found["r2"], [known.mean(), new.mean()])
     assert_allclose(LeavePGroupsOut(1).get_n_splits(X, y, groups), 18)
+
+
+@pytest.mark.parametrize("cv", [GroupKFold(6), LeaveOneGroupOut()], ids=["six", "each"])
+def test_a_fold_of_weight_0(cv):
+    """It takes nothing away from the others, and is predicted like any other."""
+    model, X, y, groups = sleepstudy()
+    weights = np.ones(len(y))
+    weights[next(cv.split(X, y, groups))[1]] = 0.0
+    found = cross_validate(model, X, y, cv=cv, sample_weight=weights, scoring=SCORES)
+    params = {"sample_weight": weights}
+    expected = sk.cross_validate(model, X, y, cv=cv, groups=groups, scoring=SCORES, params=params)
+    for name in SCORES:
+        assert_allclose(found[f"test_{name}"], expected[f"test_{name}"], **CLOSE)
+
+
+@pytest.mark.parametrize("is_partition", [True, False])
+def test_training_rows_of_weight_0(is_partition):
+    model, X, y, groups = sleepstudy()
+    splits = list(GroupKFold(3).split(X, y, groups))
+    weights = np.zeros(len(y))
+    weights[splits[0][1]] = 1.0
+    cv = splits if is_partition else [*splits, splits[0]]
+    with pytest.warns(FitFailedWarning, match="split 0 .*sample_weight is 0 in all training rows"):
+        found = cross_validate(model, X, y, cv=cv, sample_weight=weights, scoring=SCORES)
+    n = len(cv)
+    assert_array_equal(np.isnan(found["test_r2"]), np.arange(n) % 3 == 0)
