@@ -137,6 +137,14 @@ class WholeGroups:
         most = LARGEST_SHARE * np.diagonal(self.system.fixed_products)
         return np.asarray((squares <= most).all(axis=1))
 
+    @property
+    def have_more_rows(self) -> NDArray[np.bool_]:
+        """Whether there are more rows than random coefficients without each fold, (F,)."""
+        size = sum(term.size for _, term in self.parameters.terms)
+        levels = len(self.fold) - np.bincount(self.fold, minlength=self.n_folds)
+        rows = self.counts.sum() - self.counts
+        return np.asarray(size * levels < rows)
+
     def sigma(self, tau: FloatArray) -> FloatArray:
         """Return Σ, (…, r, r), at τ, (…, d)."""
         return np.asarray(np.tensordot(tau, self.directions, axes=1))

@@ -16,7 +16,7 @@ from skmixed._folds.totals import FoldTotals
 from skmixed._folds.whole_groups import WholeGroups
 from skmixed._model.covariance import is_linear
 from skmixed._typing import IntArray
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, warn
 from skmixed.model_selection._fits import Fit, HeldOut
 from skmixed.model_selection._outcomes import Outcome, predict_by
 from skmixed.model_selection._scoring import Scorer
@@ -72,12 +72,15 @@ class SolvedFolds:
     groups : WholeGroups
     found : FoldEstimates
     of_all_rows : Estimate
+    messages : list of pairs
+        What the search of all rows has to say.
     """
 
     own: Candidate
     groups: WholeGroups
     found: FoldEstimates
     of_all_rows: Estimate
+    messages: list[tuple[str, type[Warning]]]
 
     @property
     def predictor(self) -> FoldPredictor:
@@ -119,10 +122,16 @@ class WithoutWholeGroups:
 
     def outcome(self, own: Candidate, held_out: HeldOut, *, needs_sd: bool) -> Outcome | None:
         """Return the outcome of a candidate; None where it is not served."""
+        if own.model.handle_unknown == "error":
+            return None  # each fit is to refuse its test rows, which are of new groups
         start = time.perf_counter()
         solved = self.solved(own)
         if solved is None:
             return None
+        if self.fits.is_held:
+            # What the only search has to say
+            for message, category in solved.messages:
+                warn(message, category)
         outcome = Outcome.empty(held_out.splits, needs_sd=needs_sd)
         self._predict(outcome, solved)
         outcome.seconds += (time.perf_counter() - start) / len(held_out.splits)
@@ -139,7 +148,11 @@ class WithoutWholeGroups:
         if groups is None:
             return None
         found = self._found(groups, all_rows.estimator)
-        return None if found is None else SolvedFolds(own, groups, found, all_rows.estimator)
+        return (
+            None
+            if found is None
+            else SolvedFolds(own, groups, found, all_rows.estimator, all_rows.messages)
+        )
 
     def one_by_one(self, solved: SolvedFolds) -> Iterator[tuple[int, Fit]]:
         """Yield the fits without the folds for which the search of all is not sure."""
@@ -205,4 +218,6 @@ class WithoutWholeGroups:
         if estimate.solution.is_singular or not all(is_linear(t.term.structure) for _, t in terms):
             found = kernel.folds_at_one_tau(groups, lam)
             return replace(found, are_sure=np.zeros_like(found.are_sure))
-        return kernel.folds_at_own_tau(groups, lam)
+        found = kernel.folds_at_own_tau(groups, lam)
+        # Fits with more coefficients than rows say so
+        return replace(found, are_sure=found.are_sure & groups.have_more_rows)

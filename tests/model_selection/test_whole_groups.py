@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed.exceptions import IdentifiabilityWarning, SingularFitWarning
 from skmixed.model_selection import _whole_groups, cross_validate
 
 SCORES = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error"]
@@ -200,3 +201,30 @@ def test_other_scores_are_asked_fold_by_fold(served):
     expected = sk.cross_validate(MODELS["intercept"], X, y, cv=splits, scoring=name)["test_score"]
     assert_allclose(found[::10], expected, **CLOSE)
     assert served["candidates"] == 1
+
+
+@pytest.mark.parametrize("theta", ["refit", "fixed"])
+def test_new_groups_are_refused_where_they_are_to_be(theta):
+    X, y = make_rows(q=70)
+    model = MixedLinearRegressor("group", handle_unknown="error")
+    with pytest.raises(ValueError, match="grouping factor 'group' .* not seen in fit"):
+        cross_validate(model, X, y, cv=LeaveOneGroupOut(), theta=theta)
+
+
+def test_fits_with_few_rows_say_so(served):
+    """One group has most rows: without it there are no more than there are coefficients."""
+    X, y = make_rows(q=70)
+    last = X["group"] == 69
+    rows = last | (X.groupby("group").cumcount() < 2)
+    X, y = X[rows], (y + 3.0 * X["group"].to_numpy() % 7)[rows]
+    with pytest.warns(IdentifiabilityWarning, match="In 1 of 70 fits: .* 69 levels, but .* 138 s"):
+        cross_validate(MODELS["diag"], X, y, cv=LeaveOneGroupOut())
+    assert served["candidates"] == 1
+    assert served["alone"] < 70
+
+
+def test_the_only_search_of_a_fixed_theta_is_heard(served):
+    X, y = make_rows(effects=(0.0, 0.0, 0.0), seed=2)
+    with pytest.warns(SingularFitWarning):
+        cross_validate(MODELS["slope"], X, y, cv=LeaveOneGroupOut(), theta="fixed")
+    assert served == {"candidates": 1, "alone": 0}
