@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -159,11 +159,11 @@ def cross_validate(
     validation.check_flag("return_predictions", return_predictions)
     params = [{}] if param_grid is None else list(ParameterGrid(param_grid))
     models = [clone(model).set_params(**own) for own in params]
-    n_rows = open_table(X).n_rows
-    own_groups = groups_of(models, X, groups)
-    splits = splits_of(cv, question, X, y, own_groups, n_rows)
-    check_question(question, splits, own_groups)
     sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
+    own_groups = groups_of(models, X, groups)
+    cv = list(cv) if isinstance(cv, Iterator) else cv
+    splits = splits_of(cv, question, X, sample.y, own_groups, open_table(X).n_rows)
+    check_question(question, splits, own_groups)
     scorers, _ = scorers_of(model, scoring)
     held_out = HeldOut(sample, splits)
     fits = CandidateFits.of(models, sample, splits, is_held=theta == "fixed")

@@ -1,5 +1,6 @@
 """The fits of a cross-validation: from statistics of the folds, or to the rows of each."""
 
+import numbers
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Protocol
 
+import numpy as np
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import _safe_indexing, column_or_1d, indexable
 
+from skmixed._data.table import open_table
 from skmixed.model_selection._splits import Splits
 
 
@@ -32,7 +35,19 @@ class Sample:
 
     @staticmethod
     def given(X: Any, y: Any, weights: Any, groups: Any) -> "Sample":
-        """Take rows as users give them, in containers that can be indexed."""
+        """Take rows as users give them, in containers that can be indexed.
+
+        A single weight is that of each row, and one column of responses is a response.
+        """
+        if isinstance(weights, numbers.Real):
+            weights = np.full(open_table(X).n_rows, float(weights))
+        shape = getattr(y, "shape", ())
+        if len(shape) > 1:
+            if shape[1:] != (1,):
+                raise ValueError(
+                    f"y is of shape {tuple(shape)}. Give one response, of shape (n_samples,)."
+                )
+            y = column_or_1d(y, warn=True)
         return Sample(*indexable(X, y, weights, groups))
 
     def of(self, rows: Any) -> "Sample":

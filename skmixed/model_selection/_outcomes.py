@@ -1,5 +1,6 @@
 """What a candidate has predicted in all splits, and its scores."""
 
+import numbers
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmixed._data.table import shown
 from skmixed._typing import FloatArray
 from skmixed.model_selection._fits import Fit, Fits, HeldOut, Sample
 from skmixed.model_selection._scores_by_split import BY_SPLIT
@@ -123,7 +125,14 @@ def _asked(
         mean, sd = estimator.predict(test.X, return_std=True, **test.beside)
     else:
         mean, sd = estimator.predict(test.X, **test.beside), None
-    return mean, sd, {name: own(estimator, test.X, test.y) for name, own in asking.items()}
+    scores: dict[str, Any] = {name: own(estimator, test.X, test.y) for name, own in asking.items()}
+    for name, value in scores.items():
+        if not isinstance(value, numbers.Real):
+            raise TypeError(
+                f"The function of {name!r} in `scoring` returns {shown(value)}, of type "
+                f"{type(value).__name__}. Let it return one number."
+            )
+    return mean, sd, {name: float(value) for name, value in scores.items()}
 
 
 def scores_of(

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from skmixed._fitted import checks as validation
 from skmixed.model_selection._cross_validate import cross_validate
 
 WORDS = {
@@ -73,6 +74,9 @@ def both_questions(
     new rows of known groups  0.74                       -28.14
     new groups                0.09                       -49.58
     """
+    validation.check_number("n_splits", n_splits, integral=True)
+    if n_splits < 2:
+        raise ValueError(f"n_splits={n_splits} is no number of folds. Give 2 or more.")
     rows = {}
     for question, words in WORDS.items():
         found = cross_validate(

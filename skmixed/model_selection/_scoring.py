@@ -1,6 +1,6 @@
 """Scores of predictions, by name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.metrics import get_scorer
 
 from skmixed._data.parameters import items_of
+from skmixed._data.table import shown
 from skmixed.model_selection._scores_by_split import BY_SPLIT, DENSITY
 
 FOR_NUMBERS = ("r2", "neg_mean_squared_error")
@@ -97,6 +98,8 @@ def scorers_of(estimator: Any, scoring: Any) -> tuple[dict[str, Scorer], bool]:
         names = FOR_CLASSES if is_classifier(estimator) else FOR_NUMBERS
         extra = (DENSITY,) if not is_classifier(estimator) and has_deviations(estimator) else ()
         scoring = (*names, *extra)
+    if isinstance(scoring, Sized) and not scoring:
+        raise ValueError(f"scoring={scoring!r} has no score. Give one, or leave it out.")
     if isinstance(scoring, str) or callable(scoring):
         return {"score": _scorer(estimator, scoring)}, True
     if isinstance(scoring, Mapping):
@@ -106,10 +109,22 @@ def scorers_of(estimator: Any, scoring: Any) -> tuple[dict[str, Scorer], bool]:
             f"scoring={scoring!r} is of type {type(scoring).__name__}. Give names of scores, such "
             "as ('r2', 'neg_mean_squared_error'), or a dict of scorers."
         )
-    return {name: _scorer(estimator, name) for name in items_of(scoring, "scoring")}, False
+    names = items_of(scoring, "scoring")
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"scoring has {shown(name)}, which is no name. Give a list of names of scores, or "
+                "a dict of names and functions."
+            )
+    return {name: _scorer(estimator, name) for name in names}, False
 
 
 def _scorer(estimator: Any, scoring: Any) -> Scorer:
+    if not (isinstance(scoring, str) or callable(scoring)):
+        raise TypeError(
+            f"scoring has {shown(scoring)}, of type {type(scoring).__name__}. Give the name of a "
+            "score, or a function of an estimator, X and y."
+        )
     if callable(scoring) and scoring is not log_predictive_density:
         return Scorer(scoring, needs_estimator=True)
     if scoring == DENSITY or scoring is log_predictive_density:
@@ -119,9 +134,10 @@ def _scorer(estimator: Any, scoring: Any) -> Scorer:
                 f"{type(estimator).__name__} does not have. Leave it out of `scoring`."
             )
         return Scorer(log_predictive_density, needs_estimator=False, by_split=DENSITY)
-    has_labels = is_classifier(estimator)
+    has_labels, function = is_classifier(estimator), get_scorer(scoring)
     by_split = scoring if scoring in BY_SPLIT and not has_labels else None
-    return Scorer(get_scorer(scoring), needs_estimator=has_labels, by_split=by_split)
+    asks_more = has_labels or getattr(function, "_response_method", "predict") != "predict"
+    return Scorer(function, needs_estimator=asks_more, by_split=by_split)
 
 
 class Predictions(RegressorMixin, BaseEstimator):

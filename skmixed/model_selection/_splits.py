@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, check_cv
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from skmixed._data.parameters import items_of
+from skmixed._data.table import shown
 from skmixed._typing import IntArray
 from skmixed.model_selection._groups import Groups
 
@@ -38,13 +39,9 @@ class Splits:
     @staticmethod
     def of(pairs: Iterable[tuple[Any, Any]], n_rows: int) -> "Splits":
         """Take the splits of a splitter."""
-        found = [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+        found = [_pair(own, number, n_rows) for number, own in enumerate(pairs)]
         if not found:
             raise ValueError("cv has no splits. Give a splitter of two folds or more.")
-        for number, (train, test) in enumerate(found):
-            if not len(train) or not len(test):
-                part = "test" if len(train) else "training"
-                raise ValueError(f"Split {number} of cv has no {part} rows.")
         tested = np.concatenate([test for _, test in found])
         fold = np.zeros(n_rows, dtype=np.intp)
         fold[tested] = np.repeat(np.arange(len(found)), [len(test) for _, test in found])
@@ -130,6 +127,37 @@ class Splits:
         raise ValueError("There is no such row.")
 
 
+def _pair(own: Any, number: int, n_rows: int) -> tuple[IntArray, IntArray]:
+    """Return the numbers of the training and of the test rows of a split."""
+    try:
+        train, test = own
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Split {number} of cv is {shown(own)}. Give a pair: its training and its test rows."
+        ) from error
+    return _numbers(train, "training", number, n_rows), _numbers(test, "test", number, n_rows)
+
+
+def _numbers(rows: Any, part: str, number: int, n_rows: int) -> IntArray:
+    """Return the numbers of rows that are given by numbers, from the end too, or by a mask."""
+    given = np.asarray(rows)
+    if given.size == 0 or (given.dtype == bool and not given.any()):
+        raise ValueError(f"Split {number} of cv has no {part} rows.")
+    try:
+        found = np.arange(n_rows)[given]
+    except IndexError as error:
+        raise ValueError(
+            f"The {part} rows of split {number} of cv are {shown(rows)}, which are not rows of X "
+            f"({error}). Give numbers from 0 to {n_rows - 1}, or a mask of {n_rows} rows."
+        ) from error
+    if found.ndim != 1:
+        raise ValueError(
+            f"The {part} rows of split {number} of cv are of shape {given.shape}. Give them in "
+            "one dimension."
+        )
+    return np.asarray(found)
+
+
 def _is_rest(fold: IntArray, number: int, train: IntArray) -> bool:
     """Whether training rows are all rows of the other folds."""
     n_others = len(fold) - np.count_nonzero(fold == number)
@@ -146,29 +174,47 @@ def splits_of(cv: Any, question: str | None, X: Any, y: Any, groups: Groups, n_r
     None stands for five folds: of whole groups, or of rows of each group where the question
     is of known ones.
     """
+    _check_cv(cv)
     if cv is None or isinstance(cv, int | np.integer):
         n = N_FOLDS if cv is None else int(cv)
-        if n < 2:
-            raise ValueError(f"cv={n} is no number of folds. Give 2 or more.")
         if question == "known_groups":
             return _within_groups(groups.required(), n)
-        n_groups = len(np.unique(groups.required()))
-        if cv is None and n_groups < n:
-            n = n_groups
-        if n > n_groups:
-            raise ValueError(
-                f"cv={n} is more folds than there are groups ({n_groups}). Give at most {n_groups}."
-            )
-        cv = GroupKFold(n)
+        cv = _of_whole_groups(n, groups.required(), is_given=cv is not None)
     if type(cv) is LeaveOneGroupOut:
         # One look at each row, where scikit-learn takes one for each group
         fold = np.unique(groups.required(), return_inverse=True)[1]
-        if fold.max() == 0:
-            raise ValueError("All rows are of one group, so that none is left to train on.")
+        _check_several(int(fold.max()) + 1)
         return Splits(n_rows, fold)
     if not hasattr(cv, "split"):
-        cv = items_of(cv, "cv", is_kept=True)
-    return Splits.of(_split(check_cv(cv), X, y, groups), n_rows)
+        return Splits.of(items_of(cv, "cv", is_kept=True), n_rows)
+    return Splits.of(_split(cv, X, y, groups), n_rows)
+
+
+def _check_cv(cv: Any) -> None:
+    """Refuse what is no number of folds, no splitter and no list."""
+    if isinstance(cv, bool | float | str | bytes | type):
+        raise TypeError(
+            f"cv={shown(cv)} is no way to split rows. Give a number of folds, a splitter such as "
+            "GroupKFold(5), or a list of pairs of training and test rows."
+        )
+    if isinstance(cv, int | np.integer) and cv < 2:
+        raise ValueError(f"cv={cv} is no number of folds. Give 2 or more.")
+
+
+def _check_several(n_groups: int) -> None:
+    if n_groups == 1:
+        raise ValueError("All rows are of one group, so that none is left to train on.")
+
+
+def _of_whole_groups(n: int, codes: IntArray, *, is_given: bool) -> GroupKFold:
+    """Return a splitter into folds of whole groups, as many as there are groups at most."""
+    n_groups = len(np.unique(codes))
+    _check_several(n_groups)
+    if is_given and n > n_groups:
+        raise ValueError(
+            f"{n} folds are more than there are groups ({n_groups}). Give at most {n_groups}."
+        )
+    return GroupKFold(min(n, n_groups))
 
 
 def _within_groups(codes: IntArray, n_splits: int) -> Splits:

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import model_selection as sk
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import DataConversionWarning, FitFailedWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import (
     GroupKFold,
@@ -400,7 +400,7 @@ def test_messages():
             cv=GroupKFold(3), question="known_groups")  # fmt: skip
     refused("factors 'plate' and 'sample' of the model are crossed", crossed, P, z)
     refused("the model names no grouping column", MixedLinearRegressor(), X[["Days"]], y)
-    refused("cv=30 is more folds than there are groups", model, X, y, cv=30)
+    refused("30 folds are more than there are groups", model, X, y, cv=30)
     refused("scoring='neg_log_predictive_density' needs predict", LinearRegression(), X[["Days"]],
             y, cv=KFold(3), scoring="neg_log_predictive_density")  # fmt: skip
     refused("theta='fixed' is there for", LinearRegression(), X[["Days"]], y, cv=KFold(3),
@@ -466,3 +466,99 @@ def test_training_rows_of_weight_0(is_partition):
         found = cross_validate(model, X, y, cv=cv, sample_weight=weights, scoring=SCORES)
     n = len(cv)
     assert_array_equal(np.isnan(found["test_r2"]), np.arange(n) % 3 == 0)
+
+
+def masks(splits, n):
+    numbers = np.arange(n)
+    return [(np.isin(numbers, train), np.isin(numbers, test)) for train, test in splits]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda own, n: iter(own),
+        lambda own, n: [(train.tolist(), test.tolist()) for train, test in own],
+        lambda own, n: [(train - n, test - n) for train, test in own],
+        masks,
+    ],
+    ids=["iterator", "lists", "from the end", "masks"],
+)
+def test_splits_as_scikit_learn_takes_them(given):
+    model, X, y, groups = sleepstudy()
+    splits = list(GroupKFold(3).split(X, y, groups))
+    found = cross_validate(model, X, y, cv=given(splits, len(y)), scoring=["r2"])
+    expected = sk.cross_validate(model, X, y, cv=splits, scoring=["r2"])
+    assert_allclose(found["test_r2"], expected["test_r2"], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ([1, 2], "Split 0 of cv is 1. Give a pair"),
+        ([([0], [1], [2])], "Split 0 of cv is .* Give a pair"),
+        ([([0.0], [1])], "training rows of split 0 of cv are .* numbers from 0 to 179"),
+        ([([0], [180])], "test rows of split 0 of cv are .* numbers from 0 to 179"),
+        ([([0], [True, False])], "test rows of split 0 of cv are .* a mask of 180 rows"),
+        ([([[0]], [1])], r"training rows of split 0 of cv are of shape \(1, 1\)"),
+        ([(np.zeros(180, dtype=bool), [1])], "Split 0 of cv has no training rows"),
+        (2.0, "cv=2.0 is no way to split rows"),
+        (True, "cv=True is no way to split rows"),
+        ("loo", "cv='loo' is no way to split rows"),
+        (GroupKFold, "cv=<class .* is no way to split rows"),
+    ],
+)
+def test_what_is_no_split_is_refused(cv, message):
+    model, X, y, _ = sleepstudy()
+    with pytest.raises((TypeError, ValueError), match=message):
+        cross_validate(model, X, y, cv=cv)
+
+
+def test_one_group_cannot_be_split():
+    model, X, y, _ = sleepstudy()
+    with pytest.raises(ValueError, match="All rows are of one group"):
+        cross_validate(model, X[:10], y[:10])
+
+
+@pytest.mark.parametrize("model", [LinearRegression(), MixedLinearRegressor()])
+def test_a_column_of_responses(model):
+    _, X, y, groups = sleepstudy()
+    expected = cross_validate(model, X[["Days"]], y, groups=groups, scoring=["r2"])
+    with pytest.warns(DataConversionWarning):
+        found = cross_validate(
+            model, X[["Days"]], pd.DataFrame({"y": y}), groups=groups, scoring=["r2"]
+        )
+    assert_array_equal(found["test_r2"], expected["test_r2"])
+    with pytest.raises(ValueError, match=r"y is of shape \(180, 2\). Give one response"):
+        cross_validate(model, X[["Days"]], np.column_stack([y, y]), groups=groups)
+
+
+def test_one_weight_is_that_of_each_row():
+    model, X, y, _ = sleepstudy()
+    found, expected = (
+        cross_validate(model, X, y, sample_weight=own) for own in (2.0, np.full(len(y), 2.0))
+    )
+    assert_array_equal(found["test_r2"], expected["test_r2"])
+
+
+@pytest.mark.parametrize(
+    ("scoring", "message"),
+    [
+        ([], "has no score"),
+        ({}, "has no score"),
+        ([None], "scoring has None, which is no name"),
+        ({"own": 3}, "scoring has 3, of type int"),
+        ({"own": lambda *_: {"a": 1.0}}, "function of 'own' .* Let it return one number"),
+        ("neg_log_loss", "MixedLinearRegressor"),
+    ],
+)
+def test_what_is_no_score_is_refused(scoring, message):
+    model, X, y, _ = sleepstudy()
+    with pytest.raises((TypeError, ValueError, AttributeError), match=message):
+        cross_validate(model, X, y, scoring=scoring)
+
+
+@pytest.mark.parametrize("n_splits", [1, None, 5.0, "5", GroupKFold(3)])
+def test_numbers_of_splits_of_both_questions(n_splits):
+    model, X, y, _ = sleepstudy()
+    with pytest.raises((TypeError, ValueError), match=r"^n_splits="):
+        both_questions(model, X, y, n_splits=n_splits)

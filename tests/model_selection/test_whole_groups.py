@@ -207,7 +207,7 @@ def test_other_scores_are_asked_fold_by_fold(served):
 def test_new_groups_are_refused_where_they_are_to_be(theta):
     X, y = make_rows(q=70)
     model = MixedLinearRegressor("group", handle_unknown="error")
-    with pytest.raises(ValueError, match="grouping factor 'group' .* not seen in fit"):
+    with pytest.raises(ValueError, match=r"grouping factor 'group' .* not seen in fit"):
         cross_validate(model, X, y, cv=LeaveOneGroupOut(), theta=theta)
 
 
