@@ -35,7 +35,7 @@ from skmixed._generalized.system import HeldSlab, RowSlab
 from skmixed._model.family import Family
 from skmixed._typing import BoolArray, FloatArray, IntArray
 from skmixed._uncertainty.draws import Deviation
-from skmixed.exceptions import FitStatus
+from skmixed.exceptions import FitStatus, UndeterminedError
 
 # ½c² of the points of contact, by s: the height over a normal density's mode at which the
 # planes leave least mass.
@@ -84,7 +84,14 @@ def exact_deviation(own: GeneralizedModel, rng: np.random.Generator) -> Deviatio
     fixed, change = _drawn_fixed(own, own.conditional_root, rng)
     gamma = at.effects.gamma + change
     start = LinearPredictor.of(system, at.lam, gamma, at.effects.scores)
-    mode = find_mode(system, at.lam, at.phi, start, close=NEAR * system.n_random)
+    try:
+        mode = find_mode(system, at.lam, at.phi, start, close=NEAR * system.n_random)
+    except np.linalg.LinAlgError as error:
+        raise UndeterminedError(
+            "A draw of the fixed effects lies so far out that the likelihood has no digits there: "
+            "the data do not bound them, as where a column separates the classes. Use "
+            "effects='new', or a model without such columns."
+        ) from error
     # u of all levels, (s, q), and what they are beyond the modes of the fit
     both = [[LevelDensities.of(mode).draw(rng).T], at.factor.effects().spherical]
     new, old = (user_effects(system.layout.system, at.lam, own) for own in both)

@@ -153,6 +153,15 @@ def test_counts_beyond_all_whole_numbers_are_refused():
         model.sample_y(pd.DataFrame({"x": [5000.0], "g": [1]}))
 
 
+def test_fixed_effects_that_nothing_bounds_are_not_drawn():
+    X = rows(3, 200, 20)
+    with pytest.warns(UserWarning, match="no finite coefficient is the best"):
+        model = MixedLogisticClassifier("g").fit(X, X["x"] > 0)
+    with pytest.raises(ValueError, match="the data do not bound them"):
+        model.sample_y(X, 20)
+    assert (model.sample_y(X, effects="new")[:, 0] == (X["x"] > 0)).mean() > 0.9
+
+
 def test_unknown_groups_are_refused_where_the_model_says_so():
     model = fitted("gamma").set_params(handle_unknown="error")
     with pytest.raises(ValueError, match="missing or was not seen in fit"):
