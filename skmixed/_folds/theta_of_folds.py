@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from skmixed._equations.cholesky import factorize
-from skmixed._folds.whole_groups import Deleted, GroupEquations, WholeGroups
+from skmixed._folds.whole_groups import Deleted, GroupEquations, WholeGroups, pivots_of
 from skmixed._typing import FloatArray, IntArray, Lam
 
 # How far τ may move from that of all rows, relative to Σ: beyond, a fold is searched by itself.
 LARGEST_MOVE = 0.3
+# How far the corners of a box may be, where Σ is to have full rank: at 1 it need not.
+LARGEST_REACH = 0.9
 # Terms of a polynomial at most, and exact values for each term.
 MOST_TERMS, VALUES_PER_TERM = 1000, 2
 # Relative error of a polynomial, of which the exact values have the rounding of sums.
@@ -130,7 +132,7 @@ def at_one_tau(groups: WholeGroups, lam: Lam) -> FoldEstimates:
     tau = groups.parameters.chart(lam).tau
     own = groups.equations(groups.sigma(tau)[None])
     left = factorize(groups.system, lam).reduced_products - own.of_folds[0]
-    deleted = Deleted.of(groups, left, groups.are_small)
+    deleted = Deleted.of(groups, left, groups.are_separable)
     return FoldEstimates(np.tile(tau, (groups.n_folds, 1)), deleted, deleted.are_sure)
 
 
@@ -141,11 +143,16 @@ def at_own_tau(groups: WholeGroups, lam: Lam, information: FloatArray) -> FoldEs
     """
     start = at_one_tau(groups, lam)
     tau = start.tau[0]
+    sides = _relative_directions(groups, tau)
+    shares = pivots_of(information[None], np.array([True]))[1]
+    if sides is None or not (shares > ROUNDING).all():
+        return FoldEstimates(start.tau, start.deleted, np.zeros_like(start.are_sure))
+    # The first step −H⁻¹g of each fold, and the norm of L⁻¹ΔΣL⁻'
     first = -_first_gradient(groups, start) @ np.asarray(np.linalg.inv(information))
-    sure = start.are_sure & (_relative_moves(groups, tau, first) <= LARGEST_MOVE)
-    box = _around(groups, tau, first, sure)
+    moves = np.abs(np.linalg.eigvalsh(np.tensordot(first, sides, axes=1))).max(axis=1)
+    box = _around(groups, tau, first, np.where(start.are_sure, moves, np.inf), sides)
     if box is None:
-        return FoldEstimates(start.tau, start.deleted, np.zeros_like(sure))
+        return FoldEstimates(start.tau, start.deleted, np.zeros_like(start.are_sure))
     polynomial, sure = box
     moved, deleted, sure = _minimized(groups, polynomial, information, sure)
     if sure.any() and _error_of_polynomial(groups, polynomial, moved[sure]) > LARGEST_ERROR:
@@ -169,43 +176,60 @@ def _first_gradient(groups: WholeGroups, start: FoldEstimates) -> FloatArray:
     return np.asarray(gradient + logdets.sum(axis=0) - np.add.reduceat(logdet, starts))
 
 
-def _relative_moves(groups: WholeGroups, tau: FloatArray, steps: FloatArray) -> FloatArray:
-    """Return the norm of L⁻¹ΔΣL⁻' of each step, (F,), with Σ = LL'; inf where Σ is singular."""
-    # The columns of the factor that have effects at all: the range of the D_i
-    range_of = np.einsum("dij,dkj->ik", groups.directions, groups.directions)
-    sizes, basis = np.linalg.eigh(range_of)
-    basis = basis[:, sizes > ROUNDING * sizes[-1]]
-    values, vectors = np.linalg.eigh(basis.T @ groups.sigma(tau) @ basis)
-    if values[0] <= ROUNDING * values[-1]:
-        return np.full(len(steps), np.inf)
-    vectors = basis @ vectors
-    half = vectors / np.sqrt(values)
-    change = half.T @ groups.sigma(steps) @ half
-    return np.abs(np.linalg.eigvalsh(change)).max(axis=1)
+def _relative_directions(groups: WholeGroups, tau: FloatArray) -> FloatArray | None:
+    """Return L⁻¹D_iL⁻' of each direction of the terms' Σ = LL', (d, s, s); None if one is singular.
+
+    The terms are blocks, s coefficients in all.
+    """
+    terms = [t for _, t in groups.parameters.terms]
+    n_coefficients = sum(t.size for t in terms)
+    out, start = np.zeros((len(tau), n_coefficients, n_coefficients)), 0
+    for t, place in zip(terms, groups.parameters.places, strict=True):
+        # Σ_t = Σ_i τ_i D_i = LL', singular where a squared pivot is nothing of its variance
+        directions = t.term.structure.directions(t.size)
+        sigma = np.tensordot(tau[place], directions, axes=1)
+        root, shares = pivots_of(sigma[None], np.array([True]))
+        if not (shares > ROUNDING).all():
+            return None
+        # L⁻¹D_iL⁻'
+        half = np.linalg.inv(root[0])
+        own = slice(start, start + t.size)
+        out[place, own, own] = half @ directions @ half.T
+        start += t.size
+    return out
 
 
 def _around(
-    groups: WholeGroups, tau: FloatArray, steps: FloatArray, sure: NDArray[np.bool_]
+    groups: WholeGroups, tau: FloatArray, steps: FloatArray, moves: FloatArray, sides: FloatArray
 ) -> tuple[Polynomial, NDArray[np.bool_]] | None:
     """Return polynomials in a box around the steps, and which steps are in it.
 
     A function with its nearest pole at a relative move of −1 has Chebyshev coefficients that
-    fall by a factor m/2 for moves up to m.
+    fall by a factor m/2 for moves up to m. `moves` are the norms of L⁻¹ΔΣL⁻' of the steps,
+    and `sides` the L⁻¹D_iL⁻'.
     """
     d = len(tau)
-    moves = np.where(sure, _relative_moves(groups, tau, steps), np.inf)
     highest = max(n for n in range(1, 40) if comb(d + n, d) <= MOST_TERMS)
-    sure = sure & (moves <= 2.0 * PRECISION ** (1.0 / highest) / 1.5)
-    if not sure.any():
-        return None
-    largest = 1.5 * float(moves[sure].max())
-    degree = max(int(np.ceil(np.log(PRECISION) / np.log(largest / 2.0))), 2) if largest else 2
-    # Along the principal axes of the steps, by half longer than the longest one
-    _, vectors = np.linalg.eigh(steps[sure].T @ steps[sure])
-    sizes = 1.5 * np.abs(steps[sure] @ vectors).max(axis=0)
-    sizes = np.maximum(sizes, 1e-3 * max(float(sizes.max()), np.finfo(float).tiny))
-    polynomial = Polynomial.of(groups, tau, vectors / sizes, largest, min(degree, highest))
-    return polynomial, sure
+    limit = min(LARGEST_MOVE, 2.0 * PRECISION ** (1.0 / highest) / 1.5)
+    # Σ_i τ_i vec(L⁻¹D_iL⁻') = QRτ, so that |Rτ| is the Frobenius norm of L⁻¹ΔΣL⁻'
+    root = np.transpose(np.linalg.qr(sides.reshape(d, -1).T)[1])
+    while (sure := moves <= limit).any():
+        largest = 1.5 * float(moves[sure].max())
+        # Along the principal axes of the steps, by half longer than the longest one
+        relative = steps[sure] @ root
+        _, vectors = np.linalg.eigh(relative.T @ relative)
+        sizes = 1.5 * np.abs(relative @ vectors).max(axis=0)
+        sizes = np.maximum(sizes, 1e-3 * max(float(sizes.max()), np.finfo(float).tiny))
+        reach = float(np.linalg.norm(sizes))
+        if reach < LARGEST_REACH:
+            degree = (
+                max(int(np.ceil(np.log(PRECISION) / np.log(largest / 2.0))), 2) if largest else 2
+            )
+            axes = root @ vectors / sizes
+            found = Polynomial.of(groups, tau, axes, largest, min(degree, highest))
+            return found, sure
+        limit *= LARGEST_REACH / reach / 2
+    return None
 
 
 def _minimized(

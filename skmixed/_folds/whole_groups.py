@@ -11,6 +11,7 @@ they are those of all rows less E_f, which costs the fold's own groups alone.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ LARGEST_SHARE = 0.5
 # Share of a column's squares that is left beside the columns before it, from which on the rank
 # is not in doubt. It is decided at 1e-12.
 FULL_RANK = 1e-9
+# The least eigenvalue of a matrix with a diagonal of 1 for which rounding does not matter.
+DEFINITE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -130,12 +133,19 @@ class WholeGroups:
         """ν without each fold, (F,)."""
         return np.asarray(np.maximum(self.likelihood.dof - self.counts, 1), dtype=np.float64)
 
-    @property
-    def are_small(self) -> NDArray[np.bool_]:
-        """Which folds are no more than half of the squares of each column, (F,)."""
+    @cached_property
+    def are_separable(self) -> NDArray[np.bool_]:
+        """Which folds leave all digits that count in a difference of sums, (F,).
+
+        They have no more than half of the squares of each column, and without them the rank of
+        [X y] is not in doubt.
+        """
+        total = self.system.fixed_products
         squares = np.diagonal(self.totals, axis1=1, axis2=2)
-        most = LARGEST_SHARE * np.diagonal(self.system.fixed_products)
-        return np.asarray((squares <= most).all(axis=1))
+        are_small = np.all(squares <= LARGEST_SHARE * np.diagonal(total), axis=1)
+        # The pivots of [X y]'W[X y] without the fold
+        _, shares = pivots_of(total - self.totals, are_small)
+        return np.asarray(are_small & (shares > FULL_RANK).all(axis=1))
 
     @property
     def have_more_rows(self) -> NDArray[np.bool_]:
@@ -237,17 +247,15 @@ class Deleted:
         Those of folds that are not `sure` to begin with are not looked at.
         """
         p = groups.system.n_fixed
-        safe = np.where(sure[:, None, None], equations, np.eye(p + 1))
         # LL' = [A c; c' s] has L⁻¹c in its last row, and the root of r² = s − c'A⁻¹c at its end
-        chol = np.linalg.cholesky(safe)
-        pivots = np.diagonal(chol, axis1=1, axis2=2)
-        squares = np.diagonal(safe, axis1=1, axis2=2)
-        has_rank = (pivots[:, :p] ** 2 > FULL_RANK * squares[:, :p]).all(axis=1)
+        chol, shares = pivots_of(equations, sure)
+        has_rank = (shares[:, :p] > FULL_RANK).all(axis=1)
         root = chol[:, :p, :p]
         last = chol[:, p, :p, None]
         beta = np.asarray(np.linalg.solve(root.transpose(0, 2, 1), last)[:, :, 0], np.float64)
-        r2 = pivots[:, p] ** 2
-        enough = r2 > max(groups.likelihood.floor, FULL_RANK * float(squares[:, p].max()))
+        r2 = chol[:, p, p] ** 2
+        largest = np.max(equations[:, p, p], initial=0.0, where=sure)
+        enough = r2 > max(groups.likelihood.floor, FULL_RANK * float(largest))
         return Deleted(beta, r2, root, sure & has_rank & enough)
 
     def weights(self, groups: WholeGroups) -> FloatArray:
@@ -262,3 +270,32 @@ class Deleted:
             half = np.linalg.solve(self.root, np.broadcast_to(np.eye(p), self.root.shape))
             out[:, :p, :p] += half.transpose(0, 2, 1) @ half
         return out
+
+
+def pivots_of(matrices: FloatArray, sure: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """Return L of LL' = A of each (F, m, m), and the shares of A's diagonal that L's squares are.
+
+    They are those of I where a matrix is not `sure` to begin with, with shares 0 where it has
+    no such L.
+    """
+    m = matrices.shape[1]
+    safe = np.where(sure[:, None, None], matrices, np.eye(m))
+    try:
+        chol, is_definite = np.linalg.cholesky(safe), np.ones(len(safe), dtype=bool)
+    except np.linalg.LinAlgError:
+        is_definite = _are_definite(safe)
+        safe = np.where(is_definite[:, None, None], safe, np.eye(m))
+        chol = np.linalg.cholesky(safe)
+    squares = np.diagonal(safe, axis1=1, axis2=2)
+    shares = np.diagonal(chol, axis1=1, axis2=2) ** 2 / squares
+    return np.asarray(chol), np.asarray(np.where(is_definite[:, None], shares, 0.0))
+
+
+def _are_definite(matrices: FloatArray) -> NDArray[np.bool_]:
+    """Whether the least eigenvalue of each matrix, scaled to a diagonal of 1, is no rounding."""
+    diagonal = np.diagonal(matrices, axis1=1, axis2=2)
+    usable = np.isfinite(matrices).all(axis=(1, 2)) & np.all(diagonal > 0, axis=1)
+    safe = np.where(usable[:, None, None], matrices, np.eye(matrices.shape[1]))
+    roots = np.sqrt(np.diagonal(safe, axis1=1, axis2=2))
+    scaled = safe / (roots[:, :, None] * roots[:, None, :])
+    return np.asarray(usable & (np.linalg.eigvalsh(scaled)[:, 0] > DEFINITE))

@@ -164,7 +164,7 @@ class WithoutWholeGroups:
         self, own: Candidate, groups: WholeGroups, number: int, held: Estimate | None
     ) -> Any:
         """Return a candidate that is fitted to the rows without a fold."""
-        if not groups.are_small[number]:
+        if not groups.are_separable[number]:
             return self.fits.from_rows(own, number, held)
         given = own.statistics(self.fits.common, self.fits.total)
         levels = np.flatnonzero(self.fold_of_level != number)

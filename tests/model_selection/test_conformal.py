@@ -279,7 +279,7 @@ class TestBadInput:
         model, X, y = sleepstudy()
         with pytest.raises(ValueError, match="question='groups'"):
             fit_conformalize(model, X, y, question="groups")
-        with pytest.raises(ValueError, match="cv=30 is more folds than there are groups"):
+        with pytest.raises(ValueError, match="30 folds are more than there are groups"):
             fit_conformalize(model, X, y, cv=30)
         with pytest.raises(ValueError, match="has new levels alone"):
             fit_conformalize(model, X, y, question="new_groups", groups=X["Days"])

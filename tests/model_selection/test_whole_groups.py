@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed.exceptions import IdentifiabilityWarning, SingularFitWarning
-from skmixed.model_selection import _whole_groups, cross_validate
+from skmixed.model_selection import cross_validate
 
 SCORES = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error"]
 # The search of a fit ends where a step gains less than its tolerance, 1e-8 of a parameter away.
@@ -46,7 +46,9 @@ def make_rows(seed=0, q=80, per=8, effects=(1.0, 0.7, 0.5), shift=3.0):
 def served(monkeypatch):
     """Count the candidates that are served, and the folds that are fitted one by one."""
     counts = {"candidates": 0, "alone": 0}
-    kind = _whole_groups.WithoutWholeGroups
+    # The class that is used, also where its module is imported again to be tested
+    own = cross_validate.__globals__["whole_group_outcomes"].__globals__
+    kind = own["WithoutWholeGroups"]
     outcomes, fitted = kind.outcome, kind._fitted
 
     def outcome(self, *args, **kwargs):
@@ -228,3 +230,30 @@ def test_the_only_search_of_a_fixed_theta_is_heard(served):
     with pytest.warns(SingularFitWarning):
         cross_validate(MODELS["slope"], X, y, cv=LeaveOneGroupOut(), theta="fixed")
     assert served == {"candidates": 1, "alone": 0}
+
+
+@pytest.mark.filterwarnings(
+    "ignore::skmixed.exceptions.RankDeficiencyWarning",
+    "ignore::skmixed.exceptions.NotEstimableWarning",
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_columns_that_one_group_tells_apart(seed):
+    """Without it one of them is dropped, as by a fit to the rows; few of its squares are there."""
+    rng = np.random.default_rng(seed)
+    X, y = make_rows(seed, q=70, per=4, shift=0.0)
+    X = X.assign(b=X["a"] + np.where(X["group"] == 3, rng.normal(size=len(y)), 0.0))
+    cv = LeaveOneGroupOut()
+    found = cross_validate(MODELS["intercept"], X, y, cv=cv, return_predictions=True)
+    rest = X["group"] != 3
+    expected = clone(MODELS["intercept"]).fit(X[rest], y[rest]).predict(X[~rest])
+    assert_allclose(found["predictions"][~rest], expected, **CLOSE)
+
+
+def test_variances_of_very_different_sizes():
+    """A group far away raises one of them: all points around keep the other positive."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(70), rng.choice([2, 2, 5], 70))
+    a, own = rng.normal(size=len(group)), rng.normal(size=(70, 2))
+    y = a + own[group, 0] + own[group, 1] * a + rng.normal(size=len(group))
+    X, y = pd.DataFrame({"a": a, "group": group}), y + np.where(group == 3, 1e3, 0.0)
+    compare(MODELS["slope"], X, y, LeaveOneGroupOut(), every=20)
