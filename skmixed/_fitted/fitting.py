@@ -12,7 +12,7 @@ from skmixed._estimation.iterative import prefers_iterative
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.messages import waiting, warnings_after, warnings_before
+from skmixed._fitted.messages import dropped, waiting, warnings_after, warnings_before
 from skmixed._fitted.subject_checks import open_repeated
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._model.terms import Model
@@ -72,6 +72,8 @@ def estimate_at(estimator: Any, given: SufficientStatistics, like: Estimate) -> 
     result = _with_dependence(kernel.estimate_at(stats, model, like), stats, model)
     estimator._model = FittedModel.of(encoder, stats, result)
     estimator._publish()
+    for message, category in dropped(result, encoder):
+        warn(message, category)
 
 
 def fit_statistics(

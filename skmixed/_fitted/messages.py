@@ -134,7 +134,7 @@ def warnings_after(
 ) -> list[Message]:
     """List those of the estimates."""
     return [
-        *_dropped(result, encoder),
+        *dropped(result, encoder),
         *_ending(result, encoder, max_iter),
         *_not_finite(result, encoder),
         *_unsolved(result, encoder),
@@ -169,7 +169,8 @@ def waiting(encoder: Encoder, reason: Exception) -> Message:
     return f"The rows so far do not determine the {what}. {reason}", IdentifiabilityWarning
 
 
-def _dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+def dropped(result: Estimate, encoder: Encoder) -> Iterator[Message]:
+    """Name the fixed columns that depend linearly on others."""
     kept = set(result.solution.kept)
     names = [n for k, n in enumerate(encoder.fixed_names) if k not in kept]
     if names:

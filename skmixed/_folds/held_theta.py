@@ -15,6 +15,7 @@ from skmixed._estimation.solution import solve
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
+from skmixed.exceptions import UndeterminedError
 
 
 def estimate_at(stats: CrossProducts, model: Model, like: Estimate) -> Estimate:
@@ -35,11 +36,14 @@ def estimate_after_step(stats: CrossProducts, model: Model, like: Estimate) -> E
     criterion = AverageInformation(likelihood, Parameters.of(system))
     point = criterion.point(factor, criterion.value(factor), is_slow=False)
     # δ = −H⁻¹g in the coordinates of Λ, and where H is not positive the best step as long
-    if point.is_usable:
-        step, _, _ = point.step(np.inf)
-        lam = point.chart.vanished(point.chart.moved(step))
-        factor = factorize(system, lam)
-    return _estimate_of(factor, likelihood, model, like)
+    if not point.is_usable:
+        raise UndeterminedError(
+            "The derivatives of the criterion at the variances of all rows overflow, so that no "
+            "step leads from there. Use theta='refit'."
+        )
+    step, _, _ = point.step(np.inf)
+    lam = point.chart.vanished(point.chart.moved(step))
+    return _estimate_of(factorize(system, lam), likelihood, model, like)
 
 
 def _estimate_of(

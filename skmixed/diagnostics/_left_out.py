@@ -13,6 +13,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import fit_statistics
+from skmixed._fitted.messages import dropped
 from skmixed._fitted.prediction_rows import GivenRows
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._folds.products import FoldParts
@@ -127,12 +128,20 @@ def _held(fitted: FittedModel, given: SufficientStatistics) -> tuple[Estimate, l
     estimate = kernel.estimate_at(given.products, _model(fitted, given), fitted.estimate)
     own = estimate.solution
     root = own.fixed_root * (whole.sigma / own.sigma)
-    return replace(estimate, solution=replace(own, fixed_root=root, sigma=whole.sigma)), []
+    held = replace(estimate, solution=replace(own, fixed_root=root, sigma=whole.sigma))
+    return held, _lost(fitted, held, given)
 
 
 def _stepped(fitted: FittedModel, given: SufficientStatistics) -> tuple[Estimate, list[Message]]:
     model = _model(fitted, given)
-    return kernel.estimate_after_step(given.products, model, fitted.estimate), []
+    stepped = kernel.estimate_after_step(given.products, model, fitted.estimate)
+    return stepped, _lost(fitted, stepped, given)
+
+
+def _lost(fitted: FittedModel, own: Estimate, given: SufficientStatistics) -> list[Message]:
+    """Name the columns that depend on others, where all rows tell more of them apart."""
+    is_same = own.solution.kept == fitted.solution.kept
+    return [] if is_same else list(dropped(own, given.encoder))
 
 
 def _model(fitted: FittedModel, given: SufficientStatistics) -> Model:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
 
 from skmixed._data.table import shown
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
+from skmixed.exceptions import warn
 from skmixed.model_selection._fits import Fit, Fits, HeldOut, Sample
 from skmixed.model_selection._scores_by_split import BY_SPLIT
 from skmixed.model_selection._scoring import Predictions, Scorer
@@ -147,6 +149,8 @@ def scores_of(
         elif scorer.by_split is not None:
             y = np.asarray(held_out.sample.y, dtype=np.float64)[rows]
             found[name] = BY_SPLIT[scorer.by_split](y, outcome.mean, outcome.sd, split, n)
+            if scorer.by_split == "r2":
+                _tell_single_rows(split, n)
         else:
             found[name] = np.full(n, np.nan)
             for number in set(range(n)) - set(outcome.errors):
@@ -156,3 +160,14 @@ def scores_of(
                 )
                 found[name][number] = scorer.function(view, test.X, test.y)
     return found
+
+
+def _tell_single_rows(split: IntArray, n_splits: int) -> None:
+    """Warn of splits whose R² is not defined."""
+    single = int((np.bincount(split, minlength=n_splits) == 1).sum())
+    if single:
+        warn(
+            f"{single} of {n_splits} splits predict one row, of which R² is not defined and NaN. "
+            "Score by an error, such as 'neg_mean_squared_error'.",
+            UndefinedMetricWarning,
+        )

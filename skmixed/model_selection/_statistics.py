@@ -121,14 +121,20 @@ class StatisticsFits:
         start = time.perf_counter()
         trained = self._trained()
         shared = (time.perf_counter() - start) / (len(self.splits) * len(self.candidates))
-        held = [self.estimate(own) if self.is_held else None for own in self.candidates]
+        held = [Fit.of(partial(self._held, own)) for own in self.candidates]
         for number, stats in enumerate(trained):
             fits = []
             for own, like in zip(self.candidates, held, strict=True):
-                fit = Fit.of(partial(self._fitted, own, number, stats, like))
+                fit = Fit(error=like.error)
+                if like.error is None:
+                    fit = Fit.of(partial(self._fitted, own, number, stats, like.estimator))
                 fit.seconds += shared
                 fits.append(fit)
             yield fits
+
+    def _held(self, own: Candidate) -> Estimate | None:
+        """Return the estimates from all rows, where Λ is theirs."""
+        return self.estimate(own) if self.is_held else None
 
     def _fitted(
         self, own: Candidate, number: int, stats: CrossProducts | None, held: Estimate | None

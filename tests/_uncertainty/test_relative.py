@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from oracle_decimal import PRECISION, PreciseModel, doubles, exact, solve, trace
 
 from skmixed import MixedLinearRegressor, RandomEffect
-from skmixed._estimators.predicting import _errors_of
+from skmixed._estimators.intervals import errors_of
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._uncertainty.components import components
@@ -149,7 +149,7 @@ def dense_f(phi, slopes, a, rows):
 def test_predictions(both):
     rows = both.X.iloc[[0, 1, 0, 1]].assign(g=[0, 1, -7, -7]).reset_index(drop=True)
     given = open_rows(both.model, rows)
-    errors = _errors_of(given, None)
+    errors = errors_of(given, None)
     *_, a = both.dense.satterthwaite()
     full = np.column_stack([np.ones(4), rows["x"], rows["z"]])
     terms = [term.term for _, term in both.factorization.system.terms]

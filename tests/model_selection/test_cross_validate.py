@@ -432,6 +432,17 @@ def test_folds_within_groups():
         cross_validate(model, one, y[one.index], question="known_groups")
 
 
+@pytest.mark.parametrize("theta", ["refit", "fixed"])
+def test_a_candidate_that_cannot_be_fitted_leaves_the_others(theta):
+    model, X, y, _ = sleepstudy()
+    X = X.assign(row=np.arange(len(y)))
+    grid = {"groups": ["Subject", "row"], "random_slopes": [None], "fixed": [["Days"]]}
+    with pytest.warns(FitFailedWarning, match="3 of 6 fits failed"):
+        found = cross_validate(model, X, y, cv=3, groups=X["Subject"], param_grid=grid,
+                               scoring="r2", theta=theta)  # fmt: skip
+    assert_array_equal(np.isnan(found["mean_test_score"]), [False, True])
+
+
 def test_both_questions():
     model, X, y, groups = sleepstudy()
     found = both_questions(model, X, y, scoring=["r2"])
