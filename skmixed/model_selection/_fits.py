@@ -41,6 +41,8 @@ class Sample:
         """
         if isinstance(weights, numbers.Real):
             weights = np.full(open_table(X).n_rows, float(weights))
+        if y is None:
+            raise ValueError("y is None, but scores need responses. Give that of each sample.")
         shape = getattr(y, "shape", ())
         if len(shape) > 1:
             if shape[1:] != (1,):

@@ -85,6 +85,7 @@ def cross_validate_statistics(
     array([-0.17,  0.19])
     """
     names, is_single = _check_scoring(scoring)
+    folds = items_of(folds, "folds")
     _check(model, folds)
     params = [{}] if param_grid is None else list(ParameterGrid(param_grid))
     models = [clone(model).set_params(**own) for own in params]
@@ -127,6 +128,8 @@ OF_SUMS: dict[str, Callable[[float, float, float], float]] = {
 
 def _check_scoring(scoring: Any) -> tuple[list[str], bool]:
     names = [scoring] if isinstance(scoring, str) else items_of(scoring, "scoring")
+    if not names:
+        raise ValueError(f"scoring={scoring!r} has no score. Give one, or leave it out.")
     for name in names:
         if not (isinstance(name, str) and name in OF_SUMS):
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
-from sklearn.metrics import get_scorer
+from sklearn.metrics import brier_score_loss, get_scorer, log_loss
 
 from skmixed._data.parameters import items_of
 from skmixed._data.table import shown
@@ -135,9 +135,32 @@ def _scorer(estimator: Any, scoring: Any) -> Scorer:
             )
         return Scorer(log_predictive_density, needs_estimator=False, by_split=DENSITY)
     has_labels, function = is_classifier(estimator), get_scorer(scoring)
+    if has_labels:
+        function = OF_CLASSES.get(scoring, function)
     by_split = scoring if scoring in BY_SPLIT and not has_labels else None
     asks_more = has_labels or getattr(function, "_response_method", "predict") != "predict"
     return Scorer(function, needs_estimator=asks_more, by_split=by_split)
+
+
+def _log_loss(estimator: Any, X: Any, y: ArrayLike) -> float:
+    """Return the score of scikit-learn's name, also of rows that have not all classes."""
+    shares = estimator.predict_proba(X)
+    return -float(log_loss(y, shares, labels=estimator.classes_))
+
+
+def _brier(estimator: Any, X: Any, y: ArrayLike) -> float:
+    """Return the score of scikit-learn's name, also of classes that are no numbers."""
+    shares, labels = estimator.predict_proba(X), estimator.classes_
+    if len(labels) == 2:
+        return -float(brier_score_loss(np.asarray(y) == labels[1], shares[:, 1]))
+    return -float(brier_score_loss(y, shares, labels=labels))
+
+
+# From a classifier, X and y to a score.
+OF_CLASSES: dict[str, Callable[[Any, Any, ArrayLike], float]] = {
+    "neg_log_loss": _log_loss,
+    "neg_brier_score": _brier,
+}
 
 
 class Predictions(RegressorMixin, BaseEstimator):

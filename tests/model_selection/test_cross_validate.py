@@ -10,7 +10,7 @@ from sklearn import model_selection as sk
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import DataConversionWarning, FitFailedWarning
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -573,3 +573,43 @@ def test_numbers_of_splits_of_both_questions(n_splits):
     model, X, y, _ = sleepstudy()
     with pytest.raises((TypeError, ValueError), match=r"^n_splits="):
         both_questions(model, X, y, n_splits=n_splits)
+
+
+def classes_of_groups(labels):
+    """Rows of two or three classes, of which the groups in the test rows may have one."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(30), 6)
+    x = rng.normal(size=len(group))
+    y = np.digitize(x + rng.normal(size=30)[group] + rng.logistic(size=len(x)), [0.0, 2.0])
+    y = np.where(group == 4, 0, np.minimum(y, len(labels) - 1))
+    return pd.DataFrame({"x": x, "group": group}), np.array(labels)[y]
+
+
+@pytest.mark.parametrize(
+    ("model", "labels"),
+    [
+        (MixedLogisticClassifier("group"), ["no", "yes"]),
+        (LogisticRegression(), ["no", "yes"]),
+        (LogisticRegression(), ["a", "b", "c"]),
+    ],
+)
+def test_scores_of_classes_by_any_labels_and_of_one_class(model, labels):
+    X, y = classes_of_groups(labels)
+    cv = LeaveOneGroupOut()
+    found = cross_validate(model, X, y, cv=cv, groups=X["group"])
+    for number in (4, 5):
+        train, test = list(cv.split(X, y, X["group"]))[number]
+        own = clone(model).fit(X.iloc[train], y[train])
+        shares = own.predict_proba(X.iloc[test])
+        is_own = own.classes_ == y[test][:, None]
+        brier = np.square(shares - is_own).sum(axis=1).mean() / (2 if len(labels) == 2 else 1)
+        assert_allclose(found["test_neg_brier_score"][number], -brier, rtol=1e-12)
+        loss = -np.log(shares[is_own]).mean()
+        assert_allclose(found["test_neg_log_loss"][number], -loss, rtol=1e-12)
+
+
+def test_no_responses():
+    _, X, _, groups = sleepstudy()
+    for model in (LinearRegression(), MixedLinearRegressor()):
+        with pytest.raises(ValueError, match="y is None"):
+            cross_validate(model, X[["Days"]], None, groups=groups)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 
 from skmixed import MixedLinearRegressor, RandomEffect
@@ -97,6 +97,18 @@ def test_messages():
     other = MODELS["intercept"].statistics(X[200:], y[200:])
     with pytest.raises(ValueError, match="statistics"):
         cross_validate_statistics(model, [folds[0], other])
+    with pytest.raises(ValueError, match="has no score"):
+        cross_validate_statistics(model, folds, scoring=[])
+    with pytest.raises(TypeError, match=r"folds=.* is of type SufficientStatistics. Give a list"):
+        cross_validate_statistics(model, folds[0])
+
+
+def test_folds_from_an_iterator():
+    X, y, _ = make_rows()
+    model = MODELS["slope"]
+    folds = [model.statistics(X[own], y[own]) for own in (slice(200), slice(200, None))]
+    found, expected = (cross_validate_statistics(model, own) for own in (iter(folds), folds))
+    assert_array_equal(found["test_r2"], expected["test_r2"])
 
 
 def test_the_share_of_known_rows_is_over_rows():
