@@ -1,6 +1,6 @@
 """From an estimator's parameters and statistics to estimates, or a reason to wait."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -187,3 +187,11 @@ def _seed(random_state: Any) -> int:
 def printer(verbose: int) -> Callable[[str], None] | None:
     """Return what prints a line per step of the search, if that is wanted."""
     return (lambda line: print(f"[skmixed] {line}")) if verbose else None
+
+
+def warn_counted(
+    messages: Mapping[tuple[str, type[Warning]], int], where: Callable[[int], str]
+) -> None:
+    """Warn of what several fits had to say, each text once: `where` says how many said it."""
+    for (text, category), count in messages.items():
+        warn(f"{where(count)}: {text}", category)

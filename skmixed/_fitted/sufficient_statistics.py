@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from skmixed._data.encoder import Encoder, EncoderUnion
+from skmixed._fitted import kernel
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._saved.form import FORMAT, pack, unpack
 from skmixed._saved.state import check_format, reading
@@ -128,6 +129,23 @@ class SufficientStatistics:
     def __repr__(self) -> str:
         levels = "".join(f", {name} {q}" for name, q in self.n_levels.items())
         return f"SufficientStatistics({self.n_rows} rows{levels})"
+
+
+def of_levels_with_rows(
+    encoder: Encoder,
+    products: CrossProducts,
+    feature_names: Any,
+    n_features: int,
+) -> SufficientStatistics:
+    """Return statistics with those levels of an encoder alone that have rows."""
+    levels = products.levels
+    factors = [f.picked(own) for f, own in zip(encoder.factors, levels, strict=True)]
+    return SufficientStatistics(
+        encoder.with_factors(factors),
+        kernel.of_levels(products, levels),
+        None if feature_names is None else tuple(feature_names),
+        n_features,
+    )
 
 
 def check_same_columns(known: Encoder, other: Encoder) -> None:

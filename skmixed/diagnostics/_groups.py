@@ -12,6 +12,7 @@ from skmixed._data.encoder import Encoder
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import FittedModel, regressor_of
+from skmixed._fitted.fitting import warn_counted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._fitted.results import RESIDUAL, covariance_of
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
@@ -208,8 +209,7 @@ class _Deletions:
         n, name = len(self.solutions), " and ".join(map(str, self.levels.names))
         if len(self.errors) == n:
             raise self.errors[0]
-        for (text, category), count in self.messages.items():
-            warn(f"Without {count} of {n} levels of {name!r}: {text}", category)
+        warn_counted(self.messages, lambda count: f"Without {count} of {n} levels of {name!r}")
         if self.errors:
             first = next(k for k, own in enumerate(self.solutions) if own is None)
             warn(

@@ -15,7 +15,7 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.fitting import fit_statistics
 from skmixed._fitted.messages import dropped
 from skmixed._fitted.prediction_rows import GivenRows
-from skmixed._fitted.sufficient_statistics import SufficientStatistics
+from skmixed._fitted.sufficient_statistics import SufficientStatistics, of_levels_with_rows
 from skmixed._folds.products import FoldParts
 from skmixed._model.terms import Model
 from skmixed._statistics.design import Design
@@ -64,12 +64,7 @@ class FitRows:
         parts = tuple(kernel.fold_part(self.design.picked(own)) for own in rows)
         n_levels = tuple(f.n_levels for f in self.design.factors)
         for stats in FoldParts(parts, n_levels).without_each():
-            levels = stats.levels
-            pairs = zip(self.encoder.factors, levels, strict=True)
-            encoder = self.encoder.with_factors([f.picked(own) for f, own in pairs])
-            of_levels = kernel.of_levels(stats, levels)
-            names = None if self.names is None else tuple(self.names)
-            yield SufficientStatistics(encoder, of_levels, names, self.n_features)
+            yield of_levels_with_rows(self.encoder, stats, self.names, self.n_features)
 
 
 def _check_is_fit(fitted: FittedModel, encoder: Encoder, design: Design) -> None:

@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterGrid
 
 from skmixed._data.table import open_table
 from skmixed._fitted import checks as validation
+from skmixed._fitted.fitting import warn_counted
 from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
 from skmixed.model_selection._fits import HeldOut, Refits, Sample
@@ -265,8 +266,7 @@ def say(outcomes: Sequence[Outcome], n_splits: int, name_of: Callable[[int], str
         raise errors[0][1]
     for own in outcomes:
         messages.update(own.messages)
-    for (text, category), count in messages.items():
-        warn(f"In {count} of {n} fits: {text}", category)
+    warn_counted(messages, lambda count: f"In {count} of {n} fits")
     if errors:
         number, error = errors[0]
         warn(

@@ -31,7 +31,7 @@ def log_predictive_density(estimator: Any, X: Any, y: ArrayLike) -> float:
     estimator : estimator
         Fitted, with ``predict(X, return_std=True)``.
     X : frame or array-like of shape (n_samples, n_features)
-        Sample.
+        Rows.
     y : array-like of shape (n_samples,)
         Their responses.
 

@@ -53,7 +53,7 @@ class Splits:
 
     @cached_property
     def by_fold(self) -> tuple[IntArray, IntArray]:
-        """Sample in the order of their folds, (n,), and where each fold starts, (K + 1,)."""
+        """Rows in the order of their folds, (n,), and where each fold starts, (K + 1,)."""
         assert self.fold is not None
         sizes = np.bincount(self.fold)
         # Sixteen bits are sorted by their digits
@@ -94,37 +94,28 @@ class Splits:
             return self.pairs[number][0]
         return np.flatnonzero(self.fold != number)
 
-    def is_known(self, number: int, codes: IntArray) -> NDArray[np.bool_]:
-        """Whether the level of each test row of a split is one of its training rows."""
-        test = codes[self.test(number)]
+    def are_known(self, codes: IntArray) -> NDArray[np.bool_]:
+        """Whether the level of each of the `tested` rows is one of its training rows, (N,)."""
+        rows, _ = self.tested
         if self.fold is None:
-            return np.isin(test, codes[self.train(number)])
-        return self._elsewhere(codes)[test]
-
-    def _elsewhere(self, codes: IntArray) -> NDArray[np.bool_]:
-        """Whether each level has rows in several folds."""
-        assert self.fold is not None
+            pairs = [(codes[test], codes[train]) for train, test in self.pairs]
+            return np.concatenate([np.isin(*own) for own in pairs])
         # The last row of each level shows its fold; a row of another fold shows that there are two
         n_levels = int(codes.max()) + 1
-        own, out = np.zeros(n_levels, dtype=np.intp), np.zeros(n_levels, dtype=bool)
-        own[codes] = self.fold
-        out[codes[own[codes] != self.fold]] = True
-        return out
+        last, has_two = np.zeros(n_levels, dtype=np.intp), np.zeros(n_levels, dtype=bool)
+        last[codes] = self.fold
+        has_two[codes[last[codes] != self.fold]] = True
+        return has_two[codes[rows]]
 
     def share_known(self, codes: IntArray) -> float:
         """Return the share of the predicted rows whose level is known, over all splits."""
-        if self.fold is not None:
-            return float(self._elsewhere(codes)[codes].mean())
-        known = [self.is_known(number, codes) for number in range(len(self))]
-        return float(np.concatenate(known).mean())
+        return float(self.are_known(codes).mean())
 
     def first_row(self, codes: IntArray, *, known: bool) -> tuple[int, int]:
         """Return the first split, and its first row, whose level is known, or is not."""
-        for number in range(len(self)):
-            own = self.is_known(number, codes)
-            if (own == known).any():
-                return number, int(self.test(number)[np.argmax(own == known)])
-        raise ValueError("There is no such row.")
+        rows, split = self.tested
+        at = int(np.argmax(self.are_known(codes) == known))
+        return int(split[at]), int(rows[at])
 
 
 def _pair(own: Any, number: int, n_rows: int) -> tuple[IntArray, IntArray]:

@@ -16,7 +16,7 @@ from skmixed._estimation.fit import Estimate
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitting import estimate_at, estimate_from, specification
-from skmixed._fitted.sufficient_statistics import SufficientStatistics
+from skmixed._fitted.sufficient_statistics import SufficientStatistics, of_levels_with_rows
 from skmixed._folds.products import FoldPart, FoldParts
 from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Term
@@ -56,16 +56,9 @@ class Candidate:
         """Return the statistics of this model, with the levels that have rows."""
         if not self.has_all_columns(stats):
             stats = kernel.of_columns(stats, self.columns, self.factors)
-        levels = stats.levels
-        pairs = zip(self.factors, levels, strict=True)
-        factors = [common.factors[k].picked(own) for (k, _), own in pairs]
+        encoder = self.encoder.with_factors([common.factors[k] for k, _ in self.factors])
         names = getattr(self.model, "feature_names_in_", None)
-        return SufficientStatistics(
-            self.encoder.with_factors(factors),
-            kernel.of_levels(stats, levels),
-            None if names is None else tuple(names),
-            self.model.n_features_in_,
-        )
+        return of_levels_with_rows(encoder, stats, names, self.model.n_features_in_)
 
     def design(self, common: Design) -> Design:
         """Return the rows with the columns and factors of this model."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted import kernel
+from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.theta_of_folds import FoldEstimates
 from skmixed._folds.totals import FoldTotals
@@ -69,6 +70,9 @@ class SolvedFolds:
     Attributes
     ----------
     own : Candidate
+    given : SufficientStatistics
+        Of all rows.
+    totals : FoldTotals
     groups : WholeGroups
     found : FoldEstimates
     of_all_rows : Estimate
@@ -77,6 +81,8 @@ class SolvedFolds:
     """
 
     own: Candidate
+    given: SufficientStatistics
+    totals: FoldTotals
     groups: WholeGroups
     found: FoldEstimates
     of_all_rows: Estimate
@@ -141,37 +147,35 @@ class WithoutWholeGroups:
 
     def solved(self, own: Candidate) -> SolvedFolds | None:
         """Return a candidate without each fold; None where it is not served."""
+        if len(own.factors) != 1:
+            return None
         all_rows = Fit.of(partial(self.fits.estimate, own))
         if all_rows.error is not None:
             return None
-        groups = self._groups(own)
-        if groups is None:
+        given = own.statistics(self.fits.common, self.fits.total)
+        totals = self.totals.of_columns(own.columns)
+        groups = self._groups(own, given, totals)
+        found = None if groups is None else self._found(groups, all_rows.estimator)
+        if groups is None or found is None:
             return None
-        found = self._found(groups, all_rows.estimator)
-        return (
-            None
-            if found is None
-            else SolvedFolds(own, groups, found, all_rows.estimator, all_rows.messages)
-        )
+        of_all_rows = all_rows.estimator, all_rows.messages
+        return SolvedFolds(own, given, totals, groups, found, *of_all_rows)
 
     def one_by_one(self, solved: SolvedFolds) -> Iterator[tuple[int, Fit]]:
         """Yield the fits without the folds for which the search of all is not sure."""
         held = solved.of_all_rows if self.fits.is_held else None
         for number in np.flatnonzero(~solved.found.are_sure).tolist():
-            yield number, Fit.of(partial(self._fitted, solved.own, solved.groups, number, held))
+            yield number, Fit.of(partial(self._fitted, solved, number, held))
 
-    def _fitted(
-        self, own: Candidate, groups: WholeGroups, number: int, held: Estimate | None
-    ) -> Any:
+    def _fitted(self, solved: SolvedFolds, number: int, held: Estimate | None) -> Any:
         """Return a candidate that is fitted to the rows without a fold."""
-        if not groups.are_separable[number]:
-            return self.fits.from_rows(own, number, held)
-        given = own.statistics(self.fits.common, self.fits.total)
-        levels = np.flatnonzero(self.fold_of_level != number)
-        totals = self.totals.of_columns(own.columns)
-        products = kernel.without_fold(totals, given.products, number, levels)
+        if not solved.groups.are_separable[number]:
+            return self.fits.from_rows(solved.own, number, held)
+        given, levels = solved.given, np.flatnonzero(self.fold_of_level != number)
+        products = kernel.without_fold(solved.totals, given.products, number, levels)
         encoder = given.encoder.with_factors([given.encoder.factors[0].picked(levels)])
-        return self.fits.fitted(own, replace(given, encoder=encoder, products=products), held)
+        part = replace(given, encoder=encoder, products=products)
+        return self.fits.fitted(solved.own, part, held)
 
     def _predict(self, outcome: Outcome, solved: SolvedFolds) -> None:
         """Predict the rows of each fold by the fit without it: Xβ̂, with all effects new."""
@@ -193,17 +197,15 @@ class WithoutWholeGroups:
         if sd is not None:
             outcome.sd = sd[rows]
 
-    def _groups(self, own: Candidate) -> WholeGroups | None:
+    def _groups(
+        self, own: Candidate, given: SufficientStatistics, totals: FoldTotals
+    ) -> WholeGroups | None:
         """Return the groups of a candidate, where its columns are as they are but for a center."""
-        if len(own.factors) != 1:
-            return None
-        given = own.statistics(self.fits.common, self.fits.total)
         model = own.encoder.model(reml=own.model.method == "reml")
         system, likelihood = kernel.lay_out(given.products, model)
         is_plain = system.regression is None and 0 < system.n_fixed == len(model.fixed)
         if not is_plain or system.n_core:
             return None
-        totals = self.totals.of_columns(own.columns)
         whole = given.products, model, system, likelihood
         return kernel.whole_groups(*whole, self.fold_of_level, totals)
 

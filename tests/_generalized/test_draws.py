@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from generalized_models import GeneralizedCase, random_generalized
 from numpy.testing import assert_allclose
+from unit_noise import UnitNoise
 
 from skmixed import MixedLogisticClassifier
 from skmixed._generalized.draws import (
@@ -198,21 +199,6 @@ def test_which_models_have_exact_draws():
     first = generalized_deviation(two, np.random.default_rng(1))
     second = normal_deviation(two, np.random.default_rng(1))
     assert_allclose(first.fixed, second.fixed, rtol=0)
-
-
-class UnitNoise:
-    """In the place of a generator: one 1 among the numbers drawn, at `position`."""
-
-    def __init__(self, position):
-        self.position, self.n_drawn = position, 0
-
-    def standard_normal(self, shape):
-        out = np.zeros(shape)
-        at = self.position - self.n_drawn
-        if 0 <= at < out.size:
-            out.flat[at] = 1.0
-        self.n_drawn += out.size
-        return out
 
 
 def joint_covariance(case, solution, weights):

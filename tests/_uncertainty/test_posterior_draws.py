@@ -6,23 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
+from unit_noise import UnitNoise
 
 from skmixed._uncertainty.draws import draw_deviation
-
-
-class UnitNoise:
-    """In the place of a generator: one 1 among the numbers drawn, at `position`."""
-
-    def __init__(self, position):
-        self.position, self.n_drawn = position, 0
-
-    def standard_normal(self, shape):
-        out = np.zeros(shape)
-        at = self.position - self.n_drawn
-        if 0 <= at < out.size:
-            out.flat[at] = 1.0
-        self.n_drawn += out.size
-        return out
 
 
 def root(case, factorization):

@@ -11,10 +11,10 @@ from skmixed._data.encoder import Encoder
 from skmixed._estimators.intervals import plain_rows
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
+from skmixed._fitted.fitting import warn_counted
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._folds.calibration import Calibration, PlainRows
 from skmixed._typing import FloatArray, IntArray
-from skmixed.exceptions import warn
 from skmixed.model_selection._fits import Fit, Sample
 from skmixed.model_selection._groups import Groups
 from skmixed.model_selection._splits import Splits
@@ -56,7 +56,7 @@ class CalibratingRows:
     def calibration(self, question: str | None, splits: Splits, *, is_held: bool) -> Calibration:
         """Return the scores of the rows by the fits without folds."""
         rows, fold = splits.tested
-        is_new = np.array([_are_new(codes[rows], codes, fold) for codes in self.plain.codes])
+        is_new = np.array([~splits.are_known(codes) for codes in self.plain.codes])
         is_new = is_new.reshape(len(self.plain.codes), len(rows))
         new = tuple(bool(own.all()) for own in is_new)
         if question == "new_groups" and not any(new):
@@ -95,8 +95,7 @@ class CalibratingRows:
             messages.update(set(fit.messages))
             without: FittedModel = fit.estimator._model
             own.put(number, without.solution, _levels(self.fit, without, new))
-        for (text, category), count in messages.items():
-            warn(f"In {count} of {len(splits)} fits without a fold: {text}", category)
+        warn_counted(messages, lambda count: f"In {count} of {len(splits)} fits without a fold")
         return own
 
     def _weights(self, question: str | None, rows: IntArray) -> FloatArray:
@@ -107,13 +106,6 @@ class CalibratingRows:
             self.groups.required()[rows], return_inverse=True, return_counts=True
         )
         return np.asarray(1.0 / ((len(counts) + 1) * counts[group]))
-
-
-def _are_new(own: IntArray, codes: IntArray, fold: IntArray) -> Any:
-    """Return whether the level of each row out of fold has no row in training, (n,)."""
-    pairs = own * np.int64(fold.max() + 1) + fold
-    _, place, counts = np.unique(pairs, return_inverse=True, return_counts=True)
-    return counts[place] == np.bincount(codes)[own]
 
 
 def _each(fits: StatisticsFits, own: Calibration, encoder: Encoder) -> Iterator[tuple[int, Fit]]:
