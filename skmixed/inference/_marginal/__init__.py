@@ -1,0 +1,1 @@
+"""Means and slopes over the cells of a reference grid, and comparisons of them."""

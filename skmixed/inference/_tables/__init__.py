@@ -1,0 +1,1 @@
+"""The tables of inference: frames that know what they are."""
