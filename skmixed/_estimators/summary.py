@@ -11,19 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmixed._data.encoder import INTERCEPT, Encoder
 from skmixed._estimation.solution import Solution
-from skmixed._estimators.text_layout import (
-    STYLE,
-    WIDTH,
-    aligned,
-    degrees_of_freedom,
-    filled,
-    html_paragraph,
-    html_table,
-    lines,
-    p_values,
-    paragraph,
-    shortened,
-)
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.messages import fit_warnings, words
 from skmixed._fitted.results import (
@@ -35,6 +22,17 @@ from skmixed._fitted.subject_checks import residual_structure
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._random_effects import icc_of, r2_of, variances
+from skmixed.inference._tables.html_layout import STYLE, html_paragraph, html_table
+from skmixed.inference._tables.text_layout import (
+    WIDTH,
+    aligned,
+    degrees_of_freedom,
+    filled,
+    lines,
+    p_values,
+    paragraph,
+    shortened,
+)
 
 ENDINGS = {status.value for status in FitStatus}
 # Variances of the residuals that are shown.

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._estimators.text_layout import aligned, filled, lines, paragraph, shortened
+from skmixed.inference._tables.text_layout import aligned, filled, lines, paragraph, shortened
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import pytest
 from reference_fits import read_frame
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, lmer
-from skmixed._estimators.text_layout import aligned, lines
 from skmixed.datasets import load_penicillin
 from skmixed.exceptions import ExactFitWarning, RankDeficiencyWarning, SingularFitWarning
 from skmixed.inference import coefficient_table, confidence_intervals, icc, r2
@@ -276,20 +275,6 @@ def test_html_escapes_labels():
     assert evil in str(found)
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([251.4051, 10.4673], ["251.41", "10.47"]),
-        ([251.4051, 0.0104673], ["251.405", "0.010"]),
-        ([1000000251.4, 10.4673], ["1.0000e+09", "1.0467e+01"]),
-        ([-3692046.97, 4.3e-7], ["-3.6920e+06", "4.3000e-07"]),
-        ([612.09, 0.0], ["612.09", "0.00"]),
-    ],
-)
-def test_decimals_of_a_column(values, expected):
-    assert aligned(pd.Series(values)) == expected
-
-
 def test_names_that_would_be_cut_alike_stand_whole():
     rng = np.random.default_rng(0)
     long = ["a very long category indeed old", "a very long category indeed new", "another"]
@@ -304,16 +289,6 @@ def test_names_that_would_be_cut_alike_stand_whole():
             assert name in unbroken, name
     labels = [line.split("  ")[0] for line in shown.splitlines() if "…" in line]
     assert len(set(labels)) == len(labels)
-
-
-def test_rows_of_names_without_room():
-    rows = [["Group", "Name", "SD"], ["g", f"{'a' * 90}1{'b' * 90}", "1.0"]]
-    assert "…" in lines(rows, names=2)
-    rows.append(["", f"{'a' * 90}2{'b' * 90}", "2.0"])
-    found = lines(rows, names=2)
-    assert "…" not in found
-    assert f"g{'a' * 90}1{'b' * 90}1.0{'a' * 90}2{'b' * 90}2.0" in "".join(found.split())
-    assert max(map(len, found.splitlines())) <= 80
 
 
 def residual_model(structure, n_times=4, **columns):
