@@ -55,6 +55,11 @@ class DegreesOfFreedom:
     of_subjects: bool = False
 
 
+def infinite(residual_df: float) -> float:  # noqa: ARG001
+    """Return the degrees of freedom of normal tests."""
+    return np.inf
+
+
 DDF = {
     method.name: method
     for method in (
@@ -95,7 +100,7 @@ DDF = {
         DegreesOfFreedom(
             name="normal",
             sentence="normal tests",
-            of_residual=lambda _: np.inf,
+            of_residual=infinite,
         ),
     )
 }
