@@ -5,9 +5,9 @@ one, and reads the cross-products that the fit has kept: no rows are needed. Mos
 fitted generalized models too, which keep their rows.
 """
 
-from skmixed.inference._anova import anova
 from skmixed.inference._coefficients import coefficient_table, contrast, vcov
-from skmixed.inference._compare import compare, conditional_aic, likelihood_ratio_test
+from skmixed.inference._comparison.compare import compare, conditional_aic
+from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
 from skmixed.inference._convergence import convergence, singularity
 from skmixed.inference._intervals import confidence_intervals, profile
 from skmixed.inference._random_effects import (
@@ -16,6 +16,7 @@ from skmixed.inference._random_effects import (
     random_effects_table,
     variance_decomposition,
 )
+from skmixed.inference._terms.anova import anova
 
 __all__ = [
     "anova",

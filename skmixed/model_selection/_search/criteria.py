@@ -10,7 +10,7 @@ import numpy as np
 from skmixed._typing import FloatArray
 from skmixed.exceptions import RefitWarning
 from skmixed.inference import conditional_aic
-from skmixed.inference._comparable import comparable, open_models
+from skmixed.inference._comparison.comparable import comparable, open_models
 
 CV = "cv"
 

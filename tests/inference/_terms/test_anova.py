@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.RankDeficiencyWarning"),
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning"),
 ]
-RECORDED = json.loads((Path(__file__).parents[1] / "reference/anova/carrots.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[2] / "reference/anova/carrots.json").read_text())
 COLUMNS = ["F", "df_num", "df_den", "p_value"]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed.exceptions import SingularFitWarning
-from skmixed.inference._nesting import blocks, n_boundary, not_contained
+from skmixed.inference._comparison.nesting import blocks, n_boundary, not_contained
 
 COLUMNS = ["(Intercept)", "x", "z"]
 FRAME = pd.DataFrame(np.random.default_rng(0).normal(size=(90, 2)), columns=["x", "z"])

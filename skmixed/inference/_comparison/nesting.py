@@ -19,7 +19,7 @@ from skmixed._data.subjects import SubjectColumns
 from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import FloatArray
-from skmixed.inference._comparable import Contender, changed_columns, changed_factors
+from skmixed.inference._comparison.comparable import Contender, changed_columns, changed_factors
 
 # Covariances tried for whether a structure allows them, and the share that is rounding.
 N_TRIED, ALLOWED = 3, 1e-9

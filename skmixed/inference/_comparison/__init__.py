@@ -1,0 +1,1 @@
+"""Comparisons of fitted models by their likelihoods."""
