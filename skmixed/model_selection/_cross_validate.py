@@ -18,10 +18,12 @@ from skmixed._fitted.fitting import warn_counted
 from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
 from skmixed.model_selection._fits import HeldOut, Refits, Sample
-from skmixed.model_selection._groups import beside, groups_of
 from skmixed.model_selection._outcomes import Outcome, outcomes_of, scores_of
 from skmixed.model_selection._scoring import Scorer, scorers_of
-from skmixed.model_selection._splits import QUESTIONS, Splits, check_question, in_words, splits_of
+from skmixed.model_selection._splits.groups import beside, groups_of
+from skmixed.model_selection._splits.questions import QUESTIONS, check_question, in_words
+from skmixed.model_selection._splits.splits import Splits
+from skmixed.model_selection._splits.splitters import splits_of
 from skmixed.model_selection._statistics import StatisticsFits, from_statistics, has_statistics
 from skmixed.model_selection._validation import Validation, of_grid, of_one
 from skmixed.model_selection._whole_groups import whole_group_outcomes

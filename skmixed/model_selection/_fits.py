@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing, column_or_1d, indexable
 
 from skmixed._data.table import open_table
-from skmixed.model_selection._splits import Splits
+from skmixed.model_selection._splits.splits import Splits
 
 
 @dataclass(frozen=True)

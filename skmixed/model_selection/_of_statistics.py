@@ -19,7 +19,7 @@ from skmixed._statistics.cross_products import CrossProducts
 from skmixed.model_selection._cross_validate import say
 from skmixed.model_selection._fits import Fit
 from skmixed.model_selection._outcomes import Outcome
-from skmixed.model_selection._splits import in_words_of
+from skmixed.model_selection._splits.questions import in_words_of
 from skmixed.model_selection._statistics import has_statistics
 from skmixed.model_selection._validation import Validation, of_grid, of_one
 

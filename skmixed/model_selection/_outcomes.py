@@ -18,7 +18,7 @@ from skmixed.exceptions import warn
 from skmixed.model_selection._fits import Fit, Fits, HeldOut, Sample
 from skmixed.model_selection._scores_by_split import BY_SPLIT
 from skmixed.model_selection._scoring import Predictions, Scorer
-from skmixed.model_selection._splits import Splits
+from skmixed.model_selection._splits.splits import Splits
 
 
 @dataclass

@@ -24,7 +24,7 @@ from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design
 from skmixed._typing import IntArray
 from skmixed.model_selection._fits import Fit, Sample
-from skmixed.model_selection._splits import Splits
+from skmixed.model_selection._splits.splits import Splits
 
 
 def has_statistics(model: Any) -> bool:

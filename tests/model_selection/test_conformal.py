@@ -102,8 +102,8 @@ def test_known_groups_are_jackknife_plus_by_folds():
 
 
 def _folds_of(model, X, y, n):
-    from skmixed.model_selection._groups import groups_of
-    from skmixed.model_selection._splits import splits_of
+    from skmixed.model_selection._splits.groups import groups_of
+    from skmixed.model_selection._splits.splitters import splits_of
 
     return splits_of(n, "known_groups", X, y, groups_of([model], X, None), len(y)).fold
 

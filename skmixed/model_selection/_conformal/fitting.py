@@ -13,8 +13,10 @@ from skmixed._fitted import checks as validation
 from skmixed.model_selection._conformal.rows import CalibratingRows
 from skmixed.model_selection._cross_validate import THETAS
 from skmixed.model_selection._fits import Sample
-from skmixed.model_selection._groups import Groups, beside, groups_of
-from skmixed.model_selection._splits import QUESTIONS, Splits, splits_of
+from skmixed.model_selection._splits.groups import Groups, beside, groups_of
+from skmixed.model_selection._splits.questions import QUESTIONS
+from skmixed.model_selection._splits.splits import Splits
+from skmixed.model_selection._splits.splitters import splits_of
 from skmixed.model_selection._statistics import has_statistics
 
 # Folds of the rows of known groups.

@@ -16,8 +16,8 @@ from skmixed._fitted.prediction_rows import open_rows
 from skmixed._folds.calibration import Calibration, PlainRows
 from skmixed._typing import FloatArray, IntArray
 from skmixed.model_selection._fits import Fit, Sample
-from skmixed.model_selection._groups import Groups
-from skmixed.model_selection._splits import Splits
+from skmixed.model_selection._splits.groups import Groups
+from skmixed.model_selection._splits.splits import Splits
 from skmixed.model_selection._statistics import StatisticsFits, from_statistics
 from skmixed.model_selection._whole_groups import without_whole_groups
 

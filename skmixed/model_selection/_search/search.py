@@ -17,18 +17,13 @@ from skmixed._fitted.fitting import printer
 from skmixed.exceptions import warn
 from skmixed.model_selection._cross_validate import CandidateFits, scores_and_times
 from skmixed.model_selection._fits import Fit, HeldOut, Sample
-from skmixed.model_selection._groups import Groups, beside, groups_of
 from skmixed.model_selection._scoring import Scorer, scorers_of
 from skmixed.model_selection._search.choice import Choice
 from skmixed.model_selection._search.criteria import CRITERIA, CV
-from skmixed.model_selection._splits import (
-    N_FOLDS,
-    QUESTIONS,
-    Splits,
-    check_question,
-    in_words,
-    splits_of,
-)
+from skmixed.model_selection._splits.groups import Groups, beside, groups_of
+from skmixed.model_selection._splits.questions import QUESTIONS, check_question, in_words
+from skmixed.model_selection._splits.splits import Splits
+from skmixed.model_selection._splits.splitters import N_FOLDS, splits_of
 from skmixed.model_selection._validation import shown
 
 # What candidates may differ in.
