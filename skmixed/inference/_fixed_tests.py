@@ -100,14 +100,18 @@ class FixedTests:
         assert self.method.of_residual is not None
         return np.full(len(rows), self.method.of_residual(self.residual_df))
 
+    def moments(self, rows: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return Lβ̂, its standard errors and degrees of freedom, of L over all fixed effects."""
+        kept = rows[:, list(self.kept)]
+        own = kept @ self.basis
+        error = np.sqrt(np.einsum("kp,pq,kq->k", own, self.of_basis, own))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return kept @ self.estimate, error, self.df(kept)
+
     def t_table(self, rows: FloatArray, index: list[Any], level: float) -> pd.DataFrame:
         """Test each row of a matrix over all fixed effects."""
-        kept = rows[:, list(self.kept)]
+        estimate, error, df = self.moments(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
-            estimate = kept @ self.estimate
-            own = kept @ self.basis
-            error = np.sqrt(np.einsum("kp,pq,kq->k", own, self.of_basis, own))
-            df = self.df(kept)
             t = estimate / error
             half = distributions.t.ppf(0.5 + level / 2, df) * error
             table = pd.DataFrame(
@@ -124,7 +128,8 @@ class FixedTests:
             )
         if self.is_generalized:
             table = table.drop(columns="df").rename(columns={"t": "z"})
-        return table.where(pd.Series(kept.any(axis=1), index=index), axis=0)
+        is_there = rows[:, list(self.kept)].any(axis=1)
+        return table.where(pd.Series(is_there, index=index), axis=0)
 
     def f_table(self, terms: Mapping[Any, FloatArray]) -> pd.DataFrame:
         """Test each matrix over all fixed effects, by F or in a generalized model by χ²."""

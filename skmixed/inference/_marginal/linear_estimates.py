@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats as distributions
 
 from skmixed._typing import FloatArray
 from skmixed.inference._fixed_tests import FixedTests
@@ -46,3 +47,22 @@ class LinearEstimates:
     def is_estimable(self) -> NDArray[np.bool_]:
         """Whether the data determine each, (k,)."""
         return np.asarray(~self.tests.undetermined(self.rows).any(axis=1))
+
+    @property
+    def statistics(self) -> pd.DataFrame:
+        """Estimates with errors, tests against 0 and intervals; NaN of what is not estimable."""
+        estimate, error, df = self.tests.moments(self.rows)
+        estimate = estimate + self.offset
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = estimate / error
+            half = distributions.t.ppf(0.5 + self.level / 2.0, df) * error
+        columns = {
+            "estimate": estimate,
+            "std_error": error,
+            "df": df,
+            "t": t,
+            "p_value": 2.0 * distributions.t.sf(np.abs(t), df),
+            "lower": estimate - half,
+            "upper": estimate + half,
+        }
+        return pd.DataFrame(columns).where(pd.Series(self.is_estimable), axis=0)
