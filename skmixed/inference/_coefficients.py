@@ -211,8 +211,8 @@ def contrast(
     -------
     DataFrame
         For t tests a row for each combination with the columns of
-        `coefficient_table`; for the F test one row with ``F``, ``df_num``,
-        ``df_den``, ``p_value``. F has as many degrees of freedom in the numerator
+        `coefficient_table`; for the F test one row with ``df_num``,
+        ``df_den``, ``F``, ``p_value``. F has as many degrees of freedom in the numerator
         as L has independent rows. NaN, with a
         `skmixed.exceptions.NotEstimableWarning`, for what the data do not determine
         because of dropped columns: combinations that are none of the rows of X. Of a

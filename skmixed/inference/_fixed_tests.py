@@ -55,6 +55,8 @@ class FixedTests:
         The kind of a sandwich estimate of the covariance.
     rank : float
         How many effects that tells apart.
+    sigma_squared : float or None
+        The residual variance of a row of weight 1, where all rows have that one.
     """
 
     names: tuple[str, ...]
@@ -71,6 +73,7 @@ class FixedTests:
     is_generalized: bool = False
     robust: str | None = None
     rank: float = np.inf
+    sigma_squared: float | None = None
 
     @property
     def sentence(self) -> str:
@@ -131,30 +134,41 @@ class FixedTests:
         is_there = rows[:, list(self.kept)].any(axis=1)
         return table.where(pd.Series(is_there, index=index), axis=0)
 
-    def f_table(self, terms: Mapping[Any, FloatArray]) -> pd.DataFrame:
-        """Test each matrix over all fixed effects, by F or in a generalized model by χ²."""
-        out = [self._f(rows[:, list(self.kept)]) for rows in terms.values()]
-        columns = ["F", "df_num", "df_den", "p_value"]
-        table = pd.DataFrame(out, index=list(terms), columns=columns)
-        if not self.is_generalized:
-            return table
-        chi2 = table["F"] * table["df_num"]
-        return pd.DataFrame({"chi2": chi2, "df": table["df_num"], "p_value": table["p_value"]})
+    def f_table(
+        self, terms: Mapping[Any, FloatArray], *, has_squares: bool = False
+    ) -> pd.DataFrame:
+        """Test each matrix over all fixed effects, by F or in a generalized model by χ².
 
-    def _f(self, rows: FloatArray) -> tuple[float, int, float, float]:
+        With `has_squares`, sums and mean squares stand before F where there is one σ²: σ² times
+        the Wald statistic, and that by row (as in lmerTest).
+        """
+        out = [self._f(rows[:, list(self.kept)]) for rows in terms.values()]
+        columns = ["wald", "df_num", "df_den", "F", "p_value"]
+        table = pd.DataFrame(out, index=list(terms), columns=columns)
+        wald = table.pop("wald")
+        if self.is_generalized:
+            names = {"chi2": wald, "df": table["df_num"], "p_value": table["p_value"]}
+            return pd.DataFrame(names)
+        if has_squares and self.sigma_squared is not None:
+            table.insert(0, "sum_sq", self.sigma_squared * wald)
+            table.insert(1, "mean_sq", table["sum_sq"] / table["df_num"])
+        return table
+
+    def _f(self, rows: FloatArray) -> tuple[float, int, float, float, float]:
+        """Return Wald's statistic, the degrees of freedom, F and the p value."""
         rows = _independent(rows, self.basis, self.of_basis)
         q, own = len(rows), rows @ self.basis
         if not q or not self._has_rank(q):
-            return np.nan, q, np.nan, np.nan
+            return np.nan, q, np.nan, np.nan, np.nan
         if self.sample is None or self.method.joint is None:
             df, scale = float(self.df(rows).min()), 1.0
         else:
             df, scale = kernel.joint_df(self.method.joint, self.sample, own)
         value = rows @ self.estimate
-        wald = value @ np.linalg.solve(own @ self.of_basis @ own.T, value)
-        f = scale * float(wald) / q
+        wald = float(value @ np.linalg.solve(own @ self.of_basis @ own.T, value))
+        f = scale * wald / q
         tail = distributions.f.sf(f, q, df) if np.isfinite(df) else distributions.chi2.sf(q * f, q)
-        return f, q, df, float(tail)
+        return wald, q, df, f, float(tail)
 
     def _has_rank(self, q: int) -> bool:
         """Whether the covariance tells q effects apart."""
@@ -280,6 +294,7 @@ def by_information(view: FittedModel, method: DegreesOfFreedom) -> FixedTests:
         has_intercept=view.model.has_intercept,
         dependence=solution.dependence,
         is_generalized=view.is_generalized,
+        sigma_squared=None if view.is_repeated or view.is_generalized else solution.sigma**2,
     )
 
 

@@ -1,14 +1,17 @@
 """Likelihood-ratio tests of nested models."""
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from skmixed._data.parameters import items_of
 from skmixed._fitted.checks import check_flag
 from skmixed.inference._comparison import nesting
 from skmixed.inference._comparison.comparable import Contender, comparable, open_models
-from skmixed.inference._comparison.nesting import Reference, reference_of
+from skmixed.inference._comparison.nesting import reference_of
 
 # Differences of criteria beside their size: below the first only rounding is
 # left, above the second, and of the wrong sign, there is a mistake.
@@ -16,9 +19,14 @@ ROUNDING, MISTAKE = 1e-11, 1e-6
 
 
 def likelihood_ratio_test(
-    model0: Any, model1: Any, *, boundary: bool = True, check_nested: bool = True
+    model0: Any,
+    model1: Any,
+    *models: Any,
+    boundary: bool = True,
+    check_nested: bool = True,
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Likelihood-ratio test of two nested models.
+    """Likelihood-ratio tests of nested models, each against the one before.
 
     Parameters
     ----------
@@ -26,6 +34,9 @@ def likelihood_ratio_test(
         Fitted MixedLinearRegressors or generalized models of one distribution, or
         Pipelines that end in one, on the same rows. The one with fewer parameters is
         the null hypothesis, in whichever order they are given.
+    *models : estimators or Pipelines
+        Further ones. They are sorted by their numbers of parameters, and each is tested
+        against the one before.
     boundary : bool, default=True
         Whether the reference distribution heeds that a variance of 0 lies on the
         boundary of its range. False: plain χ², as in R's ``anova``.
@@ -33,19 +44,24 @@ def likelihood_ratio_test(
         Whether to refuse models that are not nested by the names of their
         columns (in arrays, their positions). False where you know that they are:
         a numeric column is a linear combination of the dummies of its values.
+    names : sequence of str, default=None
+        One name a model. None: ``model0``, ``model1`` and so on.
 
     Returns
     -------
     DataFrame
-        Rows ``null`` and ``alternative``; the p value is
-        ``table.loc["alternative", "p_value"]``. Columns:
+        Of two models rows ``null`` and ``alternative``, whose p value is
+        ``table.loc["alternative", "p_value"]``; of more a row each, by name, from the
+        fewest parameters on. Columns:
 
         model
-            ``model0`` or ``model1``.
+            Its name, where the rows are not the names.
         method
             The likelihood compared: ``ml`` or ``reml``.
         n_parameters
             Rank of X, entries of θ, and σ or a shape.
+        aic, bic
+            As in `compare`.
         log_likelihood
             Restricted under REML.
         criterion
@@ -62,9 +78,10 @@ def likelihood_ratio_test(
     Raises
     ------
     ValueError
-        If the models are fitted to different rows, have as many parameters each,
-        are not nested, or reproduce y; or if generalized models have different
-        distributions, links or exposures, or different numbers of nodes of quadrature.
+        If the models are fitted to different rows, two have as many parameters, one is
+        not nested in the next, or they reproduce y; if generalized models have different
+        distributions, links or exposures, or different numbers of nodes of quadrature;
+        or for names that do not fit.
 
     Warns
     -----
@@ -80,8 +97,9 @@ def likelihood_ratio_test(
 
     Notes
     -----
-    With the same fixed effects and REML in both, the restricted likelihoods are
-    compared. Fixed effects are the same if names and sums of the columns are.
+    With the same fixed effects and REML in all, the restricted likelihoods are
+    compared, where R's ``anova`` refits by maximum likelihood. Fixed effects are the same
+    if names and sums of the columns are.
 
     Under a null hypothesis with one variance less, the alternative's parameters form a
     half-space around it, and the statistic is distributed as ½χ²(d − 1) + ½χ²(d), d the
@@ -121,25 +139,88 @@ def likelihood_ratio_test(
     '2.79e-10'
     >>> table.loc["alternative", "reference"]
     '½χ²(1) + ½χ²(2)'
+
+    Three models in one table:
+
+    >>> mean = MixedLinearRegressor("Subject", fixed=[], method="ml").fit(X, y)
+    >>> intercept = MixedLinearRegressor("Subject", method="ml").fit(X, y)
+    >>> slope = MixedLinearRegressor("Subject", random_slopes="Days", method="ml").fit(X, y)
+    >>> names = ["mean", "intercept", "slope"]
+    >>> table = likelihood_ratio_test(mean, intercept, slope, names=names)
+    >>> table[["n_parameters", "aic", "statistic", "df"]].round(2)
+               n_parameters      aic  statistic   df
+    mean                  3  1916.54        NaN  NaN
+    intercept             4  1802.08     116.46  1.0
+    slope                 6  1763.94      42.14  2.0
     """
     check_flag("boundary", boundary)
     check_flag("check_nested", check_nested)
-    null, alternative = _in_order(open_models({"model0": model0, "model1": model1}, is_nested=True))
-    if check_nested:
+    given = model0, model1, *models
+    contenders = _in_order(open_models(_named(given, names), is_nested=True))
+    for null, alternative in pairwise(contenders if check_nested else ()):
         nesting.check_nested(null, alternative)
-    null, alternative = comparable([null, alternative])
-    return _table(null, alternative, reference_of(null, alternative, boundary=boundary))
+    contenders = comparable(contenders)
+    tests = [None, *(ratio_test(*pair, boundary=boundary) for pair in pairwise(contenders))]
+    table = ratio_table(contenders, tests)
+    if len(contenders) == 2:
+        table.insert(0, "model", table.index)
+        table.index = pd.Index(["null", "alternative"])
+    return table
 
 
-def _in_order(pair: list[Contender]) -> list[Contender]:
-    """Sort into null and alternative, by the number of parameters."""
-    counts = [c.solution.n_parameters for c in pair]
-    if counts[0] == counts[1]:
+def ratio_table(
+    contenders: Sequence[Contender], tests: Sequence[Mapping[str, Any] | None]
+) -> pd.DataFrame:
+    """Tabulate models with their likelihoods, a row each, and the test of each, if it has one."""
+    criteria = np.array([c.solution.criterion for c in contenders])
+    counts = np.array([c.solution.n_parameters for c in contenders])
+    none = {"statistic": np.nan, "df": np.nan, "p_value": np.nan, "reference": ""}
+    index = [c.name for c in contenders]
+    likelihoods = {
+        "method": [c.method for c in contenders],
+        "n_parameters": counts,
+        "aic": criteria + 2.0 * counts,
+        "bic": criteria + np.log(contenders[0].fitted.stats.n_rows) * counts,
+        "log_likelihood": -0.5 * criteria,
+        "criterion": criteria,
+    }
+    tested = pd.DataFrame([none if own is None else own for own in tests], index=index)
+    return pd.concat([pd.DataFrame(likelihoods, index=index), tested], axis=1)
+
+
+def ratio_test(null: Contender, alternative: Contender, *, boundary: bool) -> dict[str, Any]:
+    """Return the statistic of two models, its degrees of freedom, p value and distribution."""
+    statistic = _statistic(null, alternative)
+    reference = reference_of(null, alternative, boundary=boundary)
+    return {
+        "statistic": statistic,
+        "df": alternative.solution.n_parameters - null.solution.n_parameters,
+        "p_value": reference.p_value(statistic),
+        "reference": str(reference),
+    }
+
+
+def _named(models: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
+    default = [f"model{k}" for k in range(len(models))]
+    given = default if names is None else list(items_of(names, "names"))
+    if len(given) != len(models) or len(set(given)) < len(models):
         raise ValueError(
-            f"model0 and model1 have {counts[0]} parameters each, so that neither is a special "
-            "case of the other. Use `compare`."
+            f"names={names!r} does not name {len(models)} models. Give each one a name of its own."
         )
-    return pair if counts[0] < counts[1] else pair[::-1]
+    return dict(zip(given, models, strict=True))
+
+
+def _in_order(contenders: Sequence[Contender]) -> list[Contender]:
+    """Sort from the fewest parameters on."""
+    out = sorted(contenders, key=lambda own: own.solution.n_parameters)
+    for first, second in pairwise(out):
+        n = first.solution.n_parameters
+        if n == second.solution.n_parameters:
+            raise ValueError(
+                f"{first.name} and {second.name} have {n} parameters each, so that neither is a "
+                "special case of the other. Use `compare`."
+            )
+    return out
 
 
 def _statistic(null: Contender, alternative: Contender) -> float:
@@ -152,21 +233,3 @@ def _statistic(null: Contender, alternative: Contender) -> float:
             "nested, or a search has not converged. Use `compare`, or fit with a smaller tol."
         )
     return difference if difference > ROUNDING * size else 0.0
-
-
-def _table(null: Contender, alternative: Contender, reference: Reference) -> pd.DataFrame:
-    pair, statistic = (null, alternative), _statistic(null, alternative)
-    criteria = np.array([c.solution.criterion for c in pair])
-    counts = np.array([c.solution.n_parameters for c in pair])
-    columns = {
-        "model": [c.name for c in pair],
-        "method": [c.method for c in pair],
-        "n_parameters": counts,
-        "log_likelihood": -0.5 * criteria,
-        "criterion": criteria,
-        "statistic": [np.nan, statistic],
-        "df": [np.nan, counts[1] - counts[0]],
-        "p_value": [np.nan, reference.p_value(statistic)],
-        "reference": ["", str(reference)],
-    }
-    return pd.DataFrame(columns, index=["null", "alternative"])

@@ -11,6 +11,7 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted, formula_terms
 from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
+from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
 from skmixed.inference._fixed_tests import FixedTests, open_tests
 
 TYPES = (1, 2, 3)
@@ -18,28 +19,32 @@ TYPES = (1, 2, 3)
 
 def anova(
     model: Any,
-    terms: Mapping[str, str | Sequence[str]] | None = None,
-    ddf: str | None = None,
-    *,
+    terms: Any = None,
+    ddf: Any = None,
+    *models: Any,
     type: int = 3,  # noqa: A002
     robust: str | None = None,
 ) -> pd.DataFrame:
-    """Test the terms of a model by F.
+    """Test the terms of a model by F, or several models by their likelihoods.
 
-    The terms of a formula are tested by hypotheses of type I, II or III, which do not
-    depend on how its factors are coded; groups of columns by whether all their fixed
-    effects are 0.
+    ``anova(model)`` tests the terms of one model: those of a formula by hypotheses of
+    type I, II or III, which do not depend on how its factors are coded; groups of
+    columns by whether all their fixed effects are 0. ``anova(model0, model1, …)`` is
+    `likelihood_ratio_test` of nested models.
 
     Parameters
     ----------
     model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
         The fitted model.
-    terms : mapping of str to list of str, default=None
+    terms : mapping of str to list of str, or estimator, default=None
         Term → its columns, to be tested as they are. None: the terms of the model's
-        formula; without one, every column is a term.
+        formula; without one, every column is a term. Or a second model.
     ddf : {"satterthwaite", "kenward-roger", "residual", "normal"}, default=None
         The method for the degrees of freedom, as in `coefficient_table`; of models with a
-        residual covariance also "kenward-roger-linear" and "between-within".
+        residual covariance also "kenward-roger-linear" and "between-within". Or a third
+        model.
+    *models : estimators or Pipelines
+        Further ones, beside a second and a third.
     type : {1, 2, 3}, default=3
         Type of hypothesis: 1, each term after those before it; 2, after all that do
         not contain it; 3, with categories counted alike whatever their numbers of
@@ -52,20 +57,22 @@ def anova(
     Returns
     -------
     DataFrame
-        A row for each term: ``F``, ``df_num``, ``df_den``, ``p_value``, or of a
+        A row for each term: ``sum_sq``, ``mean_sq``, ``df_num``, ``df_den``, ``F``,
+        ``p_value``, without the squares of a model with a residual covariance; or of a
         generalized model Wald's ``chi2``, ``df``, ``p_value``. Of a term
         some of whose effects the data do not determine, the others are tested, with
         fewer ``df_num``; where none is determined, the row is NaN. A model without
-        terms has an empty table, and brings a warning.
+        terms has an empty table, and brings a warning. Of several models the table of
+        `likelihood_ratio_test`.
 
     Raises
     ------
     ValueError
         If a term names a column without a fixed effect, or `type` is not among its
-        choices.
+        choices, or with several models is not left out, as `ddf` and `robust`; and
+        what `likelihood_ratio_test` raises.
     TypeError
-        If `terms` is no mapping, such as a second model, or a term does not name
-        columns.
+        If `terms` is neither a mapping nor a model, or a term does not name columns.
 
     Warns
     -----
@@ -75,7 +82,7 @@ def anova(
     See Also
     --------
     contrast : Tests of any combinations of the fixed effects.
-    likelihood_ratio_test : Tests of nested models, also of random effects.
+    likelihood_ratio_test : Tests of nested models, with its options.
 
     Notes
     -----
@@ -87,6 +94,11 @@ def anova(
     same numeric ones. Types I and II count each row once, also with weights. The rows
     of a hypothesis are those that lmerTest has with R's default coding: the degrees
     of freedom of `contrast` depend on them a little.
+
+    ``mean_sq`` is Wald's statistic by ``df_num`` times σ², the residual variance of a row
+    of weight 1, and ``sum_sq`` that times ``df_num``, as in lmerTest: in a balanced design
+    without groups they are the classical sums of squares. F is their ratio to σ², by Kenward
+    and Roger's method times its scale.
 
     Columns without a formula, and those of `terms`, are tested as they are. With
     interactions that is the type III of SAS only if categorical columns are coded with
@@ -109,10 +121,10 @@ def anova(
     >>> from skmixed.inference import anova
     >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
     >>> anova(model).round(2)
-                     F  df_num  df_den  p_value
-    recipe        0.10       2  254.02     0.91
-    temp         94.16       1  222.00     0.00
-    recipe:temp   0.04       2  222.00     0.96
+                  sum_sq  mean_sq  df_num  df_den      F  p_value
+    recipe          4.00     2.00       2  254.02   0.10     0.91
+    temp         1966.71  1966.71       1  222.00  94.16     0.00
+    recipe:temp     1.74     0.87       2  222.00   0.04     0.96
 
     Columns as they are:
 
@@ -122,15 +134,31 @@ def anova(
     >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
     >>> plain = MixedLinearRegressor("Worker").fit(X, y)
     >>> anova(plain, {"Machine": ["Machine_B", "Machine_C"]}, "kenward-roger").round(2)
-                F  df_num  df_den  p_value
-    Machine  87.8       2    46.0      0.0
+              sum_sq  mean_sq  df_num  df_den     F  p_value
+    Machine  1755.26   877.63       2    46.0  87.8      0.0
+
+    Several models:
+
+    >>> smaller = lmer("angle ~ recipe + temp + (1 | recipe:replicate)", load_cake().frame)
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")  # both are fitted again, by maximum likelihood
+    ...     table = anova(smaller, model)
+    >>> table[["n_parameters", "aic", "statistic", "df", "p_value"]].round(3)
+                 n_parameters       aic  statistic   df  p_value
+    null                    6  1708.158        NaN  NaN      NaN
+    alternative             8  1712.073      0.084  2.0    0.959
     """
     if isinstance(type, bool) or type not in TYPES:
         raise ValueError(f"type={type!r} is not known. Choose one of 1, 2, 3.")
     if isinstance(terms, BaseEstimator):
+        _check_one_model_alone(type, ddf, robust)
+        further = models if ddf is None else (ddf, *models)
+        return likelihood_ratio_test(model, terms, *further)
+    if models:
         raise TypeError(
-            "anova tests the terms of one model, and was given two. Compare nested models with "
-            "likelihood_ratio_test, and others with compare."
+            f"anova was given terms={terms!r} and models behind them. Give the models one by one, "
+            "anova(model0, model1, model2), or one model and what to test of it."
         )
     coded = formula_terms(model) if terms is None else None
     if coded is None and type != 3:
@@ -150,7 +178,19 @@ def anova(
         rows = kernel.hypotheses(coded, root, type)
     if terms is None and not rows:
         _warn_of_no_terms(tests)
-    return tests.f_table(rows)
+    return tests.f_table(rows, has_squares=True)
+
+
+def _check_one_model_alone(kind: int, ddf: Any, robust: str | None) -> None:
+    """Refuse, beside several models, what tests the terms of one."""
+    own = {"type": kind if kind != 3 else None, "robust": robust}
+    own["ddf"] = None if isinstance(ddf, BaseEstimator) else ddf
+    for name, value in own.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}={value!r} is for the tests of one model, and several were given, which "
+                "their likelihoods compare. Leave it out, or call anova for each model."
+            )
 
 
 def _warn_of_no_terms(tests: FixedTests) -> None:

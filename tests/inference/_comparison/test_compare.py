@@ -245,7 +245,7 @@ def test_table_of_a_test():
     table = likelihood_ratio_test(INTERCEPT, SLOPE)
     assert list(table.index) == ["null", "alternative"]
     assert list(table.columns) == [
-        *("model", "method", "n_parameters", "log_likelihood", "criterion"),
+        *("model", "method", "n_parameters", "aic", "bic", "log_likelihood", "criterion"),
         *("statistic", "df", "p_value", "reference"),
     ]
     assert_allclose(table["log_likelihood"], [INTERCEPT.log_likelihood_, SLOPE.log_likelihood_])

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import reference_terms
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skmixed import MixedLinearRegressor, lmer
-from skmixed.inference import anova
+from skmixed import MixedLinearRegressor, ResidualCovariance, lmer
+from skmixed.exceptions import RefitWarning
+from skmixed.inference import anova, contrast, likelihood_ratio_test
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::skmixed.exceptions.RankDeficiencyWarning"),
@@ -53,6 +55,31 @@ def test_tables_of_lmertest(model, ddf, kind):
     assert list(found["df_num"]) == list(expected["df_num"])
     # lme4 stops within 4e-7 of the criterion's minimum, which leaves the root of it in θ.
     assert_allclose(found, expected[COLUMNS].to_numpy(dtype=float), rtol=3e-4, atol=1e-6)
+
+
+TABLES = [
+    (model, ddf, kind)
+    for model, record in reference_terms.RECORDED.items()
+    for ddf, tables in record.get("anova", {}).items()
+    for kind in tables
+    # Dropped columns: lmerTest's tables are empty
+    if tables[kind]["terms"] and record["data"] != "sleepstudy_rank_deficient"
+]
+
+
+def test_there_are_tables():
+    models = {model for model, *_ in TABLES}
+    assert len(models) >= 30
+    assert {"cake_empty_cell", "orthodont_weights", "cake/ordered", "kr_covariates"} <= models
+
+
+@pytest.mark.parametrize(("model", "ddf", "kind"), TABLES)
+def test_sums_of_squares_of_lmertest(model, ddf, kind):
+    record, fit = reference_terms.RECORDED[model], reference_terms.fitted(model)
+    recorded = record["anova"][ddf][kind]
+    found = reference_terms.in_order(anova(fit, None, ddf, type=int(kind)), recorded["terms"])
+    assert list(found) == ["sum_sq", "mean_sq", "df_num", "df_den", "F", "p_value"]
+    reference_terms.assert_is_table(found, recorded, fit.sigma_)
 
 
 def test_type_two_of_sas():
@@ -166,7 +193,8 @@ def test_sums_of_squares_of_nested_models(kind):
         gain = residual_squares(small, y) - residual_squares(large, y)
         f = gain / q / (residual_squares(everything, y) / df)
         # Both are rounded to some 1e-10.
-        assert_allclose(table.iloc[k], [f, q, df, stats.f.sf(f, q, df)], rtol=1e-8)
+        expected = [gain, gain / q, q, df, f, stats.f.sf(f, q, df)]
+        assert_allclose(table.iloc[k], expected, rtol=1e-8)
 
 
 def test_weights_do_not_count_rows():
@@ -288,12 +316,48 @@ def test_a_model_without_terms_has_an_empty_table_and_says_so():
             with pytest.warns(UserWarning, match=f"no terms to test.*its fixed part is {own}"):
                 table = anova(model)
             assert table.empty
-            assert list(table) == ["F", "df_num", "df_den", "p_value"]
+            assert list(table) == ["sum_sq", "mean_sq", "df_num", "df_den", "F", "p_value"]
 
 
-def test_a_second_model_is_none_of_the_terms():
+def test_several_models_are_compared_by_their_likelihoods():
+    frame = design(np.random.default_rng(9))
+    formulas = ["y ~ a + (1 | g)", "y ~ a + b + (1 | g)", "y ~ a * b + (1 | g)"]
+    models = [lmer(own, frame, REML=False) for own in formulas]
+    for own in (models[:2], models, models[::-1]):
+        pd.testing.assert_frame_equal(anova(*own), likelihood_ratio_test(*own))
+    with pytest.warns(RefitWarning, match="model0, model1"):
+        anova(lmer(formulas[0], frame), lmer(formulas[1], frame))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ddf": "kenward-roger"}, "ddf='kenward-roger' is for the tests of one model"),
+        ({"type": 2}, "type=2 is for the tests of one model"),
+        ({"robust": "CR2"}, "robust='CR2' is for the tests of one model"),
+    ],
+)
+def test_options_of_one_model_beside_several(options, message):
     frame = design(np.random.default_rng(9))
     small, large = lmer("y ~ a + (1 | g)", frame), lmer("y ~ a + b + (1 | g)", frame)
-    for models in ((small, large), (small, large, large)):
-        with pytest.raises(TypeError, match="Compare nested models with likelihood_ratio"):
-            anova(*models)
+    with pytest.raises(ValueError, match=message):
+        anova(small, large, **options)
+    with pytest.raises(TypeError, match=r"terms=\{.*\} and models behind them. Give the models"):
+        anova(small, {"a": "a[T.q]"}, "satterthwaite", large)
+
+
+def test_squares_are_of_one_residual_variance():
+    """A residual covariance has none; a joint contrast has F alone."""
+    frame = design(np.random.default_rng(9))
+    frame["t"] = frame.groupby("g").cumcount()
+    residual = ResidualCovariance("ar1", subject="g", time="t")
+    table = anova(lmer("y ~ a + x", frame, residual=residual))
+    assert list(table) == ["df_num", "df_den", "F", "p_value"]
+    plain = lmer("y ~ a + x + (1 | g)", frame)
+    found = contrast(plain, [{"a[T.q]": 1}, {"a[T.r]": 1}])
+    assert list(found) == ["df_num", "df_den", "F", "p_value"]
+    assert_allclose(found.loc["joint"], anova(plain).loc["a", list(found)], rtol=1e-12)
+    # Kenward and Roger's scale is F's alone: mean_sq / σ² is Wald's statistic by its df
+    found = anova(plain, ddf="kenward-roger")
+    assert (found["mean_sq"] / plain.sigma_**2 >= found["F"] * (1 - 1e-12)).all()
+    assert_allclose(found["sum_sq"], found["mean_sq"] * found["df_num"], rtol=1e-15)
