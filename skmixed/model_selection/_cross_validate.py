@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 
-from skmixed._data.table import open_table
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import warn_counted
 from skmixed._typing import FloatArray
@@ -65,9 +64,11 @@ def cross_validate(
         The response of each sample.
     cv : int, splitter or iterable of pairs of arrays, default=None
         A splitter of scikit-learn, such as ``GroupKFold(10)``, ``LeaveOneGroupOut()`` or
-        ``KFold(10)``, or training and test rows. A number is that of folds of whole groups,
-        or with ``question="known_groups"`` of folds of which each has some rows of each group,
-        while a group of one row stays in training. None: 5.
+        ``KFold(10)``, or pairs of training and test rows, which have no row in common. A number
+        is that of folds of whole groups, or with ``question="known_groups"`` of folds of which
+        each has some rows of each group, while a group of one row stays in training. Where
+        neither the model nor `groups` names groups, they are scikit-learn's folds of rows.
+        None: 5.
     groups : array-like of shape (n_samples,) or frame, default=None
         The group of each sample, for `cv`. None: the outermost grouping factor that the
         model names. Where the model names none, they are given to its `fit` and `predict` too.
@@ -87,7 +88,8 @@ def cross_validate(
         or held at those of all rows; the fixed effects, σ and the BLUPs are always new.
         "fixed" has seen the test rows, and is optimistic where groups are few.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the samples in the fits. Scores are not weighted.
+        Weights of the samples in the fits. Scores are not weighted. A row of weight 0 is in no
+        fit: its group is new unless other rows make it known, and it needs no label.
     return_predictions : bool, default=False
         Whether the result has ``"predictions"``.
 
@@ -163,9 +165,10 @@ def cross_validate(
     params = [{}] if param_grid is None else list(ParameterGrid(param_grid))
     models = [clone(model).set_params(**own) for own in params]
     sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
-    own_groups = groups_of(models, X, groups)
+    own_groups = groups_of(models, X, groups, sample.weights)
     cv = list(cv) if isinstance(cv, Iterator) else cv
-    splits = splits_of(cv, question, X, sample.y, own_groups, open_table(X).n_rows)
+    has_classes = is_classifier(model)
+    splits = splits_of(cv, question, X, sample.y, own_groups, has_classes=has_classes)
     check_question(question, splits, own_groups)
     scorers, _ = scorers_of(model, scoring)
     held_out = HeldOut(sample, splits)

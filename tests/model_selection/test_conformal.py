@@ -105,7 +105,7 @@ def _folds_of(model, X, y, n):
     from skmixed.model_selection._splits.groups import groups_of
     from skmixed.model_selection._splits.splitters import splits_of
 
-    return splits_of(n, "known_groups", X, y, groups_of([model], X, None), len(y)).fold
+    return splits_of(n, "known_groups", X, y, groups_of([model], X, None)).fold
 
 
 def test_rows_go_by_their_kind(calibrated):

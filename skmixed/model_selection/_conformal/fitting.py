@@ -1,12 +1,13 @@
 """Linear models that are fitted, and calibrated by the rows of the fit."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
-from sklearn.model_selection import KFold, LeaveOneGroupOut
+from sklearn.model_selection import LeaveOneGroupOut
 
 from skmixed._data.table import open_table
 from skmixed._fitted import checks as validation
@@ -14,7 +15,7 @@ from skmixed.model_selection._conformal.rows import CalibratingRows
 from skmixed.model_selection._cross_validate import THETAS
 from skmixed.model_selection._fits import Sample
 from skmixed.model_selection._splits.groups import Groups, beside, groups_of
-from skmixed.model_selection._splits.questions import QUESTIONS
+from skmixed.model_selection._splits.questions import QUESTIONS, check_question, question_of
 from skmixed.model_selection._splits.splits import Splits
 from skmixed.model_selection._splits.splitters import splits_of
 from skmixed.model_selection._statistics import has_statistics
@@ -29,7 +30,7 @@ def fit_conformalize(
     y: ArrayLike,
     *,
     question: str | None = None,
-    cv: int | None = None,
+    cv: Any = None,
     groups: Any = None,
     theta: str = "refit",
     sample_weight: ArrayLike | None = None,
@@ -51,10 +52,13 @@ def fit_conformalize(
         The response of each sample.
     question : {"new_groups", "known_groups"}, default=None
         For which rows to calibrate: those of groups that X does not have, or new rows of groups
-        that it has. None: for both; for rows as such, where the model has no groups.
-    cv : int, default=None
-        Number of folds: of whole groups, or of the rows of each group. None: as many as
-        there are groups, so that each is left out by itself; 10 for rows of known groups.
+        that it has. None: for both, or for the one that a splitter answers; for rows as such,
+        where the model has no groups.
+    cv : int, splitter or iterable of pairs of arrays, default=None
+        As for `cross_validate`: a number is that of folds of whole groups and, for rows of known
+        groups, of folds of the rows of each group. A splitter, or training and test rows, answers
+        one question, and predicts each row once at most. None: as many folds as there are groups,
+        so that each is left out by itself; 10 for rows of known groups, and without groups.
     groups : array-like of shape (n_samples,) or frame, default=None
         The group of each sample, which is left out as a whole. None: the outermost grouping
         factor that the model names. Where it names none, they are given to `fit` too.
@@ -62,7 +66,7 @@ def fit_conformalize(
         Whether the relative variances θ are estimated anew without each fold, or held at those
         of all rows, which is faster, and narrows intervals a little where groups are few.
     sample_weight : array-like of shape (n_samples,), default=None
-        Precision weights of the samples.
+        Precision weights of the samples. Rows of weight 0 are left out.
 
     Returns
     -------
@@ -74,7 +78,8 @@ def fit_conformalize(
     Raises
     ------
     ValueError
-        If there is one group, a label is missing, or a fit without a fold fails.
+        If there is one group, a label is missing, the splits do not answer one question, or a fit
+        without a fold fails.
     TypeError
         If the model is none for which this is there.
 
@@ -141,16 +146,16 @@ def fit_conformalize(
             "without folds are made from sums over their rows."
         )
     fitted = clone(model)
-    sample = _weighted(Sample(X, y, sample_weight, groups))
-    own_groups = groups_of([model], sample.X, sample.groups)
+    given = Sample.given(X, y, sample_weight, groups)
+    sample = _weighted(given)
+    own_groups = groups_of([model], X, groups, given.weights)
+    splits = _splits(question, list(cv) if isinstance(cv, Iterator) else cv, given, own_groups)
+    own_groups = own_groups.of_counting()
     sample = replace(sample, groups=beside([model], sample.X, sample.groups))
-    asked = QUESTIONS if question is None and own_groups.factors else (question,)
-    splits = [_splits(own, cv, sample, own_groups) for own in asked]
     params = {} if sample_weight is None else {"sample_weight": sample.weights}
     fitted.fit(sample.X, sample.y, **sample.beside, **params)
     rows = CalibratingRows.of(fitted, sample, own_groups)
-    pairs = zip(asked, splits, strict=True)
-    calibrations = tuple(rows.calibration(*own, is_held=theta == "fixed") for own in pairs)
+    calibrations = tuple(rows.calibration(*own, is_held=theta == "fixed") for own in splits)
     fitted._model = replace(fitted._model, calibrations=calibrations)
     return fitted
 
@@ -163,16 +168,35 @@ def _weighted(sample: Sample) -> Sample:
     return sample.of(np.flatnonzero(weights > 0))
 
 
-def _splits(question: str | None, cv: int | None, sample: Sample, groups: Groups) -> Splits:
-    """Return the folds that answer a question; None: rows of a model without groups."""
-    if cv is not None:
-        validation.check_number("cv", cv, integral=True)
-    n_rows = open_table(sample.X).n_rows
-    if question == "new_groups":
-        own: Any = LeaveOneGroupOut() if cv is None else cv
-    elif question is None or groups.codes is None:
-        n = min(N_FOLDS, n_rows) if cv is None else cv
-        own = KFold(n, shuffle=True, random_state=0)
-    else:
-        own = N_FOLDS if cv is None else cv
-    return splits_of(own, question, sample.X, sample.y, groups, n_rows)
+def _splits(
+    question: str | None, cv: Any, sample: Sample, groups: Groups
+) -> list[tuple[str | None, Splits]]:
+    """Return the questions, each with splits of the rows that count.
+
+    A number of folds, and none, answers both questions unless one is asked.
+    """
+    given = sample.X, sample.y, groups
+    if not (cv is None or isinstance(cv, int | np.integer)):
+        splits = splits_of(cv, question, *given).of_counting()
+        groups = groups.of_counting()
+        check_question(question, splits, groups)
+        _check_once(splits)
+        return [(question or question_of(splits, groups), splits)]
+    asked = QUESTIONS if question is None and not groups.are_none else (question,)
+    ways: dict[str | None, Any] = {"new_groups": LeaveOneGroupOut() if cv is None else cv}
+    n_folds = min(N_FOLDS, groups.n_rows)
+    return [
+        (own, splits_of(ways.get(own, cv), own, *given, n_folds=n_folds).of_counting())
+        for own in asked
+    ]
+
+
+def _check_once(splits: Splits) -> None:
+    """Refuse splits that predict a row several times, which would count for as many."""
+    rows, _ = splits.tested
+    times = np.bincount(rows, minlength=splits.n_rows)
+    if times.max() > 1:
+        raise ValueError(
+            f"cv has row {int(np.argmax(times > 1))} in the test rows of several splits. Give a "
+            "splitter that predicts each row once, such as GroupKFold or KFold."
+        )

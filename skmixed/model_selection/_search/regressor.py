@@ -58,9 +58,9 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         information criterion of the fits to all rows. The conditional one is that of
         `skmixed.inference.conditional_aic`, for new rows of the same groups.
     cv : int, splitter or iterable of pairs of arrays, default=None
-        Splits of the rows, as for `cross_validate`; None and numbers are those of folds of
-        whole groups, or with ``question="known_groups"`` of rows of each group. Where no
-        candidate has groups they are folds of rows.
+        Splits of the rows, as for `cross_validate`: a number is that of folds of whole groups,
+        or with ``question="known_groups"`` of folds of rows of each group. Where no candidate has
+        groups they are scikit-learn's folds of rows. None: 5.
     question : {"new_groups", "known_groups"}, default=None
         Which predictions are to be good: of rows of groups that the fit has not seen, or of
         new rows of groups that it has. None: the splits decide.

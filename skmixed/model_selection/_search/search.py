@@ -1,6 +1,5 @@
 """A search over candidates: their fits to all rows and to the rows of each split, and the best."""
 
-import numbers
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import KFold, ParameterGrid
+from sklearn.model_selection import ParameterGrid
 
-from skmixed._data.table import open_table
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import printer
@@ -23,7 +21,7 @@ from skmixed.model_selection._search.criteria import CRITERIA, CV
 from skmixed.model_selection._splits.groups import Groups, beside, groups_of
 from skmixed.model_selection._splits.questions import QUESTIONS, check_question, in_words
 from skmixed.model_selection._splits.splits import Splits
-from skmixed.model_selection._splits.splitters import N_FOLDS, splits_of
+from skmixed.model_selection._splits.splitters import splits_of
 from skmixed.model_selection._validation import shown
 
 # What candidates may differ in.
@@ -75,8 +73,8 @@ def search(
 ) -> tuple[Choice, int, MixedLinearRegressor]:
     """Return what is found of the candidates, the number of the best, and its fit to all rows."""
     params, models = candidates_of(own)
-    factors = groups_of(models, X, groups)
     sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
+    factors = groups_of(models, X, groups, sample.weights)
     splits = _splits(own, X, y, factors)
     candidates = CandidateFits.of(models, sample, splits)
     fits = _to_all_rows(candidates, params, own)
@@ -93,14 +91,10 @@ def search(
 
 
 def _splits(own: Any, X: Any, y: Any, groups: Groups) -> Splits:
-    """Return the splits; of rows where no candidate has groups, and none at all without CV."""
+    """Return the splits; none at all without cross-validation."""
     if own.criterion != CV:
-        return Splits(open_table(X).n_rows, None)
-    cv = own.cv
-    has_no_groups = groups.codes is None and not groups.factors and own.question is None
-    if has_no_groups and (cv is None or isinstance(cv, numbers.Integral)):
-        cv = KFold(N_FOLDS if cv is None else cv, shuffle=True, random_state=0)
-    splits = splits_of(cv, own.question, X, y, groups, open_table(X).n_rows)
+        return Splits(groups.n_rows, None)
+    splits = splits_of(own.cv, own.question, X, y, groups)
     check_question(own.question, splits, groups)
     return splits
 

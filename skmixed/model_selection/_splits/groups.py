@@ -1,19 +1,20 @@
 """The grouping factors of a model on some rows, and the groups that a split may leave out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from skmixed._data.encoder import plan
+from skmixed._data.grouping_factor import GroupingFactor, Metadata
 from skmixed._data.labels import learn_levels
 from skmixed._data.metadata import open_metadata
 from skmixed._data.parameters import items_of
 from skmixed._data.random_effect import RandomEffect, parse_groups
-from skmixed._data.table import open_table
+from skmixed._data.table import Table, open_table
 from skmixed._fitted.fitted_model import last_step
-from skmixed._typing import IntArray
+from skmixed._typing import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Groups:
 
     Attributes
     ----------
+    n_rows : int
     factors : dict of str to (n,) array of int
         The model's grouping factors.
     name : str
@@ -33,13 +35,31 @@ class Groups:
     are_seen : bool
         Whether the factors of all models are known before a fit: not those of a formula, and
         of columns that the steps of a Pipeline make.
+    counts : (n,) array of bool or None
+        Whether a row counts in a fit, as one of weight 0 does not; None: all do.
     """
 
+    n_rows: int
     factors: dict[str, IntArray]
     name: str
     codes: IntArray | None
     why: str = ""
     are_seen: bool = True
+    counts: BoolArray | None = None
+
+    @property
+    def are_none(self) -> bool:
+        """Whether the rows are not grouped: no model names a column, and no labels were given."""
+        return self.codes is None and self.are_seen and not self.factors
+
+    def of_counting(self) -> "Groups":
+        """Return those of the rows that count."""
+        if self.counts is None:
+            return self
+        factors = {name: codes[self.counts] for name, codes in self.factors.items()}
+        codes = None if self.codes is None else self.codes[self.counts]
+        n_rows = int(self.counts.sum())
+        return replace(self, n_rows=n_rows, factors=factors, codes=codes, counts=None)
 
     def required(self) -> IntArray:
         """Return the groups that may be left out.
@@ -57,38 +77,63 @@ class Groups:
         return self.codes
 
 
-def groups_of(models: Sequence[Any], X: Any, groups: Any) -> Groups:
+def groups_of(models: Sequence[Any], X: Any, groups: Any, weights: Any = None) -> Groups:
     """Return the factors of some models, and the groups to leave out.
 
-    These are the ones given, or the outermost factor of all models.
+    These are the ones given, or the outermost factor of all models. A model whose columns X does
+    not have is left to its fit, which says so; if there is no other, its error is raised.
     """
-    own = [_factors_of(model, X) for model in models]
+    n_rows = open_table(X).n_rows
+    counts = None if weights is None else np.asarray(weights) != 0
+    counts = None if counts is None or counts.all() else counts
+    own = _factors_of_each(models, X, counts)
     factors = {name: codes for found in own for name, codes in (found or {}).items()}
     are_seen = all(found is not None for found in own)
     if groups is not None:
-        given = _given(groups, open_table(X).n_rows)
-        name = _outermost(given)
+        given = _given(groups, n_rows, counts)
+        name = _outermost(given, counts)
         if name is None:
             names = " and ".join(map(repr, given))
             raise ValueError(
                 f"The columns {names} of groups are crossed, so that nothing says whose groups are "
                 "left out. Give the column of these alone."
             )
-        return Groups(factors or given, name, given[name])
-    if not are_seen:
-        why = "the grouping columns of the model are not known before it is fitted"
-        return Groups(factors, "", None, why, are_seen=False)
-    if not factors:
-        return Groups(factors, "", None, "the model names no grouping column of X")
-    name = _outermost(factors)
+        return Groups(n_rows, factors or given, name, given[name], counts=counts)
+    name = _outermost(factors, counts) if are_seen else None
     if name is not None:
-        return Groups(factors, name, factors[name])
-    names = " and ".join(map(repr, factors))
-    return Groups(factors, "", None, f"the factors {names} of the model are crossed")
+        return Groups(n_rows, factors, name, factors[name], counts=counts)
+    why = _why_none(factors, are_seen=are_seen)
+    return Groups(n_rows, factors, "", None, why, are_seen, counts)
 
 
-def _outermost(factors: dict[str, IntArray]) -> str | None:
+def _why_none(factors: dict[str, IntArray], *, are_seen: bool) -> str:
+    """Say why there are no groups to leave out."""
+    if not are_seen:
+        return "the grouping columns of the model are not known before it is fitted"
+    if not factors:
+        return "the model names no grouping column of X"
+    return f"the factors {' and '.join(map(repr, factors))} of the model are crossed"
+
+
+def _factors_of_each(
+    models: Sequence[Any], X: Any, counts: BoolArray | None
+) -> list[dict[str, IntArray] | None]:
+    """Return the factors of those models whose columns X has."""
+    found, errors = [], []
+    for model in models:
+        try:
+            found.append(_factors_of(model, X, counts))
+        except (ValueError, TypeError) as error:
+            errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    return found
+
+
+def _outermost(factors: dict[str, IntArray], counts: BoolArray | None) -> str | None:
     """Return the factor in whose levels those of all others are nested; None without one."""
+    if counts is not None:
+        factors = {name: codes[counts] for name, codes in factors.items()}
     for name, codes in factors.items():
         if all(_is_nested(inner, codes) for inner in factors.values()):
             return name
@@ -108,7 +153,7 @@ def beside(models: Sequence[Any], X: Any, groups: Any) -> Any:
     return None if set(columns) & set(table.names or ()) else groups
 
 
-def _factors_of(model: Any, X: Any) -> dict[str, IntArray] | None:
+def _factors_of(model: Any, X: Any, counts: BoolArray | None) -> dict[str, IntArray] | None:
     """Return the levels of the factors that a model names; None where that is not known yet."""
     last = last_step(model)
     named, candidates = getattr(last, "groups", None), getattr(last, "candidates", None)
@@ -126,7 +171,22 @@ def _factors_of(model: Any, X: Any) -> dict[str, IntArray] | None:
         if last is model:
             raise
         return None  # what the steps of a Pipeline make is not known before they are fitted
-    return {f.name: f.learn(table, metadata)[1] for f in encoder.factors}
+    return {f.name: _codes(f, table, metadata, counts) for f in encoder.factors}
+
+
+def _codes(
+    factor: GroupingFactor, table: Table, metadata: Metadata, counts: BoolArray | None
+) -> IntArray:
+    """Return the level of each row; rows of weight 0 without a label have one of their own."""
+    if counts is None:
+        return factor.learn(table, metadata)[1]
+    labels = [learn_levels(s.column(table, metadata), s.name)[1] for s in factor.sources]
+    has_label = np.min(labels, axis=0) >= 0
+    keep = has_label | counts  # of others a missing label is refused
+    own = factor.learn(table.rows(keep), metadata.rows(keep), np.flatnonzero(keep))[1]
+    out = np.full(len(keep), own.max() + 1)
+    out[keep] = own
+    return out
 
 
 def _names_in(candidates: Any) -> set[str]:
@@ -137,16 +197,19 @@ def _names_in(candidates: Any) -> set[str]:
     return {name for grid in grids for name in grid}
 
 
-def _given(groups: Any, n_rows: int) -> dict[str, IntArray]:
+def _given(groups: Any, n_rows: int, counts: BoolArray | None) -> dict[str, IntArray]:
     """Return the levels of labels given beside X, by the names of their columns."""
     columns = open_metadata(groups, n_rows, is_named=False).columns
     out = {name: learn_levels(column, name)[1] for name, column in columns.items()}
     for codes in out.values():
-        if (codes < 0).any():
+        missing = codes < 0
+        refused = missing if counts is None else missing & counts
+        if refused.any():
             raise ValueError(
-                f"groups has a missing label at row {int(np.argmax(codes < 0))}. Leave that row "
+                f"groups has a missing label at row {int(np.argmax(refused))}. Leave that row "
                 "out, or give it a label."
             )
+        codes[missing] = codes.max() + 1
     return out
 
 

@@ -33,9 +33,32 @@ def check_question(question: str | None, splits: Splits, groups: Groups) -> None
         number, row = splits.first_row(codes, known=False)
         raise ValueError(
             f"question='known_groups', but test row {row} of split {number} is of a group of "
-            f"{name!r} without training rows. Give cv a splitter that leaves rows of each group, "
-            "such as StratifiedKFold on the labels of the groups, or ask for question='new_groups'."
+            f"{name!r} without training rows{' of positive weight' * (splits.counts is not None)}. "
+            "Give cv a splitter that leaves rows of each group, such as StratifiedKFold on the "
+            "labels of the groups, or ask for question='new_groups'."
         )
+
+
+def question_of(splits: Splits, groups: Groups) -> str | None:
+    """Return the question that all test rows of some splits ask; None where there are no groups.
+
+    Raises
+    ------
+    ValueError
+        If some rows are of known groups and others of new ones, or there is no saying which
+        groups are left out.
+    """
+    shares = {name: splits.share_known(codes) for name, codes in groups.factors.items()}
+    if groups.codes is None and all(share == 1.0 for share in shares.values()):
+        return "known_groups" if shares else None
+    share = splits.share_known(groups.required())
+    if 0.0 < share < 1.0:
+        raise ValueError(
+            f"cv predicts rows of known groups of {groups.name!r} ({share:.0%}) and of new ones "
+            f"({1 - share:.0%}), which have intervals of different widths. Give a splitter that "
+            "keeps groups whole, such as GroupKFold, or a number of folds."
+        )
+    return "known_groups" if share else "new_groups"
 
 
 def in_words(splits: Splits, factors: Mapping[str, IntArray]) -> str:

@@ -6,10 +6,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmixed._data.table import shown
-from skmixed._typing import IntArray
+from skmixed._typing import BoolArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,19 @@ class Splits:
         training rows of each are all others.
     pairs : sequence of pairs of arrays of int
         Training and test rows; empty where `fold` says.
+    counts : (n,) array of bool or None
+        Whether a row counts in a fit, as one of weight 0 does not; None: all do.
     """
 
     n_rows: int
     fold: IntArray | None
     pairs: Sequence[tuple[IntArray, IntArray]] = ()
+    counts: BoolArray | None = None
 
     @staticmethod
-    def of(pairs: Iterable[tuple[Any, Any]], n_rows: int) -> "Splits":
+    def of(
+        pairs: Iterable[tuple[Any, Any]], n_rows: int, counts: BoolArray | None = None
+    ) -> "Splits":
         """Take the splits of a splitter."""
         found = [_pair(own, number, n_rows) for number, own in enumerate(pairs)]
         if not found:
@@ -39,11 +43,11 @@ class Splits:
         tested = np.concatenate([test for _, test in found])
         fold = np.zeros(n_rows, dtype=np.intp)
         fold[tested] = np.repeat(np.arange(len(found)), [len(test) for _, test in found])
-        splits = Splits(n_rows, fold)
+        splits = Splits(n_rows, fold, counts=counts)
         is_partition = len(found) > 1 and (np.bincount(tested, minlength=n_rows) == 1).all()
         if is_partition and all(_is_rest(fold, k, train) for k, (train, _) in enumerate(found)):
             return splits
-        return Splits(n_rows, None, found)
+        return Splits(n_rows, None, found, counts)
 
     @cached_property
     def by_fold(self) -> tuple[IntArray, IntArray]:
@@ -88,18 +92,42 @@ class Splits:
             return self.pairs[number][0]
         return np.flatnonzero(self.fold != number)
 
-    def are_known(self, codes: IntArray) -> NDArray[np.bool_]:
-        """Whether the level of each of the `tested` rows is one of its training rows, (N,)."""
+    def are_known(self, codes: IntArray) -> BoolArray:
+        """Whether the level of each of the `tested` rows is one of its training rows, (N,).
+
+        Of those that count, since the others are not in the fit.
+        """
         rows, _ = self.tested
         if self.fold is None:
-            pairs = [(codes[test], codes[train]) for train, test in self.pairs]
+            pairs = [(codes[test], codes[self._counting(train)]) for train, test in self.pairs]
             return np.concatenate([np.isin(*own) for own in pairs])
         # The last row of each level shows its fold; a row of another fold shows that there are two
-        n_levels = int(codes.max()) + 1
-        last, has_two = np.zeros(n_levels, dtype=np.intp), np.zeros(n_levels, dtype=bool)
-        last[codes] = self.fold
-        has_two[codes[last[codes] != self.fold]] = True
-        return has_two[codes[rows]]
+        n_levels, counting = int(codes.max()) + 1, self._counting(np.arange(self.n_rows))
+        own, fold = codes[counting], self.fold[counting]
+        last, has_two = np.full(n_levels, -1), np.zeros(n_levels, dtype=bool)
+        last[own] = fold
+        has_two[own[last[own] != fold]] = True
+        at, level = self.fold[rows], codes[rows]
+        return has_two[level] | ((last[level] >= 0) & (last[level] != at))
+
+    def _counting(self, rows: IntArray) -> IntArray:
+        """Return those rows that count in a fit."""
+        return rows if self.counts is None else rows[self.counts[rows]]
+
+    def of_counting(self) -> "Splits":
+        """Return the splits of the rows that count, among which these are numbered."""
+        if self.counts is None:
+            return self
+        numbers, n_rows = np.cumsum(self.counts) - 1, int(self.counts.sum())
+        if self.fold is not None:
+            folds, fold = np.unique(self.fold[self.counts], return_inverse=True)
+            if len(folds) > 1:
+                return Splits(n_rows, fold)
+        pairs = (
+            (numbers[self._counting(self.train(k))], numbers[self._counting(self.test(k))])
+            for k in range(len(self))
+        )
+        return Splits.of((own for own in pairs if len(own[1])), n_rows)
 
     def share_known(self, codes: IntArray) -> float:
         """Return the share of the predicted rows whose level is known, over all splits."""
@@ -120,7 +148,18 @@ def _pair(own: Any, number: int, n_rows: int) -> tuple[IntArray, IntArray]:
         raise ValueError(
             f"Split {number} of cv is {shown(own)}. Give a pair: its training and its test rows."
         ) from error
-    return _numbers(train, "training", number, n_rows), _numbers(test, "test", number, n_rows)
+    train, test = (
+        _numbers(rows, part, number, n_rows) for rows, part in ((train, "training"), (test, "test"))
+    )
+    is_test = np.zeros(n_rows, dtype=bool)
+    is_test[test] = True
+    if (seen := is_test[train]).any():
+        raise ValueError(
+            f"Split {number} of cv has row {train[np.argmax(seen)]} in its training rows and in "
+            "its test rows. Leave it out of one of them: how a row is predicted that the fit has "
+            "seen says nothing of new ones."
+        )
+    return train, test
 
 
 def _numbers(rows: Any, part: str, number: int, n_rows: int) -> IntArray:

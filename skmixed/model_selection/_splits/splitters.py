@@ -1,44 +1,62 @@
 """From a number of folds, a splitter or a list of pairs to splits of the rows."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, check_cv
 
 from skmixed._data.parameters import items_of
 from skmixed._data.table import shown
-from skmixed._typing import IntArray
+from skmixed._typing import BoolArray, IntArray
 from skmixed.model_selection._splits.groups import Groups
 from skmixed.model_selection._splits.splits import Splits
 
 N_FOLDS = 5
 
 
-def splits_of(cv: Any, question: str | None, X: Any, y: Any, groups: Groups, n_rows: int) -> Splits:
+def splits_of(
+    cv: Any,
+    question: str | None,
+    X: Any,
+    y: Any,
+    groups: Groups,
+    *,
+    n_folds: int = N_FOLDS,
+    has_classes: bool = False,
+) -> Splits:
     """Return the splits that `cv` makes.
 
-    None stands for five folds: of whole groups, or of rows of each group where the question
-    is of known ones.
+    A number is that of folds of whole groups, or where the question is of known groups of rows
+    of each group; where there are no groups, of rows, as scikit-learn makes them. None stands for
+    `n_folds`, or for as many as there are groups.
     """
     _check_cv(cv)
     if cv is None or isinstance(cv, int | np.integer):
-        n = N_FOLDS if cv is None else int(cv)
+        n = n_folds if cv is None else int(cv)
         if question == "known_groups":
-            return _within_groups(groups.required(), n)
-        cv = _of_whole_groups(n, groups.required(), is_given=cv is not None)
+            return _within_groups(groups.required(), n, groups.counts)
+        if question is None and groups.are_none:
+            cv = check_cv(n, y, classifier=has_classes)
+        else:
+            cv = _of_whole_groups(n, groups.required(), is_given=cv is not None)
     if type(cv) is LeaveOneGroupOut:
         # One look at each row, where scikit-learn takes one for each group
         fold = np.unique(groups.required(), return_inverse=True)[1]
         _check_several(int(fold.max()) + 1)
-        return Splits(n_rows, fold)
-    if not hasattr(cv, "split"):
-        return Splits.of(items_of(cv, "cv", is_kept=True), n_rows)
-    return Splits.of(_split(cv, X, y, groups), n_rows)
+        return Splits(groups.n_rows, fold, counts=groups.counts)
+    pairs = _split(cv, X, y, groups) if hasattr(cv, "split") else items_of(cv, "cv", is_kept=True)
+    return Splits.of(pairs, groups.n_rows, groups.counts)
 
 
 def _check_cv(cv: Any) -> None:
     """Refuse what is no number of folds, no splitter and no list."""
-    if isinstance(cv, bool | float | str | bytes | type):
+    if isinstance(cv, type):
+        raise TypeError(
+            f"cv is the class {cv.__name__}. Give an instance of it, such as {cv.__name__}()."
+        )
+    is_way = cv is None or isinstance(cv, int | np.integer | Iterable) or hasattr(cv, "split")
+    if isinstance(cv, bool | float | str | bytes) or not is_way:
         raise TypeError(
             f"cv={shown(cv)} is no way to split rows. Give a number of folds, a splitter such as "
             "GroupKFold(5), or a list of pairs of training and test rows."
@@ -63,14 +81,17 @@ def _of_whole_groups(n: int, codes: IntArray, *, is_given: bool) -> GroupKFold:
     return GroupKFold(min(n, n_groups))
 
 
-def _within_groups(codes: IntArray, n_splits: int) -> Splits:
+def _within_groups(codes: IntArray, n_splits: int, counts: BoolArray | None) -> Splits:
     """Return splits for which each group deals its rows, in random order, to the folds in turn.
 
-    A group of one row stays in training, so that all that are predicted are known.
+    A group's only row that counts in a fit stays in training, and so do all of a group without
+    one, so that all that are predicted are known.
     """
     rng = np.random.default_rng(0)
     order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
+    is_idle = np.zeros(len(codes), dtype=bool) if counts is None else ~counts
+    # Rows of each group side by side, those that count first: two of them are in two folds
+    order = order[np.lexsort((is_idle[order], codes[order]))]
     sizes = np.bincount(codes)
     starts = np.cumsum(sizes) - sizes
     own = codes[order]
@@ -78,10 +99,11 @@ def _within_groups(codes: IntArray, n_splits: int) -> Splits:
     first = rng.integers(0, n_splits, len(sizes))
     fold = np.empty(len(codes), dtype=np.intp)
     fold[order] = (first[own] + np.arange(len(codes)) - starts[own]) % n_splits
-    is_alone = sizes[codes] == 1
-    if not is_alone.any() and (np.bincount(fold, minlength=n_splits) > 0).all():
-        return Splits(len(codes), fold)
-    fold[is_alone] = -1
+    n_counting = np.bincount(codes[~is_idle], minlength=len(sizes))[codes]
+    stays = (n_counting == 0) | ((n_counting == 1) & ~is_idle)
+    if not stays.any() and (np.bincount(fold, minlength=n_splits) > 0).all():
+        return Splits(len(codes), fold, counts=counts)
+    fold[stays] = -1
     folds = [k for k in range(n_splits) if (fold == k).any()]
     pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in folds]
     if not pairs:
@@ -89,7 +111,7 @@ def _within_groups(codes: IntArray, n_splits: int) -> Splits:
             "Each group has one row, so that none is known where a row of it is predicted. Ask for "
             "question='new_groups'."
         )
-    return Splits(len(codes), None, pairs)
+    return Splits(len(codes), None, pairs, counts)
 
 
 def _split(splitter: Any, X: Any, y: Any, groups: Groups) -> Any:
@@ -97,4 +119,10 @@ def _split(splitter: Any, X: Any, y: Any, groups: Groups) -> Any:
     reads = True
     if hasattr(splitter, "get_metadata_routing"):
         reads = bool(splitter.get_metadata_routing().split.requests.get("groups", False))
-    return splitter.split(X, y, groups.required() if reads else None)
+    pairs = splitter.split(X, y, groups.required() if reads else None)
+    if not isinstance(pairs, Iterable):
+        raise TypeError(
+            f"The method split of cv={shown(splitter)} returns {shown(pairs)}, which is no list of "
+            "splits. Let it yield pairs of training and test rows."
+        )
+    return pairs
