@@ -5,6 +5,7 @@ of the fit, with the same weights. Of a model by a formula the frame suffices: i
 response and the weights that are named.
 """
 
+from skmixed.diagnostics._collinearity import variance_inflation
 from skmixed.diagnostics._correlation import residual_correlation
 from skmixed.diagnostics._groups import group_influence
 from skmixed.diagnostics._influence import cooks_distance, influence, leverage
@@ -21,4 +22,5 @@ __all__ = [
     "residual_correlation",
     "residuals",
     "subject_influence",
+    "variance_inflation",
 ]

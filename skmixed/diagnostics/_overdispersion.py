@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.special import chdtrc
 
 from skmixed._fitted.fitted_model import FittedModel, regressor_of
-from skmixed.diagnostics._family_rows import open_family_rows
+from skmixed.diagnostics._family_rows import FamilyRows, open_family_rows
 
 
 def overdispersion_test(
@@ -90,11 +90,20 @@ def overdispersion_test(
     rows = open_family_rows(
         model, X, y, sample_weight=sample_weight, groups=groups, exposure=exposure
     )
-    if rows.family.of_trials and (rows.trials <= 1.0).all():
+    found = dispersion_of(rows)
+    if found is None:
         raise ValueError(
             "Each response is one trial with two outcomes, whose variance follows from its mean: "
             "there is no overdispersion to be seen. Test proportions of several trials."
         )
+    return found
+
+
+def dispersion_of(rows: FamilyRows) -> pd.Series | None:
+    """Return the test, or None where responses cannot vary more than their means say."""
+    family = rows.family
+    if not (family.is_counted or (family.of_trials and (rows.trials > 1.0).any())):
+        return None
     chi2 = float(np.square(rows.pearson_residuals()).sum())
     df = rows.n_outcomes - rows.given.fitted.solution.n_parameters
     ratio, p_value = (chi2 / df, float(chdtrc(df, chi2))) if df > 0 else (np.nan, np.nan)

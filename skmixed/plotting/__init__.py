@@ -6,6 +6,7 @@ draws, and ``plot(ax=...)`` draws it again. Every function takes a fitted
 `ResidualCorrelationDisplay` a fitted generalized model.
 """
 
+from skmixed.plotting._checks.display import ModelChecksDisplay, check_model
 from skmixed.plotting._correlation import ResidualCorrelationDisplay
 from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._lines import FittedLinesDisplay
@@ -19,6 +20,7 @@ from skmixed.plotting._variance import VarianceDecompositionDisplay
 __all__ = [
     "FittedLinesDisplay",
     "InfluenceDisplay",
+    "ModelChecksDisplay",
     "ProfileDisplay",
     "RandomEffectsDisplay",
     "RandomEffectsPairsDisplay",
@@ -27,4 +29,5 @@ __all__ = [
     "ResidualsDisplay",
     "ShrinkageDisplay",
     "VarianceDecompositionDisplay",
+    "check_model",
 ]

@@ -175,14 +175,9 @@ class RandomEffectsQQDisplay:
         opened = fitted(model, has_family=True)
         k = choose_group(opened.encoder, group)
         names, of_group = choose_names(opened.encoder, k, name), opened.encoder.factors[k].name
-        table = random_effects_table(model)
-        table = table[(table["group"] == of_group) & table["name"].isin(names)]
-        matrix = covariances(opened.encoder, opened.solution)[of_group]
-        prior = table["name"].map(dict(zip(matrix.index, np.diagonal(matrix), strict=True)))
-        variance = prior - table["std_error"] ** 2
-        sd = np.sqrt(variance.where(variance > INFORMED * prior))
-        effects = table[["group", "level", "name"]].assign(standardized=table["estimate"] / sd)
-        return cls(effects=effects.reset_index(drop=True)).plot(ax)
+        table = standardized_effects(model)
+        own = (table["group"] == of_group) & table["name"].isin(names)
+        return cls(effects=table[own].reset_index(drop=True)).plot(ax)
 
     def plot(self, ax: Any = None) -> "RandomEffectsQQDisplay":
         """Plot the quantiles.
@@ -227,3 +222,20 @@ class RandomEffectsQQDisplay:
             title = f"{name} | {group}"
             finish(panel, x="normal quantile", y="" if j else "standardized BLUP", title=title)
         return self
+
+
+def standardized_effects(model: Any) -> pd.DataFrame:
+    """Return all random effects, by their own standard deviations over samples."""
+    opened = fitted(model, has_family=True)
+    table = random_effects_table(model)
+    variances = {
+        (group, name): variance
+        for group, matrix in covariances(opened.encoder, opened.solution).items()
+        for name, variance in zip(matrix.index, np.diagonal(matrix), strict=True)
+    }
+    prior = pd.MultiIndex.from_frame(table[["group", "name"]]).map(variances).to_series()
+    prior = prior.astype(float).set_axis(table.index)
+    # Var(b̂) = Var(b) − Var(b | y)
+    variance = prior - table["std_error"] ** 2
+    sd = np.sqrt(variance.where(variance > INFORMED * prior))
+    return table[["group", "level", "name"]].assign(standardized=table["estimate"] / sd)

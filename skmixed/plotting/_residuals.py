@@ -203,28 +203,25 @@ class ResidualsDisplay:
         shown = _choose_panels(panels, has_groups=bool(encoder.factors))
         usual = "quantile" if opened.is_generalized else "standardized"
         kind = usual if kind is None else kind
-        found = diagnostics.residuals(
+        rows, opened_rows = residual_rows(
             model,
-            X,
-            y,
+            {
+                "X": X,
+                "y": y,
+                "sample_weight": sample_weight,
+                "groups": groups,
+                "exposure": exposure,
+            },
             kind,
-            sample_weight=sample_weight,
-            groups=groups,
-            exposure=exposure,
-            random_state=random_state,
+            random_state,
         )
-        given = open_rows(
-            model, X, groups, include="fixed" if kind == "marginal" else "all", has_family=True
-        )
-        fitted = _fitted_values(given, exposure)
-        rows = pd.DataFrame({"fitted": fitted, "residual": found}, index=given.index)
         name = None
         if group is not None or "group" in shown:
             k = choose_group(encoder, group)
             name, factor = encoder.factors[k].name, encoder.factors[k]
-            codes = factor.codes(given.table, given.metadata)
+            codes = factor.codes(opened_rows.table, opened_rows.metadata)
             rows["level"] = pd.Categorical.from_codes(codes, factor.index.to_flat_index())
-        scale = _scale(opened, kind, found)
+        scale = _scale(opened, kind, rows["residual"].to_numpy())
         return cls(rows=rows, kind=kind, scale=scale, group=name, panels=shown).plot(ax)
 
     def plot(self, ax: Any = None) -> "ResidualsDisplay":
@@ -297,6 +294,17 @@ class ResidualsDisplay:
         dots(ax, median, place, color=DARK, alpha=1.0, zorder=3)
         level_axis(ax, list(table.index), str(self.group))
         finish(ax, x=SCALES[self.kind])
+
+
+def residual_rows(
+    model: Any, given: dict[str, Any], kind: str, random_state: Any
+) -> tuple[pd.DataFrame, GivenRows]:
+    """Return fitted values and residuals of rows, given by X, y and what is beside them."""
+    found = diagnostics.residuals(model, kind=kind, random_state=random_state, **given)
+    include = "fixed" if kind == "marginal" else "all"
+    opened = open_rows(model, given["X"], given["groups"], include=include, has_family=True)
+    fitted = _fitted_values(opened, given["exposure"])
+    return pd.DataFrame({"fitted": fitted, "residual": found}, index=opened.index), opened
 
 
 def _fitted_values(given: GivenRows, exposure: Any) -> FloatArray:

@@ -1,0 +1,1 @@
+"""Checks of a model's assumptions, in one figure."""
