@@ -32,7 +32,7 @@ THIRD_PARTIES = {
     "_data": {"scipy", "pandas", "sklearn", "tqdm", "pyarrow"},
     "_saved": {"scipy"},
     "_fitted": {"scipy", "pandas", "sklearn", "threadpoolctl"},
-    "inference": {"scipy", "pandas", "sklearn", "tqdm"},
+    "inference": {"scipy", "pandas", "sklearn", "tqdm", "great_tables"},
     "_estimators": {"scipy", "pandas", "sklearn"},
     "_generalized_estimators": {"scipy", "pandas", "sklearn"},
     "compose": {"scipy", "pandas", "sklearn"},

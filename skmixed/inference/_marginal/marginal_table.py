@@ -35,7 +35,7 @@ class MarginalTable(ResultTable):
         scale: Scale,
     ) -> Self:
         """Return a table that knows what it is made of."""
-        table = cls.of(frame, title, remarks)
+        table = cls.of(frame, title, remarks, dict.fromkeys(estimates.cells.columns, "label"))
         table.estimates, table.scale = estimates, scale
         return table
 

@@ -1,6 +1,6 @@
 """Tables of HTML, in the colors of the page around them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
 # Selectors within a summary, and what they set. No colors but the page's own, which dark
@@ -43,29 +43,51 @@ STYLE = (
 _NAME = ' class="name"'
 
 
-def html_table(rows: list[list[str]], names: int, title: str, remark: str = "") -> str:
-    """Set a table with rules above, below and under its head, whose last cell may span several."""
+def html_table(
+    rows: Sequence[Sequence[str]],
+    names: int,
+    title: str,
+    remark: str = "",
+    words: Collection[int] = (),
+) -> str:
+    """Set a table with rules above, below and under its head, whose last cell may span several.
+
+    The first `names` columns are of names, those at the positions `words` of words, and all
+    others of numbers.
+    """
     above = f"{escape(title)} <span>{escape(remark)}</span>" if remark else escape(title)
     rest = len(rows[-1]) - len(rows[0]) + 1
+    is_name = [k < names or k in words for k in range(len(rows[-1]))]
     head = "".join(
-        f'<th scope="col"{_NAME if k < names else ""}'
+        f'<th scope="col"{_NAME if is_name[k] else ""}'
         f"{f' colspan={rest}' if k + 1 == len(rows[0]) and rest > 1 else ''}>{escape(cell)}</th>"
         for k, cell in enumerate(rows[0])
     )
     body = "".join(
-        "<tr>"
-        + "".join(
-            f'<th scope="row"{_NAME}>{escape(cell)}</th>'
-            if k < names
-            else f"<td>{escape(with_minus(cell))}</td>"
-            for k, cell in enumerate(row)
-        )
-        + "</tr>"
+        f"<tr>{''.join(_cell(cell, k < names, is_name[k]) for k, cell in enumerate(row))}</tr>"
         for row in rows[1:]
     )
     return (
         f"<table><caption>{above}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _cell(cell: str, is_head: bool, is_name: bool) -> str:
+    if is_head:
+        return f'<th scope="row"{_NAME}>{escape(cell)}</th>'
+    return f"<td{_NAME}>{escape(cell)}</td>" if is_name else f"<td>{escape(html_number(cell))}</td>"
+
+
+def html_number(cell: str) -> str:
+    """Write a number with a minus, and spaces behind it as wide as what they stand for."""
+    own = cell.rstrip()
+    n_behind = len(cell) - len(own)
+    has_point = n_behind > 0 and "." not in own
+    return (
+        with_minus(own)
+        + "\N{PUNCTUATION SPACE}" * has_point
+        + "\N{FIGURE SPACE}" * (n_behind - has_point)
     )
 
 

@@ -51,7 +51,7 @@ def lines(rows: list[list[str]], names: int) -> str:
     stand whole on lines of their own, above their numbers.
     """
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    while sum(widths) + 2 * len(widths) - 1 > WIDTH and max(widths[:names]) > SHORTEST:
+    while sum(widths) + 2 * len(widths) - 1 > WIDTH and max(widths[:names], default=0) > SHORTEST:
         widths[int(np.argmax(widths[:names]))] -= 1
     alike = [_alike([row[k] for row in rows], widths[k]) for k in range(names)]
     out = []
