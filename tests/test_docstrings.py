@@ -22,6 +22,7 @@ from skmixed import (
 from skmixed.datasets import load_penicillin, load_sleepstudy, load_toenail
 from skmixed.exceptions import FitStatus
 from skmixed.formula import FormulaRegressor
+from skmixed.inference import ResultTable
 
 MODULES = [
     "skmixed",
@@ -44,9 +45,13 @@ EXEMPT = {
 EXEMPT_METHOD = {"SA01": "See Also"}
 # A property is a line in the Attributes of its class, where its example is too.
 EXEMPT_PROPERTY = {"SA01": "See Also", "EX01": "Examples"}
-# Not made by a call: the fields of the one come from `statistics`, the members of the
-# other are there.
-MADE_ELSEWHERE = {SufficientStatistics: {"PR01"}, FitStatus: {"PR01"}}
+# Not made by a call: the fields of the first come from `statistics`, the members of the
+# second are there, and functions return the third.
+MADE_ELSEWHERE = {
+    SufficientStatistics: {"PR01"},
+    FitStatus: {"PR01"},
+    ResultTable: {"PR01"},
+}
 
 
 def public():
@@ -174,6 +179,7 @@ RENAMED = [
     RandomEffect,
     SufficientStatistics,
     FormulaRegressor,
+    ResultTable,
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 

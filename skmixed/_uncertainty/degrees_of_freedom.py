@@ -29,6 +29,8 @@ class DegreesOfFreedom:
         What users call it.
     sentence : str
         What the summary says of the tests.
+    joint_sentence : str
+        What is said of tests by F.
     sample : callable or None
         From the system at the optimum to what degrees of freedom are made of; None for
         a method that gives all contrasts the same, from the residual ones.
@@ -47,6 +49,7 @@ class DegreesOfFreedom:
 
     name: str
     sentence: str
+    joint_sentence: str
     sample: Callable[[Relative], SmallSample] | None = None
     joint: Callable[[SmallSample, FloatArray], tuple[float, float]] | None = None
     of_residual: Callable[[float], float] | None = None
@@ -66,12 +69,14 @@ DDF = {
         DegreesOfFreedom(
             name="satterthwaite",
             sentence="t tests with Satterthwaite's degrees of freedom",
+            joint_sentence="F tests with Satterthwaite's degrees of freedom",
             sample=satterthwaite,
             joint=satterthwaite_f,
         ),
         DegreesOfFreedom(
             name="kenward-roger",
             sentence="Kenward and Roger's standard errors and degrees of freedom",
+            joint_sentence="F tests with Kenward and Roger's scale and degrees of freedom",
             sample=kenward_roger,
             joint=kenward_roger_f,
             needs_reml=True,
@@ -81,6 +86,9 @@ DDF = {
         DegreesOfFreedom(
             name="kenward-roger-linear",
             sentence="Kenward and Roger's method as if V were linear in its parameters",
+            joint_sentence=(
+                "F tests by Kenward and Roger's method as if V were linear in its parameters"
+            ),
             sample=kenward_roger,
             joint=kenward_roger_f,
             needs_reml=True,
@@ -89,17 +97,20 @@ DDF = {
         DegreesOfFreedom(
             name="residual",
             sentence="t tests with the residual degrees of freedom",
+            joint_sentence="F tests with the residual degrees of freedom",
             of_residual=float,
         ),
         DegreesOfFreedom(
             name="between-within",
             sentence="t tests with between-within degrees of freedom",
+            joint_sentence="F tests with between-within degrees of freedom",
             has_predictions=False,
             of_subjects=True,
         ),
         DegreesOfFreedom(
             name="normal",
             sentence="normal tests",
+            joint_sentence="F tests with infinite degrees of freedom of the denominator",
             of_residual=infinite,
         ),
     )

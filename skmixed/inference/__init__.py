@@ -9,16 +9,21 @@ from skmixed.inference._coefficients import coefficient_table, contrast, vcov
 from skmixed.inference._comparison.compare import compare, conditional_aic
 from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
 from skmixed.inference._convergence import convergence, singularity
-from skmixed.inference._intervals import confidence_intervals, profile
+from skmixed.inference._intervals import confidence_intervals
+from skmixed.inference._profile import profile
 from skmixed.inference._random_effects import (
     icc,
     r2,
     random_effects_table,
     variance_decomposition,
 )
+from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import anova
 
+ResultTable.__module__ = __name__
+
 __all__ = [
+    "ResultTable",
     "anova",
     "coefficient_table",
     "compare",

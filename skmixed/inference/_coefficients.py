@@ -12,11 +12,12 @@ from skmixed._fitted.fitted_model import fitted
 from skmixed._typing import FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
 from skmixed.inference._fixed_tests import FixedTests, open_tests
+from skmixed.inference._tables.table import ResultTable
 
 
 def coefficient_table(
     model: Any, ddf: str | None = None, *, level: float = 0.95, robust: str | None = None
-) -> pd.DataFrame:
+) -> ResultTable:
     """Tabulate the fixed effects with t tests and confidence intervals.
 
     Parameters
@@ -40,7 +41,7 @@ def coefficient_table(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         A row for each fixed effect, the intercept first; NaN for dropped columns.
         Columns: ``estimate``, ``std_error`` (scale of y per unit of the column),
         ``df``, ``t``, ``p_value`` (two-sided), ``lower``, ``upper``. Of a generalized
@@ -94,10 +95,11 @@ def coefficient_table(
     """
     level = validation.check_level(level)
     tests = open_tests(model, ddf, robust)
-    return tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
+    table = tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
+    return ResultTable.of(table, "Fixed effects", [tests.remark(level)])
 
 
-def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd.DataFrame:
+def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> ResultTable:
     """Return the covariance matrix of the estimated fixed effects.
 
     Parameters
@@ -111,7 +113,7 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
 
     Returns
     -------
-    DataFrame
+    ResultTable
         The matrix σ²(X'V⁻¹X)⁻¹, rows and columns by fixed effect; NaN for dropped
         columns. Of a generalized model that of β in the inverse of the observed
         information on all parameters, which is exact.
@@ -173,7 +175,11 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> pd
     kept = list(view.solution.kept)
     out = np.full((len(names), len(names)), np.nan)
     out[np.ix_(kept, kept)] = covariance
-    return pd.DataFrame(out, index=names, columns=names)
+    table = pd.DataFrame(out, index=names, columns=names)
+    remarks = [f"{robust}, from the residuals of whole subjects."] if robust else []
+    remarks += ["Corrected for the estimation of the variances."] if adjusted else []
+    title = "Covariance matrix of the fixed effects"
+    return ResultTable.of(table, title, remarks, dict.fromkeys(names, "number"))
 
 
 def contrast(
@@ -184,7 +190,7 @@ def contrast(
     joint: bool | None = None,
     level: float = 0.95,
     robust: str | None = None,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Test linear combinations of the fixed effects, Lβ = 0.
 
     Parameters
@@ -209,7 +215,7 @@ def contrast(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         For t tests a row for each combination with the columns of
         `coefficient_table`; for the F test one row with ``df_num``,
         ``df_den``, ``F``, ``p_value``. F has as many degrees of freedom in the numerator
@@ -274,14 +280,17 @@ def contrast(
     is_determined: NDArray[np.bool_] = np.asarray(~undetermined.any(axis=1))
     if not is_determined.all():
         _warn_not_estimable(tests, undetermined, index)
+    title = "Linear combinations of the fixed effects"
     if joint:
-        return tests.f_table({"joint": rows if is_determined.all() else rows[:0]})
+        table = tests.f_table({"joint": rows if is_determined.all() else rows[:0]})
+        return ResultTable.of(table, f"{title}, at once", [tests.remark(is_joint=True)])
     table = tests.t_table(rows, index, level)
-    return table.where(pd.Series(is_determined, index=index), axis=0)
+    table = table.where(pd.Series(is_determined, index=index), axis=0)
+    return ResultTable.of(table, title, [tests.remark(level)])
 
 
 def _warn_not_estimable(
-    tests: FixedTests, undetermined: NDArray[np.bool_], index: list[Any]
+    tests: FixedTests, undetermined: NDArray[np.bool_], index: list[Any] | range
 ) -> None:
     """Say which rows of L the data do not determine, and because of which columns."""
     assert tests.dependence is not None
@@ -298,7 +307,7 @@ def _warn_not_estimable(
     )
 
 
-def _combinations(L: Any, tests: FixedTests) -> tuple[FloatArray, list[Any]]:
+def _combinations(L: Any, tests: FixedTests) -> tuple[FloatArray, list[Any] | range]:
     """Return L as a matrix over all fixed effects, and the labels of its rows."""
     index: list[Any] | None = None
     if isinstance(L, pd.DataFrame):
@@ -323,7 +332,7 @@ def _combinations(L: Any, tests: FixedTests) -> tuple[FloatArray, list[Any]]:
         raise ValueError("L has weights that are NaN or infinite. Give finite ones.")
     if not rows.any(axis=1).all():
         raise ValueError("L has a row of zeros, which tests nothing. Leave it out.")
-    return rows, list(range(len(rows))) if index is None else index
+    return rows, range(len(rows)) if index is None else index
 
 
 def _named(row: Mapping[str, float] | pd.Series) -> Mapping[str, float]:

@@ -12,6 +12,7 @@ from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._model.covariance import gradient_matrix
 from skmixed._statistics.coordinates import TermCoordinates, column_lengths
 from skmixed._typing import FloatArray, Lam
+from skmixed.inference._tables.table import ResultTable
 
 # The expected gain of a further step below which a point is an optimum: an
 # estimate is then off by at most the root of it, in standard errors.
@@ -248,7 +249,7 @@ def _boundary(end: _Conditions) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["group", "coefficients", "size", "rank", "slope"])
 
 
-def singularity(model: Any) -> pd.DataFrame:
+def singularity(model: Any) -> ResultTable:
     """Principal components of each term's covariance: which of them are zero.
 
     Parameters
@@ -258,7 +259,7 @@ def singularity(model: Any) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    ResultTable
         Term by term, the largest component first, columns
 
         - ``group``: the grouping factor;
@@ -315,7 +316,9 @@ def singularity(model: Any) -> pd.DataFrame:
             [group, names, k + 1, sd[k], share[k], share[: k + 1].sum(), k >= n_positive]
             for k in range(len(sd))
         ]
-    return pd.DataFrame(rows, columns=list(COMPONENTS))
+    unit = "On the scale of the link." if opened.is_generalized else "sd is in units of σ."
+    table = pd.DataFrame(rows, columns=list(COMPONENTS))
+    return ResultTable.of(table, "Principal components of the random effects", [unit])
 
 
 def _components(opened: FittedModel, index: int) -> tuple[FloatArray, int]:

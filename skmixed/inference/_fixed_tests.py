@@ -57,6 +57,8 @@ class FixedTests:
         How many effects that tells apart.
     sigma_squared : float or None
         The residual variance of a row of weight 1, where all rows have that one.
+    link : str
+        The link of a generalized model.
     """
 
     names: tuple[str, ...]
@@ -74,6 +76,7 @@ class FixedTests:
     robust: str | None = None
     rank: float = np.inf
     sigma_squared: float | None = None
+    link: str = ""
 
     @property
     def sentence(self) -> str:
@@ -81,6 +84,17 @@ class FixedTests:
         if self.robust is None:
             return self.method.sentence
         return f"{self.robust} standard errors by subjects, Bell and McCaffrey's degrees of freedom"
+
+    def remark(self, level: float | None = None, *, is_joint: bool = False) -> str:
+        """Return what a table says of its tests, and of intervals of a level."""
+        if self.is_generalized:
+            said = f"Wald {'χ²' if is_joint else 'z'} tests on the scale of the link ({self.link})"
+        elif self.robust is not None and is_joint:
+            said = f"F tests with the {self.robust} covariance by subjects"
+        else:
+            said = self.method.joint_sentence if is_joint else self.sentence
+            said = said.replace("normal", "Normal", said.startswith("normal"))
+        return f"{said}." if level is None else f"{said}; {100 * level:g} % confidence intervals."
 
     def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
         """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""
@@ -111,7 +125,7 @@ class FixedTests:
         with np.errstate(divide="ignore", invalid="ignore"):
             return kept @ self.estimate, error, self.df(kept)
 
-    def t_table(self, rows: FloatArray, index: list[Any], level: float) -> pd.DataFrame:
+    def t_table(self, rows: FloatArray, index: list[Any] | range, level: float) -> pd.DataFrame:
         """Test each row of a matrix over all fixed effects."""
         estimate, error, df = self.moments(rows)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -295,6 +309,7 @@ def by_information(view: FittedModel, method: DegreesOfFreedom) -> FixedTests:
         dependence=solution.dependence,
         is_generalized=view.is_generalized,
         sigma_squared=None if view.is_repeated or view.is_generalized else solution.sigma**2,
+        link=view.family.link_name if view.is_generalized else "",
     )
 
 

@@ -1,7 +1,6 @@
-"""Confidence intervals of all parameters, and likelihood profiles."""
+"""Confidence intervals of all parameters."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,16 +13,21 @@ from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
-from skmixed._uncertainty.targets import ProfiledModel, Target
+from skmixed._uncertainty.targets import ProfiledModel
 from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._kinds import Parameter, WaldErrors
 from skmixed.inference._parameters import parameters, wanted_components
+from skmixed.inference._tables.table import ResultTable
 
 T = TypeVar("T")
 
 METHODS = ("wald", "profile", "bootstrap")
-COLUMNS = ("component", "group", "name", "value", "zeta")
+HOW = {
+    "wald": "{0} intervals by Wald's method.",
+    "profile": "{0} intervals by the profile likelihood.",
+    "bootstrap": "{0} intervals by percentiles of {1} parametric bootstrap samples.",
+}
 
 
 def confidence_intervals(
@@ -37,7 +41,7 @@ def confidence_intervals(
     random_state: Any = None,
     n_jobs: int | None = None,
     verbose: int = 0,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Confidence intervals of variance components and fixed effects.
 
     Parameters
@@ -68,7 +72,7 @@ def confidence_intervals(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         A row for each parameter: ``component``, one of `components`,
         ``group``, ``name``, ``estimate`` (the model's own), ``lower``, ``upper``.
         Standard deviations are on the scale of y, or of the link, per unit of the
@@ -156,7 +160,7 @@ def confidence_intervals(
     if method == "profile":
         check_has_profiles(view)
     if method != "wald":
-        _check_has_optimum(view, method)
+        check_has_optimum(view, method)
     rows = parameters(view, wanted)
     if method == "wald":
         errors = WaldErrors(model, level, ddf)
@@ -173,10 +177,11 @@ def confidence_intervals(
     table = pd.DataFrame(found, columns=columns)
     if method == "profile":
         _warn_unless_found(rows, table)
-    return table
+    how = HOW[method].format(f"{100 * level:g} %", f"{n_samples:,}")
+    return ResultTable.of(table, "Confidence intervals", [how])
 
 
-def _check_has_optimum(view: FittedModel, method: str) -> None:
+def check_has_optimum(view: FittedModel, method: str) -> None:
     """Refuse to vary a likelihood that has no maximum."""
     if view.estimate.status is FitStatus.EXACT_FIT:
         raise ValueError(
@@ -235,10 +240,10 @@ def _profiles(
     def limits(profiler: ProfiledModel, row: Parameter) -> list[tuple[float, float]]:
         return [row.profile_limits(profiler, rise) for rise in rises]
 
-    return _traced(view, rows, limits)
+    return traced(view, rows, limits)
 
 
-def _traced(
+def traced(
     view: FittedModel, rows: list[Parameter], trace: Callable[[ProfiledModel, Parameter], T]
 ) -> list[T]:
     """Return what `trace` reads off the likelihood's profile of each parameter."""
@@ -254,143 +259,3 @@ def _percentiles(values: FloatArray, level: float) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
-
-
-def profile(
-    model: Any,
-    *,
-    level: float = 0.99,
-    components: str | Sequence[str] | None = None,
-    n_points: int = 6,
-) -> pd.DataFrame:
-    """Likelihood profiles of the parameters, as signed roots of deviance.
-
-    ζ(v) = sign(v − v̂)·√(d(v) − d(v̂)): d(v) is the least deviance with the parameter
-    held at v, v̂ the maximum-likelihood estimate. A straight line is a quadratic
-    deviance; bends and steps say where Wald intervals mislead. An interval of level
-    1 − α holds the values with ζ² below the 1 − α quantile of χ²(1).
-
-    Parameters
-    ----------
-    model : MixedLinearRegressor, generalized model or Pipeline
-        The fitted model.
-    level : float, default=0.99
-        Profiles extend to the ends of the intervals of this confidence level.
-    components : list of {"sd", "corr", "sigma", "fixed", "shape"}, default=None
-        The kinds of parameters to profile; None takes all.
-    n_points : int, default=6
-        Values on each side of the estimate, in equal steps up to the end.
-
-    Returns
-    -------
-    DataFrame
-        Parameter by parameter with rising values, columns ``component``, ``group``,
-        ``name`` as in `confidence_intervals`; ``value``, on the scale of the
-        parameter; ``zeta``, without unit, 0 at the estimate. Columns of X that
-        were dropped have no rows.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is not known, the model reproduces y exactly or tells its classes
-        apart without error, or a correlation is one that the covariance ties to others.
-    TypeError
-        If `model` is no regressor of this package, or a number is of another kind.
-
-    See Also
-    --------
-    confidence_intervals : The ends of profiles, with ``method="profile"``.
-    skmixed.plotting.ProfileDisplay : A plot of them.
-
-    Notes
-    -----
-    Such plots are those of [1]_, and of [2]_ for mixed models. Profiles are of the
-    likelihood, also after a REML fit, so that ζ = 0 is at the maximum-likelihood
-    estimate. At a bound (an sd of 0, a correlation of ±1) a profile ends, with the ζ
-    that it has there. A side on which the searches end in different optima, so that no
-    end is found, is left out.
-
-    References
-    ----------
-    .. [1] Bates, D. M. and Watts, D. G. (1988). Nonlinear Regression Analysis and Its
-       Applications. Wiley, section 6.1.
-    .. [2] Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Fitting linear
-       mixed-effects models using lme4. J. Stat. Softw. 67(1), 1–48,
-       doi:10.18637/jss.v067.i01, section 5.1.
-
-    Examples
-    --------
-    >>> from skmixed import MixedLinearRegressor
-    >>> from skmixed.datasets import load_sleepstudy
-    >>> from skmixed.inference import profile
-    >>> X, y = load_sleepstudy(return_X_y=True)
-    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-    >>> profile(model, components="sigma", level=0.95, n_points=2).round(2)
-      component     group name  value  zeta
-    0     sigma  residual       22.90 -1.96
-    1     sigma  residual       24.25 -0.93
-    2     sigma  residual       25.59  0.00
-    3     sigma  residual       27.22  1.03
-    4     sigma  residual       28.86  1.96
-    """
-    level = validation.check_level(level)
-    validation.check_number("n_points", n_points, integral=True)
-    wanted = wanted_components(components)
-    view = fitted(model, has_family=True)
-    check_has_profiles(view)
-    _check_has_optimum(view, "profile")
-    rise = float(distributions.chi2.ppf(level, 1))
-    rows = [row for row in parameters(view, wanted) if row.is_estimated]
-    for row in rows:
-        row.check_profile(view)
-    trace = partial(_path, rise=rise, n_points=n_points)
-    paths = _traced(view, rows, trace)
-    points = [
-        (*row.labels, *point)
-        for row, path in zip(rows, paths, strict=True)
-        for point in zip(*path, strict=True)
-    ]
-    return pd.DataFrame(points, columns=list(COLUMNS))
-
-
-def _path(
-    profiler: ProfiledModel, row: Parameter, *, rise: float, n_points: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return values in rising order, and ζ.
-
-    A deviance that can rise no further has no ends, but those of the target.
-    """
-    target, most = row.target(profiler), row.most(profiler)
-    ends = target.bounds
-    if most > rise:
-        target, ends = row.profile_ends(profiler, rise)
-    values, rises = _rises(target, profiler.deviance, ends, n_points)
-    zeta = np.sign(values - target.best) * np.sqrt(np.minimum(rises, max(most, 0.0)))
-    found = row.of_target(profiler, values)
-    return (found[::-1], -zeta[::-1]) if row.falls else (found, zeta)
-
-
-def _rises(
-    target: Target, deviance: float, ends: tuple[float, float], n_points: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return rising values from end to end, and how much the deviance rises there.
-
-    Evaluated from the top down: each search starts from the last one's result, the
-    first at the upper end, where that of the interval has stopped.
-    """
-    share = np.arange(1, n_points + 1) / n_points
-    # A side without an end is left out.
-    ends = (
-        target.best if np.isnan(ends[0]) else ends[0],
-        target.best if np.isnan(ends[1]) else ends[1],
-    )
-    above, below = ([target.best + s * (end - target.best) for s in share] for end in ends[::-1])
-    above[-1], below[-1] = ends[1], ends[0]
-    values = [*above[::-1], target.best, *below]
-    values = sorted(set(values), reverse=True)
-    rises = [0.0 if v == target.best else _deviance(target, v) - deviance for v in values]
-    return np.array(values[::-1]), np.maximum(rises[::-1], 0.0)
-
-
-def _deviance(target: Target, value: float) -> float:
-    return target.at_bound(value) if value in target.bounds else target.at(value)[0]

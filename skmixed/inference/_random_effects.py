@@ -11,11 +11,12 @@ from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_flag, check_level
 from skmixed._fitted.fitted_model import FittedModel, fitted, served
 from skmixed._typing import FloatArray
+from skmixed.inference._tables.table import ResultTable
 
 EFFECTS = ("group", "level", "name", "estimate", "std_error", "lower", "upper")
 
 
-def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
+def random_effects_table(model: Any, *, level: float = 0.95) -> ResultTable:
     """BLUPs with standard errors and intervals, one row a level and coefficient.
 
     Parameters
@@ -27,7 +28,7 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    ResultTable
         Grouping factor by factor and level by level, columns
 
         - ``group``: the grouping factor, a key of ``random_effects_``;
@@ -89,11 +90,14 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> pd.DataFrame:
         covariances = tuple(opened.sigma_squared * own for own in found)
     variances = [np.einsum("qaa->qa", own) for own in covariances]
     parts = [_of_factor(opened, k, variances) for k in range(len(opened.encoder.factors))]
-    if not parts:
-        return pd.DataFrame(columns=list(EFFECTS))
-    table = pd.concat(parts, ignore_index=True)
-    half = norm.ppf(0.5 + 0.5 * level) * table["std_error"]
-    return table.assign(lower=table["estimate"] - half, upper=table["estimate"] + half)
+    if parts:
+        table = pd.concat(parts, ignore_index=True)
+        half = norm.ppf(0.5 + 0.5 * level) * table["std_error"]
+        table = table.assign(lower=table["estimate"] - half, upper=table["estimate"] + half)
+    else:
+        table = pd.DataFrame(columns=list(EFFECTS))
+    remark = f"{100 * level:g} % intervals, given the variances and the fixed effects."
+    return ResultTable.of(table, "Random effects", [remark])
 
 
 def _of_factor(opened: FittedModel, k: int, variances: list[FloatArray]) -> pd.DataFrame:
@@ -316,7 +320,7 @@ def r2(model: Any) -> pd.Series:
     return r2_of(variances(fitted(model, has_family=True)))
 
 
-def variance_decomposition(model: Any) -> pd.DataFrame:
+def variance_decomposition(model: Any) -> ResultTable:
     """Variance of y by its parts: fixed effects, grouping factors, residual.
 
     Parameters
@@ -326,7 +330,7 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    ResultTable
         Rows ``fixed``, one per grouping factor, and ``residual``, or ``distribution``
         of a generalized model. Columns:
 
@@ -384,5 +388,8 @@ def variance_decomposition(model: Any) -> pd.DataFrame:
     Subject    1698.071  41.208  0.521
     residual    654.941  25.592  0.201
     """
-    parts = variances(fitted(model, has_family=True))
-    return pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})
+    view = fitted(model, has_family=True)
+    parts = variances(view)
+    table = pd.DataFrame({"variance": parts, "sd": np.sqrt(parts), "share": shares(parts)})
+    scale = [f"On the scale of the link ({view.family.link_name})."] if view.is_generalized else []
+    return ResultTable.of(table, "Variance by its parts", scale)

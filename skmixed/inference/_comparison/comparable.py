@@ -48,6 +48,12 @@ class Contender:
         return "reml" if self.solution.reml else "ml"
 
     @property
+    def remark(self) -> str:
+        """The likelihood that is compared, and of how many rows."""
+        which = "restricted maximum likelihood" if self.solution.reml else "maximum likelihood"
+        return f"By {which}; {self.fitted.n_rows:,} samples."
+
+    @property
     def kept_names(self) -> set[str]:
         """Names of the independent fixed-effects columns."""
         names = self.fitted.encoder.fixed_names

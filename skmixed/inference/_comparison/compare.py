@@ -12,9 +12,10 @@ from skmixed._fitted.checks import check_choice
 from skmixed._fitted.fitted_model import fitted
 from skmixed.exceptions import FitStatus
 from skmixed.inference._comparison.comparable import comparable, open_models
+from skmixed.inference._tables.table import ResultTable
 
 
-def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
+def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
     """Compare models by log-likelihood, AIC and BIC, the lowest AIC first.
 
     Parameters
@@ -28,7 +29,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    ResultTable
         One row per model, by increasing AIC, ties in the order given. Columns:
 
         method
@@ -107,7 +108,8 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
         "weight": relative / relative.sum(),
     }
     table = pd.DataFrame(columns, index=[c.name for c in contenders])
-    return table.sort_values("aic", kind="stable")
+    table = table.sort_values("aic", kind="stable")
+    return ResultTable.of(table, "Comparison of models", [contenders[0].remark])
 
 
 CONVENTIONS = ("exact", "cAIC4")

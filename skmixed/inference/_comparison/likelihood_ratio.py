@@ -12,6 +12,7 @@ from skmixed._fitted.checks import check_flag
 from skmixed.inference._comparison import nesting
 from skmixed.inference._comparison.comparable import Contender, comparable, open_models
 from skmixed.inference._comparison.nesting import reference_of
+from skmixed.inference._tables.table import ResultTable
 
 # Differences of criteria beside their size: below the first only rounding is
 # left, above the second, and of the wrong sign, there is a mistake.
@@ -25,7 +26,7 @@ def likelihood_ratio_test(
     boundary: bool = True,
     check_nested: bool = True,
     names: Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Likelihood-ratio tests of nested models, each against the one before.
 
     Parameters
@@ -49,7 +50,7 @@ def likelihood_ratio_test(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         Of two models rows ``null`` and ``alternative``, whose p value is
         ``table.loc["alternative", "p_value"]``; of more a row each, by name, from the
         fewest parameters on. Columns:
@@ -165,7 +166,8 @@ def likelihood_ratio_test(
     if len(contenders) == 2:
         table.insert(0, "model", table.index)
         table.index = pd.Index(["null", "alternative"])
-    return table
+    title = f"Likelihood-ratio test{'s' if len(contenders) > 2 else ''}"
+    return ResultTable.of(table, title, [contenders[0].remark])
 
 
 def ratio_table(

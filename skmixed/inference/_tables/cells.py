@@ -24,7 +24,7 @@ GAP = "…"
 
 
 @dataclass(frozen=True)
-class Column:
+class ShownColumn:
     """One column of cells.
 
     Attributes
@@ -51,12 +51,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cells:
+class ShownTable:
     """A table of cells.
 
     Attributes
     ----------
-    columns : tuple of Column
+    columns : tuple of ShownColumn
     n_names : int
         The number of the first columns that say what a row is.
     n_rows : int
@@ -65,7 +65,7 @@ class Cells:
         How many of them there are here, with a row of gaps among them if not all.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[ShownColumn, ...]
     n_names: int
     n_rows: int
     n_shown: int
@@ -90,7 +90,7 @@ def cells_of(
     index: bool | None = None,
     chosen: Sequence[int] | None = None,
     most: tuple[int, int] | None = None,
-) -> Cells:
+) -> ShownTable:
     """Write the cells of a frame.
 
     `kinds`: of columns whose names mean something else here. `index`: whether the labels of
@@ -100,7 +100,7 @@ def cells_of(
     """
     shown, n_above = _cut(frame, most)
     columns = [
-        Column(heading_of(name), kind_of(name, shown.iloc[:, k], kinds), ())
+        ShownColumn(heading_of(name), kind_of(name, shown.iloc[:, k], kinds), ())
         for k, name in enumerate(shown.columns)
     ]
     own = replace(precision, places=_places(shown, columns))
@@ -114,7 +114,7 @@ def cells_of(
     columns = [*names, *columns]
     if n_above:
         columns = [_with_gap(column, n_above) for column in columns]
-    return Cells(tuple(columns), n_names, len(frame), len(shown))
+    return ShownTable(tuple(columns), n_names, len(frame), len(shown))
 
 
 def _cut(frame: pd.DataFrame, most: tuple[int, int] | None) -> tuple[pd.DataFrame, int]:
@@ -126,12 +126,12 @@ def _cut(frame: pd.DataFrame, most: tuple[int, int] | None) -> tuple[pd.DataFram
     return pd.concat([plain.iloc[:n_above], plain.iloc[len(frame) - n_below :]]), n_above
 
 
-def _with_gap(column: Column, n_above: int) -> Column:
+def _with_gap(column: ShownColumn, n_above: int) -> ShownColumn:
     cells = column.cells
     return replace(column, cells=(*cells[:n_above], GAP, *cells[n_above:]))
 
 
-def _places(frame: pd.DataFrame, columns: Sequence[Column]) -> tuple[int, ...] | None:
+def _places(frame: pd.DataFrame, columns: Sequence[ShownColumn]) -> tuple[int, ...] | None:
     """Return the decimals that standard errors, or else intervals, support."""
     for k, column in enumerate(columns):
         if column.kind.kind == "error":
@@ -172,7 +172,7 @@ def _label(value: Any) -> str:
     return text if text.isprintable() else " ".join(text.split())
 
 
-def _has_names(frame: pd.DataFrame, columns: Sequence[Column], index: bool | None) -> bool:
+def _has_names(frame: pd.DataFrame, columns: Sequence[ShownColumn], index: bool | None) -> bool:
     """Whether the labels of the rows are shown."""
     if index is not None:
         return index
@@ -180,13 +180,13 @@ def _has_names(frame: pd.DataFrame, columns: Sequence[Column], index: bool | Non
     return not (is_default and (len(frame) == 1 or _n_leading(columns)))
 
 
-def _n_leading(columns: Sequence[Column]) -> int:
+def _n_leading(columns: Sequence[ShownColumn]) -> int:
     """Return how many columns of labels come first."""
     is_text = [column.is_text for column in columns]
     return is_text.index(False) if False in is_text else len(is_text)
 
 
-def _index_columns(index: pd.Index) -> list[Column]:
+def _index_columns(index: pd.Index) -> list[ShownColumn]:
     """Return the labels of the rows, each of several levels where it changes."""
     levels = [index.get_level_values(k) for k in range(index.nlevels)]
     written = [_labels(pd.Series(level)) for level in levels]
@@ -199,5 +199,5 @@ def _index_columns(index: pd.Index) -> list[Column]:
         is_new[1:] |= np.array(cells[1:], dtype=object) != np.array(cells[:-1], dtype=object)
         is_shown = is_new if k + 1 < len(levels) else np.ones(len(index), dtype=bool)
         own = tuple(cell if new else "" for cell, new in zip(cells, is_shown, strict=True))
-        columns.append(Column(name, ColumnKind(LABEL, name), own))
+        columns.append(ShownColumn(name, ColumnKind(LABEL, name), own))
     return columns

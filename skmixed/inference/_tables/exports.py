@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from skmixed.inference._tables.cells import Cells, Column
+from skmixed.inference._tables.cells import ShownColumn, ShownTable
 from skmixed.inference._tables.html_layout import STYLE, html_number, html_table
 
 # What Markdown takes for marks of its own: in GitHub's, Pandoc's and MyST's.
@@ -36,7 +36,7 @@ class Caption:
     position: str = ""
 
 
-def html_of(cells: Cells, caption: Caption) -> str:
+def html_of(cells: ShownTable, caption: Caption) -> str:
     """Return a table in the manner of the summary's, in the colors of the page."""
     rows = list(zip(*([column.name, *column.lined_up] for column in cells.columns), strict=True))
     words = [k for k, column in enumerate(cells.columns) if column.is_text]
@@ -47,7 +47,7 @@ def html_of(cells: Cells, caption: Caption) -> str:
     return f'<div class="skmixed-summary" style="{wide}">{STYLE}{table}{notes}</div>'
 
 
-def markdown_of(cells: Cells, caption: Caption) -> str:
+def markdown_of(cells: ShownTable, caption: Caption) -> str:
     """Return a pipe table, with the title in bold above and the remarks below."""
     columns = [_markdown_column(column) for column in cells.columns]
     lines = ["".join(f"| {cell} " for cell in row) + "|" for row in zip(*columns, strict=True)]
@@ -55,7 +55,7 @@ def markdown_of(cells: Cells, caption: Caption) -> str:
     return "\n\n".join([*above, "\n".join(lines), *map(_in_markdown, caption.remarks)])
 
 
-def _markdown_column(column: Column) -> list[str]:
+def _markdown_column(column: ShownColumn) -> list[str]:
     """Return heading, rule and cells of one width."""
     heading = _in_markdown(column.kind.heading)
     heading = f"*{heading}*" if column.kind.is_symbol else heading
@@ -71,7 +71,7 @@ def _in_markdown(text: str) -> str:
     return _MARKED.sub(r"\\\1", text)
 
 
-def great_table_of(cells: Cells, caption: Caption) -> Any:
+def great_table_of(cells: ShownTable, caption: Caption) -> Any:
     """Return a table of great_tables, whose cells are text."""
     module = _great_tables()
     columns = {f"c{k}": column for k, column in enumerate(cells.columns)}
@@ -88,12 +88,12 @@ def great_table_of(cells: Cells, caption: Caption) -> Any:
     return table
 
 
-def _great_cells(column: Column) -> list[str]:
+def _great_cells(column: ShownColumn) -> list[str]:
     own = column.lined_up
     return own if column.is_text else [html_number(cell) for cell in own]
 
 
-def _great_heading(column: Column, module: Any) -> Any:
+def _great_heading(column: ShownColumn, module: Any) -> Any:
     kind = column.kind
     return module.html(f"<em>{escape(kind.heading)}</em>") if kind.is_symbol else kind.heading
 

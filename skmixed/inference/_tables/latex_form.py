@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from skmixed.inference._tables.cells import Cells, Column
+from skmixed.inference._tables.cells import ShownColumn, ShownTable
 from skmixed.inference._tables.exports import Caption
 
 
@@ -41,7 +41,7 @@ _TWO_FORMULAS = re.compile(r"(?<!\\)\$\$")
 _POWER = re.compile(r"e([+-])0*(\d+)$")
 
 
-def latex_of(cells: Cells, caption: Caption) -> str:
+def latex_of(cells: ShownTable, caption: Caption) -> str:
     """Return a tabular; with a title, remarks or a label inside of a table."""
     table = "\n".join(_tabular(cells))
     if not (caption.title or caption.remarks or caption.label):
@@ -55,7 +55,7 @@ def latex_of(cells: Cells, caption: Caption) -> str:
     return "\n".join([*above, table, *(below if remarks else []), r"\end{table}"]) + "\n"
 
 
-def _tabular(cells: Cells) -> list[str]:
+def _tabular(cells: ShownTable) -> list[str]:
     form = "".join("l" if column.is_text else "r" for column in cells.columns)
     columns = [[_heading(column), *_column(column)] for column in cells.columns]
     head, *rows = [_row(" & ".join(cells)) for cells in zip(*columns, strict=True)]
@@ -69,14 +69,14 @@ def _row(text: str) -> str:
     return f"{'{}' if text[:1] in ('[', '*') else ''}{text.rstrip()} \\\\"
 
 
-def _heading(column: Column) -> str:
+def _heading(column: ShownColumn) -> str:
     heading = column.kind.heading
     if column.kind.is_symbol:
         return f"${_SYMBOLS.get(heading, heading)}$"
     return in_latex(heading)
 
 
-def _column(column: Column) -> list[str]:
+def _column(column: ShownColumn) -> list[str]:
     if column.is_text:
         return [in_latex(cell) for cell in column.cells]
     return [_number(cell) for cell in column.lined_up]

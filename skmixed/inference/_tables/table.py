@@ -2,21 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import pandas as pd
 
 from skmixed._fitted.checks import check_flag
-from skmixed.inference._tables.cells import Cells, cells_of
+from skmixed.inference._tables.cells import ShownTable, cells_of
 from skmixed.inference._tables.exports import Caption, great_table_of, html_of, markdown_of
 from skmixed.inference._tables.latex_form import latex_of
 from skmixed.inference._tables.number_formats import Precision
+from skmixed.inference._tables.options import check_digits, check_text, written
 from skmixed.inference._tables.text_form import text_of
-
-MOST_DIGITS = 15
 
 
 class ResultTable(pd.DataFrame):
@@ -62,8 +58,8 @@ class ResultTable(pd.DataFrame):
     (Intercept)    251.41       6.82  17  36.84   <0.001  237.01  265.80
     Days            10.47       1.55  17   6.77   <0.001    7.21   13.73
     t tests with Satterthwaite's degrees of freedom; 95 % confidence intervals.
-    >>> table.loc["Days", "estimate"]
-    10.467...
+    >>> round(float(table.loc["Days", "estimate"]), 6)
+    10.467286
     """
 
     title: str = ""
@@ -80,9 +76,34 @@ class ResultTable(pd.DataFrame):
         remarks: Iterable[str] = (),
         kinds: Mapping[object, str] | None = None,
     ) -> Self:
-        """Return a frame with a title.
+        """Give a frame a title.
 
-        `kinds`: of columns with names of the user's, "label" or another name in `FORMATS`.
+        Parameters
+        ----------
+        frame : DataFrame
+            The results, in full precision.
+        title : str
+            What they are.
+        remarks : list of str, default=()
+            What a reader must know beside them, a sentence each.
+        kinds : mapping, default=None
+            What columns hold whose names mean something else here, such as "label" of a
+            column ``t`` of the user's.
+
+        Returns
+        -------
+        ResultTable
+            The frame, which is not copied.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed.inference import ResultTable
+        >>> frame = pd.DataFrame({"estimate": [1.2345], "std_error": [0.1234]}, index=["a"])
+        >>> ResultTable.of(frame, "Effects")
+        Effects
+             estimate  std_error
+         a      1.234      0.123
         """
         table = cls(frame)
         table.title, table.remarks = title, tuple(remarks)
@@ -94,6 +115,26 @@ class ResultTable(pd.DataFrame):
         return pd.DataFrame
 
     def copy(self, deep: bool = True) -> Self:  # type: ignore[misc]
+        """Copy the table, with its title.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to copy the values too; a shallow copy is a plain frame.
+
+        Returns
+        -------
+        ResultTable
+            Or a DataFrame, which shares the values.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from skmixed.inference import ResultTable
+        >>> table = ResultTable.of(pd.DataFrame({"estimate": [1.0]}), "Effects")
+        >>> table.copy().title
+        'Effects'
+        """
         made = super().copy(deep)
         # A shallow one is pandas' own, on its way to another frame.
         return self._titled(made) if deep else made
@@ -113,7 +154,7 @@ class ResultTable(pd.DataFrame):
     def _repr_html_(self) -> str:
         return html_of(self._shown(), Caption(self.title, self.remarks))
 
-    def _shown(self) -> Cells:
+    def _shown(self) -> ShownTable:
         """Return the cells that are looked at: as many rows as pandas shows."""
         most, least = (pd.get_option(f"display.{name}_rows") for name in ("max", "min"))
         cut = (most, min(least or most, most)) if most else None
@@ -176,7 +217,7 @@ class ResultTable(pd.DataFrame):
         | recipe:temp |  0.04 |  0.959 |
         """
         cells = self._cells(digits, p_digits, columns, index)
-        return _written(markdown_of(cells, self._caption(caption, remarks)), buf)
+        return written(markdown_of(cells, self._caption(caption, remarks)), buf)
 
     def to_latex(  # type: ignore[override]
         self,
@@ -246,12 +287,12 @@ class ResultTable(pd.DataFrame):
         \end{tabular}
         """
         for name, value in (("label", label), ("position", position)):
-            _check_text(name, value)
+            check_text(name, value)
         cells = self._cells(digits, p_digits, columns, index)
         around = replace(
             self._caption(caption, remarks), label=label or "", position=position or ""
         )
-        return _written(latex_of(cells, around), buf)
+        return written(latex_of(cells, around), buf)
 
     def to_great_tables(
         self,
@@ -312,11 +353,11 @@ class ResultTable(pd.DataFrame):
         p_digits: int,
         columns: Iterable[Any] | None,
         index: bool | None,
-    ) -> Cells:
+    ) -> ShownTable:
         """Return all rows, in the digits that are asked for."""
         if digits is not None:
-            _check_digits("digits", digits, least=0)
-        _check_digits("p_digits", p_digits, least=1)
+            check_digits("digits", digits, least=0)
+        check_digits("p_digits", p_digits, least=1)
         if index is not None:
             check_flag("index", index)
         chosen = None if columns is None else self._positions(columns)
@@ -336,38 +377,7 @@ class ResultTable(pd.DataFrame):
         return [k for name in listed for k, own in enumerate(known) if own == name]
 
     def _caption(self, caption: str | None, remarks: bool) -> Caption:
-        _check_text("caption", caption)
+        check_text("caption", caption)
         check_flag("remarks", remarks)
         title = self.title if caption is None else caption
         return Caption(title, self.remarks if remarks else ())
-
-
-def _check_digits(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}={value!r} is of type {type(value).__name__}. Give an integer.")
-    if not least <= value <= MOST_DIGITS:
-        raise ValueError(f"{name}={value!r} is not from {least} to {MOST_DIGITS}.")
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str | None):
-        raise TypeError(
-            f"{name}={value!r} is of type {type(value).__name__}. Give text, or None for what is "
-            "usual."
-        )
-
-
-def _written(text: str, buf: Any) -> str | None:
-    """Return text, or write it where it is to go."""
-    if buf is None:
-        return text
-    if hasattr(buf, "write"):
-        buf.write(text)
-    elif isinstance(buf, str | PathLike):
-        Path(buf).write_text(f"{text.rstrip()}\n", encoding="utf-8")
-    else:
-        raise TypeError(
-            f"buf={buf!r} is of type {type(buf).__name__}. Give a path, an open file, or None for "
-            "the text itself."
-        )
-    return None

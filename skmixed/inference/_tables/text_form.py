@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from skmixed.inference._tables.cells import Cells, Column
+from skmixed.inference._tables.cells import ShownColumn, ShownTable
 from skmixed.inference._tables.text_layout import WIDTH, filled, lines, shortened
 
 # Names of rows are cut no further than this before columns go below each other, and then.
@@ -13,7 +13,7 @@ LONGEST = 30
 TOGETHER = ("upper", "df_den")
 
 
-def text_of(cells: Cells, title: str, remarks: Sequence[str]) -> str:
+def text_of(cells: ShownTable, title: str, remarks: Sequence[str]) -> str:
     """Return the table on lines of WIDTH; columns without room are below the others."""
     parts = [filled(title.split(), " ")] if title else []
     parts += [lines(rows, n_names) for rows, n_names in _blocks(cells)]
@@ -21,7 +21,7 @@ def text_of(cells: Cells, title: str, remarks: Sequence[str]) -> str:
     return "\n".join([*parts, *(filled(text.split(), " ") for text in (*below, *remarks))])
 
 
-def _blocks(cells: Cells) -> Iterator[tuple[list[list[str]], int]]:
+def _blocks(cells: ShownTable) -> Iterator[tuple[list[list[str]], int]]:
     """Yield the columns that fit beside the names of the rows, and the number of these."""
     n = cells.n_names
     heads = unique([column.name for column in cells.columns])
@@ -65,11 +65,11 @@ def _width(column: Sequence[str]) -> int:
     return max(map(len, column))
 
 
-def _rows_of(column: Column, head: str) -> list[str]:
+def _rows_of(column: ShownColumn, head: str) -> list[str]:
     return [head, *column.cells]
 
 
-def _aligned(column: Column, head: str) -> list[str]:
+def _aligned(column: ShownColumn, head: str) -> list[str]:
     """Return a column of numbers with their points below each other, or of words to the left."""
     if not column.is_text:
         return [head, *column.lined_up]

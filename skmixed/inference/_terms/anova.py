@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 
 from skmixed._fitted import kernel
@@ -13,6 +12,7 @@ from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
 from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
 from skmixed.inference._fixed_tests import FixedTests, open_tests
+from skmixed.inference._tables.table import ResultTable
 
 TYPES = (1, 2, 3)
 
@@ -24,7 +24,7 @@ def anova(
     *models: Any,
     type: int = 3,  # noqa: A002
     robust: str | None = None,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Test the terms of a model by F, or several models by their likelihoods.
 
     ``anova(model)`` tests the terms of one model: those of a formula by hypotheses of
@@ -56,7 +56,7 @@ def anova(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         A row for each term: ``sum_sq``, ``mean_sq``, ``df_num``, ``df_den``, ``F``,
         ``p_value``, without the squares of a model with a residual covariance; or of a
         generalized model Wald's ``chi2``, ``df``, ``p_value``. Of a term
@@ -120,11 +120,13 @@ def anova(
     >>> from skmixed.datasets import load_cake
     >>> from skmixed.inference import anova
     >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
-    >>> anova(model).round(2)
+    >>> anova(model)
+    Tests of terms, type 3
                   sum_sq  mean_sq  df_num  df_den      F  p_value
-    recipe          4.00     2.00       2  254.02   0.10     0.91
-    temp         1966.71  1966.71       1  222.00  94.16     0.00
-    recipe:temp     1.74     0.87       2  222.00   0.04     0.96
+     recipe          4.0     2.00       2   254.0   0.10    0.909
+     temp         1966.7  1966.71       1   222.0  94.16   <0.001
+     recipe:temp     1.7     0.87       2   222.0   0.04    0.959
+    F tests with Satterthwaite's degrees of freedom.
 
     Columns as they are:
 
@@ -178,7 +180,9 @@ def anova(
         rows = kernel.hypotheses(coded, root, type)
     if terms is None and not rows:
         _warn_of_no_terms(tests)
-    return tests.f_table(rows, has_squares=True)
+    title = "Tests of columns" if coded is None else f"Tests of terms, type {type}"
+    table = tests.f_table(rows, has_squares=True)
+    return ResultTable.of(table, title, [tests.remark(is_joint=True)])
 
 
 def _check_one_model_alone(kind: int, ddf: Any, robust: str | None) -> None:

@@ -1,11 +1,10 @@
 import math
-import re
-from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from printed_numbers import assert_says
 
 from skmixed.inference._tables.number_formats import (
     FORMATS,
@@ -18,18 +17,6 @@ from skmixed.inference._tables.number_formats import (
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 moderate = st.floats(-1e9, 1e9)
 columns = st.lists(numbers, min_size=1, max_size=6)
-
-
-def assert_says(cell, value):
-    """The number in a cell is the value, rounded at its last digit: in exact arithmetic."""
-    assert not re.fullmatch(r"-[0.]+(e.*)?", cell), "zero has no sign"
-    if not math.isfinite(value):
-        assert cell == ("–" if math.isnan(value) else "∞" if value > 0 else "-∞")
-        return
-    found = Decimal(cell.strip())
-    last_digit = Decimal(1).scaleb(found.as_tuple().exponent)
-    with localcontext(prec=1100):  # all digits of any double
-        assert abs(found - Decimal(value)) <= last_digit / 2
 
 
 @given(numbers, st.integers(-12, 15))
