@@ -28,6 +28,9 @@ from skmixed._typing import FloatArray, IntArray
 
 # Numbers in one array of a slab.
 CELLS = 2**21
+# Scores that are sorted at most, beside one of each fold, before folds are looked up in turn;
+# and those that this leaves.
+MOST_SORTED, MOST_LEFT = 1024, 64
 # What sums of weights may lack of the level by rounding.
 ROUNDING = 1e-9
 
@@ -195,31 +198,46 @@ class Calibration:
         sd = np.sqrt(variance)
         return center, np.where(sd > 0, sd, 1.0)
 
+    @cached_property
+    def _by_fold(self) -> "ScoresByFold":
+        return ScoresByFold.of(self.scores, self.fold, self.weights, len(self.sigma))
+
     def _upper(self, center: FloatArray, sd: FloatArray, level: float) -> FloatArray:
         """Return Q_level{center_f + sd_f r_i} of each row, (m,), from (m, F) arrays."""
         out = np.full(len(center), np.inf)
         first = int(np.searchsorted(self._cumulative, level - ROUNDING))
         if first == len(self.scores):
             return out
-        starts, stops = self._band(center, sd, first)
-        n_cells = max(1, int((stops - starts).max(initial=1)))
+        low, high, starts, stops = self._bracket(center, sd, first)
+        # By ±c_f + s_f r_i of all scores in a band, or by the scores of each fold in turn
+        is_wide = stops - starts > MOST_SORTED + len(self.sigma)
+        wide, rest = np.flatnonzero(is_wide), np.flatnonzero(~is_wide)
+        if len(wide):
+            bracket = low[wide], high[wide]
+            out[wide] = self._by_fold.quantile(center[wide], sd[wide], level, *bracket)
+        n_cells = max(1, int((stops - starts)[rest].max(initial=1)))
         step = max(1, CELLS // n_cells)
-        for at in range(0, len(out), step):
-            rows = slice(at, at + step)
-            start, stop = int(starts[rows].min()), int(stops[rows].max())
-            band = slice(start, stop)
-            # Values in order, until their weights, and those of all scores before, reach the level
-            fold = self.fold[band]
-            values = center[rows][:, fold] + sd[rows][:, fold] * self.scores[band]
-            order = np.argsort(values, axis=1, kind="stable")
-            before = self._cumulative[start - 1] if start else 0.0
-            reached = before + np.cumsum(self.weights[band][order], axis=1) >= level - ROUNDING
-            chosen = np.take_along_axis(order, np.argmax(reached, axis=1)[:, None], axis=1)
-            out[rows] = np.take_along_axis(values, chosen, axis=1)[:, 0]
+        for at in range(0, len(rest), step):
+            rows = rest[at : at + step]
+            band = slice(int(starts[rows].min()), int(stops[rows].max()))
+            out[rows] = self._sorted(center[rows], sd[rows], level, band)
         return out
 
-    def _band(self, center: FloatArray, sd: FloatArray, first: int) -> tuple[IntArray, IntArray]:
-        """Return from which to which score the quantile of each row may be, (m,) each.
+    def _sorted(self, center: FloatArray, sd: FloatArray, level: float, band: slice) -> FloatArray:
+        """Return the quantiles, which are of the scores in a band, by a sort of these."""
+        # Values in order, until their weights, and those of all scores before, reach the level
+        fold = self.fold[band]
+        values = center[:, fold] + sd[:, fold] * self.scores[band]
+        order = np.argsort(values, axis=1, kind="stable")
+        before = self._cumulative[band.start - 1] if band.start else 0.0
+        reached = before + np.cumsum(self.weights[band][order], axis=1) >= level - ROUNDING
+        chosen = np.take_along_axis(order, np.argmax(reached, axis=1)[:, None], axis=1)
+        return np.asarray(np.take_along_axis(values, chosen, axis=1)[:, 0])
+
+    def _bracket(
+        self, center: FloatArray, sd: FloatArray, first: int
+    ) -> tuple[FloatArray, FloatArray, IntArray, IntArray]:
+        """Return values between which each quantile is, and from and to which score, (m,) each.
 
         Folds differ little: r_i alone says of most scores on which side of it they are.
         """
@@ -230,6 +248,118 @@ class Calibration:
         high = most + steepest * self.scores[first]
         margin = 8.0 * np.finfo(float).eps * (np.abs(low) + np.abs(high) + np.abs(most - least))
         margin += 8.0 * np.finfo(float).eps * (np.abs(least) + np.abs(most))
-        starts = np.searchsorted(self.scores, (low - most - margin) / steepest, side="left")
-        stops = np.searchsorted(self.scores, (high - least + margin) / flattest, side="right")
-        return np.minimum(starts, first), np.maximum(stops, first + 1)
+        low, high = low - margin, high + margin
+        starts = np.searchsorted(self.scores, (low - most) / steepest, side="left")
+        stops = np.searchsorted(self.scores, (high - least) / flattest, side="right")
+        return low, high, np.minimum(starts, first), np.maximum(stops, first + 1)
+
+
+@dataclass(frozen=True)
+class ScoresByFold:
+    """The scores of each fold in ascending order, one fold behind the other.
+
+    In a fold c + s r ascends with r, so that weights up to a value are looked up.
+
+    Attributes
+    ----------
+    scores, weights : (n,) arrays
+    starts : (F + 1,) array of int
+        Where each fold starts, and the last one ends.
+    before : (n + 1,) array
+        Sums of the weights of the scores before each place.
+    """
+
+    scores: FloatArray
+    weights: FloatArray
+    starts: IntArray
+    before: FloatArray
+
+    @staticmethod
+    def of(scores: FloatArray, fold: IntArray, weights: FloatArray, n_folds: int) -> "ScoresByFold":
+        """Sort scores, which ascend, by their folds."""
+        order = np.argsort(fold, kind="stable")
+        starts = np.searchsorted(fold[order], np.arange(n_folds + 1))
+        before = np.append(0.0, np.cumsum(weights[order]))
+        return ScoresByFold(scores[order], weights[order], starts, before)
+
+    def quantile(
+        self, center: FloatArray, sd: FloatArray, level: float, low: FloatArray, high: FloatArray
+    ) -> FloatArray:
+        """Return the least value c + s r up to which weights reach a level, of each row, (m,).
+
+        It is between `low` and `high`, (m,), and the brackets are halved until few values are
+        left in them. Costs O(F log² n) for each row, from its (F,) centers and scales.
+        """
+        low, high, shape = low.copy(), high.copy(), center.shape
+        begin, end = (np.broadcast_to(own, shape) for own in (self.starts[:-1], self.starts[1:]))
+        # The places of values from low to high in each fold
+        first = self._places(center, sd, np.nextafter(low, -np.inf), begin, end)
+        last = self._places(center, sd, high, first, end)
+        while True:
+            middle = low + (high - low) / 2.0
+            is_open = (last - first).sum(axis=1) > MOST_LEFT + shape[1]
+            own = np.flatnonzero(is_open & (low < middle) & (middle < high))
+            if not len(own):
+                return self._least(center, sd, level, first, last)
+            at = self._places(center[own], sd[own], middle[own], first[own], last[own])
+            # Σ_f W_f(#{i of f: c_f + s_f r_i ≤ v}) of the middle value v
+            reaches = self._weight(at) >= level - ROUNDING
+            up, down = own[~reaches], own[reaches]
+            low[up], first[up] = middle[up], at[~reaches]
+            high[down], last[down] = middle[down], at[reaches]
+
+    def _places(
+        self, center: FloatArray, sd: FloatArray, value: FloatArray, first: IntArray, last: IntArray
+    ) -> IntArray:
+        """Return the first place of each fold with c + s r above a value, or its `last`, (m, F)."""
+        low, high = first.copy(), last.copy()
+        while (is_open := low < high).any():
+            middle = (low + high) // 2
+            r = self.scores[np.where(is_open, middle, 0)]
+            is_below = center + sd * r <= value[:, None]
+            low = np.where(is_open & is_below, middle + 1, low)
+            high = np.where(is_open & ~is_below, middle, high)
+        return low
+
+    def _weight(self, places: IntArray) -> FloatArray:
+        """Return the weights of all scores before a place of each fold, (m,)."""
+        return np.asarray((self.before[places] - self.before[self.starts[:-1]]).sum(axis=1))
+
+    def _least(
+        self, center: FloatArray, sd: FloatArray, level: float, first: IntArray, last: IntArray
+    ) -> FloatArray:
+        """Return the quantile, which is among some scores of each fold, by a sort of these."""
+        out, most = np.empty(len(first)), int((last - first).sum(axis=1).max())
+        step = max(1, CELLS // most)
+        for start in range(0, len(out), step):
+            own = slice(start, start + step)
+            values, weights = self._left(center[own], sd[own], first[own], last[own] - first[own])
+            order = np.argsort(values, axis=1, kind="stable")
+            # The weights before the first score of each fold, and of those that follow in order
+            sums = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+            short = self._weight(first[own])[:, None] + sums < level - ROUNDING
+            chosen = np.minimum(short.sum(axis=1), np.isfinite(values).sum(axis=1) - 1)
+            at = np.take_along_axis(order, chosen[:, None], axis=1)
+            out[own] = np.take_along_axis(values, at, axis=1)[:, 0]
+        return out
+
+    def _left(
+        self, center: FloatArray, sd: FloatArray, first: IntArray, counts: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return values of some scores of each fold, and weights, (m, most); inf behind them."""
+        totals, counts = counts.sum(axis=1), counts.ravel()
+        # One behind the other: the row and the column of each value, its fold, and its place there
+        rows, columns = np.repeat(np.arange(len(totals)), totals), _places_in_runs(totals)
+        cell = np.repeat(np.arange(len(counts)), counts)
+        place = first.ravel()[cell] + _places_in_runs(counts)
+        values = np.full((len(totals), int(totals.max())), np.inf)
+        values[rows, columns] = center.ravel()[cell] + sd.ravel()[cell] * self.scores[place]
+        weights = np.zeros_like(values)
+        weights[rows, columns] = self.weights[place]
+        return values, weights
+
+
+def _places_in_runs(counts: IntArray) -> IntArray:
+    """Return 0, 1, … of each of some runs, one behind the other."""
+    before = np.cumsum(counts) - counts
+    return np.arange(int(counts.sum())) - np.repeat(before, counts)

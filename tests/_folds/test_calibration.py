@@ -54,9 +54,20 @@ def by_definition(own, rows, level):
     return np.array(out)
 
 
+@pytest.fixture(params=["sorted", "halved"])
+def how(request, monkeypatch):
+    """All scores that may count are sorted, or brackets are halved to the last value."""
+    if request.param == "halved":
+        monkeypatch.setattr(calibration, "MOST_SORTED", -1000)
+        monkeypatch.setattr(calibration, "MOST_LEFT", -1000)
+    else:
+        monkeypatch.setattr(calibration, "MOST_SORTED", 1000)
+
+
 @pytest.mark.parametrize("level", [0.05, 0.5, 0.8, 0.95, 60 / 61, 0.99])
 @pytest.mark.parametrize("spread", [0.0, 0.1, 3.0])
 @pytest.mark.parametrize("new", [True, False])
+@pytest.mark.usefixtures("how")
 def test_is_the_quantile_of_all_values(new, spread, level):
     own, rows = calibrated(np.random.default_rng(3), new=new, spread=spread)
     # The same operations but for the order of a few sums
@@ -64,6 +75,7 @@ def test_is_the_quantile_of_all_values(new, spread, level):
                                rtol=1e-12)  # fmt: skip
 
 
+@pytest.mark.usefixtures("how")
 def test_weights_of_scores_that_are_tied(monkeypatch):
     monkeypatch.setattr(calibration, "CELLS", 1)  # row by row
     own, rows = calibrated(np.random.default_rng(0), new=True, n_folds=1, n=19)
@@ -75,6 +87,23 @@ def test_weights_of_scores_that_are_tied(monkeypatch):
     assert not own.is_finite_at(0.951)
 
 
+def test_many_scores_are_halved_until_few_are_left(monkeypatch):
+    """With the constants as they are; a row alone sorts no more than it is to."""
+    own, rows = calibrated(np.random.default_rng(2), new=False, spread=0.3, n=20_000)
+    sorted_at_once = []
+    of_class = calibration.ScoresByFold._left
+
+    def left(self, center, sd, first, counts):
+        sorted_at_once.append(counts.sum(axis=1).max())
+        return of_class(self, center, sd, first, counts)
+
+    monkeypatch.setattr(calibration.ScoresByFold, "_left", left)
+    found = own.interval(MODEL, rows, 0.9)
+    np.testing.assert_allclose(found, by_definition(own, rows, 0.9), rtol=1e-12)
+    assert max(sorted_at_once) <= calibration.MOST_LEFT + 7
+
+
+@pytest.mark.usefixtures("how")
 def test_a_row_is_the_same_among_others():
     own, rows = calibrated(np.random.default_rng(1), new=True, n=400)
     together = own.interval(MODEL, rows, 0.9)
