@@ -126,6 +126,7 @@ WITHOUT_BLAS = {
     "prefers_iterative",
     "weight_unit",
     "log_averages",
+    "sums_without_each",
     "working",
 }
 # Those of its packages that compute.

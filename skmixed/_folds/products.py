@@ -1,7 +1,8 @@
 """The statistics of all rows but those of a fold, for each fold, from one pass over the rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from skmixed._statistics.design import Design
 from skmixed._statistics.frame import Frame
 from skmixed._statistics.responses import ResponseFrame
 from skmixed._typing import IntArray
+
+Part = TypeVar("Part")
+Sum = TypeVar("Sum")
 
 
 @dataclass(frozen=True)
@@ -68,30 +72,41 @@ class FoldParts:
     def without_each(self) -> Iterator[CrossProducts]:
         """Yield the sums over all rows but those of each fold, in their order.
 
-        No sum is taken back by a difference: K folds cost K log₂K additions, and memory
-        for log₂K of the sums at a time.
+        By `sums_without_each`.
         """
-        return self._without(self.parts, None)
+        return map(around_means, sums_without_each(self.parts, self._plus))
 
-    def _without(
-        self, parts: tuple[FoldPart, ...], others: CrossProducts | None
-    ) -> Iterator[CrossProducts]:
-        """Yield the sums of `others` and all parts but one, for each of them."""
-        if len(parts) == 1:
-            assert others is not None, "a single fold is all rows"
-            yield around_means(others)
-            return
-        # What is left without a fold of one half has the other half
-        half = len(parts) // 2
-        first, second = parts[:half], parts[half:]
-        yield from self._without(first, self._plus(second, others))
-        yield from self._without(second, self._plus(first, others))
-
-    def _plus(self, parts: tuple[FoldPart, ...], others: CrossProducts | None) -> CrossProducts:
+    def _plus(self, parts: Sequence[FoldPart], others: CrossProducts | None) -> CrossProducts:
         out = parts[0].among(self.n_levels)
         for own in parts[1:]:
             out = out.plus(own.among(self.n_levels), overwrite=True)
         return out if others is None else out.plus(others)
+
+
+def sums_without_each(
+    parts: Sequence[Part], plus: Callable[[Sequence[Part], Sum | None], Sum]
+) -> Iterator[Sum]:
+    """Yield the sum of all parts but each, in their order, of two parts or more.
+
+    `plus` adds some parts, and to a sum if there is one. No sum is taken back by a
+    difference: K parts cost K log₂K additions, and memory for log₂K of the sums at a time.
+    """
+    return _without_each_half(parts, None, plus)
+
+
+def _without_each_half(
+    parts: Sequence[Part], others: Sum | None, plus: Callable[[Sequence[Part], Sum | None], Sum]
+) -> Iterator[Sum]:
+    """Yield the sum of `others` and all parts but one, for each of them."""
+    if len(parts) == 1:
+        assert others is not None, "a single part is all"
+        yield others
+        return
+    # What is left without a part of one half has the other half
+    half = len(parts) // 2
+    first, second = parts[:half], parts[half:]
+    yield from _without_each_half(first, plus(second, others), plus)
+    yield from _without_each_half(second, plus(first, others), plus)
 
 
 def around_means(stats: CrossProducts) -> CrossProducts:

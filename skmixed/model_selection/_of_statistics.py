@@ -1,9 +1,8 @@
 """Cross-validation without rows: of parts that are given as their statistics."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -15,6 +14,7 @@ from skmixed._data.encoder import EncoderUnion
 from skmixed._data.parameters import items_of
 from skmixed._fitted import kernel
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
+from skmixed._folds.products import sums_without_each
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed.model_selection._cross_validate import say
 from skmixed.model_selection._fits import Fit
@@ -91,7 +91,9 @@ def cross_validate_statistics(
     models = [clone(model).set_params(**own) for own in params]
     outcomes = [Outcome.of_sums(len(folds), names) for _ in models]
     known = []
-    for number, (fold, others) in enumerate(zip(folds, _without_each(folds), strict=True)):
+    for number, (fold, others) in enumerate(
+        zip(folds, sums_without_each(folds, _plus), strict=True)
+    ):
         part = _HeldOutSums.of(others, fold)
         known.append(part.known_rows)
         for own, outcome in zip(models, outcomes, strict=True):
@@ -155,14 +157,10 @@ def _check(model: Any, folds: Sequence[SufficientStatistics]) -> None:
             )
 
 
-def _without_each(folds: Sequence[SufficientStatistics]) -> Iterator[SufficientStatistics]:
-    """Yield the sum of all folds but each."""
-    before = list(accumulate(folds[:-1], add))
-    after = list(accumulate(reversed(folds[1:]), add))[::-1]
-    yield after[0]
-    for left, right in zip(before[:-1], after[1:], strict=True):
-        yield left + right
-    yield before[-1]
+def _plus(
+    folds: Sequence[SufficientStatistics], others: SufficientStatistics | None
+) -> SufficientStatistics:
+    return reduce(add, folds if others is None else [others, *folds])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fold_designs import assert_same_sums, make_design
 
-from skmixed._folds.products import FoldPart, FoldParts
+from skmixed._folds.products import FoldPart, FoldParts, sums_without_each
 from skmixed._statistics.accumulator import accumulate
 
 
@@ -56,3 +56,18 @@ def test_columns_in_a_frame_with_a_regression():
         own = accumulate(rows).in_frame_of(found)
         # Nine digits are between the two columns, of sixteen
         np.testing.assert_allclose(found.total, own.total, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_sums_of_anything_without_each(n):
+    """Parts that are left out are in no sum; each sum has taken log₂K additions, about."""
+    n_added = 0
+
+    def plus(parts, others):
+        nonlocal n_added
+        n_added += len(parts)
+        return sorted([*parts, *(others or [])])
+
+    found = list(sums_without_each(range(n), plus))
+    assert found == [[k for k in range(n) if k != left] for left in range(n)]
+    assert n_added <= n * np.ceil(np.log2(n))
