@@ -36,7 +36,7 @@ THIRD_PARTIES = {
     "_estimators": {"scipy", "pandas", "sklearn"},
     "_generalized_estimators": {"scipy", "pandas", "sklearn"},
     "compose": {"scipy", "pandas", "sklearn"},
-    "formula": {"pandas", "sklearn", "formulaic"},
+    "formula": {"scipy", "pandas", "sklearn", "formulaic"},
     "diagnostics": {"scipy", "pandas", "sklearn"},
     "datasets": {"pandas", "sklearn"},
     "distributed": {"dask", "sklearn"},

@@ -15,7 +15,6 @@ from typing import Any
 from unicodedata import normalize
 
 import numpy as np
-import pandas as pd
 
 from skmixed._typing import Use
 from skmixed.formula._syntax import plain_name
@@ -26,14 +25,19 @@ MARK = "ꓘ"
 # What a column is used as: a factor of the formula, a value in code, or labels in factor(…).
 TERM, VALUE, LABEL = "t", "v", "l"
 AS_TERM, AS_NUMBER, AS_FACTOR = f"{MARK}term", f"{MARK}number", f"as{MARK}factor"
+AS_CODED, CONTRASTS, BOUNDARY = f"as{MARK}coded", f"as{MARK}contrasts", f"Boundary{MARK}knots"
 CODINGS = ("C", "factor", AS_FACTOR)
+RELEVEL = "relevel"
 ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 # These take booleans for what they are; other universal functions compute with numbers.
 OF_BITS = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
 
 QUOTED = re.compile(
-    r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?P<name>[^`]+)`|(?<![\w.`])(?P<as>as\.factor)(?=\s*\()"
+    r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`(?P<name>[^`]+)`"
+    r"|(?<![\w.`])(?:(?P<as>as\.factor)(?=\s*\()|(?P<ends>Boundary\.knots)(?=\s*=))"
 )
+# R's names that are none of Python, by identifiers of the same length.
+OF_R = {AS_FACTOR: "as.factor", BOUNDARY: "Boundary.knots"}
 ALIAS = re.compile(rf"{MARK}[{TERM}{VALUE}{LABEL}]((?:[A-Za-z0-9]|_[0-9a-f]+_)*)")
 
 
@@ -68,8 +72,8 @@ class Quotes:
         names: dict[str, str] = {}
 
         def replaced(found: re.Match[str]) -> str:
-            if found["as"]:
-                return AS_FACTOR
+            if found["as"] or found["ends"]:
+                return AS_FACTOR if found["as"] else BOUNDARY
             name = found["name"]
             if name is None:
                 return found[0]
@@ -87,7 +91,9 @@ class Quotes:
         for identifier, name in self.names.items():
             # No identifier begins another: what stands behind one is no part of a word.
             text = re.sub(rf"{identifier}(?!\w)", f"`{name}`".replace("\\", "\\\\"), text)
-        return text.replace(AS_FACTOR, "as.factor")
+        for identifier, name in OF_R.items():
+            text = text.replace(identifier, name)
+        return text
 
 
 def _in_base_36(number: int) -> str:
@@ -109,11 +115,14 @@ class Scope:
         Functions and other values.
     refuse : callable
         Raises for a name that is no column, or if `called` no function.
+    codings : mapping of str to str
+        Column → the coding of factors that are made of it, where it is no other.
     """
 
     columns: tuple[str, ...]
     known: Mapping[str, Any]
     refuse: Callable[[str, bool], None]
+    codings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def normal(self) -> dict[str, str]:
@@ -137,7 +146,9 @@ class Resolver(ast.NodeTransformer):
     bound: set[str] = field(default_factory=set)
     uses: dict[Use, None] = field(default_factory=dict)
     dots: dict[str, str] = field(default_factory=dict)
+    coded: dict[str, str] = field(default_factory=dict)
     use: str = VALUE
+    is_releveled: bool = False
 
     def rewritten(self, code: str) -> str:
         tree = ast.parse(code.strip(), mode="eval")
@@ -155,9 +166,14 @@ class Resolver(ast.NodeTransformer):
         self.uses[name, use] = None
         return alias(name, use)
 
-    def term(self, name: str) -> str:
-        """Return the identifier of a column that is a factor of the formula."""
-        return self.column(self.dots.get(name, name), TERM)
+    def term(self, name: str) -> tuple[str, str | None]:
+        """Return the code of a column that is a term's factor, and its name if it is coded."""
+        name = self.dots.get(name, name)
+        identifier = self.column(name, TERM)
+        if name not in self.scope.codings:
+            return identifier, None
+        self.coded[name] = self.scope.codings[name]
+        return f"{AS_CODED}({identifier}, {self.scope.codings[name]!r})", name
 
     def dotted(self, name: str) -> str:
         """Return what a dot holds of a column: as the formula writes it, which may take it off."""
@@ -192,13 +208,19 @@ class Resolver(ast.NodeTransformer):
         if not name:
             node.func = self.visit(node.func)
         if name in CODINGS and node.args:
-            return self._coding(node)
+            return self._coding(node, name)
+        outside, self.is_releveled = self.is_releveled, self.is_releveled or name == RELEVEL
         node.args = [self.visit(own) for own in node.args]
         node.keywords = [self.visit(own) for own in node.keywords]
+        self.is_releveled = outside
         function = self._found(node.func)
         if isinstance(function, np.ufunc) and function not in OF_BITS:
             node.args = [_as_number(own) for own in node.args]
         return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.keyword:
+        name = "boundary_knots" if node.arg == BOUNDARY else node.arg
+        return ast.keyword(name, self.visit(node.value))
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.BinOp:
         node.left, node.right = self.visit(node.left), self.visit(node.right)
@@ -212,18 +234,26 @@ class Resolver(ast.NodeTransformer):
             node.operand = _as_number(node.operand)
         return node
 
-    def _coding(self, node: ast.Call) -> ast.Call:
+    def _coding(self, node: ast.Call, function: str) -> ast.Call:
         """Rewrite C(column, contrasts, …): labels first, and then what is no column."""
         first, *rest = node.args
+        column = None
         if isinstance(first, ast.Name) and first.id not in self.bound:
             known = self.quotes.names | self.scope.normal
-            first = ast.Name(self.column(known.get(first.id, first.id), LABEL), ast.Load())
+            column = known.get(first.id, first.id)
+            first = ast.Name(self.column(column, LABEL), ast.Load())
         else:
             first = self.visit(first)
         self.use = LABEL
         node.args = [first, *(self.visit(own) for own in rest)]
         node.keywords = [self.visit(own) for own in node.keywords]
         self.use = VALUE
+        is_coded = any(own.arg == "contrasts" for own in node.keywords)
+        is_coded |= function == "C" and bool(rest)
+        coding = self.scope.codings.get(column or "")
+        if column and coding and not (is_coded or self.is_releveled):
+            self.coded[column] = coding
+            node.keywords.append(_contrasts(coding))
         return node
 
     def _found(self, node: ast.AST) -> Any:
@@ -233,6 +263,12 @@ class Resolver(ast.NodeTransformer):
             is_space = within is not None and (ismodule(within) or isclass(within))
             return getattr(within, node.attr, None) if is_space else None
         return self.scope.known.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def _contrasts(coding: str) -> ast.keyword:
+    """Return the argument of C(…) for a coding."""
+    call = ast.Call(ast.Name(CONTRASTS, ast.Load()), [ast.Constant(coding)], [])
+    return ast.keyword("contrasts", call)
 
 
 def _as_number(node: ast.expr) -> ast.expr:
@@ -252,11 +288,11 @@ def as_written(text: str, codes: Mapping[str, str]) -> str:
     `codes`: code as evaluated → as written.
     """
     longest_first = sorted(map(re.escape, codes), key=len, reverse=True)
-    known = re.compile("|".join([*longest_first, ALIAS.pattern, AS_FACTOR]))
+    known = re.compile("|".join([*longest_first, ALIAS.pattern, *OF_R]))
 
     def written(found: re.Match[str]) -> str:
-        if found[0] == AS_FACTOR:
-            return "as.factor"
+        if found[0] in OF_R:
+            return OF_R[found[0]]
         return codes[found[0]] if found[1] is None else named(found[1])
 
     return known.sub(written, text)
@@ -265,25 +301,3 @@ def as_written(text: str, codes: Mapping[str, str]) -> str:
 def as_number(value: Any) -> Any:
     """Take booleans for 0 and 1."""
     return value.astype(np.float64) if getattr(value, "dtype", None) == np.bool_ else value
-
-
-def as_term(value: Any) -> Any:
-    """Take computed booleans and text for factors, as R does."""
-    if hasattr(value, "__formulaic_metadata__") or getattr(value, "ndim", 0) != 1:
-        return value
-    if value.dtype == np.bool_:
-        return pd.Series(pd.Categorical(np.asarray(value), categories=[False, True]))
-    is_text = isinstance(value, np.ndarray) and value.dtype.kind in "UO"
-    return pd.Series(value, dtype=object) if is_text else value
-
-
-def factor(x: Any, levels: Any = None) -> Any:
-    """Take a column for a factor, as R's function of this name does."""
-    from formulaic.transforms import C
-
-    return C(x, levels=None if levels is None else list(levels))
-
-
-FUNCTIONS = {"factor": factor, AS_FACTOR: factor}
-# Those that no formula names itself.
-MARKED = {AS_NUMBER: as_number, AS_TERM: as_term}

@@ -17,6 +17,7 @@ from skmixed._data.table import Table, float_column, open_table
 from skmixed._typing import Use
 from skmixed.exceptions import UnknownLevelsWarning
 from skmixed.formula._code import LABEL, TERM, alias
+from skmixed.formula._functions.label_order import in_order_of_r
 
 DATE_ADVICE = "Make a number of them, such as days since the first."
 FALSE_TRUE = ColumnLevels(np.array([False, True], dtype=object))
@@ -196,7 +197,7 @@ class ColumnKinds:
 
 def _labels(column: pd.Series, name: str) -> ColumnLevels:
     try:
-        return learn_levels(column)[0]
+        return in_order_of_r(learn_levels(column)[0], column)
     except TypeError:
         kind = type(column.iloc[0]).__name__
         raise TypeError(

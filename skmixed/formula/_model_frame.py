@@ -76,6 +76,11 @@ class ModelFrame:
         return (self.fixed, *self.slopes)
 
     @property
+    def codings(self) -> dict[str, str]:
+        """The codings of factors, by column, that are given beside the formula."""
+        return {n: own for part in self.parts for n, own in part.sum.codings.items()}
+
+    @property
     def variables(self) -> list[str]:
         """The columns of the data that the right-hand side evaluates."""
         names = {name for part in self.parts for name in part.sum.columns}
@@ -218,9 +223,10 @@ class Reading:
         weights: str | None = None,
         offset: str | None = None,
         labels: tuple[str, ...] = (),
+        codings: Mapping[str, str] | None = None,
     ) -> "Reading":
-        """Read a formula, and what is named beside it."""
-        source = Source(parse_formula(formula), dict(context or {}))
+        """Read a formula, and what is named beside it, with codings of factors by column."""
+        source = Source(parse_formula(formula), dict(context or {}), dict(codings or {}))
         parsed = source.parsed
         offsets = [Quantity.within(own, rows, source) for own in parsed.offsets]
         offsets += [Quantity.beside(offset, rows, context)] if offset is not None else []
@@ -276,6 +282,11 @@ class Reading:
     @property
     def grouping(self) -> dict[str, str]:
         return {column.name: column.column for own, *_ in self.random for column in own}
+
+    @property
+    def codings(self) -> dict[str, str]:
+        """The codings of factors, by column, that are given beside the formula and used."""
+        return {name: own for part in self.sums for name, own in part.codings.items()}
 
     @property
     def sums(self) -> list[Sum]:

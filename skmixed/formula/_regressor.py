@@ -24,6 +24,9 @@ from skmixed.formula._families import (
     estimator_of,
     success_of,
 )
+from skmixed.formula._functions.contrasts import check_used, codings_of
+from skmixed.formula._functions.evaluation import check_formulaic
+from skmixed.formula._functions.table import check_context
 from skmixed.formula._model_frame import ModelFrame, Reading
 from skmixed.formula._prediction import FormulaPrediction
 from skmixed.formula._rows import (
@@ -67,6 +70,10 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         What `predict` does with a group that is unknown or missing.
     context : mapping of str to object, default=None
         Functions and values that the formula may use by name.
+    contrasts : "R" or mapping of str to str, default=None
+        The coding of factors that have none in the formula. "R": as in R, where ordered
+        pandas categories are polynomials. A mapping is from columns to "treatment",
+        "sum", "helmert", "poly", "SAS" or "diff". None: indicators for all.
     residual : ResidualCovariance, default=None
         The covariance of the residuals of one subject, by names of columns.
     family : str, default=None
@@ -113,19 +120,24 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
     ``(x || g)``, ``(1 | a:b)``, ``(1 | a/b)`` for ``(1 | a) + (1 | a:b)``. A double
     bar makes the terms before it independent; the coefficients of one factor stay
     correlated, as in lme4. The rest is formulaic's: ``a * b``, ``a:b``, ``C(a,
-    contr.sum)``, ``np.log(x)``, ``poly(x, 2)``, ``center(x)``, ``I(x ** 2)``;
-    backticks quote names of every kind. A name that is called is a function, any other
-    a column. A dot stands for all columns but the response, the weights, the offsets
-    and the grouping columns. What ``offset(z)`` holds is taken off the response and
-    added to predictions; in a generalized model it is added to the linear predictor.
+    contr.sum)``, ``np.log(x)``, ``center(x)``, ``I(x ** 2)``; backticks quote names of
+    every kind. A name that is called is a function, any other a column. A dot stands for
+    all columns but the response, the weights, the offsets and the grouping columns. What
+    ``offset(z)`` holds is taken off the response and added to predictions; in a
+    generalized model it is added to the linear predictor.
 
-    Text and pandas categories are factors, with a column for each category in the
-    data but the first in the order of the categories, else sorted: ``f[T.b]`` is
-    R's ``fb``. Numbers are factors as ``factor(k)`` or ``C(k)``. An ordered factor is
-    coded alike, other than in R, whose coding is ``C(f, contr.poly)``. Booleans are
-    factors of False and True, and 0 and 1 in arithmetic. A factor of one level is an
-    error. Transformations keep what they learned in `fit`, as the mean of
-    ``center(x)``.
+    ``ns(x, df=3)``, ``bs(x, df=4)``, ``poly(x, 2)``, ``scale(x)``, ``factor(k)`` and
+    ``relevel(f, ref="b")`` are R's, with its arguments and columns. They and all
+    transformations keep what they learned in `fit`, such as knots. Beyond its boundary
+    knots ``ns`` is straight, and ``bs`` a polynomial, with an
+    `skmixed.exceptions.ExtrapolationWarning`.
+
+    Text and pandas categories are factors, with a column for each category in the data
+    but the first: ``f[T.b]`` is R's ``fb``. The order is that of the categories, else that
+    of R in English: "a", "A", "b", where Python has "A", "a", "b". Numbers are factors
+    as ``factor(k)`` or ``C(k)``. Ordered factors are coded alike; ``contrasts="R"``
+    makes polynomials of them, as R does. Booleans are factors of False and True, and 0
+    and 1 in arithmetic. A factor of one level is an error.
 
     Making the columns costs a pass over the rows; they are kept in memory during
     the fit. `predict` refuses missing values and new categories of fixed effects; new
@@ -157,6 +169,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         method: str = "reml",
         handle_unknown: str = "population",
         context: Mapping[str, Any] | None = None,
+        contrasts: str | Mapping[str, str] | None = None,
         residual: ResidualCovariance | None = None,
         family: str | None = None,
         link: str | None = None,
@@ -172,6 +185,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         self.method = method
         self.handle_unknown = handle_unknown
         self.context = context
+        self.contrasts = contrasts
         self.residual = residual
         self.family = family
         self.link = link
@@ -226,15 +240,17 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> "FormulaRegressor":
         """Fit, called from a method or function that the user calls."""
-        _check_formulaic()
+        check_formulaic()
         check_choice("na_action", self.na_action, NA_ACTIONS)
-        _check_context(self.context)
+        check_context(self.context)
         self._check_named(sample_weight)
         rows = NamedRows.of(X)
         check_residual(self.residual)
         check_generalized(self)
-        named = self.weights, self.offset, labels_of(self.residual)
+        codings = codings_of(self.contrasts, rows)
+        named = self.weights, self.offset, labels_of(self.residual), codings
         reading = Reading.of(self.formula, rows, self.context, *named)
+        check_used(self.contrasts, reading.codings)
         check_offsets(reading, self.residual)
         check_given_response(reading, y)
         check_counted(self, reading.source.parsed)
@@ -366,21 +382,3 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             raise ValueError(
                 f"weights={self.weights!r} and sample_weight are both given. Leave one out."
             )
-
-
-def _check_context(context: Any) -> None:
-    if context is not None and not isinstance(context, Mapping):
-        raise TypeError(
-            f"context={context!r} is of type {type(context).__name__}. Give a mapping from names "
-            "to the functions and values that the formula uses, such as {'double': double}."
-        )
-
-
-def _check_formulaic() -> None:
-    try:
-        import formulaic  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "Formulas need formulaic, which is not installed. Install it with "
-            "`pip install formulaic`."
-        ) from error

@@ -21,6 +21,7 @@ from skmixed._saved.requirements import is_finite_matrix, require
 from skmixed._saved.state import PlainState
 from skmixed.formula._columns import FALSE_TRUE, ColumnKinds, NamedRows
 from skmixed.formula._families import BINOMIAL, CLASS_LABELS, REGRESSORS
+from skmixed.formula._functions.contrasts import CODINGS
 from skmixed.formula._learned import Learned, LearnedFactor, LearnedTerm, Product
 from skmixed.formula._model_frame import ModelFrame, Reading
 from skmixed.formula._source import Part, Quantity, Sum
@@ -93,6 +94,7 @@ def packed_frame(frame: ModelFrame) -> dict[str, Any]:
         "weights": None if weights is None else weights.text,
         "offset": beside[0].text if beside else None,
         "labels": list(frame.labels),
+        "codings": frame.codings,
         "kinds": _packed_kinds(frame.kinds),
         "parts": [_packed_part(part) for part in frame.parts],
         "offsets": [_packed_quantity(own) for own in frame.offsets],
@@ -119,7 +121,7 @@ def unpacked_frame(state: Any, context: Mapping[str, Any]) -> ModelFrame:
     require(isinstance(state["formula"], str), "formula")
     rows = NamedRows.of(pd.DataFrame(0.0, index=[0], columns=list(columns)))
     labels = _texts(state.get("labels", []))
-    named = state["weights"], state["offset"], labels
+    named = state["weights"], state["offset"], labels, _codings(state.get("codings", {}))
     reading = Reading.of(state["formula"], rows, context, *named)
     kinds = _kinds(state["kinds"], reading.variables)
     parts = _each(_part, reading.sums, state["parts"])
@@ -132,6 +134,13 @@ def unpacked_frame(state: Any, context: Mapping[str, Any]) -> ModelFrame:
         failures=_quantity(reading.failures, state.get("of_failures")),
     )
     return replace(frame, classes=_classes(state.get("classes")))
+
+
+def _codings(state: Any) -> dict[str, str]:
+    """Return the codings of factors by column."""
+    require(isinstance(state, dict), "codings")
+    require(all(isinstance(k, str) and own in CODINGS for k, own in state.items()), "codings")
+    return dict(state)
 
 
 def _classes(state: Any) -> ColumnLevels | None:

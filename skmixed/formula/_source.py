@@ -2,9 +2,8 @@
 
 import builtins
 import re
-import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +12,9 @@ import pandas as pd
 
 from skmixed._typing import FloatArray, Use
 from skmixed.formula._code import (
+    AS_CODED,
     AS_NUMBER,
     AS_TERM,
-    FUNCTIONS,
-    MARKED,
     TERM,
     Quotes,
     Resolver,
@@ -25,13 +23,11 @@ from skmixed.formula._code import (
     columns_in,
 )
 from skmixed.formula._columns import DATE_ADVICE, ColumnKinds, NamedRows
+from skmixed.formula._functions.evaluation import OFFERED, evaluate
+from skmixed.formula._functions.table import own_functions
 from skmixed.formula._learned import Learned
 from skmixed.formula._syntax import ParsedFormula, error_at, place_of, plain_name
 
-OFFERED = (
-    "Functions are formulaic's (poly, center, C, …), NumPy's as np.sqrt, and those that `context` "
-    "names."
-)
 INTERCEPT = "1"
 
 
@@ -46,11 +42,14 @@ class Sum:
         Its columns, and what each is used as.
     codes : dict of str to str
         Code as it is evaluated → as it is written.
+    codings : dict of str to str
+        Column → the coding of its factors, where it is given beside the formula.
     """
 
     formula: Any
     uses: tuple[Use, ...]
     codes: dict[str, str]
+    codings: dict[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -58,14 +57,15 @@ class Sum:
 
     def one_by_one(self) -> list["Sum"]:
         """Return its terms, each a sum without an intercept but for what it says."""
-        return [Sum(type(self.formula)([term]), self.uses, self.codes) for term in self.formula]
+        return [replace(self, formula=type(self.formula)([term])) for term in self.formula]
 
     def written(self, term: Any) -> str:
         return ":".join(self.written_factor(own) for own in term.factors)
 
     def written_factor(self, factor: Any) -> str:
         name = as_written(factor.expr, self.codes)
-        return f"`{name}`" if ":" in name and factor.eval_method.value == "lookup" else name
+        is_name = factor.eval_method.value == "lookup" or factor.expr.startswith(AS_CODED)
+        return f"`{name}`" if ":" in name and is_name else name
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """The formula, and the names that it may use beside columns."""
+    """The formula, the names that it may use beside columns, and codings by column."""
 
     parsed: ParsedFormula
     context: Mapping[str, Any]
+    codings: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def functions(self) -> dict[str, Any]:
         from formulaic.transforms import TRANSFORMS
 
-        return {**vars(builtins), **TRANSFORMS, **FUNCTIONS, **self.context}
+        return {**vars(builtins), **TRANSFORMS, **own_functions(), **self.context}
 
     def sum(
         self, text: str, rows: NamedRows, others: Iterable[str] = (), wrapper: str = AS_TERM
@@ -165,7 +166,7 @@ class Source:
             raise self._syntax_error(error, quotes) from None
         codes: dict[str, str] = {}
         terms = [self._resolved(term, resolver, codes, wrapper) for term in formula]
-        return Sum(type(formula)(terms), tuple(resolver.uses), codes)
+        return Sum(type(formula)(terms), tuple(resolver.uses), codes, resolver.coded)
 
     def check_column(self, name: str, rows: NamedRows, *, is_called: bool = False) -> None:
         if name in rows.names and not is_called:
@@ -195,34 +196,16 @@ class Source:
                 self.refuse(name, f"Column {name!r} holds dates or times. {DATE_ADVICE}")
             if use == TERM and len(kinds.levels.get(name, (0, 1))) == 1:
                 self.refuse(name, one_level(f"Factor {name!r}", kinds.levels[name].labels[0]))
+            if use == TERM and name in own.codings and name not in kinds.levels:
+                message = f"contrasts names {name!r}, a column of numbers. Write factor({name}), or"
+                self.refuse(name, f"{message} leave it out of contrasts.")
 
     def refuse(self, part: str, message: str) -> None:
         raise error_at(self.parsed.text, place_of(self.parsed.text, part), message)
 
     def matrix(self, spec: Any, frame: pd.DataFrame, own: Sum) -> Any:
         """Evaluate a formula, or again the one that a spec is of."""
-        from formulaic import model_matrix
-        from formulaic.errors import DataMismatchWarning, FormulaicError
-
-        context = {**FUNCTIONS, **self.context, **MARKED}
-        try:
-            # What comes out missing or infinite is reported with its column's name.
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                # Else C(…) takes categories that it does not know for the first one.
-                warnings.simplefilter("error", DataMismatchWarning)
-                return model_matrix(
-                    spec, frame, context=context, na_action="ignore", output="pandas"
-                )
-        except DataMismatchWarning as error:
-            found = re.search(r"\{(.*)\}", str(error))
-            listed = re.sub(r"np\.\w+\((.*?)\)", r"\1", found[1] if found else "")
-            raise ValueError(
-                "A C(…) or factor(…) of the formula has no coefficient for the categories "
-                f"{listed}: they were not there in fit, or its levels leave them out. Drop or "
-                "recode those rows."
-            ) from None
-        except (FormulaicError, SyntaxError) as error:
-            raise self._evaluation_error(error, own) from error
+        return evaluate(spec, frame, self.context, self.parsed.text, own.codes)
 
     def learn(self, own: Sum, kinds: ColumnKinds, frame: pd.DataFrame) -> Part:
         self.check_kinds(own, kinds)
@@ -234,7 +217,7 @@ class Source:
         def refuse(name: str, is_called: bool) -> None:
             self.check_column(name, rows, is_called=is_called)
 
-        return Scope(rows.names, self.functions, refuse)
+        return Scope(rows.names, self.functions, refuse, self.codings)
 
     def _resolved(self, term: Any, resolver: Resolver, codes: dict[str, str], wrapper: str) -> Any:
         """Return a term with identifiers for columns."""
@@ -245,8 +228,9 @@ class Source:
             method = factor.eval_method.value
             expr = factor.expr
             if method == "lookup":
-                name = resolver.quotes.names.get(expr, expr)
-                expr = resolver.term(name)
+                expr, shown = resolver.term(resolver.quotes.names.get(expr, expr))
+                if shown is not None:
+                    method, codes[expr] = "python", shown
             elif method == "python":
                 expr = f"{wrapper}({resolver.rewritten(expr)})"
                 codes[expr] = resolver.quotes.undone(factor.expr)
@@ -272,16 +256,6 @@ class Source:
         at = max(context.find("⧛"), 0)
         message = quotes.undone(message)
         return error_at(self.parsed.text, at, f"The formula cannot be read: {message}")
-
-    def _evaluation_error(self, error: Exception, own: Sum) -> ValueError:
-        message = as_written(str(error), own.codes)
-        part = re.search(r"`(.*)` *[.\[]", message)
-        at = place_of(self.parsed.text, part[1]) if part else 0
-        return error_at(
-            self.parsed.text,
-            at,
-            f"The formula cannot be evaluated: {message} {OFFERED}",
-        )
 
 
 @dataclass(frozen=True)

@@ -428,7 +428,7 @@ PLACES = [
     ("Reaction ~ z + * w", 13, "cannot be read: Operator"),
     ("Reaction ~ w + (z + * w | Subject)", 18, "cannot be read: Operator"),
     ("Reaction ~ w + np.log(z + )", 15, "has Python that is none"),
-    ("Reaction ~ w + poly(z, -1)", 15, "cannot be evaluated"),
+    ("Reaction ~ w + poly(z, -1)", 15, "degree=-1 in poly"),
 ]
 
 

@@ -36,6 +36,8 @@ def make_data(n=150):
             "n·1": rng.normal(size=n),
         }
     )
+    sizes = np.where(frame["z"] > 0, "high", "low")
+    frame["size"] = pd.Categorical(sizes, ["low", "high"], ordered=True)
     frame["bins"] = pd.cut(frame["x"], 3)
     noise = 0.3 * rng.normal(size=9)[frame["g"]] + 0.3 * rng.normal(size=n)
     return frame.assign(y=np.exp(frame["x"] + noise))
@@ -44,7 +46,7 @@ def make_data(n=150):
 DATA = make_data()
 FORMULAS = {
     "poly": ("y ~ poly(x, 2) + C(f, contr.sum) * b + (x | g)", {"weights": "w", "offset": "z * 2"}),
-    "dot": ("np.log(y) ~ . - w - k - day - bins + offset(z) + (1 | g/h)", {}),
+    "dot": ("np.log(y) ~ . - w - k - day - bins - size + offset(z) + (1 | g/h)", {}),
     "splines": ("y ~ bs(x, df=4) + cr(z, df=4) + hashed(f, levels=3) + (0 + f | g)", {}),
     "numbers": ("y ~ factor(k) * f + center(x):scale(z) + (1 | h) + (x || g)", {}),
     "custom": ("y ~ f:b + C(f, contr.custom([[1, 0], [0, 1], [-1, -1]])) + (1 | g)", {}),
@@ -54,6 +56,12 @@ FORMULAS = {
     ),
     "dates": ("y ~ C(day) + `n·1` + (1 | g)", {"weights": "w + 1"}),
     "no columns": ("y ~ 0 + (1 | g)", {}),
+    "R": (
+        "y ~ ns(x, df=3, Boundary.knots=c(0, 1)) + poly(z, 2, raw=TRUE) + relevel(f, ref='b') "
+        "+ relevel(factor(k), 2) + size + (scale(x) | g)",
+        {"contrasts": "R"},
+    ),
+    "codings": ("y ~ f * factor(k) + (f | g)", {"contrasts": {"f": "sum", "k": "poly"}}),
     "intercept": ("y ~ 1 + (1 | g)", {"REML": False}),
 }
 
@@ -177,6 +185,8 @@ def changed(state, path, value):
         (("_fit", "frame", "weights"), "w("),
         (("_fit", "frame", "columns"), ["x", "x"]),
         (("_fit", "frame", "columns"), ["x"]),
+        (("_fit", "frame", "codings"), {"f": "other"}),
+        (("_fit", "frame", "codings"), ["f"]),
         (("_fit", "frame", "parts"), []),
         (("_fit", "frame", "parts", 0, "codes", 0), "__import__('os').getpid()"),
         (("_fit", "frame", "parts", 0, "terms", 1, "products", 0, "factors", 0), "open('x')"),
