@@ -14,6 +14,7 @@ from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._model.time_points import RowPairs, TimePoints
 from skmixed._typing import FloatArray, IntArray
 from skmixed.diagnostics._residuals import residuals
+from skmixed.inference._tables.table import ResultTable
 
 KINDS = ("pearson", "normalized")
 # Distances up to which each is a lag, lags of a long series, and bins of irregular times.
@@ -37,7 +38,7 @@ def residual_correlation(
     bins: int | Sequence[float] | None = None,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
-) -> pd.DataFrame:
+) -> ResultTable:
     """Correlation of the residuals of subjects by their distance in time.
 
     Parameters
@@ -65,7 +66,7 @@ def residual_correlation(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         A row for each lag with pairs of rows. Columns ``lag`` (mean distance of the pairs, in
         the unit of the times, or in steps of categories), ``pairs`` (their number),
         ``correlation`` and ``model``, without unit; ``semivariance``, the mean of half the
@@ -119,7 +120,9 @@ def residual_correlation(
     error = residuals(model, X, y, kind, sample_weight=sample_weight, groups=groups)
     if kind == "pearson":
         error = error / pairs.sd
-    return pairs.table(error, bins, is_independent=kind == "normalized")
+    table = pairs.table(error, bins, is_independent=kind == "normalized")
+    title = f"Correlation of {kind.replace('p', 'P')} residuals by lag"
+    return ResultTable.of(table, title, kinds={"model": "correlation"})
 
 
 @dataclass(frozen=True)

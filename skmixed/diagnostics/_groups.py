@@ -22,6 +22,14 @@ from skmixed._typing import FloatArray, IntArray, Message
 from skmixed.diagnostics._left_out import WAYS, FitRows, Way
 from skmixed.diagnostics._leverage import check_has_no_further_rows
 from skmixed.exceptions import warn
+from skmixed.inference._tables.table import ResultTable
+
+# What a table says of the variances without a group, by `theta`.
+REMARKS = {
+    "refit": "The model is fitted without each level.",
+    "fixed": "The variances are those of all rows.",
+    "one_step": "The variances take one step of the search from those of all rows.",
+}
 
 
 def group_influence(
@@ -33,7 +41,7 @@ def group_influence(
     factor: str | None = None,
     sample_weight: ArrayLike | None = None,
     theta: str = "refit",
-) -> pd.DataFrame:
+) -> ResultTable:
     """Influence of each group: what leaving out all of its rows changes.
 
     Parameters
@@ -57,7 +65,7 @@ def group_influence(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         One row for each group, by its label. With β̂ and σ̂ of all rows, β̂₍₋ⱼ₎ and σ̂₍₋ⱼ₎ of those
         of the other groups, p the rank of X and d = β̂ − β̂₍₋ⱼ₎, columns
 
@@ -165,7 +173,9 @@ def group_influence(
     whole = FitRows.of(rows, y, sample_weight)
     regressor = regressor_of(model)
     found = _deletions(whole, k, WAYS[theta](regressor, fitted))
-    return found.table(fitted, has_variances=theta != "fixed")
+    table = found.table(fitted, has_variances=theta != "fixed")
+    title = f"Influence of the levels of {fitted.encoder.factors[k].name}"
+    return ResultTable.of(table, title, [REMARKS[theta]])
 
 
 def _position(encoder: Encoder, factor: str | None) -> int:

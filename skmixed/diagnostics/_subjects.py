@@ -7,9 +7,10 @@ import pandas as pd
 
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
+from skmixed.inference._tables.table import ResultTable
 
 
-def subject_influence(model: Any) -> pd.DataFrame:
+def subject_influence(model: Any) -> ResultTable:
     """Influence of each subject: what leaving out all of its rows changes.
 
     Parameters
@@ -19,7 +20,7 @@ def subject_influence(model: Any) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    ResultTable
         One row for each subject, by its label. Columns
 
         n_rows
@@ -94,7 +95,10 @@ def subject_influence(model: Any) -> pd.DataFrame:
     }
     names = zip(opened.encoder.fixed_names, fixed.T, strict=True)
     own |= {f"change_{name}": change for name, change in names}
-    return pd.DataFrame(own, index=columns.subject.index[found.subject]).sort_index()
+    table = pd.DataFrame(own, index=columns.subject.index[found.subject]).sort_index()
+    return ResultTable.of(
+        table, "Influence of subjects", ["The covariances are those of all rows."]
+    )
 
 
 def _independent(opened: FittedModel) -> FittedModel:

@@ -6,6 +6,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skmixed._fitted import checks as validation
+from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._cross_validate import cross_validate
 
 WORDS = {
@@ -23,7 +24,7 @@ def both_questions(
     groups: Any = None,
     scoring: Any = None,
     sample_weight: ArrayLike | None = None,
-) -> pd.DataFrame:
+) -> ResultTable:
     """How well a model predicts new rows of known groups, and new groups.
 
     The two are different questions. A model that is to serve people who are not in the data is
@@ -49,7 +50,7 @@ def both_questions(
 
     Returns
     -------
-    DataFrame
+    ResultTable
         A row for each question, in words, and for each score its mean over the splits.
 
     Raises
@@ -92,4 +93,5 @@ def both_questions(
         rows[words] = found.summary()["mean"]
     out = pd.DataFrame(rows).T
     out.index.name = "question"
-    return out
+    title = "Scores of new rows of known groups, and of new groups"
+    return ResultTable.of(out, title, kinds=dict.fromkeys(out.columns, "number"))

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from skmixed._typing import FloatArray
+from skmixed.inference._tables.table import ResultTable
 
 
 class Validation(dict[str, Any]):
@@ -55,12 +56,12 @@ class Validation(dict[str, Any]):
         self.question = question
         self.how = how
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self) -> ResultTable:
         """Return the mean and the standard deviation of each score over the splits.
 
         Returns
         -------
-        DataFrame
+        ResultTable
             A row for each score, or with candidates for each of them, and columns ``mean``
             and ``sd`` of each score, with candidates also ``rank``. ``attrs["question"]``
             says what was asked.
@@ -92,8 +93,9 @@ class Validation(dict[str, Any]):
             scores = [self[f"test_{name}"] for name in names]
             mean, sd = [np.mean(own) for own in scores], [np.std(own) for own in scores]
             out = pd.DataFrame({"mean": mean, "sd": sd}, index=names)
-        out.attrs["question"] = self.question
-        return out
+        table = ResultTable.of(out, f"Cross-validation of {self.question}", [f"{self.how}."])
+        table.attrs["question"] = self.question
+        return table
 
     def __repr__(self) -> str:
         table = self.summary().to_string(float_format=lambda value: f"{value:.3f}")

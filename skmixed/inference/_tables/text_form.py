@@ -8,7 +8,7 @@ from skmixed.inference._tables.text_layout import WIDTH, filled, lines, shortene
 # Names of rows are cut no further than this before columns go below each other, and then.
 LEAST_NAME, LEAST_NAME_BELOW = 14, 26
 # Other words, and headings, are cut to this.
-LONGEST = 30
+LONGEST = 40
 # Columns that stay beside the one before.
 TOGETHER = ("upper", "df_den")
 

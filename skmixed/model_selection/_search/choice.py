@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from skmixed._saved.requirements import require
 from skmixed._typing import FloatArray, IntArray
+from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._fits import Fit
 from skmixed.model_selection._validation import Validation, of_grid, shown
 
@@ -111,7 +112,7 @@ class Choice:
         highest = self.score[is_near].max()
         return int(np.flatnonzero(is_near & (self.score >= highest - slack))[0])
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> ResultTable:
         """Return one row a candidate."""
         lowest = np.where(np.isnan(self.score), -np.inf, self.score)
         columns = {
@@ -122,7 +123,7 @@ class Choice:
             "rank": rankdata(-lowest, method="min").astype(int),
         }
         index = pd.Index([shown(own) for own in self.params], name="candidate")
-        return pd.DataFrame(columns, index=index)
+        return ResultTable.of(pd.DataFrame(columns, index=index), "Candidates")
 
     def validation(self) -> Validation:
         """Return the scores of all splits."""

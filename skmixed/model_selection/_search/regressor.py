@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import get_annotations
 from typing import Any
 
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
@@ -18,6 +17,7 @@ from skmixed._fitted.checks import check_response
 from skmixed._fitted.fitting import committed
 from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import ColumnName
+from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._search.choice import Choice
 from skmixed.model_selection._search.criteria import CV
 from skmixed.model_selection._search.search import base_of, check_search, search
@@ -292,7 +292,7 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         return model
 
     @property
-    def candidates_(self) -> pd.DataFrame:
+    def candidates_(self) -> ResultTable:
         """One row a candidate: n_parameters, score, difference, standard_error, rank."""
         self._need("candidates_")
         return Choice(**self._choice).table()

@@ -73,10 +73,10 @@ def test_words_that_are_no_names_are_to_the_left_and_cut():
 
 def test_names_stay_unique():
     long = [f"{'a' * 40}{k}{'b' * 40}" for k in range(3)]
-    found = unique([*long, "short", "short", "c" * 50])
+    found = unique([*long, "short", "short", "c" * 60])
     assert len(set(found[:3])) == 3
     assert found[3:5] == ["short", "short"]
-    assert max(map(len, found)) <= 30 + 2
+    assert max(map(len, found)) <= 40 + 2
     rows = pd.DataFrame({"p_value": [0.1, 0.2, 0.3]}, index=long)
     shown = "".join(text(rows).split())
     assert all(name in shown for name in long)
