@@ -275,6 +275,11 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
     summary = summary.summary
     update_groups = updating.update_groups
 
+    @property
+    def _fits_statistics(self) -> bool:
+        """Whether a fit reads nothing of rows but sums over them."""
+        return self.residual is None
+
     def get_metadata_routing(self) -> Any:
         """Get the metadata routing of this estimator.
 

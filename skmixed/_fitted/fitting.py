@@ -1,7 +1,8 @@
 """From an estimator's parameters and statistics to estimates, or a reason to wait."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from sklearn.utils import check_random_state
@@ -189,9 +190,38 @@ def printer(verbose: int) -> Callable[[str], None] | None:
     return (lambda line: print(f"[skmixed] {line}")) if verbose else None
 
 
-def warn_counted(
-    messages: Mapping[tuple[str, type[Warning]], int], where: Callable[[int], str]
-) -> None:
-    """Warn of what several fits had to say, each text once: `where` says how many said it."""
-    for (text, category), count in messages.items():
-        warn(f"{where(count)}: {text}", category)
+@dataclass
+class CountedMessages:
+    """What several fits have to say: each kind once, with the number of fits that say it.
+
+    Texts that differ in names and numbers alone are of one kind.
+
+    Attributes
+    ----------
+    texts : dict
+        For a kind and a class its texts, by the fits that say them.
+    """
+
+    texts: dict[Message, dict[Hashable, str]] = field(default_factory=dict)
+
+    def take(self, messages: Iterable[Message], fit: Hashable) -> None:
+        """Take in what a fit says, by whatever tells it from the others."""
+        for text, category in messages:
+            self.texts.setdefault((kind_of(text), category), {}).setdefault(fit, text)
+
+    def tell(self, where: Callable[[int], str], name_of: Callable[[Any], str]) -> None:
+        """Warn: `where` says how many fits say it, `name_of` which one is the example."""
+        for (_, category), own in self.texts.items():
+            first, text = next(iter(own.items()))
+            example = "" if len(set(own.values())) == 1 else f", such as {name_of(first)}"
+            warn(f"{where(len(own))}{example}: {text}", category)
+
+
+def kind_of(text: str) -> str:
+    """Return a message without the names and numbers in it."""
+    return _LIST.sub("_", _NAME.sub("_", text))
+
+
+# Names in quotes, which apostrophes are not, and numbers.
+_NAME = re.compile(r"(?<!\w)'.*?'(?!\w)|(?<!\w)\".*?\"(?!\w)|(?<!\w)-?\d[\d,]*(\.\d+)?(e[+-]?\d+)?")
+_LIST = re.compile(r"_((, | and |, and )_)+")

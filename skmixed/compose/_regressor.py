@@ -170,6 +170,11 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
            [-3.,  2.]])
     """
 
+    # What to give where a model is fitted to statistics.
+    _instead = (
+        "After a fit its mixed_model_ is one, for rows that its regressor_ has not seen, with y "
+        "less predict(X, include='fixed') as the response."
+    )
     # What fit sets. Other names, such as a subclass sets before, are left alone.
     regressor_: Any
     mixed_model_: MixedLinearRegressor

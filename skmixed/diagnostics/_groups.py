@@ -1,6 +1,5 @@
 """Influence of whole groups of linear models: what leaving one out changes."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +11,13 @@ from skmixed._data.encoder import Encoder
 from skmixed._estimation.solution import Solution
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import FittedModel, regressor_of
-from skmixed._fitted.fitting import warn_counted
+from skmixed._fitted.fitting import CountedMessages
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._fitted.results import RESIDUAL, covariance_of
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._folds.deletion import Deletion
 from skmixed._model.covariance import has_covariances
-from skmixed._typing import FloatArray, IntArray, Message
+from skmixed._typing import FloatArray, IntArray
 from skmixed.diagnostics._left_out import WAYS, FitRows, Way
 from skmixed.diagnostics._leverage import check_has_no_further_rows
 from skmixed.exceptions import warn
@@ -201,7 +200,7 @@ class _Deletions:
     levels: pd.Index
     n_rows: IntArray
     solutions: list[Solution | None] = field(default_factory=list)
-    messages: Counter[Message] = field(default_factory=Counter)
+    messages: CountedMessages = field(default_factory=CountedMessages)
     errors: list[ValueError] = field(default_factory=list)
 
     def take(self, way: Way, given: SufficientStatistics) -> None:
@@ -212,14 +211,17 @@ class _Deletions:
             self.errors.append(error)
             return
         self.solutions.append(estimate.solution)
-        self.messages.update(set(messages))
+        self.messages.take(messages, len(self.solutions) - 1)
 
     def tell(self) -> None:
         """Say what the fits had to say, once; raise what all of them have raised."""
         n, name = len(self.solutions), " and ".join(map(str, self.levels.names))
         if len(self.errors) == n:
             raise self.errors[0]
-        warn_counted(self.messages, lambda count: f"Without {count} of {n} levels of {name!r}")
+        self.messages.tell(
+            lambda count: f"Without {count} of {n} levels of {name!r}",
+            lambda number: repr(self.levels[number]),
+        )
         if self.errors:
             first = next(k for k, own in enumerate(self.solutions) if own is None)
             warn(

@@ -1,29 +1,31 @@
 """Cross-validation of grouped data."""
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ParameterGrid
 
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import warn_counted
 from skmixed._typing import FloatArray
-from skmixed.exceptions import warn
-from skmixed.model_selection._fits import HeldOut, Refits, Sample
-from skmixed.model_selection._outcomes import Outcome, outcomes_of, scores_of
+from skmixed.model_selection._fits import Refits
+from skmixed.model_selection._messages import FitNames, tell, tell_single_rows
+from skmixed.model_selection._outcomes import Outcome, add_scores, outcomes_of
+from skmixed.model_selection._sample import HeldOut, Sample, check_model
 from skmixed.model_selection._scoring import Scorer, scorers_of
 from skmixed.model_selection._splits.groups import beside, groups_of
 from skmixed.model_selection._splits.questions import QUESTIONS, check_question, in_words
 from skmixed.model_selection._splits.splits import Splits
 from skmixed.model_selection._splits.splitters import splits_of
-from skmixed.model_selection._statistics import StatisticsFits, from_statistics, has_statistics
+from skmixed.model_selection._statistics import (
+    StatisticsFits,
+    from_statistics,
+    has_statistics,
+    prepare,
+)
 from skmixed.model_selection._validation import Validation, of_grid, of_one
 from skmixed.model_selection._whole_groups import whole_group_outcomes
 
@@ -56,8 +58,8 @@ def cross_validate(
     Parameters
     ----------
     model : estimator
-        `MixedLinearRegressor`, or any other regressor or classifier, also a Pipeline.
-        Not changed.
+        `MixedLinearRegressor`, or any other regressor or classifier, also a Pipeline, to whose
+        steps `groups` and `sample_weight` get by metadata routing alone. Not changed.
     X : frame or array-like of shape (n_samples, n_features)
         Numeric columns and grouping columns, as for `fit`.
     y : array-like of shape (n_samples,)
@@ -79,10 +81,11 @@ def cross_validate(
     param_grid : dict or list of dicts, default=None
         Parameters of the candidates, as for `sklearn.model_selection.GridSearchCV`.
     scoring : str, callable, sequence of str, or dict, default=None
-        Scores by scikit-learn's names, or "neg_log_predictive_density", which is
-        `log_predictive_density`. Of all the greater is the better. None: of numbers "r2",
-        "neg_mean_squared_error" and, where `predict` has standard deviations, the density;
-        of classes accuracy, log loss and Brier's score.
+        Scores by scikit-learn's names, functions of a fitted estimator, X and y, such as
+        `sklearn.metrics.make_scorer` makes of metrics, or "log_predictive_density", also called
+        "neg_log_predictive_density" beside "neg_log_loss". Of all the greater is the better.
+        None: of numbers "r2", "neg_mean_squared_error" and, where `predict` has standard
+        deviations, "neg_log_predictive_density"; of classes accuracy, log loss and Brier's score.
     theta : {"refit", "fixed"}, default="refit"
         Whether the relative variances θ of linear models are estimated anew for each split,
         or held at those of all rows; the fixed effects, σ and the BLUPs are always new.
@@ -98,20 +101,29 @@ def cross_validate(
     Validation
         A dict: for one model with the keys of `sklearn.model_selection.cross_validate`, and
         with `param_grid` those of ``cv_results_`` of `GridSearchCV`. Predictions are an array
-        of shape (n_samples,), or (n_candidates, n_samples); NaN in rows that no split predicts,
-        and of a row in several test sets that of the last. Attribute ``question`` says which
+        of shape (n_samples,), or (n_candidates, n_samples), classes of their own type; in rows that
+        no split predicts NaN, or None for classes, and of a row in several test sets that of the
+        last. Attribute ``question`` says which
         question the scores answer; `Validation.summary` is a table.
 
     Raises
     ------
     ValueError
-        If the splits do not answer the question, a group is missing, or no fit succeeds.
+        If the splits do not answer the question, a group is missing, X, y, weights and groups are
+        of different lengths, no fit succeeds, or no score can be computed.
+    TypeError
+        If the model, `cv` or a score is of the wrong kind.
 
     Warns
     -----
     sklearn.exceptions.FitFailedWarning
-        If some fits fail, such as where one group is left; their scores are NaN. Warnings of
-        the fits are said once, with the number of fits that had them.
+        If some fits or their predictions fail, such as where one group is left; their scores are
+        NaN. A candidate that is no model, such as one with random slopes and no groups, fails in
+        all splits.
+    UserWarning
+        If a score cannot be computed in some splits; it is NaN there. Warnings of the fits are
+        said once for each kind, with the number of fits that had them, and the numbers of rows
+        are those of X.
 
     See Also
     --------
@@ -158,26 +170,27 @@ def cross_validate(
     method='ml', random_slopes=None      0.664  0.048     4
     method='ml', random_slopes='Days'    0.739  0.080     2
     """
+    check_model(model)
     validation.check_choice("theta", theta, THETAS)
     if question is not None:
         validation.check_choice("question", question, QUESTIONS)
     validation.check_flag("return_predictions", return_predictions)
+    scorers, _ = scorers_of(model, scoring)
     params = [{}] if param_grid is None else list(ParameterGrid(param_grid))
     models = [clone(model).set_params(**own) for own in params]
     sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
+    sample.check_taken_by(model)
     own_groups = groups_of(models, X, groups, sample.weights)
     cv = list(cv) if isinstance(cv, Iterator) else cv
     has_classes = is_classifier(model)
     splits = splits_of(cv, question, X, sample.y, own_groups, has_classes=has_classes)
     check_question(question, splits, own_groups)
-    scorers, _ = scorers_of(model, scoring)
-    held_out = HeldOut(sample, splits)
     fits = CandidateFits.of(models, sample, splits, is_held=theta == "fixed")
-    outcomes = fits.outcomes(held_out, scorers)
-    table = scores_and_times(outcomes, held_out, scorers)
+    outcomes = fits.outcomes(params, HeldOut(sample, splits), scorers)
+    table = scores_and_times(outcomes, scorers)
     found = of_one(*table) if param_grid is None else of_grid(params, *table)
     if return_predictions:
-        predictions = [_in_order(own, splits) for own in outcomes]
+        predictions = [own.predictions(splits) for own in outcomes]
         found["predictions"] = predictions[0] if param_grid is None else np.stack(predictions)
     question = in_words(splits, own_groups.factors) if own_groups.are_seen else NOT_SEEN
     return Validation(found, question, fits.how)
@@ -192,6 +205,8 @@ class CandidateFits:
     splits : Splits
     linear, others : list of int
         The numbers of the candidates of either kind.
+    refused : dict of int to Exception
+        What is to be said of candidates that are no models of these rows.
     sums : StatisticsFits or None
         None where no candidate is linear.
     refits : Refits
@@ -200,6 +215,7 @@ class CandidateFits:
     splits: Splits
     linear: list[int]
     others: list[int]
+    refused: dict[int, Exception]
     sums: StatisticsFits | None
     refits: Refits
 
@@ -208,17 +224,25 @@ class CandidateFits:
         models: Sequence[Any], sample: Sample, splits: Splits, *, is_held: bool = False
     ) -> "CandidateFits":
         """Lay out the rows for candidates; `is_held`: whether Λ is that of all rows."""
-        linear = [k for k, own in enumerate(models) if has_statistics(own)]
-        others = [k for k in range(len(models)) if k not in set(linear)]
+        others = [k for k, own in enumerate(models) if not has_statistics(own)]
         if others and is_held:
             raise ValueError(
                 "theta='fixed' is there for MixedLinearRegressor with independent residuals, not "
                 f"for {type(models[others[0]]).__name__}. Leave it out."
             )
-        own = [models[k] for k in linear]
-        sums = from_statistics(own, sample, splits, is_held=is_held) if linear else None
+        prepared: dict[int, Any] = {}
+        refused: dict[int, Exception] = {}
+        for k in sorted({*range(len(models))} - {*others}):
+            try:
+                prepared[k] = prepare(models[k], sample)
+            except (ValueError, TypeError) as error:
+                refused[k] = error
+        if len(refused) == len(models):
+            raise refused[0]
+        own = list(prepared.values())
+        sums = from_statistics(own, sample, splits, is_held=is_held) if own else None
         refits = Refits([models[k] for k in others], sample, splits)
-        return CandidateFits(splits, linear, others, sums, refits)
+        return CandidateFits(splits, list(prepared), others, refused, sums, refits)
 
     @property
     def how(self) -> str:
@@ -228,9 +252,14 @@ class CandidateFits:
         of_theta = "θ held at that of all rows" if self.sums.is_held else "θ refitted"
         return f"{len(self.splits)} splits, from sums over the rows of each, {of_theta}"
 
-    def outcomes(self, held_out: HeldOut, scorers: dict[str, Scorer]) -> list[Outcome]:
-        """Fit all candidates to all splits, and predict their test rows; say what is to be said."""
-        found: dict[int, Outcome] = {}
+    def outcomes(
+        self, params: Sequence[dict[str, Any]], held_out: HeldOut, scorers: Mapping[str, Scorer]
+    ) -> list[Outcome]:
+        """Fit all candidates to all splits, predict and score their test rows; say what is to say.
+
+        `params` are those of the candidates, which messages name.
+        """
+        found = {k: self._refusal(error, scorers) for k, error in self.refused.items()}
         if self.sums is not None:
             made = whole_group_outcomes(self.sums, held_out, scorers)
             found |= {self.linear[k]: outcome for k, outcome in made.items()}
@@ -243,53 +272,36 @@ class CandidateFits:
             outcomes = outcomes_of(self.refits, len(self.others), held_out, scorers)
             found |= dict(zip(self.others, outcomes, strict=True))
         outcomes = [found[k] for k in sorted(found)]
-        splits = self.splits
-        say(outcomes, len(splits), lambda k: f"split {k} (row {int(splits.test(k)[0])} and others)")
+        for own in outcomes:
+            add_scores(own, held_out, scorers)
+        tell(outcomes, FitNames(params, len(self.splits), self._name), scorers)
+        tell_single_rows(self.splits, scorers)
         return outcomes
+
+    def _refusal(self, error: Exception, scorers: Mapping[str, Scorer]) -> Outcome:
+        out = Outcome.empty(self.splits, scorers)
+        out.errors = dict.fromkeys(range(len(self.splits)), error)
+        return out
+
+    def _name(self, number: int) -> str:
+        """Return the name of a split in messages."""
+        return f"split {number} (row {int(self.splits.test(number)[0])} and others)"
 
     def to_all_rows(self, number: int) -> Any:
         """Return a candidate that is fitted to all rows."""
+        if number in self.refused:
+            raise self.refused[number]
         if self.sums is None or number in self.others:
             return self.refits.to_all_rows(self.others.index(number))
         return self.sums.to_all_rows(self.sums.candidates[self.linear.index(number)])
 
 
-def _in_order(outcome: Outcome, splits: Splits) -> Any:
-    """Return predictions in the order of the rows; NaN of rows that no split predicts."""
-    nothing = None if outcome.mean.dtype.hasobject else np.nan
-    out = np.full(splits.n_rows, nothing, dtype=outcome.mean.dtype)
-    out[splits.tested[0]] = outcome.mean
-    return out
-
-
-def say(outcomes: Sequence[Outcome], n_splits: int, name_of: Callable[[int], str]) -> None:
-    """Say what the fits had to say, once; raise what all of them have raised."""
-    n = len(outcomes) * n_splits
-    messages: Counter[tuple[str, type[Warning]]] = Counter()
-    errors = [pair for own in outcomes for pair in own.errors.items()]
-    if len(errors) == n:
-        raise errors[0][1]
-    for own in outcomes:
-        messages.update(own.messages)
-    warn_counted(messages, lambda count: f"In {count} of {n} fits")
-    if errors:
-        number, error = errors[0]
-        warn(
-            f"{len(errors)} of {n} fits failed, and their scores are NaN. The first, without "
-            f"{name_of(number)}: {error}",
-            FitFailedWarning,
-        )
-
-
 def scores_and_times(
-    outcomes: Sequence[Outcome], held_out: HeldOut, scorers: dict[str, Scorer]
+    outcomes: Sequence[Outcome], scorers: Mapping[str, Scorer]
 ) -> tuple[dict[str, FloatArray], FloatArray, FloatArray]:
     """Return the scores by name, and the times of fits and of scores in seconds, each (C, K)."""
-    scores, times = [], []
-    for own in outcomes:
-        start = time.perf_counter()
-        scores.append(scores_of(own, held_out, scorers))
-        times.append((time.perf_counter() - start) / len(held_out.splits))
-    seconds = np.stack([own.seconds for own in outcomes])
-    scored = np.stack([own.scored + each for own, each in zip(outcomes, times, strict=True)])
-    return {name: np.stack([own[name] for own in scores]) for name in scorers}, seconds, scored
+    scores = {key: np.stack([own.scores[key] for own in outcomes]) for key in scorers}
+    seconds, scored = (
+        np.stack([getattr(own, name) for own in outcomes]) for name in ("seconds", "scored")
+    )
+    return scores, seconds, scored

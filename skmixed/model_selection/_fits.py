@@ -1,128 +1,85 @@
 """The fits of a cross-validation: from statistics of the folds, or to the rows of each."""
 
-import numbers
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing, column_or_1d, indexable
 
-from skmixed._data.table import open_table
+from skmixed._typing import IntArray, Message
+from skmixed.model_selection._sample import Sample
 from skmixed.model_selection._splits.splits import Splits
 
-
-@dataclass(frozen=True)
-class Sample:
-    """The rows of a cross-validation.
-
-    Attributes
-    ----------
-    X, y : as given
-    weights : as given, or None
-    groups : as given, or None
-        Grouping columns beside X for `fit` and `predict`, where the model names none.
-    """
-
-    X: Any
-    y: Any
-    weights: Any
-    groups: Any
-
-    @staticmethod
-    def given(X: Any, y: Any, weights: Any, groups: Any) -> "Sample":
-        """Take rows as users give them, in containers that can be indexed.
-
-        A single weight is that of each row, and one column of responses is a response.
-        """
-        if isinstance(weights, numbers.Real):
-            weights = np.full(open_table(X).n_rows, float(weights))
-        if y is None:
-            raise ValueError("y is None, but scores need responses. Give that of each sample.")
-        shape = getattr(y, "shape", ())
-        if len(shape) > 1:
-            if shape[1:] != (1,):
-                raise ValueError(
-                    f"y is of shape {tuple(shape)}. Give one response, of shape (n_samples,)."
-                )
-            y = column_or_1d(y, warn=True)
-        return Sample(*indexable(X, y, weights, groups))
-
-    def of(self, rows: Any) -> "Sample":
-        """Return some of them."""
-        X, y, weights, groups = (
-            None if own is None else _safe_indexing(own, rows)
-            for own in (self.X, self.y, self.weights, self.groups)
-        )
-        return Sample(X, y, weights, groups)
-
-    @property
-    def beside(self) -> dict[str, Any]:
-        """Arguments of `predict` beside X."""
-        return {} if self.groups is None else {"groups": self.groups}
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The rows that each split predicts.
-
-    Attributes
-    ----------
-    sample : Sample
-        All rows.
-    splits : Splits
-    """
-
-    sample: Sample
-    splits: Splits
-
-    @cached_property
-    def _ordered(self) -> Sample:
-        """The rows in the order of their folds, of which each is a part of them."""
-        return self.sample.of(self.splits.by_fold[0])
-
-    def __getitem__(self, number: int) -> Sample:
-        if self.splits.fold is None:
-            return self.sample.of(self.splits.test(number))
-        return self._ordered.of(self.splits.place(number))
+# How messages name a row by its number.
+ROW = re.compile(r"(?P<one>\b[Rr]ow )(?P<number>\d+)\b|(?P<two>\(rows )(?P<a>\d+) and (?P<b>\d+)\)")
+# What the data of a fit may raise.
+OF_DATA = (ValueError, ArithmeticError)
 
 
 @dataclass
 class Fit:
-    """One fit of one candidate.
+    """One fit of one candidate, or what is asked of it.
 
     Attributes
     ----------
     estimator : estimator or None
         None where it could not be fitted.
     seconds : float
-    messages : list of str
-        Warnings.
+    messages : list of pairs
+        Warnings: texts, and their classes.
     error : Exception or None
     """
 
     estimator: Any = None
     seconds: float = 0.0
-    messages: list[tuple[str, type[Warning]]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     error: Exception | None = None
 
     @staticmethod
-    def of(make: Callable[[], Any]) -> "Fit":
-        """Make an estimator; an error of its data is kept for later."""
+    def of(
+        make: Callable[[], Any],
+        rows: IntArray | None = None,
+        errors: tuple[type[Exception], ...] = OF_DATA,
+    ) -> "Fit":
+        """Make an estimator; an error is kept for later.
+
+        `rows` are the numbers of the rows that it is made of, by which messages name them.
+        """
         start, own = time.perf_counter(), Fit()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 own.estimator = make()
-            except (ValueError, ArithmeticError) as error:
-                own.error = error
-        own.messages = [(str(w.message), w.category) for w in caught]
+            except errors as error:
+                own.error = error if rows is None else _renumbered_error(error, rows)
+        texts = [(str(w.message), w.category) for w in caught]
+        own.messages = texts if rows is None else [(renumbered(t, rows), c) for t, c in texts]
         own.seconds = time.perf_counter() - start
         return own
+
+
+def renumbered(text: str, rows: IntArray) -> str:
+    """Return a message about some rows with the numbers that these have among all rows."""
+
+    def number(own: str) -> str:
+        return str(rows[int(own)]) if int(own) < len(rows) else own
+
+    def replaced(found: re.Match[str]) -> str:
+        if found["one"]:
+            return f"{found['one']}{number(found['number'])}"
+        return f"{found['two']}{number(found['a'])} and {number(found['b'])})"
+
+    return ROW.sub(replaced, text)
+
+
+def _renumbered_error(error: Exception, rows: IntArray) -> Exception:
+    if error.args and isinstance(error.args[0], str):
+        error.args = (renumbered(error.args[0], rows), *error.args[1:])
+    return error
 
 
 class Fits(Protocol):
@@ -149,8 +106,10 @@ class Refits:
 
     def each(self) -> Iterator[list[Fit]]:
         for number in range(len(self.splits)):
-            train = self.rows.of(self.splits.train(number))
-            yield [Fit.of(partial(_fitted, model, train)) for model in self.candidates]
+            rows = self.splits.train(number)
+            train = self.rows.of(rows)
+            # As scikit-learn's loop does, whatever an estimator raises
+            yield [Fit.of(partial(_fitted, m, train), rows, (Exception,)) for m in self.candidates]
 
     def to_all_rows(self, number: int) -> Any:
         """Return a candidate that is fitted to all rows."""
@@ -158,7 +117,4 @@ class Refits:
 
 
 def _fitted(model: Any, train: Sample) -> Any:
-    params = train.beside
-    if train.weights is not None:
-        params["sample_weight"] = train.weights
-    return clone(model).fit(train.X, train.y, **params)
+    return clone(model).fit(train.X, train.y, **train.beside_y)

@@ -16,11 +16,11 @@ from skmixed._fitted import kernel
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
 from skmixed._folds.products import sums_without_each
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed.model_selection._cross_validate import say
 from skmixed.model_selection._fits import Fit
+from skmixed.model_selection._messages import FitNames, tell
 from skmixed.model_selection._outcomes import Outcome
 from skmixed.model_selection._splits.questions import in_words_of
-from skmixed.model_selection._statistics import has_statistics
+from skmixed.model_selection._statistics import check_statistics
 from skmixed.model_selection._validation import Validation, of_grid, of_one
 
 
@@ -103,7 +103,7 @@ def cross_validate_statistics(
                 squares = part.squares(fit.estimator)
                 for name in names:
                     outcome.scores[name][number] = OF_SUMS[name](*squares)
-    say(outcomes, len(folds), lambda number: f"fold {number}")
+    tell(outcomes, FitNames(params, len(folds), lambda number: f"fold {number}"))
     scores = {
         "score" if is_single else name: np.stack([own.scores[name] for own in outcomes])
         for name in names
@@ -142,11 +142,7 @@ def _check_scoring(scoring: Any) -> tuple[list[str], bool]:
 
 
 def _check(model: Any, folds: Sequence[SufficientStatistics]) -> None:
-    if not has_statistics(model):
-        raise TypeError(
-            f"model is of type {type(model).__name__}. Statistics are those of "
-            "MixedLinearRegressor with independent residuals."
-        )
+    check_statistics(model, "whose statistics these are")
     if len(folds) < 2:
         raise ValueError(f"There are {len(folds)} folds. Give the statistics of two or more.")
     for number, own in enumerate(folds):

@@ -15,6 +15,7 @@ from skmixed._data.table import Table, open_checked
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
+from skmixed._fitted.fitted_model import last_step
 from skmixed._fitted.fitting import estimate_at, estimate_from, specification
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, of_levels_with_rows
 from skmixed._folds.products import FoldPart, FoldParts
@@ -23,13 +24,27 @@ from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design
 from skmixed._typing import IntArray
-from skmixed.model_selection._fits import Fit, Sample
+from skmixed.model_selection._fits import Fit
+from skmixed.model_selection._sample import Sample
 from skmixed.model_selection._splits.splits import Splits
 
 
 def has_statistics(model: Any) -> bool:
-    """Whether a model is fitted to sums over rows."""
-    return hasattr(type(model), "fit_statistics") and model.residual is None
+    """Whether a model is fitted to sums over rows, which other packages' are not."""
+    return bool(getattr(model, "_fits_statistics", False))
+
+
+def check_statistics(model: Any, why: str) -> None:
+    """Refuse a model that is not fitted to sums over rows; `why` they are needed."""
+    if has_statistics(model):
+        return
+    hint = getattr(model, "_instead", "")
+    if last_step(model) is not model:
+        hint = "Give the last step of the Pipeline, and X as the steps before it make it."
+    raise TypeError(
+        f"model is of type {type(model).__name__}. Give a MixedLinearRegressor with residual=None, "
+        f"{why}. {hint}".strip()
+    )
 
 
 @dataclass(frozen=True)
@@ -210,10 +225,9 @@ class StatisticsFits:
 
 
 def from_statistics(
-    models: Sequence[Any], rows: Sample, splits: Splits, *, is_held: bool
+    prepared: Sequence[tuple[Any, Encoder]], rows: Sample, splits: Splits, *, is_held: bool
 ) -> StatisticsFits:
-    """Return the fits of linear models, which read one pass over the rows."""
-    prepared = [_prepared(model, rows) for model in models]
+    """Return the fits of linear models that were prepared, which read one pass over the rows."""
     first = prepared[0][0]
     table = open_checked(rows.X, clone(first), rows.y, reset=True)
     metadata = open_metadata(rows.groups, table.n_rows, is_named=first.groups is not None)
@@ -226,7 +240,7 @@ def from_statistics(
     return StatisticsFits(candidates, common, design, places, splits, is_held)
 
 
-def _prepared(model: Any, rows: Sample) -> tuple[Any, Encoder]:
+def prepare(model: Any, rows: Sample) -> tuple[Any, Encoder]:
     """Check a model's parameters, and find its columns."""
     own = clone(model)
     validation.check_parameters(own)

@@ -1,7 +1,7 @@
 """Linear models of one grouping factor without each of many folds of whole groups."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -18,8 +18,9 @@ from skmixed._folds.whole_groups import WholeGroups
 from skmixed._model.covariance import is_linear
 from skmixed._typing import IntArray
 from skmixed.exceptions import FitStatus, warn
-from skmixed.model_selection._fits import Fit, HeldOut
+from skmixed.model_selection._fits import Fit
 from skmixed.model_selection._outcomes import Outcome, predict_by
+from skmixed.model_selection._sample import HeldOut
 from skmixed.model_selection._scoring import Scorer
 from skmixed.model_selection._statistics import Candidate, StatisticsFits
 
@@ -31,7 +32,7 @@ SLAB_ROWS = 16_384
 
 
 def whole_group_outcomes(
-    fits: StatisticsFits, held_out: HeldOut, scorers: dict[str, Scorer]
+    fits: StatisticsFits, held_out: HeldOut, scorers: Mapping[str, Scorer]
 ) -> dict[int, Outcome]:
     """Return the outcomes of the candidates that are served, by their positions."""
     shared = without_whole_groups(fits)
@@ -40,10 +41,9 @@ def whole_group_outcomes(
     start = time.perf_counter()
     _ = shared.totals
     seconds = (time.perf_counter() - start) / (len(fits.splits) * len(fits.candidates))
-    needs_sd = any(own.needs_deviations for own in scorers.values())
     found = {}
     for k, own in enumerate(fits.candidates):
-        outcome = shared.outcome(own, held_out, needs_sd=needs_sd)
+        outcome = shared.outcome(own, held_out, scorers)
         if outcome is not None:
             outcome.seconds += seconds
             found[k] = outcome
@@ -126,7 +126,9 @@ class WithoutWholeGroups:
         fits = self.fits
         return kernel.fold_totals(fits.design, self.fold, len(fits.splits), fits.total)
 
-    def outcome(self, own: Candidate, held_out: HeldOut, *, needs_sd: bool) -> Outcome | None:
+    def outcome(
+        self, own: Candidate, held_out: HeldOut, scorers: Mapping[str, Scorer]
+    ) -> Outcome | None:
         """Return the outcome of a candidate; None where it is not served."""
         if own.model.handle_unknown == "error":
             return None  # each fit is to refuse its test rows, which are of new groups
@@ -138,11 +140,11 @@ class WithoutWholeGroups:
             # What the only search has to say
             for message, category in solved.messages:
                 warn(message, category)
-        outcome = Outcome.empty(held_out.splits, needs_sd=needs_sd)
+        outcome = Outcome.empty(held_out.splits, scorers)
         self._predict(outcome, solved)
         outcome.seconds += (time.perf_counter() - start) / len(held_out.splits)
         for number, fit in self.one_by_one(solved):
-            predict_by(outcome, number, fit, held_out)
+            predict_by(outcome, number, fit, held_out, scorers)
         return outcome
 
     def solved(self, own: Candidate) -> SolvedFolds | None:
@@ -193,9 +195,7 @@ class WithoutWholeGroups:
                 given = fold, every[:, fixed], every[:, random]
                 sd[part] = kernel.fold_deviations(predictor, *given)
         rows, _ = self.fits.splits.tested
-        outcome.mean[:] = mean[rows]
-        if sd is not None:
-            outcome.sd = sd[rows]
+        outcome.put(slice(0, len(rows)), mean[rows], None if sd is None else sd[rows])
 
     def _groups(
         self, own: Candidate, given: SufficientStatistics, totals: FoldTotals

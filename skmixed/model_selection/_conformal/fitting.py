@@ -11,14 +11,15 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 from skmixed._data.table import open_table
 from skmixed._fitted import checks as validation
+from skmixed._typing import IntArray
 from skmixed.model_selection._conformal.rows import CalibratingRows
 from skmixed.model_selection._cross_validate import THETAS
-from skmixed.model_selection._fits import Sample
+from skmixed.model_selection._sample import Sample, check_model
 from skmixed.model_selection._splits.groups import Groups, beside, groups_of
 from skmixed.model_selection._splits.questions import QUESTIONS, check_question, question_of
 from skmixed.model_selection._splits.splits import Splits
 from skmixed.model_selection._splits.splitters import splits_of
-from skmixed.model_selection._statistics import has_statistics
+from skmixed.model_selection._statistics import check_statistics
 
 # Folds of the rows of known groups.
 N_FOLDS = 10
@@ -140,32 +141,26 @@ def fit_conformalize(
     validation.check_choice("theta", theta, THETAS)
     if question is not None:
         validation.check_choice("question", question, QUESTIONS)
-    if not has_statistics(model):
-        raise TypeError(
-            f"model is {model!r}. Give a MixedLinearRegressor with residual=None, whose fits "
-            "without folds are made from sums over their rows."
-        )
-    fitted = clone(model)
-    given = Sample.given(X, y, sample_weight, groups)
-    sample = _weighted(given)
+    check_model(model)
+    check_statistics(model, "whose fits without folds are made from sums over their rows")
+    fitted, given = clone(model), Sample.given(X, y, sample_weight, None)
     own_groups = groups_of([model], X, groups, given.weights)
     splits = _splits(question, list(cv) if isinstance(cv, Iterator) else cv, given, own_groups)
-    own_groups = own_groups.of_counting()
-    sample = replace(sample, groups=beside([model], sample.X, sample.groups))
-    params = {} if sample_weight is None else {"sample_weight": sample.weights}
-    fitted.fit(sample.X, sample.y, **sample.beside, **params)
-    rows = CalibratingRows.of(fitted, sample, own_groups)
+    given = replace(given, groups=beside([model], X, groups))
+    numbers = _counting(given)
+    sample = given.of(numbers) if len(numbers) < own_groups.n_rows else given
+    fitted.fit(sample.X, sample.y, **sample.beside_y)
+    rows = CalibratingRows.of(fitted, sample, own_groups.of_counting(), numbers)
     calibrations = tuple(rows.calibration(*own, is_held=theta == "fixed") for own in splits)
     fitted._model = replace(fitted._model, calibrations=calibrations)
     return fitted
 
 
-def _weighted(sample: Sample) -> Sample:
-    """Return the rows that count, which have a positive weight."""
-    weights = validation.check_weights(sample.weights, open_table(sample.X).n_rows)
-    if weights is None or weights.all():
-        return sample
-    return sample.of(np.flatnonzero(weights > 0))
+def _counting(sample: Sample) -> IntArray:
+    """Return the numbers of the rows that count, which have a positive weight."""
+    n_rows = open_table(sample.X).n_rows
+    weights = validation.check_weights(sample.weights, n_rows)
+    return np.arange(n_rows) if weights is None else np.flatnonzero(weights > 0)
 
 
 def _splits(

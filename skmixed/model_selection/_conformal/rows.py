@@ -1,24 +1,26 @@
 """Scores of rows by the fits without them, and what else intervals need of these."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from skmixed._data.encoder import Encoder
+from skmixed._data.table import Table
 from skmixed._estimators.intervals import plain_rows
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.fitting import warn_counted
-from skmixed._fitted.prediction_rows import open_rows
+from skmixed._fitted.fitting import CountedMessages
+from skmixed._fitted.prediction_rows import estimable_rows, open_rows
 from skmixed._folds.calibration import Calibration, PlainRows
-from skmixed._typing import FloatArray, IntArray
-from skmixed.model_selection._fits import Fit, Sample
+from skmixed._typing import FloatArray, IntArray, Message
+from skmixed.model_selection._fits import Fit
+from skmixed.model_selection._sample import Sample
 from skmixed.model_selection._splits.groups import Groups
 from skmixed.model_selection._splits.splits import Splits
-from skmixed.model_selection._statistics import StatisticsFits, from_statistics
+from skmixed.model_selection._statistics import StatisticsFits, from_statistics, prepare
 from skmixed.model_selection._whole_groups import without_whole_groups
 
 
@@ -32,6 +34,9 @@ class CalibratingRows:
         Fitted to them.
     sample : Sample
     groups : Groups
+    numbers : (n,) array of int
+        The rows' numbers among those that the user has given.
+    table : Table
     plain : PlainRows
     y : (n,) array
     """
@@ -39,14 +44,17 @@ class CalibratingRows:
     model: Any
     sample: Sample
     groups: Groups
+    numbers: IntArray
+    table: Table
     plain: PlainRows
     y: FloatArray
 
     @staticmethod
-    def of(model: Any, sample: Sample, groups: Groups) -> "CalibratingRows":
+    def of(model: Any, sample: Sample, groups: Groups, numbers: IntArray) -> "CalibratingRows":
         given = open_rows(model, sample.X, sample.groups)
         plain = plain_rows(given, given.weights(sample.weights))
-        return CalibratingRows(model, sample, groups, plain, given.response(sample.y))
+        y = given.response(sample.y)
+        return CalibratingRows(model, sample, groups, numbers, given.table, plain, y)
 
     @property
     def fit(self) -> FittedModel:
@@ -84,19 +92,33 @@ class CalibratingRows:
         """Return what predicts rows by the fits without folds; say once what these have to say."""
         encoder, model = self.fit.encoder, self.fit.model
         own = Calibration.empty(new, model, [f.n_levels for f in encoder.factors], len(splits))
-        fits = from_statistics([self.model], self.sample, splits, is_held=is_held)
-        messages: Counter[tuple[str, type[Warning]]] = Counter()
+        prepared = [prepare(self.model, self.sample)]
+        fits = from_statistics(prepared, self.sample, splits, is_held=is_held)
+        messages = CountedMessages()
         for number, fit in _each(fits, own, encoder):
+            rows = splits.test(number)
+            name = f"fold {number} (row {self.numbers[rows[0]]} and others)"
             if fit.error is not None:
                 raise ValueError(
-                    f"The fit without fold {number} (row {int(splits.test(number)[0])} and others) "
-                    f"fails, so that there are no intervals: {fit.error}"
+                    f"The fit without {name} fails, so that there are no intervals: {fit.error}"
                 ) from fit.error
-            messages.update(set(fit.messages))
             without: FittedModel = fit.estimator._model
+            messages.take([*fit.messages, *self._said_of(rows, without)], name)
             own.put(number, without.solution, _levels(self.fit, without, new))
-        warn_counted(messages, lambda count: f"In {count} of {len(splits)} fits without a fold")
+        messages.tell(
+            lambda count: f"In {count} of {len(splits)} fits without a fold",
+            lambda name: f"that without {name}",
+        )
         return own
+
+    def _said_of(self, rows: IntArray, without: FittedModel) -> list[Message]:
+        """Return the warning of rows whose prediction depends on columns that were dropped."""
+        if without.solution.dependence is None:
+            return []
+        is_own = np.zeros(self.table.n_rows, dtype=bool)
+        is_own[rows] = True
+        given = without.encoder, without.solution, self.table.rows(is_own)
+        return Fit.of(partial(estimable_rows, *given), self.numbers[np.sort(rows)]).messages
 
     def _weights(self, question: str | None, rows: IntArray) -> FloatArray:
         """Return the weights of rows: alike, or so that groups are alike, (n,)."""

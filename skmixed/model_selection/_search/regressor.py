@@ -66,7 +66,8 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         new rows of groups that it has. None: the splits decide.
     scoring : str or callable, default="neg_log_predictive_density"
         The score of a split, of which the greater is the better: a name of scikit-learn's, a
-        function, or `log_predictive_density`.
+        function of a fitted estimator, X and y, or "log_predictive_density" by either of its
+        names, as for `cross_validate`.
     one_standard_error : bool, default=False
         Whether the simplest candidate is chosen whose mean score is below the best one by no
         more than one standard error of the difference of the two over the splits.
@@ -172,6 +173,8 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
     dtype: float64
     """
 
+    # What to give where a model is fitted to statistics.
+    _instead = "After a fit its best_estimator_ is one, whose intervals take the choice for given."
     # What fit sets beside the attributes of the model.
     best_params_: dict[str, Any]
     best_index_: int

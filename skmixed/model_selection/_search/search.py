@@ -14,7 +14,8 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import printer
 from skmixed.exceptions import warn
 from skmixed.model_selection._cross_validate import CandidateFits, scores_and_times
-from skmixed.model_selection._fits import Fit, HeldOut, Sample
+from skmixed.model_selection._fits import Fit
+from skmixed.model_selection._sample import HeldOut, Sample
 from skmixed.model_selection._scoring import Scorer, scorers_of
 from skmixed.model_selection._search.choice import Choice
 from skmixed.model_selection._search.criteria import CRITERIA, CV
@@ -80,8 +81,8 @@ def search(
     fits = _to_all_rows(candidates, params, own)
     if own.criterion == CV:
         scorers, held_out = _scorer(models[0], own.scoring), HeldOut(sample, splits)
-        outcomes = candidates.outcomes(held_out, scorers)
-        table = scores_and_times(outcomes, held_out, scorers)
+        outcomes = candidates.outcomes(params, held_out, scorers)
+        table = scores_and_times(outcomes, scorers)
         choice = Choice.of_splits(params, table, in_words(splits, factors.factors), candidates.how)
     else:
         choice = _by_criterion(own.criterion, params, fits)

@@ -72,6 +72,11 @@ class Splits:
         sizes = np.bincount(self.tested[1], minlength=len(self))
         return np.concatenate([[0], np.cumsum(sizes)])
 
+    @property
+    def n_single_rows(self) -> int:
+        """Splits that predict one row."""
+        return int((np.diff(self._bounds) == 1).sum())
+
     def place(self, number: int) -> slice:
         """Return where the rows of a split are among the `tested` ones."""
         return slice(int(self._bounds[number]), int(self._bounds[number + 1]))
