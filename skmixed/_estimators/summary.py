@@ -31,7 +31,7 @@ from skmixed.inference._tables.text_layout import (
     lines,
     p_values,
     paragraph,
-    shortened,
+    shortened_apart,
 )
 
 ENDINGS = {status.value for status in FitStatus}
@@ -136,7 +136,8 @@ class Summary:
         )
 
     def _counted(self) -> list[list[str]]:
-        levels = [f"{shortened(name, WIDTH - 30)} {n:,}" for name, n in self.levels.items()]
+        names = shortened_apart(self.levels, WIDTH - 30)
+        levels = [f"{name} {n:,}" for name, n in zip(names, self.levels.values(), strict=True)]
         listed = [*(f"{part}," for part in levels[:-1]), *levels[-1:]]
         first = [f"Levels: {part}" for part in listed[:1]]
         return [[f"Samples: {self.n_samples:,}"], *([[*first, *listed[1:]]] if first else [])]
@@ -148,7 +149,8 @@ class Summary:
         return f"Fixed effects{f' ({self.tests})' if self.tests else ''}"
 
     def _shares(self) -> list[list[str]]:
-        shown = [f"{shortened(str(name), 40)} {v:.3f}" for name, v in self.icc.items()]
+        names = shortened_apart(map(str, self.icc.index), 40)
+        shown = [f"{name} {v:.3f}" for name, v in zip(names, self.icc, strict=True)]
         if not self.levels:
             r2 = [f"R²: {self.r2['marginal']:.3f}"] if len(self.r2) else []
             if self.structure or not self.n_residual:

@@ -6,7 +6,14 @@ from typing import Any
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed.inference._tables.text_layout import aligned, filled, lines, paragraph, shortened
+from skmixed.inference._tables.text_layout import (
+    aligned,
+    filled,
+    lines,
+    paragraph,
+    shortened,
+    shortened_apart,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ def summary(self: Any) -> HybridSummary:
     check_is_fitted(self)
     mixed = self.mixed_model_
     fit = mixed._model.at_fit
-    levels = [f"{shortened(f.name, 40)} {f.n_levels:,}" for f in fit.encoder.factors]
+    names = shortened_apart((factor.name for factor in fit.encoder.factors), 40)
+    levels = [f"{n} {f.n_levels:,}" for n, f in zip(names, fit.encoder.factors, strict=True)]
     facts = {
         "Samples": f"{fit.n_rows:,}",
         **({"Levels": ", ".join(levels)} if levels else {}),

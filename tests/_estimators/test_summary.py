@@ -306,6 +306,22 @@ def residual_model(structure, n_times=4, **columns):
     return MixedLinearRegressor(fixed=["week"], residual=residual).fit(frame, noise)
 
 
+def test_names_of_a_formula_stay_apart_in_text_and_html():
+    label = np.array(["a  b", "a b", "a\nb", "a\xa0b", "A"])[np.arange(len(FRAME)) % 5]
+    formula = (
+        "Reaction ~ f + ns(Days, knots=[2.5, 5.25], boundary_knots=[-1.25, 10.75]) "
+        "+ (scale(Days) || Subject)"
+    )
+    found = lmer(formula, FRAME.assign(f=label)).summary()
+    expected = [r"f[T.a\nb]", r"f[T.a \x20b]", "f[T.a b]", r"f[T.a\xa0b]"]  # beside A
+    text, html = str(found), found._repr_html_()
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(text.count(name) == html.count(name) == 1 for name in expected)
+    ends = [line for line in text.splitlines() if re.search(r"\[\d\] ", line)]
+    assert len({line.split("   ")[0] for line in ends}) == 3
+    assert not coefficient_table(lmer(formula, FRAME.assign(f=label))).index.has_duplicates
+
+
 def test_correlations_of_residuals_at_few_times():
     found = residual_model("ante_dependence").summary()
     assert "Residuals: ante_dependence within subject (90) in week, 4 parameters" in str(found)

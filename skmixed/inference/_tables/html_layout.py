@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
+from skmixed.inference._tables.name_forms import with_names_apart
+
 # Selectors within a summary, and what they set. No colors but the page's own, which dark
 # themes change, and one that is seen on both.
 _RULES = {
@@ -29,7 +31,7 @@ _RULES = {
     "thead tr > *": "vertical-align: bottom; font-style: italic",
     "tr > [colspan]": "text-align: center",
     "tr > .name": (
-        "min-width: 5.5em; text-align: left; white-space: normal; overflow-wrap: anywhere"
+        "min-width: 5.5em; text-align: left; white-space: pre-wrap; overflow-wrap: anywhere"
     ),
     "tr > :first-child": "padding-left: 0.2em",
     "tr > :last-child": "padding-right: 0.2em",
@@ -55,6 +57,7 @@ def html_table(
     The first `names` columns are of names, those at the positions `words` of words, and all
     others of numbers.
     """
+    rows = with_names_apart(rows, names)
     above = f"{escape(title)} <span>{escape(remark)}</span>" if remark else escape(title)
     rest = len(rows[-1]) - len(rows[0]) + 1
     is_name = [k < names or k in words for k in range(len(rows[-1]))]

@@ -6,6 +6,8 @@ from textwrap import wrap
 import numpy as np
 import pandas as pd
 
+from skmixed.inference._tables.name_forms import told_apart, with_names_apart
+
 WIDTH = 80
 # Names are not cut below this.
 SHORTEST = 8
@@ -50,6 +52,7 @@ def lines(rows: list[list[str]], names: int) -> str:
     Names are cut where a line would be longer than WIDTH; those that would look alike
     stand whole on lines of their own, above their numbers.
     """
+    rows = with_names_apart(rows, names)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     while sum(widths) + 2 * len(widths) - 1 > WIDTH and max(widths[:names], default=0) > SHORTEST:
         widths[int(np.argmax(widths[:names]))] -= 1
@@ -83,6 +86,14 @@ def shortened(name: str, width: int) -> str:
         return name
     end = (width - 1) // 2
     return f"{name[: width - 1 - end]}…{name[len(name) - end :]}"
+
+
+def shortened_apart(names: Iterable[str], width: int) -> list[str]:
+    """Cut names out in their middle, but for those that would look alike."""
+    listed = list(names)
+    own = told_apart(listed)
+    whole = _alike(own.values(), width)
+    return [own[n] if own[n] in whole else shortened(own[n], width) for n in listed]
 
 
 def filled(parts: Iterable[str], between: str = "   ") -> str:
