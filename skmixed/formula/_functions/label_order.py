@@ -8,6 +8,7 @@ Technical Standard #10, section 4) with the weights of what labels are written i
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -56,34 +57,36 @@ def sorted_text(labels: NDArray[Any]) -> NDArray[Any]:
 
 def label_key(text: str) -> tuple[Any, ...]:
     """Return what a label is sorted by: letters, then accents, then cases, then code points."""
-    letters: list[tuple[int, ...]] = []
-    accents: list[int] = []
-    cases: list[int] = []
-    for char, case in _elements(text):
+    found = [w for char in unicodedata.normalize("NFC", text) for w in _weights(char)]
+    letters = [letter for letter, _, _ in found if letter is not None]
+    return letters, [accent for _, accent, _ in found], [case for _, _, case in found], text
+
+
+@lru_cache(maxsize=10_000)
+def _weights(own: str) -> tuple[tuple[tuple[int, ...] | None, int, int], ...]:
+    """Return letter, accent and case of what a character consists of; a mark is no letter."""
+    out = []
+    for char, case in _elements(own):
         weight = _weight(char)
-        if weight is None:
-            continue
-        is_mark = bool(unicodedata.combining(char))
-        letters += [] if is_mark else [weight]
-        accents.append(weight[0] if is_mark else 0)
-        cases.append(0 if is_mark else case)
-    return letters, accents, cases, text
+        if weight is not None:
+            is_mark = bool(unicodedata.combining(char))
+            out.append((None, weight[0], 0) if is_mark else (weight, 0, case))
+    return tuple(out)
 
 
-def _elements(text: str) -> Iterator[tuple[str, int]]:
-    """Split text into characters of lower case and marks, each with what was made of it."""
-    for own in unicodedata.normalize("NFC", text):
-        lower = own.lower() if len(own.lower()) == 1 else own
-        case = int(lower != own)
-        if lower in BEHIND:
-            yield lower, case
-            continue
-        for char in SPELLED.get(lower, unicodedata.normalize("NFD", lower)):
-            is_written = unicodedata.category(char)[0] in "LN" or char in "™…"
-            parts = unicodedata.normalize("NFKD", char) if is_written else char
-            for part in parts:
-                folded = "σ" if part == "ς" else part.lower()
-                yield folded, case + COMPATIBLE * (folded != char) + (part != part.lower())
+def _elements(own: str) -> Iterator[tuple[str, int]]:
+    """Split a character into letters of lower case and marks, each with what was made of it."""
+    lower = own.lower() if len(own.lower()) == 1 else own
+    case = int(lower != own)
+    if lower in BEHIND:
+        yield lower, case
+        return
+    for char in SPELLED.get(lower, unicodedata.normalize("NFD", lower)):
+        is_written = unicodedata.category(char)[0] in "LN" or char in "™…"
+        parts = unicodedata.normalize("NFKD", char) if is_written else char
+        for part in parts:
+            folded = "σ" if part == "ς" else part.lower()
+            yield folded, case + COMPATIBLE * (folded != char) + (part != part.lower())
 
 
 def _weight(char: str) -> tuple[int, ...] | None:

@@ -62,7 +62,10 @@ class Basis:
     def natural_at(self, x: FloatArray) -> FloatArray:
         """Return the splines, straight lines beyond the range."""
         inside = np.clip(x, self.lower, self.upper)
-        return self.at(inside) + (x - inside)[:, None] * self.at(inside, 1)
+        out, beyond = self.at(inside), self.is_outside(x)
+        if beyond.any():
+            out[beyond] += (x - inside)[beyond, None] * self.at(inside[beyond], 1)
+        return out
 
 
 def ns(
