@@ -176,6 +176,14 @@ def deviating(own: Dependence, values: FloatArray) -> tuple[IntArray, NDArray[np
     return suspects, own.deviates(np.column_stack([ones, values[suspects]]))
 
 
+@_on_one_thread
+def deviating_columns(
+    own: Dependence, stats: CrossProducts, fixed: Sequence[int]
+) -> NDArray[np.bool_]:
+    """Return the dropped columns in which rows that were summed up deviate, (d,)."""
+    return own.deviate_somewhere(stats.factor_around(np.zeros_like(stats.center))[:, list(fixed)])
+
+
 # From statistics to estimates.
 examined = _on_one_thread(fit.examined)
 fit_system = _on_one_thread(fit.fit_system)

@@ -25,6 +25,7 @@ from skmixed._fitted.messages import words
 from skmixed._fitted.subject_checks import check_beside
 from skmixed._repeated.prediction import NewRows
 from skmixed._repeated.rows import RepeatedRows
+from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray, IntArray
 from skmixed._uncertainty.prediction_variance import NewLevels, PredictedRows
 from skmixed.exceptions import NotEstimableWarning, warn
@@ -128,22 +129,25 @@ def estimable_rows(encoder: Encoder, solution: Solution, table: Table) -> NDArra
         out[rows.start + suspects] = ~deviates.any(axis=1)
         deviating |= deviates.any(axis=0)
     if not out.all():
-        names = [encoder.fixed_names[k] for k in np.array(dependence.dropped)[deviating]]
-        _warn_not_estimable(out, names)
+        n_rows = int((~out).sum())
+        which = "row" if n_rows == 1 else f"{n_rows} rows, the first being row"
+        warn_not_estimable(f"{which} {int(np.argmin(out))}", encoder, dependence, deviating)
     return out
 
 
-def _warn_not_estimable(estimable: NDArray[np.bool_], names: list[str]) -> None:
-    n_rows = int((~estimable).sum())
+def warn_not_estimable(
+    which: str, encoder: Encoder, dependence: Dependence, deviating: NDArray[np.bool_]
+) -> None:
+    """Say of which rows the mean is not determined, and by which dropped columns."""
+    names = [encoder.fixed_names[k] for k in np.array(dependence.dropped)[deviating]]
     listed = ", ".join(map(repr, names[:MOST_NAMES]))
     if len(names) > MOST_NAMES:
         listed += f" and {len(names) - MOST_NAMES} others"
-    which = "row" if n_rows == 1 else f"{n_rows} rows, the first being row"
     warn(
-        f"The data of fit do not determine the mean of {which} {int(np.argmin(estimable))}, such "
-        "as that of a combination of categories that was not observed. Its prediction depends on "
-        "how columns are coded, and it has no interval. Fit without the columns that were dropped "
-        f"but do not depend on the others there: {listed}.",
+        f"The data of fit do not determine the mean of {which}, such as that of a combination of "
+        "categories that was not observed. Its prediction depends on how columns are coded, and it "
+        "has no interval. Fit without the columns that were dropped but do not depend on the "
+        f"others there: {listed}.",
         NotEstimableWarning,
     )
 

@@ -114,3 +114,19 @@ class Dependence:
             sizes[:, 0] = np.abs(functions[:, 0])
         rest = np.abs(dropped - kept @ self.weights)
         return np.asarray(rest > self.floor * sizes.max(axis=1, initial=0.0)[:, None])
+
+    def deviate_somewhere(self, factor: FloatArray) -> NDArray[np.bool_]:
+        """For which dropped columns a row has l_d ≠ A'l_k, of rows L with L'WL = R'R, (n_dropped,).
+
+        `factor` is R, (m, n_fixed). Where all rows keep to `deviates`, whatever they are, this
+        finds nothing.
+        """
+        moved = factor - factor[:, :1] * self.center
+        norms = np.linalg.norm(moved[:, self.kept], axis=0) / np.where(
+            self.scale > 0, self.scale, 1.0
+        )
+        if self.has_intercept:
+            norms[0] = np.linalg.norm(factor[:, 0])
+        # Σ w (l_d − A'l_k)² against Σ w of the squared bounds, each of at most its row's squares
+        rest = np.linalg.norm(moved[:, self.dropped] - moved[:, self.kept] @ self.weights, axis=0)
+        return np.asarray(rest > self.floor * np.linalg.norm(norms))

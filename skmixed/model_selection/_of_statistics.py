@@ -10,12 +10,14 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
-from skmixed._data.encoder import EncoderUnion
+from skmixed._data.encoder import Encoder, EncoderUnion
 from skmixed._data.parameters import items_of
 from skmixed._fitted import kernel
+from skmixed._fitted.prediction_rows import warn_not_estimable
 from skmixed._fitted.sufficient_statistics import SufficientStatistics, check_same_columns
 from skmixed._folds.products import sums_without_each
 from skmixed._statistics.cross_products import CrossProducts
+from skmixed._statistics.estimability import Dependence
 from skmixed.model_selection._fits import Fit
 from skmixed.model_selection._messages import FitNames, tell
 from skmixed.model_selection._outcomes import Outcome
@@ -58,10 +60,18 @@ def cross_validate_statistics(
     Raises
     ------
     ValueError
-        If there are fewer than two folds, they are of different columns, or a score needs rows.
+        If there are fewer than two folds, they are of different columns, or a score needs rows;
+        if ``handle_unknown="error"`` and all folds have groups that the others do not have.
     TypeError
         If `model` is no `MixedLinearRegressor` with independent residuals, or a fold no
         `SufficientStatistics`.
+
+    Warns
+    -----
+    sklearn.exceptions.FitFailedWarning
+        If the fit without a fold fails, or refuses groups of the fold; its scores are NaN.
+    skmixed.exceptions.NotEstimableWarning
+        If a fold has rows whose prediction depends on which columns a fit has dropped.
 
     See Also
     --------
@@ -99,10 +109,12 @@ def cross_validate_statistics(
         for own, outcome in zip(models, outcomes, strict=True):
             fit = Fit.of(partial(clone(own).fit_statistics, others))
             outcome.take(number, fit)
-            if fit.error is None:
-                squares = part.squares(fit.estimator)
-                for name in names:
-                    outcome.scores[name][number] = OF_SUMS[name](*squares)
+            if fit.error is not None:
+                continue
+            asked = Fit.of(partial(part.squares, fit.estimator))
+            outcome.predicted(number, asked)
+            for name in names if asked.error is None else ():
+                outcome.scores[name][number] = OF_SUMS[name](*asked.estimator)
     tell(outcomes, FitNames(params, len(folds), lambda number: f"fold {number}"))
     scores = {
         "score" if is_single else name: np.stack([own.scores[name] for own in outcomes])
@@ -190,6 +202,9 @@ class _HeldOutSums:
     def squares(self, model: Any) -> tuple[float, float, float]:
         """Return Σ w (y − ŷ)², Σ w (y − ȳ)² and Σ w by a model that is fitted to the others."""
         encoder, solution, stats = model._model.encoder, model._model.solution, self.products
+        if model.handle_unknown == "error":
+            self._check_known(encoder)
+        self._warn_not_estimable(encoder, solution.dependence)
         beta = np.zeros(len(stats.center))
         beta[list(encoder.fixed)] = solution.fixed
         effects = [np.zeros((len(f.counts), len(f.columns))) for f in stats.factors]
@@ -197,3 +212,25 @@ class _HeldOutSums:
             columns = [stats.factors[term.factor].columns.index(c) for c in term.columns]
             effects[term.factor][: self.n_known[term.factor], columns] += own.effects.T
         return (*kernel.squares_around(stats, beta, effects), stats.sum_weights)
+
+    def _check_known(self, encoder: Encoder) -> None:
+        """Refuse levels that the others do not have."""
+        for factor, own, n in zip(
+            encoder.factors, self.products.factors, self.n_known, strict=True
+        ):
+            n_unknown = int(own.counts[n:].sum())
+            if n_unknown:
+                raise ValueError(
+                    f"{n_unknown} rows have a level of grouping factor {factor.name!r} that was "
+                    "not seen in fit. Use handle_unknown='population' to predict them without its "
+                    "effect."
+                )
+
+    def _warn_not_estimable(self, encoder: Encoder, dependence: Dependence | None) -> None:
+        """Warn of rows whose mean the others do not determine."""
+        if dependence is None:
+            return
+        deviating = kernel.deviating_columns(dependence, self.products, encoder.fixed)
+        if deviating.any():
+            which = f"some of the {self.products.n_rows} rows left out"
+            warn_not_estimable(which, encoder, dependence, deviating)

@@ -92,6 +92,13 @@ class Outcome:
         self.scored[number] += asked.seconds
         self.messages.append((number, asked.messages))
 
+    def predicted(self, number: int, asked: Fit) -> None:
+        """Take in the time of predictions, and what they have to say."""
+        self.ask(number, asked)
+        if asked.error is not None:
+            self.errors[number] = asked.error
+            self.unpredicted.add(number)
+
     def put(self, place: slice, mean: Any, sd: FloatArray | None) -> None:
         """Take in the predictions of some rows."""
         values = np.asarray(mean)
@@ -146,10 +153,8 @@ def predict_by(
     test, rows = held_out[number], held_out.splits.test(number)
     given = fit.estimator, test, rows
     predicted, error = _predicted(*given, needs_sd=outcome.sd is not None)
-    outcome.ask(number, predicted)
+    outcome.predicted(number, predicted)
     if predicted.error is not None:
-        outcome.errors[number] = predicted.error
-        outcome.unpredicted.add(number)
         return
     outcome.put(held_out.splits.place(number), *predicted.estimator)
     for key, scorer in scorers.items():

@@ -38,6 +38,12 @@ def dependence_of(X, *, fit_intercept, weights=None):
     return Dependence.of(stats, model, working_columns(stats, model).kept)
 
 
+def factor_of(X, fit_intercept):
+    """R of the rows, from their sums."""
+    stats = accumulate(Design(tuple(X.T.copy()), (np.zeros(len(X)),), None, ()))
+    return stats.factor_around(np.zeros(X.shape[1] + 1))[:, int(not fit_intercept) :]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -66,6 +72,12 @@ def test_rows_in_the_span_of_those_of_the_fit(seed, fit_intercept, offset, scale
     deviates = found.deviates(np.column_stack([ones, moved])).any(axis=1)
     assert not deviates[:40].any()
     assert_array_equal(~deviates[40:], expected)
+    # Sums over rows say whether one of them deviates
+    full = np.column_stack([ones, moved])
+    for own in (slice(40), slice(40, 45), slice(45, 50), *(slice(k, k + 1) for k in range(40, 50))):
+        assert found.deviate_somewhere(factor_of(moved[own], fit_intercept)).any() == (
+            found.deviates(full[own]).any()
+        )
     assert_allclose(
         np.column_stack([ones[:40], moved[:40]])[:, found.kept] @ found.rows,
         np.column_stack([ones[:40], moved[:40]]),
@@ -80,8 +92,10 @@ def test_constant_columns_of_numbers_that_round():
     rows = np.column_stack([np.ones(999), X])
     assert found.dropped == (2, 3)
     assert not found.deviates(rows).any()
+    assert not found.deviate_somewhere(factor_of(rows[:, 1:], True)).any()
     rows[0, 2] += 0.01
     assert found.deviates(rows[:1]).tolist() == [[True, False]]
+    assert found.deviate_somewhere(factor_of(rows[:, 1:], True)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

@@ -1,12 +1,17 @@
 """Cross-validation of parts that are given as statistics is that of their rows."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LinearRegression
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed.exceptions import NotEstimableWarning
 from skmixed.model_selection import cross_validate, cross_validate_statistics
 
 SCORES = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error"]
@@ -120,3 +125,49 @@ def test_the_share_of_known_rows_is_over_rows():
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
     found = cross_validate_statistics(model, folds)
     assert found.question == cross_validate(model, X, y, cv=splits, scoring="r2").question
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.RankDeficiencyWarning")
+@pytest.mark.parametrize("kind", ["labels", "shifted"])
+def test_rows_that_the_others_do_not_determine(kind):
+    X, y, _ = make_rows()
+    X = X.assign(u=(X["a"] > 5).astype(float), v=(X["b"] > 5).astype(float))
+    fold = X["group"].to_numpy() % 3
+    X.loc[fold > 0, "v"] *= 1 - X.loc[fold > 0, "u"]  # both are 1 in fold 0 alone
+    X["uv"] = X["u"] * X["v"]
+    if kind == "shifted":
+        X[["u", "v", "uv"]] = 1e6 + 1e3 * X[["u", "v", "uv"]]
+    model = MixedLinearRegressor("group", fixed=["u", "v", "uv"])
+    folds = [model.statistics(X[fold == k], y[fold == k]) for k in range(3)]
+    n = (fold == 0).sum()
+    message = rf"In 1 of 3 fits: The data of fit .* the mean of some of the {n} rows .*: 'uv'\.$"
+    with pytest.warns(NotEstimableWarning, match=message) as caught:
+        cross_validate_statistics(model, folds)
+    assert len([own for own in caught if own.category is NotEstimableWarning]) == 1
+    # Where the others drop the column, too, their rows are determined
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotEstimableWarning)
+        cross_validate_statistics(model, folds[1:])
+
+
+def test_groups_that_the_others_do_not_have():
+    X, y, rng = make_rows()
+    model = clone(MODELS["intercept"]).set_params(handle_unknown="error")
+    fold = np.where(X["group"] == 7, 0, rng.integers(0, 3, len(y)))
+    folds = [model.statistics(X[fold == k], y[fold == k]) for k in range(3)]
+    n = (X["group"] == 7).sum()
+    message = (
+        "The predictions of 1 of 3 fits failed, and their scores are NaN. The first, without "
+        f"fold 0: {n} rows have a level of grouping factor 'group' that was not seen in fit"
+    )
+    with pytest.warns(FitFailedWarning, match=message):
+        found = cross_validate_statistics(model, folds)
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
+    with pytest.warns(FitFailedWarning, match="The predictions of 1 of 3 fits failed"):
+        expected = cross_validate(model, X, y, cv=splits, scoring=["r2"])
+    assert_allclose(found["test_r2"], expected["test_r2"], rtol=1e-8)
+    assert np.isnan(found["test_r2"][0])
+    whole = [model.statistics(X[own], y[own]) for own in (X["group"] < 9, X["group"] >= 9)]
+    with pytest.raises(ValueError, match="Use handle_unknown='population' to predict them"):
+        cross_validate_statistics(model, whole)
