@@ -57,6 +57,9 @@ class FactorLayout:
         The place of its Σ, row by row, among the parameters of all factors.
     regression : (r, r) array or None
         E of the factor's columns, rows d − c = fE; None for the identity.
+    columns : tuple of int
+        The r columns of the statistics, which may be more than those of its terms; none for a
+        system that is made from another one.
     """
 
     position: int
@@ -67,6 +70,7 @@ class FactorLayout:
     outer: slice
     entries: slice
     regression: FloatArray | None = None
+    columns: tuple[int, ...] = ()
 
     def take(self, matrix: FloatArray) -> FloatArray:
         """Take the factor's rows of the core, level by level: (q, r, m) of (q_core, m)."""
@@ -296,6 +300,7 @@ def factor_layouts(
                 outer=slice(outer, outer + width),
                 entries=slice(entries, entries + r * r),
                 regression=factor.regression,
+                columns=factor.columns,
             )
         )
         in_core += size if is_core else 0

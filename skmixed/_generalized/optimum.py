@@ -9,7 +9,7 @@ import numpy as np
 from skmixed._derivatives.trust_region import Point
 from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._equations.selected_inverse import level_covariances
-from skmixed._estimation.fit import examined
+from skmixed._estimation.fit import Estimate, examined
 from skmixed._estimation.solution import Solution, user_effects
 from skmixed._generalized.derivatives import LaplaceDerivatives
 from skmixed._generalized.fit import (
@@ -212,16 +212,17 @@ class GeneralizedModel:
         of_shape = 0.5 * float(np.sqrt(self.covariance[-1, -1])) if has_shape else np.nan
         return Components(tuple(terms), 1.0, of_shape)
 
-    def without_slopes(self) -> Solution:
-        """Return the fit of the model with the same random effects, and an intercept alone."""
-        model = replace(self.model, fixed=(0,))
+    def refitted(
+        self, model: Model, *, tol: float = TOLERANCE, max_iter: int = MAX_ITER
+    ) -> Estimate:
+        """Fit a model with fewer columns, or terms, to the rows."""
         return fit_generalized(
             examined(self.stats, model),
             self.stats.center,
             self.rows,
-            search=SearchSettings(TOLERANCE, MAX_ITER),
+            search=SearchSettings(tol, max_iter),
             n_nodes=self.n_nodes,
-        ).solution
+        )
 
     @cached_property
     def fixed_root(self) -> FloatArray:

@@ -117,18 +117,10 @@ def rows_in_frame(
     # Z of each term: the factor's columns, then the search's combinations of them
     terms: dict[int, FloatArray] = {}
     for factor in system.factors:
-        own = factor_columns(factor, columns, center)
+        own = own_columns(factor, factor.columns, columns, center)
         terms |= {t.index: own @ t.to_factor_columns for t in factor.terms}
     fixed = both[:, :-1] @ at_zero.fixed.inverse_root
     return RowsInFrame(fixed, both[:, -1], tuple(terms[k] for k in sorted(terms)))
-
-
-def factor_columns(
-    factor: FactorLayout, columns: Sequence[FloatArray], center: FloatArray
-) -> FloatArray:
-    """Return the rows' columns of a factor in its frame, (n, r); the first one is of ones."""
-    used = {c for t in factor.terms for c in t.term.columns}
-    return own_columns(factor, (0, *sorted(used - {0})), columns, center)
 
 
 def own_columns(
@@ -137,7 +129,7 @@ def own_columns(
     columns: Sequence[FloatArray],
     center: FloatArray,
 ) -> FloatArray:
-    """Return what `factor_columns` does, of columns that may be more than those of its terms."""
+    """Return the rows' columns of a factor in its frame, (n, r); the first one is of ones."""
     own = np.column_stack([columns[c] for c in kept]) - center[list(kept)]
     return own if factor.regression is None else residuals(own, factor.regression)
 

@@ -286,6 +286,8 @@ def block_codes(
     """
     codes, inside = subject, [False] * levels.shape[1]
     for k in np.argsort(-levels.max(axis=0, initial=0), kind="stable"):
+        if not sizes[k]:  # no term is on it
+            continue
         joined = _joined(codes, levels[:, k])
         most = int(np.bincount(joined).max())
         is_small = most <= max(MOST_ROWS, int(np.bincount(codes).max()))

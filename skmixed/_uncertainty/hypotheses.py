@@ -9,6 +9,7 @@ to the term; see docs/mathematics.md, "Tests of terms".
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import block_diag, qr
@@ -53,6 +54,91 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
         rows = _rows(swept, lengths, before, own, is_orthogonal=is_orthogonal)
         out[term.name] = rows @ coding
     return out
+
+
+@dataclass(frozen=True)
+class TermDeletion:
+    """What a model without one of its terms is.
+
+    Attributes
+    ----------
+    rows : (q, n_fixed) array
+        L, with Lβ = 0 where the other terms make Xβ; q = 0 if they make all of it.
+    fixed : tuple of int or None
+        Columns whose span is the model without it; None if there are none.
+    needs_intercept : bool
+        Whether these go with a column of ones, which the model has not.
+    """
+
+    rows: FloatArray
+    fixed: tuple[int, ...] | None
+    needs_intercept: bool = False
+
+
+def deletions(
+    terms: Sequence[ModelTerm], names: Sequence[str], root: FloatArray, kept: Sequence[int]
+) -> dict[str, TermDeletion]:
+    """Return what the model without each of these terms is.
+
+    `root` is R with R'R = X'X, from `root_of_rows`, and `kept` the columns that were not
+    dropped. Costs an orthogonalization for each term.
+    """
+    swept = root @ indicators_by_columns(terms)
+    of_columns, of_indicators = (
+        np.repeat(np.arange(len(terms)), sizes)
+        for sizes in ([t.coding.shape[1] for t in terms], [t.n_indicators for t in terms])
+    )
+    # D1 of each term with categories alone: 1 in all rows
+    ones = {
+        k: swept[:, of_indicators == k].sum(axis=1)
+        for k, term in enumerate(terms)
+        if term.categories and not term.numeric
+    }
+    lengths, out = _lengths(swept, terms), {}
+    for k, term in enumerate(terms):
+        if term.name in names:
+            others = of_indicators != k
+            # D of the other terms: what Xβ = Rβ is without this one
+            span = _span(swept[:, others], lengths[others])
+            own = [j for j in kept if of_columns[j] == k]
+            rest = np.flatnonzero(of_columns != k)
+            constant = next((column for j, column in ones.items() if j != k), None)
+            rows = _deleted_rows(root, span, kept, own)
+            out[term.name] = TermDeletion(rows, *_spanning(root, span, rest, constant))
+    return out
+
+
+def _deleted_rows(
+    root: FloatArray, span: FloatArray, kept: Sequence[int], own: Sequence[int]
+) -> FloatArray:
+    """Return L, (q, n_fixed), of a term with the columns `own`, from the span without it.
+
+    Its rows are orthonormal over the kept columns, as those of lmerTest's ``drop1``.
+    """
+    q = len(root) - span.shape[1]
+    rows = np.zeros((q, root.shape[1]))
+    if q == len(own):
+        rows[np.arange(q), own] = 1.0
+    elif q:  # N'R with N'span = 0, of fewer functions than the term has columns
+        complement = np.linalg.qr(span, mode="complete")[0][:, span.shape[1] :]
+        rows[:, list(kept)] = np.linalg.qr(root[:, list(kept)].T @ complement)[0].T
+    return rows
+
+
+def _spanning(
+    root: FloatArray, span: FloatArray, rest: IntArray, constant: FloatArray | None
+) -> tuple[tuple[int, ...] | None, bool]:
+    """Return the columns of a `TermDeletion`, and whether they need a column of ones.
+
+    `rest` are those of the other terms, whose span is within the one that is wanted.
+    """
+    columns = root[:, rest]
+    for beside in (None, constant):
+        tried = columns if beside is None else np.column_stack([columns, beside])
+        # As many dimensions as the span has
+        if _span(tried, np.linalg.norm(tried, axis=0)).shape[1] == span.shape[1]:
+            return tuple(rest.tolist()), beside is not None
+    return None, False
 
 
 def root_of_rows(stats: CrossProducts, model: Model, kept: tuple[int, ...]) -> FloatArray:

@@ -8,7 +8,9 @@ fitted generalized models too, which keep their rows.
 from skmixed.inference._coefficients import coefficient_table, contrast, vcov
 from skmixed.inference._comparison.compare import compare, conditional_aic
 from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
+from skmixed.inference._comparison.random_terms import random_effects_tests
 from skmixed.inference._convergence import convergence, singularity
+from skmixed.inference._group_coefficients import coefficients_by_group
 from skmixed.inference._intervals import confidence_intervals
 from skmixed.inference._profile import profile
 from skmixed.inference._random_effects import (
@@ -19,6 +21,7 @@ from skmixed.inference._random_effects import (
 )
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import anova
+from skmixed.inference._terms.drop1 import drop1
 
 ResultTable.__module__ = __name__
 
@@ -26,16 +29,19 @@ __all__ = [
     "ResultTable",
     "anova",
     "coefficient_table",
+    "coefficients_by_group",
     "compare",
     "conditional_aic",
     "confidence_intervals",
     "contrast",
     "convergence",
+    "drop1",
     "icc",
     "likelihood_ratio_test",
     "profile",
     "r2",
     "random_effects_table",
+    "random_effects_tests",
     "singularity",
     "variance_decomposition",
     "vcov",

@@ -1,5 +1,6 @@
 """The random effects with their standard errors, and their shares in the variance: ICC and R²."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,8 @@ def _mean_response(parts: FittedModel) -> float:
     """Return exp(β₀ + ½z'Σz) times the exposure, by the model of an intercept alone."""
     solution, rows = parts.solution, parts.held_rows
     if parts.model.fixed != (0,):
-        solution = kernel.without_slopes(parts.generalized)
+        model = replace(parts.model, fixed=(0,))
+        solution = kernel.refit_generalized(parts.generalized, model).solution
     spread = sum(_of_factors(parts, solution))
     exposure = float(np.average(np.exp(rows.offset), weights=rows.weights))
     return exposure * float(np.exp(solution.fixed[0] + 0.5 * spread))

@@ -1,63 +1,23 @@
 """Fitted models whose likelihoods may be compared: same rows, same kind."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._estimation.solution import Solution
-from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus, RefitWarning, warn
+from skmixed.inference._comparison.contender import Contender
 
 # Distributions of counts, which compare with each other.
 COUNTS = {"poisson", "negative_binomial"}
 # Sums of the same rows differ by the rounding of their order, at most n·eps.
 SAME_SHARE = 1e-9
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One of the models compared.
-
-    Attributes
-    ----------
-    name : str
-    fitted : FittedModel
-    tol, max_iter : float and int
-        The estimator's, for a fit by another method.
-    """
-
-    name: str
-    fitted: FittedModel
-    tol: float
-    max_iter: int
-
-    @property
-    def solution(self) -> Solution:
-        return self.fitted.solution
-
-    @property
-    def method(self) -> str:
-        return "reml" if self.solution.reml else "ml"
-
-    @property
-    def remark(self) -> str:
-        """The likelihood that is compared, and of how many rows."""
-        which = "restricted maximum likelihood" if self.solution.reml else "maximum likelihood"
-        return f"By {which}; {self.fitted.n_rows:,} samples."
-
-    @property
-    def kept_names(self) -> set[str]:
-        """Names of the independent fixed-effects columns."""
-        names = self.fitted.encoder.fixed_names
-        return {names[k] for k in self.solution.kept}
 
 
 def open_models(models: Mapping[str, Any], *, is_nested: bool = False) -> list[Contender]:
@@ -83,31 +43,30 @@ def comparable(contenders: Sequence[Contender]) -> list[Contender]:
     has_one_x = all(have_same_fixed(contenders[0], c) for c in contenders[1:])
     if not by_reml or (len(by_reml) == len(contenders) and has_one_x):
         return list(contenders)
-    result = [_by_maximum_likelihood(c) if c in by_reml else c for c in contenders]
-    for message, category in _refit_messages(by_reml, result):
-        warn(message, category)
-    return result
-
-
-def _refit_messages(
-    by_reml: list[Contender], result: list[Contender]
-) -> Iterator[tuple[str, type[Warning]]]:
+    result = [c.refitted(reml=False) if c in by_reml else c for c in contenders]
     names = [c.name for c in by_reml]
     reason = (
         "restricted likelihoods of different fixed effects cannot be compared"
         if len(names) == len(result)
         else "a restricted likelihood cannot be compared with an ordinary one"
     )
-    yield (
+    warn(
         f"Refitted by maximum likelihood for the comparison: {', '.join(names)}, since {reason}. "
         "Fit with method='ml' to avoid the refit.",
         RefitWarning,
     )
-    for refitted in result:
-        estimate = refitted.fitted.estimate
-        if refitted.name in names and estimate.status is FitStatus.MAX_ITER:
-            yield (
-                f"The refit of {refitted.name} by maximum likelihood did not converge in "
+    warn_of_unfinished([c for c in result if c.name in names])
+    return result
+
+
+def warn_of_unfinished(refitted: Sequence[Contender]) -> None:
+    """Warn of refits whose search did not converge."""
+    for own in refitted:
+        estimate = own.fitted.estimate
+        if estimate.status is FitStatus.MAX_ITER:
+            how = "restricted maximum" if own.solution.reml else "maximum"
+            warn(
+                f"The refit of {own.name} by {how} likelihood did not converge in "
                 f"{estimate.n_iter} steps. Raise max_iter.",
                 ConvergenceWarning,
             )
@@ -199,28 +158,6 @@ def _check_same_integral(contenders: Sequence[Contender]) -> None:
 def _n_nodes(contender: Contender) -> int:
     own = contender.solution.family
     return 1 if own is None else own.n_nodes
-
-
-def _by_maximum_likelihood(contender: Contender) -> Contender:
-    """Fit the model again from its statistics, with ML for REML."""
-    parts = contender.fitted
-    if parts.is_repeated:
-        result = kernel.refit_repeated(
-            parts.stats,
-            parts.encoder.model(reml=False),
-            parts.repeated.design,
-            tol=contender.tol,
-            max_iter=contender.max_iter,
-        )
-        return replace(contender, fitted=replace(parts, estimate=result))
-    # Its findings need no check: the same columns and rows have passed it.
-    result = kernel.fit_products(
-        parts.stats,
-        parts.encoder.model(reml=False),
-        tol=contender.tol,
-        max_iter=contender.max_iter,
-    )
-    return replace(contender, fitted=replace(parts, estimate=result))
 
 
 def _check_not_exact(contender: Contender) -> None:

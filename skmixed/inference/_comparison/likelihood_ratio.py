@@ -10,13 +10,16 @@ import pandas as pd
 from skmixed._data.parameters import items_of
 from skmixed._fitted.checks import check_flag
 from skmixed.inference._comparison import nesting
-from skmixed.inference._comparison.comparable import Contender, comparable, open_models
-from skmixed.inference._comparison.nesting import reference_of
+from skmixed.inference._comparison.comparable import comparable, open_models
+from skmixed.inference._comparison.contender import Contender
+from skmixed.inference._comparison.nesting import Reference, reference_of
 from skmixed.inference._tables.table import ResultTable
 
 # Differences of criteria beside their size: below the first only rounding is
 # left, above the second, and of the wrong sign, there is a mistake.
 ROUNDING, MISTAKE = 1e-11, 1e-6
+# The row of the model itself among those that have something less, as in R.
+WHOLE = "<none>"
 
 
 def likelihood_ratio_test(
@@ -94,6 +97,7 @@ def likelihood_ratio_test(
     See Also
     --------
     compare : Information criteria, also for models that are not nested.
+    random_effects_tests : Tests of each random-effects term of one model.
     anova : F tests of fixed effects within one model.
 
     Notes
@@ -161,7 +165,10 @@ def likelihood_ratio_test(
     for null, alternative in pairwise(contenders if check_nested else ()):
         nesting.check_nested(null, alternative)
     contenders = comparable(contenders)
-    tests = [None, *(ratio_test(*pair, boundary=boundary) for pair in pairwise(contenders))]
+    tests: list[dict[str, Any] | None] = [None]
+    for null, alternative in pairwise(contenders):
+        reference = reference_of(null, alternative, boundary=boundary)
+        tests.append(ratio_test(null, alternative, reference))
     table = ratio_table(contenders, tests)
     if len(contenders) == 2:
         table.insert(0, "model", table.index)
@@ -190,10 +197,19 @@ def ratio_table(
     return pd.concat([pd.DataFrame(likelihoods, index=index), tested], axis=1)
 
 
-def ratio_test(null: Contender, alternative: Contender, *, boundary: bool) -> dict[str, Any]:
+def deletion_table(
+    whole: Contender, smaller: Sequence[Contender], tests: Sequence[Mapping[str, Any] | None]
+) -> pd.DataFrame:
+    """Tabulate a model, and the ones that have something less, each tested against it."""
+    columns = ["n_parameters", "log_likelihood", "aic", "statistic", "df", "p_value", "reference"]
+    table = ratio_table([whole, *smaller], [None, *tests])[columns]
+    table.index = pd.Index([WHOLE, *(own.name for own in smaller)])
+    return table
+
+
+def ratio_test(null: Contender, alternative: Contender, reference: Reference) -> dict[str, Any]:
     """Return the statistic of two models, its degrees of freedom, p value and distribution."""
     statistic = _statistic(null, alternative)
-    reference = reference_of(null, alternative, boundary=boundary)
     return {
         "statistic": statistic,
         "df": alternative.solution.n_parameters - null.solution.n_parameters,

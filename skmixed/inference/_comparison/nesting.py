@@ -19,7 +19,8 @@ from skmixed._data.subjects import SubjectColumns
 from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import FloatArray
-from skmixed.inference._comparison.comparable import Contender, changed_columns, changed_factors
+from skmixed.inference._comparison.comparable import changed_columns, changed_factors
+from skmixed.inference._comparison.contender import Contender
 
 # Covariances tried for whether a structure allows them, and the share that is rounding.
 N_TRIED, ALLOWED = 3, 1e-9
@@ -220,7 +221,11 @@ def reference_of(null: Contender, alternative: Contender, *, boundary: bool) -> 
         return Reference((df,))
     on_boundary = n_boundary(*parts)
     residual = null.fitted.encoder.subjects, alternative.fitted.encoder.subjects
-    on_boundary += n_residual_boundary(*residual)
-    if on_boundary == 1:
+    return mixture(df, on_boundary + n_residual_boundary(*residual))
+
+
+def mixture(df: int, n_boundary: int) -> Reference:
+    """Return the distribution with so many parameters less, of which so many are variances of 0."""
+    if n_boundary == 1:
         return Reference((df - 1, df))
-    return Reference((df,), is_conservative=on_boundary > 1)
+    return Reference((df,), is_conservative=n_boundary > 1)

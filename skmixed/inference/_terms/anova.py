@@ -82,6 +82,8 @@ def anova(
     See Also
     --------
     contrast : Tests of any combinations of the fixed effects.
+    drop1 : Tests of the terms that may be left out.
+    random_effects_tests : Tests of the random-effects terms.
     likelihood_ratio_test : Tests of nested models, with its options.
 
     Notes
@@ -171,7 +173,7 @@ def anova(
         )
     tests = open_tests(model, ddf, robust)
     if coded is None:
-        rows = _of_columns(terms, tests)
+        rows = rows_of_columns(terms, tests)
     elif all(term.is_intercept for term in coded):
         rows = {}
     else:
@@ -179,7 +181,7 @@ def anova(
         root = kernel.root_of_rows(view.stats, view.model, tests.kept)
         rows = kernel.hypotheses(coded, root, type)
     if terms is None and not rows:
-        _warn_of_no_terms(tests)
+        warn_of_no_terms(tests)
     title = "Tests of columns" if coded is None else f"Tests of terms, type {type}"
     table = tests.f_table(rows, has_squares=True)
     return ResultTable.of(table, title, [tests.remark(is_joint=True)])
@@ -197,7 +199,7 @@ def _check_one_model_alone(kind: int, ddf: Any, robust: str | None) -> None:
             )
 
 
-def _warn_of_no_terms(tests: FixedTests) -> None:
+def warn_of_no_terms(tests: FixedTests) -> None:
     own = "the intercept alone, which coefficient_table tests" if tests.has_intercept else "empty"
     warn(
         f"The model has no terms to test, so that the table is empty: its fixed part is {own}.",
@@ -205,14 +207,14 @@ def _warn_of_no_terms(tests: FixedTests) -> None:
     )
 
 
-def _of_columns(
+def rows_of_columns(
     terms: Mapping[str, str | Sequence[str]] | None, tests: FixedTests
 ) -> dict[str, FloatArray]:
     """Return L of each term of columns, without those that were dropped."""
     identity = np.eye(len(tests.names))
     kept = [name for k, name in enumerate(tests.names) if k in tests.kept]
     rows = {}
-    for term, columns in _terms(terms, tests).items():
+    for term, columns in columns_of_terms(terms, tests).items():
         for name in columns:
             if name not in tests.names:
                 raise ValueError(
@@ -223,7 +225,7 @@ def _of_columns(
     return rows
 
 
-def _terms(
+def columns_of_terms(
     terms: Mapping[str, str | Sequence[str]] | None, tests: FixedTests
 ) -> dict[str, list[str]]:
     if terms is None:
