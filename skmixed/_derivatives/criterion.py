@@ -166,28 +166,48 @@ class Derivatives:
         ∂d/∂Σ_k, each row by row.
     information : (n, n) array
         Average information of the directions E_ab.
+    observed, expected : (n, n) arrays or None
+        Second derivatives and their expectations, σ² profiled out, as forms in symmetric
+        directions; where they are asked for.
     """
 
     gradient: FloatArray
     information: FloatArray
+    observed: FloatArray | None = None
+    expected: FloatArray | None = None
 
     def along(self, directions: FloatArray) -> "Derivatives":
         """Return the same in the coefficients of directions of the entries, (d, n).
 
         Of many directions, each of which has few entries, by sparse products.
         """
-        if len(directions) > MANY_DIRECTIONS:
-            few = sp.csr_array(directions)
-            half = np.asarray(few @ self.information)
-            return Derivatives(np.asarray(few @ self.gradient), np.asarray(few @ half.T))
-        information = directions @ self.information @ directions.T
-        return Derivatives(directions @ self.gradient, information)
+        few = sp.csr_array(directions) if len(directions) > MANY_DIRECTIONS else directions
+
+        def in_directions(matrix: FloatArray) -> FloatArray:
+            return np.asarray(few @ np.asarray(few @ matrix).T)
+
+        observed, expected = (
+            None if own is None else in_directions(own) for own in (self.observed, self.expected)
+        )
+        gradient = np.asarray(few @ self.gradient)
+        return Derivatives(gradient, in_directions(self.information), observed, expected)
 
 
-def derivatives(factorization: CholeskyFactor, likelihood: Likelihood) -> Derivatives:
-    """Differentiate the criterion; costs one to three factorizations."""
-    found = project(likelihood.inverse(factorization), Responses.residual(factorization))
-    outer = found.outer[:, 0, 0]
-    products = found.products - np.outer(outer, outer) / likelihood.residual_squares(factorization)
-    sigma2 = likelihood.sigma_squared(factorization)
-    return Derivatives(found.trace - outer / sigma2, products / sigma2)
+def derivatives(
+    factorization: CholeskyFactor, likelihood: Likelihood, *, is_twice: bool = False
+) -> Derivatives:
+    """Differentiate the criterion; costs one to three factorizations.
+
+    `is_twice`: with the second derivatives, of a system that `has_expected`.
+    """
+    inverse, residual = likelihood.inverse(factorization), Responses.residual(factorization)
+    found = project(inverse, residual, is_twice=is_twice)
+    outer, sigma2 = found.outer[:, 0, 0], likelihood.sigma_squared(factorization)
+    of_sigma = np.outer(outer, outer) / likelihood.residual_squares(factorization)
+    gradient, information = found.trace - outer / sigma2, (found.products - of_sigma) / sigma2
+    if found.expected is None:
+        return Derivatives(gradient, information)
+    # −tr(PV_iPV_j) + 2 y'PV_iPV_jPy/σ² − ∇r²_i ∇r²_j/(σ² r²), and tr(PV_iPV_j) without σ²
+    observed = 2.0 * information + of_sigma / sigma2 - found.expected
+    expected = found.expected - np.outer(found.trace, found.trace) / max(likelihood.dof, 1)
+    return Derivatives(gradient, information, observed, expected)

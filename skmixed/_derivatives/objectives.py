@@ -28,6 +28,7 @@ from skmixed._derivatives.pinned import Profiled
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import CholeskyFactor, factorize
 from skmixed._equations.system import System
+from skmixed._equations.working_variates import has_expected
 from skmixed._typing import FloatArray, Lam
 
 # Differences of the criterion below this share of it are rounding, and what of a
@@ -125,11 +126,17 @@ class AverageInformation:
         return self.likelihood.value(factorization)
 
     def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:
-        if is_slow and _is_cheap_to_observe(factorization.system):
+        system = factorization.system
+        is_twice = is_slow and has_expected(system)
+        if is_slow and not is_twice and _is_cheap_to_observe(system):
             return Profiled(self.likelihood).point(factorization, value, is_slow=True)
         with np.errstate(all="ignore"):
-            d = derivatives(factorization, self.likelihood).along(self.parameters.entries)
+            d = derivatives(factorization, self.likelihood, is_twice=is_twice)
+            d = d.along(self.parameters.entries)
         chart = self.parameters.chart(factorization.lam)
+        # H of the criterion as it is, or average information and what the steps have taught of H
+        if d.observed is not None and d.expected is not None:
+            return second_order(chart, value, d.gradient, d.observed, d.expected)
         if self.secant is None:
             self.secant = Secant(chart.tau, d.gradient, np.zeros_like(d.information))
         else:

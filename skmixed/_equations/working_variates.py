@@ -19,6 +19,9 @@ from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._equations.system import System
 from skmixed._typing import FloatArray
 
+# Columns of the only factor up to which tr(PV_abPV_cd) costs little beside F'PF.
+FEW_COLUMNS = 5
+
 
 @dataclass(frozen=True)
 class Responses:
@@ -63,6 +66,8 @@ class Projected:
     to_outer, to_fixed : (n_outer, r²c) and (p, r²c) arrays
         Z_c'V_1⁻¹F and X'V_1⁻¹F.
     rho : (r, c, q) array
+    expected : (r², r²) array or None
+        tr(PV_abPV_cd), as a form in symmetric directions, where that is asked for.
     """
 
     trace: FloatArray
@@ -71,6 +76,7 @@ class Projected:
     to_outer: FloatArray
     to_fixed: FloatArray
     rho: FloatArray
+    expected: FloatArray | None
 
 
 def project_stage(
@@ -79,8 +85,13 @@ def project_stage(
     k: int,
     responses: Responses,
     inverse: CoreInverse | None = None,
+    *,
+    is_twice: bool = False,
 ) -> Projected:
-    """Project the columns of stage k; without an inverse the trace is not P's."""
+    """Project the columns of stage k; without an inverse the trace is not P's.
+
+    `is_twice`: also what the expected information is made of.
+    """
     stage, r, p = done.stage, system.factors[k].n_columns, system.n_fixed
     c = len(responses.weights)
     trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
@@ -93,7 +104,7 @@ def project_stage(
     cells = _CellSums.of(done, later, responses.outer)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
-    rhos = []
+    sums, rhos = (_ExpectedSums(r, p) if is_twice else _TraceSums(r)), []
     for i, part in enumerate(done.gls_slabs()):
         zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
@@ -106,18 +117,76 @@ def project_stage(
         outer += flat @ flat.T
         within += np.matmul(zvz[:, :, None] * flat, flat.T)
         cross += np.matmul(zvx, flat.T)
-        half = np.matmul(root, zvx).reshape(r, -1)
-        trace += zvz.sum(axis=2) - half @ half.T
+        sums.add(zvz, np.matmul(root, zvx))
     rho = np.concatenate(rhos, axis=2)[:, :, : stage.n_levels]
     size = r * r * c
     return Projected(
-        trace=trace - cells.trace,
+        trace=sums.trace + trace - cells.trace,
         outer=outer.reshape(r, c, r, c),
         within=within.reshape(r, r, r * c, r * c).transpose(0, 2, 1, 3).reshape(size, size),
         to_outer=cells.times(rho, stage.cells.width),
         to_fixed=cross.transpose(1, 0, 2).reshape(p, size),
         rho=rho,
+        expected=sums.form(),
     )
+
+
+def has_expected(system: System) -> bool:
+    """Whether the expected information comes with the projection: of one factor of few columns."""
+    return len(system.stages) == len(system.factors) == 1 and (
+        system.factors[0].n_columns <= FEW_COLUMNS
+    )
+
+
+class _TraceSums:
+    """Σ_j Z'V⁻¹Z − H'H, H = R_x⁻¹X'V⁻¹Z, over the levels of a stage."""
+
+    def __init__(self, r: int) -> None:
+        self.trace = np.zeros((r, r))
+
+    def add(self, own: FloatArray, half: FloatArray) -> None:
+        """Take in Z'V⁻¹Z, (r, r, b), and H, (r, p, b), of some levels."""
+        flat = half.reshape(len(half), -1)
+        self.trace += own.sum(axis=2) - flat @ flat.T
+
+    def form(self) -> FloatArray | None:
+        """Return tr(PV_abPV_cd), as a form in symmetric directions, if it was asked for."""
+        return None
+
+
+class _ExpectedSums(_TraceSums):
+    """Sums over the levels of the only factor, of which tr(PV_iPV_j) is made.
+
+    With A = Z'V⁻¹Z of a level and O = H'H two directions E and F of Σ have
+    Σ_j [tr(AEAF) − tr(OEAF) − tr(OFAE)] + tr(Σ HEH' Σ HFH').
+    """
+
+    def __init__(self, r: int, p: int) -> None:
+        super().__init__(r)
+        self.p = p
+        self.pairs = np.zeros((r * r, r * r))
+        self.between = np.zeros((r * p, r * p))
+
+    def add(self, own: FloatArray, half: FloatArray) -> None:
+        taken = np.einsum("axb,cxb->acb", half, half)
+        left = own - taken
+        self.trace += left.sum(axis=2)
+        # (A − O)(A − O)' − OO', entry by entry
+        self._add_pairs(left, 1.0)
+        self._add_pairs(taken, -1.0)
+        flat = half.reshape(len(half) * self.p, -1)
+        self.between += flat @ flat.T
+
+    def _add_pairs(self, matrices: FloatArray, sign: float) -> None:
+        flat = matrices.reshape(len(self.pairs), -1)
+        self.pairs += sign * (flat @ flat.T)
+
+    def form(self) -> FloatArray:
+        r, p = len(self.trace), self.p
+        # Of E_bc and F_da the pairs of entries ab and cd, of E_ab and F_cd what is between levels
+        within = self.pairs.reshape(r, r, r, r).transpose(1, 2, 3, 0).reshape(r * r, -1)
+        between = self.between.reshape(r, p, r, p).transpose(0, 2, 1, 3).reshape(r * r, -1)
+        return np.asarray(within + between @ between.T)
 
 
 @dataclass(frozen=True)
@@ -179,25 +248,30 @@ class Projection:
         Σ_j ρ_jρ_j': v'V⁻¹V_abV⁻¹v.
     products : (n·c, n·c) array
         F'PF; the response runs fastest.
+    expected : (n, n) array or None
+        tr(PV_abPV_cd), as a form in symmetric directions, where that is asked for.
     """
 
     trace: FloatArray
     outer: FloatArray
     products: FloatArray
+    expected: FloatArray | None = None
 
 
-def project(inverse: CoreInverse, responses: Responses) -> Projection:
-    """Project the columns of all factors."""
+def project(inverse: CoreInverse, responses: Responses, *, is_twice: bool = False) -> Projection:
+    """Project the columns of all factors; `is_twice`: with `expected`, of a system that has it."""
     factorization = inverse.factorization
     system, c = factorization.system, len(responses.weights)
     columns = _Columns(factorization, c)
-    traces, outers = [np.empty(0)], []
+    traces, outers, expected = [np.empty(0)], [], None
     # ρ and F'V_1⁻¹F of each stage, of which the next one is then taken out
     for k in range(len(system.stages)):
-        part = project_stage(system, factorization.stages[k], k, responses, inverse)
+        done = factorization.stages[k]
+        part = project_stage(system, done, k, responses, inverse, is_twice=is_twice)
         columns.eliminate(k, part)
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
+        expected = part.expected
     # ρ = S_c[−b̂; weights] of the factors in the core
     for factor in system.core_factors:
         effects = responses.outer[system.n_chain :]
@@ -205,7 +279,8 @@ def project(inverse: CoreInverse, responses: Responses) -> Projection:
         columns.add_core(factor, rho)
         outers.append(_by_entry(np.tensordot(rho, rho, ((0,), (0,)))))
     traces.append(inverse.traces())
-    return Projection(np.concatenate(traces), np.concatenate(outers), columns.projected(inverse))
+    products = columns.projected(inverse)
+    return Projection(np.concatenate(traces), np.concatenate(outers), products, expected)
 
 
 def _by_entry(outer: FloatArray) -> FloatArray:

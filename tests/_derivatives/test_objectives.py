@@ -68,6 +68,19 @@ def test_models_by_observed_information_are_exact(structure, seed):
 
 
 @seeds
+def test_observed_derivatives_of_one_factor_come_with_the_average_information(structure, seed):
+    case = random_case(seed, n_terms=1, structure=structure)
+    at = case.factorized(case.lams(np.random.default_rng(seed)))
+    own = AverageInformation(case.laid_out[1], Parameters.of(at.system))
+    found = own.point(at, 0.0, is_slow=True)
+    expected = Profiled(case.laid_out[1]).point(at, 0.0, is_slow=True)
+    for name in ("gradient", "hessian", "metric"):
+        own, other = getattr(found, name), getattr(expected, name)
+        # The same sums in another order
+        assert own == pytest.approx(other, rel=1e-9, abs=1e-10 * np.abs(other).max()), name
+
+
+@seeds
 def test_the_dense_factor_gives_the_same_models(structure, seed):
     _, likelihood, at = opened(structure, seed)
     dense = factorize_dense(DenseSystem.of(at.system), at.lam)
