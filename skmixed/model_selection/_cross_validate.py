@@ -237,8 +237,6 @@ class CandidateFits:
                 prepared[k] = prepare(models[k], sample)
             except (ValueError, TypeError) as error:
                 refused[k] = error
-        if len(refused) == len(models):
-            raise refused[0]
         own = list(prepared.values())
         sums = from_statistics(own, sample, splits, is_held=is_held) if own else None
         refits = Refits([models[k] for k in others], sample, splits)

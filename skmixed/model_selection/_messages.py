@@ -53,14 +53,17 @@ def tell(
     Raises
     ------
     Exception
-        What the first fit has raised, if all have failed.
+        What the first fit of a single candidate has raised, if all have failed.
     ValueError
-        If no score of any fit can be computed.
+        If all fits of several candidates have failed, or no score of any can be computed.
     """
     n = len(names)
     errors = {(c, k): error for c, own in enumerate(outcomes) for k, error in own.errors.items()}
     if len(errors) == n:
-        raise next(iter(errors.values()))
+        first = next(iter(errors.values()))
+        if len(names.params) == 1:
+            raise first
+        raise ValueError(f"All {n} fits failed. {_examples(errors, names)}") from first
     messages = CountedMessages()
     for candidate, own in enumerate(outcomes):
         for split, said in own.messages:

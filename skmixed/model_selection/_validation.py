@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from skmixed._typing import FloatArray
@@ -91,7 +92,7 @@ class Validation(dict[str, Any]):
         else:
             names = [k.removeprefix("test_") for k in self if k.startswith("test_")]
             scores = [self[f"test_{name}"] for name in names]
-            mean, sd = [np.mean(own) for own in scores], [np.std(own) for own in scores]
+            mean, sd = [np.mean(own) for own in scores], [_sd(own) for own in scores]
             out = pd.DataFrame({"mean": mean, "sd": sd}, index=names)
         table = ResultTable.of(out, f"Cross-validation of {self.question}", [f"{self.how}."])
         table.attrs["question"] = self.question
@@ -104,6 +105,12 @@ class Validation(dict[str, Any]):
 
 def shown(params: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in params.items()) or "as given"
+
+
+def _sd(scores: FloatArray) -> Any:
+    """Return the standard deviation over splits; NaN where a score is infinite."""
+    with np.errstate(invalid="ignore"):
+        return scores.std(axis=-1)
 
 
 def of_one(
@@ -134,7 +141,14 @@ def of_grid(
     for name, own in scores.items():
         found |= {f"split{k}_test_{name}": own[:, k] for k in range(own.shape[1])}
         mean = own.mean(axis=1)
-        found |= {f"mean_test_{name}": mean, f"std_test_{name}": own.std(axis=1)}
-        lowest = np.where(np.isnan(mean), -np.inf, mean)
-        found[f"rank_test_{name}"] = rankdata(-lowest, method="min").astype(np.int32)
+        found |= {f"mean_test_{name}": mean, f"std_test_{name}": _sd(own)}
+        found[f"rank_test_{name}"] = ranks(mean)
     return found
+
+
+def ranks(scores: FloatArray) -> NDArray[np.int32]:
+    """Return 1 for the highest score; all NaN are last, as in scikit-learn, also behind −∞."""
+    has_none = np.isnan(scores)
+    out = np.full(len(scores), 1 + np.count_nonzero(~has_none), dtype=np.int32)
+    out[~has_none] = rankdata(-scores[~has_none], method="min")
+    return out

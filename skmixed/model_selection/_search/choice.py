@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from skmixed._saved.requirements import require
 from skmixed._typing import FloatArray, IntArray
 from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._fits import Fit
-from skmixed.model_selection._validation import Validation, of_grid, shown
+from skmixed.model_selection._validation import Validation, of_grid, ranks, shown
 
 # Scores of searches that end at one optimum agree to about as many digits.
 TIE = 1e-8
@@ -33,6 +32,8 @@ class Choice:
         Of K splits; none where a criterion of all rows decides.
     fit_time, score_time : (C, K) arrays
     question, how : str
+    by : str
+        By what the candidates are judged, in words.
     """
 
     params: list[dict[str, Any]]
@@ -43,12 +44,13 @@ class Choice:
     score_time: FloatArray
     question: str
     how: str
+    by: str = ""
 
     @staticmethod
     def of_score(params: list[dict[str, Any]], score: FloatArray, how: str) -> "Choice":
         """Return what a criterion of all rows says, without splits."""
-        none = np.empty((len(params), 0))
-        return Choice(params, np.zeros(len(params), dtype=int), score, none, none, none, "", how)
+        none, no_counts = np.empty((len(params), 0)), np.zeros(len(params), dtype=int)
+        return Choice(params, no_counts, score, none, none, none, "", how, by=how)
 
     @staticmethod
     def of_splits(
@@ -56,12 +58,13 @@ class Choice:
         table: tuple[dict[str, FloatArray], FloatArray, FloatArray],
         question: str,
         how: str,
+        by: str,
     ) -> "Choice":
         """Return what scores of splits say, with the times of fits and of scores."""
         scores, seconds, scored = table
         (splits,) = scores.values()
-        none = np.zeros(len(params), dtype=int)
-        return Choice(params, none, splits.mean(axis=1), splits, seconds, scored, question, how)
+        counts, score = np.zeros(len(params), dtype=int), splits.mean(axis=1)
+        return Choice(params, counts, score, splits, seconds, scored, question, how, by)
 
     def among(self, fits: Sequence[Fit]) -> "Choice":
         """Return the choice among candidates with fits to all rows, whose parameters count."""
@@ -79,7 +82,7 @@ class Choice:
         for own in fields(choice)[1:6]:
             value = getattr(choice, own.name)
             require(isinstance(value, np.ndarray) and len(value) == n, own.name)
-        require(type(choice.question) is str and type(choice.how) is str, "question")
+        require(all(type(own) is str for own in (choice.question, choice.how, choice.by)), "how")
         require(type(index) is int and 0 <= index < n, "best_index_")
         return choice
 
@@ -88,8 +91,9 @@ class Choice:
         """The number of the candidate with the highest score."""
         if np.isnan(self.score).all():
             raise ValueError(
-                f"No candidate has a score: each of the {len(self.score)} fails in some split. "
-                "Give `cv` fewer folds, or name simpler candidates."
+                f"No candidate has a score by {self.by}: each of the {len(self.score)} fails in "
+                "some split, or has no number there. Give `cv` fewer folds, name simpler "
+                "candidates, or take another score."
             )
         return int(np.nanargmax(self.score))
 
@@ -99,31 +103,39 @@ class Choice:
         n = self.splits.shape[1]
         if n < 2:
             return np.full(len(self.params), np.nan)
-        differences = self.splits - self.splits[self._top]
-        return np.asarray(differences.std(axis=1, ddof=1) / np.sqrt(n))
+        with np.errstate(invalid="ignore"):  # of scores that are infinite
+            differences = self.splits - self.splits[self._top]
+            return np.asarray(differences.std(axis=1, ddof=1) / np.sqrt(n))
 
     def best(self, *, one_standard_error: bool) -> int:
         """Return the number of the best candidate; of equal ones the simplest, then the first."""
-        top = self._top
-        slack = TIE * abs(self.score[top])
+        top = self.score[self._top]
+        slack = TIE * abs(top) if np.isfinite(top) else 0.0
         room = np.nan_to_num(self.standard_error) if one_standard_error else 0.0
-        is_near = self.score >= self.score[top] - np.maximum(room, slack)
+        is_near = self.score >= top - np.maximum(room, slack)
         is_near &= self.n_parameters == self.n_parameters[is_near].min()
         highest = self.score[is_near].max()
         return int(np.flatnonzero(is_near & (self.score >= highest - slack))[0])
 
+    @property
+    def difference(self) -> FloatArray:
+        """Of each score to the highest, (C,)."""
+        top = self.score[self._top]
+        is_top = self.score == top  # also where they are infinite
+        return np.subtract(self.score, top, out=np.zeros(len(self.score)), where=~is_top)
+
     def table(self) -> ResultTable:
         """Return one row a candidate."""
-        lowest = np.where(np.isnan(self.score), -np.inf, self.score)
         columns = {
             "n_parameters": self.n_parameters,
             "score": self.score,
-            "difference": self.score - self.score[self._top],
+            "difference": self.difference,
             "standard_error": self.standard_error,
-            "rank": rankdata(-lowest, method="min").astype(int),
+            "rank": ranks(self.score).astype(int),
         }
         index = pd.Index([shown(own) for own in self.params], name="candidate")
-        return ResultTable.of(pd.DataFrame(columns, index=index), "Candidates")
+        remarks = [f"Judged by {self.by}."] if self.by else []
+        return ResultTable.of(pd.DataFrame(columns, index=index), "Candidates", remarks)
 
     def validation(self) -> Validation:
         """Return the scores of all splits."""

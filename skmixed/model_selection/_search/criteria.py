@@ -13,6 +13,8 @@ from skmixed.inference import conditional_aic
 from skmixed.inference._comparison.comparable import comparable, open_models
 
 CV = "cv"
+# What messages call them.
+TITLES = {"aic": "AIC", "bic": "BIC", "conditional_aic": "conditional AIC"}
 
 
 def _information(name: str, models: Mapping[str, Any]) -> tuple[FloatArray, str]:
@@ -28,7 +30,7 @@ def _information(name: str, models: Mapping[str, Any]) -> tuple[FloatArray, str]
     penalty = 2.0 if name == "aic" else np.log(contenders[0].fitted.n_rows)
     values = np.array([own.criterion + penalty * own.n_parameters for own in solutions])
     method = "restricted" if solutions[0].reml else "ordinary"
-    return values, f"{name.upper()} by {method} likelihoods of all rows"
+    return values, f"{TITLES[name]} by {method} likelihoods of all rows"
 
 
 def _conditional(models: Mapping[str, Any]) -> tuple[FloatArray, str]:

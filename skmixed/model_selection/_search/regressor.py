@@ -11,13 +11,14 @@ from skmixed._data.metadata import leave_groups, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, ResidualCovariance
 from skmixed._data.table import open_checked
-from skmixed._estimators import intervals, predicting, sampling, summary, updating
+from skmixed._estimators import intervals, predicting, sampling, updating
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
 from skmixed._fitted.checks import check_response
 from skmixed._fitted.fitting import committed
 from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import ColumnName
 from skmixed.inference._tables.table import ResultTable
+from skmixed.model_selection._search import summary
 from skmixed.model_selection._search.choice import Choice
 from skmixed.model_selection._search.criteria import CV
 from skmixed.model_selection._search.search import base_of, check_search, search
@@ -131,6 +132,8 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
 
     Of candidates with equal scores the one with fewer parameters is chosen, and of these the
     first. Candidates that cannot be fitted to all rows, or not in some split, are not chosen.
+    The criterion of one that reproduces y is minus infinity, and it is chosen, with a warning;
+    one with as many coefficients as there are rows has none.
 
     For new groups, predictions are those of the fixed effects, so that an error such as
     "neg_mean_squared_error" says next to nothing of random effects, and the predictive density,
@@ -264,6 +267,8 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         -----
         sklearn.exceptions.FitFailedWarning
             If some candidates cannot be fitted, or not in some split.
+        skmixed.exceptions.ExactFitWarning
+            If a candidate reproduces y.
 
         Examples
         --------

@@ -1,6 +1,6 @@
 """A search over candidates: their fits to all rows and to the rows of each split, and the best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,13 @@ from sklearn.model_selection import ParameterGrid
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._fitted import checks as validation
 from skmixed._fitted.fitting import printer
-from skmixed.exceptions import warn
+from skmixed.exceptions import ExactFitWarning, FitStatus, warn
 from skmixed.model_selection._cross_validate import CandidateFits, scores_and_times
 from skmixed.model_selection._fits import Fit
 from skmixed.model_selection._sample import HeldOut, Sample
 from skmixed.model_selection._scoring import Scorer, scorers_of
 from skmixed.model_selection._search.choice import Choice
-from skmixed.model_selection._search.criteria import CRITERIA, CV
+from skmixed.model_selection._search.criteria import CRITERIA, CV, TITLES
 from skmixed.model_selection._splits.groups import Groups, beside, groups_of
 from skmixed.model_selection._splits.questions import QUESTIONS, check_question, in_words
 from skmixed.model_selection._splits.splits import Splits
@@ -76,19 +76,30 @@ def search(
     params, models = candidates_of(own)
     sample = Sample.given(X, y, sample_weight, beside(models, X, groups))
     factors = groups_of(models, X, groups, sample.weights)
+    scorers = _scorer(models[0], own.scoring) if own.criterion == CV else {}
     splits = _splits(own, X, y, factors)
+    _check_rows(splits, scorers)
     candidates = CandidateFits.of(models, sample, splits)
     fits = _to_all_rows(candidates, params, own)
     if own.criterion == CV:
-        scorers, held_out = _scorer(models[0], own.scoring), HeldOut(sample, splits)
-        outcomes = candidates.outcomes(params, held_out, scorers)
+        outcomes = candidates.outcomes(params, HeldOut(sample, splits), scorers)
         table = scores_and_times(outcomes, scorers)
-        choice = Choice.of_splits(params, table, in_words(splits, factors.factors), candidates.how)
+        question = in_words(splits, factors.factors)
+        by = _by(scorers, len(splits), question, is_simplest=own.one_standard_error)
+        choice = Choice.of_splits(params, table, question, candidates.how, by)
     else:
         choice = _by_criterion(own.criterion, params, fits)
     choice = choice.among(fits)
     best = choice.best(one_standard_error=own.one_standard_error)
     return choice, best, candidates.to_all_rows(best)
+
+
+def _by(scorers: Mapping[str, Scorer], n: int, question: str, *, is_simplest: bool) -> str:
+    """Say by which score of n splits candidates are judged, and the question that these ask."""
+    (scorer,) = scorers.values()
+    asking = "1 split, which asks for" if n == 1 else f"{n} splits, which ask for"
+    rule = " (the simplest within one standard error of the best)" * is_simplest
+    return f"the mean of {scorer.name!r} over {asking} {question}{rule}"
 
 
 def _splits(own: Any, X: Any, y: Any, groups: Groups) -> Splits:
@@ -110,6 +121,16 @@ def _scorer(model: Any, scoring: Any) -> dict[str, Scorer]:
     return scorers
 
 
+def _check_rows(splits: Splits, scorers: Mapping[str, Scorer]) -> None:
+    """Refuse a score that is not defined in some split, so that no candidate has a mean."""
+    if any(own.by_split == "r2" for own in scorers.values()) and splits.n_single_rows:
+        raise ValueError(
+            f"scoring='r2' is not defined for splits that predict one row, of which cv has "
+            f"{splits.n_single_rows} of {len(splits)}: no candidate has a mean. Score by an error, "
+            "such as 'neg_mean_squared_error', or by 'log_predictive_density'."
+        )
+
+
 def _to_all_rows(
     candidates: CandidateFits, params: Sequence[dict[str, Any]], own: Any
 ) -> list[Fit]:
@@ -126,6 +147,11 @@ def _to_all_rows(
         if report is not None:
             report(f"candidate {k + 1} of {len(params)}: {shown(varied)}")
     errors = [(k, fit.error) for k, fit in enumerate(fits) if fit.error is not None]
+    if len(errors) == len(fits) > 1:
+        raise ValueError(
+            f"None of the {len(fits)} candidates can be fitted to all rows. The first "
+            f"({shown(params[0])}): {errors[0][1]}"
+        ) from errors[0][1]
     if len(errors) == len(fits):
         raise errors[0][1]
     if errors:
@@ -139,13 +165,39 @@ def _to_all_rows(
 
 
 def _by_criterion(name: str, params: list[dict[str, Any]], fits: Sequence[Fit]) -> Choice:
-    """Judge the candidates that are fitted by a criterion, of which the lowest value is best."""
-    models = {
-        f"candidate {k} ({shown(params[k])})": fit.estimator
-        for k, fit in enumerate(fits)
-        if fit.error is None
-    }
-    score = np.full(len(fits), np.nan)
-    values, how = CRITERIA[name](models)
-    score[[fit.error is None for fit in fits]] = -values
-    return Choice.of_score(params, score, how)
+    """Judge the candidates that are fitted by a criterion, of which the lowest value is best.
+
+    Of one that reproduces y it is −∞, unless it has as many coefficients as there are rows and
+    would reproduce any y.
+    """
+    values, how = np.full(len(fits), np.nan), f"{TITLES[name]} of all rows"
+    exact, others = [], {}
+    for k, fit in enumerate(fits):
+        if fit.error is None and fit.estimator._model.estimate.status is FitStatus.EXACT_FIT:
+            exact.append(k)
+        elif fit.error is None:
+            others[k] = fit.estimator
+    if others:
+        models = {f"candidate {k} ({shown(params[k])})": own for k, own in others.items()}
+        values[list(others)], how = CRITERIA[name](models)
+    for k in exact:
+        values[k] = _of_exact_fit(f"Candidate {k} ({shown(params[k])})", fits[k], TITLES[name])
+    return Choice.of_score(params, -values, how)
+
+
+def _of_exact_fit(candidate: str, fit: Fit, title: str) -> float:
+    """Return the criterion of a candidate that reproduces y, and say so."""
+    model = fit.estimator._model
+    if len(model.solution.kept) >= model.n_rows:
+        warn(
+            f"{candidate} has as many coefficients as there are rows, and would reproduce any y: "
+            f"it has no {title}, and is not chosen.",
+            FitFailedWarning,
+        )
+        return np.nan
+    warn(
+        f"{candidate} reproduces y, so that its {title} is minus infinity, below that of any model "
+        "that does not. Check that no column of X determines y, or leave the candidate out.",
+        ExactFitWarning,
+    )
+    return -np.inf
