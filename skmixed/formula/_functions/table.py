@@ -1,7 +1,7 @@
 """The functions of formulas by name: R's, where formulaic has none, or another meaning."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 from skmixed.formula._code import AS_CODED, AS_FACTOR, AS_NUMBER, AS_TERM, CONTRASTS, as_number
@@ -35,10 +35,22 @@ def check_context(context: Any) -> None:
 @cache
 def own_functions() -> dict[str, Any]:
     """Return what formulas name beside what formulaic has."""
+    learned = {name: _learning(function) for name, function in LEARNED.items()}
+    return {**learned, **PLAIN, **VALUES}
+
+
+def _learning(function: Any) -> Any:
+    """Return a function that keeps what it learns, whose column may be named: ``ns(x=days)``."""
     from formulaic.transforms import stateful_transform
 
-    learned = {name: stateful_transform(function) for name, function in LEARNED.items()}
-    return {**learned, **PLAIN, **VALUES}
+    inner = stateful_transform(function)
+
+    @wraps(inner)
+    def outer(x: Any, *more: Any, **named: Any) -> Any:
+        # formulaic looks for names by evaluating arguments, without what was learned.
+        return inner(x, *more, **named) if "_state" in named else x
+
+    return outer
 
 
 def namespace(context: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The functions of formulas in models: the fits of lmer with the same formulas."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,8 @@ def test_arguments_may_be_written_as_in_r():
     assert_array_equal(r.fixed_effects_, python.fixed_effects_)
     assert r.fixed_effects_.index[1] == "ns(Days, knots=c(2, 5), Boundary.knots=c(0, 9))[1]"
     assert list(r.terms_) == ["ns(Days, knots=c(2, 5), Boundary.knots=c(0, 9))"]
+    named = lmer("Reaction ~ ns(x=Days, knots=[2, 5]) + (poly(x=Days, degree=1) | Subject)", SLEEP)
+    assert_allclose(named.predict(SLEEP.head(2)), named.predict(SLEEP)[:2], rtol=0)
 
 
 def test_columns_of_the_names_of_functions_and_values_are_columns():
@@ -63,6 +67,23 @@ def test_the_context_comes_first():
 def test_what_is_no_context_is_refused():
     with pytest.raises(TypeError, match=r"context=\['a'\] is of type list. Give a mapping"):
         check_context(["a"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ns(scale(Days), 2)",
+        "poly(scale(Days), 2)",
+        "center(bs(Days, df=3))",
+        "scale(poly(Days, 2))",
+    ],
+)
+def test_functions_of_functions_keep_what_each_has_learned(code):
+    model = lmer(f"Reaction ~ {code} + (1 | Subject)", SLEEP)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alone = [model.predict(SLEEP.iloc[[k]])[0] for k in range(4)]
+    assert_array_equal(alone, model.predict(SLEEP)[:4])
 
 
 def test_chunks_of_new_rows_have_the_columns_of_all():
