@@ -25,7 +25,6 @@ from skmixed._model.family import FAMILIES
 from skmixed._typing import FloatArray
 from skmixed.exceptions import UnknownLevelsWarning
 from skmixed.formula._columns import kind_of
-from skmixed.formula._functions.label_order import in_order_of_r
 from skmixed.formula._syntax import ParsedFormula, error_at, place_of
 
 BINOMIAL = "binomial"
@@ -112,7 +111,8 @@ def estimator_of(family: str, link: str | None, **parameters: Any) -> Any:
 def learned_classes(values: Any, name: str) -> ColumnLevels | None:
     """Return the two classes of a binomial response, or None of proportions.
 
-    Labels are in the order of their categories, else sorted as R sorts them.
+    Labels are in the order of their categories, else sorted as scikit-learn's scorers
+    take them to be, not as R sorts them.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def learned_classes(values: Any, name: str) -> ColumnLevels | None:
         return ColumnLevels(np.array([0, 1])) if is_binary else None
     if kind != "labels":
         return None
-    levels = in_order_of_r(learn_levels(column, name)[0], column)
+    levels, _ = learn_levels(column, name)
     if len(levels) == CLASS_LABELS:
         return levels
     listed = ", ".join(map(repr, levels.labels[:5].tolist())) + ", …" * (len(levels) > 5)

@@ -132,7 +132,7 @@ def glmer(
         As in lme4; see `skmixed.formula.FormulaRegressor`. The response of a binomial
         model is ``cbind(successes, failures)``, a proportion with `weights` as numbers
         of trials, or of two classes: 0 and 1, booleans, or two labels. The second label
-        in the order of the categories, else in R's order, is the success.
+        in the order of the categories, else sorted as Python sorts, is the success.
     data : frame of shape (n_samples, n_columns)
         Rows with the columns that the formula names (pandas, polars, pyarrow).
     family : {"binomial", "poisson", "nbinom2", "Gamma"}

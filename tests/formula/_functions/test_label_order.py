@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose
 from reference_formulas import recorded
+from sklearn.metrics import get_scorer
 
-from skmixed import MixedLogisticClassifier, glmer, lmer
+from skmixed import lmer
 from skmixed._data.labels import learn_levels
 from skmixed.datasets import load_sleepstudy, load_toenail
+from skmixed.formula import FormulaRegressor
 from skmixed.formula._functions.label_order import in_order_of_r, label_key, sorted_text
 
 SLEEP = load_sleepstudy().frame
@@ -75,13 +77,12 @@ def test_the_reference_category_is_the_first_in_that_order(maker):
     assert factors.fixed_effects_.index[1].endswith("[T.B]")
 
 
-def test_the_success_is_the_second_class_in_that_order():
+def test_classes_are_in_the_order_of_scikit_learn():
+    # Its scorers take the last of the sorted labels for the one that is counted.
     data = load_toenail().frame
     data["nail"] = np.where(data["severe"] == 1, "Yes", "no")
-    model = glmer("nail ~ visit + (1 | patient)", data, "binomial")
-    assert list(model.classes_) == ["no", "Yes"]
-    numbers = glmer("severe ~ visit + (1 | patient)", data, "binomial")
-    assert_allclose(model.predict(data), numbers.predict(data))
-    # Estimators by columns sort as scikit-learn does.
-    plain = MixedLogisticClassifier("patient", fixed=["visit"]).fit(data, data["nail"])
-    assert list(plain.classes_) == ["Yes", "no"]
+    model = FormulaRegressor("nail ~ visit + (1 | patient)", family="binomial").fit(data)
+    numbers = FormulaRegressor("severe ~ visit + (1 | patient)", family="binomial").fit(data)
+    assert list(model.classes_) == ["Yes", "no"]
+    area = get_scorer("roc_auc")
+    assert_allclose(area(model, data, data["nail"]), area(numbers, data, data["severe"]))
