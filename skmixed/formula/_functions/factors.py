@@ -20,10 +20,14 @@ def factor(x: Any, levels: Any = None, *, contrasts: Any = None) -> Any:
     return C(with_sorted_text(x), contrasts, levels=levels)
 
 
-def relevel(x: Any, ref: Any) -> Any:
+def relevel(x: Any, ref: Any = None) -> Any:
     """Make another category the reference, as R's function of this name does."""
     from formulaic.transforms import C
 
+    if ref is None or np.ndim(ref):
+        raise FunctionError(
+            "relevel", "relevel(…) needs the category that comes first: relevel(f, ref='b')."
+        )
     values, levels = _values_and_levels(x)
     level, is_level = _matched(ref, levels)
     # The categories of a column are all that were there in fit, those of `factor` of

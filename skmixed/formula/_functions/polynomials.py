@@ -7,6 +7,7 @@ import numpy as np
 from skmixed.formula._functions.refusal import (
     FunctionError,
     numbers_of,
+    shown,
     truth,
     unwrapped,
     whole_number,
@@ -58,6 +59,11 @@ def scale(x: Any, center: Any = True, scale: Any = True, ddof: Any = 1, *, _stat
     values = np.asarray(unwrapped(x))
     if values.ndim == 1:
         values = numbers_of("scale", x)
+        for name, own in {"center": center, "scale": scale}.items():
+            if np.ndim(own) or not isinstance(own, bool | int | float | np.number):
+                raise FunctionError(
+                    "scale", f"{name}={shown(own)} in scale(…): give True, False or a number."
+                )
     if "scale" not in _state and scale is True:
         _check_spread(values, center)
     return transforms.scale(values, center=center, scale=scale, ddof=ddof, _state=_state)

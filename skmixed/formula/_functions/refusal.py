@@ -23,12 +23,18 @@ class FunctionError(ValueError):
         self.function = function
 
 
+def shown(value: Any) -> str:
+    """Return an argument as messages show it."""
+    return "(a column)" if np.ndim(unwrapped(value)) and hasattr(value, "dtype") else repr(value)
+
+
 def whole_number(function: str, name: str, value: Any, least: int) -> int:
     """Return an argument that is a whole number, of at least so much."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not float(value).is_integer() or value < least:
         raise FunctionError(
-            function, f"{name}={value!r} in {function}(…): give a whole number from {least} on."
+            function,
+            f"{name}={shown(value)} in {function}(…): give a whole number from {least} on.",
         )
     return int(value)
 
@@ -36,7 +42,9 @@ def whole_number(function: str, name: str, value: Any, least: int) -> int:
 def truth(function: str, name: str, value: Any) -> bool:
     """Return an argument that is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise FunctionError(function, f"{name}={value!r} in {function}(…): give True or False.")
+        raise FunctionError(
+            function, f"{name}={shown(value)} in {function}(…): give True or False."
+        )
     return bool(value)
 
 

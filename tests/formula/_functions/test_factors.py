@@ -77,6 +77,8 @@ def test_a_coding_of_a_factor_with_another_reference():
     [
         ("relevel(f, ref='b')", "ref='b' in relevel(…) is no category of its factor, which has"),
         ("relevel(factor(k), ref=9)", "ref=9 in relevel(…) is no category of its factor, which ha"),
+        ("relevel(f)", "relevel(…) needs the category that comes first: relevel(f, ref='b')."),
+        ("relevel(f, size)", "relevel(…) needs the category that comes first"),
         ("relevel(k, ref=2)", "relevel(…) is of a factor, and its column holds numbers. Write"),
         ("relevel(C(f, contr.sum), 'a')", "relevel(…) is of a factor without a coding. Code what"),
     ],

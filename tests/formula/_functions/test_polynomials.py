@@ -55,6 +55,8 @@ REFUSED = [
     ("scale(x)", CONSTANT, "scale(…) is of a column with the one value 0.1, which has no standard"),
     ("scale(x, center=False)", np.zeros(4), "scale(…) is of a column with the one value 0,"),
     ("scale(x, center=3)", np.full(4, 3.0), "scale(…) is of a column with the one value 3,"),
+    ("scale(x, x)", X, "center=(a column) in scale(…): give True, False or a number."),
+    ("scale(x, scale='sd')", X, "scale='sd' in scale(…): give True, False or a number."),
     ("scale(x)", list("ab"), "scale(…) is of numbers, and has values such as 'a'."),
 ]
 

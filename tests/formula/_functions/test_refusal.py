@@ -21,6 +21,13 @@ def test_truths():
         truth("f", "k", 1)
 
 
+def test_a_column_is_not_shown_as_an_argument():
+    with pytest.raises(
+        FunctionError, match=r"^k=\(a column\) in f\(…\): give a whole number from 1"
+    ):
+        whole_number("f", "k", pd.Series([1, 2]), 1)
+
+
 def test_numbers():
     assert_array_equal(numbers_of("f", pd.Series([True, False])), [1.0, 0.0])
     assert_array_equal(numbers_of("f", np.ones((2, 1))), [1.0, 1.0])
