@@ -108,7 +108,7 @@ class Returns:
         (lambda: 5, "cv=<function .* is no way to split rows"),
         (1, "cv=1 is no number of folds"),
     ],
-    ids=str,
+    ids=lambda own: getattr(own, "__name__", str(own)),  # no addresses in memory
 )
 def test_what_is_no_way_to_split_is_refused_by_all(cv, message):
     model, X, y = sleepstudy()
