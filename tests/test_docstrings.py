@@ -22,7 +22,7 @@ from skmixed import (
 from skmixed.datasets import load_penicillin, load_sleepstudy, load_toenail
 from skmixed.exceptions import FitStatus
 from skmixed.formula import FormulaRegressor
-from skmixed.inference import ResultTable
+from skmixed.inference import Report, ResultTable
 
 MODULES = [
     "skmixed",
@@ -46,10 +46,11 @@ EXEMPT_METHOD = {"SA01": "See Also"}
 # A property is a line in the Attributes of its class, where its example is too.
 EXEMPT_PROPERTY = {"SA01": "See Also", "EX01": "Examples"}
 # Not made by a call: the fields of the first come from `statistics`, the members of the
-# second are there, and functions return the third.
+# second are there, and functions return the others.
 MADE_ELSEWHERE = {
     SufficientStatistics: {"PR01"},
     FitStatus: {"PR01"},
+    Report: {"PR01"},
     ResultTable: {"PR01"},
 }
 
@@ -179,6 +180,7 @@ RENAMED = [
     RandomEffect,
     SufficientStatistics,
     FormulaRegressor,
+    Report,
     ResultTable,
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

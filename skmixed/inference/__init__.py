@@ -19,13 +19,15 @@ from skmixed.inference._random_effects import (
     random_effects_table,
     variance_decomposition,
 )
+from skmixed.inference._report.report import Report, report
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import anova
 from skmixed.inference._terms.drop1 import drop1
 
-ResultTable.__module__ = __name__
+Report.__module__ = ResultTable.__module__ = __name__
 
 __all__ = [
+    "Report",
     "ResultTable",
     "anova",
     "coefficient_table",
@@ -42,6 +44,7 @@ __all__ = [
     "r2",
     "random_effects_table",
     "random_effects_tests",
+    "report",
     "singularity",
     "variance_decomposition",
     "vcov",

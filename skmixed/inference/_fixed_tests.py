@@ -85,16 +85,23 @@ class FixedTests:
             return self.method.sentence
         return f"{self.robust} standard errors by subjects, Bell and McCaffrey's degrees of freedom"
 
+    def words(self, *, is_joint: bool) -> str:
+        """Return what is said of tests of one effect, or of several at once."""
+        if self.is_generalized:
+            return f"Wald {'χ²' if is_joint else 'z'} tests"
+        if not is_joint:
+            return self.sentence
+        if self.robust is not None:
+            return f"F tests with the {self.robust} covariance by subjects"
+        return self.method.joint_sentence
+
     def remark(self, level: float | None = None, *, is_joint: bool = False) -> str:
         """Return what a table says of its tests, and of intervals of a level."""
-        if self.is_generalized:
-            said = f"Wald {'χ²' if is_joint else 'z'} tests on the scale of the link ({self.link})"
-        elif self.robust is not None and is_joint:
-            said = f"F tests with the {self.robust} covariance by subjects"
-        else:
-            said = self.method.joint_sentence if is_joint else self.sentence
-            said = said.replace("normal", "Normal", said.startswith("normal"))
-        return f"{said}." if level is None else f"{said}; {100 * level:g} % confidence intervals."
+        said = self.words(is_joint=is_joint)
+        said = said.replace("normal", "Normal") if said.startswith("normal") else said
+        scale = f" on the scale of the link ({self.link})" if self.is_generalized else ""
+        intervals = "" if level is None else f"; {100 * level:g} % confidence intervals"
+        return f"{said}{scale}{intervals}."
 
     def undetermined(self, rows: FloatArray) -> NDArray[np.bool_]:
         """For each row of L which dropped effects it takes otherwise than X does, (k, d)."""

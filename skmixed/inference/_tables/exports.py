@@ -51,15 +51,15 @@ def markdown_of(cells: ShownTable, caption: Caption) -> str:
     """Return a pipe table, with the title in bold above and the remarks below."""
     columns = [_markdown_column(column) for column in cells.columns]
     lines = ["".join(f"| {cell} " for cell in row) + "|" for row in zip(*columns, strict=True)]
-    above = [f"**{_in_markdown(caption.title)}**"] if caption.title else []
-    return "\n\n".join([*above, "\n".join(lines), *map(_in_markdown, caption.remarks)])
+    above = [f"**{in_markdown(caption.title)}**"] if caption.title else []
+    return "\n\n".join([*above, "\n".join(lines), *map(in_markdown, caption.remarks)])
 
 
 def _markdown_column(column: ShownColumn) -> list[str]:
     """Return heading, rule and cells of one width."""
-    heading = _in_markdown(column.kind.heading)
+    heading = in_markdown(column.kind.heading)
     heading = f"*{heading}*" if column.kind.is_symbol else heading
-    cells = [_in_markdown(cell) if column.is_text else cell for cell in column.lined_up]
+    cells = [in_markdown(cell) if column.is_text else cell for cell in column.lined_up]
     width = max(3, len(heading), *map(len, cells))
     rule = (width - 1) * "-"
     if column.is_text:
@@ -67,7 +67,7 @@ def _markdown_column(column: ShownColumn) -> list[str]:
     return [heading.rjust(width), f"{rule}:", *(cell.rjust(width) for cell in cells)]
 
 
-def _in_markdown(text: str) -> str:
+def in_markdown(text: str) -> str:
     return _MARKED.sub(r"\\\1", text)
 
 
