@@ -10,6 +10,7 @@ from pandas.api import types
 
 from skmixed._typing import FloatArray
 from skmixed.inference._tables.column_kinds import LABEL, ColumnKind, heading_of, kind_of
+from skmixed.inference._tables.name_forms import told_apart
 from skmixed.inference._tables.number_formats import (
     FORMATS,
     Precision,
@@ -111,7 +112,7 @@ def cells_of(
     columns = columns if chosen is None else [columns[k] for k in chosen]
     names = _index_columns(shown.index) if _has_names(frame, columns, index) else []
     n_names = len(names) or _n_leading(columns)
-    columns = [*names, *columns]
+    columns = _with_names_apart([*names, *columns])
     if n_above:
         columns = [_with_gap(column, n_above) for column in columns]
     return ShownTable(tuple(columns), n_names, len(frame), len(shown))
@@ -124,6 +125,15 @@ def _cut(frame: pd.DataFrame, most: tuple[int, int] | None) -> tuple[pd.DataFram
         return plain, 0
     n_above, n_below = (most[1] + 1) // 2, most[1] // 2
     return pd.concat([plain.iloc[:n_above], plain.iloc[len(frame) - n_below :]]), n_above
+
+
+def _with_names_apart(columns: Sequence[ShownColumn]) -> list[ShownColumn]:
+    """Write names and headings so that no two look alike."""
+    names = told_apart(column.name for column in columns)
+    headings = told_apart(column.kind.heading for column in columns)
+    kinds = [replace(own.kind, heading=headings[own.kind.heading]) for own in columns]
+    pairs = zip(columns, kinds, strict=True)
+    return [replace(own, name=names[own.name], kind=kind) for own, kind in pairs]
 
 
 def _with_gap(column: ShownColumn, n_above: int) -> ShownColumn:
@@ -160,7 +170,9 @@ def _labels(values: pd.Series) -> list[str]:
         return numbers(_floats(values), Precision())
     if types.is_datetime64_any_dtype(values.dtype):
         values = values.astype(str)
-    return ["" if _is_missing(value) else _label(value) for value in values]
+    written = ["" if _is_missing(value) else _label(value) for value in values]
+    shown = told_apart(written)
+    return [shown[text] for text in written]
 
 
 def _is_missing(value: Any) -> bool:
@@ -168,8 +180,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _label(value: Any) -> str:
-    text = ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return text if text.isprintable() else " ".join(text.split())
+    return ":".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _has_names(frame: pd.DataFrame, columns: Sequence[ShownColumn], index: bool | None) -> bool:

@@ -63,7 +63,8 @@ def test_outer_labels_are_written_where_they_change():
         (pd.Categorical(["low", None]), ["low", ""]),
         ([True, False], ["True", "False"]),
         ([7, 8], ["7", "8"]),
-        (["two\nlines", "tab\t"], ["two lines", "tab"]),
+        (["two\nlines", "tab\t"], ["two\\nlines", "tab\\t"]),
+        (["a", "a "], ["a", "a\\x20"]),
         (pd.array([1, None], dtype="Int64"), ["1", ""]),
     ],
 )
@@ -83,6 +84,13 @@ def test_columns_of_the_user_are_what_the_table_says():
     frame = pd.DataFrame({"t": [0.0, 1.5], "F": [2.0, 3.0], "mean": [1.25, 2.0]})
     found = cells(frame, {"t": "label", "F": "number"})
     assert found.rows == [("0.0", "2", "1.25"), ("1.5", "3", "2.00")]
+
+
+def test_headings_stand_in_one_line_and_apart():
+    frame = pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a\nb", "x", "x "])
+    found = cells(frame).columns
+    assert [column.name for column in found] == ["a\\nb", "x", "x\\x20"]
+    assert [column.kind.heading for column in found] == ["a\\nb", "x", "x\\x20"]
 
 
 def test_two_columns_of_one_name():
