@@ -71,7 +71,8 @@ def random_effects_tests(
     Each smaller model is fitted, by the method of the fit, to the sums of products that
     the fit has kept, or of a generalized model and of one with a residual covariance to its
     rows: nothing has to be given again. The fixed effects stay, so that restricted
-    likelihoods compare [1]_.
+    likelihoods compare [1]_. A model of the iterative solver is fitted again by the exact
+    one, which may take minutes.
 
     Slopes that belong to one summand of a formula go together, such as the columns of a
     factor, and before those that it contains: of ``(x * z | g)`` the interaction alone is

@@ -126,6 +126,17 @@ def test_terms_that_may_go_and_what_is_left(terms):
         assert_allclose(table.loc[name, "sum_sq"], gain, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("terms", ["a * b + x", "a * x + z", "b + z + a:x", "a * b * x"])
+def test_they_are_those_of_type_two_and_of_the_last_term_by_type_one(terms):
+    model = lmer(f"y ~ {terms} + (1 | g)", rows())
+    table, last = drop1(model), anova(model, type=1).iloc[-1]
+    for kind in (2, 3):
+        expected = anova(model, type=kind).loc[table.index, ["df_num", "F"]]
+        # F does not depend on how a hypothesis is divided into rows
+        assert_allclose(table[["df_num", "F"]], expected, rtol=1e-9)
+    assert_allclose(table.loc[last.name, ["df_num", "F"]], last[["df_num", "F"]], rtol=1e-9)
+
+
 def same_group(frame):
     return np.equal.outer(frame["g"].to_numpy(), frame["g"].to_numpy()) * 1.0
 
