@@ -63,7 +63,7 @@ class Outcome:
     @staticmethod
     def empty(splits: Splits, scorers: Mapping[str, Scorer]) -> "Outcome":
         """Return one without predictions."""
-        n, n_tested = len(splits), len(splits.tested[0])
+        n, n_tested = len(splits), splits.n_tested
         needs_sd = any(own.needs_deviations for own in scorers.values())
         return Outcome(
             n_tested=n_tested,

@@ -120,9 +120,10 @@ def _factors_of_each(
 ) -> list[dict[str, IntArray] | None]:
     """Return the factors of those models whose columns X has."""
     found, errors = [], []
+    known: dict[GroupingFactor, IntArray] = {}
     for model in models:
         try:
-            found.append(_factors_of(model, X, counts))
+            found.append(_factors_of(model, X, counts, known))
         except (ValueError, TypeError) as error:
             errors.append(error)
     if errors and not found:
@@ -153,8 +154,13 @@ def beside(models: Sequence[Any], X: Any, groups: Any) -> Any:
     return None if set(columns) & set(table.names or ()) else groups
 
 
-def _factors_of(model: Any, X: Any, counts: BoolArray | None) -> dict[str, IntArray] | None:
-    """Return the levels of the factors that a model names; None where that is not known yet."""
+def _factors_of(
+    model: Any, X: Any, counts: BoolArray | None, known: dict[GroupingFactor, IntArray]
+) -> dict[str, IntArray] | None:
+    """Return the levels of the factors that a model names; None where that is not known yet.
+
+    `known` are the levels of factors of other models, to which it adds its own.
+    """
     last = last_step(model)
     named, candidates = getattr(last, "groups", None), getattr(last, "candidates", None)
     if hasattr(last, "formula") or "groups" in _names_in(candidates):
@@ -171,7 +177,10 @@ def _factors_of(model: Any, X: Any, counts: BoolArray | None) -> dict[str, IntAr
         if last is model:
             raise
         return None  # what the steps of a Pipeline make is not known before they are fitted
-    return {f.name: _codes(f, table, metadata, counts) for f in encoder.factors}
+    for factor in encoder.factors:
+        if factor not in known:
+            known[factor] = _codes(factor, table, metadata, counts)
+    return {factor.name: known[factor] for factor in encoder.factors}
 
 
 def _codes(

@@ -50,13 +50,19 @@ class Splits:
         return Splits(n_rows, None, found, counts)
 
     @cached_property
+    def sizes(self) -> IntArray:
+        """Test rows of each split, (K,)."""
+        if self.fold is not None:
+            return np.bincount(self.fold)
+        return np.array([len(test) for _, test in self.pairs])
+
+    @cached_property
     def by_fold(self) -> tuple[IntArray, IntArray]:
         """Rows in the order of their folds, (n,), and where each fold starts, (K + 1,)."""
         assert self.fold is not None
-        sizes = np.bincount(self.fold)
         # Sixteen bits are sorted by their digits
-        keys = self.fold.astype(np.uint16) if len(sizes) < 2**16 else self.fold
-        return np.argsort(keys, kind="stable"), np.concatenate([[0], np.cumsum(sizes)])
+        keys = self.fold.astype(np.uint16) if len(self) < 2**16 else self.fold
+        return np.argsort(keys, kind="stable"), self._bounds
 
     @cached_property
     def tested(self) -> tuple[IntArray, IntArray]:
@@ -69,20 +75,24 @@ class Splits:
 
     @cached_property
     def _bounds(self) -> IntArray:
-        sizes = np.bincount(self.tested[1], minlength=len(self))
-        return np.concatenate([[0], np.cumsum(sizes)])
+        return np.concatenate([[0], np.cumsum(self.sizes)])
+
+    @property
+    def n_tested(self) -> int:
+        """Test rows of all splits, N."""
+        return int(self._bounds[-1])
 
     @property
     def n_single_rows(self) -> int:
         """Splits that predict one row."""
-        return int((np.diff(self._bounds) == 1).sum())
+        return int((self.sizes == 1).sum())
 
     def place(self, number: int) -> slice:
         """Return where the rows of a split are among the `tested` ones."""
         return slice(int(self._bounds[number]), int(self._bounds[number + 1]))
 
     def __len__(self) -> int:
-        return len(self.pairs) if self.fold is None else len(self.by_fold[1]) - 1
+        return len(self.sizes)
 
     def test(self, number: int) -> IntArray:
         """Return the rows that a split predicts, in ascending order where folds say."""
@@ -106,14 +116,22 @@ class Splits:
         if self.fold is None:
             pairs = [(codes[test], codes[self._counting(train)]) for train, test in self.pairs]
             return np.concatenate([np.isin(*own) for own in pairs])
+        last, has_two = self._folds_of_levels(codes)
+        at, level = self.fold[rows], codes[rows]
+        return has_two[level] | ((last[level] >= 0) & (last[level] != at))
+
+    def _folds_of_levels(self, codes: IntArray) -> tuple[IntArray, BoolArray]:
+        """Return a fold with rows of each level that count, or −1, and whether there are two."""
         # The last row of each level shows its fold; a row of another fold shows that there are two
-        n_levels, counting = int(codes.max()) + 1, self._counting(np.arange(self.n_rows))
-        own, fold = codes[counting], self.fold[counting]
+        assert self.fold is not None
+        own, fold = codes, self.fold
+        if self.counts is not None:
+            own, fold = own[self.counts], fold[self.counts]
+        n_levels = int(codes.max()) + 1
         last, has_two = np.full(n_levels, -1), np.zeros(n_levels, dtype=bool)
         last[own] = fold
         has_two[own[last[own] != fold]] = True
-        at, level = self.fold[rows], codes[rows]
-        return has_two[level] | ((last[level] >= 0) & (last[level] != at))
+        return last, has_two
 
     def _counting(self, rows: IntArray) -> IntArray:
         """Return those rows that count in a fit."""
@@ -136,7 +154,10 @@ class Splits:
 
     def share_known(self, codes: IntArray) -> float:
         """Return the share of the predicted rows whose level is known, over all splits."""
-        return float(self.are_known(codes).mean())
+        if self.fold is None or self.counts is not None:
+            return float(self.are_known(codes).mean())
+        _, has_two = self._folds_of_levels(codes)
+        return float(has_two[codes].mean()) if has_two.any() else 0.0
 
     def first_row(self, codes: IntArray, *, known: bool) -> tuple[int, int]:
         """Return the first split, and its first row, whose level is known, or is not."""

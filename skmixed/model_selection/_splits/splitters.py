@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import sklearn
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, check_cv
 
 from skmixed._data.parameters import items_of
@@ -13,6 +14,8 @@ from skmixed.model_selection._splits.groups import Groups
 from skmixed.model_selection._splits.splits import Splits
 
 N_FOLDS = 5
+# Whether `GroupKFold` deals groups of one size in a fixed order, as it does from 1.9 on.
+HAS_STABLE_ORDER = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
 
 
 def splits_of(
@@ -39,12 +42,16 @@ def splits_of(
         if question is None and groups.are_none:
             cv = check_cv(n, y, classifier=has_classes)
         else:
-            cv = _of_whole_groups(n, groups.required(), is_given=cv is not None)
+            return _of_whole_groups(n, groups, is_given=cv is not None)
     if type(cv) is LeaveOneGroupOut:
         # One look at each row, where scikit-learn takes one for each group
-        fold = np.unique(groups.required(), return_inverse=True)[1]
-        _check_several(int(fold.max()) + 1)
-        return Splits(groups.n_rows, fold, counts=groups.counts)
+        is_group = np.bincount(groups.required()) > 0
+        _check_several(int(is_group.sum()))
+        return Splits(groups.n_rows, _at_levels(is_group, groups), counts=groups.counts)
+    if type(cv) is GroupKFold and HAS_STABLE_ORDER and not cv.shuffle:
+        n_groups = int((np.bincount(groups.required()) > 0).sum())
+        if cv.n_splits <= n_groups:
+            return _of_whole_groups(cv.n_splits, groups, is_given=True)
     pairs = _split(cv, X, y, groups) if hasattr(cv, "split") else items_of(cv, "cv", is_kept=True)
     return Splits.of(pairs, groups.n_rows, groups.counts)
 
@@ -70,15 +77,53 @@ def _check_several(n_groups: int) -> None:
         raise ValueError("All rows are of one group, so that none is left to train on.")
 
 
-def _of_whole_groups(n: int, codes: IntArray, *, is_given: bool) -> GroupKFold:
-    """Return a splitter into folds of whole groups, as many as there are groups at most."""
-    n_groups = len(np.unique(codes))
+def _of_whole_groups(n: int, groups: Groups, *, is_given: bool) -> Splits:
+    """Return folds of whole groups, as many as there are groups at most.
+
+    Those of scikit-learn's `GroupKFold`, which looks at each row once for each fold: the largest
+    group first, each to the fold with fewest rows.
+    """
+    sizes = np.bincount(groups.required())
+    n_groups = int((sizes > 0).sum())
     _check_several(n_groups)
     if is_given and n > n_groups:
         raise ValueError(
             f"{n} folds are more than there are groups ({n_groups}). Give at most {n_groups}."
         )
-    return GroupKFold(min(n, n_groups))
+    fold = np.zeros(len(sizes), dtype=np.intp)
+    fold[sizes > 0] = _dealt(sizes[sizes > 0], min(n, n_groups))
+    return Splits(groups.n_rows, fold[groups.required()], counts=groups.counts)
+
+
+def _at_levels(is_group: BoolArray, groups: Groups) -> IntArray:
+    """Return the number of each row's group among those that have rows."""
+    return np.asarray((np.cumsum(is_group) - 1)[groups.required()])
+
+
+def _dealt(sizes: IntArray, n_folds: int) -> IntArray:
+    """Deal groups to folds, the largest first, each to the fold with fewest rows so far.
+
+    Groups of one size are dealt together.
+    """
+    order = np.argsort(sizes, kind="stable")[::-1]
+    starts = np.flatnonzero(np.diff(sizes[order], prepend=-1))
+    fold, loads = np.empty(len(sizes), dtype=np.intp), np.zeros(n_folds, dtype=np.int64)
+    for own in np.split(order, starts[1:]):
+        size = int(sizes[own[0]])
+        fold[own] = _lightest(loads, size, len(own))
+        loads += size * np.bincount(fold[own], minlength=n_folds)
+    return fold
+
+
+def _lightest(loads: IntArray, size: int, n: int) -> IntArray:
+    """Return the folds of n groups of one size, each the first one of the lightest, (n,)."""
+    # No fold that has a group is above the level that water would have, but by that group
+    ordered = np.sort(loads)
+    level = ((size * n + np.cumsum(ordered)) / np.arange(1, len(loads) + 1)).min()
+    counts = np.maximum(np.ceil((level - loads) / size).astype(np.int64) + 1, 0)
+    fold = np.repeat(np.arange(len(loads)), counts)
+    before = np.arange(len(fold)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(fold[np.lexsort((fold, loads[fold] + size * before))[:n]])
 
 
 def _within_groups(codes: IntArray, n_splits: int, counts: BoolArray | None) -> Splits:

@@ -18,7 +18,7 @@ from skmixed import MixedLinearRegressor
 from skmixed.datasets import load_sleepstudy
 from skmixed.model_selection import MixedLinearRegressorCV, cross_validate, fit_conformalize
 from skmixed.model_selection._splits.groups import groups_of
-from skmixed.model_selection._splits.splitters import splits_of
+from skmixed.model_selection._splits.splitters import HAS_STABLE_ORDER, splits_of
 
 
 def sleepstudy():
@@ -48,6 +48,26 @@ def test_rows_of_known_groups_are_known(seed):
     # All are predicted but for the only row that counts of a group, and groups without one
     stays = (counts[groups.codes] == 0) | ((counts[groups.codes] == 1) & (weights > 0))
     assert_array_equal(tested, ~stays)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("as_splitter", [False, True])
+def test_folds_of_whole_groups_are_those_of_group_k_fold(seed, as_splitter):
+    rng = np.random.default_rng(seed)
+    n_folds = int(rng.integers(2, 12))
+    # From many of one size to one group with most of the rows
+    sizes = rng.geometric(rng.choice([0.02, 0.3, 1.0]), rng.integers(n_folds, 80))
+    sizes[0] *= rng.choice([1, 1000])
+    X = pd.DataFrame({"g": rng.permutation(np.repeat(np.arange(len(sizes)), sizes))})
+    groups = groups_of([MixedLinearRegressor("g")], X, None, None)
+    cv = GroupKFold(n_folds)
+    found = splits_of(cv if as_splitter else n_folds, None, X, np.zeros(len(X)), groups)
+    expected = [test for _, test in cv.split(X, None, X["g"])]
+    if HAS_STABLE_ORDER:
+        for k, test in enumerate(expected):
+            assert_array_equal(found.test(k), test)
+    assert sorted(found.sizes) == sorted(map(len, expected))
+    assert found.share_known(groups.codes) == 0
 
 
 def test_without_groups_a_number_is_that_of_scikit_learns_folds():
