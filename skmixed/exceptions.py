@@ -191,7 +191,8 @@ class InfiniteIntervalsWarning(UserWarning):
     """Conformal intervals are infinite: there are too few groups.
 
     Of K groups none may be as far off as a new one with probability 1/(K + 1): at level
-    1 − α it takes 1/α − 1 groups, 19 at 0.95; of rows of known groups it takes as many rows.
+    1 − α it takes 1/α − 1 groups, 19 at 0.95; of rows of known groups it takes as many rows. The
+    warning says how many there are, and how many it takes.
 
     See Also
     --------

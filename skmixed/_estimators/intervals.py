@@ -16,7 +16,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, estimable_rows, open_features, open_rows
-from skmixed._folds.calibration import PlainRows
+from skmixed._folds.calibration import Calibration, PlainRows
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.prediction_variance import PredictedRows
@@ -157,7 +157,7 @@ def predict_interval(
     array([[205.1, 402.4]])
     """
     check_is_fitted(self)
-    level = _level_of(level, confidence_level)
+    level = level_of(level, confidence_level)
     validation.check_choice("method", method, METHODS)
     validation.check_choice("of", of, OF)
     validation.check_choice("handle_unknown", self.handle_unknown, validation.UNKNOWN)
@@ -171,7 +171,7 @@ def predict_interval(
     return _by_model(rows, weights, level, ddf)
 
 
-def _level_of(level: Any, confidence_level: Any) -> float:
+def level_of(level: Any, confidence_level: Any) -> float:
     """Return the level by either of its names."""
     if confidence_level is None:
         return validation.check_level(level)
@@ -242,22 +242,26 @@ def _by_calibration(given: GivenRows, sample_weight: Any, level: float) -> Float
     rows = plain_rows(given, weights)
     is_new = np.stack([np.zeros(given.n_rows, bool), *(own < 0 for own in rows.codes)])[1:]
     out, left = np.full((given.n_rows, 2), np.nan), np.ones(given.n_rows, dtype=bool)
-    model, too_high = view.model, False
     for own in view.calibrations:
         chosen = np.flatnonzero((is_new == np.array(own.new, dtype=bool)[:, None]).all(axis=0))
         left[chosen] = False
-        out[chosen] = kernel.conformal_interval(own, model, rows.picked(chosen), level)
-        too_high |= len(chosen) > 0 and not own.is_finite_at(level)
+        out[chosen] = kernel.conformal_interval(own, view.model, rows.picked(chosen), level)
+        if len(chosen) and not own.is_finite_at(level):
+            _warn_infinite(own, level)
     if left.any():
         raise _uncalibrated(view, is_new, int(np.argmax(left)))
-    if too_high:
-        warn(
-            f"Conformal intervals at level={level} are infinite: there are too few groups, or "
-            "rows, in the data that the model was calibrated by. Lower the level: of K groups it "
-            "is at most 1 - 1/(K + 1).",
-            InfiniteIntervalsWarning,
-        )
     return np.where(given.is_estimable[:, None], out, np.nan)
+
+
+def _warn_infinite(own: Calibration, level: float) -> None:
+    """Say how many groups, or rows, it takes for finite intervals."""
+    n, units = own.n_units, "groups" if any(own.new) else "rows"
+    warn(
+        f"Conformal intervals at level={level:g} are infinite: there are too few {units}. It takes "
+        f"{own.n_needed(level)} of them, and the model was calibrated by {n}, with which the level "
+        f"is at most {n}/{n + 1}. Lower the level.",
+        InfiniteIntervalsWarning,
+    )
 
 
 def plain_rows(given: GivenRows, weights: FloatArray) -> PlainRows:

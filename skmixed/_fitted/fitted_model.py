@@ -359,8 +359,8 @@ def no_family() -> ValueError:
     """Return the error to raise of what is not there for generalized models."""
     return ValueError(
         "What was called is for linear mixed models, not for generalized ones. For these there are "
-        "summary, skmixed.inference, residuals, overdispersion_test, leverage, influence, displays "
-        "of these, predictions, sample_y and update_groups."
+        "summary, skmixed.inference but for conditional_aic, residuals, overdispersion_test, "
+        "leverage, influence, displays, predictions, sample_y and update_groups."
     )
 
 

@@ -167,6 +167,17 @@ class Calibration:
         """Whether there are rows enough for intervals at a level."""
         return bool(self._cumulative[-1] >= level - ROUNDING)
 
+    @property
+    def n_units(self) -> int:
+        """Groups, or rows where these are alike: K, since the weights add up to K/(K + 1)."""
+        total = float(self._cumulative[-1])
+        return round(total / (1.0 - total))
+
+    @staticmethod
+    def n_needed(level: float) -> int:
+        """Return how many it takes: the smallest K with K/(K + 1) at the level or above."""
+        return int(np.ceil((level - ROUNDING) / (1.0 - level + ROUNDING)))
+
     @cached_property
     def _cumulative(self) -> FloatArray:
         return np.cumsum(self.weights)

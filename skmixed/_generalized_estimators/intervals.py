@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.intervals import level_of
 from skmixed._estimators.predicting import OF
 from skmixed._fitted import checks as validation
 from skmixed._fitted.messages import speaking
@@ -43,6 +44,7 @@ def predict_interval(
     of: str = "observation",
     include: str | Sequence[str] = "all",
     groups: Any = None,
+    confidence_level: float | None = None,
 ) -> FloatArray:
     """Predict intervals, of new observations or of their means.
 
@@ -65,6 +67,8 @@ def predict_interval(
         others need not be in X.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    confidence_level : float, default=None
+        Another name of `level`, that of the package MAPIE.
 
     Returns
     -------
@@ -117,7 +121,9 @@ def predict_interval(
     >>> model.predict_interval(rows, of="mean").round()
     array([[329., 364.]])
     """
-    return interval(self, X, IntervalSettings(level, of, include), groups=groups)
+    return interval(
+        self, X, IntervalSettings(level_of(level, confidence_level), of, include), groups=groups
+    )
 
 
 def predict_interval_of_counts(
@@ -129,6 +135,7 @@ def predict_interval_of_counts(
     include: str | Sequence[str] = "all",
     exposure: ArrayLike | None = None,
     groups: Any = None,
+    confidence_level: float | None = None,
 ) -> FloatArray:
     """Predict intervals, of new counts or of their means.
 
@@ -149,6 +156,8 @@ def predict_interval_of_counts(
         counts it is needed if the fit had one.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    confidence_level : float, default=None
+        Another name of `level`, that of the package MAPIE.
 
     Returns
     -------
@@ -176,7 +185,7 @@ def predict_interval_of_counts(
     check_is_fitted(self)
     if of == OBSERVATION:
         check_exposure_given(self._model, exposure)
-    settings = IntervalSettings(level, of, include)
+    settings = IntervalSettings(level_of(level, confidence_level), of, include)
     return interval(self, X, settings, groups=groups, offset=lambda n: log_exposure(exposure, n))
 
 
@@ -189,6 +198,7 @@ def predict_interval_of_proportions(
     include: str | Sequence[str] = "all",
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
+    confidence_level: float | None = None,
 ) -> FloatArray:
     """Predict intervals, of new proportions or of their means.
 
@@ -210,6 +220,8 @@ def predict_interval_of_proportions(
         for the mean.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    confidence_level : float, default=None
+        Another name of `level`, that of the package MAPIE.
 
     Returns
     -------
@@ -236,7 +248,7 @@ def predict_interval_of_proportions(
     array([[0.57, 0.93],
            [0.1 , 0.48]])
     """
-    settings = IntervalSettings(level, of, include)
+    settings = IntervalSettings(level_of(level, confidence_level), of, include)
     return interval(self, X, settings, groups=groups, trials=sample_weight)
 
 
@@ -248,6 +260,7 @@ def predict_interval_of_probabilities(
     of: str = "mean",
     include: str | Sequence[str] = "all",
     groups: Any = None,
+    confidence_level: float | None = None,
 ) -> FloatArray:
     """Predict intervals of the probability of the second class.
 
@@ -265,6 +278,8 @@ def predict_interval_of_probabilities(
         Around which prediction, as in `predict_proba`.
     groups : array-like of shape (n_samples,) or frame, default=None
         Grouping columns, where `fit` was given them beside X.
+    confidence_level : float, default=None
+        Another name of `level`, that of the package MAPIE.
 
     Returns
     -------
@@ -289,7 +304,9 @@ def predict_interval_of_probabilities(
     check_is_fitted(self)
     validation.check_choice("of", of, OF)
     check_no_class(of)
-    return interval(self, X, IntervalSettings(level, of, include), groups=groups)
+    return interval(
+        self, X, IntervalSettings(level_of(level, confidence_level), of, include), groups=groups
+    )
 
 
 def check_no_class(of: str) -> None:

@@ -1,10 +1,11 @@
 """MixedBinomialRegressor and MixedGammaRegressor: proportions of trials, and positive responses."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from numpy.typing import ArrayLike
 
+from skmixed._data.metadata import weights_not_labels
 from skmixed._data.random_effect import AllExcept
 from skmixed._estimators.regressor import Groups
 from skmixed._fitted import checks as validation
@@ -159,6 +160,51 @@ class MixedBinomialRegressor(MeanRegressor):
         self.tol = tol
         self.max_iter = max_iter
         self.verbose = verbose
+
+    @weights_not_labels
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: Any = None,
+    ) -> Self:
+        """Estimate the fixed effects, the variances, and the modes of the effects.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_samples, n_features)
+            Numeric columns, and grouping columns of any kind of label.
+        y : array-like of shape (n_samples,)
+            The share of the trials of each sample that succeed, from 0 to 1.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The number of trials of each sample; 1 if None.
+        groups : array-like of shape (n_samples,) or frame, default=None
+            Grouping columns beside X; predictions then need them too.
+
+        Returns
+        -------
+        MixedBinomialRegressor
+            The estimator itself. A failure leaves it as it was.
+
+        Raises
+        ------
+        ValueError
+            If the input, or what the parameters ask of it, makes no model.
+        TypeError
+            If a parameter is of the wrong kind.
+
+        Examples
+        --------
+        >>> from skmixed import MixedBinomialRegressor
+        >>> X, y = [[0.0], [0.0], [1.0], [1.0]], [0.2, 0.1, 0.6, 0.5]
+        >>> MixedBinomialRegressor().fit(X, y, sample_weight=[10] * 4).fixed_effects_.round(2)
+        (Intercept)   -1.73
+        x0             1.94
+        dtype: float64
+        """
+        return super().fit(X, y, sample_weight, groups=groups)
 
     predict_interval = predict_interval_of_proportions
 

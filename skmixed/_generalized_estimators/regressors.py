@@ -106,7 +106,7 @@ class MeanRegressor(GeneralizedRegressor):
         X : frame or array-like of shape (n_samples, n_features)
             Numeric columns, and grouping columns of any kind of label.
         y : array-like of shape (n_samples,)
-            Positive responses.
+            Positive responses; of `MixedBinomialRegressor` shares of trials.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each sample counts.
         groups : array-like of shape (n_samples,) or frame, default=None

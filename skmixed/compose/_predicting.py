@@ -121,6 +121,7 @@ def predict_interval(
     include: str | Sequence[str] = "all",
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
+    confidence_level: float | None = None,
 ) -> FloatArray:
     """Predict intervals of new observations.
 
@@ -140,6 +141,8 @@ def predict_interval(
         Grouping columns, where `fit` was given them beside X.
     sample_weight : array-like of shape (n_samples,), default=None
         Precision weights of the observations; 1 if None.
+    confidence_level : float, default=None
+        Another name of `level`, that of the package MAPIE.
 
     Returns
     -------
@@ -168,7 +171,8 @@ def predict_interval(
     check_is_fitted(self)
     asked = {"include": include, "groups": groups, "sample_weight": sample_weight}
     fixed = fixed_part(self, X, include)
-    interval = _serving(self).predict_interval(X, level=level, **asked)
+    asked |= {"level": level, "confidence_level": confidence_level}
+    interval = _serving(self).predict_interval(X, **asked)
     return np.asarray(interval + fixed[:, None])
 
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._estimators.intervals import level_of
 from skmixed._fitted.checks import check_choice, check_include
 from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._generalized_estimators.intervals import (
@@ -108,6 +109,7 @@ class FormulaPrediction(FormulaClasses):
         include: str | Sequence[str] = "all",
         ddf: str | None = None,
         sample_weight: ArrayLike | None = None,
+        confidence_level: float | None = None,
     ) -> FloatArray:
         """Predict intervals, of new observations or of their means.
 
@@ -129,6 +131,8 @@ class FormulaPrediction(FormulaClasses):
         sample_weight : array-like of shape (n_samples,), default=None
             Precision weights of the observations, 1 if None; of a binomial model
             numbers of trials, if None those that the formula or ``weights=`` names.
+        confidence_level : float, default=None
+            Another name of `level`, that of the package MAPIE.
 
         Returns
         -------
@@ -161,7 +165,7 @@ class FormulaPrediction(FormulaClasses):
         array([[361.7, 521.1],
                [220.1, 529.5]])
         """
-        given = self._given(X)
+        given, level = self._given(X), level_of(level, confidence_level)
         with speaking(FORMULA):
             names = self._factors(include)
             columns, offset = given.columns(names), given.offset()

@@ -192,7 +192,7 @@ def cross_validate(
     if return_predictions:
         predictions = [own.predictions(splits) for own in outcomes]
         found["predictions"] = predictions[0] if param_grid is None else np.stack(predictions)
-    question = in_words(splits, own_groups.factors) if own_groups.are_seen else NOT_SEEN
+    question = in_words(splits, own_groups) if own_groups.are_seen else NOT_SEEN
     return Validation(found, question, fits.how)
 
 

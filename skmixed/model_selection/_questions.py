@@ -9,10 +9,7 @@ from skmixed._fitted import checks as validation
 from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._cross_validate import cross_validate
 
-WORDS = {
-    "known_groups": "new rows of known groups",
-    "new_groups": "new groups",
-}
+ASKED = ("known_groups", "new_groups")
 
 
 def both_questions(
@@ -70,27 +67,17 @@ def both_questions(
     >>> X, y = load_sleepstudy(return_X_y=True)
     >>> model = MixedLinearRegressor("Subject", random_slopes="Days")
     >>> both_questions(model, X, y, scoring=["r2", "neg_root_mean_squared_error"]).round(2)
-                                r2  neg_root_mean_squared_error
+                                               r2  neg_root_mean_squared_error
     question
-    new rows of known groups  0.74                       -28.14
-    new groups                0.09                       -49.58
+    new rows of known groups of 'Subject'  0.74                       -28.14
+    new groups of 'Subject'                0.09                       -49.58
     """
     validation.check_number("n_splits", n_splits, integral=True)
     if n_splits < 2:
         raise ValueError(f"n_splits={n_splits} is no number of folds. Give 2 or more.")
-    rows = {}
-    for question, words in WORDS.items():
-        found = cross_validate(
-            model,
-            X,
-            y,
-            cv=n_splits,
-            groups=groups,
-            question=question,
-            scoring=scoring,
-            sample_weight=sample_weight,
-        )
-        rows[words] = found.summary()["mean"]
+    asked = {"cv": n_splits, "groups": groups, "scoring": scoring, "sample_weight": sample_weight}
+    known, new = (cross_validate(model, X, y, question=own, **asked) for own in ASKED)
+    rows = {own.question: own.summary()["mean"] for own in (known, new)}
     out = pd.DataFrame(rows).T
     out.index.name = "question"
     title = "Scores of new rows of known groups, and of new groups"

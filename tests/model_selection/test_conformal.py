@@ -10,11 +10,20 @@ import pytest
 from hostile import check_hostile_states
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold
+from sklearn.pipeline import make_pipeline
 
-from skmixed import MixedLinearRegressor, MixedPoissonRegressor, ResidualCovariance
+from skmixed import (
+    MixedEffectsRegressor,
+    MixedLinearRegressor,
+    MixedPoissonRegressor,
+    ResidualCovariance,
+)
+from skmixed._folds.calibration import Calibration
 from skmixed.datasets import load_orthodont, load_pastes, load_penicillin, load_sleepstudy
 from skmixed.exceptions import InfiniteIntervalsWarning
-from skmixed.model_selection import _whole_groups, fit_conformalize
+from skmixed.model_selection import MixedLinearRegressorCV, _whole_groups, fit_conformalize
 
 
 def sleepstudy():
@@ -77,8 +86,6 @@ def test_new_groups_are_hierarchical_jackknife_plus(cv):
     row = pd.DataFrame({"Days": [7.0], "Subject": ["new"]})
     folds = groups
     if cv is not None:
-        from sklearn.model_selection import GroupKFold
-
         folds = np.empty(len(y), dtype=int)
         for k, (_, test) in enumerate(GroupKFold(cv).split(X, y, groups)):
             folds[test] = k
@@ -153,12 +160,78 @@ def test_hostile_states(calibrated):
 
 def test_too_few_groups(calibrated):
     row = pd.DataFrame({"Days": [5], "Subject": ["new"]})
-    with pytest.warns(InfiniteIntervalsWarning, match="too few groups"):
+    message = (
+        "at level=0.95 are infinite: there are too few groups. It takes 19 of them, and the model "
+        "was calibrated by 18, with which the level is at most 18/19. Lower the level."
+    )
+    with pytest.warns(InfiniteIntervalsWarning, match=message):
         found = calibrated.predict_interval(row, method="conformal")
     assert_array_equal(found, [[-np.inf, np.inf]])
     # 18 groups: 1 − 1/19
     found = calibrated.predict_interval(row, method="conformal", level=18 / 19)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("question", ["new_groups", "known_groups"])
+@pytest.mark.parametrize("n_groups", [5, 9, 30])
+def test_how_many_it_takes(question, n_groups):
+    """With n of them intervals are finite at n/(n + 1), and not at the next such level."""
+    rng = np.random.default_rng(n_groups)
+    group = np.repeat(np.arange(n_groups), 3)
+    X = pd.DataFrame({"x": rng.normal(size=len(group)), "group": group})
+    y = 3.0 * rng.normal(size=n_groups)[group] + rng.normal(size=len(group))
+    found = fit_conformalize(MixedLinearRegressor("group"), X, y, question=question)
+    is_new = question == "new_groups"
+    n, units = (n_groups, "groups") if is_new else (len(group), "rows")
+    row = X[:1].assign(group=-1 if is_new else 0)
+    assert found._model.calibrations[0].n_units == n
+    assert np.isfinite(found.predict_interval(row, method="conformal", level=n / (n + 1))).all()
+    message = (
+        f"too few {units}. It takes {n + 1} of them, and the model was calibrated by {n}, with"
+    )
+    with pytest.warns(InfiniteIntervalsWarning, match=message):
+        found = found.predict_interval(row, method="conformal", level=(n + 1) / (n + 2))
+    assert np.isinf(found).all()
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 2 / 3, 18 / 19, 0.949])
+def test_needed_units(level):
+    enough = [k for k in range(1, 1100) if k / (k + 1) >= level - 1e-12]
+    assert Calibration.n_needed(level) == enough[0]
+
+
+def test_splitters_answer_one_question():
+    model, X, y = sleepstudy()
+    own = fit_conformalize(model, X, y, cv=GroupKFold(6))
+    number = fit_conformalize(model, X, y, cv=6, question="new_groups")
+    row = pd.DataFrame({"Days": [5], "Subject": ["new"]})
+    asked = {"method": "conformal", "confidence_level": 0.9}
+    # By way of `GroupKFold` in both
+    splits = list(GroupKFold(6).split(X, y, X["Subject"]))
+    assert_array_equal(own.predict_interval(row, **asked), number.predict_interval(row, **asked))
+    # Rows that are given, some of weight 0, by the numbers that the user knows them by
+    weights = np.ones(len(y))
+    weights[[3, 50, 51]] = 0.0
+    found = fit_conformalize(model, X, y, cv=iter(splits), sample_weight=weights)
+    kept = np.flatnonzero(weights)
+    inside = [tuple(np.searchsorted(kept, np.intersect1d(p, kept)) for p in s) for s in splits]
+    expected = fit_conformalize(model, X.iloc[kept], y.iloc[kept], cv=inside)
+    ends = [own.predict_interval(row, **asked) for own in (found, expected)]
+    # θ of the same rows, whose sums are added in another order
+    assert_allclose(*ends, rtol=1e-8)
+
+
+def test_splitters_that_answer_none():
+    model, X, y = sleepstudy()
+    shuffled = KFold(5, shuffle=True, random_state=0)
+    assert fit_conformalize(model, X, y, cv=shuffled)._model.calibrations[0].new == (False,)
+    with pytest.raises(ValueError, match="question='new_groups', but split 0 trains on rows"):
+        fit_conformalize(model, X, y, cv=shuffled, question="new_groups")
+    with pytest.raises(ValueError, match=r"known groups of 'Subject' \(11%\) and of new ones"):
+        fit_conformalize(model, X, y, cv=KFold(4))
+    repeated = RepeatedKFold(n_splits=3, n_repeats=2, random_state=0)
+    with pytest.raises(ValueError, match="cv has row 0 in the test rows of several splits"):
+        fit_conformalize(model, X, y, cv=repeated)
 
 
 def test_nested_factors():
@@ -273,6 +346,17 @@ class TestBadInput:
     def test_other_models(self, model):
         _, X, y = sleepstudy()
         with pytest.raises(TypeError, match="MixedLinearRegressor with residual=None"):
+            fit_conformalize(model, X, y)
+
+    @pytest.mark.parametrize(("model", "hint"), [
+        (MixedLinearRegressorCV("Subject"), "After a fit its best_estimator_ is one"),
+        (MixedEffectsRegressor(LinearRegression(), "Subject"), "its mixed_model_ is one"),
+        (make_pipeline(MixedLinearRegressor("Subject")), "Give the last step of the Pipeline"),
+        (LinearRegression(), "from sums over their rows.$"),
+    ])  # fmt: skip
+    def test_what_to_give_instead(self, model, hint):
+        _, X, y = sleepstudy()
+        with pytest.raises(TypeError, match=f"model is of type {type(model).__name__}.*{hint}"):
             fit_conformalize(model, X, y)
 
     def test_choices(self):

@@ -449,7 +449,10 @@ def test_both_questions():
     found = both_questions(model, X, y, scoring=["r2"])
     known = cross_validate(model, X, y, question="known_groups", scoring=["r2"])["test_r2"]
     new = cross_validate(model, X, y, question="new_groups", scoring=["r2"])["test_r2"]
-    assert list(found.index) == ["new rows of known groups", "new groups"]
+    assert list(found.index) == [
+        "new rows of known groups of 'Subject'",
+        "new groups of 'Subject'",
+    ]
     assert_allclose(found["r2"], [known.mean(), new.mean()])
     assert_allclose(LeavePGroupsOut(1).get_n_splits(X, y, groups), 18)
 

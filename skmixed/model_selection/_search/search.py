@@ -84,7 +84,7 @@ def search(
     if own.criterion == CV:
         outcomes = candidates.outcomes(params, HeldOut(sample, splits), scorers)
         table = scores_and_times(outcomes, scorers)
-        question = in_words(splits, factors.factors)
+        question = in_words(splits, factors)
         by = _by(scorers, len(splits), question, is_simplest=own.one_standard_error)
         choice = Choice.of_splits(params, table, question, candidates.how, by)
     else:

@@ -52,6 +52,15 @@ class Groups:
         """Whether the rows are not grouped: no model names a column, and no labels were given."""
         return self.codes is None and self.are_seen and not self.factors
 
+    @property
+    def all_of_them(self) -> dict[str, IntArray]:
+        """The factors, and the groups to leave out where these are none of them."""
+        if self.codes is None or self.name in self.factors:
+            return self.factors
+        if any(_are_same(self.codes, codes) for codes in self.factors.values()):
+            return self.factors
+        return self.factors | {self.name: self.codes}
+
     def of_counting(self) -> "Groups":
         """Return those of the rows that count."""
         if self.counts is None:
@@ -228,3 +237,8 @@ def _is_nested(inner: IntArray, outer: IntArray) -> bool:
         return True
     pairs = np.unique(inner * (np.int64(outer.max()) + 1) + outer)
     return len(pairs) == len(np.unique(inner))
+
+
+def _are_same(one: IntArray, other: IntArray) -> bool:
+    """Whether rows are of one level of both factors or of none."""
+    return _is_nested(one, other) and _is_nested(other, one)

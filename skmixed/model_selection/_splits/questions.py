@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from skmixed._typing import IntArray
 from skmixed.model_selection._splits.groups import Groups
 from skmixed.model_selection._splits.splits import Splits
 
@@ -61,9 +60,9 @@ def question_of(splits: Splits, groups: Groups) -> str | None:
     return "known_groups" if share else "new_groups"
 
 
-def in_words(splits: Splits, factors: Mapping[str, IntArray]) -> str:
-    """Return which question the splits ask of each grouping factor."""
-    return in_words_of({name: splits.share_known(codes) for name, codes in factors.items()})
+def in_words(splits: Splits, groups: Groups) -> str:
+    """Return which question the splits ask of each grouping factor, and of the groups left out."""
+    return in_words_of({name: splits.share_known(own) for name, own in groups.all_of_them.items()})
 
 
 def in_words_of(shares: Mapping[str, float]) -> str:

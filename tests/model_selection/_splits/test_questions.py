@@ -52,3 +52,18 @@ def test_both_questions_without_groups():
     X = pd.DataFrame({"x": np.arange(20.0)})
     with pytest.raises(ValueError, match="the model names no grouping column of X"):
         both_questions(MixedLinearRegressor(), X, X["x"])
+
+
+def test_groups_that_are_no_factor_are_named_too():
+    X, y = load_penicillin(return_X_y=True)
+    model, rows = MixedLinearRegressor("sample", fixed=[]), X[["sample"]]
+    found = both_questions(model, rows, y, groups=X["plate"], scoring=["r2"])
+    known = "new rows of known groups of 'sample'; "
+    assert list(found.index) == [
+        f"{known}new rows of known groups of 'plate'",
+        f"{known}new groups of 'plate'",
+    ]
+    # The same groups by another name are one thing
+    labels = pd.factorize(X["sample"])[0]
+    found = both_questions(model, rows, y, groups=labels, n_splits=3, scoring="r2")
+    assert list(found.index) == ["new rows of known groups of 'sample'", "new groups of 'sample'"]
