@@ -48,10 +48,5 @@ def fitted(name):
 
 
 def columns_of(table):
-    """The columns of a table of R, with infinite numbers and what is missing."""
-    return {name: _column(values) for name, values in table.items()}
-
-
-def _column(values):
-    numbers = [np.nan if v is None else {"Inf": np.inf, "-Inf": -np.inf}.get(v, v) for v in values]
-    return np.array(numbers)
+    """The columns of a table of R; NaN of what is missing, and of infinite degrees of freedom."""
+    return {name: pd.Series(values).to_numpy() for name, values in table.items()}

@@ -331,10 +331,13 @@ class EstimateSlopes:
         Of the fixed effects, 0 for a dropped column.
     effects : tuple of (s, q, d) arrays
         Of the modes of each term's effects.
+    covariances : tuple of (d, s, s) arrays
+        Of Σ of each term.
     """
 
     fixed: FloatArray
     effects: tuple[FloatArray, ...]
+    covariances: tuple[FloatArray, ...]
 
     @staticmethod
     def of(own: GeneralizedModel) -> "EstimateSlopes":
@@ -357,7 +360,9 @@ class EstimateSlopes:
             slopes.append(steps)
             tau.append(new.term.structure.coordinates(steps).T)
         parameters = np.concatenate([*tau, of_search(own.layout, fixed), root[stop:]])
-        return EstimateSlopes(fixed, _effects_along(own, slopes, parameters))
+        pairs = zip(own.layout.terms, slopes, strict=True)
+        covariances = tuple(t.to_user @ steps @ t.to_user.T for t, steps in pairs)
+        return EstimateSlopes(fixed, _effects_along(own, slopes, parameters), covariances)
 
 
 def _effects_along(

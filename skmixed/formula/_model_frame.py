@@ -11,7 +11,9 @@ from skmixed._data.labels import ColumnLevels
 from skmixed._data.random_effect import RandomEffect
 from skmixed._data.table import numeric_column
 from skmixed._typing import FloatArray, Use
+from skmixed.formula._code import LABEL
 from skmixed.formula._columns import ColumnKinds, NamedRows
+from skmixed.formula._reference.observed import ObservedValues
 from skmixed.formula._source import Part, Quantity, Source, Sum, check_names
 from skmixed.formula._syntax import (
     GroupingColumn,
@@ -49,6 +51,8 @@ class ModelFrame:
         Beside a response that counts successes.
     classes : ColumnLevels or None
         The labels of a response of two classes, of which the second counts.
+    observed : ObservedValues or None
+        Of the rows of the fit; None of models that were saved without.
     """
 
     source: Source
@@ -65,6 +69,7 @@ class ModelFrame:
     covariances: tuple[str, ...] = ()
     failures: Quantity | None = None
     classes: ColumnLevels | None = None
+    observed: ObservedValues | None = None
 
     @property
     def response_name(self) -> str | None:
@@ -138,6 +143,13 @@ class ModelFrame:
     def made(self) -> list[str]:
         """All columns that the model is given, in their order."""
         return list(dict.fromkeys((*self.names, *self.grouping, *self.labels)))
+
+    @property
+    def coded_numbers(self) -> set[str]:
+        """The columns of numbers that are coded as factors."""
+        uses = {use for part in self.parts for use in part.sum.uses}
+        known = self.kinds.levels.keys() | self.kinds.dates
+        return {name for name, use in uses if use == LABEL} - known
 
     def needed(self, include: Any) -> list[str]:
         """Return the grouping columns of the factors whose effects count."""

@@ -22,6 +22,7 @@ from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows
 from skmixed.formula._families import BINOMIAL, FormulaClasses
 from skmixed.formula._model_frame import ModelFrame
+from skmixed.formula._reference.cells import FormulaCells
 from skmixed.formula._rows import FrameRows
 
 
@@ -329,6 +330,18 @@ class FormulaPrediction(FormulaClasses):
         1            -0.091             0.041   1.0     308
         """
         return self._given(X).columns("all")
+
+    @property
+    def _reference(self) -> FormulaCells:
+        """The formula at the cells of a grid of values that were seen in fit."""
+        check_is_fitted(self)
+        observed = self._frame.observed
+        if observed is None:
+            raise ValueError(
+                "The model was saved by a version that kept neither the levels nor the means of "
+                "the columns, which a reference grid is made of. Fit it again."
+            )
+        return FormulaCells(self._frame, observed)
 
     def _factors(self, include: Any) -> str | list[str]:
         """Return the grouping factors whose effects count, by name, or "all"."""

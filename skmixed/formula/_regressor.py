@@ -270,7 +270,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
             else:
                 response = response if offset is None else response - offset
                 regressor.fit(columns, response, sample_weight=weights)
-        self.regressor_, self._frame = regressor, given.frame
+        self.regressor_, self._frame = regressor, given.learned(weights)
         self.n_dropped_ = 0 if given.keep is None else int(np.sum(~given.keep))
         self._publish()
         return self

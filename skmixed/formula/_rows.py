@@ -14,6 +14,7 @@ from skmixed._typing import FloatArray
 from skmixed.formula._columns import NamedRows, missing_message
 from skmixed.formula._families import class_numbers, counts_of, learned_classes
 from skmixed.formula._model_frame import ModelFrame, Reading
+from skmixed.formula._reference.observed import ObservedValues
 from skmixed.formula._source import Quantity
 
 DROP_ADVICE = "Impute those rows, or leave them out by na_action='drop'."
@@ -38,6 +39,18 @@ class FrameRows:
     @property
     def response_name(self) -> str | None:
         return self.frame.response_name
+
+    def learned(self, weights: Any) -> ModelFrame:
+        """Return the formula with the values of its columns in the rows, which were fitted to.
+
+        `weights`: those of the fit, None for 1; the trials of counts are none.
+        """
+        frame, rows = self.frame, self.rows
+        offsets = [np.asarray(own.values(rows), dtype=float) for own in frame.offsets]
+        own = None if self._counted else weights
+        learn = ObservedValues.learn
+        observed = learn(frame.kinds, frame.variables, frame.coded_numbers, rows, own, offsets)
+        return replace(frame, observed=observed)
 
     def columns(self, include: Any) -> pd.DataFrame:
         has_labels = isinstance(include, str) and include == "all"

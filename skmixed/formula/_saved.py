@@ -24,6 +24,7 @@ from skmixed.formula._families import BINOMIAL, CLASS_LABELS, REGRESSORS
 from skmixed.formula._functions.contrasts import CODINGS
 from skmixed.formula._learned import Learned, LearnedFactor, LearnedTerm, Product
 from skmixed.formula._model_frame import ModelFrame, Reading
+from skmixed.formula._reference.saved import packed_observed, unpacked_observed
 from skmixed.formula._source import Part, Quantity, Sum
 
 FACTOR_KINDS = ("numerical", "categorical", "constant")
@@ -102,6 +103,7 @@ def packed_frame(frame: ModelFrame) -> dict[str, Any]:
         "of_weights": _packed_quantity(weights),
         "of_failures": _packed_quantity(frame.failures),
         "classes": pack(frame.classes),
+        "observed": packed_observed(frame.observed),
     }
 
 
@@ -133,7 +135,8 @@ def unpacked_frame(state: Any, context: Mapping[str, Any]) -> ModelFrame:
         weights=_quantity(reading.weights, state["of_weights"]),
         failures=_quantity(reading.failures, state.get("of_failures")),
     )
-    return replace(frame, classes=_classes(state.get("classes")))
+    observed = unpacked_observed(state.get("observed"), kinds, frame.variables, len(frame.offsets))
+    return replace(frame, classes=_classes(state.get("classes")), observed=observed)
 
 
 def _codings(state: Any) -> dict[str, str]:

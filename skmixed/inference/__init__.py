@@ -12,6 +12,8 @@ from skmixed.inference._comparison.random_terms import random_effects_tests
 from skmixed.inference._convergence import convergence, singularity
 from skmixed.inference._group_coefficients import coefficients_by_group
 from skmixed.inference._intervals import confidence_intervals
+from skmixed.inference._marginal.means import marginal_means
+from skmixed.inference._marginal.slopes import marginal_slopes
 from skmixed.inference._profile import profile
 from skmixed.inference._random_effects import (
     icc,
@@ -40,6 +42,8 @@ __all__ = [
     "drop1",
     "icc",
     "likelihood_ratio_test",
+    "marginal_means",
+    "marginal_slopes",
     "profile",
     "r2",
     "random_effects_table",

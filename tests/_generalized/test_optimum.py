@@ -62,7 +62,10 @@ def effects_at(own, lam):
     mode = objective.mode
     fixed = own.layout.basis @ own.layout.system.split(lam[-1])[0]
     parts = user_effects(own.layout.system.layout.system, mode.lam, mode.factor.effects().spherical)
-    return np.concatenate([fixed, *(part.ravel() for part in parts)])
+    # Σ of each term beside them
+    roots = [t.to_user @ own for t, own in zip(own.layout.terms, lam, strict=False)]
+    covariances = [root @ root.T for root in roots]
+    return np.concatenate([fixed, *(part.ravel() for part in (*parts, *covariances))])
 
 
 @pytest.mark.parametrize(("shape", "n_nodes"), [((12,), 1), ((12,), 7), ((12, 5), 1)])
@@ -80,9 +83,9 @@ def test_estimates_move_with_the_parameters(shape, n_nodes):
     )
     for a, (value, vector) in enumerate(zip(values, vectors.T, strict=True)):
         step = np.sqrt(value) * vector
-        found = np.concatenate(
-            [slopes.fixed[:, a], *(own[..., a].ravel() for own in slopes.effects)]
-        )
+        moves = [own[..., a].ravel() for own in slopes.effects]
+        moves += [own[a].ravel() for own in slopes.covariances]
+        found = np.concatenate([slopes.fixed[:, a], *moves])
         h = 1e-3
         ahead, back = (effects_at(own, chart.moved(sign * h * step)) for sign in (1.0, -1.0))
         # Central differences: h² of third derivatives, and rounding over h

@@ -20,7 +20,7 @@ class LinearEstimates:
     cells : DataFrame of shape (k, n_factors)
         The levels, or values, that each is at; a column for each variable of the grid.
     rows : (k, p) array
-        L, over all fixed effects.
+        L, over all fixed effects; NaN where there are no rows to take a mean of.
     offset : (k,) array
         What is added to Lβ.
     tests : FixedTests
@@ -45,13 +45,24 @@ class LinearEstimates:
 
     @property
     def is_estimable(self) -> NDArray[np.bool_]:
-        """Whether the data determine each, (k,)."""
-        return np.asarray(~self.tests.undetermined(self.rows).any(axis=1))
+        """Whether the data determine each, (k,); a row of L that is NaN is of no rows."""
+        is_there = np.isfinite(self.rows).all(axis=1)
+        return np.asarray(is_there & ~self.undetermined.any(axis=1))
+
+    @property
+    def undetermined(self) -> NDArray[np.bool_]:
+        """Which dropped columns leave each open, (k, d)."""
+        return self.tests.undetermined(self._rows)
+
+    @property
+    def _rows(self) -> FloatArray:
+        """L with 0 in rows that are not there."""
+        return np.nan_to_num(self.rows)
 
     @property
     def statistics(self) -> pd.DataFrame:
         """Estimates with errors, tests against 0 and intervals; NaN of what is not estimable."""
-        estimate, error, df = self.tests.moments(self.rows)
+        estimate, error, df = self.tests.moments(self._rows)
         estimate = estimate + self.offset
         with np.errstate(divide="ignore", invalid="ignore"):
             t = estimate / error

@@ -1,9 +1,14 @@
 """Tables of means and of slopes, with the linear functions that they are made of."""
 
-from typing import Self
+from collections.abc import Iterable
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
+from skmixed._typing import BoolArray
+from skmixed.exceptions import NotEstimableWarning, warn
+from skmixed.inference._marginal.grid import GridRequest, ReferenceGrid
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 from skmixed.inference._marginal.scale import Scale
 from skmixed.inference._tables.table import ResultTable
@@ -52,5 +57,129 @@ class MarginalSlopes(MarginalTable):
     """Marginal slopes, as `marginal_slopes` returns them.
 
     A DataFrame with a row for each slope: the columns of the variables, ``slope``,
-    ``std_error``, ``df``, ``t``, ``p_value``, ``lower`` and ``upper``.
+    ``std_error``, ``df``, ``t`` (of a generalized model ``z``), ``p_value``, ``lower`` and
+    ``upper``.
     """
+
+
+# What an average counts alike, or by, for each name of weights.
+AVERAGES = {
+    "equal": "each combination counts alike",
+    "proportional": "each combination counts by the weights of its rows",
+    "outer": "each value counts by the weights of its rows",
+    "cells": "combinations count by the weights of their rows in each cell",
+    "flat": "those with rows count alike",
+}
+# What rounding leaves of the mean of a centered column.
+NO_MEAN = 1e-12
+# Cells that a message names.
+MOST_CELLS = 10
+
+
+def check_columns(variables: Iterable[str], columns: Iterable[str]) -> None:
+    """Refuse a variable with the name of a column of the table."""
+    for name in variables:
+        if name in columns:
+            raise ValueError(
+                f"{name!r} is a variable, and a column of the table too. Rename the column of the "
+                "data."
+            )
+
+
+def title_of(what: str, asked: GridRequest) -> str:
+    """Return a title, of "Marginal means of" or "Slopes by x for each"."""
+    own = asked.variables
+    title = f"{what} {' and '.join(own)}" if own else what.removesuffix(" of")
+    title = title.removesuffix(" for each")
+    return f"{title}, by {' and '.join(asked.by)}" if asked.by else title
+
+
+def remarks_on(
+    grid: ReferenceGrid, weights: str, own: LinearEstimates, scale: str, tests: str
+) -> tuple[str, ...]:
+    """Say what a table is on, what it averages over and holds, and by which tests."""
+    return tuple(
+        remark
+        for remark in (
+            scale,
+            _on_average(grid, weights),
+            _on_held(grid, has_offset=bool(own.offset.any())),
+            tests,
+        )
+        if remark
+    )
+
+
+def _on_average(grid: ReferenceGrid, weights: str) -> str:
+    names = grid.averaged
+    if not names:
+        return ""
+    targets = {own.name for own in grid.targets}
+    terms = grid.formula.interactions
+    crossing = [n for n in names if any(n in term and term & targets for term in terms)]
+    note = f" The model has interactions with {' and '.join(crossing)}." if crossing else ""
+    return f"Averaged over {' and '.join(names)}; {AVERAGES[weights]}.{note}"
+
+
+def _on_held(grid: ReferenceGrid, *, has_offset: bool) -> str:
+    held = [own for own in grid.others if len(own.values) == 1]
+    parts = [
+        f"{own.name} at {'its mean, ' if own.is_mean else ''}{_shown(own.values[0])}"
+        for own in held
+    ]
+    if grid.has_mean_offset and has_offset:
+        parts.append("the offset at its mean")
+    return f"Held: {'; '.join(parts)}." if parts else ""
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if abs(value) > NO_MEAN else "0"
+
+
+def warn_not_estimable(
+    own: LinearEstimates, undetermined: BoolArray, what: str, weights: str
+) -> None:
+    """Say which means or slopes the data do not determine, and because of which columns.
+
+    `undetermined`: for each row of L the dropped columns that leave it open, (k, d).
+    """
+    is_there = np.asarray(np.isfinite(own.rows).all(axis=1))
+    if not is_there.all():
+        warn(
+            f"No row of the fit is in {_listed(own.cells, ~is_there)}, of which weights="
+            f"{weights!r} takes the rows: there the {what} are NaN. Use weights='equal', or ask "
+            "for fewer cells by `at`.",
+            NotEstimableWarning,
+        )
+    unknown = np.asarray(is_there & undetermined.any(axis=1))
+    if not unknown.any():
+        return
+    tests = own.tests
+    assert tests.dependence is not None
+    of_columns = undetermined[unknown].any(axis=0)
+    names = [repr(tests.names[k]) for k in np.array(tests.dependence.dropped)[of_columns]]
+    more = f" and {len(names) - MOST_CELLS} more" * (len(names) > MOST_CELLS)
+    warn(
+        f"The data do not determine the {what} at {_listed(own.cells, unknown)}: they are NaN. "
+        "They depend on columns that were dropped in fit as linearly dependent, often those of "
+        f"combinations without a row: {', '.join(names[:MOST_CELLS])}{more}. Leave such "
+        "combinations out by `at`, average over those with rows by weights='flat', or fit without "
+        "the interaction.",
+        NotEstimableWarning,
+    )
+
+
+def _listed(cells: pd.DataFrame, chosen: BoolArray) -> str:
+    """Name some of the cells by their values."""
+    cells = cells.iloc[np.flatnonzero(chosen)]
+    if not len(cells.columns):
+        return "the mean over all"
+    rows = cells.head(MOST_CELLS).to_dict("records")
+    listed = "; ".join(", ".join(f"{k}={_quoted(v)}" for k, v in row.items()) for row in rows)
+    return listed + f" and {len(cells) - MOST_CELLS} more" * (len(cells) > MOST_CELLS)
+
+
+def _quoted(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else _shown(value)
