@@ -11,12 +11,15 @@ from skmixed.inference import (
     ResultTable,
     anova,
     coefficient_table,
+    coefficients_by_group,
     compare,
     confidence_intervals,
     contrast,
+    drop1,
     likelihood_ratio_test,
     profile,
     random_effects_table,
+    random_effects_tests,
     singularity,
     variance_decomposition,
     vcov,
@@ -52,6 +55,7 @@ FUNCTIONS = [
     coefficient_table,
     vcov,
     anova,
+    drop1,
     confidence_intervals,
     random_effects_table,
     variance_decomposition,
@@ -71,6 +75,16 @@ def test_every_function_returns_a_table_that_says_its_values(model, function):
     assert_cells_say_the_values(table)
     assert len(table.to_latex().splitlines()) > len(table)
     assert len(table.to_markdown().splitlines()) > len(table)
+
+
+@pytest.mark.parametrize("fit", [linear, binomial])
+def test_tables_of_random_effects(fit):
+    model = fit()
+    (coefficients,) = coefficients_by_group(model).values()
+    for table in (random_effects_tests(model), coefficients):
+        assert type(table) is ResultTable
+        assert max(map(len, repr(table).splitlines())) <= 80
+        assert_cells_say_the_values(table)
 
 
 def two_models():

@@ -12,7 +12,7 @@ from skmixed.inference._tables.exports import Caption, great_table_of, html_of, 
 from skmixed.inference._tables.latex_form import latex_of
 from skmixed.inference._tables.number_formats import Precision
 from skmixed.inference._tables.options import check_digits, check_text, written
-from skmixed.inference._tables.text_form import text_of
+from skmixed.inference._tables.text_form import n_blocks, text_of
 
 
 class ResultTable(pd.DataFrame):
@@ -149,14 +149,23 @@ class ResultTable(pd.DataFrame):
         return made
 
     def __repr__(self) -> str:
-        return text_of(self._shown(), self.title, self.remarks)
+        shown = self._shown()
+        n = n_blocks(shown)
+        if n > 1 and shown.n_shown > 1:
+            shown = self._shown(n)
+        return text_of(shown, self.title, self.remarks)
 
     def _repr_html_(self) -> str:
         return html_of(self._shown(), Caption(self.title, self.remarks))
 
-    def _shown(self) -> ShownTable:
-        """Return the cells that are looked at: as many rows as pandas shows."""
+    def _shown(self, n_blocks: int = 1) -> ShownTable:
+        """Return the cells that are looked at: as many rows as pandas shows.
+
+        Of a table in several blocks, fewer: twice as many lines at most.
+        """
         most, least = (pd.get_option(f"display.{name}_rows") for name in ("max", "min"))
+        if most and n_blocks > 1:
+            most = min(most, max(2 * most // n_blocks, 2))
         cut = (most, min(least or most, most)) if most else None
         return cells_of(self, self.column_kinds, Precision(), most=cut)
 

@@ -21,6 +21,11 @@ def text_of(cells: ShownTable, title: str, remarks: Sequence[str]) -> str:
     return "\n".join([*parts, *(filled(text.split(), " ") for text in (*below, *remarks))])
 
 
+def n_blocks(cells: ShownTable) -> int:
+    """Return how many times the rows are written, for all columns to have room."""
+    return sum(1 for _ in _blocks(cells))
+
+
 def _blocks(cells: ShownTable) -> Iterator[tuple[list[list[str]], int]]:
     """Yield the columns that fit beside the names of the rows, and the number of these."""
     n = cells.n_names

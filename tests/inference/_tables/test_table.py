@@ -147,6 +147,17 @@ def test_pandas_options_say_how_many_rows_are_shown():
     assert table.to_markdown().count("\n") == 2 + 1 + 100
 
 
+def test_a_table_of_many_blocks_shows_fewer_rows():
+    columns = [f"a_column_with_a_long_name_{k}" for k in range(20)]
+    table = ResultTable.of(pd.DataFrame(np.ones((45, 20)), columns=columns), "Wide")
+    assert "10 of 45 rows are shown." in repr(table)
+    assert len(repr(table).splitlines()) <= 2 * 60 + 30
+    assert "are shown" not in table._repr_html_()
+    assert "are shown" not in repr(ResultTable.of(pd.DataFrame(table[columns[:4]]), "Narrow"))
+    with pd.option_context("display.max_rows", None):
+        assert "are shown" not in repr(table)
+
+
 def test_digits_of_exports():
     table = TABLE.to_markdown(digits=1, p_digits=2)
     assert "|     | Estimate |  SE |  df |   *p* |" in table
