@@ -22,7 +22,7 @@ from skmixed import (
 from skmixed.datasets import load_penicillin, load_sleepstudy, load_toenail
 from skmixed.exceptions import FitStatus
 from skmixed.formula import FormulaRegressor
-from skmixed.inference import Report, ResultTable
+from skmixed.inference import ModelReport, ResultTable
 
 MODULES = [
     "skmixed",
@@ -50,7 +50,7 @@ EXEMPT_PROPERTY = {"SA01": "See Also", "EX01": "Examples"}
 MADE_ELSEWHERE = {
     SufficientStatistics: {"PR01"},
     FitStatus: {"PR01"},
-    Report: {"PR01"},
+    ModelReport: {"PR01"},
     ResultTable: {"PR01"},
 }
 
@@ -180,7 +180,7 @@ RENAMED = [
     RandomEffect,
     SufficientStatistics,
     FormulaRegressor,
-    Report,
+    ModelReport,
     ResultTable,
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -40,7 +40,7 @@ def variance_inflation(model: Any) -> pd.DataFrame:
     Notes
     -----
     With R the correlation matrix of the estimates without the intercept, and A the columns
-    of a term, B the others: vif = |R_AA| |R_BB| / |R| (Fox and Monette, 1992) [1]_, as in
+    of a term, B the others: vif = det(R_AA) det(R_BB) / det(R) (Fox and Monette, 1992) [1]_, as in
     performance's ``check_collinearity`` of R. It does not depend on how the factor of a term
     is coded. Terms of an interaction that are not centered inflate each other, which is no
     fault of the data. Beyond 5, or an error_factor beyond about 2.2, the data tell little of

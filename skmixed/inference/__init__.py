@@ -21,15 +21,15 @@ from skmixed.inference._random_effects import (
     random_effects_table,
     variance_decomposition,
 )
-from skmixed.inference._report.report import Report, report
+from skmixed.inference._report.report import ModelReport, report
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import anova
 from skmixed.inference._terms.drop1 import drop1
 
-Report.__module__ = ResultTable.__module__ = __name__
+ModelReport.__module__ = ResultTable.__module__ = __name__
 
 __all__ = [
-    "Report",
+    "ModelReport",
     "ResultTable",
     "anova",
     "coefficient_table",

@@ -17,7 +17,7 @@ from skmixed.inference._tables.options import written
 
 
 @dataclass(frozen=True)
-class Report:
+class ModelReport:
     """Sentences of methods and of results, as `report` makes them.
 
     ``print`` shows them on lines of 80 characters, and notebooks as HTML.
@@ -93,7 +93,7 @@ class Report:
 
 def report(
     model: Any, ddf: str | None = None, *, level: float = 0.95, robust: str | None = None
-) -> Report:
+) -> ModelReport:
     """Say in sentences what a paper says of a model and of its results.
 
     The methods: the model and its formula, how and with what it was fitted, the numbers of
@@ -114,8 +114,8 @@ def report(
 
     Returns
     -------
-    Report
-        With a text form, shown by ``print``, one for notebooks, and `Report.to_markdown`.
+    ModelReport
+        With a text form, shown by ``print``, one for notebooks, and `ModelReport.to_markdown`.
 
     Raises
     ------
@@ -167,4 +167,4 @@ def report(
     tested = {"ddf": ddf, "robust": robust}
     fixed, has_joint = fixed_results(model, view, table, level, tested)
     methods = methods_of(model, view, tests, level, has_joint=has_joint)
-    return Report(tuple(methods), (*fixed, *variance_results(view)))
+    return ModelReport(tuple(methods), (*fixed, *variance_results(view)))

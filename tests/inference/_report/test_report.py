@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from skmixed import MixedEffectsRegressor, MixedLinearRegressor, lmer
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import ExactFitWarning
-from skmixed.inference import Report, report
+from skmixed.inference import ModelReport, report
 
 X, Y = load_sleepstudy(return_X_y=True, as_frame=True)
 
@@ -51,7 +51,7 @@ def test_html(found):
 
 def test_a_report_is_a_value(found):
     assert pickle.loads(pickle.dumps(found)) == found
-    assert isinstance(found, Report)
+    assert isinstance(found, ModelReport)
 
 
 def test_a_pipeline_is_its_last_step(found):
