@@ -120,7 +120,8 @@ def _examples(errors: Mapping[tuple[int, int], Exception], names: FitNames) -> s
         lead = f"{len(fits)} failed otherwise, the first" if texts else "The first"
         texts.append(f"{lead}, {names(fits[0])}: {_said(errors[fits[0]])}")
     left_out = len(kinds) - len(texts)
-    return " ".join(texts) + f" {left_out} other errors are left out." * (left_out > 0)
+    texts += [f"{left_out} other kinds of errors are left out."] * (left_out > 0)
+    return " ".join([*(f"{own.rstrip('.')}." for own in texts[:-1]), texts[-1]])
 
 
 def _said(error: Exception) -> str:

@@ -13,7 +13,7 @@ from reference_fits import ROOT, read_frame
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, lmer
 from skmixed.datasets import load_pastes, load_penicillin, load_sleepstudy
 from skmixed.diagnostics import group_influence
-from skmixed.exceptions import SingularFitWarning
+from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
 
 MEASURES = ("cooks_distance", "mdffits", "covratio")
 SPECS = {
@@ -293,3 +293,16 @@ class TestMessages:
         repeated = MixedLinearRegressor(residual=residual).fit(X, y)
         with pytest.raises(ValueError, match="Use subject_influence"):
             group_influence(repeated, X, y)
+
+
+def test_warnings_that_differ_in_names_are_one():
+    X, y = load_sleepstudy(return_X_y=True)
+    own = {name: (X["Subject"] == name) * X["Days"] * 1.0 for name in ("308", "309")}
+    X = X.assign(u=own["308"], v=own["309"])
+    model = MixedLinearRegressor("Subject").fit(X, y)
+    message = (
+        r"^Without 2 of 18 levels of 'Subject', such as '308': Fixed-effects column 'u' depends"
+    )
+    with pytest.warns(RankDeficiencyWarning, match=message) as caught:
+        group_influence(model, X, y)
+    assert len(caught) == 1

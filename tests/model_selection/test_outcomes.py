@@ -91,7 +91,7 @@ def test_failed_fits_and_failed_predictions_are_told_apart():
     message = (
         r"^2 of 80 fits failed, and the predictions of 2 others, and their scores are NaN\. The "
         r"first, of candidate 1 \(fit_at=None, predict_at=5\) without split 5 \(row 40 and others\)"
-        r": KeyError: 'no prediction' 2 failed otherwise, the first, of candidate 2 "
+        r": KeyError: 'no prediction'. 2 failed otherwise, the first, of candidate 2 "
         r"\(fit_at=3, predict_at=None\) without split 3 .*: RuntimeError: no fit$"
     )
     with pytest.warns(FitFailedWarning, match=message) as caught:
