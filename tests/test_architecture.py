@@ -37,6 +37,7 @@ THIRD_PARTIES = {
     "_generalized_estimators": {"scipy", "pandas", "sklearn"},
     "compose": {"scipy", "pandas", "sklearn"},
     "formula": {"scipy", "pandas", "sklearn", "formulaic"},
+    "adapters": {"pandas", "polars", "marginaleffects"},
     "diagnostics": {"scipy", "pandas", "sklearn"},
     "datasets": {"pandas", "sklearn"},
     "distributed": {"dask", "sklearn"},
