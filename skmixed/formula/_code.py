@@ -38,13 +38,15 @@ QUOTED = re.compile(
 )
 # R's names that are none of Python, by identifiers of the same length.
 OF_R = {AS_FACTOR: "as.factor", BOUNDARY: "Boundary.knots"}
-ALIAS = re.compile(rf"{MARK}[{TERM}{VALUE}{LABEL}]((?:[A-Za-z0-9]|_[0-9a-f]+_)*)")
+ALIAS = re.compile(rf"(?!{AS_TERM}\b){MARK}[{TERM}{VALUE}{LABEL}]((?:[A-Za-z0-9]|_[0-9a-f]+_)*)")
 
 
 def alias(name: str, use: str) -> str:
     """Return the identifier of a column in one use, from which its name can be read."""
     spelled = (c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in name)
-    return MARK + use + "".join(spelled)
+    identifier = MARK + use + "".join(spelled)
+    # A column "erm" as a term would have the name of a function
+    return identifier if identifier != AS_TERM else f"{MARK}{use}_{ord(name[0]):x}_{name[1:]}"
 
 
 def named(identifier: str) -> str:

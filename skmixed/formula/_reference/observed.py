@@ -13,8 +13,8 @@ from skmixed._data.table import float_column
 from skmixed._typing import BoolArray, FloatArray, IntArray
 from skmixed.formula._columns import ColumnKinds, NamedRows
 
-# Numeric columns of so many distinct values are taken at each of them.
-FEW = 2
+# Combinations for each row from which a table of all of them is mostly empty.
+SPARSE = 4
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ObservedValues:
     levels : dict of str to ColumnLevels
         The distinct values, in their order, of factors and booleans, of numbers that are
         coded as factors, and of other numeric columns of two values.
-    codes : (m, n_levels) array of int
+    codes : (m, n_levels) array of int32
         The combinations of these that rows have, by position among the values.
     weights : (m,) array
         The sum of the weights of the rows of each.
@@ -77,7 +77,8 @@ class ObservedValues:
             with np.errstate(invalid="ignore"):
                 ranges[name] = [float(values.mean()), low, high]
             if name in coded:
-                found[name] = np.unique(values, return_inverse=True)
+                places, labels = pd.factorize(values, sort=True)
+                found[name] = np.asarray(labels), places
             elif _has_two(values, low, high):
                 found[name] = np.array([low, high]), np.asarray(values == high, dtype=np.intp)
         codes, sums = _combinations([own for _, own in found.values()], given[counts])
@@ -111,12 +112,21 @@ def _combinations(codes: list[IntArray], weights: FloatArray) -> tuple[IntArray,
     """Return the distinct combinations of codes, sorted, and the sum of the weights of each."""
     if not codes:
         return np.zeros((1, 0), dtype=np.intp), np.array([weights.sum()])
-    place = np.zeros(len(weights), dtype=np.intp)
+    place, bound = np.zeros(len(weights), dtype=np.intp), 1
     for own in codes:
-        # At most the number of rows, so that the product does not overflow
-        place = pd.factorize(place * (int(own.max()) + 1) + own)[0]
-    first = np.flatnonzero(~pd.Series(place).duplicated().to_numpy())
-    distinct = np.stack(codes, axis=1)[first]
-    sums = np.asarray(np.bincount(place, weights), dtype=float)
+        size = int(own.max()) + 1
+        if bound * size > SPARSE * len(weights):  # mostly combinations that no row has
+            place = pd.factorize(place)[0]
+            bound = int(place.max()) + 1
+        place, bound = place * size + own, bound * size
+    if bound > SPARSE * len(weights):
+        place = pd.factorize(place)[0]
+        bound = int(place.max()) + 1
+    # The first row of each, which an assignment from the last row on leaves
+    first = np.full(bound, -1)
+    first[place[::-1]] = np.arange(len(place))[::-1]
+    sums = np.asarray(np.bincount(place, weights, minlength=bound), dtype=float)
+    first, sums = first[first >= 0], sums[first >= 0]
+    distinct = np.stack([own[first] for own in codes], axis=1)
     order = np.lexsort(distinct.T[::-1])
-    return distinct[order], sums[order]
+    return np.asarray(distinct[order], dtype=np.int32), sums[order]
