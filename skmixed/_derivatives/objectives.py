@@ -68,6 +68,13 @@ class Objective(Protocol):
     def point(self, value: float, *, is_slow: bool) -> Point:
         """Model the function around the latest Λ; `is_slow` where that has done badly."""
 
+    def last_point(self, point: Point) -> Point:
+        """Return the model of a last step around the latest Λ, where `point` is the usual one.
+
+        The exact second derivatives, where these are at hand: a Newton step squares the
+        distance from the optimum, and average information takes a constant share of it.
+        """
+
     def noise(self, value: float) -> float:
         """Return what a difference of values may be by error alone."""
 
@@ -182,6 +189,9 @@ class ExactObjective:
 
     def has_stalled(self, gained: float, value: float) -> bool:
         return gained <= self.stalled * max(1.0, abs(value) / 1000.0)
+
+    def last_point(self, point: Point) -> Point:
+        return point
 
     def is_lost(self, gain: float) -> bool:  # noqa: ARG002
         return False
@@ -300,6 +310,10 @@ class DenseObjective(ExactObjective):
                 )
             self._points[is_slow] = point
         return self._points[is_slow]
+
+    def last_point(self, point: Point) -> Point:
+        exact = self.point(point.value, is_slow=True)
+        return exact if exact.is_usable else point
 
     def noise(self, value: float) -> float:
         of_sum = 50.0 * (abs(value) + self.dense.system.n_rows)

@@ -160,6 +160,9 @@ class ProbedObjective:
     def resolution(self, value: float) -> float:  # noqa: ARG002
         return 0.0
 
+    def last_point(self, point: Point) -> Point:
+        return point
+
     def has_stalled(self, gained: float, value: float) -> bool:  # noqa: ARG002
         """Return False: `is_lost` tells a gain from nothing."""
         return False

@@ -122,7 +122,7 @@ class _Descent:
             rate = expected / before if 0 < before < np.inf else 1.0
             self.is_slow = self.is_slow or SLOW < rate < FALLING
             if (is_interior or length >= LONG) and self._is_last(point, expected, rate):
-                return self._last_step(point, lam)
+                return self._last_step(point, lam, radius)
             if self._is_beaten(point.value, expected if is_interior else np.inf):
                 return self._end_at(point, FitStatus.MAX_ITER)
             noise = self.objective.noise(point.value)  # what a gain may be by error alone
@@ -210,9 +210,13 @@ class _Descent:
         without = point.decrease(point.chart.step_to(trial))
         return abs(without - expected) <= ALIKE * abs(expected)
 
-    def _last_step(self, point: Point, lam: Lam) -> Ending:
+    def _last_step(self, point: Point, lam: Lam, radius: float) -> Ending:
         """Take the last step, to an exact zero where it leads to zero."""
         noise = self.objective.noise(point.value)
+        last = self.objective.last_point(point)
+        if last is not point:
+            step, _, is_interior = last.step(radius)
+            lam = last.chart.moved(step) if is_interior else lam
         vanished = point.chart.vanished(lam)
         for trial in (vanished, lam) if vanished is not lam else (lam,):
             value = self.objective.evaluate(trial)

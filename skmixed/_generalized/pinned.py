@@ -226,6 +226,9 @@ class PinnedObjective:
     def resolution(self, value: float) -> float:
         return self.objective.resolution(value)
 
+    def last_point(self, point: Point) -> Point:
+        return point
+
     def has_stalled(self, gained: float, value: float) -> bool:
         return self.objective.has_stalled(gained, value)
 

@@ -19,6 +19,7 @@ from skmixed._estimation.fit import examined, fit_system
 from skmixed._fitted.runtime import single_threaded_blas
 from skmixed.datasets import load_sleepstudy
 from skmixed.exceptions import FitStatus, SingularFitWarning
+from skmixed.inference import convergence
 
 seeds = st.integers(0, 10**6)
 
@@ -330,3 +331,15 @@ def test_intercepts_far_from_zero_without_a_fixed_one(method, optimum):
     assert model.converged_
     assert model.criterion_ <= optimum + 1e-6
     assert model.n_iter_ <= 100
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_search_in_a_small_system_ends_at_the_optimum(seed):
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame({"x": rng.normal(size=200), "g": rng.integers(0, 25, 200)})
+    effects = rng.normal(size=(25, 2)) * [1.0, 0.5]
+    y = effects[X["g"], 0] + effects[X["g"], 1] * X["x"] + rng.normal(size=200)
+    model = MixedLinearRegressor("g", random_slopes="x", fixed=["x"]).fit(X, y)
+    # Half the square of the distance in standard errors, which a Newton step squares again:
+    # steps by average information alone end at 1e-12.
+    assert convergence(model).expected_gain < 1e-15
