@@ -52,7 +52,7 @@ tests = {
 print(pd.concat(tests).round(2)[["estimate", "std_error", "df"]])
 last = trial[trial["visit"] == "V4"].groupby("arm")["response"].mean()
 print(f"of those who came: {last['treated'] - last['control']:.2f}")
-print(anova(model, ddf="kenward-roger").round(4))
+print(anova(model, ddf="kenward-roger"))
 
 # %%
 # Fewer parameters do as well where they are right. The truth here is an autoregression with a

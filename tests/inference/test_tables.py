@@ -17,6 +17,7 @@ from skmixed.inference import (
     contrast,
     drop1,
     likelihood_ratio_test,
+    marginal_means,
     profile,
     random_effects_table,
     random_effects_tests,
@@ -146,6 +147,15 @@ def test_titles_of_tests_of_terms():
     assert anova(least_squares()).title == "Tests of columns"
     said = "F tests with Kenward and Roger's scale and degrees of freedom."
     assert anova(linear(), ddf="kenward-roger").remarks == (said,)
+
+
+def test_variables_with_names_of_results_are_labels():
+    frame = load_cake().frame.rename(columns={"recipe": "F", "temp": "t"})
+    model = lmer("angle ~ F * t + (1 | F:replicate)", frame)
+    table = marginal_means(model, ["F", "t"], at={"t": [175, 200.5]})
+    assert repr(table).splitlines()[1].split()[:3] == ["F", "t", "mean"]
+    assert repr(table).splitlines()[3].split()[:2] == ["B", "175.0"]
+    assert_cells_say_the_values(table)
 
 
 def test_columns_with_names_of_results_are_columns_of_the_user():
