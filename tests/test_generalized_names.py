@@ -19,12 +19,22 @@ from skmixed import (
 )
 
 MODULES = (inference, diagnostics, plotting)
-NAMES = [(module, name) for module in MODULES for name in module.__all__]
+# But for the classes of what functions return
+NAMES = [
+    (module, name)
+    for module in MODULES
+    for name in module.__all__
+    if name == name.lower() or name.endswith("Display")
+]
 # What is there for linear models alone.
 REFUSED = {
     *("conditional_aic", "group_influence", "residual_correlation", "subject_influence"),
     "ResidualCorrelationDisplay",
 }
+# What takes models by a formula, and what takes a table of marginal means: the models here are
+# by columns.
+BY_FORMULA = {"marginal_means", "marginal_slopes", "joint_tests", "EffectsDisplay"}
+OF_MEANS = {"comparisons", "effect_sizes"}
 # Of single trials, and of a shape that describes the variance, there is no overdispersion.
 NO_TEST = {MixedLogisticClassifier, MixedGammaRegressor}
 MODELS = (
@@ -65,6 +75,7 @@ def called(name, function, case):
     """Call a function with what it asks for."""
     model, smaller, X, y, weights = case
     given = {"X": X, "y": y, "sample_weight": weights, "L": {"x": 1.0}, "components": "fixed"}
+    given |= {"variables": "x", "column": "x"}
     parameters = inspect.signature(function).parameters
     if name in ("compare", "likelihood_ratio_test"):
         return function(smaller, model)
@@ -77,6 +88,15 @@ def test_each_name_works_or_says_that_it_is_not_there(module, name, case):
     function = getattr(function, "from_estimator", function)
     if name in REFUSED:
         with pytest.raises(ValueError, match="What was called is for linear mixed models"):
+            called(name, function, case)
+    elif name in BY_FORMULA:
+        with pytest.raises(TypeError, match="Fit it by a formula"):
+            called(name, function, case)
+    elif name in OF_MEANS:
+        with pytest.raises(TypeError, match="marginal_means"):
+            called(name, function, case)
+    elif name == "variance_inflation":
+        with pytest.raises(ValueError, match="collinearity is between two terms or more"):
             called(name, function, case)
     elif name == "overdispersion_test" and type(case[0]) in NO_TEST:
         with pytest.raises(ValueError, match=r"estimates the variance|one trial with two outcomes"):
