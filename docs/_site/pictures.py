@@ -8,9 +8,14 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 
-from skmixed import MixedLinearRegressor, MixedNegativeBinomialRegressor, MixedPoissonRegressor
-from skmixed.datasets import load_grouseticks, load_sleepstudy
-from skmixed.plotting import ResidualsDisplay, ShrinkageDisplay
+from skmixed import (
+    MixedLinearRegressor,
+    MixedNegativeBinomialRegressor,
+    MixedPoissonRegressor,
+    lmer,
+)
+from skmixed.datasets import load_grouseticks, load_orthodont, load_sleepstudy
+from skmixed.plotting import EffectsDisplay, ResidualsDisplay, ShrinkageDisplay
 
 PICTURES = Path(__file__).parents[1] / "_static"
 
@@ -34,3 +39,8 @@ for (title, regressor), ax in zip(regressors.items(), axes, strict=True):
     ResidualsDisplay.from_estimator(model, ticks, number, panels="qq", ax=ax)
     ax.set(title=title)
 figure.savefig(PICTURES / "residuals_of_counts.png", dpi=150)
+
+growth = load_orthodont().frame
+growth_model = lmer("distance ~ age * Sex + (age | Subject)", growth)
+display = EffectsDisplay.from_estimator(growth_model, "age", by="Sex", X=growth)
+display.figure_.savefig(PICTURES / "effects.png", dpi=150)

@@ -8,6 +8,7 @@ draws, and ``plot(ax=...)`` draws it again. Every function takes a fitted
 
 from skmixed.plotting._checks.display import ModelChecksDisplay, check_model
 from skmixed.plotting._correlation import ResidualCorrelationDisplay
+from skmixed.plotting._effects.display import EffectsDisplay
 from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._lines import FittedLinesDisplay
 from skmixed.plotting._profile import ProfileDisplay
@@ -18,6 +19,7 @@ from skmixed.plotting._shrinkage import ShrinkageDisplay
 from skmixed.plotting._variance import VarianceDecompositionDisplay
 
 __all__ = [
+    "EffectsDisplay",
     "FittedLinesDisplay",
     "InfluenceDisplay",
     "ModelChecksDisplay",

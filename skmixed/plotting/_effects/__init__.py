@@ -1,0 +1,1 @@
+"""Marginal means and slopes with intervals, over the data."""
