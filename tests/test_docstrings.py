@@ -17,6 +17,7 @@ from skmixed import (
     ResidualCovariance,
     SufficientStatistics,
     glmer,
+    lmer,
     plotting,
 )
 from skmixed.datasets import load_penicillin, load_sleepstudy, load_toenail
@@ -278,6 +279,9 @@ def test_attributes_of_a_display_are_those_it_has_after_plot(name):
         model = MixedLinearRegressor(residual=residual)
     model.fit(X, y)
     rows = (X, y) if "y" in inspect.signature(cls.from_estimator).parameters else ()
+    if cls is plotting.EffectsDisplay:
+        rows = ("Days",)
+        model = lmer("Reaction ~ Days + (Days | Subject)", load_sleepstudy().frame)
     with plt.rc_context({"backend": "agg"}):
         display = cls.from_estimator(model, *rows)
     plt.close(display.figure_)

@@ -114,7 +114,7 @@ class EffectsRequest:
                 "responses have no place. Leave X out, or use scale='response'."
             )
         given = open_rows(self.model, X, include="fixed", has_family=True)
-        response, rows = given.response(y), given.frame.rows  # type: ignore[union-attr]
+        response, rows = given.response(y), given.frame.rows
         if not self.view.is_generalized and scale == RESPONSE:
             back = self.formula.response_inverse()
             response = response if back is None else back.inverse(response)
