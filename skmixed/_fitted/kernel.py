@@ -246,6 +246,7 @@ with_fixed_of = _on_one_thread(CholeskyFactor.with_fixed_of)
 information_at = _on_one_thread(information.information)
 relative = _on_one_thread(Relative.of)
 components = _on_one_thread(_components.components)
+total_variance = _on_one_thread(_components.total_variance)
 fitted_values = _on_one_thread(FittedValues.of)
 level_covariances = _on_one_thread(selected_inverse.level_covariances)
 

@@ -107,13 +107,34 @@ class Dependence:
 
     def deviates(self, functions: FloatArray) -> NDArray[np.bool_]:
         """For which dropped columns l_d ≠ A'l_k, (n, n_fixed) to (n, n_dropped)."""
+        rest, sizes = self._rests(functions)
+        return np.asarray(np.abs(rest) > self.floor * sizes[:, None])
+
+    def _rests(self, functions: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return l_d − A'l_k, and the size of each l, which rounding is measured by."""
         moved = functions - functions[:, :1] * self.center
         kept, dropped = moved[:, self.kept], moved[:, self.dropped]
         sizes = np.abs(kept) / np.where(self.scale > 0, self.scale, 1.0)
         if self.has_intercept:  # around whose center nothing is left of the ones
             sizes[:, 0] = np.abs(functions[:, 0])
-        rest = np.abs(dropped - kept @ self.weights)
-        return np.asarray(rest > self.floor * sizes.max(axis=1, initial=0.0)[:, None])
+        return dropped - kept @ self.weights, sizes.max(axis=1, initial=0.0)
+
+    def estimable_weights(self, functions: FloatArray) -> FloatArray:
+        """Return W so that W L spans the combinations of functions that are estimable, (m, n).
+
+        The identity where each is.
+        """
+        if not self.deviates(functions).any():
+            return np.eye(len(functions))
+        rest, sizes = self._rests(functions)
+        sizes = np.where(sizes > 0, sizes, 1.0)
+        # In units of the bounds, which what is 0 keeps to and what is not exceeds by far; that
+        # of a column of zeros is 0
+        floor = np.where(self.floor > 0, self.floor, DEPENDENT)
+        scaled = rest / (floor * sizes[:, None])
+        left, values, _ = np.linalg.svd(scaled)
+        rank = int((values > np.sqrt(len(functions))).sum())
+        return np.asarray(left[:, rank:].T / sizes)
 
     def deviate_somewhere(self, factor: FloatArray) -> NDArray[np.bool_]:
         """For which dropped columns a row has l_d ≠ A'l_k, of rows L with L'WL = R'R, (n_dropped,).

@@ -5,6 +5,7 @@ correlation, and log σ (Pinheiro and Bates, 2000, Mixed-Effects Models in S and
 S-PLUS, section 2.4.3), by the delta method from the observed information.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,27 @@ def components(at: Relative) -> Components:
         sigma=sigma,
         log_sigma_error=0.5 * float(np.sqrt(covariance[-1, -1])),
     )
+
+
+def total_variance(at: Relative, roots: Sequence[FloatArray], unit: float) -> tuple[float, float]:
+    """Return the total variance Σ_k tr(R_kΣ_kR_k') + σ², and the standard error of its log sd.
+
+    R_k'R_k is the mean over the rows of zz' of each term in the model's order, in the user's
+    columns; `unit` is σ² of a row of weight 1 over that of the system.
+    """
+    info = at.information
+    chart = info.chart
+    total, slopes = unit, np.zeros(len(info.chart_covariance))
+    parts = zip(info.parameters.terms, chart.lam, chart.basis, chart.places, roots, strict=True)
+    for (_, term), lam, basis, place, root in parts:
+        # tr(RΛΛ'R') and its derivatives 2 tr(R ∂Λ Λ'R'), relative to σ² of the system
+        factor, moved = root @ (term.to_user @ lam), root @ (term.to_user @ basis)
+        total += float(np.sum(factor**2))
+        slopes[place] = 2.0 * np.einsum("iab,ab->i", moved, factor)
+    slopes /= total
+    slopes[-1] = 1.0  # of log σ², which all of it is multiplied by
+    variance = total * at.likelihood.sigma_squared(at.factorization)
+    return variance, 0.5 * float(np.sqrt(slopes @ info.chart_covariance @ slopes))
 
 
 def term_errors(

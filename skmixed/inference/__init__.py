@@ -9,6 +9,8 @@ from skmixed.inference._coefficients import coefficient_table, contrast, vcov
 from skmixed.inference._comparison.compare import compare, conditional_aic
 from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
 from skmixed.inference._comparison.random_terms import random_effects_tests
+from skmixed.inference._contrasts.comparisons import comparisons
+from skmixed.inference._contrasts.effect_sizes import effect_sizes
 from skmixed.inference._convergence import convergence, singularity
 from skmixed.inference._group_coefficients import coefficients_by_group
 from skmixed.inference._intervals import confidence_intervals
@@ -25,6 +27,7 @@ from skmixed.inference._report.report import ModelReport, report
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import anova
 from skmixed.inference._terms.drop1 import drop1
+from skmixed.inference._terms.joint import joint_tests
 
 ModelReport.__module__ = ResultTable.__module__ = __name__
 
@@ -35,12 +38,15 @@ __all__ = [
     "coefficient_table",
     "coefficients_by_group",
     "compare",
+    "comparisons",
     "conditional_aic",
     "confidence_intervals",
     "contrast",
     "convergence",
     "drop1",
+    "effect_sizes",
     "icc",
+    "joint_tests",
     "likelihood_ratio_test",
     "marginal_means",
     "marginal_slopes",

@@ -109,6 +109,36 @@ class FixedTests:
             return np.zeros((len(rows), 0), dtype=bool)
         return self.dependence.deviates(rows)
 
+    def estimable_weights(self, rows: FloatArray) -> FloatArray:
+        """Return W so that W L spans what the data determine of rows of L, (m, k)."""
+        if self.dependence is None:
+            return np.eye(len(rows))
+        return self.dependence.estimable_weights(rows)
+
+    def standard(self, rows: FloatArray) -> FloatArray:
+        """Return rows S with SS' the covariance of Lβ̂, (k, p)."""
+        sizes, vectors = np.linalg.eigh(self.of_basis)
+        root = vectors * np.sqrt(np.maximum(sizes, 0.0))
+        return np.asarray(rows[:, list(self.kept)] @ self.basis @ root)
+
+    def with_offset(self, rows: FloatArray, offset: FloatArray) -> tuple["FixedTests", FloatArray]:
+        """Return tests of Lβ + o by one further effect, 1 without an error, and its rows.
+
+        For joint tests, which do not ask what the data determine.
+        """
+        end, p = np.array([1.0]), len(self.names)
+        own_df = self.coefficient_df
+        tests = replace(
+            self,
+            names=(*self.names, "offset"),
+            kept=(*self.kept, p),
+            estimate=np.concatenate([self.estimate, end]),
+            basis=np.concatenate([self.basis, np.zeros((1, self.basis.shape[1]))]),
+            dependence=None,
+            coefficient_df=None if own_df is None else np.concatenate([own_df, np.inf * end]),
+        )
+        return tests, np.column_stack([rows, offset])
+
     @property
     def covariance(self) -> FloatArray:
         """Covariance matrix of the estimates, (p, p)."""

@@ -244,3 +244,22 @@ def test_nothing_is_said_without_dropped_columns():
     with warnings.catch_warnings():
         warnings.simplefilter("error", NotEstimableWarning)
         assert np.isfinite(model.predict_interval(NEW)).all()
+
+
+def test_combinations_that_are_estimable_have_weights():
+    """Cell means of two empty cells: of three differences one combination has neither."""
+    data = SEEN
+    model = lmer("y ~ 0 + f:h + x + (1 | g)", data)
+    dependence = model.regressor_._model.estimate.solution.dependence
+    assert dependence is not None
+    n = len(dependence.center)
+    dropped = dependence.dropped[0]
+    others = [k for k in range(n) if k not in dependence.dropped][:3]
+    rows = np.zeros((3, n))
+    rows[range(3), others] = 1.0
+    rows[:2, dropped] = [-1.0, -2.0]
+    weights = dependence.estimable_weights(rows)
+    assert weights.shape == (2, 3)
+    assert_allclose(weights @ rows[:, dropped], 0.0, atol=1e-12)
+    assert np.linalg.matrix_rank(weights) == 2
+    assert_array_equal(dependence.estimable_weights(rows[2:]), np.eye(1))

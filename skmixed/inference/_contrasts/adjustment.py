@@ -153,7 +153,7 @@ ADJUSTMENTS = {
         ),
         Adjustment(
             "dunnettx",
-            "an approximation of Dunnett's method, as in emmeans",
+            "emmeans' approximation of Dunnett's method",
             lambda family: DunnettXT(family.size),
             needs="trt.vs.ctrl",
         ),

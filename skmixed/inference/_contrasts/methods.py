@@ -74,9 +74,7 @@ class ContrastMethod:
     adjust : str or None
         The adjustment that emmeans makes for it.
     description : str
-        What it is, for the title.
-    is_pairwise : bool
-        Whether it has all pairwise differences, those of a studentized range.
+        What it is of some variables, for the title.
     has_reference, has_reverse : bool
         Whether there is a control, and whether differences can be reversed.
     """
@@ -85,7 +83,6 @@ class ContrastMethod:
     weights: Callable[[LabeledCells, bool], list[tuple[str, FloatArray]]]
     adjust: str | None
     description: str
-    is_pairwise: bool = False
     has_reference: bool = False
     has_reverse: bool = True
 
@@ -143,15 +140,15 @@ def _chebyshev(n: int, degree: int) -> FloatArray:
 METHODS = {
     method.name: method
     for method in (
-        ContrastMethod("pairwise", _pairwise, "tukey", "Pairwise comparisons", is_pairwise=True),
+        ContrastMethod("pairwise", _pairwise, "tukey", "Pairwise comparisons of {}"),
         ContrastMethod(
-            "trt.vs.ctrl", _from_control, "dunnettx", "Comparisons with a control",
+            "trt.vs.ctrl", _from_control, "dunnettx", "Comparisons of {} with a control",
             has_reference=True,
         ),
-        ContrastMethod("consecutive", _consecutive, "mvt", "Comparisons of consecutive cells"),
+        ContrastMethod("consecutive", _consecutive, "mvt", "Consecutive differences of {}"),
         ContrastMethod(
-            "eff", _from_mean, "fdr_bh", "Comparisons with the mean", has_reverse=False
+            "eff", _from_mean, "fdr_bh", "Comparisons of {} with the mean", has_reverse=False
         ),
-        ContrastMethod("poly", _polynomial, None, "Polynomial contrasts", has_reverse=False),
+        ContrastMethod("poly", _polynomial, None, "Polynomial contrasts of {}", has_reverse=False),
     )
 }  # fmt: skip

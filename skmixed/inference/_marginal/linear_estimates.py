@@ -1,14 +1,18 @@
 """Linear functions Lβ of the fixed effects, one for each cell of a grid."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._typing import FloatArray
 from skmixed.inference._fixed_tests import FixedTests
+
+# Share of the terms of a sum up to which the sum is 0.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class LinearEstimates:
         The variables within whose values the cells are compared.
     level : float
         The confidence level of the intervals.
+    remarks : tuple of str
+        The scale, and what was averaged over and held: what is said of all made of them.
+    model : FittedModel or None
+        The fit that they are of.
     """
 
     cells: pd.DataFrame
@@ -37,6 +45,8 @@ class LinearEstimates:
     tests: FixedTests
     by: tuple[str, ...] = ()
     level: float = 0.95
+    remarks: tuple[str, ...] = ()
+    model: FittedModel | None = None
 
     @property
     def names(self) -> list[str]:
@@ -77,3 +87,27 @@ class LinearEstimates:
             "upper": estimate + half,
         }
         return pd.DataFrame(columns).where(pd.Series(self.is_estimable), axis=0)
+
+    def correlation(self, places: slice) -> FloatArray:
+        """Return that of some of the estimates, NaN of those without an error."""
+        own = self.tests.standard(self._rows[places])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = own / np.linalg.norm(own, axis=1, keepdims=True)
+        return np.asarray(own @ own.T)
+
+    def combined(
+        self, weights: FloatArray, cells: pd.DataFrame, by: tuple[str, ...], level: float
+    ) -> "LinearEstimates":
+        """Return linear combinations of the estimates, each with a cell of its own.
+
+        What is left of effects that cancel is 0, and no rounding. A combination with an
+        estimate that is not there is not there.
+        """
+        is_there = np.asarray(np.isfinite(self.rows).all(axis=1))
+        own = np.where(is_there[:, None], self.rows, 0.0)
+        rows = weights @ own
+        rows[np.abs(rows) <= ROUNDING * (np.abs(weights) @ np.abs(own))] = 0.0
+        lost = np.asarray(np.abs(weights) @ ~is_there, dtype=np.float64)
+        rows = np.where(lost[:, None] > 0.0, np.nan, rows)
+        offset = weights @ self.offset
+        return replace(self, cells=cells, rows=rows, offset=offset, by=by, level=level)

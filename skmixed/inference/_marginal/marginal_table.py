@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from skmixed._typing import BoolArray
+from skmixed._typing import BoolArray, FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
 from skmixed.inference._marginal.grid import GridRequest, ReferenceGrid
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
@@ -35,12 +35,13 @@ class MarginalTable(ResultTable):
         cls,
         frame: pd.DataFrame,
         title: str,
-        remarks: tuple[str, ...],
+        remarks: Iterable[str],
         estimates: LinearEstimates,
         scale: Scale,
     ) -> Self:
-        """Return a table that knows what it is made of."""
-        table = cls.of(frame, title, remarks, dict.fromkeys(estimates.cells.columns, "label"))
+        """Return a table that knows what it is made of; empty remarks are none."""
+        said = [remark for remark in remarks if remark]
+        table = cls.of(frame, title, said, dict.fromkeys(estimates.cells.columns, "label"))
         table.estimates, table.scale = estimates, scale
         return table
 
@@ -94,20 +95,10 @@ def title_of(what: str, asked: GridRequest) -> str:
     return f"{title}, by {' and '.join(asked.by)}" if asked.by else title
 
 
-def remarks_on(
-    grid: ReferenceGrid, weights: str, own: LinearEstimates, scale: str, tests: str
-) -> tuple[str, ...]:
-    """Say what a table is on, what it averages over and holds, and by which tests."""
-    return tuple(
-        remark
-        for remark in (
-            scale,
-            _on_average(grid, weights),
-            _on_held(grid, has_offset=bool(own.offset.any())),
-            tests,
-        )
-        if remark
-    )
+def remarks_on(grid: ReferenceGrid, weights: str, offset: FloatArray) -> tuple[str, ...]:
+    """Say what is averaged over and held."""
+    remarks = _on_average(grid, weights), _on_held(grid, has_offset=bool(offset.any()))
+    return tuple(remark for remark in remarks if remark)
 
 
 def _on_average(grid: ReferenceGrid, weights: str) -> str:

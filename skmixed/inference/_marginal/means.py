@@ -184,15 +184,17 @@ def marginal_means(
     tests, cells = open_tests(model, ddf, robust), grid.target_cells
     shares = averaging_weights(grid, weights)
     rows, offset = averaged(shares, grid.rows), averaged(shares, grid.offset)
-    own = LinearEstimates(cells, rows, offset, tests, asked.by, level)
+    on, said = _scale_remark(view, formula, own_scale), remarks_on(grid, weights, offset)
+    of_all = said if own_scale.back is not None or not on else (on, *said)
+    own = LinearEstimates(cells, rows, offset, tests, asked.by, level, of_all, view)
     is_averaged = scale == POPULATION
     undetermined = in_any_cell(tests, grid, shares) if is_averaged else own.undetermined
     warn_not_estimable(own, undetermined, "means", weights)
     if is_averaged:
         own = over_population(view, grid, shares, own, undetermined)
     frame = pd.concat([cells, _on_scale(own, own_scale, view)], axis=1)
-    said = _scale_remark(view, formula, own_scale), _tests_remark(own, view)
-    title, remarks = title_of("Marginal means of", asked), remarks_on(grid, weights, own, *said)
+    remarks = [on, *said, _tests_remark(own, view)]
+    title = title_of("Marginal means of", asked)
     return MarginalMeans.from_estimates(frame, title, remarks, own, own_scale)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from skmixed._fitted import checks as validation
+from skmixed._fitted.fitted_model import fitted
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._marginal.averaging import WEIGHTS, averaged, averaging_weights
 from skmixed.inference._marginal.grid import (
@@ -133,14 +134,15 @@ def marginal_slopes(
     shares = averaging_weights(grid, weights)
     rows = averaged(shares, formula.slopes(column, grid.cells))
     offset = averaged(shares, formula.offset_slopes(column, grid.cells))
-    own = LinearEstimates(cells, rows, offset, tests, asked.by, level)
+    said, view = remarks_on(grid, weights, offset), fitted(model, has_family=True)
+    own = LinearEstimates(cells, rows, offset, tests, asked.by, level, said, view)
     warn_not_estimable(own, own.undetermined, "slopes", weights)
     found = own.statistics.rename(columns={"estimate": COLUMNS[0]})[list(COLUMNS)]
     frame = pd.concat([cells, found], axis=1)
     if tests.is_generalized:
         frame = frame.rename(columns={"t": "z"})
     title = title_of(f"Slopes by {column} for each", asked)
-    remarks = remarks_on(grid, weights, own, "", tests.remark(level))
+    remarks = [*said, tests.remark(level)]
     return MarginalSlopes.from_estimates(frame, title, remarks, own, Scale())
 
 

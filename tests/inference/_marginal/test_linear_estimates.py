@@ -46,3 +46,34 @@ def test_a_sum_over_nothing_is_0():
     own = LinearEstimates(cells, np.zeros((1, 3)), np.ones(1), open_tests(model, "normal"))
     row = own.statistics.loc[0]
     assert (row["estimate"], row["std_error"], row["lower"], row["upper"]) == (1.0, 0.0, 1.0, 1.0)
+
+
+def combined(weights, rows=((1.0, 0.1), (1.0, 0.4), (1.0, 0.7))):
+    data = load_machines().frame
+    tests = open_tests(lmer("score ~ 1 + row + (1 | Worker)", data.assign(row=range(54))), None)
+    cells = pd.DataFrame({"cell": list("abc")})
+    own = LinearEstimates(cells, np.array(rows), np.array([1.0, 2.0, 4.0]), tests)
+    return own.combined(np.array(weights), cells.iloc[: len(weights)], (), 0.9)
+
+
+def test_combinations_of_estimates():
+    own = combined([[1.0, -1.0, 0.0], [1.0, -2.0, 1.0]])
+    np.testing.assert_allclose(own.rows, [[0.0, -0.3], [0.0, 0.0]])
+    # 0.1 - 0.8 + 0.7 is not 0 in floating point
+    assert own.rows[1, 1] == 0.0
+    np.testing.assert_allclose(own.offset, [-1.0, 1.0])
+    assert own.level == 0.9
+
+
+def test_combinations_of_what_is_not_there_are_not_there():
+    rows = ((np.nan, np.nan), (1.0, 0.4), (1.0, 0.7))
+    own = combined([[0.0, 1.0, -1.0], [1.0, -1.0, 0.0]], rows)
+    np.testing.assert_array_equal(own.is_estimable, [True, False])
+
+
+def test_correlations_are_those_of_the_covariance():
+    own = combined([[1.0, -1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    covariance = own.rows @ own.tests.covariance @ own.rows.T
+    error = np.sqrt(np.diagonal(covariance))
+    expected = covariance / np.outer(error, error)
+    np.testing.assert_allclose(own.correlation(slice(1, 3)), expected[1:, 1:])

@@ -1,0 +1,176 @@
+"""What is compared, and how, as a user asks for it: from cells to weights of comparisons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import block_diag
+
+from skmixed._data.table import shown
+from skmixed._fitted.checks import check_choice, check_flag
+from skmixed.inference._contrasts.custom import custom_weights
+from skmixed.inference._contrasts.families import CellFamily, check_by, families
+from skmixed.inference._contrasts.methods import METHODS, ContrastMethod, LabeledCells, Weights
+from skmixed.inference._marginal.linear_estimates import LinearEstimates
+from skmixed.inference._marginal.marginal_table import MarginalMeans, MarginalSlopes, MarginalTable
+from skmixed.inference._marginal.scale import LINK, POPULATION, Scale
+
+# Comparisons that a remark names.
+MOST = 5
+NOUNS = {MarginalMeans: "means", MarginalSlopes: "slopes"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Comparisons without their tests.
+
+    Attributes
+    ----------
+    estimates : LinearEstimates
+        A family after the other.
+    sizes, n_cells : tuple of int
+        The number of comparisons, and of cells, in each family.
+    scale : Scale
+    title : str
+    noun : str
+        What is compared.
+    """
+
+    estimates: LinearEstimates
+    sizes: tuple[int, ...]
+    n_cells: tuple[int, ...]
+    scale: Scale
+    title: str
+    noun: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    Attributes
+    ----------
+    method : ContrastMethod or None
+        None where the user gives the weights.
+    weights : Any
+        These weights, unread.
+    reference : Any
+        The control, or None for the first cell.
+    reverse : bool
+    """
+
+    method: ContrastMethod | None
+    weights: Any
+    reference: Any
+    reverse: bool
+
+    @staticmethod
+    def of(method: Any, reference: Any, *, reverse: bool) -> "Request":
+        """Read what a user asks for; refuse what no method has."""
+        check_flag("reverse", reverse)
+        named = None
+        if isinstance(method, str):
+            check_choice("method", method, METHODS)
+            named = METHODS[method]
+        name = shown(method) if named is None else repr(named.name)
+        if reference is not None and (named is None or not named.has_reference):
+            raise ValueError(
+                f"reference={shown(reference)} is the control of method='trt.vs.ctrl', and "
+                f"method={name} has none. Leave it out."
+            )
+        if reverse and (named is None or not named.has_reverse):
+            raise ValueError(
+                f"reverse=True turns differences of two cells round, and method={name} has "
+                "others. Leave it out."
+            )
+        return Request(named, method, reference, reverse)
+
+    def compared(self, table: MarginalTable, by: Any, level: float) -> Compared:
+        """Compare the cells of a table within the values of `by`, or of its own."""
+        own = table.estimates
+        within = check_by(own.by if by is None else by, own.names)
+        groups = families(own.cells, within)
+        back = table.scale.back
+        is_ratio = back is not None and bool(back.ratio_name)
+        weights = [self._of(group, "/" if is_ratio else "-") for group in groups]
+        if is_ratio and not all(part.are_contrasts for part in weights):
+            is_ratio = False
+        cells = _cells(groups, weights, within)
+        matrix = block_diag(*(part.rows for part in weights))
+        # Families in turn
+        matrix = matrix[:, np.argsort(np.concatenate([group.places for group in groups]))]
+        return Compared(
+            estimates=own.combined(matrix, cells, within, level),
+            sizes=tuple(len(part.labels) for part in weights),
+            n_cells=tuple(len(group.cells) for group in groups),
+            scale=table.scale if is_ratio or back is None else Scale(LINK),
+            title=self._title(own.names, within),
+            noun=NOUNS.get(type(table), "estimates"),
+        )
+
+    def _title(self, names: Sequence[str], within: Sequence[str]) -> str:
+        what = "Comparisons of {}" if self.method is None else self.method.description
+        title = what.format(" and ".join(name for name in names if name not in within))
+        return f"{title}, by {' and '.join(within)}" if within else title
+
+    def _of(self, group: CellFamily, sign: str) -> Weights:
+        if self.method is None:
+            return custom_weights(self.weights, group)
+        if len(group.cells) < 2:
+            raise ValueError(
+                f"There is one cell{_named(group)}, where several are compared. Ask for means over "
+                "a variable with several values, and leave it out of `by`."
+            )
+        at = 0 if self.reference is None else group.place(self.reference, "reference")
+        return self.method.of(LabeledCells(group.labels, sign, at), self.reverse)
+
+
+def marginal_table(means: Any) -> MarginalTable:
+    """Return a table of means, slopes or comparisons; refuse other frames."""
+    if isinstance(means, MarginalTable) and hasattr(means, "estimates"):
+        return means
+    if isinstance(means, pd.DataFrame):
+        raise TypeError(
+            "means is a plain DataFrame, as it is after rounding or selecting: what it was "
+            "computed from is lost. Give the table that marginal_means, marginal_slopes or "
+            "comparisons has returned, and round the result."
+        )
+    raise TypeError(
+        f"means={shown(means)} is of type {type(means).__name__}. Give the table that "
+        "marginal_means, marginal_slopes or comparisons has returned."
+    )
+
+
+def remarks_of(found: Compared, level: float) -> list[str]:
+    """Say what comparisons are on, what was averaged over and held, and by which tests."""
+    own, back = found.estimates, found.scale.back
+    said = [f"Transformed back from differences on the scale of {back.name}."] if back else []
+    said += own.remarks
+    missing = own.cells.loc[~own.is_estimable]
+    if len(missing):
+        names = [", ".join(map(str, row)) for row in missing.head(MOST).itertuples(index=False)]
+        more = f"; and {len(missing) - MOST} more" if len(missing) > MOST else ""
+        said.append(f"The data do not determine {'; '.join(names)}{more}.")
+    if found.scale.name == POPULATION:
+        return [*said, f"Normal tests; {100 * level:g} % confidence intervals."]
+    return [*said, own.tests.remark(level)]
+
+
+def _cells(
+    groups: Sequence[CellFamily], weights: Sequence[Weights], within: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return a row for each comparison: its label, and the values that it is within."""
+    labels = [label for part in weights for label in part.labels]
+    sizes = [len(part.labels) for part in weights]
+    values = pd.concat([group.within for group in groups])
+    values = values.loc[values.index.repeat(sizes)].reset_index(drop=True)
+    # As emmeans does: contrast, contrast1, ...
+    former = sum(name.startswith("contrast") for name in within)
+    values.insert(0, f"contrast{former or ''}", labels)
+    return values
+
+
+def _named(group: CellFamily) -> str:
+    return "".join(f", {label!r}" for label in group.plain_labels)

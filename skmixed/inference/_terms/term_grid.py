@@ -1,0 +1,56 @@
+"""The cells over which the terms of a model are tested: those of its reference grid."""
+
+from typing import Any
+
+import numpy as np
+
+from skmixed._fitted.fitted_model import fitted
+from skmixed.inference._fixed_tests import open_tests
+from skmixed.inference._marginal.averaging import averaged, averaging_weights
+from skmixed.inference._marginal.grid import (
+    FormulaColumns,
+    GridRequest,
+    ReferenceGrid,
+    check_known,
+    reference_of,
+)
+from skmixed.inference._marginal.linear_estimates import LinearEstimates
+
+
+def grid_of_terms(
+    model: Any, by: Any, at: Any, ddf: str | None, robust: str | None
+) -> LinearEstimates:
+    """Return Xβ at all combinations of the values of all variables of the fixed part.
+
+    Numbers are one below and one above their mean, as emmeans has it.
+    """
+    formula, asked = reference_of(model), GridRequest.of((), by, at)
+    check_known(formula, asked.by, "by")
+    check_known(formula, asked.at, "at")
+    names = list(formula.fixed)
+    if not set(names) - set(asked.by):
+        raise ValueError(
+            "The fixed part has no variable but those of `by`: there is no term to test. Leave "
+            "`by` out, or test the means themselves with hypothesis='zero'."
+        )
+    numbers = [name for name in names if name not in asked.by and _is_at_mean(formula, name, asked)]
+    around = {name: formula.observed.range_of(name)[0] for name in numbers}
+    values = {name: [mean - 1.0, mean + 1.0] for name, mean in around.items()}
+    asked = GridRequest(tuple(names), asked.by, {**asked.at, **values})
+    grid = ReferenceGrid.of(formula, asked)
+    rows = averaged(averaging_weights(grid, "equal"), grid.rows)
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"The columns of the model are not finite one below and one above the mean of "
+            f"{', '.join(map(repr, numbers))}. Give values by `at`."
+        )
+    said = (f"At the mean ± 1: {', '.join(numbers)}.",) if numbers else ()
+    zero, view = np.zeros(len(rows)), fitted(model, has_family=True)
+    tests = open_tests(model, ddf, robust)
+    return LinearEstimates(grid.target_cells, rows, zero, tests, asked.by, remarks=said, model=view)
+
+
+def _is_at_mean(formula: FormulaColumns, name: str, asked: GridRequest) -> bool:
+    """Whether a variable is a number without values of its own."""
+    is_number = not formula.is_factor(name) and not formula.is_date(name)
+    return is_number and name not in asked.at and formula.observed.levels.get(name) is None

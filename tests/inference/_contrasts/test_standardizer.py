@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from skmixed import MixedLinearRegressor, ResidualCovariance, glmer, lmer
+from skmixed._fitted.fitted_model import fitted
+from skmixed.datasets import load_sleepstudy, load_toenail
+from skmixed.inference import variance_decomposition
+from skmixed.inference._contrasts.standardizer import STANDARDIZERS, Standardizer
+
+DATA = load_sleepstudy().frame.assign(w=np.resize([1.0, 2.0, 0.5], 180))
+
+
+def dense_df(model, data, weights):
+    """2 v²/Var(v̂) of the residual and the total variance, from V in full.
+
+    Of V = Σ_i τ_i V_i the observed information on τ is y'PV_iPV_jPy − ½ tr(PV_iPV_j) by REML.
+    """
+    days, subject = data["Days"].to_numpy(float), data["Subject"].to_numpy()
+    same = (subject[:, None] == subject).astype(float)
+    ones = np.ones(len(days))
+    directions = [same, same * (days[:, None] + days), same * days[:, None] * days]
+    shares = np.array([1.0, 2.0 * days.mean(), (days**2).mean(), 1.0])
+    values = model.covariances_["Subject"].to_numpy()
+    tau = [values[0, 0]]
+    if len(values) > 1:
+        tau += [values[0, 1], values[1, 1]]
+    else:
+        directions, shares = directions[:1], shares[[0, 3]]
+    directions = [*directions, np.diag(1.0 / weights)]
+    tau = np.array([*tau, model.sigma_**2])
+    V = np.tensordot(tau, directions, 1)
+    X, y = np.column_stack([ones, days]), data["Reaction"].to_numpy()
+    inverse = np.linalg.inv(V)
+    P = inverse - inverse @ X @ np.linalg.solve(X.T @ inverse @ X, X.T @ inverse)
+    moved = [P @ d for d in directions]
+    information = np.array(
+        [[y @ a @ b @ P @ y - 0.5 * np.trace(a @ b) for b in moved] for a in moved]
+    )
+    errors = np.linalg.inv((information + information.T) / 2.0)
+    total = shares @ tau
+    return 2.0 * tau[-1] ** 2 / errors[-1, -1], total, 2.0 * total**2 / (shares @ errors @ shares)
+
+
+@pytest.mark.parametrize("random", ["(1 | Subject)", "(Days | Subject)"])
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_degrees_of_freedom_are_those_of_the_observed_information(random, weights):
+    model = lmer(f"Reaction ~ Days + {random}", DATA, weights=weights)
+    w = DATA["w"] if weights else np.ones(len(DATA))
+    residual_df, total, total_df = dense_df(model, DATA, w)
+    view = fitted(model)
+    residual, whole = (STANDARDIZERS[name](view) for name in ("residual", "total"))
+    # The optimum is known to half the digits of the criterion
+    np.testing.assert_allclose(residual.df, residual_df, rtol=1e-6)
+    np.testing.assert_allclose(whole.df, total_df, rtol=1e-6)
+    np.testing.assert_allclose(residual.sd, model.sigma_, rtol=1e-12)
+    np.testing.assert_allclose(whole.sd, np.sqrt(total), rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["(Days || Subject)", "(1 | Subject) + (1 | Days)", "(Days | Subject) + (1 | Days)"],
+)
+def test_the_total_is_the_sum_of_the_variances(formula):
+    model = lmer(f"Reaction ~ Days + {formula}", DATA, weights="w")
+    parts = variance_decomposition(model)["variance"]
+    found = Standardizer.of("total", None, fitted(model))
+    np.testing.assert_allclose(found.sd**2, parts.drop("fixed").sum(), rtol=1e-10)
+    assert 0.0 < found.df < Standardizer.of("residual", None, fitted(model)).df
+
+
+def test_of_least_squares_both_have_the_residual_degrees_of_freedom():
+    for reml, df in ((True, 178.0), (False, 180.0)):
+        view = fitted(lmer("Reaction ~ Days", DATA, REML=reml))
+        for name in STANDARDIZERS:
+            found = Standardizer.of(name, None, view)
+            np.testing.assert_allclose([found.sd, found.df], [view.solution.sigma, df], rtol=1e-9)
+
+
+def test_units_of_a_slope_do_not_matter():
+    view, other = (
+        fitted(lmer("Reaction ~ Days + (Days | Subject)", DATA.assign(Days=days)))
+        for days in (DATA["Days"], 1e6 + 1e-3 * DATA["Days"])
+    )
+    first, second = STANDARDIZERS["total"](view), STANDARDIZERS["total"](other)
+    # A column at 1e9 of its standard deviations keeps seven digits
+    np.testing.assert_allclose([first.sd, first.df], [second.sd, second.df], rtol=1e-4)
+
+
+def test_given_numbers():
+    view = fitted(lmer("Reaction ~ Days + (1 | Subject)", DATA))
+    found = Standardizer.of(12, 30, view)
+    assert (found.sd, found.df) == (12.0, 30.0)
+    assert found.remark == "In units of a given standard deviation, 12, of 30 degrees of freedom."
+    assert Standardizer.of(12.0, np.inf, None).remark.endswith("12, known.")
+    assert Standardizer.of("residual", 50, view).df == 50.0
+
+
+GENERALIZED = glmer("severe ~ visit + (1 | patient)", load_toenail().frame, "binomial")
+REPEATED = MixedLinearRegressor(
+    residual=ResidualCovariance("ar1", subject="Subject", time="Days")
+).fit(*load_sleepstudy(return_X_y=True))
+
+
+@pytest.mark.parametrize(
+    ("sigma", "df", "model", "error", "problem"),
+    [
+        ("both", None, None, ValueError, "sigma='both' is not known. Choose one of 'residual'"),
+        (None, None, None, TypeError, "sigma=None is of type NoneType. Give a number"),
+        (-1.0, 3, None, ValueError, "sigma=-1.0 is not positive"),
+        (np.inf, 3, None, ValueError, "sigma=inf is not finite"),
+        (2.0, None, None, ValueError, "sigma=2.0 needs its degrees of freedom. Give df"),
+        (2.0, 0, None, ValueError, "df=0 is not positive"),
+        ("total", None, GENERALIZED, ValueError, "sigma='total' is of linear models"),
+        ("residual", 3, REPEATED, ValueError, "sigma='residual' is of models with one residual"),
+        ("total", None, None, ValueError, "sigma='total' is that of a model, which this table"),
+    ],
+)
+def test_what_is_no_standard_deviation_is_refused(sigma, df, model, error, problem):
+    view = None if model is None else fitted(model, has_family=True)
+    with pytest.raises(error, match=problem):
+        Standardizer.of(sigma, df, view)
