@@ -2,7 +2,8 @@
 
 Prints, for data of several sizes, CPU times as multiples of one fit in the same run, and the
 largest difference of a fold's score from that of the loop: of leave-one-group-out, θ refitted and
-held, of five folds, and of five folds for eight candidates.
+held, of five folds, and of five folds for eight candidates; and of what leaving out each group
+changes.
 
     python benchmarks/validation.py [--large]
 """
@@ -17,6 +18,7 @@ from sklearn import model_selection as sk
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from skmixed import MixedLinearRegressor
+from skmixed.diagnostics import group_influence
 from skmixed.model_selection import cross_validate
 
 SCORES = ("r2", "neg_mean_squared_error")
@@ -58,6 +60,10 @@ def run(n_groups, n_rows, n_columns):
     print(f"{n_rows} rows, {n_groups} groups, {n_columns} columns: one fit {1e3 * fit:.1f} ms")
     print(f"  leave-one-group-out {refit / fit:.1f} fits, θ held {held / fit:.1f} fits")
     print(f"  five folds {five / fit:.1f} fits, of eight candidates {grid / fit:.1f} fits")
+    ways = ("refit", "one_step", "fixed")
+    of_groups = [cpu(lambda way=w: group_influence(model, X, y, theta=way), times)[0] for w in ways]
+    shown = ", ".join(f"{w} {own / fit:.1f} fits" for w, own in zip(ways, of_groups, strict=True))
+    print(f"  influence of each group: {shown}")
     groups = {"groups": X["group"], "cv": GroupKFold(5)}
     loop, expected = cpu(lambda: sk.cross_validate(model, X, y, scoring=SCORES, **groups))
     difference = max(np.abs(of_five[f"test_{s}"] - expected[f"test_{s}"]).max() for s in SCORES)

@@ -27,13 +27,12 @@ from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._folds import held_theta, selection, squares, theta_of_folds
+from skmixed._folds import estimates_of_folds, held_theta, selection, squares, whole_groups
 from skmixed._folds.calibration import Calibration
+from skmixed._folds.deletion import FoldSolutions
 from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.products import FoldPart
-from skmixed._folds.theta_of_folds import FoldEstimates
 from skmixed._folds.totals import FoldTotals
-from skmixed._folds.whole_groups import WholeGroups
 from skmixed._generalized import draws as _generalized_draws
 from skmixed._generalized import fit as _generalized_fit
 from skmixed._generalized import optimum as _generalized_optimum
@@ -196,16 +195,10 @@ without_fold = _on_one_thread(FoldTotals.without)
 fold_predictor = _on_one_thread(FoldPredictor.of)
 fold_means = _on_one_thread(FoldPredictor.mean)
 fold_deviations = _on_one_thread(FoldPredictor.deviations)
-whole_groups = _on_one_thread(WholeGroups.of)
-folds_at_one_tau = _on_one_thread(theta_of_folds.at_one_tau)
-
-
-@_on_one_thread
-def folds_at_own_tau(groups: WholeGroups, lam: Lam) -> FoldEstimates:
-    """Return the estimates without each fold, from those of all rows."""
-    factor = cholesky.factorize(groups.system, lam)
-    along = criterion.derivatives(factor, groups.likelihood).along(groups.parameters.entries)
-    return theta_of_folds.at_own_tau(groups, lam, along.information)
+are_many_folds = _on_one_thread(whole_groups.are_many_folds)
+whole_groups_of = _on_one_thread(whole_groups.whole_groups_of)
+estimate_folds = _on_one_thread(estimates_of_folds.estimate_folds)
+fold_solutions = _on_one_thread(FoldSolutions.of)
 
 
 squares_around = _on_one_thread(squares.squares_around)

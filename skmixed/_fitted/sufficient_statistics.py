@@ -5,11 +5,13 @@ from typing import Any
 
 from skmixed._data.encoder import Encoder, EncoderUnion
 from skmixed._fitted import kernel
+from skmixed._folds.totals import FoldTotals
 from skmixed._repeated.rows import RepeatedRows
 from skmixed._saved.form import FORMAT, pack, unpack
 from skmixed._saved.state import check_format, reading
 from skmixed._saved.statistics import check_statistics
 from skmixed._statistics.cross_products import CrossProducts
+from skmixed._typing import IntArray
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,18 @@ def of_levels_with_rows(
         None if feature_names is None else tuple(feature_names),
         n_features,
     )
+
+
+def without_fold(
+    given: SufficientStatistics, totals: FoldTotals, number: int, levels: IntArray
+) -> SufficientStatistics:
+    """Return the statistics without a small fold of whole groups of the only factor.
+
+    `levels` are those that the other rows have; `totals` the sums over the rows of each fold.
+    """
+    products = kernel.without_fold(totals, given.products, number, levels)
+    encoder = given.encoder.with_factors([given.encoder.factors[0].picked(levels)])
+    return replace(given, encoder=encoder, products=products)
 
 
 def check_same_columns(known: Encoder, other: Encoder) -> None:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from skmixed._folds.theta_of_folds import FoldEstimates
+from skmixed._folds.whole_groups import WholeGroups
 from skmixed._typing import FloatArray
 
 
@@ -66,6 +69,54 @@ class Deletion:
     def _mean_square(self, roots: FloatArray) -> FloatArray:
         white = _solved_each(roots, self.changes[:, :, None])
         return np.asarray(np.square(white).sum(axis=(1, 2)) / len(self.beta))
+
+
+@dataclass(frozen=True)
+class FoldSolutions:
+    """What fits without each fold report, on the user's scale.
+
+    Attributes
+    ----------
+    fixed : (F, p) array
+        β̂ of the kept columns.
+    fixed_roots : (F, p, p) array
+        R, with RR' the covariance matrix of β̂.
+    covariances : tuple of (F, s, s) arrays
+        Of the effects of one level, term by term.
+    sigma : (F,) array
+    """
+
+    fixed: FloatArray
+    fixed_roots: FloatArray
+    covariances: tuple[FloatArray, ...]
+    sigma: FloatArray
+
+    @staticmethod
+    def of(groups: WholeGroups, found: FoldEstimates) -> "FoldSolutions":
+        """Read the estimates of folds that are sure; those of others mean nothing."""
+        deleted, parameters = found.deleted, groups.parameters
+        scale = deleted.residual_squares / groups.dof
+        # Cov(β̂) = σ²TL⁻'L⁻¹T'
+        half = np.linalg.solve(deleted.root, np.broadcast_to(groups.to_user.T, deleted.root.shape))
+        covariances = []
+        for (_, t), place in zip(parameters.terms, parameters.places, strict=True):
+            # σ²TΣT' with Σ = Σ_i τ_i D_i
+            directions = t.to_user @ t.term.structure.directions(t.size) @ t.to_user.T
+            relative = np.tensordot(found.tau[:, place], directions, axes=1)
+            covariances.append(scale[:, None, None] * relative)
+        return FoldSolutions(
+            deleted.beta @ groups.to_user.T + groups.offset,
+            np.sqrt(scale)[:, None, None] * half.transpose(0, 2, 1),
+            tuple(covariances),
+            np.sqrt(scale * groups.system.weight_unit),
+        )
+
+    def put(self, other: "FoldSolutions", where: NDArray[np.bool_]) -> None:
+        """Take over the values of some folds, (F,)."""
+        pairs = [(self.fixed, other.fixed), (self.fixed_roots, other.fixed_roots)]
+        pairs += [*zip(self.covariances, other.covariances, strict=True)]
+        for own, its in [*pairs, (self.sigma, other.sigma)]:
+            own[where] = its[where]
 
 
 def _solved_each(matrices: FloatArray, columns: FloatArray) -> FloatArray:

@@ -42,11 +42,12 @@ class FoldPredictor:
     def of(groups: WholeGroups, found: FoldEstimates) -> "FoldPredictor":
         """Read the estimates without each fold."""
         system, deleted, p = groups.system, found.deleted, groups.system.n_fixed
-        # β of the user's columns, L of the system's, and σ² = r²/ν
+        # β of the user's columns, L of the system's less their centers, and σ² = r²/ν
+        back = np.linalg.inv(groups.turn[:p, :p]).T
         return FoldPredictor(
             fixed=deleted.beta @ groups.to_user.T + groups.offset,
             center=system.center[:p],
-            root=deleted.root,
+            root=back @ deleted.root,
             random_center=groups.center,
             sigma=groups.sigma(found.tau),
             scale=deleted.residual_squares / groups.dof,

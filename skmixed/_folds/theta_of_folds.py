@@ -5,7 +5,7 @@ latter are exact at each fold's own τ; the former are smooth functions of τ ar
 all rows, and are replaced by polynomials through their exact values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations_with_replacement
 from math import comb
 
@@ -74,6 +74,36 @@ class Polynomial:
         found = np.linalg.lstsq(_chebyshev_terms(points, powers), values, rcond=None)[0]
         return Polynomial(tau, axes, reach, powers, np.asarray(found, dtype=np.float64))
 
+    @staticmethod
+    def around(
+        groups: WholeGroups, start: "FoldEstimates", steps: FloatArray
+    ) -> "tuple[Polynomial, NDArray[np.bool_]] | None":
+        """Return polynomials in a box around steps from the τ of all rows, and which are in it.
+
+        A function with its nearest pole at a relative move of −1 has Chebyshev coefficients that
+        fall by a factor m/2 for moves up to m. None where Σ is singular, or no step is small.
+        """
+        tau, d = start.tau[0], steps.shape[1]
+        sides = _relative_directions(groups, tau)
+        if sides is None:
+            return None
+        # The norm of L⁻¹ΔΣL⁻' of each step
+        moves = np.abs(np.linalg.eigvalsh(np.tensordot(steps, sides, axes=1))).max(axis=1)
+        moves = np.where(start.are_sure, moves, np.inf)
+        highest = max(n for n in range(1, 40) if comb(d + n, d) <= MOST_TERMS)
+        limit = min(LARGEST_MOVE, 2.0 * PRECISION ** (1.0 / highest) / 1.5)
+        # Σ_i τ_i vec(L⁻¹D_iL⁻') = QRτ, so that |Rτ| is the Frobenius norm of L⁻¹ΔΣL⁻'
+        root = np.transpose(np.linalg.qr(sides.reshape(d, -1).T)[1])
+        while (sure := moves <= limit).any():
+            axes, reach = _box_of(steps[sure] @ root)
+            if reach < LARGEST_REACH:
+                largest = 1.5 * float(moves[sure].max())
+                degree = int(np.ceil(np.log(PRECISION) / np.log(largest / 2.0))) if largest else 2
+                own = min(max(degree, 2), highest)
+                return Polynomial.of(groups, tau, root @ axes, largest, own), sure
+            limit *= LARGEST_REACH / reach / 2
+        return None
+
     def is_inside(self, tau: FloatArray) -> NDArray[np.bool_]:
         """Whether each τ is in the box, (F,)."""
         return np.asarray((np.abs((tau - self.center) @ self.axes) <= 1.0).all(axis=1))
@@ -85,6 +115,39 @@ class Polynomial:
             [_chebyshev_terms(z, self.powers, along=i) for i in range(len(self.center))], axis=1
         )
         return _chebyshev_terms(z, self.powers), np.einsum("ij,fjm->fim", self.axes, slopes)
+
+    def without(self, groups: WholeGroups, tau: FloatArray, sure: NDArray[np.bool_]) -> Deleted:
+        """Return the fits without each fold at its τ."""
+        found = self.terms(tau)[0] @ self.coefficients
+        own = groups.equations(groups.sigma(tau)[groups.fold])
+        of_folds, logdet = own.of_folds
+        left = found[:, :-1].reshape(of_folds.shape) - of_folds
+        return Deleted.of(groups, left, found[:, -1] - logdet, sure)
+
+    def checked(
+        self, groups: WholeGroups, tau: FloatArray, sure: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return which folds are sure: none where the farthest off have other exact values."""
+        if not sure.any():
+            return sure
+        own = tau[sure]
+        far = own[np.argsort(np.abs((own - self.center) @ self.axes).max(axis=1))[-3:]]
+        found, exact = self.terms(far)[0] @ self.coefficients, exact_of_all(groups, far)
+        p = groups.system.n_fixed + 1
+        # Each product relative to the lengths of its two columns
+        lengths = np.sqrt(np.diagonal(exact[:, :-1].reshape(-1, p, p), axis1=1, axis2=2))
+        scale = (lengths[:, :, None] * lengths[:, None, :]).reshape(len(far), -1)
+        error = float(np.abs((found - exact)[:, :-1] / scale).max())
+        return np.zeros_like(sure) if error > LARGEST_ERROR else sure
+
+
+def _box_of(moves: FloatArray) -> tuple[FloatArray, float]:
+    """Return axes of a box, by half longer than the longest of some moves, and how far it goes."""
+    # Along the principal axes of the moves
+    _, vectors = np.linalg.eigh(moves.T @ moves)
+    sizes = 1.5 * np.abs(moves @ vectors).max(axis=0)
+    sizes = np.maximum(sizes, 1e-3 * max(float(sizes.max()), np.finfo(float).tiny))
+    return vectors / sizes, float(np.linalg.norm(sizes))
 
 
 def _chebyshev_terms(z: FloatArray, powers: IntArray, along: int = -1) -> FloatArray:
@@ -106,7 +169,8 @@ def exact_of_all(groups: WholeGroups, taus: FloatArray) -> FloatArray:
     for tau in taus:
         # Without a core the Schur complement of the groups is that of X and y
         factor = factorize(groups.system, groups.lam(tau), factor)
-        found.append(np.append(factor.reduced_products, factor.logdet_z))
+        own = groups.turn.T @ factor.reduced_products @ groups.turn
+        found.append(np.append(own, factor.logdet_z))
     return np.array(found)
 
 
@@ -126,13 +190,22 @@ class FoldEstimates:
     deleted: Deleted
     are_sure: NDArray[np.bool_]
 
+    def none_sure(self) -> "FoldEstimates":
+        """Return the same, to be fitted fold by fold."""
+        return self.among(np.zeros_like(self.are_sure))
+
+    def among(self, sure: NDArray[np.bool_]) -> "FoldEstimates":
+        """Return the same, to be fitted fold by fold where others are not sure."""
+        return replace(self, are_sure=self.are_sure & sure)
+
 
 def at_one_tau(groups: WholeGroups, lam: Lam) -> FoldEstimates:
     """Return the estimates without each fold at the Λ of all rows."""
     tau = groups.parameters.chart(lam).tau
     own = groups.equations(groups.sigma(tau)[None])
-    left = factorize(groups.system, lam).reduced_products - own.of_folds[0]
-    deleted = Deleted.of(groups, left, groups.are_separable)
+    factor, (of_folds, logdet) = factorize(groups.system, lam), own.of_folds
+    left = groups.turn.T @ factor.reduced_products @ groups.turn - of_folds
+    deleted = Deleted.of(groups, left, factor.logdet_z - logdet, groups.are_separable)
     return FoldEstimates(np.tile(tau, (groups.n_folds, 1)), deleted, deleted.are_sure)
 
 
@@ -142,25 +215,20 @@ def at_own_tau(groups: WholeGroups, lam: Lam, information: FloatArray) -> FoldEs
     `information` is that of all rows on τ, (d, d): the first second derivative.
     """
     start = at_one_tau(groups, lam)
-    tau = start.tau[0]
-    sides = _relative_directions(groups, tau)
     shares = pivots_of(information[None], np.array([True]))[1]
-    if sides is None or not (shares > ROUNDING).all():
-        return FoldEstimates(start.tau, start.deleted, np.zeros_like(start.are_sure))
-    # The first step −H⁻¹g of each fold, and the norm of L⁻¹ΔΣL⁻'
-    first = -_first_gradient(groups, start) @ np.asarray(np.linalg.inv(information))
-    moves = np.abs(np.linalg.eigvalsh(np.tensordot(first, sides, axes=1))).max(axis=1)
-    box = _around(groups, tau, first, np.where(start.are_sure, moves, np.inf), sides)
+    if not (shares > ROUNDING).all():
+        return start.none_sure()
+    # The first step −H⁻¹g of each fold
+    first = -first_gradient(groups, start) @ np.asarray(np.linalg.inv(information))
+    box = Polynomial.around(groups, start, first)
     if box is None:
-        return FoldEstimates(start.tau, start.deleted, np.zeros_like(start.are_sure))
+        return start.none_sure()
     polynomial, sure = box
     moved, deleted, sure = _minimized(groups, polynomial, information, sure)
-    if sure.any() and _error_of_polynomial(groups, polynomial, moved[sure]) > LARGEST_ERROR:
-        sure = np.zeros_like(sure)
-    return FoldEstimates(moved, deleted, sure)
+    return FoldEstimates(moved, deleted, polynomial.checked(groups, moved, sure))
 
 
-def _first_gradient(groups: WholeGroups, start: FoldEstimates) -> FloatArray:
+def first_gradient(groups: WholeGroups, start: FoldEstimates) -> FloatArray:
     """Return ∂d_f/∂τ at the τ of all rows, (F, d), from the exact derivatives of all groups."""
     weights = start.deleted.weights(groups)
     own = groups.equations(groups.sigma(start.tau[0])[None])
@@ -197,39 +265,6 @@ def _relative_directions(groups: WholeGroups, tau: FloatArray) -> FloatArray | N
         out[place, own, own] = half @ directions @ half.T
         start += t.size
     return out
-
-
-def _around(
-    groups: WholeGroups, tau: FloatArray, steps: FloatArray, moves: FloatArray, sides: FloatArray
-) -> tuple[Polynomial, NDArray[np.bool_]] | None:
-    """Return polynomials in a box around the steps, and which steps are in it.
-
-    A function with its nearest pole at a relative move of −1 has Chebyshev coefficients that
-    fall by a factor m/2 for moves up to m. `moves` are the norms of L⁻¹ΔΣL⁻' of the steps,
-    and `sides` the L⁻¹D_iL⁻'.
-    """
-    d = len(tau)
-    highest = max(n for n in range(1, 40) if comb(d + n, d) <= MOST_TERMS)
-    limit = min(LARGEST_MOVE, 2.0 * PRECISION ** (1.0 / highest) / 1.5)
-    # Σ_i τ_i vec(L⁻¹D_iL⁻') = QRτ, so that |Rτ| is the Frobenius norm of L⁻¹ΔΣL⁻'
-    root = np.transpose(np.linalg.qr(sides.reshape(d, -1).T)[1])
-    while (sure := moves <= limit).any():
-        largest = 1.5 * float(moves[sure].max())
-        # Along the principal axes of the steps, by half longer than the longest one
-        relative = steps[sure] @ root
-        _, vectors = np.linalg.eigh(relative.T @ relative)
-        sizes = 1.5 * np.abs(relative @ vectors).max(axis=0)
-        sizes = np.maximum(sizes, 1e-3 * max(float(sizes.max()), np.finfo(float).tiny))
-        reach = float(np.linalg.norm(sizes))
-        if reach < LARGEST_REACH:
-            degree = (
-                max(int(np.ceil(np.log(PRECISION) / np.log(largest / 2.0))), 2) if largest else 2
-            )
-            axes = root @ vectors / sizes
-            found = Polynomial.of(groups, tau, axes, largest, min(degree, highest))
-            return found, sure
-        limit *= LARGEST_REACH / reach / 2
-    return None
 
 
 def _minimized(
@@ -272,25 +307,13 @@ def _gradient(
     terms, slopes = polynomial.terms(tau)
     found = terms @ polynomial.coefficients
     own: GroupEquations = groups.equations(groups.sigma(tau)[groups.fold])
-    p = own.left.shape[2]
-    left = found[:, :-1].reshape(-1, p, p) - own.of_folds[0]
-    deleted = Deleted.of(groups, left, sure)
+    p, (of_folds, logdet) = own.left.shape[2], own.of_folds
+    left = found[:, :-1].reshape(-1, p, p) - of_folds
+    deleted = Deleted.of(groups, left, found[:, -1] - logdet, sure)
     weights = deleted.weights(groups)
     # tr(W ∂E) + ∂log|V| of all rows, less those of the fold
     coefficients = weights.reshape(len(weights), -1) @ polynomial.coefficients[:, :-1].T
     coefficients += polynomial.coefficients[:, -1]
     of_all = np.einsum("fim,fm->fi", slopes, coefficients)
-    of_fold, logdet = own.slopes(weights[groups.fold])
-    return of_all - np.add.reduceat(of_fold + logdet, groups.starts), deleted
-
-
-def _error_of_polynomial(groups: WholeGroups, polynomial: Polynomial, tau: FloatArray) -> float:
-    """Return the relative error of the polynomials at the folds that have moved most."""
-    far = np.argsort(np.abs((tau - polynomial.center) @ polynomial.axes).max(axis=1))[-3:]
-    found = polynomial.terms(tau[far])[0] @ polynomial.coefficients
-    exact = exact_of_all(groups, tau[far])
-    p = groups.system.n_fixed + 1
-    # Each product relative to the lengths of its two columns
-    lengths = np.sqrt(np.diagonal(exact[:, :-1].reshape(-1, p, p), axis1=1, axis2=2))
-    scale = (lengths[:, :, None] * lengths[:, None, :]).reshape(len(far), -1)
-    return float(np.abs((found - exact)[:, :-1] / scale).max())
+    of_fold, slope = own.slopes(weights[groups.fold])
+    return of_all - np.add.reduceat(of_fold + slope, groups.starts), deleted

@@ -33,7 +33,7 @@ class FoldTotals:
 
     @staticmethod
     def of(design: Design, fold: IntArray, n_folds: int, like: CrossProducts) -> "FoldTotals":
-        """Sum the products of rows in a frame that has centers alone."""
+        """Sum the products of rows in the frame of the statistics."""
         k = design.n_columns + 1
         center = np.append(like.center, like.responses.center)
         columns = (*design.columns, *design.responses)
@@ -47,6 +47,7 @@ class FoldTotals:
             table[:, 0] = 1.0
             for j, column in enumerate(columns, start=1):
                 np.subtract(column[rows], center[j], out=table[:, j])
+            _turn(table, like)
             z = indicators(replace(folds, codes=fold[rows]), table)
             weights = design.weights
             products += z @ (table if weights is None else table * weights[rows, None])
@@ -82,3 +83,13 @@ class FoldTotals:
         """Return the sums of some columns, the ones first, and of the response."""
         own = [*columns, self.products.shape[1] - 1]
         return replace(self, products=self.products[:, own][:, :, own])
+
+
+def _turn(table: FloatArray, like: CrossProducts) -> None:
+    """Turn rows [d − c, y − c] to [e u] of the frame of statistics, in place."""
+    k, gamma = len(like.center), like.responses.regression
+    # e = (d − c)E⁻¹, and u = (y − c) − e'γ
+    if like.regression is not None:
+        table[:, :k] = like.frame.in_frame(table[:, :k])
+    if gamma is not None:
+        table[:, k:] -= table[:, :k] @ gamma

@@ -8,29 +8,41 @@ f, are sums:
 
 is [X y]'V⁻¹[X y] of the rows of the fold, and log|V| = Σ_j log|I + S_jΣ|. Without the fold
 they are those of all rows less E_f, which costs the fold's own groups alone.
+
+The columns are turned so that those of all rows are I, and r² for y, at one Σ near those that
+are looked at: what is lost in sums and differences is then small beside what is left.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.criterion import Likelihood, lay_out
 from skmixed._derivatives.parameters import Parameters
+from skmixed._equations.cholesky import factorize
 from skmixed._equations.system import System
+from skmixed._estimation.fit import Estimate
 from skmixed._estimation.solution import centered_to_user
+from skmixed._folds.held_theta import in_coordinates
 from skmixed._folds.totals import FoldTotals
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.rank import working_columns
 from skmixed._typing import FloatArray, IntArray, Lam
+from skmixed.exceptions import FitStatus
 
+# Up to so many folds each is searched by itself, from the start that a fit to its rows has:
+# it ends where that does, to all digits, and in less time than the search of all takes to set up.
+FEW_FOLDS = 60
 # Share of all squares of a column that a fold may have: a bit is lost in the difference.
 LARGEST_SHARE = 0.5
 # Share of a column's squares that is left beside the columns before it, from which on the rank
 # is not in doubt. It is decided at 1e-12.
 FULL_RANK = 1e-9
+# What is left of the information on any combination of the columns, from which on no more than
+# three digits of a sum are lost.
+LEAST_LEFT = 1e-3
 # The least eigenvalue of a matrix with a diagonal of 1 for which rounding does not matter.
 DEFINITE = 1e-13
 
@@ -54,6 +66,10 @@ class WholeGroups:
         In ascending order; each has at least one group.
     totals : (F, p + 1, p + 1) array
         Σ w [x y]'[x y] of the rows of each fold.
+    turn : (p + 1, p + 1) array
+        From the system's columns to these [X y], in which all of B_j and the sums are.
+    are_separable : (F,) array of bool
+        Which folds leave all digits that count in a difference of sums.
     counts : (F,) array
         Rows.
     center : (r,) array
@@ -69,6 +85,8 @@ class WholeGroups:
     beside: FloatArray
     fold: IntArray
     totals: FloatArray
+    turn: FloatArray
+    are_separable: NDArray[np.bool_]
     counts: IntArray
     center: FloatArray
     to_user: FloatArray
@@ -82,8 +100,9 @@ class WholeGroups:
         likelihood: Likelihood,
         fold_of_level: IntArray,
         totals: FoldTotals,
+        lam: Lam,
     ) -> "WholeGroups":
-        """Take the groups of a system apart."""
+        """Take the groups of a system apart; `lam` is where all sums are to keep their digits."""
         order = np.argsort(fold_of_level, kind="stable")
         slabs = list(system.level_products(0))
         within, beside = (
@@ -100,17 +119,24 @@ class WholeGroups:
         to_system[:k, :p], to_system[k, p] = change, 1.0
         delta = columns.response_change_from(stats)
         to_system[:k, p] = 0.0 if delta is None else delta[:, 0]
+        own = to_system.T @ (totals.products / system.weight_unit) @ to_system
+        # [X y] to [XL⁻' y − Xβ̂], with X'V⁻¹X = LL'
+        turn = _turn_at(system, lam)
+        to_user, offset = centered_to_user(system, model)
         return WholeGroups(
             system,
             likelihood,
             Parameters.of(system),
             within[order],
-            beside[order],
+            beside[order] @ turn,
             fold_of_level[order],
-            to_system.T @ (totals.products / system.weight_unit) @ to_system,
+            turn.T @ own @ turn,
+            turn,
+            _are_separable(system.fixed_products, own),
             totals.counts,
             stats.center[list(stats.factors[0].columns)],
-            *centered_to_user(system, model),
+            to_user @ turn[:p, :p],
+            offset - to_user @ turn[:p, p],
         )
 
     @property
@@ -132,20 +158,6 @@ class WholeGroups:
     def dof(self) -> FloatArray:
         """ν without each fold, (F,)."""
         return np.asarray(np.maximum(self.likelihood.dof - self.counts, 1), dtype=np.float64)
-
-    @cached_property
-    def are_separable(self) -> NDArray[np.bool_]:
-        """Which folds leave all digits that count in a difference of sums, (F,).
-
-        They have no more than half of the squares of each column, and without them the rank of
-        [X y] is not in doubt.
-        """
-        total = self.system.fixed_products
-        squares = np.diagonal(self.totals, axis1=1, axis2=2)
-        are_small = np.all(squares <= LARGEST_SHARE * np.diagonal(total), axis=1)
-        # The pivots of [X y]'W[X y] without the fold
-        _, shares = pivots_of(total - self.totals, are_small)
-        return np.asarray(are_small & (shares > FULL_RANK).all(axis=1))
 
     @property
     def have_more_rows(self) -> NDArray[np.bool_]:
@@ -176,6 +188,65 @@ class WholeGroups:
         right = np.concatenate([self.beside, self.within], axis=2)
         solved, logdet = np.linalg.solve(matrix, right), np.linalg.slogdet(matrix)[1]
         return GroupEquations(self, sigma, solved[:, :, :p], solved[:, :, p:], logdet)
+
+
+def _turn_at(system: System, lam: Lam) -> FloatArray:
+    """Return [L⁻' −β̂; 0 1] with LL' = X'V⁻¹X at some Λ, where there is one."""
+    factor, p = factorize(system, lam), system.n_fixed
+    # Without a core the Schur complement of the groups is that of X and y
+    root = np.linalg.cholesky(factor.reduced_products[:p, :p])
+    out = np.eye(p + 1)
+    out[:p, :p] = np.linalg.inv(root).T
+    out[:p, p] = -factor.beta
+    return out
+
+
+def _are_separable(total: FloatArray, own: FloatArray) -> NDArray[np.bool_]:
+    """Which folds have no more than half of the squares of each column, and leave its rank, (F,).
+
+    From the products of the system's columns over all rows, and over those of each fold.
+    """
+    squares = np.diagonal(own, axis1=1, axis2=2)
+    are_small = np.all(squares <= LARGEST_SHARE * np.diagonal(total), axis=1)
+    # The pivots of [X y]'W[X y] without the fold
+    _, shares = pivots_of(total - own, are_small)
+    return np.asarray(are_small & (shares > FULL_RANK).all(axis=1))
+
+
+def are_many_folds(n_folds: int, n_factors: int) -> bool:
+    """Whether folds of whole groups are enough for one search, in a model of some factors."""
+    return n_folds > FEW_FOLDS and n_factors == 1
+
+
+def whole_groups_of(
+    stats: CrossProducts,
+    model: Model,
+    fold_of_level: IntArray,
+    totals: FoldTotals,
+    of_all: Estimate,
+    *,
+    are_rows_predicted: bool,
+) -> WholeGroups | None:
+    """Return the groups of a model of one factor; None where there is no search for all folds.
+
+    `of_all` are the estimates from all rows. There is none where they are no optimum, or where
+    their equations have no digits.
+    `are_rows_predicted`: whether rows are to be predicted by the fits without a fold, for which
+    X has all columns of the model, as they are but for their centers. Else columns that depend
+    on others are without effect in all folds of which the rank of the others is not in doubt.
+    """
+    system, likelihood = lay_out(stats, model)
+    # The equations have β and the effects of one factor, which is eliminated, and nothing else
+    if system.n_core or not system.n_fixed:
+        return None
+    is_plain = system.regression is None and system.n_fixed == len(model.fixed)
+    if of_all.status is not FitStatus.CONVERGED or (are_rows_predicted and not is_plain):
+        return None
+    given = stats, model, system, likelihood, fold_of_level, totals
+    try:
+        return WholeGroups.of(*given, in_coordinates(of_all, system))
+    except np.linalg.LinAlgError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -226,11 +297,13 @@ class Deleted:
     Attributes
     ----------
     beta : (F, p) array
-        In the coordinates of the system.
+        Of the turned columns.
     residual_squares : (F,) array
         r².
     root : (F, p, p) array
         L, with LL' = X'V⁻¹X.
+    logdet : (F,) array
+        log|V|.
     are_sure : (F,) array of bool
         Where the rank of X is not in doubt, and r² is no rounding.
     """
@@ -238,10 +311,13 @@ class Deleted:
     beta: FloatArray
     residual_squares: FloatArray
     root: FloatArray
+    logdet: FloatArray
     are_sure: NDArray[np.bool_]
 
     @staticmethod
-    def of(groups: WholeGroups, equations: FloatArray, sure: NDArray[np.bool_]) -> "Deleted":
+    def of(
+        groups: WholeGroups, equations: FloatArray, logdet: FloatArray, sure: NDArray[np.bool_]
+    ) -> "Deleted":
         """Solve [X y]'V⁻¹[X y] of the rows without each fold, (F, p + 1, p + 1).
 
         Those of folds that are not `sure` to begin with are not looked at.
@@ -249,14 +325,22 @@ class Deleted:
         p = groups.system.n_fixed
         # LL' = [A c; c' s] has L⁻¹c in its last row, and the root of r² = s − c'A⁻¹c at its end
         chol, shares = pivots_of(equations, sure)
-        has_rank = (shares[:, :p] > FULL_RANK).all(axis=1)
         root = chol[:, :p, :p]
+        # In these columns the squared pivots of all rows are near 1
+        pivots = np.square(np.diagonal(root, axis1=1, axis2=2))
+        has_rank = ((shares[:, :p] > 0.0) & (pivots > LEAST_LEFT)).all(axis=1)
         last = chol[:, p, :p, None]
         beta = np.asarray(np.linalg.solve(root.transpose(0, 2, 1), last)[:, :, 0], np.float64)
         r2 = chol[:, p, p] ** 2
-        largest = np.max(equations[:, p, p], initial=0.0, where=sure)
-        enough = r2 > max(groups.likelihood.floor, FULL_RANK * float(largest))
-        return Deleted(beta, r2, root, sure & has_rank & enough)
+        enough = r2 > max(groups.likelihood.floor, FULL_RANK * groups.system.response_squares)
+        return Deleted(beta, r2, root, logdet, sure & has_rank & enough)
+
+    def criterion(self, groups: WholeGroups) -> FloatArray:
+        """Return log|V| + ν log r², and log|X'V⁻¹X| by REML: −2 log L but for constants, (F,)."""
+        out = self.logdet + groups.dof * np.log(self.residual_squares)
+        if groups.likelihood.reml:
+            out += 2.0 * np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum(axis=1)
+        return np.asarray(out)
 
     def weights(self, groups: WholeGroups) -> FloatArray:
         """Return W with ∂d = tr(W ∂E), (F, p + 1, p + 1).

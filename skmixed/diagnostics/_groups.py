@@ -1,6 +1,5 @@
 """Influence of whole groups of linear models: what leaving one out changes."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,27 +7,25 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skmixed._data.encoder import Encoder
-from skmixed._estimation.solution import Solution
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitted_model import FittedModel, regressor_of
-from skmixed._fitted.fitting import CountedMessages
+from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.prediction_rows import open_rows
 from skmixed._fitted.results import RESIDUAL, covariance_of
-from skmixed._fitted.sufficient_statistics import SufficientStatistics
-from skmixed._folds.deletion import Deletion
 from skmixed._model.covariance import has_covariances
 from skmixed._typing import FloatArray, IntArray
-from skmixed.diagnostics._left_out import WAYS, FitRows, Way
+from skmixed.diagnostics._fit_rows import FitRows
+from skmixed.diagnostics._left_out import WAYS, LeftOut, left_out
 from skmixed.diagnostics._leverage import check_has_no_further_rows
-from skmixed.exceptions import warn
 from skmixed.inference._tables.table import ResultTable
 
-# What a table says of the variances without a group, by `theta`.
+# What a table says of the variances without a group, by `theta`, and with σ held.
 REMARKS = {
     "refit": "The model is fitted without each level.",
-    "fixed": "The variances are those of all rows.",
-    "one_step": "The variances take one step of the search from those of all rows.",
+    "fixed": "The relative variances are those of all rows.",
+    "one_step": "The relative variances take one step of the search from those of all rows.",
 }
+HELD = "The variances are those of all rows."
+SIGMAS = ("refit", "fixed")
 
 
 def group_influence(
@@ -40,6 +37,7 @@ def group_influence(
     factor: str | None = None,
     sample_weight: ArrayLike | None = None,
     theta: str = "refit",
+    sigma: str = "refit",
 ) -> ResultTable:
     """Influence of each group: what leaving out all of its rows changes.
 
@@ -59,8 +57,11 @@ def group_influence(
     sample_weight : array-like of shape (n_samples,), default=None
         Their weights; needed if the fit had weights.
     theta : {"refit", "fixed", "one_step"}, default="refit"
-        How the variances are estimated without a group: by a fit; not at all, so that they stay
-        those of all rows; or by one step of the search from those of all rows.
+        How the relative variances θ are estimated without a group: by a fit; not at all, so that
+        they stay those of all rows; or by one step of the search from those of all rows.
+    sigma : {"refit", "fixed"}, default="refit"
+        Whether σ is estimated anew as well, or held at that of all rows; it can be held with
+        ``theta="fixed"`` alone. The fixed effects are always new.
 
     Returns
     -------
@@ -85,10 +86,11 @@ def group_influence(
             d over the standard error of β̂₍₋ⱼ₎: of the other sign.
         variance_change_<name> | <factor>, variance_change_residual
             Of each variance, and of σ²: that without the group over that with it, less 1
-            (the relative variance change). NaN of a variance of 0. Not with ``theta="fixed"``.
+            (the relative variance change). NaN of a variance of 0. With ``theta="fixed"`` all
+            change as σ² does. Not with ``sigma="fixed"``.
         correlation_change_<name>, <name> | <factor>
             Of each correlation: that without the group less that with it. NaN beside a variance
-            of 0. Not with ``theta="fixed"``.
+            of 0. Not with ``sigma="fixed"``.
 
         Where a group alone determines a fixed effect, all but the changes of variances is NaN.
 
@@ -96,7 +98,7 @@ def group_influence(
     ------
     ValueError
         If the rows are not those of the fit, the factor is not one of the model, no group
-        can be left out, or the residuals have a covariance.
+        can be left out, the residuals have a covariance, or σ is held beside a θ that is not.
     TypeError
         If `model` is no regressor of this package.
 
@@ -115,15 +117,25 @@ def group_influence(
     Notes
     -----
     The measures of the fixed effects are those of HLMdiag ([1]_, section 4) by these names, and
-    the DFBETAS those of influence.ME ([2]_). HLMdiag's functions of a fitted model, such as
-    ``mdffits(model, level="Subject")``, are those of ``theta="fixed"``, and of its
-    ``case_delete`` those of "refit". Common bounds are 4/J for Cook's distance and 2/√J for
-    DFBETAS, with J groups ([2]_).
+    the DFBETAS those of influence.ME ([2]_), which fits anew. HLMdiag's functions of a fitted
+    model, such as ``mdffits(model, level="Subject")``, hold all variances, which is
+    ``theta="fixed", sigma="fixed"``; those of its ``case_delete`` are the default here. Common
+    bounds are 4/J for Cook's distance and 2/√J for DFBETAS, with J groups ([2]_).
 
-    The fits are those to the rows of all other groups, from sums over the rows of each group:
-    the rows are read once, and no sum is a difference. Time grows with the square of the
-    number of groups. "one_step" takes the step of a fit that is made of the gradient and the
-    average information ([3]_); its errors are of second order in what the group changes.
+    "fixed" is what it is in `skmixed.model_selection.cross_validate`. "one_step" takes the step
+    of a fit that is made of the gradient and the average information ([3]_); its errors are of
+    second order in what the group changes.
+
+    The rows are read once, to sums over the rows of each group. Of more than 60 groups, in a
+    model with one grouping factor, all are left out together as in `cross_validate`, in time
+    that is linear in their number: what all rows have is taken as a polynomial in θ around
+    their optimum, checked against exact values, and θ is found to ten digits where a fit has
+    eight. Groups that move θ far, or alone tell columns apart, are left out one by one, and so
+    are all groups where a variance of all rows is 0 or a correlation ±1, of structures that
+    are no linear spaces of matrices, of nested and crossed factors, and of up to 60 groups.
+    Each of those costs a fit (or, held or by one step, a factorization or two), from sums that
+    are added up and are no differences: in all the square of the number of groups, or more
+    with crossed factors.
 
     References
     ----------
@@ -160,6 +172,13 @@ def group_influence(
     correlation_change_(Intercept), Days | Subject  -0.184   0.090
     """
     validation.check_choice("theta", theta, tuple(WAYS))
+    validation.check_choice("sigma", sigma, SIGMAS)
+    is_sigma_held = sigma == "fixed"
+    if is_sigma_held and theta != "fixed":
+        raise ValueError(
+            f"sigma='fixed', but theta={theta!r}: σ is held only where the relative variances "
+            "are. Use theta='fixed' as well, or leave sigma out."
+        )
     rows = open_rows(model, X, groups)
     fitted = rows.fitted
     check_has_no_further_rows(fitted, "influences of groups")
@@ -170,11 +189,10 @@ def group_influence(
         )
     k = _position(fitted.encoder, factor)
     whole = FitRows.of(rows, y, sample_weight)
-    regressor = regressor_of(model)
-    found = _deletions(whole, k, WAYS[theta](regressor, fitted))
-    table = found.table(fitted, has_variances=theta != "fixed")
+    found = left_out(regressor_of(model), fitted, whole, k, theta)
+    table = _table(found, whole.counts(k), is_sigma_held=is_sigma_held)
     title = f"Influence of the levels of {fitted.encoder.factors[k].name}"
-    return ResultTable.of(table, title, [REMARKS[theta]])
+    return ResultTable.of(table, title, [HELD if is_sigma_held else REMARKS[theta]])
 
 
 def _position(encoder: Encoder, factor: str | None) -> int:
@@ -193,108 +211,52 @@ def _position(encoder: Encoder, factor: str | None) -> int:
     return names.index(factor)
 
 
-@dataclass
-class _Deletions:
-    """Estimates without each level of a factor, as they come; None where there are none."""
-
-    levels: pd.Index
-    n_rows: IntArray
-    solutions: list[Solution | None] = field(default_factory=list)
-    messages: CountedMessages = field(default_factory=CountedMessages)
-    errors: list[ValueError] = field(default_factory=list)
-
-    def take(self, way: Way, given: SufficientStatistics) -> None:
-        try:
-            estimate, messages = way(given)
-        except ValueError as error:
-            self.solutions.append(None)
-            self.errors.append(error)
-            return
-        self.solutions.append(estimate.solution)
-        self.messages.take(messages, len(self.solutions) - 1)
-
-    def tell(self) -> None:
-        """Say what the fits had to say, once; raise what all of them have raised."""
-        n, name = len(self.solutions), " and ".join(map(str, self.levels.names))
-        if len(self.errors) == n:
-            raise self.errors[0]
-        self.messages.tell(
-            lambda count: f"Without {count} of {n} levels of {name!r}",
-            lambda number: repr(self.levels[number]),
-        )
-        if self.errors:
-            first = next(k for k, own in enumerate(self.solutions) if own is None)
-            warn(
-                f"Without {len(self.errors)} of {n} levels of {name!r} there is no fit, and their "
-                f"results are NaN. The first, without {self.levels[first]!r}: {self.errors[0]}",
-                UserWarning,
-            )
-
-    def table(self, fitted: FittedModel, *, has_variances: bool) -> pd.DataFrame:
-        """Return what `group_influence` does."""
-        at = self._deletion(fitted.solution)
-        own: dict[str, Any] = {
-            "n_rows": self.n_rows,
-            "cooks_distance": at.cooks_distance,
-            "mdffits": at.mdffits,
-            "covratio": at.covratio,
-            "covtrace": at.covtrace,
-        }
-        names, kept = fitted.encoder.fixed_names, list(fitted.solution.kept)
-        changes = np.zeros((len(self.n_rows), len(names)))
-        changes[:, kept] = at.changes
-        own |= {f"change_{name}": c for name, c in zip(names, changes.T, strict=True)}
-        pairs = zip((names[j] for j in kept), at.dfbetas.T, strict=True)
-        own |= {f"dfbetas_{name}": c for name, c in pairs}
-        if has_variances:
-            own |= self._of_variances(fitted)
-        return pd.DataFrame(own, index=self.levels)
-
-    def _deletion(self, whole: Solution) -> Deletion:
-        """Return the fixed effects; NaN where not the same columns are kept."""
-        n, p, kept = len(self.solutions), len(whole.kept), list(whole.kept)
-        betas, roots = np.full((n, p), np.nan), np.full((n, p, p), np.nan)
-        for j, own in enumerate(self.solutions):
-            if own is not None and own.kept == whole.kept:
-                betas[j], roots[j] = own.fixed[kept], own.fixed_root
-        return Deletion(whole.fixed[kept], whole.fixed_root, betas, roots)
-
-    def _of_variances(self, fitted: FittedModel) -> dict[str, FloatArray]:
-        """Return relative changes of variances, and changes of correlations, by name."""
-        variances, correlations = _components(fitted.encoder, fitted.solution)
-        none = dict.fromkeys(variances, np.nan), dict.fromkeys(correlations, np.nan)
-        pairs = [none if s is None else _components(fitted.encoder, s) for s in self.solutions]
-        out = {}
-        for name, whole in variances.items():
-            own = np.array([v[name] for v, _ in pairs])
-            relative = own / whole - 1.0 if whole > 0.0 else np.full(len(own), np.nan)
-            out[f"variance_change_{name}"] = relative
-        for name, whole in correlations.items():
-            out[f"correlation_change_{name}"] = np.array([c[name] for _, c in pairs]) - whole
-        return out
+def _table(found: LeftOut, n_rows: IntArray, *, is_sigma_held: bool) -> pd.DataFrame:
+    """Return what `group_influence` does."""
+    fitted, at = found.fitted, found.deletion(is_sigma_held=is_sigma_held)
+    own: dict[str, Any] = {
+        "n_rows": n_rows,
+        "cooks_distance": at.cooks_distance,
+        "mdffits": at.mdffits,
+        "covratio": at.covratio,
+        "covtrace": at.covtrace,
+    }
+    names, kept = fitted.encoder.fixed_names, list(fitted.solution.kept)
+    changes = np.zeros((len(n_rows), len(names)))
+    changes[:, kept] = at.changes
+    own |= {f"change_{name}": c for name, c in zip(names, changes.T, strict=True)}
+    pairs = zip((names[j] for j in kept), at.dfbetas.T, strict=True)
+    own |= {f"dfbetas_{name}": c for name, c in pairs}
+    if not is_sigma_held:
+        own |= _changes_of_variances(found)
+    return pd.DataFrame(own, index=found.levels)
 
 
-def _deletions(whole: FitRows, k: int, way: Way) -> _Deletions:
-    """Estimate without each level of factor k."""
-    found = _Deletions(whole.encoder.factors[k].index, np.bincount(whole.design.factors[k].codes))
-    for given in whole.without_each(k):
-        found.take(way, given)
-    found.tell()
-    return found
-
-
-def _components(encoder: Encoder, solution: Solution) -> tuple[dict[str, float], dict[str, float]]:
-    """Return all variances and all correlations, by name."""
-    variances: dict[str, float] = {}
-    correlations: dict[str, float] = {}
-    for term, own in zip(encoder.terms, solution.terms, strict=True):
+def _changes_of_variances(found: LeftOut) -> dict[str, FloatArray]:
+    """Return relative changes of variances, and changes of correlations, by name."""
+    whole, encoder = found.fitted.solution, found.fitted.encoder
+    variances: dict[str, FloatArray] = {}
+    correlations: dict[str, FloatArray] = {}
+    for term, own, covariances in zip(
+        encoder.terms, whole.terms, found.found.covariances, strict=True
+    ):
         group, names = encoder.factors[term.factor].name, encoder.coefficient_names(term)
-        covariance = covariance_of(own.lam, solution.sigma)
-        sd = np.sqrt(np.diagonal(covariance))
-        variances |= {f"{a} | {group}": s**2 for a, s in zip(names, sd, strict=True)}
+        # With that of all rows in front
+        every = np.concatenate([covariance_of(own.lam, whole.sigma)[None], covariances])
+        sd = np.sqrt(np.diagonal(every, axis1=1, axis2=2))
+        for name, s in zip(names, sd.T, strict=True):
+            variances[f"variance_change_{name} | {group}"] = _relative_change(s**2)
         if has_covariances(term.structure):
-            for j, i in zip(*np.triu_indices(len(sd), 1), strict=True):
-                size = sd[i] * sd[j]
-                value = covariance[i, j] / size if size > 0.0 else np.nan
-                correlations[f"{names[j]}, {names[i]} | {group}"] = value
-    return variances | {RESIDUAL: solution.sigma**2}, correlations
+            for j, i in zip(*np.triu_indices(len(names), 1), strict=True):
+                size = sd[:, i] * sd[:, j]
+                value = every[:, i, j] / np.where(size > 0.0, size, np.nan)
+                name = f"correlation_change_{names[j]}, {names[i]} | {group}"
+                correlations[name] = value[1:] - value[0]
+    of_residual = np.append(whole.sigma, found.found.sigma) ** 2
+    return variances | {f"variance_change_{RESIDUAL}": _relative_change(of_residual)} | correlations
+
+
+def _relative_change(variances: FloatArray) -> FloatArray:
+    """Return the change of all but the first over the first; NaN where that is 0."""
+    first = variances[0] if variances[0] > 0.0 else np.nan
+    return np.asarray(variances[1:] / first - 1.0)

@@ -1,113 +1,144 @@
 """Linear models without each level of a grouping factor, from the rows of the fit."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
-from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.fitting import fit_statistics
+from skmixed._fitted.fitting import CountedMessages, fit_statistics
 from skmixed._fitted.messages import dropped
-from skmixed._fitted.prediction_rows import GivenRows
-from skmixed._fitted.sufficient_statistics import SufficientStatistics, of_levels_with_rows
-from skmixed._folds.products import FoldParts
+from skmixed._fitted.results import covariance_of
+from skmixed._fitted.sufficient_statistics import SufficientStatistics, without_fold
+from skmixed._folds.deletion import Deletion, FoldSolutions
 from skmixed._model.terms import Model
-from skmixed._statistics.design import Design
-from skmixed._statistics.row_sums import RowSums
-from skmixed._typing import FloatArray, Message
-
-# How far products of the same rows may be apart, relative to the lengths of their columns: text
-# files keep seven digits at least.
-SAME_SUMS = 1e-6
+from skmixed._typing import Message
+from skmixed.diagnostics._fit_rows import FitRows
+from skmixed.exceptions import warn
 
 
 class Way(Protocol):
-    """A way from the statistics without a group to estimates."""
+    """A way from the statistics without a level to estimates."""
 
     def __call__(self, given: SufficientStatistics) -> tuple[Estimate, list[Message]]:
         """Return the estimates, and what they have to say."""
 
 
-@dataclass(frozen=True)
-class FitRows:
-    """The rows of the fit, as plain arrays; with the encoder that has their levels."""
+@dataclass
+class LeftOut:
+    """Estimates without each of J levels; NaN where there are none.
 
-    encoder: Encoder
-    design: Design
-    names: Any
-    n_features: int
+    Attributes
+    ----------
+    fitted : FittedModel
+        Of all rows.
+    levels : pandas.Index
+    found : FoldSolutions
+        Of the columns that the fit to all rows has kept; NaN where other columns are kept.
+    messages : CountedMessages
+        What the fits have to say.
+    errors : dict of int to ValueError
+    """
+
+    fitted: FittedModel
+    levels: pd.Index
+    found: FoldSolutions
+    messages: CountedMessages = field(default_factory=CountedMessages)
+    errors: dict[int, ValueError] = field(default_factory=dict)
 
     @staticmethod
-    def of(rows: GivenRows, y: Any, sample_weight: Any) -> "FitRows":
-        response, offset = rows.response(y), None
-        if rows.frame is not None:
-            offset = rows.frame.offset()
-        response = response if offset is None else response - offset
-        weights = rows.weights(sample_weight)
-        # Where all weights are 1 there are none, as in fit
-        given = None if rows.fitted.stats.unweighted is None else weights
-        encoder, design = rows.fitted.encoder.learn(rows.table, rows.metadata, response, given)
-        _check_is_fit(rows.fitted, encoder, design)
-        return FitRows(encoder, design, rows.table.names, rows.table.n_columns)
+    def empty(fitted: FittedModel, levels: pd.Index) -> "LeftOut":
+        """Return one without estimates."""
+        n, p = len(levels), len(fitted.solution.kept)
+        sizes = [len(term.lam) for term in fitted.solution.terms]
+        shapes = [(n, p), (n, p, p), *((n, s, s) for s in sizes), (n,)]
+        fixed, roots, *covariances, sigma = (np.full(shape, np.nan) for shape in shapes)
+        return LeftOut(fitted, levels, FoldSolutions(fixed, roots, tuple(covariances), sigma))
 
-    def without_each(self, k: int) -> Iterator[SufficientStatistics]:
-        """Yield the statistics without each level of factor k."""
-        codes = self.design.factors[k].codes
-        ends = np.cumsum(np.bincount(codes))[:-1]
-        rows = np.split(np.argsort(codes, kind="stable"), ends)
-        parts = tuple(kernel.fold_part(self.design.picked(own)) for own in rows)
-        n_levels = tuple(f.n_levels for f in self.design.factors)
-        for stats in FoldParts(parts, n_levels).without_each():
-            yield of_levels_with_rows(self.encoder, stats, self.names, self.n_features)
+    def take(self, j: int, make: Callable[[], tuple[Estimate, list[Message]]]) -> None:
+        """Take the estimates without a level, or the error of their fit."""
+        try:
+            estimate, messages = make()
+        except ValueError as error:
+            self.errors[j] = error
+            return
+        self.messages.take(messages, j)
+        own, whole, found = estimate.solution, self.fitted.solution, self.found
+        is_same = own.kept == whole.kept
+        found.fixed[j] = own.fixed[list(whole.kept)] if is_same else np.nan
+        found.fixed_roots[j] = own.fixed_root if is_same else np.nan
+        found.sigma[j] = own.sigma
+        for term, covariances in zip(own.terms, found.covariances, strict=True):
+            covariances[j] = covariance_of(term.lam, own.sigma)
 
-
-def _check_is_fit(fitted: FittedModel, encoder: Encoder, design: Design) -> None:
-    """Refuse rows that are not those of the fit, by their number in each group."""
-    advice = "Give the rows that the model was fitted to, with their weights."
-    if design.n_rows != fitted.n_rows:
-        raise ValueError(
-            f"X has {design.n_rows} rows of positive weight, but the fit had {fitted.n_rows}. "
-            + advice
+    def tell(self) -> None:
+        """Say what the fits had to say, once; raise what all of them have raised."""
+        n, name = len(self.levels), " and ".join(map(str, self.levels.names))
+        if len(self.errors) == n:
+            raise self.errors[0]
+        self.messages.tell(
+            lambda count: f"Without {count} of {n} levels of {name!r}",
+            lambda number: repr(self.levels[number]),
         )
-    pairs = zip(fitted.encoder.factors, encoder.factors, strict=True)
-    for k, (known, own) in enumerate(pairs):
-        counts = np.bincount(design.factors[k].codes)
-        places = known.index.get_indexer(own.index)
-        if len(own.index) != len(known.index) or (places < 0).any():
-            raise ValueError(
-                f"The levels of {known.name!r} in X are not those of the fit. {advice}"
+        if self.errors:
+            first = min(self.errors)
+            warn(
+                f"Without {len(self.errors)} of {n} levels of {name!r} there is no fit, and their "
+                f"results are NaN. The first, without {self.levels[first]!r}: {self.errors[first]}",
+                UserWarning,
             )
-        if (fitted.stats.factors[k].counts[places] != counts).any():
-            raise ValueError(
-                f"X has other numbers of rows by {known.name!r} than the fit. {advice}"
-            )
-    if not _have_same_sums(fitted.stats, kernel.accumulate(design)):
-        raise ValueError(
-            "X, y and the weights have other sums of products than those of the fit. " + advice
-        )
+
+    def deletion(self, *, is_sigma_held: bool) -> Deletion:
+        """Return the fixed effects; their covariances are at the σ of all rows if that is held."""
+        whole, found = self.fitted.solution, self.found
+        roots = found.fixed_roots
+        if is_sigma_held:
+            roots = roots * (whole.sigma / found.sigma)[:, None, None]
+        return Deletion(whole.fixed[list(whole.kept)], whole.fixed_root, found.fixed, roots)
 
 
-def _have_same_sums(known: RowSums, own: RowSums) -> bool:
-    """Whether rows have the products of the fit, to rounding of their numbers."""
-    moved = own.over_rows().reframed(known.frame).with_responses_in(known.responses.frame)
-    raw = np.concatenate([known.raw_squares, known.response_moments.raw_squares])
-    mine, its = _joined(known), _joined(moved)
-    # Relative to the lengths of the columns around their centers, and a little of their own
-    lengths = np.sqrt(np.diagonal(mine)) + SAME_SUMS * np.sqrt(raw)
-    return bool((np.abs(mine - its) <= SAME_SUMS * np.outer(lengths, lengths)).all())
+def left_out(regressor: Any, fitted: FittedModel, rows: FitRows, k: int, theta: str) -> LeftOut:
+    """Estimate without each level of factor k; `theta` is a name of `WAYS`."""
+    out = LeftOut.empty(fitted, rows.encoder.factors[k].index)
+    way = WAYS[theta](regressor, fitted)
+    for j, given in _beyond_one_search(out, rows, theta) or enumerate(rows.without_each(k)):
+        out.take(j, partial(way, given))
+    out.tell()
+    return out
 
 
-def _joined(sums: RowSums) -> FloatArray:
-    """Return the products of the columns and the responses, in one matrix."""
-    own = sums.responses.total
-    squares = np.diag(own.squares)
-    return np.block([[sums.total, own.with_columns], [own.with_columns.T, squares]])
+def _beyond_one_search(
+    out: LeftOut, rows: FitRows, theta: str
+) -> Iterator[tuple[int, SufficientStatistics]] | None:
+    """Estimate by one search for all levels, where they are many of the only factor.
+
+    Return the levels of which that is not sure, with the statistics without each; None
+    where levels are not left out together.
+    """
+    n, encoder, fitted = len(out.levels), rows.encoder, out.fitted
+    if not kernel.are_many_folds(n, len(encoder.factors)):
+        return None
+    totals, every = rows.totals(), np.arange(n)
+    groups = kernel.whole_groups_of(
+        rows.stats, fitted.model, every, totals, fitted.estimate, are_rows_predicted=False
+    )
+    if groups is None:
+        return None
+    found = kernel.estimate_folds(groups, fitted.estimate, theta)
+    out.found.put(kernel.fold_solutions(groups, found), found.are_sure)
+    given = rows.given
+    return (
+        (j, without_fold(given, totals, j, every[every != j]))
+        if groups.are_separable[j]
+        else (j, rows.without(0, j))
+        for j in np.flatnonzero(~found.are_sure).tolist()
+    )
 
 
 def _refit(regressor: Any, given: SufficientStatistics) -> tuple[Estimate, list[Message]]:
@@ -118,19 +149,14 @@ def _refit(regressor: Any, given: SufficientStatistics) -> tuple[Estimate, list[
 
 
 def _held(fitted: FittedModel, given: SufficientStatistics) -> tuple[Estimate, list[Message]]:
-    """Hold all variances, σ² too."""
-    whole = fitted.solution
-    estimate = kernel.estimate_at(given.products, _model(fitted, given), fitted.estimate)
-    own = estimate.solution
-    root = own.fixed_root * (whole.sigma / own.sigma)
-    held = replace(estimate, solution=replace(own, fixed_root=root, sigma=whole.sigma))
-    return held, _lost(fitted, held, given)
+    own = kernel.estimate_at(given.products, _model(fitted, given), fitted.estimate)
+    return own, _lost(fitted, own, given)
 
 
 def _stepped(fitted: FittedModel, given: SufficientStatistics) -> tuple[Estimate, list[Message]]:
-    model = _model(fitted, given)
-    stepped = kernel.estimate_after_step(given.products, model, fitted.estimate)
-    return stepped, _lost(fitted, stepped, given)
+    like = fitted.estimate, fitted.system
+    own = kernel.estimate_after_step(given.products, _model(fitted, given), *like)
+    return own, _lost(fitted, own, given)
 
 
 def _lost(fitted: FittedModel, own: Estimate, given: SufficientStatistics) -> list[Message]:

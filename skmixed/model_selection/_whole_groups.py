@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,23 +10,19 @@ import numpy as np
 
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted import kernel
-from skmixed._fitted.sufficient_statistics import SufficientStatistics
+from skmixed._fitted.sufficient_statistics import SufficientStatistics, without_fold
 from skmixed._folds.predictions import FoldPredictor
 from skmixed._folds.theta_of_folds import FoldEstimates
 from skmixed._folds.totals import FoldTotals
 from skmixed._folds.whole_groups import WholeGroups
-from skmixed._model.covariance import is_linear
 from skmixed._typing import IntArray
-from skmixed.exceptions import FitStatus, warn
+from skmixed.exceptions import warn
 from skmixed.model_selection._fits import Fit
 from skmixed.model_selection._outcomes import Outcome, predict_by
 from skmixed.model_selection._sample import HeldOut
 from skmixed.model_selection._scoring import Scorer
 from skmixed.model_selection._statistics import Candidate, StatisticsFits
 
-# Up to so many folds each is searched by itself, from the start that a fit to its rows has:
-# it ends where that does, to all digits, and in less time than the search of all takes to set up.
-FEW_FOLDS = 60
 # Rows whose variances are computed at a time.
 SLAB_ROWS = 16_384
 
@@ -53,9 +49,9 @@ def whole_group_outcomes(
 def without_whole_groups(fits: StatisticsFits) -> "WithoutWholeGroups | None":
     """Return what all candidates read; None where the splits are no such folds."""
     splits = fits.splits
-    if splits.fold is None or len(splits) <= FEW_FOLDS:
+    if splits.fold is None or fits.design.n_rows != splits.n_rows:
         return None
-    if len(fits.common.factors) != 1 or fits.design.n_rows != splits.n_rows:
+    if not kernel.are_many_folds(len(splits), len(fits.common.factors)):
         return None
     codes = fits.design.factors[0].codes
     if splits.share_known(codes) > 0 or not fits.total.has_plain_frame:
@@ -156,12 +152,10 @@ class WithoutWholeGroups:
             return None
         given = own.statistics(self.fits.common, self.fits.total)
         totals = self.totals.of_columns(own.columns)
-        groups = self._groups(own, given, totals)
-        found = None if groups is None else self._found(groups, all_rows.estimator)
-        if groups is None or found is None:
+        served = self._found(own, given, totals, all_rows.estimator)
+        if served is None:
             return None
-        of_all_rows = all_rows.estimator, all_rows.messages
-        return SolvedFolds(own, given, totals, groups, found, *of_all_rows)
+        return SolvedFolds(own, given, totals, *served, all_rows.estimator, all_rows.messages)
 
     def one_by_one(self, solved: SolvedFolds) -> Iterator[tuple[int, Fit]]:
         """Yield the fits without the folds for which the search of all is not sure."""
@@ -173,10 +167,8 @@ class WithoutWholeGroups:
         """Return a candidate that is fitted to the rows without a fold."""
         if not solved.groups.are_separable[number]:
             return self.fits.from_rows(solved.own, number, held)
-        given, levels = solved.given, np.flatnonzero(self.fold_of_level != number)
-        products = kernel.without_fold(solved.totals, given.products, number, levels)
-        encoder = given.encoder.with_factors([given.encoder.factors[0].picked(levels)])
-        part = replace(given, encoder=encoder, products=products)
+        levels = np.flatnonzero(self.fold_of_level != number)
+        part = without_fold(solved.given, solved.totals, number, levels)
         return self.fits.fitted(solved.own, part, held)
 
     def _predict(self, outcome: Outcome, solved: SolvedFolds) -> None:
@@ -197,29 +189,15 @@ class WithoutWholeGroups:
         rows, _ = self.fits.splits.tested
         outcome.put(slice(0, len(rows)), mean[rows], None if sd is None else sd[rows])
 
-    def _groups(
-        self, own: Candidate, given: SufficientStatistics, totals: FoldTotals
-    ) -> WholeGroups | None:
-        """Return the groups of a candidate, where its columns are as they are but for a center."""
+    def _found(
+        self, own: Candidate, given: SufficientStatistics, totals: FoldTotals, estimate: Estimate
+    ) -> tuple[WholeGroups, FoldEstimates] | None:
+        """Return the groups of a candidate and the estimates without each fold, if it is served."""
         model = own.encoder.model(reml=own.model.method == "reml")
-        system, likelihood = kernel.lay_out(given.products, model)
-        is_plain = system.regression is None and 0 < system.n_fixed == len(model.fixed)
-        if not is_plain or system.n_core:
+        groups = kernel.whole_groups_of(
+            given.products, model, self.fold_of_level, totals, estimate, are_rows_predicted=True
+        )
+        if groups is None:
             return None
-        whole = given.products, model, system, likelihood
-        return kernel.whole_groups(*whole, self.fold_of_level, totals)
-
-    def _found(self, groups: WholeGroups, estimate: Estimate) -> FoldEstimates | None:
-        """Return the estimates without each fold; None where those of all rows are none."""
-        if estimate.status is not FitStatus.CONVERGED:
-            return None
-        lam = tuple(term.search_lam for term in estimate.solution.terms)
-        if self.fits.is_held:
-            return kernel.folds_at_one_tau(groups, lam)
-        terms = groups.parameters.terms
-        if estimate.solution.is_singular or not all(is_linear(t.term.structure) for _, t in terms):
-            found = kernel.folds_at_one_tau(groups, lam)
-            return replace(found, are_sure=np.zeros_like(found.are_sure))
-        found = kernel.folds_at_own_tau(groups, lam)
-        # Fits with more coefficients than rows say so
-        return replace(found, are_sure=found.are_sure & groups.have_more_rows)
+        theta = "fixed" if self.fits.is_held else "refit"
+        return groups, kernel.estimate_folds(groups, estimate, theta)

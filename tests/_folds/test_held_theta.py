@@ -41,7 +41,8 @@ def test_one_step_is_that_of_average_information():
     part.n_features_in_, part.feature_names_in_ = 2, np.array(X.columns, dtype=object)
     stats = part.statistics(X[known], y[known])
     model = stats.encoder.model(reml=True)
-    found = estimate_after_step(stats.products, model, full._model.estimate).solution
+    like = full._model.estimate, full._model.system
+    found = estimate_after_step(stats.products, model, *like).solution
     own, days = X["Subject"][known].to_numpy(), X["Days"][known].to_numpy(float)
     rows, lam = np.column_stack([np.ones(len(days)), days]), float(full.theta_[0])
     within = 1.0 * (own[:, None] == own)

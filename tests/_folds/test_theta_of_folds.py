@@ -6,13 +6,13 @@ import pytest
 from skmixed._derivatives.criterion import lay_out
 from skmixed._folds.theta_of_folds import at_own_tau
 from skmixed._folds.totals import FoldTotals
-from skmixed._folds.whole_groups import WholeGroups, pivots_of
+from skmixed._folds.whole_groups import WholeGroups
 from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.accumulator import accumulate
 from skmixed._statistics.design import Design, FactorDesign
 
-Q, PER = 20, 5
+Q, PER, LAM = 20, 5, (np.eye(2),)
 
 
 @pytest.fixture
@@ -27,10 +27,7 @@ def groups():
     model = Model((0, 1), (Term(0, (0, 1), STRUCTURES["diag"]),), reml=True)
     system, likelihood = lay_out(stats, model)
     totals = FoldTotals.of(design, codes, Q, stats)
-    return WholeGroups.of(stats, model, system, likelihood, np.arange(Q), totals)
-
-
-LAM = (np.eye(2),)
+    return WholeGroups.of(stats, model, system, likelihood, np.arange(Q), totals, LAM)
 
 
 def test_a_direction_without_information_is_left_to_fits(groups):
@@ -40,16 +37,3 @@ def test_a_direction_without_information_is_left_to_fits(groups):
 def test_a_singular_covariance_is_left_to_fits(groups):
     found = at_own_tau(groups, (np.diag([1.0, 0.0]),), np.eye(2))
     assert not found.are_sure.any()
-
-
-def test_pivots():
-    """Matrices without a factor have no shares, and leave those of the others as they are."""
-    good = np.array([[4.0, 2.0], [2.0, 2.0]])
-    matrices = np.stack([good, np.ones((2, 2)), np.array([[1.0, 2.0], [2.0, 1.0]]), -good, good])
-    matrices[4, 0, 1] = np.nan
-    factors, shares = pivots_of(matrices, np.ones(5, dtype=bool))
-    np.testing.assert_allclose(factors[0], np.linalg.cholesky(good))
-    np.testing.assert_allclose(shares[0], [1.0, 0.5])
-    # A matrix of rank 1 has a second pivot of rounding, if it has a factor at all
-    assert (shares[1:4, 1] < 1e-15).all()
-    assert not shares[4].any()

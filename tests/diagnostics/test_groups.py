@@ -9,11 +9,15 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_fits import ROOT, read_frame
+from sklearn.base import clone
+from sklearn.model_selection import LeaveOneGroupOut
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance, lmer
+from skmixed._folds import whole_groups
 from skmixed.datasets import load_pastes, load_penicillin, load_sleepstudy
 from skmixed.diagnostics import group_influence
 from skmixed.exceptions import RankDeficiencyWarning, SingularFitWarning
+from skmixed.model_selection import cross_validate
 
 MEASURES = ("cooks_distance", "mdffits", "covratio")
 SPECS = {
@@ -57,19 +61,19 @@ def fitted(name, formula, reml):
 
 
 @cache
-def table_of(number, theta):
+def table_of(number, theta, sigma):
     """The table of a reference, by its number."""
     reference = REFERENCES[number]
     own = (reference[key] for key in ("dataset", "formula", "reml"))
     model, X, y, weights = fitted(*own)
     table = group_influence(
-        model, X, y, factor=reference["factor"], sample_weight=weights, theta=theta
+        model, X, y, factor=reference["factor"], sample_weight=weights, theta=theta, sigma=sigma
     )
     return table.loc[reference["levels"]]
 
 
-def found(reference, theta):
-    return table_of(REFERENCES.index(reference), theta)
+def found(reference, theta, sigma="refit"):
+    return table_of(REFERENCES.index(reference), theta, sigma)
 
 
 @pytest.mark.slow
@@ -114,12 +118,11 @@ def test_relative_variance_changes_are_those_of_lme4(reml):
 
 @pytest.mark.parametrize("reference", [r for r in REFERENCES if r["fixed"]], ids=name_of)
 def test_held_variances_give_the_numbers_of_hlmdiag(reference):
-    table = found(reference, "fixed")
+    table = found(reference, "fixed", "fixed")
     # Both at one's own θ, of which lme4's has seven digits
     for name in MEASURES:
         assert_allclose(table[name], reference["fixed"][name], rtol=1e-5)
     assert_allclose(table["covtrace"], reference["fixed"]["covtrace"], rtol=1e-5, atol=1e-9)
-    assert not [c for c in table if c.startswith(("variance_", "correlation_"))]
 
 
 @pytest.mark.slow
@@ -249,12 +252,169 @@ def test_a_variance_of_zero_has_no_relative_change():
     for theta in ("one_step", "fixed"):
         table = group_influence(model, X, y, theta=theta)
         assert np.isfinite(table["cooks_distance"]).all()
-    assert "variance_change_(Intercept) | g" not in table
-    stepped = group_influence(model, X, y, theta="one_step")
-    assert np.isnan(stepped["variance_change_(Intercept) | g"]).all()
+        assert np.isnan(table["variance_change_(Intercept) | g"]).all()
+        assert np.isfinite(table["variance_change_residual"]).all()
+
+
+def test_a_held_theta_is_that_of_cross_validation():
+    """The relative variances are those of all rows, and σ is new; it may be held as well."""
+    X, y = load_sleepstudy(return_X_y=True)
+    model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
+    table = group_influence(model, X, y, theta="fixed")
+    own = X["Subject"] == "309"
+    found = cross_validate(
+        model, X, y, cv=LeaveOneGroupOut(), theta="fixed", return_predictions=True
+    )
+    changes = [table.loc["309", f"change_{name}"] for name in ("(Intercept)", "Days")]
+    fixed = model.fixed_effects_ + changes
+    assert_allclose(found["predictions"][own], fixed.iloc[0] + fixed.iloc[1] * X["Days"][own])
+    # All variances change as σ² does, and nothing that is relative to them
+    variances = [c for c in table if c.startswith("variance_change")]
+    assert len(variances) == 3
+    residual = table["variance_change_residual"]
+    assert_allclose(table[variances], np.stack([residual] * 3, axis=1), atol=1e-12)
+    correlation = table["correlation_change_(Intercept), Days | Subject"]
+    assert_allclose(correlation, 0.0, atol=1e-12)
+    held = group_influence(model, X, y, theta="fixed", sigma="fixed")
+    assert_allclose(held["cooks_distance"], table["cooks_distance"], rtol=1e-12)
+    assert_allclose(held["mdffits"], table["mdffits"] * (1 + residual), rtol=1e-10)
+    assert not [c for c in held if c.startswith(("variance_", "correlation_"))]
+
+
+MANY = {
+    "intercept": MixedLinearRegressor("g"),
+    "ml": MixedLinearRegressor("g", method="ml"),
+    "slope": MixedLinearRegressor("g", random_slopes="a"),
+    "diag": MixedLinearRegressor(RandomEffect("g", "a", covariance="diag")),
+    "spherical": MixedLinearRegressor(RandomEffect("g", "a", covariance="spherical")),
+    "two terms": MixedLinearRegressor([RandomEffect("g"), RandomEffect("g", "b", intercept=False)]),
+    "weights": MixedLinearRegressor("g", random_slopes="a"),
+    "no intercept": MixedLinearRegressor("g", fit_intercept=False),
+    "collinear": MixedLinearRegressor("g"),
+    "dropped": MixedLinearRegressor("g"),
+    "one group": MixedLinearRegressor("g"),
+    "apart by one": MixedLinearRegressor("g"),
+    "far group": MixedLinearRegressor("g"),
+}
+
+
+def many_groups(kind, q=80, per=6):
+    """Rows of many groups; `kind` names what is special about them."""
+    rng = np.random.default_rng(3)
+    g = rng.permutation(np.repeat(np.arange(q), rng.integers(per - 2, per + 3, q)))
+    values = rng.normal(size=(len(g), 3)) + 2.0
+    alone = np.where(g == 5, rng.normal(size=len(g)), 0.0)
+    if kind == "collinear":
+        values[:, 2] = values[:, 0] + 1e-3 * values[:, 2]
+    if kind == "dropped":
+        values[:, 2] = 1.0 - values[:, 0]
+    if kind in ("one group", "apart by one"):
+        values[:, 2] = alone + values[:, 0] * (kind == "apart by one")
+    effects = rng.normal(size=(q, 3)) * [1.0, 0.7, 0.5]
+    y = values @ [1.0, -1.0, 0.5] + rng.normal(size=len(g)) + effects[g, 0]
+    y += effects[g, 1] * values[:, 0] + effects[g, 2] * values[:, 1]
+    y += np.where((g == 5) & (kind == "far group"), 15.0, 0.0)
+    weights = 1e4 * rng.uniform(0.5, 2.0, len(g)) if kind == "weights" else None
+    return pd.DataFrame(values, columns=list("abc")).assign(g=g), y, weights
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Count the groups that are left out one by one."""
+    own, counts = group_influence.__globals__["left_out"].__globals__, []
+    beyond = own["_beyond_one_search"]
+
+    def counted(*args):
+        found = beyond(*args)
+        if found is None:
+            return None
+        found = list(found)
+        counts.append(len(found))
+        return iter(found)
+
+    monkeypatch.setitem(own, "_beyond_one_search", counted)
+    return counts
+
+
+def assert_is_refit(row, model, part):
+    """Compare a row of the table with a fit to the other rows."""
+    kept = model._model.solution.kept
+    names = [model._model.encoder.fixed_names[j] for j in kept]
+    change = (part.fixed_effects_ - model.fixed_effects_)[names]
+    root, own_root = model._model.solution.fixed_root, part._model.solution.fixed_root
+    se = np.linalg.norm(own_root, axis=1)
+    # A search ends within 1e-6 of a standard error; those of variances are broad
+    assert_allclose(row[[f"change_{name}" for name in names]] / se, change / se, atol=2e-6)
+    assert_allclose(row[[f"dfbetas_{name}" for name in names]], -change / se, atol=2e-6)
+    for name, by in (("cooks_distance", root), ("mdffits", own_root)):
+        squares = np.square(np.linalg.solve(by, change)).sum() / len(kept)
+        assert_allclose(row[name], squares, rtol=1e-5, atol=1e-9)
+    ratio = np.linalg.det(np.linalg.solve(root, own_root)) ** 2
+    assert_allclose(row["covratio"], ratio, rtol=1e-5)
+    variances = part.variance_components_["variance"] / model.variance_components_["variance"]
+    own = row[[c for c in row.index if c.startswith("variance_change_")]]
+    assert_allclose(own, variances - 1.0, atol=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MANY)
+@pytest.mark.filterwarnings(
+    "ignore::skmixed.exceptions.RankDeficiencyWarning",
+)
+def test_many_groups_are_left_out_as_by_fits(kind, alone):
+    X, y, weights = many_groups(kind)
+    model = clone(MANY[kind]).set_params(tol=1e-12).fit(X, y, sample_weight=weights)
+    table = group_influence(model, X, y, sample_weight=weights)
+    # Of the rest the search of all is sure
+    assert alone[0] <= 8
+    for j in (0, 5, 33, 79):
+        rest = X["g"] != j
+        own = None if weights is None else weights[rest]
+        part = clone(model).fit(X[rest], y[rest], sample_weight=own)
+        if part._model.solution.kept != model._model.solution.kept:
+            assert kind in ("one group", "apart by one")
+            assert j == 5
+            assert np.isnan(table.loc[j, "cooks_distance"])
+        else:
+            assert_is_refit(table.loc[j], model, part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theta", ["fixed", "one_step"])
+@pytest.mark.parametrize("kind", ["slope", "weights", "diag", "two terms", "dropped", "one group"])
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.RankDeficiencyWarning")
+def test_many_groups_are_left_out_as_few_are(theta, kind, alone, monkeypatch):
+    X, y, weights = many_groups(kind)
+    model = clone(MANY[kind]).fit(X, y, sample_weight=weights)
+    given = {"sample_weight": weights, "theta": theta}
+    together = group_influence(model, X, y, **given)
+    assert alone[0] <= 8
+    monkeypatch.setattr(whole_groups, "FEW_FOLDS", 1000)
+    # The twelve digits of a polynomial
+    assert_allclose(together, group_influence(model, X, y, **given), rtol=1e-7, atol=1e-8)
+
+
+def test_a_singular_fit_of_many_groups_leaves_them_out_one_by_one(alone):
+    X, y, _ = many_groups("intercept", q=62, per=4)
+    y = np.random.default_rng(1).normal(size=len(y))
+    y -= pd.Series(y).groupby(X["g"]).transform("mean").to_numpy()
+    with pytest.warns(SingularFitWarning):
+        model = MixedLinearRegressor("g", fixed=["a"]).fit(X, y)
+    with pytest.warns(SingularFitWarning, match="Without .* of 62 levels of 'g'"):
+        table = group_influence(model, X, y)
+    assert alone == [62]
+    assert np.isfinite(table["cooks_distance"]).all()
 
 
 class TestMessages:
+    def test_a_held_sigma_needs_a_held_theta(self):
+        X, y = load_sleepstudy(return_X_y=True)
+        model = MixedLinearRegressor("Subject").fit(X, y)
+        with pytest.raises(ValueError, match=r"sigma='fixed', but theta='refit'.*theta='fixed'"):
+            group_influence(model, X, y, sigma="fixed")
+        with pytest.raises(ValueError, match=r"sigma='none'"):
+            group_influence(model, X, y, sigma="none")
+
     def test_factors(self):
         X, y = load_penicillin(return_X_y=True)
         model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)

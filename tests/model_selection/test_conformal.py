@@ -20,10 +20,11 @@ from skmixed import (
     MixedPoissonRegressor,
     ResidualCovariance,
 )
+from skmixed._folds import whole_groups
 from skmixed._folds.calibration import Calibration
 from skmixed.datasets import load_orthodont, load_pastes, load_penicillin, load_sleepstudy
 from skmixed.exceptions import InfiniteIntervalsWarning
-from skmixed.model_selection import MixedLinearRegressorCV, _whole_groups, fit_conformalize
+from skmixed.model_selection import MixedLinearRegressorCV, fit_conformalize
 
 
 def sleepstudy():
@@ -388,7 +389,7 @@ def test_many_groups_are_left_out_as_few_are(slopes, theta, monkeypatch):
     weights = rng.uniform(0.5, 2.0, 500)
     asked = {"question": "new_groups", "theta": theta, "sample_weight": weights}
     together = fit_conformalize(model, X, y, **asked)
-    monkeypatch.setattr(_whole_groups, "FEW_FOLDS", 1000)
+    monkeypatch.setattr(whole_groups, "FEW_FOLDS", 1000)
     alone = fit_conformalize(model, X, y, **asked)
     rows = pd.DataFrame({"x": [98.0, 103.0], "group": -1})
     found, expected = (
