@@ -25,6 +25,10 @@ def rows_of(own):
         data = data[number % own["drop"] != 0]
     for cell in own["empty"] or []:
         data = data[~np.all([data[name] == level for name, level in cell.items()], axis=0)]
+    if own.get("within"):
+        name, factor, of, size = (own["within"][key] for key in ("name", "factor", "of", "size"))
+        number = ((data[of].astype(int) - 1) // size).astype(str)
+        data = data.assign(**{name: data[factor] + number})
     for name, values in (own["cycle"] or {}).items():
         data = data.assign(**{name: np.resize(values, len(data))})
     used = [name for name in data.columns if name in own["formula"]]

@@ -1,6 +1,7 @@
 """Averages over the cells of a grid, by the weights that the cells have."""
 
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 
@@ -35,6 +36,7 @@ def _flat(counts: FloatArray) -> FloatArray:
     return np.asarray(counts > 0.0, dtype=float)
 
 
+EQUAL, BY_CELL = "equal", ("cells", "flat")
 # Of the weights of the rows in each cell, (targets, values of each other variable), those of the
 # averages; as emmeans names them.
 WEIGHTS: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -70,10 +72,61 @@ def counts_of(grid: ReferenceGrid) -> FloatArray:
     return np.asarray(np.broadcast_to(sums.reshape(spread), grid.shape), dtype=float)
 
 
+def nested_factors(grid: ReferenceGrid) -> dict[str, list[str]]:
+    """Return the factors each of whose levels occurs with one level of others: within which.
+
+    Of two factors that are one by other names neither is within the other.
+    """
+    observed = grid.formula.observed
+    columns = {name: observed.codes[:, k] for k, name in enumerate(observed.levels)}
+    sizes = {name: len(observed.levels[name]) for name in columns}
+    names = [own.name for own in grid.axes if grid.formula.is_factor(own.name)]
+    found: dict[str, list[str]] = {}
+    for inner, outer in permutations(names, 2):
+        pairs = len(np.unique(columns[inner] * sizes[outer] + columns[outer]))
+        if pairs == sizes[inner] > sizes[outer] > 1:
+            found.setdefault(inner, []).append(outer)
+    return found
+
+
+def within_factors(grid: ReferenceGrid, *, alike: bool) -> FloatArray:
+    """Return 1 for cells whose nested factors are within the levels of their own, else 0.
+
+    `alike`: whether the levels within one level, if averaged over, count alike; then it is 1 by
+    their number. In the shape of the grid.
+    """
+    out = np.ones(grid.shape)
+    axis = {own.name: k for k, own in enumerate(grid.axes)}
+    targets = {own.name for own in grid.targets}
+    for inner, outers in nested_factors(grid).items():
+        # Cells of the table itself stay
+        outers = [name for name in outers if not {inner, name} <= targets]
+        is_in = np.ones(grid.shape)
+        for outer in outers:
+            is_in = is_in * _observed_pairs(grid, axis[inner], axis[outer])
+        if alike and outers and inner not in targets:
+            n = is_in.sum(axis=axis[inner], keepdims=True)
+            is_in = is_in / np.where(n > 0.0, n, 1.0)
+        out *= is_in
+    return out
+
+
+def _observed_pairs(grid: ReferenceGrid, first: int, second: int) -> FloatArray:
+    """Return 1 for the values of two axes that rows have together, spread over the grid."""
+    observed, axes = grid.formula.observed, [grid.axes[k] for k in (first, second)]
+    columns = [observed.codes[:, list(observed.levels).index(own.name)] for own in axes]
+    pairs = np.zeros([len(observed.levels[own.name]) for own in axes])
+    pairs[tuple(columns)] = 1.0
+    own = pairs[np.ix_(*[own.positions for own in axes])]
+    shape = [n if k in (first, second) else 1 for k, n in enumerate(grid.shape)]
+    return (own if first < second else own.T).reshape(shape)
+
+
 def averaging_weights(grid: ReferenceGrid, weights: str) -> FloatArray:
     """Return the shares of the cells in each average, (k, n_cells / k), each row of sum 1.
 
-    A row without any rows of the fit, where these count, is NaN; of a single cell it is 1.
+    Of nested factors the levels within those of the others count. A row without any rows of
+    the fit, where these count, is NaN; of a single cell it is 1.
     """
     if not grid.averaged:
         return np.ones((grid.n_targets, 1))
@@ -81,6 +134,8 @@ def averaging_weights(grid: ReferenceGrid, weights: str) -> FloatArray:
     if not counts.any():  # values that no row has: each counts alike
         counts = np.ones_like(counts)
     own = WEIGHTS[weights](counts).reshape(grid.n_targets, -1)
+    if weights not in BY_CELL:
+        own = own * within_factors(grid, alike=weights == EQUAL).reshape(own.shape)
     with np.errstate(invalid="ignore"):
         return np.asarray(own / own.sum(axis=1, keepdims=True))
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from skmixed._typing import BoolArray, FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
+from skmixed.inference._marginal.averaging import BY_CELL, nested_factors
 from skmixed.inference._marginal.grid import GridRequest, ReferenceGrid
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 from skmixed.inference._marginal.scale import Scale
@@ -109,6 +110,9 @@ def _on_average(grid: ReferenceGrid, weights: str) -> str:
     terms = grid.formula.interactions
     crossing = [n for n in names if any(n in term and term & targets for term in terms)]
     note = f" The model has interactions with {' and '.join(crossing)}." if crossing else ""
+    if weights not in BY_CELL:
+        nested = {n: own for n, own in nested_factors(grid).items() if n in names}
+        note += "".join(f" {n} is nested in {' and '.join(own)}." for n, own in nested.items())
     return f"Averaged over {' and '.join(names)}; {AVERAGES[weights]}.{note}"
 
 

@@ -115,9 +115,10 @@ def marginal_means(
     -----
     The grid [1]_ has all levels of factors, booleans, and numbers coded as factors; other
     numbers are at their mean over the rows of the fit, or at both values where there are but
-    two. Rows of weight 0 do not count. An offset is at its mean over the rows unless `variables`
-    or `at` name one of its columns. In the weights of cells a row counts its weight, of counts
-    ``cbind(a, b)`` 1.
+    two. Rows of weight 0 do not count. An offset is at its mean over the rows unless
+    `variables` or `at` name one of its columns. In the weights of cells a row counts its weight,
+    of counts ``cbind(a, b)`` 1. A factor each of whose levels occurs with one level of another is
+    nested in it: averages are over its levels within each level of the other.
 
     "population" integrates the inverse link over the normal distribution of z'b, b of a new
     group and z at the cell, exactly or to 1e-13, and averages over cells on the scale of the

@@ -20,10 +20,12 @@ arr <- function(x) if (is.null(x)) I(list()) else I(unname(x))
 
 # drop: rows (from 1) whose number is a multiple of it, and then those with all levels of `empty`.
 model <- function(id, data, formula, ..., random = NULL, factors = character(), family = NULL,
-                  drop = NULL, empty = NULL, cycle = NULL, weights = NULL, correlation = NULL,
+                  drop = NULL, empty = NULL, cycle = NULL, within = NULL, weights = NULL,
+                  correlation = NULL,
                   means = list(), slopes = list(), python = NULL)
   list(id = id, data = data, formula = formula, factors = factors, family = family, drop = drop,
-       empty = empty, cycle = cycle, weights = weights, correlation = correlation, means = means,
+       empty = empty, cycle = cycle, within = within, weights = weights,
+       correlation = correlation, means = means,
        slopes = slopes, python = if (is.null(python)) formula else python)
 # variables, by, at and weights of one table; compare: whether its comparisons are recorded
 ask <- function(variables, by = NULL, at = NULL, weights = "equal", compare = FALSE)
@@ -103,6 +105,13 @@ MODELS <- list(
                   each_weights("sex"), each_weights("sex", by = "dose"),
                   list(ask("dose", weights = "proportional", at = list(ward = c("1", "2"), x = 1)))),
         slopes = list(trend("x"))),
+  # Batches of four replicates within each recipe, named by both
+  model("nested", "data/cake.csv", "angle ~ recipe * temp + batch + (1 | recipe:replicate)",
+        factors = c("replicate", "recipe", "temperature", "batch"), drop = 4,
+        within = list(name = "batch", factor = "recipe", of = "replicate", size = 4),
+        means = list(ask("recipe", compare = TRUE), ask("recipe", weights = "proportional"),
+                     ask("recipe", by = "temp", at = list(temp = c(180, 220)))),
+        slopes = list(trend("temp", "recipe"))),
   model("crossed", "data/penicillin.csv", "diameter ~ sample + (1 | plate)", factors = c("plate", "sample"),
         drop = 8, means = list(ask("sample", compare = TRUE))),
   model("epil", "generalized/data/epil.csv", "y ~ trt * lbase + lage + factor(V4) + (1 | subject)",
@@ -154,6 +163,11 @@ read_rows <- function(own) {
   for (f in intersect(own$factors, names(d))) d[[f]] <- factor(d[[f]], levels = sort(unique(d[[f]]), method = "radix"))
   if (!is.null(own$drop)) d <- d[seq_len(nrow(d)) %% own$drop != 0, ]
   for (cell in own$empty) d <- d[!Reduce(`&`, Map(function(k, v) d[[k]] == v, names(cell), cell)), ]
+  if (!is.null(own$within)) {
+    w <- own$within
+    number <- (as.integer(as.character(d[[w$of]])) - 1) %/% w$size
+    d[[w$name]] <- factor(paste0(d[[w$factor]], number))
+  }
   for (k in names(own$cycle)) d[[k]] <- rep_len(own$cycle[[k]], nrow(d))
   d <- d[complete.cases(d[intersect(names(d), all.vars(as.formula(own$formula)))]), ]
   droplevels(d)
@@ -271,7 +285,7 @@ comparisons_of <- function(emm, type) lapply(setNames(nm = names(ADJUST)), funct
 
 means_of <- function(own, fit, q, ddf, type) {
   emm <- do.call(emmeans, c(arguments(own, fit, q, ddf), list(specs = q$variables)))
-  stopifnot(is.null(emm@model.info$nesting))
+  stopifnot(is.null(emm@model.info$nesting))  # of what the table is over
   out <- list(variables = arr(q$variables), by = arr(q$by), at = lapply(q$at, arr), weights = q$weights,
               ddf = ddf, scale = type, columns = frame_of(summary(emm, infer = c(TRUE, FALSE), type = type)),
               wgt = arr(emm@grid$.wgt.))
@@ -325,7 +339,7 @@ record <- function(own) {
   by_one <- unique(unlist(lapply(own$means, function(q) if (is.null(q$at)) q$by)))
   list(id = own$id, data = own$data, formula = own$python, r_formula = own$formula,
        factors = arr(own$factors), family = own$family, drop = own$drop, empty = own$empty,
-       cycle = lapply(own$cycle, arr), weights = own$weights, correlation = own$correlation,
+       cycle = lapply(own$cycle, arr), within = own$within, weights = own$weights, correlation = own$correlation,
        n = nrow(dat), sigma = sigma(fit), log_likelihood = as.numeric(logLik(fit)),
        means = Map(function(q, ddf, type) means_of(own, fit, own$means[[q]], ddf, type),
                    asked$q, asked$ddf, asked$type),
