@@ -135,8 +135,13 @@ def test_a_column_that_a_function_mends_needs_a_value():
     assert grid_of("f", at={"x": 5}, model=pickle.loads(pickle.dumps(model))).rows.shape == (3, 4)
 
 
+def days_since(day):
+    return (day - pd.Timestamp("2020-01-01")).dt.days
+
+
 def test_dates_need_a_value():
-    model = lmer("y ~ f + I((day - day.min()).dt.days) + (1 | g)", DATA)
+    context = {"days_since": days_since}
+    model = lmer("y ~ f + days_since(day) + (1 | g)", DATA, context=context)
     with pytest.raises(ValueError, match="'day' holds dates, which have no mean here"):
         grid_of("f", model=model)
     grid = grid_of("f", at={"day": DATA["day"].iloc[1]}, model=model)
