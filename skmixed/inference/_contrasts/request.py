@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,20 @@ from skmixed.inference._contrasts.custom import custom_weights
 from skmixed.inference._contrasts.families import CellFamily, check_by, families
 from skmixed.inference._contrasts.methods import METHODS, ContrastMethod, LabeledCells, Weights
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
-from skmixed.inference._marginal.marginal_table import MarginalMeans, MarginalSlopes, MarginalTable
+from skmixed.inference._marginal.marginal_table import (
+    MarginalMeans,
+    MarginalSlopes,
+    MarginalTable,
+    check_columns,
+)
 from skmixed.inference._marginal.scale import LINK, POPULATION, Scale
 
 # Comparisons that a remark names.
 MOST = 5
+COLUMNS = (
+    *("estimate", "ratio", "odds_ratio", "effect_size", "std_error", "df", "t", "z"),
+    *("p_value", "lower", "upper"),
+)
 NOUNS = {MarginalMeans: "means", MarginalSlopes: "slopes"}
 
 
@@ -91,6 +101,7 @@ class Request:
         """Compare the cells of a table within the values of `by`, or of its own."""
         own = table.estimates
         within = check_by(own.by if by is None else by, own.names)
+        check_columns(within, COLUMNS)
         groups = families(own.cells, within)
         back = table.scale.back
         is_ratio = back is not None and bool(back.ratio_name)
@@ -167,8 +178,8 @@ def _cells(
     values = pd.concat([group.within for group in groups])
     values = values.loc[values.index.repeat(sizes)].reset_index(drop=True)
     # As emmeans does: contrast, contrast1, ...
-    former = sum(name.startswith("contrast") for name in within)
-    values.insert(0, f"contrast{former or ''}", labels)
+    names = ("contrast" + str(k or "") for k in count())
+    values.insert(0, next(name for name in names if name not in within), labels)
     return values
 
 

@@ -14,6 +14,7 @@ from skmixed._equations.system import weight_unit
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_choice, check_number
 from skmixed._fitted.fitted_model import FittedModel
+from skmixed.exceptions import FitStatus
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def _checked(view: FittedModel | None, sigma: str) -> FittedModel:
         raise ValueError(
             f"sigma={sigma!r} is of models with one residual standard deviation, and this one has "
             f"a covariance of the residuals; residual_covariance_ shows it. {advice}"
+        )
+    if view.estimate.status is FitStatus.EXACT_FIT:
+        raise ValueError(
+            "The model reproduces the response: its residual standard deviation is 0 to rounding, "
+            f"of which there is no multiple. {advice}"
         )
     return view
 

@@ -14,6 +14,7 @@ from skmixed.inference._contrasts.families import CellFamily, check_by, families
 from skmixed.inference._contrasts.request import marginal_table
 from skmixed.inference._fixed_tests import FixedTests
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
+from skmixed.inference._marginal.marginal_table import check_columns
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.crossed import CrossedCells
 from skmixed.inference._terms.term_grid import grid_of_terms
@@ -21,6 +22,7 @@ from skmixed.inference._terms.term_grid import grid_of_terms
 EQUAL, ZERO = "equal", "zero"
 HYPOTHESES = (EQUAL, ZERO)
 CONFOUNDED = "(confounded)"
+COLUMNS = ("term", "F", "chi2", "df_num", "df_den", "df", "p_value")
 # Share of a hypothesis in standard errors up to which others contain it.
 CONTAINED = 1e-8
 
@@ -121,6 +123,7 @@ def joint_tests(
         own = grid_of_terms(model, by, at, ddf, robust)
     is_zero = (hypothesis or usual) == ZERO
     within = own.by if by is None else check_by(by, own.names)
+    check_columns(within, COLUMNS)
     test = _that_all_are_zero if is_zero else _of_terms
     parts, said = [], []
     for group in families(own.cells, within):

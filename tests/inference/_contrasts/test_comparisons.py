@@ -4,6 +4,8 @@ import pytest
 from emmeans_reference import MODELS, fitted
 from random_families import means_of, means_of_case, number, recorded
 
+from skmixed import lmer
+from skmixed.datasets import load_machines
 from skmixed.exceptions import NotEstimableWarning
 from skmixed.inference import comparisons, marginal_means, marginal_slopes
 from skmixed.inference._contrasts.adjustment import ADJUSTMENTS
@@ -299,6 +301,17 @@ def test_what_does_not_fit_is_refused(options, error, problem):
     means = marginal_means(fitted("cake"), "recipe")
     with pytest.raises(error, match=problem):
         comparisons(means, **options)
+
+
+def test_variables_and_columns_have_names_of_their_own():
+    data = load_machines().frame.rename(columns={"Worker": "t"}).assign(contrast="x")
+    data.loc[::2, "contrast"] = "y"
+    model = lmer("score ~ Machine * contrast + t + (1 | Machine:t)", data)
+    means = marginal_means(model, "Machine", by="contrast")
+    assert list(comparisons(means))[:2] == ["contrast1", "contrast"]
+    means = marginal_means(model, "Machine", by="t")
+    with pytest.raises(ValueError, match="'t' is a variable, and a column of the table too"):
+        comparisons(means)
 
 
 @pytest.mark.parametrize("name", ADJUSTMENTS)

@@ -1,9 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from skmixed import MixedLinearRegressor, ResidualCovariance, glmer, lmer
 from skmixed._fitted.fitted_model import fitted
 from skmixed.datasets import load_sleepstudy, load_toenail
+from skmixed.exceptions import ExactFitWarning
 from skmixed.inference import variance_decomposition
 from skmixed.inference._contrasts.standardizer import STANDARDIZERS, Standardizer
 
@@ -99,6 +101,15 @@ GENERALIZED = glmer("severe ~ visit + (1 | patient)", load_toenail().frame, "bin
 REPEATED = MixedLinearRegressor(
     residual=ResidualCovariance("ar1", subject="Subject", time="Days")
 ).fit(*load_sleepstudy(return_X_y=True))
+
+
+def test_a_model_without_residuals_has_none():
+    data = pd.DataFrame({"g": list("aabbccdd"), "x": list("uvuvuvuv")})
+    with pytest.warns(ExactFitWarning):
+        model = lmer("y ~ x + (1 | g)", data.assign(y=1.0 * (data["x"] == "u")))
+    for name in STANDARDIZERS:
+        with pytest.raises(ValueError, match="The model reproduces the response: its residual"):
+            Standardizer.of(name, None, fitted(model))
 
 
 @pytest.mark.parametrize(

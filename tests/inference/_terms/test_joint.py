@@ -193,5 +193,8 @@ def test_other_arguments_are_refused():
         joint_tests(model, ["recipe", "temp"], at={"temp": [175, 225]})
     with pytest.raises(ValueError, match="'temp' is numeric, from 175 to 225, and has no levels"):
         joint_tests(model, "temp")
+    renamed = lmer("angle ~ F + temp + (1 | F:replicate)", CAKE.rename(columns={"recipe": "F"}))
+    with pytest.raises(ValueError, match="'F' is a variable, and a column of the table too"):
+        joint_tests(renamed, "F")
     with pytest.raises(TypeError, match="means is a plain DataFrame"):
         joint_tests(marginal_means(model, "recipe").round(1))
