@@ -53,8 +53,8 @@ def test_tables_have_titles_and_say_their_values(title):
     ("theta", "remark"),
     [
         ("refit", "The model is fitted without each level."),
-        ("fixed", "The variances are those of all rows."),
-        ("one_step", "The variances take one step of the search from those of all rows."),
+        ("fixed", "The relative variances are those of all rows."),
+        ("one_step", "The relative variances take one step of the search from those of all rows."),
     ],
 )
 def test_influence_says_what_becomes_of_the_variances(theta, remark):
