@@ -157,8 +157,10 @@ def marginal_table(means: Any) -> MarginalTable:
 def remarks_of(found: Compared, level: float) -> list[str]:
     """Say what comparisons are on, what was averaged over and held, and by which tests."""
     own, back = found.estimates, found.scale.back
-    said = [f"Transformed back from differences on the scale of {back.name}."] if back else []
-    said += own.remarks
+    said = [*own.remarks]
+    if back is not None:
+        on = f"the link ({back.name})" if own.tests.is_generalized else back.name
+        said.insert(0, f"Transformed back from differences on the scale of {on}.")
     missing = own.cells.loc[~own.is_estimable]
     if len(missing):
         names = [", ".join(map(str, row)) for row in missing.head(MOST).itertuples(index=False)]

@@ -1,13 +1,14 @@
-"""Effects of factors over cells that are all their combinations."""
+"""Effects of factors over cells that are all their combinations, or those of nested factors."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 
 # Share of the terms of a sum up to which the sum is 0.
@@ -24,65 +25,138 @@ class CrossedCells:
         The factors.
     rows : (n₁, …, n_m, p) array
         L at each combination.
+    nesting : dict of str to dict of str to (n_inner, n_outer) array
+        Factors that are nested in others, and which of their levels are in which.
     """
 
     names: tuple[str, ...]
     rows: FloatArray
+    nesting: Mapping[str, Mapping[str, BoolArray]] = field(default_factory=dict)
 
     @staticmethod
-    def of(own: LinearEstimates, names: Sequence[str], places: IntArray) -> "CrossedCells":
-        """Lay out the rows of some places of a table.
+    def of(
+        own: LinearEstimates, nesting: Mapping[str, Mapping[str, BoolArray]] | None = None
+    ) -> "CrossedCells":
+        """Lay out the rows of a table, with levels in the order of their first appearance.
 
         Raises
         ------
         ValueError
             If a combination is not there.
         """
-        cells = own.cells.iloc[places]
-        codes = [pd.factorize(cells[name])[0] for name in names]
+        codes = [pd.factorize(own.cells[name])[0] for name in own.names]
         shape = tuple(int(code.max()) + 1 for code in codes)
-        if int(np.prod(shape)) != len(cells):
+        if int(np.prod(shape)) != len(own.cells):
             raise ValueError(
-                f"The table has {len(cells)} of {int(np.prod(shape))} combinations of "
-                f"{', '.join(map(repr, names))}: terms are tested over all of them. Give one with "
-                "all, or hypothesis='zero'."
+                f"The table has {len(own.cells)} of {int(np.prod(shape))} combinations of "
+                f"{', '.join(map(repr, own.names))}: terms are tested over all of them. Give one "
+                "with all, or hypothesis='zero'."
             )
         rows = np.zeros((*shape, own.rows.shape[1]))
-        rows[tuple(codes)] = own.rows[places]
-        return CrossedCells(tuple(names), rows)
+        rows[tuple(codes)] = own.rows
+        return CrossedCells(tuple(own.names), rows, nesting or {})
 
-    def effect(self, factors: Sequence[str]) -> FloatArray:
-        """Return the differences of differences of some factors, means over the others; (q, p).
-
-        Consecutive ones, of which all others are combinations. Rounding is 0.
-        """
-        out, sizes = self.rows, np.abs(self.rows)
-        for axis, name in enumerate(self.names):
-            if name in factors:
-                out = np.diff(out, axis=axis)
-                first, last = (np.delete(sizes, k, axis=axis) for k in (0, -1))
-                sizes = first + last
-            else:
-                out, sizes = (part.mean(axis=axis, keepdims=True) for part in (out, sizes))
-        out = np.where(np.abs(out) <= ROUNDING * sizes, 0.0, out)
-        return np.asarray(out.reshape(-1, out.shape[-1]))
-
-    def effects(self) -> dict[str, FloatArray]:
+    def effects(self, within: Mapping[str, int]) -> dict[str, FloatArray]:
         """Return the effects that are there, by their terms, those of fewer factors first.
 
-        An interaction is not there where one of some of its factors is not.
+        `within`: the place of the value that some factors are held at. An interaction is not
+        there where one of some of its factors is not. A nested factor has effects within the
+        levels of the others alone, with these.
         """
+        free = [name for name in self.names if name not in within]
         found: dict[tuple[str, ...], FloatArray] = {}
-        for k in range(1, len(self.names) + 1):
-            for factors in combinations(self.names, k):
-                parts = combinations(factors, k - 1) if k > 1 else ()
-                if all(part in found for part in parts):
-                    rows = self.effect(factors)
-                    rows = rows[rows.any(axis=1)]
+        for k in range(1, len(free) + 1):
+            for factors in combinations(free, k):
+                parts = [p for p in combinations(factors, k - 1) if p and self._is_term(p, within)]
+                if self._is_term(factors, within) and all(part in found for part in parts):
+                    rows = self.effect(factors, within)
+                    rows = rows[rows.any(axis=1)]  # also those that are NaN
                     if len(rows):
                         found[factors] = rows
         return {":".join(factors): rows for factors, rows in found.items()}
 
-    def differences(self) -> FloatArray:
-        """Return all differences of consecutive cells, (n − 1, p)."""
-        return np.diff(self.rows.reshape(-1, self.rows.shape[-1]), axis=0)
+    def _is_term(self, factors: Sequence[str], within: Mapping[str, int]) -> bool:
+        """Whether all that its factors are nested in is in a term, or held."""
+        return all(set(self.nesting.get(name, ())) <= {*factors, *within} for name in factors)
+
+    def effect(self, factors: Sequence[str], within: Mapping[str, int]) -> FloatArray:
+        """Return the differences of differences of some factors, means over the others; (q, p).
+
+        Consecutive ones, of which all others are combinations, and of nested factors within
+        each level of the others. Rounding is 0.
+        """
+        means, sizes = self._means(factors, within)
+        found = []
+        for place, axes in self._parts(factors, within):
+            out, size = means[place], sizes[place]
+            for axis, levels in enumerate(axes):
+                first, last = levels[:-1], levels[1:]
+                out = out.take(last, axis) - out.take(first, axis)
+                size = size.take(last, axis) + size.take(first, axis)
+            out = np.where(np.abs(out) <= ROUNDING * size, 0.0, out)
+            found.append(out.reshape(-1, out.shape[-1]))
+        return np.concatenate(found)
+
+    def differences(self, within: Mapping[str, int]) -> FloatArray:
+        """Return all differences of consecutive cells that may be there, (n − 1, p)."""
+        is_there = np.ones(self.rows.shape[:-1])
+        for _, _, mask in self._masks():
+            is_there = is_there * mask
+        held = self._held(within)
+        return np.diff(self.rows[held][is_there[held] > 0.0], axis=0)
+
+    def _means(
+        self, factors: Sequence[str], within: Mapping[str, int]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the means of L over the other factors, and of |L|, in the shape of `factors`.
+
+        Of nested factors over the levels within each level of the others, alike.
+        """
+        targets, shares = {*factors, *within}, np.ones(self.rows.shape[:-1])
+        for inner, outer, mask in self._masks():
+            if {inner, outer} <= targets:
+                continue
+            if inner not in targets:
+                n = mask.sum(axis=self.names.index(inner), keepdims=True)
+                mask = mask / np.maximum(n, 1.0)
+            shares = shares * mask
+        held = self._held(within)
+        rows, shares = self.rows[held], shares[held][..., None]
+        rest = [name for name in self.names if name not in within]
+        axes = tuple(k for k, name in enumerate(rest) if name not in factors)
+        shares = shares / shares.sum(axis=axes, keepdims=True)
+        return (rows * shares).sum(axis=axes), (np.abs(rows) * shares).sum(axis=axes)
+
+    def _held(self, within: Mapping[str, int]) -> tuple[Any, ...]:
+        return tuple(within.get(name, slice(None)) for name in self.names)
+
+    def _masks(self) -> Iterator[tuple[str, str, FloatArray]]:
+        """Return each pair of nested factors, with 1 for levels in each other, over the cells."""
+        for inner, outers in self.nesting.items():
+            for outer, pairs in outers.items():
+                first, second = self.names.index(inner), self.names.index(outer)
+                shape = [1] * len(self.names)
+                shape[first], shape[second] = pairs.shape
+                own = pairs if first < second else pairs.T
+                yield inner, outer, own.astype(float).reshape(shape)
+
+    def _parts(
+        self, factors: Sequence[str], within: Mapping[str, int]
+    ) -> Iterator[tuple[tuple[Any, ...], list[IntArray]]]:
+        """Return each combination of levels that factors are nested in, and what varies there.
+
+        That is a place in the means of `factors`, and for each factor that is left the levels
+        that are in it.
+        """
+        n_levels = dict(zip(self.names, self.rows.shape[:-1], strict=True))
+        outer = [n for n in factors if any(n in self.nesting.get(own, ()) for own in factors)]
+        for levels in product(*(range(n_levels[name]) for name in outer)):
+            held = {**within, **dict(zip(outer, levels, strict=True))}
+            axes = []
+            for name in factors:
+                is_in = np.ones(n_levels[name], dtype=bool)
+                for other, pairs in self.nesting.get(name, {}).items():
+                    is_in &= pairs[:, held[other]]
+                if name not in outer:
+                    axes.append(np.flatnonzero(is_in))
+            yield tuple(held[name] if name in outer else slice(None) for name in factors), axes

@@ -67,7 +67,8 @@ def joint_tests(
         the variables of `by`, ``df_num``, ``df_den``, ``F``, ``p_value``; of a generalized
         model ``chi2``, ``df``, ``p_value``. Without ``term`` for "zero". Where the data
         do not determine all differences of a term, those are tested that they do, with a
-        remark; "(confounded)" are differences between cells that are in no term then.
+        remark; "(confounded)" are differences between cells that are in no term then. A factor
+        that is nested in another is tested within its levels, as "school:class".
 
     Raises
     ------
@@ -118,16 +119,18 @@ def joint_tests(
     usual = ZERO if isinstance(model, Comparisons) else EQUAL
     if isinstance(model, pd.DataFrame):
         _check_without(at=at, ddf=ddf, robust=robust)
-        own = marginal_table(model).estimates
+        own, nesting = marginal_table(model).estimates, None
     else:
-        own = grid_of_terms(model, by, at, ddf, robust)
+        own, nesting = grid_of_terms(model, by, at, ddf, robust)
     is_zero = (hypothesis or usual) == ZERO
     within = own.by if by is None else check_by(by, own.names)
     check_columns(within, COLUMNS)
-    test = _that_all_are_zero if is_zero else _of_terms
+    cells = None if is_zero else CrossedCells.of(own, nesting)
     parts, said = [], []
     for group in families(own.cells, within):
-        found, missing = test(own, group)
+        found, missing = (
+            _that_all_are_zero(own, group) if cells is None else _of_terms(own, group, cells)
+        )
         labels = group.within.iloc[np.zeros(len(found), dtype=int)].reset_index(drop=True)
         parts.append(pd.concat([labels, found], axis=1))
         said += missing
@@ -162,11 +165,14 @@ def _that_all_are_zero(own: LinearEstimates, group: CellFamily) -> tuple[pd.Data
     return tests.f_table({0: tested}), said
 
 
-def _of_terms(own: LinearEstimates, group: CellFamily) -> tuple[pd.DataFrame, list[str]]:
+def _of_terms(
+    own: LinearEstimates, group: CellFamily, cells: CrossedCells
+) -> tuple[pd.DataFrame, list[str]]:
     """Test what the data determine of each term, and what they tell beside the terms."""
-    cells, tests = CrossedCells.of(own, list(group.cells.columns), group.places), own.tests
-    effects = cells.effects()
-    found = {term: tests.estimable_weights(rows) @ rows for term, rows in effects.items()}
+    tests, first = own.tests, group.places[0]
+    held = {name: int(pd.factorize(own.cells[name])[0][first]) for name in group.within.columns}
+    effects = cells.effects(held)
+    found = {term: _determined(tests, rows) for term, rows in effects.items()}
     said = [
         f"Of {len(effects[term])} differences of {term} the data determine "
         f"{f'{len(rows)}, which are tested' if len(rows) else 'none'}."
@@ -174,12 +180,18 @@ def _of_terms(own: LinearEstimates, group: CellFamily) -> tuple[pd.DataFrame, li
         if len(rows) < len(effects[term])
     ]
     if said:
-        rows = cells.differences()
+        rows = cells.differences(held)
         known = np.concatenate(list(found.values()))
-        left = _beside(tests, tests.estimable_weights(rows) @ rows, known)
+        left = _beside(tests, _determined(tests, rows), known)
         found |= {CONFOUNDED: left} if len(left) else {}
     table = tests.f_table(found)
     return table.rename_axis("term").reset_index(), said
+
+
+def _determined(tests: FixedTests, rows: FloatArray) -> FloatArray:
+    """Return combinations of rows that the data determine."""
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    return np.asarray(tests.estimable_weights(rows) @ rows)
 
 
 def _beside(tests: FixedTests, rows: FloatArray, others: FloatArray) -> FloatArray:

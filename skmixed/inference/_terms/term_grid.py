@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from skmixed._fitted.fitted_model import fitted
+from skmixed._typing import BoolArray
 from skmixed.inference._fixed_tests import open_tests
-from skmixed.inference._marginal.averaging import averaged, averaging_weights
+from skmixed.inference._marginal.averaging import averaged, averaging_weights, nested_factors
 from skmixed.inference._marginal.grid import (
     FormulaColumns,
     GridRequest,
@@ -19,10 +20,11 @@ from skmixed.inference._marginal.linear_estimates import LinearEstimates
 
 def grid_of_terms(
     model: Any, by: Any, at: Any, ddf: str | None, robust: str | None
-) -> LinearEstimates:
+) -> tuple[LinearEstimates, dict[str, dict[str, BoolArray]]]:
     """Return Xβ at all combinations of the values of all variables of the fixed part.
 
-    Numbers are one below and one above their mean, as emmeans has it.
+    Numbers are one below and one above their mean, as emmeans has it. With it come the factors
+    that are nested in others, and which of their levels are in which, (n_inner, n_outer).
     """
     formula, asked = reference_of(model), GridRequest.of((), by, at)
     check_known(formula, asked.by, "by")
@@ -44,10 +46,26 @@ def grid_of_terms(
             f"The columns of the model are not finite one below and one above the mean of "
             f"{', '.join(map(repr, numbers))}. Give values by `at`."
         )
-    said = (f"At the mean ± 1: {', '.join(numbers)}.",) if numbers else ()
-    zero, view = np.zeros(len(rows)), fitted(model, has_family=True)
-    tests = open_tests(model, ddf, robust)
-    return LinearEstimates(grid.target_cells, rows, zero, tests, asked.by, remarks=said, model=view)
+    nesting = _nesting(grid)
+    said = [f"At the mean ± 1: {', '.join(numbers)}."] if numbers else []
+    said += [f"{inner} is nested in {' and '.join(own)}." for inner, own in nesting.items()]
+    tests, zero = open_tests(model, ddf, robust), np.zeros(len(rows))
+    how = asked.by, 0.95, tuple(said), fitted(model, has_family=True)
+    return LinearEstimates(grid.target_cells, rows, zero, tests, *how), nesting
+
+
+def _nesting(grid: ReferenceGrid) -> dict[str, dict[str, BoolArray]]:
+    observed = grid.formula.observed
+    codes = dict(zip(observed.levels, observed.codes.T, strict=True))
+    places = {own.name: own.positions for own in grid.targets if own.positions is not None}
+    found: dict[str, dict[str, BoolArray]] = {}
+    for inner, outers in nested_factors(grid).items():
+        found[inner] = {}
+        for outer in outers:
+            pairs = np.zeros([len(observed.levels[name]) for name in (inner, outer)], dtype=bool)
+            pairs[codes[inner], codes[outer]] = True
+            found[inner][outer] = pairs[np.ix_(places[inner], places[outer])]
+    return found
 
 
 def _is_at_mean(formula: FormulaColumns, name: str, asked: GridRequest) -> bool:

@@ -157,7 +157,8 @@ def test_of_a_generalized_model_on_its_three_scales():
     np.testing.assert_allclose(response["std_error"], ratio[:, 0] * link["std_error"])
     np.testing.assert_allclose(response["p_value"], link["p_value"])
     assert response["contrast"].tolist() == ["treated0 / treated1"]
-    assert "Transformed back from differences on the scale of logit." in response.remarks
+    words = "Transformed back from differences on the scale of the link (logit)."
+    assert response.remarks[0] == words
     means = marginal_means(model, **how, scale="population")["mean"]
     np.testing.assert_allclose(population["estimate"], means[0] - means[1])
     assert population["contrast"].tolist() == ["treated0 - treated1"]

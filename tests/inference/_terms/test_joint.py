@@ -162,10 +162,10 @@ def test_what_the_data_do_not_determine_is_said():
 def test_what_is_in_no_term_is_independent_of_the_terms():
     """The sum of squares of all differences is that of the terms and of what is beside them."""
     model = fitted("cake_empty")
-    grid = grid_of_terms(model, None, None, None, None)
+    grid, _ = grid_of_terms(model, None, None, None, None)
     known = grid.rows[grid.is_estimable]
     whole = grid.tests.f_table({0: np.diff(known, axis=0)}).loc[0]
-    effects = CrossedCells.of(grid, grid.names, np.arange(len(grid.rows))).effects().values()
+    effects = CrossedCells.of(grid).effects({}).values()
     rows = [grid.tests.estimable_weights(own) @ own for own in effects]
     terms = grid.tests.f_table({0: np.concatenate(rows)}).loc[0]
     rest = joint_tests(model).set_index("term").loc["(confounded)"]

@@ -3,13 +3,14 @@ import pytest
 
 from skmixed import MixedLinearRegressor, lmer
 from skmixed.datasets import load_cake, load_sleepstudy
+from skmixed.exceptions import RankDeficiencyWarning
 from skmixed.inference._terms.term_grid import grid_of_terms
 
 CAKE = load_cake().frame
 
 
 def grid_of(model, by=None, at=None):
-    return grid_of_terms(model, by, at, None, None)
+    return grid_of_terms(model, by, at, None, None)[0]
 
 
 def test_numbers_are_one_below_and_one_above_their_mean():
@@ -45,6 +46,19 @@ def test_columns_that_are_not_finite_there_are_refused():
     ):
         grid_of(model)
     assert np.isfinite(grid_of(model, at={"share": [0.1, 0.4]}).rows).all()
+
+
+def test_factors_that_are_nested_in_others():
+    data = CAKE.assign(batch=CAKE["recipe"] + (CAKE["replicate"].astype(int) % 3).astype(str))
+    with pytest.warns(RankDeficiencyWarning):
+        model = lmer("angle ~ recipe + batch + temp + (1 | recipe:replicate)", data)
+    own, nesting = grid_of_terms(model, None, {"recipe": ["C", "A"]}, None, None)
+    assert list(nesting) == ["batch"]
+    assert list(nesting["batch"]) == ["recipe"]
+    expected = np.zeros((9, 2), dtype=bool)
+    expected[6:, 0] = expected[:3, 1] = True
+    np.testing.assert_array_equal(nesting["batch"]["recipe"], expected)
+    assert own.remarks == ("At the mean ± 1: temp.", "batch is nested in recipe.")
 
 
 def test_models_without_a_formula_or_without_terms_are_refused():
