@@ -59,6 +59,8 @@ def test_tables_have_titles_and_say_their_values(title):
 )
 def test_influence_says_what_becomes_of_the_variances(theta, remark):
     assert group_influence(model(), X, Y, theta=theta).remarks == (remark,)
+    held = group_influence(model(), X, Y, theta="fixed", sigma="fixed")
+    assert held.remarks == ("The variances are those of all rows.",)
 
 
 def test_scores_of_candidates_have_two_headings():

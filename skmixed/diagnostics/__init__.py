@@ -1,8 +1,9 @@
 """Residuals of a fitted model: leverages, influence, and correlation in time.
 
-Functions of a fitted model and of rows: X and y are given again. They are meant for the rows
-of the fit, with the same weights. Of a model by a formula the frame suffices: it holds the
-response and the weights that are named.
+Functions of a fitted model and of rows: X and y are given again. Influences, Cook's distances
+and standardized residuals are of the rows of the fit, with the same weights, and refuse others;
+leverages and all other residuals are there of any rows. Of a model by a formula the frame
+suffices: it holds the response and the weights that are named.
 """
 
 from skmixed.diagnostics._collinearity import variance_inflation

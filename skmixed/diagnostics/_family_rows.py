@@ -31,6 +31,8 @@ class FamilyRows:
         Effects of unknown groups are 0 in η.
     trials : (n,) array
         Of how many outcomes each response is the mean.
+    offset : (n,) array
+        What is known of η.
     """
 
     given: GivenRows
@@ -39,6 +41,7 @@ class FamilyRows:
     eta: FloatArray
     weights: FloatArray
     trials: FloatArray
+    offset: FloatArray
 
     @property
     def family(self) -> Family:
@@ -107,13 +110,16 @@ def open_family_rows(
         given.response(y)  # which says what is missing
     response = estimator._response(y, given.n_rows)
     check_exposure(estimator, given, exposure)
-    eta = given.expected() + log_exposure(exposure, given.n_rows)
+    offset = log_exposure(exposure, given.n_rows)
+    eta = given.expected() + offset
+    of_formula = None if given.frame is None else given.frame.offset()
+    offset = offset if of_formula is None else offset + of_formula
     weights = np.ones(given.n_rows)
     if needs_weights:
         with speaking(generalized_words()):
             weights = given.weights(sample_weight)
     trials = weights if estimator._has_trials else np.ones(given.n_rows)
-    return FamilyRows(given, own.phi, response, eta, weights, trials)
+    return FamilyRows(given, own.phi, response, eta, weights, trials, offset)
 
 
 def check_linear_exposure(exposure: Any) -> None:

@@ -10,7 +10,8 @@ from skmixed._fitted.fitted_model import regressor_of
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._typing import FloatArray
 from skmixed.diagnostics._family_rows import check_linear_exposure, open_family_rows
-from skmixed.diagnostics._leverage import Influence, row_influence
+from skmixed.diagnostics._fit_rows import check_is_family_fit, check_is_fit
+from skmixed.diagnostics._leverage import Influence, check_has_no_further_rows, row_influence
 
 
 def leverage(
@@ -138,7 +139,7 @@ def cooks_distance(
     Raises
     ------
     ValueError
-        If the rows do not match the model, weights are missing, or the model was given
+        If the rows are not those of the fit, or weights are missing, or the model was given
         rows by `update_groups`.
     TypeError
         If `model` is no regressor of this package.
@@ -152,7 +153,9 @@ def cooks_distance(
     -----
     h counts the random effects too, so that it is no measure of the fixed effects
     alone, unlike Cook's own [1]_; for those see `influence`. Costs what `leverage`
-    does.
+    does, and a pass over the rows: they are told to be those of the fit by their sums over all
+    rows and over each group, so that all of them are needed. With a residual covariance, of
+    which the rows are kept, some will do.
 
     With a residual covariance they are Cook's own, of the fixed effects alone:
     (β̂₍ᵢ₎ − β̂)'X'V⁻¹X(β̂₍ᵢ₎ − β̂)/p, with β̂₍ᵢ₎ of all other rows.
@@ -216,7 +219,7 @@ def influence(
     Raises
     ------
     ValueError
-        If the rows do not match the model, weights are missing, or the model was given
+        If the rows are not those of the fit, or weights are missing, or the model was given
         rows by `update_groups`.
     TypeError
         If `model` is no regressor of this package.
@@ -233,9 +236,9 @@ def influence(
     to give it a mean of its own, eᵢ/(1 − hᵢ) off, so that β̂ moves by
     −(X'V⁻¹X)⁻¹X'V⁻¹εᵢ eᵢ/(1 − hᵢ), εᵢ the unit vector and V = Var(y)/σ² (the
     mean-shift model [1]_). A row of weight 0 changes nothing. Where h = 1 the
-    data do not determine the fit without the row, and the result is NaN. Costs what
-    `leverage` does. The same holds with a residual covariance, where the mean of its own is
-    (Py)ᵢ/Pᵢᵢ off, P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹.
+    data do not determine the fit without the row, and the result is NaN. Costs, and
+    needs, what `cooks_distance` does. The same holds with a residual covariance,
+    where the mean of its own is (Py)ᵢ/Pᵢᵢ off, P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹.
 
     Of generalized models the changes are those of one step: of the linear model that Newton's
     method solves at the mode, with working responses and weights ([2]_), and the variances
@@ -300,6 +303,8 @@ def _opened(
         return _of_family(model, X, y, what, sample_weight, groups, exposure)
     check_linear_exposure(exposure)
     rows = open_rows(model, X, groups)
+    check_has_no_further_rows(rows.fitted, what)
+    check_is_fit(rows, y, sample_weight)
     own = row_influence(rows, rows.weights(sample_weight), what)
     # Other rows' residuals say nothing of a row's own
     error = rows.response(y) - replace(rows, is_all=False).expected()
@@ -312,6 +317,9 @@ def _of_family(
     """Do so of a generalized model."""
     given = {"sample_weight": sample_weight, "groups": groups, "exposure": exposure}
     found = open_family_rows(model, X, y, **given)
+    check_has_no_further_rows(found.given.fitted, what)
+    if what != "leverages":
+        check_is_family_fit(found)
     error, weights = found.working()
     return _InfluenceOfRows(
         found.given, row_influence(found.given, weights, what), error, found.error

@@ -12,6 +12,7 @@ from skmixed._fitted.fitted_model import FittedModel
 from skmixed._fitted.prediction_rows import GivenRows, working_fit
 from skmixed._repeated.prediction import RowInfluence
 from skmixed._typing import FloatArray, IntArray
+from skmixed.diagnostics._fit_rows import places_in_fit
 
 # Below this, 1 − h is rounding: h is a sum of squares of the order of 1, which
 # carries some 1e-16 times the condition of the scaled system.
@@ -48,7 +49,7 @@ def row_influence(rows: GivenRows, weights: FloatArray, what: str, instead: str 
         variance = kernel.row_variance(rows.fitted.factorization, rows.design())
         return _OfIndependent(rows, weights, variance)
     found = kernel.row_influence(rows.fitted.repeated_predictor)
-    return _OfCorrelated(rows, weights, found, _places(rows, weights))
+    return _OfCorrelated(rows, weights, found, places_in_fit(rows, weights))
 
 
 def check_has_no_further_rows(fitted: FittedModel, what: str, instead: str = "") -> None:
@@ -141,34 +142,6 @@ class _OfCorrelated:
         out = np.zeros((len(opened.model.fixed), self.rows.n_rows))
         out[list(opened.solution.kept)] = self._taken(self.found.changes)
         return out
-
-
-def _places(rows: GivenRows, weights: FloatArray) -> IntArray:
-    """Return which row of the fit each row is, by subject and time or by the order of rows.
-
-    Raises
-    ------
-    ValueError
-        If one is not of the fit.
-    """
-    predictor, whole = rows.fitted.repeated_predictor, replace(rows, is_all=True)
-    found, own = predictor.same(whole.new_rows()), predictor.model.design.rows
-    kept = weights > 0
-    if (found[kept] < 0).all() and np.count_nonzero(kept) == own.n_rows:
-        columns = np.stack([np.ones(rows.n_rows), *_numeric(rows)], axis=1)[kept, 1:]
-        is_same = (columns == own.columns).all(axis=1)
-        found[kept] = np.where(is_same, np.arange(own.n_rows), -1)
-    other = np.flatnonzero(kept & (found < 0))
-    if len(other):
-        raise ValueError(
-            f"Row {other[0]} of X is not a row of the fit, of which leverages and influences are. "
-            "Give the rows that the model was fitted to, in their order."
-        )
-    return np.where(kept, found, -1)
-
-
-def _numeric(rows: GivenRows) -> tuple[FloatArray, ...]:
-    return rows.fitted.encoder.numeric_columns(rows.table)
 
 
 def _divided(values: FloatArray, by: FloatArray | float) -> FloatArray:

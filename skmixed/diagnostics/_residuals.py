@@ -13,8 +13,14 @@ from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._fitted.runtime import seed_sequence
 from skmixed._typing import FloatArray
 from skmixed.diagnostics._family_rows import FamilyRows, check_linear_exposure, open_family_rows
-from skmixed.diagnostics._leverage import row_influence
+from skmixed.diagnostics._fit_rows import check_is_fit
+from skmixed.diagnostics._leverage import check_has_no_further_rows, row_influence
 
+# What to do where rows are not those of the fit.
+OF_THE_FIT = (
+    "Standardized residuals are of all rows that the model was fitted to, with their weights. "
+    "Choose another kind for other rows."
+)
 KINDS = ("conditional", "marginal", "pearson", "standardized", "normalized")
 FAMILY_KINDS = ("deviance", "pearson", "response", "quantile")
 
@@ -43,8 +49,8 @@ def residuals(
     kind : str, default=None
         ``"conditional"``, the usual one of linear models: e = y − Xβ̂ − Zb̂; ``"marginal"``: y − Xβ̂;
         ``"pearson"``: √w e, as in lme4; ``"standardized"``: √w e / (σ̂ √(1 − h))
-        with the leverage h, of variance 1 over rows of the fit; ``"normalized"``:
-        L⁻¹√w e, R = LL' the residual covariance of a subject's rows in time.
+        with the leverage h, of variance 1 over the rows of the fit, all of which are needed;
+        ``"normalized"``: L⁻¹√w e, R = LL' the residual covariance of a subject's rows in time.
 
         Of generalized models, with e = y − μ at the modes of the effects:
         ``"deviance"``, the usual one: sign(e)√d, d the row's part of the deviance, twice
@@ -70,7 +76,8 @@ def residuals(
     Raises
     ------
     ValueError
-        If the rows do not match the model, or `kind` is not known.
+        If the rows do not match the model, standardized ones are asked of rows that are not
+        those of the fit, or `kind` is not known.
     TypeError
         If `model` is no regressor of this package.
 
@@ -86,7 +93,8 @@ def residuals(
 
     A row of weight 0 was not in the fit; its Pearson and standardized residuals
     are 0. A standardized residual is NaN where h = 1: the row fits itself. Of
-    rows that were not in the fit, standardized residuals have no meaning.
+    rows that were not in the fit, standardized residuals have no meaning: these are refused, by
+    the sums over all rows and over each group. All other kinds are of any rows.
 
     With a residual covariance R standardized ones are divided by the exact standard
     deviation of e, the root of a diagonal entry of RPR, which is σ²(1 − h)/w of
@@ -138,6 +146,8 @@ def residuals(
     weights = rows.weights(sample_weight)
     if kind == "standardized":
         what, instead = "standardized residuals", "choose another kind, or "
+        check_has_no_further_rows(rows.fitted, what, instead)
+        check_is_fit(rows, y, sample_weight, OF_THE_FIT)
         return row_influence(rows, weights, what, instead).standardized(error)
     error *= np.sqrt(weights)
     return error if kind == "pearson" else _normalized(rows, error)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from skmixed._data.encoder import INTERCEPT, Encoder
 from skmixed._data.parameters import items_of
 from skmixed._fitted.results import factor_names
+from skmixed._typing import FloatArray
 
 # Of the palette of Okabe and Ito, which color-blind readers tell apart.
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -23,6 +24,8 @@ LABEL_LENGTH = 30
 LETTER = 0.6
 # Points of type; below the least, labels are left out.
 TITLE_SIZE, LABEL_SIZE, LEAST_LABEL_SIZE, LINE_HEIGHT = 10.0, 8.0, 5.5, 1.25
+# Where a label may stand beside its point: right or left, and how many lines off.
+LABEL_PLACES = [(side, lift) for lift in (0, 1, -1, 2, -2, 3, -3, 4) for side in (1, -1)]
 # From here on marks are small and pale, and are pixels in a PDF.
 MANY = 200
 
@@ -160,6 +163,67 @@ def level_axis(ax: Any, levels: Sequence[Any], group: str, *, named: bool = True
     ax.set_yticks(np.arange(n), labels_of(levels))
     ax.tick_params(axis="y", labelsize=size, length=0)
     ax.set_ylabel(literal(group))
+
+
+def level_ticks(ax: Any, levels: Iterable[Any], group: str) -> str:
+    """Name levels at 0, 1 … on the horizontal axis, across or upright, where they have room.
+
+    Return what the axis is called: the group, with the number of levels that are not named.
+    """
+    texts = labels_of(levels, 16)
+    n = len(texts)
+    room = ax.get_window_extent().width * 72 / ax.figure.dpi / max(n, 1)
+    longest = max(map(len, texts), default=0)
+    is_across = (LETTER * longest + 0.5) * LABEL_SIZE <= room
+    size = LABEL_SIZE if is_across else min(LABEL_SIZE, room / LINE_HEIGHT)
+    if size < LEAST_LABEL_SIZE:
+        ax.set_xticks([])
+        return f"{group} ({n:,} levels)"
+    ax.set_xticks(np.arange(n), texts, rotation=0 if is_across else 90, fontsize=size)
+    return group
+
+
+def name_points(ax: Any, points: FloatArray, texts: Sequence[str], *, up: NDArray[Any]) -> None:
+    """Write texts beside points, (n, 2), that do not cover each other nor these points.
+
+    Right of a point or left of it, else some lines off, with a line that leads there: first
+    upwards where `up`, (n,), says so. A text without room is left out.
+    """
+    ax.figure.draw_without_rendering()  # the places of axes that lay themselves out
+    at, unit = ax.transData.transform(points), ax.figure.dpi / 72
+    box, height = ax.get_window_extent(), LINE_HEIGHT * LABEL_SIZE
+    taken = [(x - 2.0, y - 2.0, x + 2.0, y + 2.0) for x, y in at]
+    for k, text in enumerate(texts):
+        width = LETTER * len(text) * LABEL_SIZE + 4.0
+        others = taken[:k] + taken[k + 1 :]
+        for side, lift in LABEL_PLACES:
+            start = (4.0 if side > 0 else -4.0 - width, height * (lift if up[k] else -lift))
+            low = at[k] + np.array([start[0], start[1] - height / 2]) * unit
+            high = low + np.array([width, height]) * unit
+            if low[0] < box.x0 or high[0] > box.x1 or low[1] < box.y0 or high[1] > box.y1:
+                continue
+            if any(_overlap((*low, *high), other) for other in others):
+                continue
+            lead = {"arrowstyle": "-", "color": GRAY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2}
+            ax.annotate(
+                text,
+                points[k],
+                (4.0 * side, start[1]),
+                textcoords="offset points",
+                fontsize=LABEL_SIZE,
+                color=DARK,
+                va="center",
+                ha="left" if side > 0 else "right",
+                arrowprops=lead if lift else None,
+            )
+            taken.append((*low, *high))
+            break
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether boxes, each (left, low, right, high), have a part in common."""
+    across = one[0] < other[2] and other[0] < one[2]
+    return bool(across and one[1] < other[3] and other[1] < one[3])
 
 
 def dots(ax: Any, x: ArrayLike, y: ArrayLike, **changes: Any) -> Any:

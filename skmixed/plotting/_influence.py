@@ -10,17 +10,20 @@ from skmixed._fitted.checks import check_number
 from skmixed.diagnostics import group_influence, influence
 from skmixed.plotting._axes import (
     BLUE,
-    DARK,
+    GRAY,
+    LABEL_SIZE,
     LINE,
     dots,
     finish,
     labels_of,
+    level_ticks,
+    literal,
+    name_points,
     require_matplotlib,
     single_axes,
     thin,
 )
 
-LABEL_POINTS = 8.0
 # What columns are called, and the value of one that changes nothing, where that is not 0.
 TITLES = {
     "cooks_distance": "Cook's distance",
@@ -53,11 +56,25 @@ class InfluenceDisplay:
         The figure that holds the axes.
     largest_ : Index
         Labels of the rows or groups that are named, the largest first.
+    bound_ : float or None
+        The usual bound of the quantity, drawn dashed, of J groups: 4/J of Cook's distance and
+        MDFFITS, and ±2/√J of DFBETAS ([1]_). None of other quantities, and of rows.
 
     See Also
     --------
     skmixed.diagnostics.influence : The numbers of rows.
     skmixed.diagnostics.group_influence : The numbers of groups.
+
+    Notes
+    -----
+    Groups are named on the axis where they have room, and the largest beside their values.
+    The bounds are those by which groups are looked at more closely, and no tests.
+
+    References
+    ----------
+    .. [1] Nieuwenhuis, R., te Grotenhuis, M. and Pelzer, B. (2012). influence.ME: tools for
+       detecting influential data in mixed effects models. R Journal 4(2), 38–47,
+       doi:10.32614/RJ-2012-011.
 
     Examples
     --------
@@ -172,6 +189,7 @@ class InfluenceDisplay:
         factor: str | None = None,
         sample_weight: ArrayLike | None = None,
         theta: str = "refit",
+        sigma: str = "refit",
         quantity: str = "cooks_distance",
         n_labels: int = 5,
         ax: Any = None,
@@ -193,7 +211,9 @@ class InfluenceDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Their weights; needed if the fit had weights.
         theta : {"refit", "fixed", "one_step"}, default="refit"
-            How the variances are estimated without a group, as in `group_influence`.
+            How the relative variances are estimated without a group, as in `group_influence`.
+        sigma : {"refit", "fixed"}, default="refit"
+            Whether σ is held as well, as there.
         quantity : str, default="cooks_distance"
             The column of `skmixed.diagnostics.group_influence` that is plotted.
         n_labels : int, default=5
@@ -231,7 +251,14 @@ class InfluenceDisplay:
         require_matplotlib(f"{cls.__name__}.from_groups")
         check_number("n_labels", n_labels, integral=True)
         found = group_influence(
-            model, X, y, groups=groups, factor=factor, sample_weight=sample_weight, theta=theta
+            model,
+            X,
+            y,
+            groups=groups,
+            factor=factor,
+            sample_weight=sample_weight,
+            theta=theta,
+            sigma=sigma,
         )
         if quantity not in found:
             known = ", ".join(map(repr, found))
@@ -286,17 +313,37 @@ class InfluenceDisplay:
         self.ax_ = ax = single_axes(ax)
         self.figure_ = ax.figure
         place = np.arange(len(values))
+        self.bound_ = None if self.unit == "row" else _bound(self.quantity, len(values))
         ax.axhline(none, **LINE)
         ax.vlines(place, none, values, color=BLUE, linewidth=thin(len(values)), alpha=0.5)
         dots(ax, place, values, s=8.0)
         ax.margins(x=0.03, y=0.1)
-        if self.unit != "row":  # whose numbers say nothing
-            ax.set_xticks([])
+        if self.bound_ is not None:
+            _draw_bound(ax, self.quantity, self.bound_)
         if self.quantity in ("cooks_distance", "mdffits", "covtrace"):
             ax.set_ylim(bottom=0.0)
         finish(ax, x=self.unit, y=_title(self.quantity, self.unit))
-        _name_rows(ax, order, values[order], self.largest_)
+        if self.unit != "row":  # whose numbers say nothing
+            ax.set_xlabel(literal(level_ticks(ax, self.influence.index, self.unit)))
+        points = np.column_stack([order, values[order]])
+        name_points(ax, points, labels_of(self.largest_, 16), up=values[order] >= none)
         return self
+
+
+def _bound(quantity: str, n: int) -> float | None:
+    """Return the usual bound of a quantity of n groups, if there is one."""
+    if quantity in ("cooks_distance", "mdffits"):
+        return 4.0 / n
+    return 2.0 / np.sqrt(n) if quantity.startswith("dfbetas_") else None
+
+
+def _draw_bound(ax: Any, quantity: str, bound: float) -> None:
+    """Draw the bound of a quantity, named at its end; of one with a sign on both sides."""
+    name = "2/√J" if quantity.startswith("dfbetas_") else "4/J"
+    for own, text in [(bound, name)] + [(-bound, f"−{name}")] * quantity.startswith("dfbetas_"):
+        ax.axhline(own, **(LINE | {"linestyle": "--"}))
+        style = {"fontsize": LABEL_SIZE, "color": GRAY, "va": "center", "clip_on": False}
+        ax.text(1.01, own, text, transform=ax.get_yaxis_transform(), **style)
 
 
 def _title(quantity: str, unit: str) -> str:
@@ -311,23 +358,3 @@ def _title(quantity: str, unit: str) -> str:
         of = name.removeprefix("change_")
         return f"{relative}change of the {kind} of {of}, without the {unit}"
     return TITLES.get(quantity, quantity)
-
-
-def _name_rows(ax: Any, place: Any, values: Any, labels: pd.Index) -> None:
-    """Write labels beside points, left of one where the right is taken, else nowhere."""
-    ax.get_xlim(), ax.get_ylim()  # bring the limits up to date
-    at = ax.transData.transform(np.column_stack([place, values]))
-    unit, taken = ax.figure.dpi / 72, list[tuple[float, float, float]]()
-    right_end = ax.get_window_extent().x1
-    for (x, y), point, value, text in zip(at, place, values, labels_of(labels, 16), strict=True):
-        width = (0.65 * len(text) * LABEL_POINTS + 8.0) * unit
-        for side in (1, -1):
-            start = x if side > 0 else x - width
-            end = start + width
-            near = [t for t in taken if abs(y - t[2]) <= LABEL_POINTS * unit]
-            if end <= right_end and all(start > t[1] or end < t[0] for t in near):
-                offset, align = (4.0 * side, 0.0), "left" if side > 0 else "right"
-                style = {"fontsize": LABEL_POINTS, "color": DARK, "va": "center", "ha": align}
-                ax.annotate(text, (point, value), offset, textcoords="offset points", **style)
-                taken.append((start, end, y))
-                break

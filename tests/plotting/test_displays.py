@@ -434,11 +434,77 @@ def test_influence_of_groups_names_the_extreme_ones(quantity, penicillin):
     assert_array_equal(display.influence, table)
     size = (table[quantity] - (quantity == "covratio")).abs()
     assert list(display.largest_) == list(size.nlargest(2).index)
-    assert {text.get_text() for text in display.ax_.texts} == set(display.largest_)
+    bounds = {"cooks_distance": {"4/J"}, "covratio": set()}.get(quantity, {"2/√J", "−2/√J"})
+    texts = {text.get_text() for text in display.ax_.texts}
+    assert texts == set(display.largest_) | bounds
     assert display.ax_.get_xlabel() == "sample"
+    assert [text.get_text() for text in display.ax_.get_xticklabels()] == list(table.index)
     titles = {"cooks_distance": "Cook's distance", "covratio": "COVRATIO"}
     assert display.ax_.get_ylabel() == titles.get(quantity, "DFBETAS of (Intercept)")
     assert_array_equal(display.ax_.collections[-1].get_offsets()[:, 1], table[quantity])
+
+
+@pytest.mark.parametrize(
+    ("quantity", "bound", "lines"),
+    [
+        ("cooks_distance", 4 / 6, [4 / 6]),
+        ("mdffits", 4 / 6, [4 / 6]),
+        ("dfbetas_(Intercept)", 2 / np.sqrt(6), [2 / np.sqrt(6), -2 / np.sqrt(6)]),
+        ("covratio", None, []),
+        ("change_(Intercept)", None, []),
+    ],
+)
+def test_the_usual_bounds_are_drawn_of_groups(quantity, bound, lines, penicillin):
+    model, X, y = penicillin
+    display = plotting.InfluenceDisplay.from_groups(
+        model, X, y, factor="sample", theta="fixed", sigma="fixed", quantity=quantity
+    )
+    assert display.bound_ == bound
+    dashed = [line for line in display.ax_.lines if line.get_linestyle() == "--"]
+    assert_allclose([line.get_ydata()[0] for line in dashed], lines)
+    low, high = display.ax_.get_ylim()
+    assert all(low < own < high for own in lines)
+    held = group_influence(model, X, y, factor="sample", theta="fixed", sigma="fixed")
+    assert_array_equal(display.influence, held)
+
+
+def test_rows_have_no_bound(model, sleepstudy):
+    display = plotting.InfluenceDisplay.from_estimator(model, *sleepstudy)
+    assert display.bound_ is None
+    assert len(display.ax_.lines) == 1
+
+
+@pytest.mark.parametrize("n", [5, 18, 160, 3000])
+def test_groups_are_named_on_the_axis_where_they_have_room(n):
+    rng = np.random.default_rng(n)
+    levels = pd.Index([f"group {j}" for j in range(n)], name="g")
+    table = pd.DataFrame({"cooks_distance": rng.exponential(size=n)}, index=levels)
+    shown = plotting.InfluenceDisplay(influence=table, quantity="cooks_distance", unit="g")
+    ax = shown.plot().ax_
+    ticks = [text.get_text() for text in ax.get_xticklabels()]
+    assert ticks == (list(levels) if n < 100 else [])
+    assert ax.get_xlabel() == ("g" if n < 100 else f"g ({n:,} levels)")
+    assert {0 if n == 5 else 90} == {
+        text.get_rotation() for text in ax.get_xticklabels()
+    } or not ticks
+    named = [text.get_text() for text in ax.texts if text.get_text() != "4/J"]
+    assert named == list(shown.largest_)
+
+
+def test_the_largest_are_named_beside_each_other():
+    """Those without room beside their points stand above, with a line that leads there."""
+    values = np.zeros(100)
+    values[40:45] = [5.0, 4.9, 4.95, 4.85, 4.8]
+    table = pd.DataFrame({"change_x": np.concatenate([values, -values])})
+    table.index = [f"label {j}" for j in range(200)]
+    shown = plotting.InfluenceDisplay(influence=table, quantity="change_x").plot(n_labels=10)
+    assert [text.get_text() for text in shown.ax_.texts] == list(shown.largest_)
+    assert len(shown.largest_) == 10
+    shown.figure_.canvas.draw()
+    # Of the texts, without the lines that lead to them
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in shown.ax_.texts]
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    assert any(text.arrow_patch is not None for text in shown.ax_.texts)
 
 
 def test_influence_of_groups_shows_changes_of_variances(penicillin):
@@ -473,7 +539,8 @@ def test_names_of_rows_do_not_overlap(model, sleepstudy):
     X = X.set_axis([f"observation {i}" for i in range(180)])
     display = plotting.InfluenceDisplay.from_estimator(model, X, y, n_labels=60)
     display.figure_.canvas.draw()
-    boxes = [text.get_window_extent() for text in display.ax_.texts]
+    # Of the texts, without the lines that lead to them
+    boxes = [matplotlib.text.Text.get_window_extent(text) for text in display.ax_.texts]
     assert 10 < len(boxes) <= 60
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
