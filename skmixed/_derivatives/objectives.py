@@ -234,6 +234,7 @@ class BlockedObjective(ExactObjective):
     def __init__(self, initial: CholeskyFactor, model: LocalModel) -> None:
         self.system, self.latest, self.model = initial.system, initial, model
         self.n_factorizations = 0
+        self._modeled: Lam | None = None
 
     def evaluate(self, lam: Lam) -> float:
         if lam is not self.latest.lam:
@@ -247,7 +248,15 @@ class BlockedObjective(ExactObjective):
         return value if np.isfinite(value) else np.inf
 
     def point(self, value: float, *, is_slow: bool) -> Point:
+        self._modeled = self.latest.lam
         return self.model.point(self.latest, value, is_slow=is_slow)
+
+    def last_point(self, point: Point) -> Point:
+        is_at_hand = isinstance(self.model, AverageInformation) and has_expected(self.system)
+        if not is_at_hand or self.latest.lam is not self._modeled:
+            return point
+        exact = self.point(point.value, is_slow=True)
+        return exact if exact.is_usable else point
 
     def noise(self, value: float) -> float:
         likelihood = self.model.likelihood

@@ -334,11 +334,14 @@ def test_intercepts_far_from_zero_without_a_fixed_one(method, optimum):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_search_in_a_small_system_ends_at_the_optimum(seed):
+@pytest.mark.parametrize("n_groups", [25, 250])
+def test_a_search_of_one_factor_ends_at_the_optimum(n_groups, seed):
+    """By the dense factor, and by the blocked one of larger systems."""
     rng = np.random.default_rng(seed)
-    X = pd.DataFrame({"x": rng.normal(size=200), "g": rng.integers(0, 25, 200)})
-    effects = rng.normal(size=(25, 2)) * [1.0, 0.5]
-    y = effects[X["g"], 0] + effects[X["g"], 1] * X["x"] + rng.normal(size=200)
+    n = 8 * n_groups
+    X = pd.DataFrame({"x": rng.normal(size=n), "g": rng.integers(0, n_groups, n)})
+    effects = rng.normal(size=(n_groups, 2)) * [1.0, 0.5]
+    y = effects[X["g"], 0] + effects[X["g"], 1] * X["x"] + rng.normal(size=n)
     model = MixedLinearRegressor("g", random_slopes="x", fixed=["x"]).fit(X, y)
     # Half the square of the distance in standard errors, which a Newton step squares again:
     # steps by average information alone end at 1e-12.
