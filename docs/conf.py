@@ -22,6 +22,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # MathJax comes with the site
+    "offline",  # _site/offline.py: the build fails where a page needs the network
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
