@@ -14,6 +14,7 @@ from skmixed.inference._contrasts.largest_t import (
     BonferroniT,
     DunnettXT,
     LargestT,
+    OneFactorT,
     ScheffeT,
     SidakT,
     StudentizedRange,
@@ -136,7 +137,8 @@ def _bonferroni(family: FamilyOfTests) -> LargestT:
 
 
 def _multivariate_t(family: FamilyOfTests) -> LargestT:
-    return CorrelatedT.of(family.estimable, family.seed)
+    """Exact by one integral where the correlations are products, else by drawn directions."""
+    return OneFactorT.of(family.estimable) or CorrelatedT.of(family.estimable, family.seed)
 
 
 # The word that users say to for no adjustment is None.

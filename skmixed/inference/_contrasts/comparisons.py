@@ -116,8 +116,10 @@ def comparisons(
 
     Intervals by steps are Bonferroni's. Comparisons that the data do not determine count.
 
-    "mvt" averages over directions that are drawn until p values have a standard error of
-    4e-5, or of 4e-4 of larger ones; with twenty means and more it stays at some 1e-4. emmeans
+    "mvt" is one integral where correlations are products, as those of differences from one
+    control of independent means [4]_. Else it averages over directions that are drawn until p
+    values have a standard error of 4e-5, or of 4e-4 of larger ones, for twenty means in half a
+    second; with thirty and more it stays at some 1e-4. emmeans
     takes df as a whole number in it, and finds the quantiles of "tukey" and "dunnettx" to
     1e-4 and 5e-4; else the numbers are the same. It replaces "tukey" by "sidak" where it does
     not apply, which here is an error.
@@ -131,6 +133,9 @@ def comparisons(
        doi:10.1111/j.2517-6161.1995.tb02031.x.
     .. [3] Hsu, J. C. (1996). Multiple Comparisons: Theory and Methods. Chapman & Hall,
        London.
+    .. [4] Dunnett, C. W. (1955). A multiple comparison procedure for comparing several
+       treatments with a control. J. Am. Stat. Assoc. 50, 1096–1121,
+       doi:10.1080/01621459.1955.10501294.
 
     Examples
     --------

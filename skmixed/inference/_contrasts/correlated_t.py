@@ -17,10 +17,12 @@ ERROR, RELATIVE_ERROR = 4e-5, 4e-4
 REPLICATES, FIRST, LAST, OPERATIONS = 8, 1 << 11, 1 << 17, 4e9
 # Values of m² that are held together: their mean is exact, and the rest of the second order.
 BINS = 1024
-# Numbers in memory at once.
-AT_ONCE = 1 << 22
-# Of this many bits are the points of Sobol's sequence.
-SMALLEST = 2.0**-31
+# Numbers in memory at once, near to a core.
+AT_ONCE = 1 << 17
+# Binary digits of Sobol's points, and how many of them the table of normal quantiles has: medians
+# of intervals of equal probability. Tails of 1e-4 are then right to 1e-5 of themselves.
+BITS, TABLE_BITS = 30, 16
+QUANTILES = special.ndtri((np.arange(1 << TABLE_BITS) + 0.5) / (1 << TABLE_BITS)).astype(np.float32)
 # Normal M at which standard errors are judged: its probabilities are from 1 to 1e-6.
 JUDGED = np.linspace(1.0, 5.0, 9)
 
@@ -78,15 +80,19 @@ class CorrelatedT:
 
 
 class _DrawnDirections:
-    """Replicates of directions by Sobol's sequence, each scrambled by itself, and their m²."""
+    """Replicates of directions by Sobol's sequence, each shifted by itself, and their m²."""
 
     def __init__(self, factor: FloatArray, seed: np.random.SeedSequence) -> None:
-        # Not spawned, which would count: equal families have equal directions
-        keys = [(*seed.spawn_key, k) for k in range(REPLICATES)]
-        seeds = [np.random.SeedSequence(seed.entropy, spawn_key=key) for key in keys]
-        streams = [np.random.default_rng(own) for own in seeds]
-        self._factor = factor
-        self._sequences = [qmc.Sobol(factor.shape[1], seed=stream) for stream in streams]
+        n, rank = factor.shape
+        # Of a copy, as spawning counts: equal families have equal directions
+        own = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key)
+        stream = np.random.default_rng(own)
+        self._sequence = qmc.Sobol(rank, bits=BITS, seed=stream)
+        # Shifted at random, digit by digit, each point is uniform and the set as even as before
+        self._shifts = stream.integers(1 << BITS, size=(REPLICATES, rank, 1), dtype=np.uint32)
+        # Of products of 7 digits m² has nearly as many
+        self._factor = factor.astype(np.float32)
+        self._at_once = 1 << max(int(np.log2(AT_ONCE / n)), 4)
         self._counts = np.zeros((REPLICATES, BINS))
         self._sums = np.zeros((REPLICATES, BINS))
         self.size = 0
@@ -97,15 +103,21 @@ class _DrawnDirections:
         self._draw(self.size)
 
     def _draw(self, size: int) -> None:
-        part = min(size, 1 << int(np.log2(max(AT_ONCE // len(self._factor), 1))))
-        for k, sequence in enumerate(self._sequences):
-            for _ in range(size // part):
-                u = special.ndtri(np.clip(sequence.random(part), SMALLEST, 1.0 - SMALLEST))
-                squares = ((u @ self._factor.T) ** 2).max(axis=1) / np.einsum("ia,ia->i", u, u)
-                places = np.minimum((squares * BINS).astype(np.intp), BINS - 1)
+        part = min(size, self._at_once)
+        for _ in range(size // part):
+            points = np.ldexp(self._sequence.random(part).T, BITS).astype(np.uint32)
+            for k, shift in enumerate(self._shifts):
+                squares = self._squares_at(QUANTILES[(points ^ shift) >> (BITS - TABLE_BITS)])
+                places = np.minimum(squares * BINS, BINS - 1).astype(np.intp)
                 self._counts[k] += np.bincount(places, minlength=BINS)
                 self._sums[k] += np.bincount(places, squares, minlength=BINS)
         self.size += size
+
+    def _squares_at(self, u: FloatArray) -> FloatArray:
+        """Return m² of normal variables, (rank, n_points)."""
+        products = self._factor @ u
+        products *= products
+        return np.asarray(products.max(axis=0) / np.einsum("ak,ak->k", u, u))
 
     @property
     def squares(self) -> tuple[FloatArray, FloatArray]:
@@ -117,10 +129,9 @@ class _DrawnDirections:
     @property
     def error(self) -> float:
         """The largest standard error, of large probabilities in units of their share."""
-        rank = self._factor.shape[1]
         squares = self._sums / np.maximum(self._counts, 1.0)
         squares = np.where(squares > 0, squares, 1.0)[:, None]
-        tails = special.chdtrc(rank, JUDGED[:, None] ** 2 / squares)
+        tails = special.chdtrc(self._factor.shape[1], JUDGED[:, None] ** 2 / squares)
         tails = np.einsum("rjb,rb->rj", tails, self._counts / self.size)
         errors = np.std(tails, axis=0, ddof=1) / np.sqrt(REPLICATES)
         share = RELATIVE_ERROR / ERROR * tails.mean(axis=0)

@@ -4,6 +4,7 @@ All t have one denominator S, √(χ²/df) for df degrees of freedom: the larges
 with the largest M of normal variables, which S does not depend on. With df = ∞ it is M.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,11 @@ from skmixed._typing import FloatArray
 # The trapezoidal rule is exact to rounding for analytic functions that vanish at both ends.
 # Normal densities vanish beyond 9, and that of log S where so little probability is left.
 STEP, END, NOTHING = 0.125, 9.0, 1e-17
+NORMAL_NODES = np.arange(-END, END + STEP / 2, STEP)
+NORMAL_WEIGHTS = STEP * np.exp(-0.5 * NORMAL_NODES**2) / np.sqrt(2.0 * np.pi)
+# Squares of loadings up to which steps of STEP resolve what is integrated over their factor, and
+# by how much correlations may be other than the products of the loadings.
+LARGEST_LOADING, SAME = 0.9, 1e-9
 # Quantiles lie between those of one t and Bonferroni's, up to rounding.
 WIDER = 1e-6
 
@@ -83,23 +89,17 @@ class StudentizedRange:
     n: float
 
     def tail(self, x: FloatArray, df: FloatArray) -> FloatArray:
-        out = np.full(len(x), np.nan)
-        for one in np.unique(df[~np.isnan(df)]):
-            own = df == one
-            nodes, weights = denominators(float(one))
-            out[own] = self._of_normal(x[own, None] * nodes) @ weights
-        return out
+        return over_denominators(self._of_normal, x, df)
 
     def quantile(self, p: float, df: FloatArray) -> FloatArray:
         return solved_quantile(self, p, df, self.n * (self.n - 1) / 2)
 
     def _of_normal(self, x: FloatArray) -> FloatArray:
         """1 − n ∫ φ(z) [Φ(z) − Φ(z − √2 x)]ⁿ⁻¹ dz."""
-        z = np.arange(-END, END + STEP / 2, STEP)
+        z = NORMAL_NODES
         inside = special.ndtr(z) - special.ndtr(z - np.sqrt(2.0) * x[..., None])
         inside = np.maximum(inside, 0.0)  # which rounding may leave below
-        density = np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
-        return np.asarray(1.0 - self.n * STEP * (inside ** (self.n - 1)) @ density)
+        return np.asarray(1.0 - self.n * (inside ** (self.n - 1)) @ NORMAL_WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,52 @@ class DunnettXT:
 
     def quantile(self, p: float, df: FloatArray) -> FloatArray:
         return solved_quantile(self, p, df, self.n)
+
+
+@dataclass(frozen=True)
+class OneFactorT:
+    """The largest of n whose correlations are products λ_i λ_j, as those of Dunnett's tests.
+
+    Given one normal variable z they are independent (Dunnett, 1955, J. Am. Stat. Assoc. 50,
+    1096–1121).
+    """
+
+    loadings: FloatArray
+
+    @staticmethod
+    def of(correlation: FloatArray) -> "OneFactorT | None":
+        """Return the law of a correlation matrix, or None of one that has other correlations."""
+        own = correlation - np.diag(np.diagonal(correlation))
+        loadings = np.zeros(len(own))
+        if np.abs(own).max() > SAME:
+            # λ_i² = r_ij r_ik / r_jk of the largest in a row; of two tests λ_i² = λ_j² = |r|
+            i = int(np.abs(own).sum(axis=1).argmax())
+            k, j = np.argsort(np.abs(own[i]))[-2:]
+            square = own[i, j] * own[i, k] / (own[j, k] or np.inf)
+            square = abs(own[i, j]) if len(own) == 2 else square
+            if square <= 0.0:
+                return None
+            loadings = own[i] / np.sqrt(square)
+            loadings[i] = np.sqrt(square)
+        products = np.outer(loadings, loadings) * (1.0 - np.eye(len(own)))
+        is_it = np.abs(own - products).max() <= SAME and (loadings**2).max() <= LARGEST_LOADING
+        return OneFactorT(loadings) if is_it else None
+
+    def tail(self, x: FloatArray, df: FloatArray) -> FloatArray:
+        return over_denominators(self._of_normal, x, df)
+
+    def quantile(self, p: float, df: FloatArray) -> FloatArray:
+        return solved_quantile(self, p, df, len(self.loadings))
+
+    def _of_normal(self, x: FloatArray) -> FloatArray:
+        """1 − ∫ φ(z) Π_i [Φ((x − λ_i z)/√(1 − λ_i²)) − Φ((−x − λ_i z)/√(1 − λ_i²))] dz."""
+        inside = np.ones((*x.shape, len(NORMAL_NODES)))
+        for own in self.loadings:
+            shift, root = own * NORMAL_NODES, np.sqrt(1.0 - own**2)
+            ends = (sign * x[..., None] - shift for sign in (1.0, -1.0))
+            upper, lower = (special.ndtr(end / root) for end in ends)
+            inside *= upper - lower
+        return np.asarray(1.0 - inside @ NORMAL_WEIGHTS)
 
 
 def own_tail(x: FloatArray, df: FloatArray) -> FloatArray:
@@ -144,6 +190,18 @@ def denominators(df: float) -> tuple[FloatArray, FloatArray]:
     # (df u − ½ df e²ᵘ) is the log density but for a constant
     weights = np.exp(df * (u - 0.5 * np.expm1(2.0 * u)))
     return np.exp(u), weights / weights.sum()
+
+
+def over_denominators(
+    of_normal: Callable[[FloatArray], FloatArray], x: FloatArray, df: FloatArray
+) -> FloatArray:
+    """Return the probabilities that M/S exceeds x, of those that M exceeds something."""
+    out = np.full(len(x), np.nan)
+    for one in np.unique(df[~np.isnan(df)]):
+        own = df == one
+        nodes, weights = denominators(float(one))
+        out[own] = of_normal(x[own, None] * nodes) @ weights
+    return out
 
 
 def solved_quantile(law: LargestT, p: float, df: FloatArray, n: float) -> FloatArray:

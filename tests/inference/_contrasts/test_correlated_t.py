@@ -80,3 +80,10 @@ def test_small_tails_lie_between_that_of_one_and_the_sum():
 def test_the_error_that_is_reached_is_told():
     assert 0.0 < drawn(pairwise(4)).error <= ERROR
     assert drawn(np.ones((2, 2))).error == 0.0
+
+
+def test_twenty_means_have_probabilities_to_1e_4():
+    x = np.array([3.3, 3.6, 4.0])
+    df = np.full(3, 40.0)
+    expected = StudentizedRange(20).tail(x, df)  # 0.16, 0.08 and 0.03
+    np.testing.assert_allclose(drawn(pairwise(20)).tail(x, df), expected, atol=1.2e-4)

@@ -6,6 +6,7 @@ from skmixed.inference._contrasts.correlated_t import CorrelatedT
 from skmixed.inference._contrasts.largest_t import (
     BonferroniT,
     DunnettXT,
+    OneFactorT,
     ScheffeT,
     SidakT,
     StudentizedRange,
@@ -20,6 +21,7 @@ LAWS = [
     ScheffeT(3),
     StudentizedRange(4),
     DunnettXT(4),
+    OneFactorT.of(EQUAL),
     CorrelatedT.of(EQUAL, np.random.SeedSequence(0)),
 ]
 DF = np.array([1.0, 2.5, 17.3, 4e5, np.inf, np.nan])
@@ -79,3 +81,60 @@ def test_nodes_of_the_denominator_give_its_moments(df):
     np.testing.assert_allclose(weights @ nodes**2, 1.0, rtol=1e-12)
     fourth = 1.0 + 2.0 / df  # E χ⁴/df²
     np.testing.assert_allclose(weights @ nodes**4, fourth, rtol=1e-12)
+
+
+def one_factor(*loadings):
+    matrix = np.outer(loadings, loadings)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
+
+
+@pytest.mark.parametrize("r", [-0.7, 0.2, 0.8])
+def test_two_tests_of_one_factor_have_the_bivariate_normal_law(r):
+    x = np.array([0.3, 1.7, 4.0])
+    tail = OneFactorT.of(one_factor(1.0, r)).tail(x, np.full(3, np.inf))
+    # Over the first variable, not over the factor that both share
+    given = [lambda u, sign=sign: (sign * x - r * u) / np.sqrt(1.0 - r**2) for sign in (1, -1)]
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    u = nodes[:, None] * x
+    inside = distributions.norm.cdf(given[0](u)) - distributions.norm.cdf(given[1](u))
+    inside = x * (weights @ (distributions.norm.pdf(u) * inside))
+    np.testing.assert_allclose(tail, 1.0 - inside, atol=1e-14)
+
+
+@pytest.mark.parametrize("df", [3.0, np.inf])
+def test_tests_of_one_factor_are_those_that_directions_are_drawn_for(df):
+    matrix = one_factor(0.3, 0.6, 0.9, -0.5)
+    x = np.array([1.5, 2.2, 3.0])
+    drawn = CorrelatedT.of(matrix, np.random.SeedSequence(0))
+    found = OneFactorT.of(matrix).tail(x, np.full(3, df))
+    # Three standard errors of probabilities, which are as of the module
+    expected = drawn.tail(x, np.full(3, df))
+    np.testing.assert_allclose(found, expected, rtol=1.2e-3, atol=1.2e-4)
+
+
+def test_independent_tests_are_of_no_factor():
+    x, df = np.array([0.5, 2.0, 5.0]), np.full(3, np.inf)
+    found = OneFactorT.of(np.eye(3)).tail(x, df)
+    np.testing.assert_allclose(found, SidakT(3).tail(x, df), atol=1e-14)
+
+
+def test_critical_values_are_dunnetts():
+    """Dunnett (1964, Biometrics 20, 482–491), table II: two-sided, 5 %, equal sizes."""
+    law = OneFactorT.of(EQUAL)
+    np.testing.assert_allclose(
+        law.quantile(0.05, np.array([20.0, np.inf])), [2.65, 2.44], atol=5e-3
+    )
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        1.25 * np.eye(5) - 0.25,  # one negative correlation: λ would be imaginary
+        one_factor(0.97, 0.5, 0.5),  # steeper than the rule of the integral resolves
+        np.array([[1.0, 0.5, 0.5], [0.5, 1.0, 0.2], [0.5, 0.2, 1.0]]),  # λ² = 1.25 of the first
+        np.kron(np.eye(2), np.array([[1.0, 0.5], [0.5, 1.0]])),
+    ],
+)
+def test_other_correlations_are_of_no_factor(matrix):
+    assert OneFactorT.of(matrix) is None
