@@ -1,7 +1,7 @@
 """Fitted models as other packages take them; each needs that package."""
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,12 @@ from skmixed.inference import vcov
 from skmixed.inference._fixed_tests import by_information
 from skmixed.inference._marginal.grid import FormulaColumns, reference_of
 from skmixed.inference._marginal.scale import LINK, POPULATION, RESPONSE, SCALES
+from skmixed.typing import Robust, ScaleName
 
 __all__ = ["to_marginaleffects"]
 
 
-def to_marginaleffects(model: Any, data: Any, *, scale: str = RESPONSE) -> Any:
+def to_marginaleffects(model: Any, data: Any, *, scale: ScaleName = "response") -> Any:
     """Return a fitted model by a formula as the package marginaleffects takes it.
 
     Its ``predictions``, ``comparisons``, ``slopes``, ``hypotheses`` and their averages then
@@ -226,10 +227,10 @@ def _polars_frame(rows: _AtRows) -> Any:
     return pl.DataFrame(columns)
 
 
-def covariance_by(model: Any, kind: bool | str) -> FloatArray:
+def covariance_by(model: Any, kind: bool | Robust | Literal["kenward-roger"]) -> FloatArray:
     """Return a covariance matrix of the fixed effects, 0 of dropped ones."""
-    if isinstance(kind, str) and kind == "kenward-roger":
+    if kind == "kenward-roger":
         found = vcov(model, adjusted=True)
     else:
-        found = vcov(model, robust=kind if isinstance(kind, str) else None)
+        found = vcov(model, robust=None if isinstance(kind, bool) else kind)
     return np.nan_to_num(found.to_numpy())

@@ -18,6 +18,7 @@ from skmixed._model.structures import STRUCTURES
 from skmixed._model.terms import Model, Term
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._typing import ColumnName, FloatArray, GroupName, IntArray
+from skmixed.typing import CovarianceName
 
 INTERCEPT = "(Intercept)"
 METADATA_NAME = "groups"
@@ -172,7 +173,7 @@ class Specification:
     groups: Any
     random_slopes: Any
     fixed: Any
-    covariance: str
+    covariance: CovarianceName
     fit_intercept: bool
     residual: ResidualCovariance | None = None
 

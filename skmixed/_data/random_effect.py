@@ -8,6 +8,7 @@ from skmixed._data.parameters import FrozenParameters, as_columns, group_name, i
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
+from skmixed.typing import CovarianceName, ResidualStructure
 
 # What `power` names where it is no column: nlme's word for the fitted value.
 FITTED = "fitted(.)"
@@ -72,7 +73,7 @@ class RandomEffect(FrozenParameters):
     groups: GroupName
     slopes: tuple[ColumnName, ...]
     intercept: bool
-    covariance: str | None
+    covariance: CovarianceName | None
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class RandomEffect(FrozenParameters):
         slopes: ColumnName | Iterable[ColumnName] = (),
         *,
         intercept: bool = True,
-        covariance: str | None = None,
+        covariance: CovarianceName | None = None,
     ) -> None:
         object.__setattr__(self, "groups", group_name(groups))
         object.__setattr__(self, "slopes", as_columns(slopes, "slopes"))
@@ -178,7 +179,7 @@ class ResidualCovariance(FrozenParameters):
     2     1569.0  1961.0  2452.0
     """
 
-    structure: str
+    structure: ResidualStructure
     subject: GroupName | None
     time: GroupName | None
     by: GroupName | None
@@ -188,7 +189,7 @@ class ResidualCovariance(FrozenParameters):
 
     def __init__(
         self,
-        structure: str,
+        structure: ResidualStructure,
         *,
         subject: GroupName | Sequence[ColumnName] | None = None,
         time: GroupName | Sequence[ColumnName] | None = None,
@@ -327,7 +328,7 @@ def check_covariance(covariance: object) -> None:
 
 
 def parse_groups(
-    groups: Any, random_slopes: Any, covariance: str, metadata: Sequence[str] = ()
+    groups: Any, random_slopes: Any, covariance: CovarianceName, metadata: Sequence[str] = ()
 ) -> tuple[RandomEffect, ...]:
     """Turn the estimator's parameters into terms with a covariance each.
 
@@ -344,7 +345,7 @@ def parse_groups(
     return tuple(replace_covariance(term, covariance) for term in terms)
 
 
-def replace_covariance(term: RandomEffect, covariance: str) -> RandomEffect:
+def replace_covariance(term: RandomEffect, covariance: CovarianceName) -> RandomEffect:
     if term.covariance is not None:
         return term
     return RandomEffect(term.groups, term.slopes, intercept=term.intercept, covariance=covariance)

@@ -22,6 +22,7 @@ from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.prediction_variance import PredictedRows
 from skmixed.exceptions import InfiniteIntervalsWarning, warn
 from skmixed.inference._fixed_tests import method_of
+from skmixed.typing import DdfOfPredictions, IntervalMethod, IntervalOf
 
 OF = ("observation", "mean")
 METHODS = ("model", "conformal")
@@ -34,10 +35,10 @@ def predict_interval(
     X: Any,
     *,
     level: float = LEVEL,
-    method: str = "model",
-    of: str = "observation",
+    method: IntervalMethod = "model",
+    of: IntervalOf = "observation",
     include: str | Sequence[str] = "all",
-    ddf: str | None = None,
+    ddf: DdfOfPredictions | None = None,
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
     confidence_level: float | None = None,

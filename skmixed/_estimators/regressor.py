@@ -16,6 +16,7 @@ from skmixed._fitted.fitting import committed, estimate_from, specification
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import ColumnName
+from skmixed.typing import CovarianceName, EstimationMethod, HandleUnknown, Solver
 
 Groups = ColumnName | RandomEffect | Sequence[ColumnName | tuple[ColumnName, ...] | RandomEffect]
 
@@ -188,11 +189,11 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         *,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
         fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        method: str = "reml",
+        covariance: CovarianceName = "full",
+        method: EstimationMethod = "reml",
         fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        solver: str = "auto",
+        handle_unknown: HandleUnknown = "population",
+        solver: Solver = "auto",
         residual: ResidualCovariance | None = None,
         tol: float = 1e-12,
         max_iter: int = 200,

@@ -20,6 +20,7 @@ from skmixed._fitted.runtime import seed_sequence, spawned
 from skmixed._repeated.prediction import NewRows
 from skmixed._typing import Draw, FloatArray, IntArray
 from skmixed._uncertainty.draws import ResidualSampler
+from skmixed.typing import SampledEffects
 
 EFFECTS = ("conditional", "new")
 # Numbers of the residuals of samples that are drawn at a time.
@@ -32,7 +33,7 @@ def sample_y(
     n_samples: int = 1,
     random_state: Any = 0,
     *,
-    effects: str = "conditional",
+    effects: SampledEffects = "conditional",
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
 ) -> FloatArray:

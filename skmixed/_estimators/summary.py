@@ -33,6 +33,7 @@ from skmixed.inference._tables.text_layout import (
     paragraph,
     shortened_apart,
 )
+from skmixed.typing import Ddf, Robust
 
 ENDINGS = {status.value for status in FitStatus}
 # Variances of the residuals that are shown.
@@ -242,7 +243,7 @@ def _quoted(name: str, taken: str) -> str:
     return f"`{name}`" if name == taken else name
 
 
-def summary(self: Any, ddf: str | None = None, *, robust: str | None = None) -> Summary:
+def summary(self: Any, ddf: Ddf | None = None, *, robust: Robust | None = None) -> Summary:
     """Summarize the fit in a table that an lme4 user recognizes.
 
     Parameters

@@ -21,6 +21,7 @@ from skmixed._fitted.fitting import committed
 from skmixed._saved.encoder import check_categories
 from skmixed._saved.state import PlainState
 from skmixed._typing import FloatArray, IntArray
+from skmixed.typing import EncoderTargetType, EstimationMethod
 
 
 class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -153,8 +154,8 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         self,
         categories: str | Sequence[ArrayLike] = "auto",
         *,
-        target_type: str = "auto",
-        method: str = "reml",
+        target_type: EncoderTargetType = "auto",
+        method: EstimationMethod = "reml",
         cv: Any = 5,
     ) -> None:
         self.categories = categories
@@ -372,8 +373,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         columns = [codes for _, codes in found]
         self.categories_ = [categories.labels for categories in self._categories]
         self.target_type_, self.target_mean_ = target.kind, target.mean
-        self.classes_ = target.classes
-        results = self._estimate(columns, target)
+        self.classes_, results = target.classes, self._estimate(columns, target)
         self.encodings_ = [result.levels for result in results]
         self.intercept_ = np.array([result.mean for result in results])
         self.smooth_ = np.array([result.smooth for result in results])

@@ -21,6 +21,7 @@ from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES
 from skmixed._saved.encoder import check_classes
 from skmixed._typing import ColumnName, FloatArray
+from skmixed.typing import CovarianceName, HandleUnknown, Link, Quadrature
 
 
 class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
@@ -178,11 +179,11 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         *,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
         fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        link: str = "logit",
+        covariance: CovarianceName = "full",
+        link: Link = "logit",
         fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        quadrature: int | str = 1,
+        handle_unknown: HandleUnknown = "population",
+        quadrature: Quadrature = 1,
         tol: float = 1e-10,
         max_iter: int = 200,
         verbose: int = 0,

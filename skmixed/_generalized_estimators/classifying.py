@@ -19,6 +19,7 @@ from skmixed._generalized_estimators.reading import ResponseToModel
 from skmixed._model.binomial import LINKS, BinaryLink
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray, IntArray
+from skmixed.typing import Effects
 
 # A probability of which so little is left has too few digits where it is a sum.
 EDGE = 1e-3
@@ -32,7 +33,7 @@ def predict_proba(
     *,
     groups: Any = None,
     include: str | Sequence[str] = "all",
-    effects: str = "mode",
+    effects: Effects = "mode",
 ) -> FloatArray:
     """Predict the probabilities of the classes.
 
@@ -91,7 +92,7 @@ def predict_log_proba(
     *,
     groups: Any = None,
     include: str | Sequence[str] = "all",
-    effects: str = "mode",
+    effects: Effects = "mode",
 ) -> FloatArray:
     """Predict the logarithms of the probabilities of the classes.
 
@@ -136,7 +137,7 @@ def decision_function(
     *,
     groups: Any = None,
     include: str | Sequence[str] = "all",
-    effects: str = "mode",
+    effects: Effects = "mode",
 ) -> FloatArray:
     """Return the log odds of the second class.
 
@@ -200,7 +201,7 @@ def predict(
     *,
     groups: Any = None,
     include: str | Sequence[str] = "all",
-    effects: str = "mode",
+    effects: Effects = "mode",
 ) -> NDArray[Any]:
     """Predict the more probable class.
 

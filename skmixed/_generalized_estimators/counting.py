@@ -16,6 +16,7 @@ from skmixed._generalized_estimators.predicting import DrawSettings, sampled
 from skmixed._generalized_estimators.reading import check_exposure_given, fit_model, log_exposure
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._typing import FloatArray
+from skmixed.typing import Effects, SampledEffects
 
 
 class CountRegressor(GeneralizedRegressor):
@@ -143,7 +144,7 @@ class CountRegressor(GeneralizedRegressor):
         exposure: ArrayLike | None = None,
         groups: Any = None,
         include: str | Sequence[str] = "all",
-        effects: str = "mode",
+        effects: Effects = "mode",
         return_std: bool = False,
     ) -> Any:
         """Predict expected counts.
@@ -296,7 +297,7 @@ class CountRegressor(GeneralizedRegressor):
         n_samples: int = 1,
         random_state: Any = 0,
         *,
-        effects: str = "conditional",
+        effects: SampledEffects = "conditional",
         exposure: ArrayLike | None = None,
         groups: Any = None,
     ) -> FloatArray:

@@ -23,6 +23,7 @@ from skmixed._generalized_estimators.reading import (
     log_exposure,
 )
 from skmixed._typing import FloatArray
+from skmixed.typing import IntervalOf
 
 OBSERVATION, MEAN = OF
 
@@ -41,7 +42,7 @@ def predict_interval(
     X: Any,
     *,
     level: float = 0.95,
-    of: str = "observation",
+    of: IntervalOf = "observation",
     include: str | Sequence[str] = "all",
     groups: Any = None,
     confidence_level: float | None = None,
@@ -131,7 +132,7 @@ def predict_interval_of_counts(
     X: Any,
     *,
     level: float = 0.95,
-    of: str = "observation",
+    of: IntervalOf = "observation",
     include: str | Sequence[str] = "all",
     exposure: ArrayLike | None = None,
     groups: Any = None,
@@ -194,7 +195,7 @@ def predict_interval_of_proportions(
     X: Any,
     *,
     level: float = 0.95,
-    of: str = "observation",
+    of: IntervalOf = "observation",
     include: str | Sequence[str] = "all",
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
@@ -257,7 +258,7 @@ def predict_interval_of_probabilities(
     X: Any,
     *,
     level: float = 0.95,
-    of: str = "mean",
+    of: IntervalOf = "mean",
     include: str | Sequence[str] = "all",
     groups: Any = None,
     confidence_level: float | None = None,

@@ -15,6 +15,7 @@ from skmixed._generalized_estimators.regressors import MeanRegressor
 from skmixed._model.binomial import LINKS
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import ColumnName, FloatArray
+from skmixed.typing import CovarianceName, HandleUnknown, Link, Quadrature, SampledEffects
 
 
 class MixedBinomialRegressor(MeanRegressor):
@@ -140,11 +141,11 @@ class MixedBinomialRegressor(MeanRegressor):
         *,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
         fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        link: str = "logit",
+        covariance: CovarianceName = "full",
+        link: Link = "logit",
         fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        quadrature: int | str = 1,
+        handle_unknown: HandleUnknown = "population",
+        quadrature: Quadrature = 1,
         tol: float = 1e-10,
         max_iter: int = 200,
         verbose: int = 0,
@@ -214,7 +215,7 @@ class MixedBinomialRegressor(MeanRegressor):
         n_samples: int = 1,
         random_state: Any = 0,
         *,
-        effects: str = "conditional",
+        effects: SampledEffects = "conditional",
         sample_weight: ArrayLike | None = None,
         groups: Any = None,
     ) -> FloatArray:

@@ -34,6 +34,7 @@ from skmixed._generalized_estimators.reading import generalized_words
 from skmixed._model.family import FAMILIES, Family
 from skmixed._typing import BoolArray, FloatArray, IntArray
 from skmixed.exceptions import UnknownLevelsWarning
+from skmixed.typing import SampledEffects
 
 # What stands for the effects of a known group: their mode given the data, or their distribution.
 EFFECTS = ("mode", "mean")
@@ -235,7 +236,7 @@ def sample_y(
     n_samples: int = 1,
     random_state: Any = 0,
     *,
-    effects: str = "conditional",
+    effects: SampledEffects = "conditional",
     groups: Any = None,
 ) -> NDArray[Any]:
     """Draw new responses for the rows of X.

@@ -18,6 +18,7 @@ from skmixed._generalized_estimators.predicting import linear_rows
 from skmixed._generalized_estimators.reading import ResponseReader, check_domain, fit_model
 from skmixed._model.family import Family
 from skmixed._typing import ColumnName, FloatArray
+from skmixed.typing import CovarianceName, Effects, HandleUnknown, Quadrature
 
 
 class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
@@ -29,10 +30,10 @@ class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
         *,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
         fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
+        covariance: CovarianceName = "full",
         fit_intercept: bool = True,
-        handle_unknown: str = "population",
-        quadrature: int | str = 1,
+        handle_unknown: HandleUnknown = "population",
+        quadrature: Quadrature = 1,
         tol: float = 1e-10,
         max_iter: int = 200,
         verbose: int = 0,
@@ -141,7 +142,7 @@ class MeanRegressor(GeneralizedRegressor):
         *,
         groups: Any = None,
         include: str | Sequence[str] = "all",
-        effects: str = "mode",
+        effects: Effects = "mode",
         return_std: bool = False,
     ) -> Any:
         """Predict expected responses.

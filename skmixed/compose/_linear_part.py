@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from skmixed.compose._effect_rows import EffectRows
 from skmixed.compose._out_of_fold import OutOfFold
 from skmixed.exceptions import UndeterminedError
 from skmixed.inference import coefficient_table
+from skmixed.typing import CovarianceName
 
 # What rounding leaves of a column that others determine, in its standard deviations.
 NOTHING = 1e-8
@@ -162,7 +163,7 @@ def _by_position(rows: EffectRows) -> MixedLinearRegressor:
                 tuple(s.name if s.position is None else s.position for s in sources),
                 slopes=[encoder.numeric[c - 1] for c in term.columns if c],
                 intercept=0 in term.columns,
-                covariance=term.structure.name,
+                covariance=cast(CovarianceName, term.structure.name),
             )
         )
     return model.set_params(groups=effects, random_slopes=None)

@@ -23,6 +23,7 @@ from skmixed.compose import _predicting, _summary
 from skmixed.compose._checks import TURNS
 from skmixed.compose._fit import fit
 from skmixed.compose._linear_part import combined
+from skmixed.typing import CovarianceName, EstimationMethod, HandleUnknown
 
 
 class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
@@ -195,13 +196,13 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         *,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
         linear: ColumnName | Sequence[ColumnName] | None = None,
-        covariance: str = "full",
-        method: str = "reml",
+        covariance: CovarianceName = "full",
+        method: EstimationMethod = "reml",
         cv: Any = "auto",
         max_iter: int = 10,
         tol: float = 0.1,
         keep_groups: bool = False,
-        handle_unknown: str = "population",
+        handle_unknown: HandleUnknown = "population",
         verbose: int = 0,
         random_state: Any = 0,
     ) -> None:

@@ -15,6 +15,7 @@ from skmixed._model.time_points import RowPairs, TimePoints
 from skmixed._typing import FloatArray, IntArray
 from skmixed.diagnostics._residuals import residuals
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import CorrelatedResiduals
 
 KINDS = ("pearson", "normalized")
 # Distances up to which each is a lag, lags of a long series, and bins of irregular times.
@@ -32,7 +33,7 @@ def residual_correlation(
     X: Any,
     y: ArrayLike | None = None,
     *,
-    kind: str = "pearson",
+    kind: CorrelatedResiduals = "pearson",
     subject: str | None = None,
     time: str | None = None,
     bins: int | Sequence[float] | None = None,

@@ -17,6 +17,7 @@ from skmixed.diagnostics._fit_rows import FitRows
 from skmixed.diagnostics._left_out import WAYS, LeftOut, left_out
 from skmixed.diagnostics._leverage import check_has_no_further_rows
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import RefitOrFixed, Theta
 
 # What a table says of the variances without a group, by `theta`, and with σ held.
 REMARKS = {
@@ -36,8 +37,8 @@ def group_influence(
     groups: Any = None,
     factor: str | None = None,
     sample_weight: ArrayLike | None = None,
-    theta: str = "refit",
-    sigma: str = "refit",
+    theta: Theta = "refit",
+    sigma: RefitOrFixed = "refit",
 ) -> ResultTable:
     """Influence of each group: what leaving out all of its rows changes.
 

@@ -15,6 +15,7 @@ from skmixed._typing import FloatArray
 from skmixed.diagnostics._family_rows import FamilyRows, check_linear_exposure, open_family_rows
 from skmixed.diagnostics._fit_rows import check_is_fit
 from skmixed.diagnostics._leverage import check_has_no_further_rows, row_influence
+from skmixed.typing import ResidualKind
 
 # What to do where rows are not those of the fit.
 OF_THE_FIT = (
@@ -29,7 +30,7 @@ def residuals(
     model: Any,
     X: Any,
     y: ArrayLike | None = None,
-    kind: str | None = None,
+    kind: ResidualKind | None = None,
     *,
     sample_weight: ArrayLike | None = None,
     groups: Any = None,

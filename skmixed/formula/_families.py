@@ -1,7 +1,7 @@
 """Families of generalized models by a formula: their names, links, estimators and responses."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,6 +26,7 @@ from skmixed._typing import FloatArray
 from skmixed.exceptions import UnknownLevelsWarning
 from skmixed.formula._columns import kind_of
 from skmixed.formula._syntax import ParsedFormula, error_at, place_of
+from skmixed.typing import Effects, Family, GlmerFamily
 
 BINOMIAL = "binomial"
 # The estimator of each family.
@@ -36,7 +37,14 @@ REGRESSORS: dict[str, Any] = {
     "gamma": MixedGammaRegressor,
 }
 # What R's words for families are here.
-FAMILIES_OF_R = {n: n for n in REGRESSORS} | {"nbinom2": "negative_binomial", "Gamma": "gamma"}
+FAMILIES_OF_R: dict[GlmerFamily, Family] = {
+    "binomial": "binomial",
+    "poisson": "poisson",
+    "negative_binomial": "negative_binomial",
+    "gamma": "gamma",
+    "nbinom2": "negative_binomial",
+    "Gamma": "gamma",
+}
 # What other words stand for, beside those that are nearly right.
 MEANT = {
     **dict.fromkeys(("logistic", "bernoulli", "logit", "probit", "cloglog", "binary"), BINOMIAL),
@@ -48,12 +56,12 @@ NORMAL = ("gaussian", "normal", "linear")
 CLASS_LABELS = 2
 
 
-def check_family(family: Any, known: dict[str, Any]) -> None:
+def check_family(family: Any, known: Collection[str]) -> None:
     """Refuse a family that is not among those known, with what it may be meant for."""
     if isinstance(family, str) and family in known:
         return
     word = family.lower() if isinstance(family, str) else ""
-    near = [MEANT[word]] if word in MEANT else get_close_matches(word, known, n=1)
+    near = [MEANT[word]] if word in MEANT else get_close_matches(word, list(known), n=1)
     try:
         check_choice("family", family, known)
     except ValueError as error:
@@ -212,7 +220,7 @@ class FormulaClasses:
 
     @available_if(_has_classes)  # type: ignore[untyped-decorator]
     def predict_proba(
-        self, X: Any, *, include: str | Sequence[str] = "all", effects: str = "mode"
+        self, X: Any, *, include: str | Sequence[str] = "all", effects: Effects = "mode"
     ) -> FloatArray:
         """Predict the probabilities of the classes of a binomial response.
 
@@ -256,7 +264,7 @@ class FormulaClasses:
 
     @available_if(_has_classes)  # type: ignore[untyped-decorator]
     def decision_function(
-        self, X: Any, *, include: str | Sequence[str] = "all", effects: str = "mode"
+        self, X: Any, *, include: str | Sequence[str] = "all", effects: Effects = "mode"
     ) -> FloatArray:
         """Return the log odds of the second class of a binomial response.
 

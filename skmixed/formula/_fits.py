@@ -10,9 +10,10 @@ from skmixed._data.random_effect import ResidualCovariance
 from skmixed.formula._families import FAMILIES_OF_R, check_family
 from skmixed.formula._regressor import FormulaRegressor
 from skmixed.formula._syntax import error_at
+from skmixed.typing import GlmerFamily, LinkOfFamily, NaAction, Quadrature, ResidualStructure
 
 # R mmrm's words: the structure, and whether each visit has a variance of its own.
-STRUCTURES_OF_MMRM = {
+STRUCTURES_OF_MMRM: dict[str, tuple[ResidualStructure, bool]] = {
     "us": ("unstructured", False),
     "cs": ("compound_symmetry", False),
     "csh": ("compound_symmetry", True),
@@ -41,7 +42,7 @@ def lmer(
     REML: bool = True,
     weights: str | ArrayLike | None = None,
     offset: str | None = None,
-    na_action: str = "error",
+    na_action: NaAction = "error",
     **parameters: Any,
 ) -> FormulaRegressor:
     """Fit a linear mixed model given by lme4's formula.
@@ -116,12 +117,12 @@ def lmer(
 def glmer(
     formula: str,
     data: Any,
-    family: str,
-    link: str | None = None,
-    quadrature: int | str = 1,
+    family: GlmerFamily,
+    link: LinkOfFamily | None = None,
+    quadrature: Quadrature = 1,
     weights: str | ArrayLike | None = None,
     offset: str | None = None,
-    na_action: str = "error",
+    na_action: NaAction = "error",
     **parameters: Any,
 ) -> FormulaRegressor:
     """Fit a generalized linear mixed model given by lme4's formula.
@@ -227,7 +228,7 @@ def mmrm(
     data: Any,
     reml: bool = True,
     weights: str | ArrayLike | None = None,
-    na_action: str = "drop",
+    na_action: NaAction = "drop",
     **parameters: Any,
 ) -> FormulaRegressor:
     """Fit a model for repeated measures given by R mmrm's formula.

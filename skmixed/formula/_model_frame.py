@@ -21,6 +21,7 @@ from skmixed.formula._syntax import (
     error_at,
     parse_formula,
 )
+from skmixed.typing import CovarianceName
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ModelFrame:
     response: Quantity | None
     weights: Quantity | None
     labels: tuple[str, ...] = ()
-    covariances: tuple[str, ...] = ()
+    covariances: tuple[CovarianceName, ...] = ()
     failures: Quantity | None = None
     classes: ColumnLevels | None = None
     observed: ObservedValues | None = None
@@ -119,7 +120,7 @@ class ModelFrame:
         ]
 
     @property
-    def terms(self) -> list[tuple[tuple[str, ...], Part, str]]:
+    def terms(self) -> list[tuple[tuple[str, ...], Part, CovarianceName]]:
         """Grouping columns, coefficients and covariance of each random-effects term."""
         return list(zip(self.groups, self.slopes, self.covariances, strict=True))
 
@@ -220,7 +221,7 @@ class Reading:
     source: Source
     rows: NamedRows
     fixed: Sum
-    random: tuple[tuple[tuple[GroupingColumn, ...], Sum, str], ...]
+    random: tuple[tuple[tuple[GroupingColumn, ...], Sum, CovarianceName], ...]
     offsets: tuple[Quantity, ...]
     response: Quantity | None
     weights: Quantity | None

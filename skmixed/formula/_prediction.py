@@ -24,6 +24,7 @@ from skmixed.formula._families import BINOMIAL, FormulaClasses
 from skmixed.formula._model_frame import ModelFrame
 from skmixed.formula._reference.cells import FormulaCells
 from skmixed.formula._rows import FrameRows
+from skmixed.typing import DdfOfPredictions, Effects, IntervalOf, SampledEffects
 
 
 class FormulaPrediction(FormulaClasses):
@@ -40,7 +41,7 @@ class FormulaPrediction(FormulaClasses):
         *,
         include: str | Sequence[str] = "all",
         return_std: bool = False,
-        effects: str = "mode",
+        effects: Effects = "mode",
     ) -> Any:
         """Predict the response of rows of a frame.
 
@@ -106,9 +107,9 @@ class FormulaPrediction(FormulaClasses):
         X: Any,
         *,
         level: float = 0.95,
-        of: str = "observation",
+        of: IntervalOf = "observation",
         include: str | Sequence[str] = "all",
-        ddf: str | None = None,
+        ddf: DdfOfPredictions | None = None,
         sample_weight: ArrayLike | None = None,
         confidence_level: float | None = None,
     ) -> FloatArray:
@@ -188,7 +189,7 @@ class FormulaPrediction(FormulaClasses):
         n_samples: int = 1,
         random_state: Any = 0,
         *,
-        effects: str = "conditional",
+        effects: SampledEffects = "conditional",
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
         """Draw new responses for the rows of a frame.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,6 +37,16 @@ from skmixed.formula._rows import (
     in_words_of,
 )
 from skmixed.formula._saved import FormulaState
+from skmixed.typing import (
+    Ddf,
+    EstimationMethod,
+    Family,
+    HandleUnknown,
+    LinkOfFamily,
+    NaAction,
+    Quadrature,
+    Robust,
+)
 
 NA_ACTIONS = ("error", "drop")
 
@@ -165,15 +175,15 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         *,
         weights: str | None = None,
         offset: str | None = None,
-        na_action: str = "error",
-        method: str = "reml",
-        handle_unknown: str = "population",
+        na_action: NaAction = "error",
+        method: EstimationMethod = "reml",
+        handle_unknown: HandleUnknown = "population",
         context: Mapping[str, Any] | None = None,
-        contrasts: str | Mapping[str, str] | None = None,
+        contrasts: Literal["R"] | Mapping[str, str] | None = None,
         residual: ResidualCovariance | None = None,
-        family: str | None = None,
-        link: str | None = None,
-        quadrature: int | str = 1,
+        family: Family | None = None,
+        link: LinkOfFamily | None = None,
+        quadrature: Quadrature = 1,
         tol: float = 1e-12,
         max_iter: int = 200,
         verbose: int = 0,
@@ -301,7 +311,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         if frame.classes is not None:
             self.classes_ = np.array(frame.classes.labels.tolist())
 
-    def summary(self, ddf: str | None = None, *, robust: str | None = None) -> Summary:
+    def summary(self, ddf: Ddf | None = None, *, robust: Robust | None = None) -> Summary:
         """Summarize the fit in a table that an lme4 user recognizes.
 
         Parameters

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from skmixed.typing import CovarianceName
+
 NAME = re.compile(r"\s*(?:`([^`]+)`|([^\W\d][\w.]*))\s*")
 GROUPING = re.compile(rf"\s*(?:(factor|as\.factor|C)\s*\({NAME.pattern}\)|{NAME.pattern})\s*")
 BLANK = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")|\s")
@@ -17,7 +19,7 @@ STRUCTURE = re.compile(
     r"(?<![\w.])(hom|het)?(cs|us|diag|ar1|toep|ou|exp|gau|mat|rr|propto|equalto)\s*\("
 )
 # lme4's words, and the covariance of one level's effects without and with ``hom=TRUE``.
-COVARIANCES = {
+COVARIANCES: dict[str, tuple[CovarianceName | None, CovarianceName | None]] = {
     "us": ("full", None),
     "diag": ("diag", "spherical"),
     "cs": ("heterogeneous_compound_symmetry", "compound_symmetry"),
@@ -56,7 +58,7 @@ class RandomTerm:
     coefficients: str
     groups: tuple[tuple[GroupingColumn, ...], ...]
     is_split: bool
-    covariance: str = "full"
+    covariance: CovarianceName = "full"
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ def _refuse_foreign_notation(text: str, scan: _Scan) -> None:
         raise error_at(text, nested, "The formula has R's %in%. Write : for it.")
 
 
-def _without_covariances(text: str, scan: _Scan) -> tuple[str, dict[int, str]]:
+def _without_covariances(text: str, scan: _Scan) -> tuple[str, dict[int, CovarianceName]]:
     """Blank lme4's words before random-effects terms; return what they are, by place."""
     out, found = list(text), {}
     for word in STRUCTURE.finditer(text):

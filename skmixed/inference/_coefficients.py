@@ -13,10 +13,11 @@ from skmixed._typing import FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
 from skmixed.inference._fixed_tests import FixedTests, open_tests
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import Ddf, Robust
 
 
 def coefficient_table(
-    model: Any, ddf: str | None = None, *, level: float = 0.95, robust: str | None = None
+    model: Any, ddf: Ddf | None = None, *, level: float = 0.95, robust: Robust | None = None
 ) -> ResultTable:
     """Tabulate the fixed effects with t tests and confidence intervals.
 
@@ -99,7 +100,7 @@ def coefficient_table(
     return ResultTable.of(table, "Fixed effects", [tests.remark(level)])
 
 
-def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> ResultTable:
+def vcov(model: Any, *, adjusted: bool = False, robust: Robust | None = None) -> ResultTable:
     """Return the covariance matrix of the estimated fixed effects.
 
     Parameters
@@ -185,11 +186,11 @@ def vcov(model: Any, *, adjusted: bool = False, robust: str | None = None) -> Re
 def contrast(
     model: Any,
     L: Any,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     *,
     joint: bool | None = None,
     level: float = 0.95,
-    robust: str | None = None,
+    robust: Robust | None = None,
 ) -> ResultTable:
     """Test linear combinations of the fixed effects, Lβ = 0.
 

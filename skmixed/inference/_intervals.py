@@ -19,6 +19,7 @@ from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._kinds import Parameter, WaldErrors
 from skmixed.inference._parameters import parameters, wanted_components
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import ConfidenceMethod, Ddf, ParameterKind
 
 T = TypeVar("T")
 
@@ -32,11 +33,11 @@ HOW = {
 
 def confidence_intervals(
     model: Any,
-    method: str = "wald",
+    method: ConfidenceMethod = "wald",
     *,
     level: float = 0.95,
-    components: str | Sequence[str] | None = None,
-    ddf: str | None = None,
+    components: ParameterKind | Sequence[ParameterKind] | None = None,
+    ddf: Ddf | None = None,
     n_samples: int = 1000,
     random_state: Any = None,
     n_jobs: int | None = None,

@@ -16,6 +16,7 @@ from skmixed.inference._intervals import check_has_optimum, check_has_profiles, 
 from skmixed.inference._kinds import Parameter
 from skmixed.inference._parameters import parameters, wanted_components
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import ParameterKind
 
 COLUMNS = ("component", "group", "name", "value", "zeta")
 
@@ -24,7 +25,7 @@ def profile(
     model: Any,
     *,
     level: float = 0.99,
-    components: str | Sequence[str] | None = None,
+    components: ParameterKind | Sequence[ParameterKind] | None = None,
     n_points: int = 6,
 ) -> ResultTable:
     """Likelihood profiles of the parameters, as signed roots of deviance.

@@ -28,6 +28,7 @@ from skmixed.model_selection._statistics import (
 )
 from skmixed.model_selection._validation import Validation, of_grid, of_one
 from skmixed.model_selection._whole_groups import whole_group_outcomes
+from skmixed.typing import Question, RefitOrFixed
 
 THETAS = ("refit", "fixed")
 # The question where the factors of the model are those of a formula, or made by a Pipeline.
@@ -41,10 +42,10 @@ def cross_validate(
     *,
     cv: Any = None,
     groups: Any = None,
-    question: str | None = None,
+    question: Question | None = None,
     param_grid: Any = None,
     scoring: Any = None,
-    theta: str = "refit",
+    theta: RefitOrFixed = "refit",
     sample_weight: ArrayLike | None = None,
     return_predictions: bool = False,
 ) -> Validation:
@@ -192,8 +193,8 @@ def cross_validate(
     if return_predictions:
         predictions = [own.predictions(splits) for own in outcomes]
         found["predictions"] = predictions[0] if param_grid is None else np.stack(predictions)
-    question = in_words(splits, own_groups) if own_groups.are_seen else NOT_SEEN
-    return Validation(found, question, fits.how)
+    asked = in_words(splits, own_groups) if own_groups.are_seen else NOT_SEEN
+    return Validation(found, asked, fits.how)
 
 
 @dataclass(frozen=True)

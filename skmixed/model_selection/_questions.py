@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from skmixed._fitted import checks as validation
 from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._cross_validate import cross_validate
+from skmixed.typing import Question
 
-ASKED = ("known_groups", "new_groups")
+ASKED: tuple[Question, Question] = ("known_groups", "new_groups")
 
 
 def both_questions(

@@ -22,6 +22,7 @@ from skmixed.plotting._axes import (
     require_matplotlib,
     single_axes,
 )
+from skmixed.typing import CorrelatedResiduals, CorrelationQuantity
 
 # What is drawn of the table, of residuals and by the model, and its scale.
 QUANTITIES = {
@@ -77,7 +78,9 @@ class ResidualCorrelationDisplay:
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, correlations: pd.DataFrame, quantity: str, time: str) -> None:
+    def __init__(
+        self, *, correlations: pd.DataFrame, quantity: CorrelationQuantity, time: str
+    ) -> None:
         self.correlations = correlations
         self.quantity = quantity
         self.time = time
@@ -89,8 +92,8 @@ class ResidualCorrelationDisplay:
         X: Any,
         y: ArrayLike | None = None,
         *,
-        quantity: str = "correlation",
-        kind: str = "pearson",
+        quantity: CorrelationQuantity = "correlation",
+        kind: CorrelatedResiduals = "pearson",
         subject: str | None = None,
         time: str | None = None,
         bins: int | Sequence[float] | None = None,

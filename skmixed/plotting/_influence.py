@@ -23,6 +23,7 @@ from skmixed.plotting._axes import (
     single_axes,
     thin,
 )
+from skmixed.typing import RefitOrFixed, Theta
 
 # What columns are called, and the value of one that changes nothing, where that is not 0.
 TITLES = {
@@ -188,8 +189,8 @@ class InfluenceDisplay:
         groups: Any = None,
         factor: str | None = None,
         sample_weight: ArrayLike | None = None,
-        theta: str = "refit",
-        sigma: str = "refit",
+        theta: Theta = "refit",
+        sigma: RefitOrFixed = "refit",
         quantity: str = "cooks_distance",
         n_labels: int = 5,
         ax: Any = None,

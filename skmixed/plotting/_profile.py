@@ -13,6 +13,7 @@ from skmixed.inference import profile
 from skmixed.inference._intervals import profile_intervals
 from skmixed.inference._parameters import FAMILY_KINDS, KINDS
 from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
+from skmixed.typing import ParameterKind
 
 LEVELS = (0.5, 0.8, 0.95, 0.99)
 PARAMETER = ["component", "group", "name"]
@@ -84,7 +85,7 @@ class ProfileDisplay:
         cls,
         model: Any,
         *,
-        components: str | Sequence[str] | None = None,
+        components: ParameterKind | Sequence[ParameterKind] | None = None,
         n_points: int = 6,
         ax: Any = None,
     ) -> "ProfileDisplay":

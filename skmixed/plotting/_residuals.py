@@ -29,6 +29,7 @@ from skmixed.plotting._axes import (
     thin,
 )
 from skmixed.plotting._quantiles import quantile_plot
+from skmixed.typing import ResidualKind, ResidualPanel
 
 PANELS = ("fitted", "qq", "group")
 SCALES = {
@@ -127,13 +128,13 @@ class ResidualsDisplay:
         X: Any,
         y: ArrayLike | None = None,
         *,
-        kind: str | None = None,
+        kind: ResidualKind | None = None,
         sample_weight: ArrayLike | None = None,
         groups: Any = None,
         exposure: ArrayLike | None = None,
         random_state: Any = 0,
         group: str | None = None,
-        panels: str | Sequence[str] | None = None,
+        panels: ResidualPanel | Sequence[ResidualPanel] | None = None,
         ax: Any = None,
     ) -> "ResidualsDisplay":
         """Compute the residuals of rows and plot them.
@@ -201,8 +202,8 @@ class ResidualsDisplay:
         opened = served(model, has_family=True)
         encoder = opened.encoder
         shown = _choose_panels(panels, has_groups=bool(encoder.factors))
-        usual = "quantile" if opened.is_generalized else "standardized"
-        kind = usual if kind is None else kind
+        usual: ResidualKind = "quantile" if opened.is_generalized else "standardized"
+        shown_kind = usual if kind is None else kind
         rows, opened_rows = residual_rows(
             model,
             {
@@ -212,7 +213,7 @@ class ResidualsDisplay:
                 "groups": groups,
                 "exposure": exposure,
             },
-            kind,
+            shown_kind,
             random_state,
         )
         name = None
@@ -221,8 +222,9 @@ class ResidualsDisplay:
             name, factor = encoder.factors[k].name, encoder.factors[k]
             codes = factor.codes(opened_rows.table, opened_rows.metadata)
             rows["level"] = pd.Categorical.from_codes(codes, factor.index.to_flat_index())
-        scale = _scale(opened, kind, rows["residual"].to_numpy())
-        return cls(rows=rows, kind=kind, scale=scale, group=name, panels=shown).plot(ax)
+        scale = _scale(opened, shown_kind, rows["residual"].to_numpy())
+        display = cls(rows=rows, kind=shown_kind, scale=scale, group=name, panels=shown)
+        return display.plot(ax)
 
     def plot(self, ax: Any = None) -> "ResidualsDisplay":
         """Plot the panels.
@@ -297,7 +299,7 @@ class ResidualsDisplay:
 
 
 def residual_rows(
-    model: Any, given: dict[str, Any], kind: str, random_state: Any
+    model: Any, given: dict[str, Any], kind: ResidualKind, random_state: Any
 ) -> tuple[pd.DataFrame, GivenRows]:
     """Return fitted values and residuals of rows, given by X, y and what is beside them."""
     found = diagnostics.residuals(model, kind=kind, random_state=random_state, **given)

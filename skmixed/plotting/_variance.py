@@ -8,6 +8,7 @@ import pandas as pd
 from skmixed._fitted.checks import check_choice
 from skmixed.inference import variance_decomposition
 from skmixed.plotting._axes import BLUE, GRAY, finish, literal, require_matplotlib, single_axes
+from skmixed.typing import VarianceBars
 
 KINDS = ("bars", "stacked")
 # After Okabe and Ito, in turn for the grouping factors.
@@ -56,7 +57,7 @@ class VarianceDecompositionDisplay:
 
     @classmethod
     def from_estimator(
-        cls, model: Any, *, kind: str = "bars", ax: Any = None
+        cls, model: Any, *, kind: VarianceBars = "bars", ax: Any = None
     ) -> "VarianceDecompositionDisplay":
         """Decompose the variance of a fitted model and plot it.
 
@@ -102,7 +103,9 @@ class VarianceDecompositionDisplay:
         check_choice("kind", kind, KINDS)
         return cls(decomposition=variance_decomposition(model)).plot(ax, kind=kind)
 
-    def plot(self, ax: Any = None, *, kind: str = "bars") -> "VarianceDecompositionDisplay":
+    def plot(
+        self, ax: Any = None, *, kind: VarianceBars = "bars"
+    ) -> "VarianceDecompositionDisplay":
         """Plot the shares.
 
         Parameters

@@ -13,6 +13,7 @@ from skmixed._fitted.fitted_model import fitted
 from skmixed.exceptions import FitStatus
 from skmixed.inference._comparison.comparable import comparable, open_models
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import Convention
 
 
 def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
@@ -115,7 +116,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
 CONVENTIONS = ("exact", "cAIC4")
 
 
-def conditional_aic(model: Any, *, convention: str = "exact") -> pd.Series:
+def conditional_aic(model: Any, *, convention: Convention = "exact") -> pd.Series:
     """Conditional AIC: for predictions of new rows of the same groups.
 
     cAIC = −2 log f(y | β̂, b̂, σ̂) + 2 df, of the likelihood of y given the random effects, with

@@ -12,6 +12,7 @@ from skmixed.inference._contrasts.adjustment import ADJUSTMENTS, Adjustment
 from skmixed.inference._contrasts.methods import ContrastMethod
 from skmixed.inference._contrasts.request import Compared, Request, marginal_table, remarks_of
 from skmixed.inference._marginal.marginal_table import MarginalTable
+from skmixed.typing import AdjustmentName
 
 AUTO = "auto"
 
@@ -29,7 +30,7 @@ def comparisons(
     means: Any,
     method: Any = "pairwise",
     *,
-    adjust: str | None = AUTO,
+    adjust: AdjustmentName | None = "auto",
     by: str | Sequence[str] | None = None,
     level: float = 0.95,
     reference: Any = None,

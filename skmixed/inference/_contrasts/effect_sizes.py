@@ -12,13 +12,14 @@ from skmixed.inference._contrasts.comparisons import Comparisons
 from skmixed.inference._contrasts.request import Request, marginal_table, remarks_of
 from skmixed.inference._contrasts.standardizer import Standardizer
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import StandardizerName
 
 
 def effect_sizes(
     means: Any,
     method: Any = None,
     *,
-    sigma: str | float = "residual",
+    sigma: StandardizerName | float = "residual",
     df: float | None = None,
     by: str | Sequence[str] | None = None,
     level: float = 0.95,

@@ -33,6 +33,7 @@ from skmixed.inference._marginal.scale import (
     InverseLink,
     Scale,
 )
+from skmixed.typing import AveragingWeights, Ddf, Robust, ScaleName
 
 COLUMNS = ("mean", "std_error", "df", "lower", "upper")
 
@@ -43,10 +44,10 @@ def marginal_means(
     by: str | Sequence[str] | None = None,
     *,
     at: Mapping[str, Any] | None = None,
-    weights: str = "equal",
-    ddf: str | None = None,
-    robust: str | None = None,
-    scale: str = "link",
+    weights: AveragingWeights = "equal",
+    ddf: Ddf | None = None,
+    robust: Robust | None = None,
+    scale: ScaleName = "link",
     level: float = 0.95,
 ) -> MarginalMeans:
     """Return marginal means of a model by a formula, with errors and intervals.

@@ -26,6 +26,7 @@ from skmixed.inference._marginal.marginal_table import (
     warn_not_estimable,
 )
 from skmixed.inference._marginal.scale import Scale
+from skmixed.typing import AveragingWeights, Ddf, Robust
 
 COLUMNS = ("slope", "std_error", "df", "t", "p_value", "lower", "upper")
 
@@ -37,9 +38,9 @@ def marginal_slopes(
     by: str | Sequence[str] | None = None,
     *,
     at: Mapping[str, Any] | None = None,
-    weights: str = "equal",
-    ddf: str | None = None,
-    robust: str | None = None,
+    weights: AveragingWeights = "equal",
+    ddf: Ddf | None = None,
+    robust: Robust | None = None,
     level: float = 0.95,
 ) -> MarginalSlopes:
     """Return slopes of a model by a numeric column, with tests and intervals.

@@ -14,6 +14,7 @@ from skmixed.inference._report.methods import methods_of
 from skmixed.inference._report.variance_results import variance_results
 from skmixed.inference._report.wording import SPACE, as_html, as_markdown, as_text, in_lines
 from skmixed.inference._tables.options import written
+from skmixed.typing import Ddf, Robust
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class ModelReport:
 
 
 def report(
-    model: Any, ddf: str | None = None, *, level: float = 0.95, robust: str | None = None
+    model: Any, ddf: Ddf | None = None, *, level: float = 0.95, robust: Robust | None = None
 ) -> ModelReport:
     """Say in sentences what a paper says of a model and of its results.
 

@@ -13,6 +13,7 @@ from skmixed.exceptions import warn
 from skmixed.inference._comparison.likelihood_ratio import likelihood_ratio_test
 from skmixed.inference._fixed_tests import FixedTests, open_tests
 from skmixed.inference._tables.table import ResultTable
+from skmixed.typing import Robust, TypeOfTest
 
 TYPES = (1, 2, 3)
 
@@ -22,8 +23,8 @@ def anova(
     terms: Any = None,
     ddf: Any = None,
     *models: Any,
-    type: int = 3,  # noqa: A002
-    robust: str | None = None,
+    type: TypeOfTest = 3,  # noqa: A002
+    robust: Robust | None = None,
 ) -> ResultTable:
     """Test the terms of a model by F, or several models by their likelihoods.
 

@@ -15,6 +15,7 @@ from skmixed.inference._comparison.written import droppable, fixed_terms
 from skmixed.inference._fixed_tests import FixedTests, open_tests
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import columns_of_terms, rows_of_columns, warn_of_no_terms
+from skmixed.typing import Ddf, Robust
 
 TITLE = "Tests of single terms that are left out"
 
@@ -22,9 +23,9 @@ TITLE = "Tests of single terms that are left out"
 def drop1(
     model: Any,
     terms: Mapping[str, str | Sequence[str]] | Sequence[str] | None = None,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     *,
-    robust: str | None = None,
+    robust: Robust | None = None,
 ) -> ResultTable:
     """Test each term that may be left out of a model by itself.
 

@@ -18,6 +18,7 @@ from skmixed.inference._marginal.marginal_table import check_columns
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.crossed import CrossedCells
 from skmixed.inference._terms.term_grid import grid_of_terms
+from skmixed.typing import Ddf, Hypothesis, Robust
 
 EQUAL, ZERO = "equal", "zero"
 HYPOTHESES = (EQUAL, ZERO)
@@ -32,9 +33,9 @@ def joint_tests(
     by: str | Sequence[str] | None = None,
     *,
     at: Mapping[str, Any] | None = None,
-    ddf: str | None = None,
-    robust: str | None = None,
-    hypothesis: str | None = None,
+    ddf: Ddf | None = None,
+    robust: Robust | None = None,
+    hypothesis: Hypothesis | None = None,
 ) -> ResultTable:
     """Test the terms of a model over its grid, or all rows of a table at once.
 

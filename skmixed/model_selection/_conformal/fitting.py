@@ -20,6 +20,7 @@ from skmixed.model_selection._splits.questions import QUESTIONS, check_question,
 from skmixed.model_selection._splits.splits import Splits
 from skmixed.model_selection._splits.splitters import splits_of
 from skmixed.model_selection._statistics import check_statistics
+from skmixed.typing import Question, RefitOrFixed
 
 # Folds of the rows of known groups.
 N_FOLDS = 10
@@ -30,10 +31,10 @@ def fit_conformalize(
     X: Any,
     y: ArrayLike,
     *,
-    question: str | None = None,
+    question: Question | None = None,
     cv: Any = None,
     groups: Any = None,
-    theta: str = "refit",
+    theta: RefitOrFixed = "refit",
     sample_weight: ArrayLike | None = None,
 ) -> Any:
     """Fit a linear model, with intervals by rows that a fit has not seen.

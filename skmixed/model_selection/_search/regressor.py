@@ -20,9 +20,16 @@ from skmixed._typing import ColumnName
 from skmixed.inference._tables.table import ResultTable
 from skmixed.model_selection._search import summary
 from skmixed.model_selection._search.choice import Choice
-from skmixed.model_selection._search.criteria import CV
 from skmixed.model_selection._search.search import base_of, check_search, search
 from skmixed.model_selection._validation import Validation
+from skmixed.typing import (
+    CovarianceName,
+    Criterion,
+    EstimationMethod,
+    HandleUnknown,
+    Question,
+    Solver,
+)
 
 
 class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin, BaseEstimator):
@@ -191,16 +198,16 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         candidates: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         random_slopes: ColumnName | Sequence[ColumnName] | None = None,
         fixed: ColumnName | Sequence[ColumnName] | AllExcept | Callable[[Any], Any] | None = None,
-        covariance: str = "full",
-        method: str = "reml",
+        covariance: CovarianceName = "full",
+        method: EstimationMethod = "reml",
         fit_intercept: bool = True,
-        criterion: str = CV,
+        criterion: Criterion = "cv",
         cv: Any = None,
-        question: str | None = None,
+        question: Question | None = None,
         scoring: Any = "neg_log_predictive_density",
         one_standard_error: bool = False,
-        handle_unknown: str = "population",
-        solver: str = "auto",
+        handle_unknown: HandleUnknown = "population",
+        solver: Solver = "auto",
         residual: ResidualCovariance | None = None,
         tol: float = 1e-12,
         max_iter: int = 200,

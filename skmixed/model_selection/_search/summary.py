@@ -8,9 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._estimators.summary import Summary, summarize
 from skmixed.model_selection._search.choice import Choice
 from skmixed.model_selection._validation import shown
+from skmixed.typing import Ddf, Robust
 
 
-def summary(self: Any, ddf: str | None = None, *, robust: str | None = None) -> Summary:
+def summary(self: Any, ddf: Ddf | None = None, *, robust: Robust | None = None) -> Summary:
     """Summarize the chosen model, and say how it was chosen.
 
     Parameters

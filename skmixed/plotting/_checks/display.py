@@ -20,6 +20,7 @@ from skmixed.plotting._checks.words import sentences
 from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._quantiles import standardized_effects
 from skmixed.plotting._residuals import residual_rows
+from skmixed.typing import ResidualKind
 
 
 class ModelChecksDisplay:
@@ -297,7 +298,7 @@ def check_model(
     )
 
 
-def _kind(view: FittedModel) -> str:
+def _kind(view: FittedModel) -> ResidualKind:
     """Return the kind of residuals whose standard deviation is 1 if the model holds."""
     if view.is_generalized:
         return "quantile"

@@ -17,6 +17,7 @@ from skmixed.plotting._effects.drawing import (
     zero_line,
 )
 from skmixed.plotting._effects.request import EffectsRequest
+from skmixed.typing import AveragingWeights, Ddf, Robust, ScaleName
 
 MEAN, SLOPE = "mean", "slope"
 # Panels in a line of them.
@@ -103,10 +104,10 @@ class EffectsDisplay:
         at: Mapping[str, Any] | None = None,
         X: Any = None,
         y: ArrayLike | None = None,
-        scale: str = "response",
-        weights: str = "equal",
-        ddf: str | None = None,
-        robust: str | None = None,
+        scale: ScaleName = "response",
+        weights: AveragingWeights = "equal",
+        ddf: Ddf | None = None,
+        robust: Robust | None = None,
         level: float = 0.95,
         ax: Any = None,
     ) -> "EffectsDisplay":
@@ -191,9 +192,9 @@ class EffectsDisplay:
         by: str | Sequence[str] | None = None,
         *,
         at: Mapping[str, Any] | None = None,
-        weights: str = "equal",
-        ddf: str | None = None,
-        robust: str | None = None,
+        weights: AveragingWeights = "equal",
+        ddf: Ddf | None = None,
+        robust: Robust | None = None,
         level: float = 0.95,
         ax: Any = None,
     ) -> "EffectsDisplay":
