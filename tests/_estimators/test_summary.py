@@ -317,8 +317,8 @@ def test_names_of_a_formula_stay_apart_in_text_and_html():
     text, html = str(found), found._repr_html_()
     assert max(map(len, text.splitlines())) <= 80
     assert all(text.count(name) == html.count(name) == 1 for name in expected)
-    ends = [line for line in text.splitlines() if re.search(r"\[\d\] ", line)]
-    assert len({line.split("   ")[0] for line in ends}) == 3
+    # Whole, on lines of their own above their numbers
+    assert len({line for line in text.splitlines() if re.search(r"\[\d\]$", line)}) == 3
     assert not coefficient_table(lmer(formula, FRAME.assign(f=label))).index.has_duplicates
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from skmixed.inference._tables.cells import ShownColumn, ShownTable
 from skmixed.inference._tables.text_layout import WIDTH, filled, lines, shortened
 
-# Names of rows are cut no further than this before columns go below each other, and then.
+# Names of rows have this many letters on a line before columns go below each other, and then.
 LEAST_NAME, LEAST_NAME_BELOW = 14, 26
 # Other words, and headings, are cut to this.
 LONGEST = 40

@@ -1,6 +1,7 @@
 """Tables of text: numbers with common decimals, names, and lines of 80 characters."""
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from textwrap import wrap
 
 import numpy as np
@@ -9,8 +10,8 @@ import pandas as pd
 from skmixed.inference._tables.name_forms import told_apart, with_names_apart
 
 WIDTH = 80
-# Names are not cut below this.
-SHORTEST = 8
+# Columns of names have at least this width; names go on below by this indent, on so many lines.
+SHORTEST, INDENT, MOST_LINES = 8, "  ", 2
 SMALLEST_P = 2e-16
 # Powers of ten between the numbers of a column with common decimals.
 MOST_DECADES = 6
@@ -49,27 +50,34 @@ def _p_value(p: float) -> str:
 def lines(rows: list[list[str]], names: int) -> str:
     """Align: the first `names` columns, of words, to the left, and numbers to the right.
 
-    Names are cut where a line would be longer than WIDTH; those that would look alike
-    stand whole on lines of their own, above their numbers.
+    No name is cut. Where a line would be longer than WIDTH, names go on below if two lines are
+    enough for all; else those without room stand on lines of their own, above their numbers.
     """
     rows = with_names_apart(rows, names)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     while sum(widths) + 2 * len(widths) - 1 > WIDTH and max(widths[:names], default=0) > SHORTEST:
         widths[int(np.argmax(widths[:names]))] -= 1
-    alike = [_alike([row[k] for row in rows], widths[k]) for k in range(names)]
+    parts = [[_on_lines(row[k], widths[k]) for k in range(names)] for row in rows]
+    is_enough = all(len(own) <= MOST_LINES for row in parts for own in row)
     out = []
-    for row in rows:
-        cells = row
-        if any(cell in own for cell, own in zip(row, alike, strict=False)):
+    for row, own in zip(rows, parts, strict=True):
+        if not is_enough and any(len(part) > 1 for part in own):
             whole = "  ".join(cell for cell in row[:names] if cell)
             out += [f" {part}" for part in wrap(whole, WIDTH - 1)]
-            cells = [*(names * [""]), *row[names:]]
-        shown = (
-            shortened(cell, width).ljust(width) if k < names else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        out.append(f" {'  '.join(shown)}".rstrip())
+            own = names * [[""]]
+        numbers = [[cell.rjust(width)] for cell, width in zip(row, widths, strict=True)]
+        for cells in zip_longest(*own, *numbers[names:], fillvalue=""):
+            padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+            out.append(f" {'  '.join(padded)}".rstrip())
     return "\n".join(out)
+
+
+def _on_lines(name: str, width: int) -> list[str]:
+    """Break a name between its words; with a word that has no room, into too many lines."""
+    if len(name) <= width:
+        return [name]
+    parts = wrap(name, width, subsequent_indent=INDENT, break_long_words=False)
+    return parts if max(map(len, parts)) <= width else [*parts, *MOST_LINES * [""]]
 
 
 def _alike(names: Iterable[str], width: int) -> set[str]:

@@ -23,11 +23,27 @@ def test_decimals_of_a_column(values, expected):
     assert aligned(pd.Series(values)) == expected
 
 
-def test_rows_of_names_without_room():
+def test_names_without_room_stand_whole_above_their_numbers():
     rows = [["Group", "Name", "SD"], ["g", f"{'a' * 90}1{'b' * 90}", "1.0"]]
-    assert "…" in lines(rows, names=2)
-    rows.append(["", f"{'a' * 90}2{'b' * 90}", "2.0"])
+    rows += [["", f"{'a' * 90}2{'b' * 90}", "2.0"], ["h", "short", "3.0"]]
     found = lines(rows, names=2)
-    assert "…" not in found
-    assert f"g{'a' * 90}1{'b' * 90}1.0{'a' * 90}2{'b' * 90}2.0" in "".join(found.split())
+    assert f"g{'a' * 90}1{'b' * 90}1.0{'a' * 90}2{'b' * 90}2.0hshort3.0" in "".join(found.split())
     assert max(map(len, found.splitlines())) <= 80
+    assert [line.split()[-1] for line in found.splitlines()[-2:]] == ["2.0", "3.0"]
+
+
+def test_names_of_several_words_go_on_below_where_two_lines_are_enough():
+    numbers = ["0.12345678"] * 4
+    rows = [
+        ["contrast", *numbers],
+        ["Cognitive therapy - Waiting list", *numbers],
+        ["A - B", *numbers],
+    ]
+    assert lines(rows, names=1).splitlines()[1:] == [
+        f" Cognitive therapy - Waiting    {'  0.12345678' * 4}",
+        "   list",
+        f" A - B{' ' * 26}{'  0.12345678' * 4}",
+    ]
+    # A word that has no room puts all names above
+    rows[2][0] = "treatment[T.Waiting]:visit[T.2]:x"
+    assert lines(rows, names=1).splitlines()[1::2] == [f" {row[0]}" for row in rows[1:]]
