@@ -15,6 +15,7 @@ PACKAGE = Path(skmixed.__file__).parent
 # From the bottom to the top: what a package (or a module beside them) imports of others,
 # "sklearn" and its kind. A package imports only from rows above its own.
 KERNEL = {
+    "_fit_status": set(),
     "exceptions": set(),
     "_typing": set(),
     "typing": set(),
