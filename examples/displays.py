@@ -2,14 +2,15 @@
 Plots of a fitted model
 =======================
 
-Nine displays, in the manner of scikit-learn's: ``from_estimator`` computes and draws, and the
+Eleven displays, in the manner of scikit-learn's: ``from_estimator`` computes and draws, and the
 object that it returns keeps the numbers. They are drawn here for the reaction times of eighteen
 subjects, on ten days with little sleep.
 """
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, lmer
 from skmixed.datasets import load_sleepstudy
 from skmixed.plotting import (
+    EffectsDisplay,
     FittedLinesDisplay,
     InfluenceDisplay,
     ProfileDisplay,
@@ -19,6 +20,7 @@ from skmixed.plotting import (
     ResidualsDisplay,
     ShrinkageDisplay,
     VarianceDecompositionDisplay,
+    check_model,
 )
 
 X, y = load_sleepstudy(return_X_y=True)
@@ -28,6 +30,13 @@ model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
 # %%
 # What the model says of each subject: its line beside that of the population.
 _ = FittedLinesDisplay.from_estimator(model, X, y)
+
+# %%
+# What it says of the population: marginal means with 95 % intervals, over all measurements. These
+# are means over the grid of a formula's variables, which the same model by a formula has.
+data = load_sleepstudy().frame
+by_formula = lmer("Reaction ~ Days + (Days | Subject)", data)
+_ = EffectsDisplay.from_estimator(by_formula, "Days", X=data)
 
 # %%
 # The random effects with 95 % intervals, sorted. Where an interval does not hold 0, the subject
@@ -43,7 +52,11 @@ _ = ShrinkageDisplay.from_estimator(model)
 _ = VarianceDecompositionDisplay.from_estimator(model)
 
 # %%
-# Is the model right? Residuals should scatter evenly about 0 at all fitted values, follow the
+# Is the model right? All checks in one figure, with a sentence on how the fit ended.
+_ = check_model(model, X, y)
+
+# %%
+# The single ones, larger. Residuals should scatter evenly about 0 at all fitted values, follow the
 # diagonal in the middle, and look alike in all groups. Two subjects have large ones here.
 _ = ResidualsDisplay.from_estimator(model, X, y)
 

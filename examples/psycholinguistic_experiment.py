@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed import lmer
-from skmixed.inference import anova, marginal_means, random_effects_tests, report
+from skmixed.inference import anova, comparisons, marginal_means, random_effects_tests, report
 from skmixed.plotting import EffectsDisplay, check_model
 
 # %%
@@ -62,10 +62,10 @@ print(random_effects_tests(model))
 print(anova(model))
 
 # %%
-# Means of the four conditions, back on the scale of milliseconds. They are geometric means of a
-# typical subject and a typical word, with intervals for new samples of both.
+# Geometric means of the four conditions in milliseconds, of a typical subject and a typical word,
+# and the ratios of all pairs, adjusted to their number and to how the means are correlated.
 means = marginal_means(model, "prime", by="frequency", scale="response")
-print(means)
+print(means, comparisons(means, by=[], reverse=True, adjust="mvt"), sep="\n\n")
 
 # %%
 # The same in a picture, over the single responses. The intervals overlap, although the prime has a
