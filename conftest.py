@@ -4,6 +4,7 @@ pytest imports a file that is given alone before its package, which imports it a
 classes of a module would exist twice. So the package is imported here, first.
 """
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,16 @@ def one_blas_thread() -> Iterator[None]:
     """Small matrices gain nothing from more, which workers would contend for."""
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the search for cycles: some million objects are made, and all are kept."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from one_test import one_test_of
 
 import skmixed
 
@@ -53,8 +54,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 PACKAGES = sorted(str(p.parent.relative_to(PACKAGE)) for p in PACKAGE.rglob("*/__init__.py"))
 
 
-def each_file(test):
-    return pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))(test)
+each_file = one_test_of(FILES, lambda path: str(path.relative_to(PACKAGE)))
 
 
 def package_of(path):

@@ -9,6 +9,7 @@ import warnings
 import pytest
 from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
+from one_test import one_test_of
 
 from skmixed import (
     MixedEffectEncoder,
@@ -128,22 +129,22 @@ def test_the_public_objects_are_found():
     assert "skmixed.MixedLinearRegressor.get_params" not in METHODS
 
 
-@pytest.mark.parametrize("path", OBJECTS)
+@one_test_of(OBJECTS)
 def test_objects_keep_numpydocs_rules(path):
     assert problems(path, {*EXEMPT, *MADE_ELSEWHERE.get(OBJECTS[path], ())}) == []
 
 
-@pytest.mark.parametrize("path", METHODS)
+@one_test_of(METHODS)
 def test_methods_keep_numpydocs_rules(path):
     assert problems(path, {*EXEMPT, *EXEMPT_METHOD}) == []
 
 
-@pytest.mark.parametrize("path", PROPERTIES)
+@one_test_of(PROPERTIES)
 def test_properties_keep_numpydocs_rules(path):
     assert problems(path, {*EXEMPT, *EXEMPT_PROPERTY}) == []
 
 
-@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+@one_test_of([*OBJECTS, *METHODS])
 def test_defaults_are_those_of_the_signature(path):
     found = OBJECTS[path] if path in OBJECTS else getattr(*_class_and_name(path))
     if found in MADE_ELSEWHERE or (inspect.isclass(found) and issubclass(found, Exception)):
@@ -164,7 +165,7 @@ def _written(default):
     return f'"{default}"' if isinstance(default, str) else repr(default)
 
 
-@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+@one_test_of([*OBJECTS, *METHODS])
 def test_examples_run_something(path):
     """That they print what they say is what doctest is for."""
     examples = "\n".join(parsed(path)["Examples"])
@@ -206,7 +207,7 @@ def test_no_two_examples_are_alike():
     assert [same for same in seen.values() if len(set(same)) > 1] == []
 
 
-@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+@one_test_of([*OBJECTS, *METHODS])
 def test_links_lead_somewhere(path):
     """Names in See Also as Sphinx finds them from the page; others with the package's name."""
     module = path.rpartition(".")[0] if path in OBJECTS else path.rsplit(".", 2)[0]
@@ -228,7 +229,7 @@ def exists(path):
     return True
 
 
-@pytest.mark.parametrize("path", [*OBJECTS, *METHODS])
+@one_test_of([*OBJECTS, *METHODS])
 def test_references_are_numbered_and_cited(path):
     doc = parsed(path)
     numbers = re.findall(r"^\.\. \[(\d+)\] \S", "\n".join(doc["References"]), re.MULTILINE)

@@ -79,6 +79,8 @@ def called(name, function, case):
     parameters = inspect.signature(function).parameters
     if name in ("compare", "likelihood_ratio_test"):
         return function(smaller, model)
+    if name in ("profile", "ProfileDisplay"):  # of two coefficients, and a fit at each value
+        model = smaller
     return function(model, **{key: own for key, own in given.items() if key in parameters})
 
 

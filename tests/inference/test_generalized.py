@@ -299,8 +299,6 @@ def test_bootstraps_have_the_spread_that_wald_says(family):
     # Of percentiles of 100 draws; the sd is biased by some of its error
     assert_allclose(width, expected, rtol=0.4)
     assert ((found["lower"] < found["estimate"]) & (found["upper"] > found["estimate"])).all()
-    again = confidence_intervals(model, "bootstrap", **options).set_index("component")
-    assert_frame_equal(found, again)
 
 
 def test_bootstraps_draw_rows_as_often_as_they_count():
@@ -313,6 +311,7 @@ def test_bootstraps_draw_rows_as_often_as_they_count():
     at = np.repeat(np.arange(120), weights)
     repeated = MixedGammaRegressor("g").fit(X.iloc[at], y[at])
     found = [confidence_intervals(own, "bootstrap", **options) for own in (model, repeated)]
+    assert_frame_equal(found[0], confidence_intervals(model, "bootstrap", **options))
     assert_allclose(found[0][["lower", "upper"]], found[1][["lower", "upper"]], rtol=1e-4)
     halved = MixedGammaRegressor("g").fit(X, y, sample_weight=weights / 2)
     with pytest.raises(ValueError, match=r"a weight of the fit is [01]\.5"):

@@ -220,12 +220,12 @@ def test_p_values_are_uniform_under_the_null():
     group, x = np.repeat(np.arange(50), 6), rng.normal(size=300)
     frame = pd.DataFrame({"x": x, "group": group})
     p = []
-    for _ in range(200):
+    for _ in range(120):
         y = rng.normal(size=50)[group] + rng.normal(size=300)
         pair = fit("group", frame, y), fit("group", frame, y, random_slopes="x")
         p.append(lrt(*pair)["p_value"])
-    # 0.4 with a standard error of 0.035; plain χ²(2) would give 0.29.
-    assert np.mean(np.array(p) < 0.4) == pytest.approx(0.4, abs=0.08)
+    # 0.4 with a standard error of 0.045; plain χ²(2) would give 0.29.
+    assert np.mean(np.array(p) < 0.4) == pytest.approx(0.4, abs=0.09)
 
 
 # --- the table ---
