@@ -74,6 +74,11 @@ class ModelTerm:
         """Whether the other is part of this one, as SAS has it: the same numeric columns."""
         return self.numeric == other.numeric and self.categories > other.categories
 
+    def has_all_of(self, other: "ModelTerm") -> bool:
+        """Whether it has all variables of the other and more, factors or numeric, as car has it."""
+        mine, its = ((t.categories, t.numeric) for t in (self, other))
+        return mine != its and all(a >= b for a, b in zip(mine, its, strict=True))
+
     def places(self, name: str) -> NDArray[np.intp]:
         """Return the place of each indicator along an axis, (n_indicators,)."""
         sizes = [axis.size for axis in self.axes]

@@ -26,12 +26,15 @@ from skmixed._typing import FloatArray, IntArray
 DEPENDENT = RANK_TOLERANCE / 10
 
 
-def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[str, FloatArray]:
+def hypotheses(
+    terms: Sequence[ModelTerm], root: FloatArray, kind: int, *, by_information: bool = False
+) -> dict[str, FloatArray]:
     """Return L of each term but the intercept, (q, n_fixed); q = 0 if none is estimable.
 
-    `root` is R with R'R = X'X, from `root_of_rows`. The rows of L are those of lmerTest
+    `root` is R with R'R = X'X, from `root_of_rows`. The rows of L are then those of lmerTest
     for its default coding, since Satterthwaite's degrees of freedom depend a little on
-    how a hypothesis is divided into rows. Costs a sweep for each term.
+    how a hypothesis is divided into rows. Or R is from `root_of_information`, and type II leaves
+    out all terms with further variables, as car does. Costs a sweep for each term.
     """
     coding = block_diag(*(term.coding for term in terms))
     swept = root @ indicators_by_columns(terms)
@@ -44,7 +47,10 @@ def hypotheses(terms: Sequence[ModelTerm], root: FloatArray, kind: int) -> dict[
     for k, term in enumerate(terms):
         if term.is_intercept:
             continue
-        is_behind = [other.contains(term) for other in terms]
+        is_behind = [
+            other.has_all_of(term) if by_information and kind == 2 else other.contains(term)
+            for other in terms
+        ]
         others = [j for j in range(len(terms)) if j != k and not is_behind[j]]
         zero = [places[j] for j in (range(k) if kind == 1 else others)]
         before = np.concatenate([np.empty(0, dtype=np.intp), *zero])
@@ -152,6 +158,15 @@ def root_of_rows(stats: CrossProducts, model: Model, kept: tuple[int, ...]) -> F
     rows = plain.factor_around(np.zeros_like(plain.center))[:, used]
     root = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
     dependence = Dependence.of(stats, model, kept)
+    return root if dependence is None else root @ dependence.rows
+
+
+def root_of_information(basis: FloatArray, dependence: Dependence | None) -> FloatArray:
+    """Return R with R'R the inverse of the covariance of the kept effects, (n_kept, n_fixed).
+
+    `basis` is F with FF' that covariance: R = F⁻¹, with the columns of the dropped effects.
+    """
+    root = np.asarray(np.linalg.inv(basis), dtype=np.float64)
     return root if dependence is None else root @ dependence.rows
 
 

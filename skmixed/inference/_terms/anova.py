@@ -94,9 +94,11 @@ def anova(
     intercept, and with combinations that were not observed, they are those of SAS,
     and with lmerTest's exceptions those of lmerTest [2]_ (see the user guide). A
     term contains another if it has all its factors, further categorical ones, and the
-    same numeric ones. Types I and II count each row once, also with weights. The rows
-    of a hypothesis are those that lmerTest has with R's default coding: the degrees
-    of freedom of `contrast` depend on them a little.
+    same numeric ones. Of a linear model types I and II count each row once, also with
+    weights, as lmerTest does. Of a generalized model they are by the information on the fixed
+    effects, the inverse of `vcov`, as ``car::Anova(type = 2)`` [3]_, where ``f:x`` contains
+    the factor ``f`` too. The rows of a hypothesis of a linear model are those that lmerTest has
+    with R's default coding: the degrees of freedom of `contrast` depend on them a little.
 
     ``mean_sq`` is Wald's statistic by ``df_num`` times σ², the residual variance of a row
     of weight 1, and ``sum_sq`` that times ``df_num``, as in lmerTest: in a balanced design
@@ -116,6 +118,8 @@ def anova(
     .. [2] Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest
        package: tests in linear mixed effects models. J. Stat. Softw. 82(13), 1–26,
        doi:10.18637/jss.v082.i13.
+    .. [3] Fox, J. and Weisberg, S. (2019). An R Companion to Applied Regression, 3rd ed.
+       Sage, Thousand Oaks.
 
     Examples
     --------
@@ -178,14 +182,21 @@ def anova(
     elif all(term.is_intercept for term in coded):
         rows = {}
     else:
-        view = fitted(model, has_family=True)
-        root = kernel.root_of_rows(view.stats, view.model, tests.kept)
-        rows = kernel.hypotheses(coded, root, type)
+        root, own = _root(model, tests), tests.is_generalized
+        rows = kernel.hypotheses(coded, root, type, by_information=own)
     if terms is None and not rows:
         warn_of_no_terms(tests)
     title = "Tests of columns" if coded is None else f"Tests of terms, type {type}"
     table = tests.f_table(rows, has_squares=True)
     return ResultTable.of(table, title, [tests.remark(is_joint=True)])
+
+
+def _root(model: Any, tests: FixedTests) -> FloatArray:
+    """Return R by which types I and II leave terms out: R'R is X'X, or the information."""
+    if tests.is_generalized:
+        return kernel.root_of_information(tests.basis, tests.dependence)
+    view = fitted(model)
+    return kernel.root_of_rows(view.stats, view.model, tests.kept)
 
 
 def _check_one_model_alone(kind: int, ddf: Any, robust: str | None) -> None:

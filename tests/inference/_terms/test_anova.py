@@ -13,7 +13,7 @@ import reference_terms
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from skmixed import MixedLinearRegressor, ResidualCovariance, lmer
+from skmixed import MixedLinearRegressor, ResidualCovariance, glmer, lmer
 from skmixed.exceptions import RefitWarning
 from skmixed.inference import anova, contrast, likelihood_ratio_test
 
@@ -56,6 +56,43 @@ def test_tables_of_lmertest(model, ddf, kind):
     assert list(found["df_num"]) == list(expected["df_num"])
     # lme4 stops within 4e-7 of the criterion's minimum, which leaves the root of it in θ.
     assert_allclose(found, expected[COLUMNS].to_numpy(dtype=float), rtol=3e-4, atol=1e-6)
+
+
+GENERALIZED = json.loads(
+    (Path(__file__).parents[2] / "reference/anova/generalized.json").read_text()
+)["models"]
+
+
+@pytest.mark.parametrize("name", ["epil", "clinics", "clinics_gamma"])
+def test_type_two_of_generalized_models_is_that_of_car(name):
+    """Terms that others contain are tested by the information, as by car::Anova."""
+    record = GENERALIZED[name]
+    path = Path(__file__).parents[2] / "reference/generalized/data" / f"{record['data']}.csv"
+    frame = pd.read_csv(path).astype(dict.fromkeys(record["factors"], "category"))
+    family = {"Gamma": "gamma"}.get(record["family"], record["family"])
+    found = anova(glmer(record["formula"], frame, family), type=2)
+    by_name = {frozenset(term.split(":")): row for term, row in found.iterrows()}
+    expected = pd.DataFrame(record["car"])
+    rows = [by_name[frozenset(term.split(":"))] for term in expected["terms"]]
+    assert [row["df"] for row in rows] == list(expected["df"])
+    # glmmTMB's search ends within 1e-8 of the likelihood's maximum, the root of it in the variances
+    columns = ["chi2", "p_value"]
+    numbers = np.array([row[columns] for row in rows], dtype=float)
+    assert_allclose(numbers, expected[columns].to_numpy(), rtol=3e-4, atol=1e-6)
+
+
+def test_type_two_by_the_information_with_a_dropped_column():
+    """A column that says the same as another changes no hypothesis of the others."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"a": rng.choice(list("pq"), 300), "b": rng.choice(list("uv"), 300)})
+    frame["x"] = rng.normal(2000.0, 1.0, 300)
+    frame["g"], frame["twice"] = rng.integers(0, 15, 300), 2.0 * frame["x"]
+    frame["y"] = rng.poisson(np.exp(0.3 * (frame["a"] == "p") + 0.1 * (frame["x"] - 2000.0)))
+    formula = "y ~ a * b + x + (1 | g)"
+    plain = anova(glmer(formula, frame, "poisson"), type=2)
+    more = anova(glmer(formula.replace(" x", " x + twice"), frame, "poisson"), type=2)
+    # Of x 1,000 standard deviations from 0
+    assert_allclose(more.loc[["a", "b", "a:b"]], plain.loc[["a", "b", "a:b"]], rtol=1e-6)
 
 
 TABLES = [

@@ -1,7 +1,8 @@
 # Tests of single terms that are left out of generalized models: drop1(test = "Chisq") of glmmTMB,
-# and of glmer where it fits the family, for models of ../generalized. Run in this directory with
+# and of glmer where it fits the family, and car's Anova(type = 2) of glmmTMB, whose covariance is by exact
+# derivatives, for models of ../generalized. Run in this directory with
 # `Rscript generalized.R`; writes generalized.json.
-suppressPackageStartupMessages({library(lme4); library(glmmTMB); library(jsonlite)})
+suppressPackageStartupMessages({library(lme4); library(glmmTMB); library(car); library(jsonlite)})
 options(contrasts = c("contr.treatment", "contr.poly"))
 models <- list(
   cbpp = list("cbpp", "cbind(incidence, healthy) ~ period + (1 | herd)", "binomial"),
@@ -26,6 +27,9 @@ found <- lapply(models, function(spec) {
   out <- list(data = spec[[1]], formula = spec[[2]], family = spec[[3]],
               factors = I(factors[[spec[[1]]]]), log_likelihood = as.numeric(logLik(m)),
               glmmTMB = table_of(drop1(m, test = "Chisq")))
+  type_2 <- Anova(m, type = 2)
+  out$car <- list(terms = I(rownames(type_2)), chi2 = I(type_2$Chisq), df = I(type_2$Df),
+                  p_value = I(type_2[[3]]))
   if (spec[[3]] %in% c("binomial", "poisson")) {
     g <- do.call(glmer, list(formula = f, data = quote(d), family = own,
       control = quote(glmerControl("bobyqa", optCtrl = list(maxfun = 1e6, rhoend = 1e-9)))))
@@ -33,6 +37,7 @@ found <- lapply(models, function(spec) {
   }
   out
 })
-out <- list(source = paste("lme4", packageVersion("lme4"), "glmmTMB", packageVersion("glmmTMB")),
+out <- list(source = paste("lme4", packageVersion("lme4"), "glmmTMB", packageVersion("glmmTMB"),
+                           "car", packageVersion("car")),
             models = found)
 writeLines(toJSON(out, auto_unbox = TRUE, digits = NA, na = "null"), "generalized.json")
