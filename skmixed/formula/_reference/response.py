@@ -84,10 +84,17 @@ class ResponseInverse:
 
     @property
     def ratio_name(self) -> str:
-        """What differences become: ratios, of a multiple of a logarithm."""
-        *before, (last, _) = self.steps
-        is_log = last in LOGARITHMS and all(name == "times" for name, _ in before)
-        return "ratio" if is_log else ""
+        """What differences become: ratios, of a multiple of a logarithm of a multiple."""
+        return "ratio" if self._to_logarithm else ""
+
+    @property
+    def _to_logarithm(self) -> tuple[tuple[str, float], ...]:
+        """The factors of a logarithm and itself; none where differences are no ratios."""
+        names = [name for name, _ in self.steps]
+        at = next((k for k, name in enumerate(names) if name in LOGARITHMS), None)
+        if at is None or {*names[:at]} - {"times", "plus"} or {*names[at + 1 :]} - {"times"}:
+            return ()
+        return tuple(step for step in self.steps[: at + 1] if step[0] != "plus")
 
     def inverse(self, eta: FloatArray) -> FloatArray:
         return self._both(eta)[0]
@@ -96,7 +103,7 @@ class ResponseInverse:
         return self._both(eta)[1]
 
     def ratio(self, difference: FloatArray) -> FloatArray:
-        return self.inverse(difference)
+        return ResponseInverse(self.name, self._to_logarithm).inverse(difference)
 
     def _both(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the inverse and its derivative, step by step."""

@@ -9,7 +9,7 @@ from scipy import stats as distributions
 
 from skmixed._fitted.checks import check_level
 from skmixed.inference._contrasts.comparisons import Comparisons
-from skmixed.inference._contrasts.request import Request, marginal_table, remarks_of
+from skmixed.inference._contrasts.request import Request, marginal_table, remarks_on
 from skmixed.inference._contrasts.standardizer import Standardizer
 from skmixed.inference._tables.table import ResultTable
 from skmixed.typing import StandardizerName
@@ -117,14 +117,16 @@ def effect_sizes(
     table, level = marginal_table(means), check_level(level)
     unit = Standardizer.of(sigma, df, table.estimates.model)
     if method is None and isinstance(table, Comparisons):
-        own, title, said = table.estimates, table.title, [*table.estimates.remarks]
+        own, title = table.estimates, table.title
     else:
         request = Request.of("pairwise" if method is None else method, reference, reverse=reverse)
-        found = request.compared(table, by, level)
-        own, title, said = found.estimates, found.title, remarks_of(found, level)[:-1]
-    frame = pd.concat([own.cells, _sizes(own.statistics, unit, level)], axis=1)
+        found = request.compared(table, by, level, has_ratios=False)
+        own, title = found.estimates, found.title
+    cells = own.cells if own.of_differences is None else own.of_differences
+    frame = pd.concat([cells, _sizes(own.statistics, unit, level)], axis=1)
     title = f"Effect sizes: {title[0].lower()}{title[1:]}"
-    said = [*said, unit.remark, f"{100 * level:g} % confidence intervals, not adjusted."]
+    intervals = f"{100 * level:g} % confidence intervals, not adjusted."
+    said = [*remarks_on(own), unit.remark, intervals]
     return ResultTable.of(frame, title, said, dict.fromkeys(own.cells.columns, "label"))
 
 

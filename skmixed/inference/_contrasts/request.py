@@ -97,23 +97,35 @@ class Request:
             )
         return Request(named, method, reference, reverse)
 
-    def compared(self, table: MarginalTable, by: Any, level: float) -> Compared:
-        """Compare the cells of a table within the values of `by`, or of its own."""
+    def compared(
+        self, table: MarginalTable, by: Any, level: float, *, has_ratios: bool = True
+    ) -> Compared:
+        """Compare the cells of a table within the values of `by`, or of its own.
+
+        `has_ratios`: whether differences of logarithms become ratios, on the response's scale.
+        """
         own = table.estimates
         within = check_by(own.by if by is None else by, own.names)
         check_columns(within, COLUMNS)
         groups = families(own.cells, within)
         back = table.scale.back
-        is_ratio = back is not None and bool(back.ratio_name)
-        weights = [self._of(group, "/" if is_ratio else "-") for group in groups]
-        if is_ratio and not all(part.are_contrasts for part in weights):
-            is_ratio = False
+        plain = own.cells if own.of_differences is None else own.of_differences
+        of_differences = _labeled(self, groups, families(plain, within), "-")
+        is_ratio = has_ratios and back is not None and bool(back.ratio_name)
+        is_ratio = is_ratio and all(part.are_contrasts for part in of_differences)
+        weights = _labeled(self, groups, groups, "/") if is_ratio else of_differences
         cells = _cells(groups, weights, within)
         matrix = block_diag(*(part.rows for part in weights))
         # Families in turn
         matrix = matrix[:, np.argsort(np.concatenate([group.places for group in groups]))]
         return Compared(
-            estimates=own.combined(matrix, cells, within, level),
+            estimates=own.combined(
+                matrix,
+                cells,
+                within,
+                level,
+                _cells(groups, of_differences, within) if is_ratio else None,
+            ),
             sizes=tuple(len(part.labels) for part in weights),
             n_cells=tuple(len(group.cells) for group in groups),
             scale=table.scale if is_ratio or back is None else Scale(LINK),
@@ -126,7 +138,8 @@ class Request:
         title = what.format(" and ".join(name for name in names if name not in within))
         return f"{title}, by {' and '.join(within)}" if within else title
 
-    def _of(self, group: CellFamily, sign: str) -> Weights:
+    def weights_of(self, group: CellFamily, labels: Sequence[str], sign: str) -> Weights:
+        """Return the comparisons of one family, with the cells called by `labels`."""
         if self.method is None:
             return custom_weights(self.weights, group)
         if len(group.cells) < 2:
@@ -135,7 +148,7 @@ class Request:
                 "a variable with several values, and leave it out of `by`."
             )
         at = 0 if self.reference is None else group.place(self.reference, "reference")
-        return self.method.of(LabeledCells(group.labels, sign, at), self.reverse)
+        return self.method.of(LabeledCells(labels, sign, at), self.reverse)
 
 
 def marginal_table(means: Any) -> MarginalTable:
@@ -157,18 +170,33 @@ def marginal_table(means: Any) -> MarginalTable:
 def remarks_of(found: Compared, level: float) -> list[str]:
     """Say what comparisons are on, what was averaged over and held, and by which tests."""
     own, back = found.estimates, found.scale.back
-    said = [*own.remarks]
+    said = remarks_on(own)
     if back is not None:
         on = f"the link ({back.name})" if own.tests.is_generalized else back.name
-        said.insert(0, f"Transformed back from differences on the scale of {on}.")
-    missing = own.cells.loc[~own.is_estimable]
+        said = [f"Transformed back from differences on the scale of {on}.", *said[bool(own.on) :]]
+    if found.scale.name == POPULATION:
+        return [*said, f"Normal tests; {100 * level:g} % confidence intervals."]
+    return [*said, own.tests.remark(level)]
+
+
+def remarks_on(own: LinearEstimates) -> list[str]:
+    """Say what differences are on, what was averaged over and held, and what is not determined."""
+    said, missing = [*own.said], own.cells.loc[~own.is_estimable]
     if len(missing):
         names = [", ".join(map(str, row)) for row in missing.head(MOST).itertuples(index=False)]
         more = f"; and {len(missing) - MOST} more" if len(missing) > MOST else ""
         said.append(f"The data do not determine {'; '.join(names)}{more}.")
-    if found.scale.name == POPULATION:
-        return [*said, f"Normal tests; {100 * level:g} % confidence intervals."]
-    return [*said, own.tests.remark(level)]
+    return said
+
+
+def _labeled(
+    request: Request, groups: Sequence[CellFamily], called: Sequence[CellFamily], sign: str
+) -> list[Weights]:
+    """Return the comparisons of each family, with its cells called as in another."""
+    return [
+        request.weights_of(group, name.labels, sign)
+        for group, name in zip(groups, called, strict=True)
+    ]
 
 
 def _cells(

@@ -34,9 +34,13 @@ class LinearEstimates:
     level : float
         The confidence level of the intervals.
     remarks : tuple of str
-        The scale, and what was averaged over and held: what is said of all made of them.
+        What was averaged over and held: what is said of all made of them.
     model : FittedModel or None
         The fit that they are of.
+    on : str
+        What is said of their scale; "" where it is that of the response.
+    of_differences : DataFrame or None
+        The cells with the labels of differences, where those of `cells` are of ratios.
     """
 
     cells: pd.DataFrame
@@ -47,6 +51,13 @@ class LinearEstimates:
     level: float = 0.95
     remarks: tuple[str, ...] = ()
     model: FittedModel | None = None
+    on: str = ""
+    of_differences: pd.DataFrame | None = None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The scale, and what was averaged over and held."""
+        return (self.on, *self.remarks) if self.on else self.remarks
 
     @property
     def names(self) -> list[str]:
@@ -96,7 +107,12 @@ class LinearEstimates:
         return np.asarray(own @ own.T)
 
     def combined(
-        self, weights: FloatArray, cells: pd.DataFrame, by: tuple[str, ...], level: float
+        self,
+        weights: FloatArray,
+        cells: pd.DataFrame,
+        by: tuple[str, ...],
+        level: float,
+        of_differences: pd.DataFrame | None = None,
     ) -> "LinearEstimates":
         """Return linear combinations of the estimates, each with a cell of its own.
 
@@ -110,4 +126,5 @@ class LinearEstimates:
         lost = np.asarray(np.abs(weights) @ ~is_there, dtype=np.float64)
         rows = np.where(lost[:, None] > 0.0, np.nan, rows)
         offset = weights @ self.offset
-        return replace(self, cells=cells, rows=rows, offset=offset, by=by, level=level)
+        own_cells = replace(self, cells=cells, of_differences=of_differences)
+        return replace(own_cells, rows=rows, offset=offset, by=by, level=level)

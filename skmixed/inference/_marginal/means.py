@@ -186,16 +186,15 @@ def marginal_means(
     tests, cells = open_tests(model, ddf, robust), grid.target_cells
     shares = averaging_weights(grid, weights)
     rows, offset = averaged(shares, grid.rows), averaged(shares, grid.offset)
-    on, said = _scale_remark(view, formula, own_scale), remarks_on(grid, weights, offset)
-    of_all = said if own_scale.back is not None or not on else (on, *said)
-    own = LinearEstimates(cells, rows, offset, tests, asked.by, level, of_all, view)
+    on, said = _linear_remark(view, formula, own_scale), remarks_on(grid, weights, offset)
+    own = LinearEstimates(cells, rows, offset, tests, asked.by, level, said, view, on)
     is_averaged = scale == POPULATION
     undetermined = in_any_cell(tests, grid, shares) if is_averaged else own.undetermined
     warn_not_estimable(own, undetermined, "means", weights)
     if is_averaged:
         own = over_population(view, grid, shares, own, undetermined)
     frame = pd.concat([cells, _on_scale(own, own_scale, view)], axis=1)
-    remarks = [on, *said, _tests_remark(own, view)]
+    remarks = [_scale_remark(own_scale, view) or on, *said, _tests_remark(own, view)]
     title = title_of("Marginal means of", asked)
     return MarginalMeans.from_estimates(frame, title, remarks, own, own_scale)
 
@@ -241,13 +240,16 @@ def _on_scale(own: LinearEstimates, scale: Scale, view: FittedModel) -> pd.DataF
     return found.assign(mean=mean, std_error=error, lower=lower, upper=upper)
 
 
-def _scale_remark(view: FittedModel, formula: FormulaColumns, scale: Scale) -> str:
-    """Say what the means are means of, where that is not plain; else ""."""
+def _scale_remark(scale: Scale, view: FittedModel) -> str:
+    """Say from where the means were transformed back."""
+    what = "the link " if view.is_generalized else ""
+    return "" if scale.back is None else f"Transformed back from {what}{scale.back.name}."
+
+
+def _linear_remark(view: FittedModel, formula: FormulaColumns, scale: Scale) -> str:
+    """Say what the linear estimates are on, where that is not plain; else ""."""
     if scale.name == POPULATION:
         return "Means of the response over the random effects; errors count those of the variances."
-    if scale.back is not None:
-        what = "the link " if view.is_generalized else ""
-        return f"Transformed back from {what}{scale.back.name}."
     if view.is_generalized:
         return f"On the scale of the link ({view.family.link_name})."
     made = formula.response

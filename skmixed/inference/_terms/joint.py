@@ -140,7 +140,7 @@ def joint_tests(
         frame.insert(0, "term", frame.pop("term"))
     title = "Joint tests that all are 0" if is_zero else "Joint tests of terms"
     title = f"{title}, by {' and '.join(within)}" if within else title
-    remarks = [*own.remarks, *dict.fromkeys(said), own.tests.remark(is_joint=True)]
+    remarks = [*own.said, *dict.fromkeys(said), own.tests.remark(is_joint=True)]
     return ResultTable.of(frame, title, remarks, dict.fromkeys(["term", *within], "label"))
 
 

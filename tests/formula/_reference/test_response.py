@@ -69,6 +69,15 @@ def test_other_differences_are_none(response):
     assert inverse_of(response).ratio_name == ""
 
 
+@pytest.mark.parametrize("response", ["np.log(share / 1000)", "3 * np.log(2 * share) - 1"])
+def test_a_multiple_within_a_logarithm_changes_no_ratio(response):
+    """Units of the response and constants cancel in differences."""
+    back, function = inverse_of(response), {"n": lambda y: np.log(y), "3": lambda y: 3 * np.log(y)}
+    difference = function[response[0]](0.6) - function[response[0]](0.2)
+    assert back.ratio_name == "ratio"
+    np.testing.assert_allclose(back.ratio(np.array([difference])), 3.0, rtol=1e-14)
+
+
 def test_what_a_function_never_is_counts_as_its_nearest_value():
     root = inverse_of("np.sqrt(share)")
     np.testing.assert_array_equal(root.inverse(np.array([-1.0])), 0.0)

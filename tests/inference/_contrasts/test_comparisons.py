@@ -175,6 +175,17 @@ def test_comparisons_of_ratios_are_ratios():
     np.testing.assert_allclose(found["odds_ratio"], ratios[0] / ratios[1])
 
 
+def test_differences_on_a_transformed_scale_say_so():
+    """The way back of -1/y makes no ratios of differences, as emmeans' note says."""
+    data = load_machines().frame
+    model = lmer("-100 / score ~ Machine + (1 | Worker)", data)
+    found = comparisons(marginal_means(model, "Machine", scale="response"))
+    assert found.remarks[0] == "On the scale of -100 / score."
+    assert found["contrast"][0] == "A - B"
+    expected = comparisons(marginal_means(model, "Machine"))
+    np.testing.assert_array_equal(found["estimate"], expected["estimate"])
+
+
 def test_weights_without_the_sum_0_stay_on_the_scale_of_the_link():
     means = marginal_means(fitted("epil"), "trt", scale="response")
     found = comparisons(means, {"mean": [0.5, 0.5]})

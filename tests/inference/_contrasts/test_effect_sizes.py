@@ -116,6 +116,25 @@ def test_the_table_says_its_unit():
     assert found.remarks[-2:] == (words, "90 % confidence intervals, not adjusted.")
 
 
+def test_on_a_scale_of_logarithms_they_are_of_differences():
+    """d has the scale of the model, from the means or from their ratios, and of ratios of these."""
+    data = load_cake().frame
+    model = lmer("np.log(angle) ~ recipe * temperature + (1 | recipe:replicate)", data)
+    link, back = (marginal_means(model, "recipe", scale=s) for s in ("link", "response"))
+    expected = effect_sizes(link)
+    assert expected["contrast"].tolist() == ["A - B", "A - C", "B - C"]
+    assert expected.remarks[0] == "On the scale of np.log(angle)."
+    ratios = comparisons(back)
+    assert ratios["contrast"][0] == "A / B"
+    for found in (effect_sizes(back), effect_sizes(ratios)):
+        pd.testing.assert_frame_equal(found, expected)
+        assert found.remarks == expected.remarks
+    twice = effect_sizes(ratios, {"first": [1, 0, -1], "last": {"A / B": 1, "A / C": -1}})
+    assert twice["contrast"].tolist() == ["first", "last"]
+    again = effect_sizes(ratios, "pairwise", reverse=True)
+    assert again["contrast"][0] == "(A - C) - (A - B)"
+
+
 def test_slopes_have_sizes_too():
     model = fitted("cake_covariate")
     found = effect_sizes(marginal_slopes(model, "temp", "recipe"), sigma="total")
