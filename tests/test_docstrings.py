@@ -24,7 +24,7 @@ from skmixed import (
 from skmixed.datasets import load_penicillin, load_sleepstudy, load_toenail
 from skmixed.exceptions import FitStatus
 from skmixed.formula import FormulaRegressor
-from skmixed.inference import ModelReport, ResultTable
+from skmixed.inference import ModelReport, ResultSeries, ResultTable
 
 MODULES = [
     "skmixed",
@@ -53,6 +53,7 @@ MADE_ELSEWHERE = {
     SufficientStatistics: {"PR01"},
     FitStatus: {"PR01"},
     ModelReport: {"PR01"},
+    ResultSeries: {"PR01"},
     ResultTable: {"PR01"},
 }
 
@@ -183,6 +184,7 @@ RENAMED = [
     SufficientStatistics,
     FormulaRegressor,
     ModelReport,
+    ResultSeries,
     ResultTable,
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -21,7 +21,6 @@ from skmixed._fitted.results import (
 from skmixed._fitted.subject_checks import residual_structure
 from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
-from skmixed.inference._random_effects import icc_of, r2_of, variances
 from skmixed.inference._tables.html_layout import STYLE, html_paragraph, html_table
 from skmixed.inference._tables.text_layout import (
     WIDTH,
@@ -33,6 +32,7 @@ from skmixed.inference._tables.text_layout import (
     paragraph,
     shortened_apart,
 )
+from skmixed.inference._variance import icc_of, r2_of, variances
 from skmixed.typing import Ddf, Robust
 
 ENDINGS = {status.value for status in FitStatus}

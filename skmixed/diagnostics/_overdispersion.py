@@ -9,6 +9,7 @@ from scipy.special import chdtrc
 
 from skmixed._fitted.fitted_model import FittedModel, regressor_of
 from skmixed.diagnostics._family_rows import FamilyRows, open_family_rows
+from skmixed.inference._tables.series import ResultSeries
 
 
 def overdispersion_test(
@@ -19,7 +20,7 @@ def overdispersion_test(
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
     exposure: ArrayLike | None = None,
-) -> pd.Series:
+) -> ResultSeries:
     """Test whether counts or proportions vary more than the model allows.
 
     Parameters
@@ -39,8 +40,8 @@ def overdispersion_test(
 
     Returns
     -------
-    Series
-        ``chi2``, the sum of the squares of the Pearson residuals; ``df``, the number of
+    ResultSeries
+        A Series: ``chi2``, the sum of the squares of the Pearson residuals; ``df``, the number of
         responses less that of the model's parameters; ``ratio`` of the two, about 1 if the
         model holds; ``p_value``, the probability of a larger ``chi2`` then.
 
@@ -79,12 +80,10 @@ def overdispersion_test(
     >>> mean = 3 * rng.gamma(4, 1 / 4, 30)[clinic]
     >>> y = rng.poisson(mean * rng.gamma(2, 1 / 2, 300))
     >>> model = MixedPoissonRegressor(0).fit(clinic[:, None], y)
-    >>> overdispersion_test(model, clinic[:, None], y).round(2)
-    chi2       513.89
-    df         298.00
-    ratio        1.72
-    p_value      0.00
-    Name: overdispersion, dtype: float64
+    >>> overdispersion_test(model, clinic[:, None], y)
+    Test of overdispersion
+       chi2   df   ratio  p_value
+     513.89  298  1.7245   <0.001
     """
     _check_testable(regressor_of(model)._model)
     rows = open_family_rows(
@@ -96,7 +95,7 @@ def overdispersion_test(
             "Each response is one trial with two outcomes, whose variance follows from its mean: "
             "there is no overdispersion to be seen. Test proportions of several trials."
         )
-    return found
+    return ResultSeries.of(found, "Test of overdispersion")
 
 
 def dispersion_of(rows: FamilyRows) -> pd.Series | None:

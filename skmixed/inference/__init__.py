@@ -17,22 +17,21 @@ from skmixed.inference._intervals import confidence_intervals
 from skmixed.inference._marginal.means import marginal_means
 from skmixed.inference._marginal.slopes import marginal_slopes
 from skmixed.inference._profile import profile
-from skmixed.inference._random_effects import (
-    icc,
-    r2,
-    random_effects_table,
-    variance_decomposition,
-)
+from skmixed.inference._random_effects import random_effects_table
 from skmixed.inference._report.report import ModelReport, report
+from skmixed.inference._tables.series import ResultSeries
 from skmixed.inference._tables.table import ResultTable
 from skmixed.inference._terms.anova import anova
 from skmixed.inference._terms.drop1 import drop1
 from skmixed.inference._terms.joint import joint_tests
+from skmixed.inference._variance import icc, r2, variance_decomposition
 
-ModelReport.__module__ = ResultTable.__module__ = __name__
+for _cls in (ModelReport, ResultSeries, ResultTable):
+    _cls.__module__ = __name__
 
 __all__ = [
     "ModelReport",
+    "ResultSeries",
     "ResultTable",
     "anova",
     "coefficient_table",

@@ -12,6 +12,7 @@ from skmixed._fitted.checks import check_choice
 from skmixed._fitted.fitted_model import fitted
 from skmixed.exceptions import FitStatus
 from skmixed.inference._comparison.comparable import comparable, open_models
+from skmixed.inference._tables.series import ResultSeries
 from skmixed.inference._tables.table import ResultTable
 from skmixed.typing import Convention
 
@@ -116,7 +117,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
 CONVENTIONS = ("exact", "cAIC4")
 
 
-def conditional_aic(model: Any, *, convention: Convention = "exact") -> pd.Series:
+def conditional_aic(model: Any, *, convention: Convention = "exact") -> ResultSeries:
     """Conditional AIC: for predictions of new rows of the same groups.
 
     cAIC = −2 log f(y | β̂, b̂, σ̂) + 2 df, of the likelihood of y given the random effects, with
@@ -132,10 +133,10 @@ def conditional_aic(model: Any, *, convention: Convention = "exact") -> pd.Serie
 
     Returns
     -------
-    Series
-        ``log_likelihood``, the conditional one; ``df``; ``df_held``, which it would be were
-        θ known, the trace of the hat matrix and 1; and ``caic``. Of models of the same rows
-        the one with the lowest ``caic`` is expected to predict best.
+    ResultSeries
+        A Series: ``log_likelihood``, the conditional one; ``df``; ``df_held``, which it would
+        be were θ known, the trace of the hat matrix and 1; and ``caic``. Of models of the same
+        rows the one with the lowest ``caic`` is expected to predict best.
 
     Raises
     ------
@@ -175,12 +176,10 @@ def conditional_aic(model: Any, *, convention: Convention = "exact") -> pd.Serie
     >>> from skmixed.datasets import load_sleepstudy
     >>> from skmixed.inference import conditional_aic
     >>> X, y = load_sleepstudy(return_X_y=True)
-    >>> conditional_aic(MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)).round(2)
-    log_likelihood    -824.51
-    df                  31.25
-    df_held             30.02
-    caic              1711.52
-    dtype: float64
+    >>> conditional_aic(MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y))
+    Conditional AIC
+     log_likelihood    df  df_held     caic
+            -824.51  31.3     30.0  1711.52
     >>> intercept = MixedLinearRegressor("Subject").fit(X, y)
     >>> float(conditional_aic(intercept, convention="cAIC4")["caic"].round(2))
     1767.12
@@ -203,14 +202,13 @@ def conditional_aic(model: Any, *, convention: Convention = "exact") -> pd.Serie
     deviance = n * np.log(2.0 * np.pi * sigma2) - likelihood.sum_log_weights
     deviance += values.residual_squares / sigma2
     df = (values.df if convention == "exact" else values.df_halved) + 1.0
-    return pd.Series(
-        {
-            "log_likelihood": -0.5 * deviance,
-            "df": df,
-            "df_held": values.df_held + 1.0,
-            "caic": deviance + 2.0 * df,
-        }
-    )
+    numbers = {
+        "log_likelihood": -0.5 * deviance,
+        "df": df,
+        "df_held": values.df_held + 1.0,
+        "caic": deviance + 2.0 * df,
+    }
+    return ResultSeries.of(pd.Series(numbers), "Conditional AIC")
 
 
 def _named(models: tuple[Any, ...], names: Sequence[str] | None) -> Mapping[str, Any]:

@@ -10,7 +10,6 @@ from skmixed._fitted.results import variance_components
 from skmixed._model.terms import Term
 from skmixed._typing import FloatArray
 from skmixed.exceptions import FitStatus
-from skmixed.inference._random_effects import icc_of, r2_of, variances
 from skmixed.inference._report.wording import listed, name_of, symbol
 from skmixed.inference._tables.number_formats import (
     FORMATS,
@@ -18,6 +17,7 @@ from skmixed.inference._tables.number_formats import (
     exponents,
     with_decimals,
 )
+from skmixed.inference._variance import icc_of, r2_of, variances
 
 # Digits of the largest standard deviation, and at least of the smallest.
 LARGEST_DIGITS, SMALLEST_DIGITS = 4, 2

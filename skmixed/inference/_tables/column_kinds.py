@@ -52,6 +52,7 @@ COLUMN_KINDS = {
     "upper": ColumnKind("estimate", "Upper"),
     "std_error": ColumnKind("error", "SE"),
     "df": ColumnKind("df", "df"),
+    "df_held": ColumnKind("df", "df, θ held"),
     "df_num": ColumnKind("df", "Num. df"),
     "df_den": ColumnKind("df", "Den. df"),
     "t": ColumnKind("statistic", "t", is_symbol=True),
