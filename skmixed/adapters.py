@@ -13,6 +13,7 @@ from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed.inference import vcov
 from skmixed.inference._fixed_tests import by_information
 from skmixed.inference._marginal.grid import FormulaColumns, reference_of
+from skmixed.inference._marginal.population import variance_of_rows
 from skmixed.inference._marginal.scale import LINK, POPULATION, RESPONSE, SCALES
 from skmixed.typing import Robust, ScaleName
 
@@ -139,10 +140,8 @@ class _AtRows:
         offset[self.tests.undetermined(rows).any(axis=1)] = np.nan
         variance = np.zeros(len(cells))
         if self.scale == POPULATION:
-            random, terms = self.formula.random_rows(cells), self.view.solution.terms
-            for z, term in zip(random, terms, strict=True):
-                # z'Σz with Σ = σ²ΛΛ'
-                variance += ((z @ (self.view.solution.sigma * term.lam)) ** 2).sum(axis=1)
+            random = self.formula.random_rows(cells)
+            variance = variance_of_rows(self.view.solution, random, len(cells))
         return np.column_stack([rows, offset, variance])
 
     def _column(self, frame: pd.DataFrame, name: str) -> pd.Series:

@@ -162,24 +162,20 @@ class FixedTests:
         with np.errstate(divide="ignore", invalid="ignore"):
             return kept @ self.estimate, error, self.df(kept)
 
-    def t_table(self, rows: FloatArray, index: list[Any] | range, level: float) -> pd.DataFrame:
-        """Test each row of a matrix over all fixed effects."""
+    def t_tests(self, rows: FloatArray, level: float, offset: Any = 0.0) -> pd.DataFrame:
+        """Return Lβ̂ + o with errors, tests against 0 and intervals, a frame with k rows."""
         estimate, error, df = self.moments(rows)
+        estimate = estimate + offset
         with np.errstate(divide="ignore", invalid="ignore"):
             t = estimate / error
-            half = distributions.t.ppf(0.5 + level / 2, df) * error
-            table = pd.DataFrame(
-                {
-                    "estimate": estimate,
-                    "std_error": error,
-                    "df": df,
-                    "t": t,
-                    "p_value": 2.0 * distributions.t.sf(np.abs(t), df),
-                    "lower": estimate - half,
-                    "upper": estimate + half,
-                },
-                index=index,
-            )
+            half = distributions.t.ppf(0.5 + level / 2.0, df) * error
+        columns = {"estimate": estimate, "std_error": error, "df": df, "t": t}
+        columns["p_value"] = 2.0 * distributions.t.sf(np.abs(t), df)
+        return pd.DataFrame({**columns, "lower": estimate - half, "upper": estimate + half})
+
+    def t_table(self, rows: FloatArray, index: list[Any] | range, level: float) -> pd.DataFrame:
+        """Test each row of a matrix over all fixed effects."""
+        table = self.t_tests(rows, level).set_axis(pd.Index(index), axis=0)
         if self.is_generalized:
             table = table.drop(columns="df").rename(columns={"t": "z"})
         is_there = rows[:, list(self.kept)].any(axis=1)

@@ -15,7 +15,9 @@ from skmixed._fitted.results import factor_names
 from skmixed._typing import FloatArray
 
 # Of the palette of Okabe and Ito, which color-blind readers tell apart.
-BLUE, ORANGE = "#0072B2", "#D55E00"
+BLUE, ORANGE, YELLOW = "#0072B2", "#D55E00", "#E69F00"
+# Of several values, one each.
+COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", YELLOW, "#56B4E9")
 DARK, GRAY, LIGHT = "#404040", "#8C8C8C", "#D9D9D9"
 LINE = {"color": GRAY, "linewidth": 0.8, "zorder": 1}
 

@@ -17,7 +17,7 @@ SIGNS = re.compile(r"[-+/*]")
 
 @dataclass(frozen=True)
 class CellFamily:
-    """LabeledCells that are compared with each other.
+    """Cells that are compared with each other.
 
     Attributes
     ----------

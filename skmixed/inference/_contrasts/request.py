@@ -15,12 +15,7 @@ from skmixed.inference._contrasts.custom import custom_weights
 from skmixed.inference._contrasts.families import CellFamily, check_by, families
 from skmixed.inference._contrasts.methods import METHODS, ContrastMethod, LabeledCells, Weights
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
-from skmixed.inference._marginal.marginal_table import (
-    MarginalMeans,
-    MarginalSlopes,
-    MarginalTable,
-    check_columns,
-)
+from skmixed.inference._marginal.marginal_table import MarginalTable, check_columns
 from skmixed.inference._marginal.scale import LINK, POPULATION, Scale
 
 # Comparisons that a remark names.
@@ -29,7 +24,6 @@ COLUMNS = (
     *("estimate", "ratio", "odds_ratio", "effect_size", "std_error", "df", "t", "z"),
     *("p_value", "lower", "upper"),
 )
-NOUNS = {MarginalMeans: "means", MarginalSlopes: "slopes"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +124,7 @@ class Request:
             n_cells=tuple(len(group.cells) for group in groups),
             scale=table.scale if is_ratio or back is None else Scale(LINK),
             title=self._title(own.names, within),
-            noun=NOUNS.get(type(table), "estimates"),
+            noun=table.noun,
         )
 
     def _title(self, names: Sequence[str], within: Sequence[str]) -> str:

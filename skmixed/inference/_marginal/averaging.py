@@ -1,11 +1,15 @@
-"""Averages over the cells of a grid, by the weights that the cells have."""
+"""Averages over the cells of a grid, by the weights that the cells have.
+
+Further weights are an entry of `WEIGHTS`.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
-from skmixed._typing import FloatArray
+from skmixed._typing import BoolArray, FloatArray
 from skmixed.inference._marginal.grid import ReferenceGrid
 
 
@@ -36,15 +40,47 @@ def _flat(counts: FloatArray) -> FloatArray:
     return np.asarray(counts > 0.0, dtype=float)
 
 
-EQUAL, BY_CELL = "equal", ("cells", "flat")
-# Of the weights of the rows in each cell, (targets, values of each other variable), those of the
-# averages; as emmeans names them.
-WEIGHTS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "equal": _equal,
-    "proportional": _proportional,
-    "outer": _outer,
-    "cells": _cells,
-    "flat": _flat,
+@dataclass(frozen=True)
+class AveragingWeights:
+    """How the cells of an average count, as emmeans names it.
+
+    Attributes
+    ----------
+    name : str
+    of : callable
+        From the weights of the rows in each cell, (targets, values of each other variable), to
+        those of the averages.
+    description : str
+        What a remark says of the combinations that are averaged over.
+    by_cell : bool
+        Whether rows count in the cells that they are in, so that nested factors need no care.
+    alike : bool
+        Whether nested levels within one level of another factor count alike.
+    """
+
+    name: str
+    of: Callable[[FloatArray], FloatArray]
+    description: str
+    by_cell: bool = False
+    alike: bool = False
+
+
+WEIGHTS = {
+    own.name: own
+    for own in (
+        AveragingWeights("equal", _equal, "each combination counts alike", alike=True),
+        AveragingWeights(
+            "proportional", _proportional, "each combination counts by the weights of its rows"
+        ),
+        AveragingWeights("outer", _outer, "each value counts by the weights of its rows"),
+        AveragingWeights(
+            "cells",
+            _cells,
+            "combinations count by the weights of their rows in each cell",
+            by_cell=True,
+        ),
+        AveragingWeights("flat", _flat, "those with rows count alike", by_cell=True),
+    )
 }
 
 
@@ -103,7 +139,8 @@ def within_factors(grid: ReferenceGrid, *, alike: bool) -> FloatArray:
         outers = [name for name in outers if not {inner, name} <= targets]
         is_in = np.ones(grid.shape)
         for outer in outers:
-            is_in = is_in * _observed_pairs(grid, axis[inner], axis[outer])
+            pairs = observed_pairs(grid, inner, outer)
+            is_in = is_in * spread(pairs, (axis[inner], axis[outer]), is_in.ndim)
         if alike and outers and inner not in targets:
             n = is_in.sum(axis=axis[inner], keepdims=True)
             is_in = is_in / np.where(n > 0.0, n, 1.0)
@@ -111,15 +148,23 @@ def within_factors(grid: ReferenceGrid, *, alike: bool) -> FloatArray:
     return out
 
 
-def _observed_pairs(grid: ReferenceGrid, first: int, second: int) -> FloatArray:
-    """Return 1 for the values of two axes that rows have together, spread over the grid."""
-    observed, axes = grid.formula.observed, [grid.axes[k] for k in (first, second)]
-    columns = [observed.codes[:, list(observed.levels).index(own.name)] for own in axes]
-    pairs = np.zeros([len(observed.levels[own.name]) for own in axes])
-    pairs[tuple(columns)] = 1.0
-    own = pairs[np.ix_(*[own.positions for own in axes])]
-    shape = [n if k in (first, second) else 1 for k, n in enumerate(grid.shape)]
-    return (own if first < second else own.T).reshape(shape)
+def observed_pairs(grid: ReferenceGrid, inner: str, outer: str) -> BoolArray:
+    """Return which values of two factors of the grid rows have together, (n_inner, n_outer)."""
+    observed, names = grid.formula.observed, (inner, outer)
+    columns = list(observed.levels)
+    pairs = np.zeros([len(observed.levels[name]) for name in names], dtype=bool)
+    pairs[tuple(observed.codes[:, columns.index(name)] for name in names)] = True
+    at = {own.name: own.positions for own in grid.axes}
+    return np.asarray(pairs[np.ix_(*(at[name] for name in names))])
+
+
+def spread(pairs: BoolArray, axes: tuple[int, int], n_axes: int) -> FloatArray:
+    """Lay a table of two factors along their axes, to be multiplied with all cells."""
+    shape = [1] * n_axes
+    for axis, n in zip(axes, pairs.shape, strict=True):
+        shape[axis] = n
+    own = pairs if axes[0] < axes[1] else pairs.T
+    return own.astype(float).reshape(shape)
 
 
 def averaging_weights(grid: ReferenceGrid, weights: str) -> FloatArray:
@@ -133,9 +178,10 @@ def averaging_weights(grid: ReferenceGrid, weights: str) -> FloatArray:
     counts = counts_of(grid).reshape(grid.n_targets, *grid.shape[len(grid.targets) :])
     if not counts.any():  # values that no row has: each counts alike
         counts = np.ones_like(counts)
-    own = WEIGHTS[weights](counts).reshape(grid.n_targets, -1)
-    if weights not in BY_CELL:
-        own = own * within_factors(grid, alike=weights == EQUAL).reshape(own.shape)
+    kind = WEIGHTS[weights]
+    own = kind.of(counts).reshape(grid.n_targets, -1)
+    if not kind.by_cell:
+        own = own * within_factors(grid, alike=kind.alike).reshape(own.shape)
     with np.errstate(invalid="ignore"):
         return np.asarray(own / own.sum(axis=1, keepdims=True))
 

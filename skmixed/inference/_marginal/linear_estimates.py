@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats as distributions
 
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._typing import FloatArray
@@ -83,21 +82,8 @@ class LinearEstimates:
     @property
     def statistics(self) -> pd.DataFrame:
         """Estimates with errors, tests against 0 and intervals; NaN of what is not estimable."""
-        estimate, error, df = self.tests.moments(self._rows)
-        estimate = estimate + self.offset
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = estimate / error
-            half = distributions.t.ppf(0.5 + self.level / 2.0, df) * error
-        columns = {
-            "estimate": estimate,
-            "std_error": error,
-            "df": df,
-            "t": t,
-            "p_value": 2.0 * distributions.t.sf(np.abs(t), df),
-            "lower": estimate - half,
-            "upper": estimate + half,
-        }
-        return pd.DataFrame(columns).where(pd.Series(self.is_estimable), axis=0)
+        found = self.tests.t_tests(self._rows, self.level, self.offset)
+        return found.where(pd.Series(self.is_estimable), axis=0)
 
     def correlation(self, places: slice) -> FloatArray:
         """Return that of some of the estimates, NaN of those without an error."""

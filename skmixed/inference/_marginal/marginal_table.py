@@ -8,7 +8,7 @@ import pandas as pd
 
 from skmixed._typing import BoolArray, FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
-from skmixed.inference._marginal.averaging import BY_CELL, nested_factors
+from skmixed.inference._marginal.averaging import WEIGHTS, nested_factors
 from skmixed.inference._marginal.grid import GridRequest, ReferenceGrid
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 from skmixed.inference._marginal.scale import Scale
@@ -29,6 +29,8 @@ class MarginalTable(ResultTable):
 
     estimates: LinearEstimates
     scale: Scale
+    # What its rows are.
+    noun = "estimates"
     _metadata = [*ResultTable._metadata, "estimates", "scale"]  # noqa: RUF012  # pandas' name
 
     @classmethod
@@ -54,6 +56,8 @@ class MarginalMeans(MarginalTable):
     ``std_error``, ``df``, ``lower`` and ``upper``.
     """
 
+    noun = "means"
+
 
 class MarginalSlopes(MarginalTable):
     """Marginal slopes, as `marginal_slopes` returns them.
@@ -63,15 +67,9 @@ class MarginalSlopes(MarginalTable):
     ``upper``.
     """
 
+    noun = "slopes"
 
-# What an average counts alike, or by, for each name of weights.
-AVERAGES = {
-    "equal": "each combination counts alike",
-    "proportional": "each combination counts by the weights of its rows",
-    "outer": "each value counts by the weights of its rows",
-    "cells": "combinations count by the weights of their rows in each cell",
-    "flat": "those with rows count alike",
-}
+
 # What rounding leaves of the mean of a centered column.
 NO_MEAN = 1e-12
 # Cells that a message names.
@@ -110,10 +108,10 @@ def _on_average(grid: ReferenceGrid, weights: str) -> str:
     terms = grid.formula.interactions
     crossing = [n for n in names if any(n in term and term & targets for term in terms)]
     note = f" The model has interactions with {' and '.join(crossing)}." if crossing else ""
-    if weights not in BY_CELL:
+    if not WEIGHTS[weights].by_cell:
         nested = {n: own for n, own in nested_factors(grid).items() if n in names}
         note += "".join(f" {n} is nested in {' and '.join(own)}." for n, own in nested.items())
-    return f"Averaged over {' and '.join(names)}; {AVERAGES[weights]}.{note}"
+    return f"Averaged over {' and '.join(names)}; {WEIGHTS[weights].description}.{note}"
 
 
 def _on_held(grid: ReferenceGrid, *, has_offset: bool) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skmixed._estimation.solution import Solution
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
 from skmixed._model.binomial import Binomial, ProbitLink, trapezoidal_nodes
@@ -52,6 +53,15 @@ def link_of(family: Family, mean: FloatArray) -> FloatArray:
         return family.link.link(mean) if isinstance(family, Binomial) else np.log(mean)
 
 
+def variance_of_rows(solution: Solution, random: list[FloatArray], n: int) -> FloatArray:
+    """Return the sum of z'Σz over the terms, of n rows z of a new group, (n,)."""
+    out = np.zeros(n)
+    for z, term in zip(random, solution.terms, strict=True):
+        # Σ = σ²ΛΛ'
+        out += ((z @ (solution.sigma * term.lam)) ** 2).sum(axis=1)
+    return out
+
+
 def population_means(
     view: FittedModel, rows: FloatArray, offset: FloatArray, random: list[FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
@@ -72,10 +82,10 @@ def population_means(
     family, solution = view.family, view.solution
     eta = rows @ solution.fixed + offset
     slopes = kernel.estimate_slopes(view.generalized)
-    variance, of_variance = np.zeros(len(eta)), np.zeros((len(eta), slopes.fixed.shape[1]))
-    for z, term, moves in zip(random, solution.terms, slopes.covariances, strict=True):
-        # v = z'Σz and its moves z'Σ'z
-        variance += ((z @ (solution.sigma * term.lam)) ** 2).sum(axis=1)
+    variance = variance_of_rows(solution, random, len(eta))
+    of_variance = np.zeros((len(eta), slopes.fixed.shape[1]))
+    for z, moves in zip(random, slopes.covariances, strict=True):
+        # The moves z'Σ'z of v = z'Σz
         of_variance += np.einsum("ns,ast,nt->na", z, moves, z, optimize=True)
     by_eta, by_variance = averaged_slopes(family, eta, variance)
     moved = by_eta[:, None] * (rows @ slopes.fixed) + by_variance[:, None] * of_variance

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skmixed._typing import BoolArray, FloatArray, IntArray
+from skmixed.inference._marginal.averaging import spread
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 
 # Share of the terms of a sum up to which the sum is 0.
@@ -134,11 +135,8 @@ class CrossedCells:
         """Return each pair of nested factors, with 1 for levels in each other, over the cells."""
         for inner, outers in self.nesting.items():
             for outer, pairs in outers.items():
-                first, second = self.names.index(inner), self.names.index(outer)
-                shape = [1] * len(self.names)
-                shape[first], shape[second] = pairs.shape
-                own = pairs if first < second else pairs.T
-                yield inner, outer, own.astype(float).reshape(shape)
+                axes = self.names.index(inner), self.names.index(outer)
+                yield inner, outer, spread(pairs, axes, len(self.names))
 
     def _parts(
         self, factors: Sequence[str], within: Mapping[str, int]

@@ -7,7 +7,12 @@ import numpy as np
 from skmixed._fitted.fitted_model import fitted
 from skmixed._typing import BoolArray
 from skmixed.inference._fixed_tests import open_tests
-from skmixed.inference._marginal.averaging import averaged, averaging_weights, nested_factors
+from skmixed.inference._marginal.averaging import (
+    averaged,
+    averaging_weights,
+    nested_factors,
+    observed_pairs,
+)
 from skmixed.inference._marginal.grid import (
     FormulaColumns,
     GridRequest,
@@ -46,26 +51,15 @@ def grid_of_terms(
             f"The columns of the model are not finite one below and one above the mean of "
             f"{', '.join(map(repr, numbers))}. Give values by `at`."
         )
-    nesting = _nesting(grid)
+    nesting = {
+        inner: {outer: observed_pairs(grid, inner, outer) for outer in outers}
+        for inner, outers in nested_factors(grid).items()
+    }
     said = [f"At the mean ± 1: {', '.join(numbers)}."] if numbers else []
     said += [f"{inner} is nested in {' and '.join(own)}." for inner, own in nesting.items()]
     tests, zero = open_tests(model, ddf, robust), np.zeros(len(rows))
     how = asked.by, 0.95, tuple(said), fitted(model, has_family=True)
     return LinearEstimates(grid.target_cells, rows, zero, tests, *how), nesting
-
-
-def _nesting(grid: ReferenceGrid) -> dict[str, dict[str, BoolArray]]:
-    observed = grid.formula.observed
-    codes = dict(zip(observed.levels, observed.codes.T, strict=True))
-    places = {own.name: own.positions for own in grid.targets if own.positions is not None}
-    found: dict[str, dict[str, BoolArray]] = {}
-    for inner, outers in nested_factors(grid).items():
-        found[inner] = {}
-        for outer in outers:
-            pairs = np.zeros([len(observed.levels[name]) for name in (inner, outer)], dtype=bool)
-            pairs[codes[inner], codes[outer]] = True
-            found[inner][outer] = pairs[np.ix_(places[inner], places[outer])]
-    return found
 
 
 def _is_at_mean(formula: FormulaColumns, name: str, asked: GridRequest) -> bool:

@@ -8,10 +8,12 @@ import pandas as pd
 from skmixed._typing import FloatArray
 from skmixed.plotting._axes import (
     BLUE,
+    COLORS,
     DARK,
     GRAY,
     LINE,
     ORANGE,
+    YELLOW,
     dots,
     finish,
     labels_of,
@@ -23,9 +25,7 @@ from skmixed.plotting._quantiles import normal_quantiles, quantile_plot
 ROOT_OF_NORMAL = 0.8221789586624
 # Rows of a bin whose mean is shown, and bins at most.
 BIN, MOST_BINS = 20, 20
-# Okabe and Ito's, which color-blind readers tell apart.
-COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-# Factors of the errors beyond which collinearity is moderate and high (√5 and √10).
+# Variance inflation factors beyond which collinearity is moderate and high, as performance says.
 MODERATE, HIGH = 5.0, 10.0
 
 
@@ -100,7 +100,7 @@ def draw_inflation(ax: Any, inflation: pd.DataFrame) -> None:
     """Squares of the factors of the standard errors, which are the VIF of single columns."""
     values = inflation["error_factor"].to_numpy() ** 2
     place = np.arange(len(values))[::-1]
-    colors = np.where(values > HIGH, ORANGE, np.where(values > MODERATE, "#E69F00", BLUE))
+    colors = np.where(values > HIGH, ORANGE, np.where(values > MODERATE, YELLOW, BLUE))
     for limit in (MODERATE, HIGH):
         ax.axvline(limit, color=GRAY, linewidth=0.8, linestyle=":")
     ax.hlines(place, 1.0, values, color=GRAY, linewidth=0.8)

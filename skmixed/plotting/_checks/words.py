@@ -9,9 +9,9 @@ from skmixed._fitted.fitted_model import FittedModel, regressor_of
 from skmixed.diagnostics._family_rows import open_family_rows
 from skmixed.diagnostics._overdispersion import dispersion_of
 from skmixed.inference import singularity
+from skmixed.plotting._checks.panels import MODERATE
 
-# A factor beyond which the data tell little of a term, as performance says.
-HIGH_INFLATION = 5.0
+# More terms are counted.
 FEW = 5
 
 
@@ -52,7 +52,7 @@ def _singular(model: Any, view: FittedModel) -> list[str]:
 
 
 def _collinear(inflation: pd.DataFrame) -> list[str]:
-    high = inflation.index[inflation["error_factor"] ** 2 > HIGH_INFLATION]
+    high = inflation.index[inflation["error_factor"] ** 2 > MODERATE]
     if not len(high):
         return []
     named = ", ".join(f"'{name}'" for name in high[:FEW])

@@ -8,10 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._typing import FloatArray
-from skmixed.plotting._axes import BLUE, GRAY, ORANGE, dots, labels_of
+from skmixed.plotting._axes import COLORS, GRAY, dots, labels_of
 
-# Okabe and Ito's, which color-blind readers tell apart; more values have colors of a scale.
-COLORS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # Values of a line up to which each has a mark.
 MOST_MARKS = 10
 # Share of the place of a category that its colors take, and the most that one takes.
