@@ -23,6 +23,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",  # MathJax comes with the site
+    "pictures",  # _site/pictures.py draws those of the guide
     "offline",  # _site/offline.py: the build fails where a page needs the network
 ]
 templates_path = ["_templates"]
@@ -53,7 +54,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("skmixed",),
     "reference_url": {"skmixed": None},
-    "default_thumb_file": str(Path(__file__).parent / "_static" / "shrinkage.png"),
+    "default_thumb_file": str(Path(__file__).parent / "_static" / "lines.png"),
+    "image_srcset": ["2x"],
     "download_all_examples": False,
     "remove_config_comments": True,
     "capture_repr": ("_repr_html_",),
