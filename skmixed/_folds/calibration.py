@@ -24,6 +24,7 @@ import numpy as np
 from skmixed._estimation.solution import Solution
 from skmixed._folds.predictions import FoldPredictor
 from skmixed._model.terms import Model, Term
+from skmixed._statistics.row_block import runs
 from skmixed._typing import FloatArray, IntArray
 
 # Numbers in one array of a slab.
@@ -360,17 +361,11 @@ class ScoresByFold:
         """Return values of some scores of each fold, and weights, (m, most); inf behind them."""
         totals, counts = counts.sum(axis=1), counts.ravel()
         # One behind the other: the row and the column of each value, its fold, and its place there
-        rows, columns = np.repeat(np.arange(len(totals)), totals), _places_in_runs(totals)
+        rows, columns = np.repeat(np.arange(len(totals)), totals), runs(totals)
         cell = np.repeat(np.arange(len(counts)), counts)
-        place = first.ravel()[cell] + _places_in_runs(counts)
+        place = first.ravel()[cell] + runs(counts)
         values = np.full((len(totals), int(totals.max())), np.inf)
         values[rows, columns] = center.ravel()[cell] + sd.ravel()[cell] * self.scores[place]
         weights = np.zeros_like(values)
         weights[rows, columns] = self.weights[place]
         return values, weights
-
-
-def _places_in_runs(counts: IntArray) -> IntArray:
-    """Return 0, 1, … of each of some runs, one behind the other."""
-    before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) - np.repeat(before, counts)

@@ -22,24 +22,35 @@ from skmixed._statistics.responses import (
     regression_on,
 )
 from skmixed._statistics.row_sums import RowSums
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 # A stripe of a block stays in the second-level cache while its columns are laid in.
 STRIPE_ROWS = 4_096
 # Rows to lay side by side before they are multiplied, by the number of columns: BLAS takes
 # four columns at a time, and up to twice as long for a number that is no multiple of it.
 FOLDS = {2: 2, 3: 4, 5: 2, 6: 2, 7: 2}
+# Parts of the rows up to which these are sorted by their parts.
+FEW_PARTS = 64
+# Rows that are multiplied in the time that one product more takes.
+PIECE_COST = 12
 
 
-def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> CrossProducts:
+def reduced(
+    design: Design,
+    known: CrossProducts | None,
+    table: FloatArray,
+    parts: "PartProducts | None" = None,
+) -> CrossProducts:
     """Reduce one block in the frame of the sums so far, or in one of its own.
 
     That is where the known frame loses digits of all rows together. `table` is
-    overwritten: first writes to fresh memory would cost as much as the arithmetic.
+    overwritten: first writes to fresh memory would cost as much as the arithmetic. `parts`
+    takes in the products of the rows of each part, which are in that frame if it is plain.
     """
-    sums = _gathered(design, *(_means(design) if known is None else _centers(known)), table)
+    centers = _means(design) if known is None else _centers(known)
+    sums = _gathered(design, *centers, table, parts)
     if known is not None and sums.has_drifted:
-        return reduced(design, None, table)
+        return reduced(design, None, table, parts)
     # e'We in a frame that keeps digits
     if known is None:
         sums = _in_own_frame(sums, design.weights, table)
@@ -48,7 +59,7 @@ def reduced(design: Design, known: CrossProducts | None, table: FloatArray) -> C
         sums = _in_frame(sums, known.frame, known.responses.frame, design.weights, table)
         own = known.own_regressions
         if not _are_resolved(known, known.over_rows().plus_rows(sums)):
-            return reduced(design, None, table)
+            return reduced(design, None, table, parts)
     # Z' of each factor, of rows f; then Z'We of each level, and Z_f'WZ_g of each pair of factors
     z = [
         indicators(f, own_rows(table, sums.frame, f, e))
@@ -100,13 +111,18 @@ def _centers(known: CrossProducts) -> tuple[FloatArray, FloatArray]:
 
 
 def _gathered(
-    design: Design, center: FloatArray, response_center: FloatArray, table: FloatArray
+    design: Design,
+    center: FloatArray,
+    response_center: FloatArray,
+    table: FloatArray,
+    parts: "PartProducts | None",
 ) -> RowSums:
     """Lay the centered columns and responses, times √w, side by side; return their products."""
     columns, weights = [*design.columns, *design.responses], design.weights
     around = [*center[1:], *response_center]
     table[:, 0] = 1.0
-    total, plain = _Products(*table.shape), _Products(*table.shape)
+    total = _Products(*table.shape) if parts is None else parts.begun()
+    plain = _Products(*table.shape)
     root = None if weights is None else np.sqrt(weights)[:, None]
     # √w(1, x − c, y − c_y), and the sums of its products, stripe by stripe
     for start in range(0, len(table), STRIPE_ROWS):
@@ -148,6 +164,94 @@ class _Products:
             return self._wide
         parts = self._wide.reshape(self._fold, self._m, self._fold, self._m)
         return np.einsum("iaib->ab", parts) + self._rest
+
+
+class PartProducts(_Products):
+    """Σ rr' of the rows of each of a few parts, which lie among each other in some blocks.
+
+    Rows are sorted by their parts while they are in the cache.
+
+    Attributes
+    ----------
+    of_parts : (F, m, m) array
+        Of the rows since the last block has begun.
+    """
+
+    def __init__(self, part: IntArray, n_parts: int, m: int) -> None:
+        # Small numbers are sorted by their digits
+        self._part = part.astype(np.uint8)
+        self.of_parts = np.zeros((n_parts, m, m))
+        self._sorted = np.empty((STRIPE_ROWS, m))
+        self._start = self._next = 0
+
+    def begun(self) -> "PartProducts":
+        """Begin a block, or begin the last one anew."""
+        self._next = self._start
+        self.of_parts[:] = 0.0
+        return self
+
+    def ended(self) -> FloatArray:
+        """End a block; return Σ rr' part by part, which the next block overwrites."""
+        self._start = self._next
+        return self.of_parts
+
+    def add(self, rows: FloatArray) -> None:
+        part = self._part[self._next : self._next + len(rows)]
+        self._next += len(rows)
+        order = np.argsort(part, kind="stable")
+        stops = np.cumsum(np.bincount(part, minlength=len(self.of_parts))).tolist()
+        np.take(rows, order, axis=0, out=self._sorted[: len(rows)], mode="clip")
+        # Σ rr' of the rows of each part, which follow each other
+        for own, start, stop in zip(self.of_parts, [0, *stops], stops, strict=False):
+            found = self._sorted[start:stop]
+            own += found.T @ found
+
+    def sum(self) -> FloatArray:
+        return np.asarray(self.of_parts.sum(axis=0))
+
+
+def sorted_products(rows: FloatArray, part: IntArray) -> tuple[IntArray, FloatArray]:
+    """Return the parts that occur among rows r, (F,), and Σ rr' of each, (F, m, m).
+
+    The rows of a part are cut into pieces of one length, filled up with zeros, which are
+    multiplied together.
+    """
+    sizes, m = np.bincount(part), rows.shape[1]
+    found = np.flatnonzero(sizes)
+    sizes = sizes[found]
+    length = _length_of_pieces(sizes)
+    n_pieces = -(-sizes // length)
+    first = np.cumsum(n_pieces) - n_pieces
+    # The rows part by part, each from the start of a piece on; sixteen bits sort by their digits
+    order = np.argsort(part.astype(np.uint16) if found[-1] < 2**16 else part, kind="stable")
+    is_filled = np.zeros(int(n_pieces.sum()) * length, dtype=bool)
+    is_filled[np.repeat(first * length, sizes) + runs(sizes)] = True
+    source = np.zeros(len(is_filled), dtype=np.intp)
+    source[is_filled] = order
+    pieces = np.take(rows, source, axis=0)
+    pieces[~is_filled] = 0.0
+    pieces = pieces.reshape(-1, length, m)
+    # R'R of each piece, and their sums part by part: half of them to the other, again and again
+    products = np.matmul(pieces.transpose(0, 2, 1), pieces)
+    while (n_pieces > 1).any():
+        kept = (n_pieces + 1) // 2
+        moved = n_pieces - kept
+        to = np.repeat(first, moved) + runs(moved)
+        products[to] += products[to + np.repeat(kept, moved)]
+        n_pieces = kept
+    return found, products[first]
+
+
+def _length_of_pieces(sizes: IntArray) -> int:
+    """Return the length of pieces that costs least: rows to multiply, and pieces."""
+    lengths = np.unique([*(2 ** np.arange(9)), int(np.ceil(sizes.mean())), min(sizes.max(), 256)])
+    costs = [(-(-sizes // own)).sum() * (own + PIECE_COST) for own in lengths]
+    return int(lengths[np.argmin(costs)])
+
+
+def runs(sizes: IntArray) -> IntArray:
+    """Return 0, 1, … of each of some runs, one behind the other."""
+    return np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def _row_sums(

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fold_designs import assert_same_sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from simulate import random_case
 
 from skmixed._statistics import accumulator as accumulator_module
-from skmixed._statistics.accumulator import Accumulator, accumulate
+from skmixed._statistics import row_block
+from skmixed._statistics.accumulator import Accumulator, accumulate, accumulate_parts
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._statistics.frame import Frame
@@ -172,6 +174,70 @@ def test_ten_thousand_parts_far_from_zero(monkeypatch):
         assert_allclose(stats.centered_squares[1], squares.sum(), rtol=1e-8)
         own = stats.reframed(Frame(np.array([0.0, mean]))).factors[0].sums[:, 1, 1]
         assert_allclose(own, [squares[:, ::2].sum(), squares[:, 1::2].sum()], rtol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_parts", [1, 3, row_block.FEW_PARTS, row_block.FEW_PARTS + 1])
+def test_sums_of_parts_are_those_of_their_rows(n_parts, weighted, monkeypatch):
+    """In blocks and stripes, of which the later ones are far from the first one's center."""
+    monkeypatch.setattr(accumulator_module, "BLOCK_ROWS", 150)
+    monkeypatch.setattr(row_block, "STRIPE_ROWS", 32)
+    rng = np.random.default_rng(n_parts)
+    n = 1000
+    far = np.where(np.arange(n) < 400, 0.0, 1e4)
+    columns = (rng.normal(size=n) + far, rng.normal(size=n))
+    codes, part = rng.integers(0, 7, n), rng.integers(0, n_parts, n)
+    weights = rng.uniform(0.5, 2.0, n) if weighted else None
+    y = rng.normal(size=n) + 1e-3 * far
+    design = Design(columns, (y,), weights, (FactorDesign(codes, 7, (0, 1)),))
+    found = accumulate_parts(design, part, n_parts)
+    assert_same_sums(found.all_rows, accumulate(design))
+    center = np.append(found.all_rows.center, found.all_rows.responses.center)
+    # Without weights the center has moved to that of all rows
+    assert abs(center[1] - 6000) < 1000
+    rows = np.column_stack([np.ones(n), *columns, y]) - center
+    for k in range(n_parts):
+        own, w = rows[part == k], 1.0 if weights is None else weights[part == k, None]
+        # Sums around centers that are 1e4 apart
+        assert_allclose(found.products[k], own.T @ (w * own), rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_products_of_parts_of_unlike_sizes(seed):
+    """From parts of one row each to one with most of the rows."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.geometric(rng.choice([0.02, 0.3, 1.0]), 50)
+    sizes[3] *= rng.choice([1, 500])
+    part = rng.permutation(np.repeat(np.arange(50) * 3, sizes))
+    rows = rng.normal(size=(len(part), 4))
+    found, products = row_block.sorted_products(rows, part)
+    assert_array_equal(found, np.arange(50) * 3)
+    for k, own in zip(found, products, strict=True):
+        assert_allclose(own, rows[part == k].T @ rows[part == k], rtol=1e-12, atol=1e-11)
+
+
+@pytest.mark.parametrize("n_parts", [7, 100])
+def test_levels_that_are_the_parts_have_their_products(n_parts):
+    rng = np.random.default_rng(0)
+    codes = np.concatenate([np.arange(n_parts), rng.integers(0, n_parts, 900)])
+    n = len(codes)
+    design = Design(
+        (rng.normal(size=n), rng.normal(size=n)),
+        (rng.normal(size=n),),
+        rng.uniform(0.5, 2.0, n),
+        (FactorDesign(codes, n_parts, (0, 2)),),
+    )
+    assert_same_sums(accumulate_parts(design, codes, n_parts).all_rows, accumulate(design))
+
+
+def test_parts_of_rows_that_ask_for_a_regression_have_no_sums():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=50)
+    near = x + 1e-9 * rng.normal(size=50)
+    design = Design(
+        (x, near), (rng.normal(size=50),), None, (FactorDesign(np.arange(50) % 5, 5, (0,)),)
+    )
+    assert accumulate_parts(design, np.arange(50) % 2, 2) is None
 
 
 def test_no_rows():
