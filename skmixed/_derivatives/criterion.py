@@ -169,12 +169,15 @@ class Derivatives:
     observed, expected : (n, n) arrays or None
         Second derivatives and their expectations, σ² profiled out, as forms in symmetric
         directions; where they are asked for.
+    equations : (n, (p + 1)²) array or None
+        ∂[X y]'V⁻¹[X y]/∂Σ_k, likewise.
     """
 
     gradient: FloatArray
     information: FloatArray
     observed: FloatArray | None = None
     expected: FloatArray | None = None
+    equations: FloatArray | None = None
 
     def along(self, directions: FloatArray) -> "Derivatives":
         """Return the same in the coefficients of directions of the entries, (d, n).
@@ -190,7 +193,9 @@ class Derivatives:
             None if own is None else in_directions(own) for own in (self.observed, self.expected)
         )
         gradient = np.asarray(few @ self.gradient)
-        return Derivatives(gradient, in_directions(self.information), observed, expected)
+        equations = None if self.equations is None else np.asarray(few @ self.equations)
+        information = in_directions(self.information)
+        return Derivatives(gradient, information, observed, expected, equations)
 
 
 def derivatives(
@@ -205,9 +210,9 @@ def derivatives(
     outer, sigma2 = found.outer[:, 0, 0], likelihood.sigma_squared(factorization)
     of_sigma = np.outer(outer, outer) / likelihood.residual_squares(factorization)
     gradient, information = found.trace - outer / sigma2, (found.products - of_sigma) / sigma2
-    if found.expected is None:
+    if found.expected is None or found.sandwich is None:
         return Derivatives(gradient, information)
     # −tr(PV_iPV_j) + 2 y'PV_iPV_jPy/σ² − ∇r²_i ∇r²_j/(σ² r²), and tr(PV_iPV_j) without σ²
     observed = 2.0 * information + of_sigma / sigma2 - found.expected
     expected = found.expected - np.outer(found.trace, found.trace) / max(likelihood.dof, 1)
-    return Derivatives(gradient, information, observed, expected)
+    return Derivatives(gradient, information, observed, expected, -found.sandwich)

@@ -80,6 +80,11 @@ class Parameters:
         """Where each τ is among those of `by_factor`."""
         return np.argsort(np.concatenate([np.empty(0, np.intp), *self.places_by_factor]))
 
+    def tau(self, lam: Lam) -> FloatArray:
+        """Return τ of all terms' Σ = ΛΛ', (d,)."""
+        pairs = zip(self.terms, lam, strict=True)
+        return np.concatenate([t.term.structure.coordinates(own @ own.T) for (_, t), own in pairs])
+
     def chart(self, lam: Lam) -> Chart:
         """Return the coordinates δ around Λ."""
         return Chart.of(tuple(t.term.structure for _, t in self.terms), lam)

@@ -6,18 +6,19 @@ are passed over. Z here is that of the system: with the ones of each factor, als
 term has them.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.linalg.lapack
 from numpy.typing import NDArray
 
 from skmixed._equations.changes import with_response
-from skmixed._equations.cholesky import eliminate_chain
+from skmixed._equations.cholesky import CholeskyFactor, eliminate_chain
 from skmixed._equations.elimination import FactorRows
-from skmixed._equations.linear_algebra import in_slabs, levels_last
+from skmixed._equations.layout import Cells
+from skmixed._equations.linear_algebra import in_slabs, levels_last, to_slabs
 from skmixed._equations.system import Stage, System
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, IntArray
 
 # Share of its own products that is left of a column where nothing is.
 PIVOT_SHARE = 1e-12
@@ -54,6 +55,99 @@ def products_times(system: System, columns: FloatArray) -> FloatArray:
     at = slice(system.n_chain, None)
     to_outer[at] += system.core[: system.n_core, : system.n_core] @ outer[at]
     return out
+
+
+@dataclass(frozen=True)
+class LevelParts:
+    """A system of one factor that is eliminated, its levels in parts, one behind the other.
+
+    Attributes
+    ----------
+    system : System
+    products : (r, m, q) array
+        Those of the stage, in the order of the parts.
+    starts : (F + 1,) array of int
+        Where each part starts, and the last one ends.
+    known : dict of int to System
+        Those without a part, once they were asked for.
+    """
+
+    system: System
+    products: FloatArray
+    starts: IntArray
+    known: dict[int, System] = field(default_factory=dict)
+
+    @staticmethod
+    def of(system: System, order: IntArray, starts: IntArray) -> "LevelParts":
+        """Put the levels in an order."""
+        products = levels_last(system.stages[0].products, system.factors[0].n_levels)
+        return LevelParts(system, np.take(products, order, axis=2), starts)
+
+    def without(self, number: int, fixed: FloatArray, n_rows: int) -> System:
+        """Return the system of the rows of all other parts, with their [X y]'W[X y]."""
+        if number not in self.known:
+            self.known[number] = self._without(number, fixed, n_rows)
+        return self.known[number]
+
+    def _without(self, number: int, fixed: FloatArray, n_rows: int) -> System:
+        first, stop = int(self.starts[number]), int(self.starts[number + 1])
+        # S_j and B_j of the levels before and behind the part, in slabs of their own
+        products = [self.products[:, :, :first], self.products[:, :, stop:]]
+        (stage,), (factor,) = self.system.stages, self.system.factors
+        q = self.products.shape[2] - (stop - first)
+        b = min(stage.products.shape[3], q)
+        cells = Cells.none(q, stage.cells.width)
+        slabs = to_slabs(np.concatenate(products, axis=2), -(-q // b), b)
+        factors = (replace(factor, n_levels=q),)
+        return replace(
+            self.system,
+            core=fixed,
+            layout=replace(self.system.layout, factors=factors, cells=(cells,)),
+            stages=(replace(stage, products=slabs, cells=cells, values=stage.values),),
+            n_rows=n_rows,
+        )
+
+
+@dataclass(frozen=True)
+class PartSlopes:
+    """Sums over the levels of parts, of which derivatives in the entries of Σ are made.
+
+    Attributes
+    ----------
+    trace, outer : (F, r²) arrays
+        Σ_j Z'PZ and Σ_j ρ_jρ_j', ρ = Z'V⁻¹(y − Xβ̂).
+    taken : (F,) array
+        What Σ takes off the residual sum of squares of the rows of each part.
+    """
+
+    trace: FloatArray
+    outer: FloatArray
+    taken: FloatArray
+
+    @staticmethod
+    def of(
+        at: CholeskyFactor, parts: LevelParts, order: IntArray, *, has_fixed: bool
+    ) -> "PartSlopes":
+        """Sum up over each part what its levels have at one Λ, of all rows.
+
+        `has_fixed`: as of `CoreInverse`.
+        """
+        ((done,), size), fixed = (at.stages, at.system.factors[0].n_columns ** 2), at.fixed
+        v = np.zeros(done.products.shape[2])
+        v[done.stage.fixed] = np.append(-at.beta, 1.0)
+        rows = []
+        for left, white in zip(done.gls_slabs(), done.half, strict=True):
+            # Z'PZ = Z'V⁻¹Z − H'H with H = R_x⁻¹X'V⁻¹Z, ρρ', and |L⁻¹Λ'Z'(y − Xβ̂)|²
+            trace, rho = left[:, done.stage.random], np.matmul(v, left)
+            if has_fixed:
+                half = np.matmul(fixed.inverse_root.T, left[:, done.stage.fixed[:-1]])
+                trace = trace - np.einsum("axb,cxb->acb", half, half)
+            outer, taken = rho[:, None] * rho, np.square(np.matmul(v, white)).sum(axis=0)
+            flat = trace.reshape(size, -1), outer.reshape(size, -1), taken[None]
+            rows.append(np.concatenate(flat))
+        by_level = np.concatenate(rows, axis=1)[:, order]
+        sums = np.add.reduceat(by_level, parts.starts[:-1], axis=1).T
+        return PartSlopes(sums[:, :size], sums[:, size:-1], sums[:, -1])
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,7 @@ class Projected:
     to_outer, to_fixed : (n_outer, r²c) and (p, r²c) arrays
         Z_c'V_1⁻¹F and X'V_1⁻¹F.
     rho : (r, c, q) array
-    expected : (r², r²) array or None
-        tr(PV_abPV_cd), as a form in symmetric directions, where that is asked for.
+    twice : `expected` and `sandwich` of `Projection`
     """
 
     trace: FloatArray
@@ -76,7 +75,7 @@ class Projected:
     to_outer: FloatArray
     to_fixed: FloatArray
     rho: FloatArray
-    expected: FloatArray | None
+    twice: tuple[FloatArray | None, FloatArray | None]
 
 
 def project_stage(
@@ -88,10 +87,7 @@ def project_stage(
     *,
     is_twice: bool = False,
 ) -> Projected:
-    """Project the columns of stage k; without an inverse the trace is not P's.
-
-    `is_twice`: also what the expected information is made of.
-    """
+    """Project the columns of stage k; without an inverse the trace is not P's."""
     stage, r, p = done.stage, system.factors[k].n_columns, system.n_fixed
     c = len(responses.weights)
     trace, outer = np.zeros((r, r)), np.zeros((r * c, r * c))
@@ -104,7 +100,7 @@ def project_stage(
     cells = _CellSums.of(done, later, responses.outer)
     combine = np.zeros((c, stage.products.shape[2]))
     combine[:, stage.fixed] = responses.weights
-    sums, rhos = (_ExpectedSums(r, p) if is_twice else _TraceSums(r)), []
+    sums, rhos = (_ExpectedSums(r, root) if is_twice else _TraceSums(r, root)), []
     for i, part in enumerate(done.gls_slabs()):
         zvz, zvx, rho = part[:, stage.random], part[:, stage.fixed[:-1]], np.matmul(combine, part)
         if cells.matrices:
@@ -117,7 +113,7 @@ def project_stage(
         outer += flat @ flat.T
         within += np.matmul(zvz[:, :, None] * flat, flat.T)
         cross += np.matmul(zvx, flat.T)
-        sums.add(zvz, np.matmul(root, zvx))
+        sums.add(zvz, part[:, stage.fixed])
     rho = np.concatenate(rhos, axis=2)[:, :, : stage.n_levels]
     size = r * r * c
     return Projected(
@@ -127,66 +123,64 @@ def project_stage(
         to_outer=cells.times(rho, stage.cells.width),
         to_fixed=cross.transpose(1, 0, 2).reshape(p, size),
         rho=rho,
-        expected=sums.form(),
+        twice=sums.twice(),
     )
 
 
 def has_expected(system: System) -> bool:
     """Whether the expected information comes with the projection: of one factor of few columns."""
-    return len(system.stages) == len(system.factors) == 1 and (
-        system.factors[0].n_columns <= FEW_COLUMNS
-    )
+    is_one = len(system.stages) == len(system.factors) == 1
+    return is_one and system.factors[0].n_columns <= FEW_COLUMNS
 
 
 class _TraceSums:
     """Σ_j Z'V⁻¹Z − H'H, H = R_x⁻¹X'V⁻¹Z, over the levels of a stage."""
 
-    def __init__(self, r: int) -> None:
-        self.trace = np.zeros((r, r))
+    def __init__(self, r: int, root: FloatArray) -> None:
+        self.trace, self.root = np.zeros((r, r)), root
 
-    def add(self, own: FloatArray, half: FloatArray) -> None:
-        """Take in Z'V⁻¹Z, (r, r, b), and H, (r, p, b), of some levels."""
-        flat = half.reshape(len(half), -1)
+    def add(self, own: FloatArray, beside: FloatArray) -> None:
+        """Take in Z'V⁻¹Z, (r, r, b), and Z'V⁻¹[X y], (r, p + 1, b), of some levels."""
+        flat = np.matmul(self.root, beside[:, :-1]).reshape(len(own), -1)
         self.trace += own.sum(axis=2) - flat @ flat.T
 
-    def form(self) -> FloatArray | None:
-        """Return tr(PV_abPV_cd), as a form in symmetric directions, if it was asked for."""
-        return None
+    def twice(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return `expected` and `sandwich` of `Projection`, if they were asked for."""
+        return None, None
 
 
 class _ExpectedSums(_TraceSums):
-    """Sums over the levels of the only factor, of which tr(PV_iPV_j) is made.
+    """Sums for tr(PV_iPV_j) = Σ_j [tr(AEAF) − tr(OEAF) − tr(OFAE)] + tr(Σ HEH' Σ HFH').
 
-    With A = Z'V⁻¹Z of a level and O = H'H two directions E and F of Σ have
-    Σ_j [tr(AEAF) − tr(OEAF) − tr(OFAE)] + tr(Σ HEH' Σ HFH').
+    Of two directions E and F of the only factor's Σ, with A = Z'V⁻¹Z of a level and O = H'H.
     """
 
-    def __init__(self, r: int, p: int) -> None:
-        super().__init__(r)
-        self.p = p
-        self.pairs = np.zeros((r * r, r * r))
-        self.between = np.zeros((r * p, r * p))
+    def __init__(self, r: int, root: FloatArray) -> None:
+        super().__init__(r, root)
+        self.pairs, m = np.zeros((r * r, r * r)), len(root) + 1
+        self.between = np.zeros((r * m, r * m))
 
-    def add(self, own: FloatArray, half: FloatArray) -> None:
+    def add(self, own: FloatArray, beside: FloatArray) -> None:
+        half = np.matmul(self.root, beside[:, :-1])
         taken = np.einsum("axb,cxb->acb", half, half)
         left = own - taken
         self.trace += left.sum(axis=2)
         # (A − O)(A − O)' − OO', entry by entry
-        self._add_pairs(left, 1.0)
-        self._add_pairs(taken, -1.0)
-        flat = half.reshape(len(half) * self.p, -1)
-        self.between += flat @ flat.T
+        self.pairs += _gram(left, len(self.pairs)) - _gram(taken, len(self.pairs))
+        self.between += _gram(beside, len(self.between))
 
-    def _add_pairs(self, matrices: FloatArray, sign: float) -> None:
-        flat = matrices.reshape(len(self.pairs), -1)
-        self.pairs += sign * (flat @ flat.T)
-
-    def form(self) -> FloatArray:
-        r, p = len(self.trace), self.p
+    def twice(self) -> tuple[FloatArray, FloatArray]:
+        r, m = len(self.trace), len(self.root) + 1
         # Of E_bc and F_da the pairs of entries ab and cd, of E_ab and F_cd what is between levels
         within = self.pairs.reshape(r, r, r, r).transpose(1, 2, 3, 0).reshape(r * r, -1)
-        between = self.between.reshape(r, p, r, p).transpose(0, 2, 1, 3).reshape(r * r, -1)
-        return np.asarray(within + between @ between.T)
+        crossed = self.between.reshape(r, m, r, m).transpose(0, 2, 1, 3).reshape(-1, m, m)
+        between = (self.root @ crossed[:, :-1, :-1] @ self.root.T).reshape(r * r, -1)
+        return within + between @ between.T, crossed.reshape(r * r, -1)
+
+
+def _gram(columns: FloatArray, n: int) -> FloatArray:
+    flat = columns.reshape(n, -1)
+    return flat @ flat.T
 
 
 @dataclass(frozen=True)
@@ -250,12 +244,15 @@ class Projection:
         F'PF; the response runs fastest.
     expected : (n, n) array or None
         tr(PV_abPV_cd), as a form in symmetric directions, where that is asked for.
+    sandwich : (n, (p + 1)²) array or None
+        [X y]'V⁻¹V_abV⁻¹[X y], likewise.
     """
 
     trace: FloatArray
     outer: FloatArray
     products: FloatArray
     expected: FloatArray | None = None
+    sandwich: FloatArray | None = None
 
 
 def project(inverse: CoreInverse, responses: Responses, *, is_twice: bool = False) -> Projection:
@@ -263,7 +260,8 @@ def project(inverse: CoreInverse, responses: Responses, *, is_twice: bool = Fals
     factorization = inverse.factorization
     system, c = factorization.system, len(responses.weights)
     columns = _Columns(factorization, c)
-    traces, outers, expected = [np.empty(0)], [], None
+    traces, outers = [np.empty(0)], []
+    twice: tuple[FloatArray | None, FloatArray | None] = None, None
     # ρ and F'V_1⁻¹F of each stage, of which the next one is then taken out
     for k in range(len(system.stages)):
         done = factorization.stages[k]
@@ -271,7 +269,7 @@ def project(inverse: CoreInverse, responses: Responses, *, is_twice: bool = Fals
         columns.eliminate(k, part)
         traces.append(part.trace.ravel())
         outers.append(_by_entry(part.outer))
-        expected = part.expected
+        twice = part.twice
     # ρ = S_c[−b̂; weights] of the factors in the core
     for factor in system.core_factors:
         effects = responses.outer[system.n_chain :]
@@ -280,7 +278,7 @@ def project(inverse: CoreInverse, responses: Responses, *, is_twice: bool = Fals
         outers.append(_by_entry(np.tensordot(rho, rho, ((0,), (0,)))))
     traces.append(inverse.traces())
     products = columns.projected(inverse)
-    return Projection(np.concatenate(traces), np.concatenate(outers), products, expected)
+    return Projection(np.concatenate(traces), np.concatenate(outers), products, *twice)
 
 
 def _by_entry(outer: FloatArray) -> FloatArray:

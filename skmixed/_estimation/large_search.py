@@ -44,7 +44,7 @@ class LargeSearch:
     def search(self, start: Lam) -> SearchReport:
         """Search from the best of the starts."""
         is_one = len(self.system.terms) == 1 and self.system.n_theta == 1
-        starts = self._valleys() if is_one else [self._best_start(start)]
+        starts = self._valleys() if is_one else [self.best_start(start)]
         best = self.run(starts[0])
         for other in starts[1:]:
             best = better(best, self.run(other))
@@ -83,7 +83,7 @@ class LargeSearch:
         starts: list[Lam] = [(np.sqrt(v.ratio) * np.eye(term.size),) for v in as_low]
         return starts or [identity(self.system)]
 
-    def _best_start(self, start: Lam) -> Lam:
+    def best_start(self, start: Lam) -> Lam:
         """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
         within = self.within_start()
         if within is None or are_alike(start, within):

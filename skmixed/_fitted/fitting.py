@@ -19,7 +19,7 @@ from skmixed._fitted.sufficient_statistics import SufficientStatistics
 from skmixed._model.terms import Model
 from skmixed._repeated.fit import RepeatedModel
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._typing import Message
+from skmixed._typing import Lam, Message
 from skmixed.exceptions import UndeterminedError, warn
 
 E = TypeVar("E")
@@ -154,6 +154,18 @@ def _search(
         seed=_seed(parameters.random_state) if solver == "iterative" else 0,
     )
     return found, None
+
+
+def search_alone(parameters: Any, given: SufficientStatistics) -> tuple[Lam | None, list[Message]]:
+    """Search for a Λ near that of a model, from which those without folds are searched for.
+
+    Return it with what the statistics have to say; None where a fit may find another one.
+    """
+    encoder, stats = given.encoder, given.products
+    system = _checked_system(given, encoder.model(reml=parameters.method == "reml"), "exact")
+    said = warnings_before(system.findings, encoder, stats)
+    how = {"tol": parameters.tol, "max_iter": parameters.max_iter}
+    return kernel.search_all(system, **how), said
 
 
 def check_determined(parameters: Any, given: SufficientStatistics) -> None:

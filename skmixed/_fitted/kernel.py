@@ -27,7 +27,14 @@ from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.solution import Solution, centered_to_user, solve
 from skmixed._estimation.start import moment_start
 from skmixed._fitted.runtime import single_threaded_blas
-from skmixed._folds import estimates_of_folds, held_theta, selection, squares, whole_groups
+from skmixed._folds import (
+    estimates_of_folds,
+    few_folds,
+    held_theta,
+    predictions,
+    selection,
+    whole_groups,
+)
 from skmixed._folds.calibration import Calibration
 from skmixed._folds.deletion import FoldSolutions
 from skmixed._folds.predictions import FoldPredictor
@@ -191,6 +198,7 @@ estimate_at = _on_one_thread(held_theta.estimate_at)
 estimate_after_step = _on_one_thread(held_theta.estimate_after_step)
 fold_part = _on_one_thread(FoldPart.of)
 fold_totals = _on_one_thread(FoldTotals.of)
+totals_with_all_rows = _on_one_thread(FoldTotals.with_all_rows)
 without_fold = _on_one_thread(FoldTotals.without)
 fold_predictor = _on_one_thread(FoldPredictor.of)
 fold_means = _on_one_thread(FoldPredictor.mean)
@@ -199,9 +207,14 @@ are_many_folds = _on_one_thread(whole_groups.are_many_folds)
 whole_groups_of = _on_one_thread(whole_groups.whole_groups_of)
 estimate_folds = _on_one_thread(estimates_of_folds.estimate_folds)
 fold_solutions = _on_one_thread(FoldSolutions.of)
+level_parts = _on_one_thread(few_folds.level_parts)
+search_all = _on_one_thread(few_folds.search_all)
+may_search_each = _on_one_thread(few_folds.may_search_each)
+search_each = _on_one_thread(few_folds.search_each)
+squares_of_folds = _on_one_thread(predictions.squares_of_folds)
 
 
-squares_around = _on_one_thread(squares.squares_around)
+squares_around = _on_one_thread(predictions.squares_around)
 of_levels = _on_one_thread(selection.of_levels)
 of_columns = _on_one_thread(selection.of_columns)
 updated = _on_one_thread(effects_update.updated)

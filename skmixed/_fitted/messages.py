@@ -4,7 +4,7 @@ The kernel's checks are the same for the columns of X and for the terms of a for
 a user can do about them is said in the words of what was called.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,11 +17,10 @@ from sklearn.exceptions import ConvergenceWarning
 from skmixed._data.encoder import Encoder
 from skmixed._estimation.fit import Estimate
 from skmixed._estimation.identifiability import Identifiability
-from skmixed._estimation.solution import TermSolution
 from skmixed._model.family import FAMILIES, FARTHEST
 from skmixed._model.terms import Term
 from skmixed._statistics.cross_products import CrossProducts
-from skmixed._typing import Message
+from skmixed._typing import FloatArray, Message
 from skmixed.exceptions import (
     ExactFitWarning,
     FitStatus,
@@ -362,20 +361,26 @@ def _singular(result: Estimate, encoder: Encoder, stats: CrossProducts) -> Itera
     if encoder.subjects is not None and result.solution.residual is not None:
         for message in encoder.subjects.said_of_ends(result.solution.residual):
             yield message, SingularFitWarning
-    for term, solution in zip(encoder.terms, result.solution.terms, strict=True):
-        if solution.is_singular and result.status is not FitStatus.EXACT_FIT:
+    if result.status is not FitStatus.EXACT_FIT:
+        yield from singular([own.search_lam for own in result.solution.terms], encoder, stats)
+
+
+def singular(
+    lams: Sequence[FloatArray], encoder: Encoder, stats: CrossProducts
+) -> Iterator[Message]:
+    """Say which terms' Λ, in the coordinates of the search, lack rank."""
+    for term, lam in zip(encoder.terms, lams, strict=True):
+        if not lam.any(axis=0).all():
             has_own = stats.factors[term.factor].regression is not None
-            message = _singular_message(term, solution, encoder, is_by_name=not has_own)
+            message = _singular_message(term, lam, encoder, is_by_name=not has_own)
             yield message, SingularFitWarning
 
 
-def _singular_message(
-    term: Term, solution: TermSolution, encoder: Encoder, *, is_by_name: bool
-) -> str:
+def _singular_message(term: Term, lam: FloatArray, encoder: Encoder, *, is_by_name: bool) -> str:
     """Say what has no variance; not by name where the search combines the coefficients."""
     group = encoder.factors[term.factor].name
     names = encoder.coefficient_names(term)
-    sd = np.linalg.norm(solution.search_lam, axis=1)
+    sd = np.linalg.norm(lam, axis=1)
     is_zero = sd <= NO_VARIANCE * max(sd.max(), 1.0)
     zero = [n for n, own in zip(names, is_zero, strict=True) if own and is_by_name]
     advice = "The model may be richer than the data supports; consider leaving the slope out."

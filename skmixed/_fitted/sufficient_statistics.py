@@ -141,6 +141,9 @@ def of_levels_with_rows(
 ) -> SufficientStatistics:
     """Return statistics with those levels of an encoder alone that have rows."""
     levels = products.levels
+    if all(len(own) == len(f.counts) for own, f in zip(levels, products.factors, strict=True)):
+        names = None if feature_names is None else tuple(feature_names)
+        return SufficientStatistics(encoder, products, names, n_features)
     factors = [f.picked(own) for f, own in zip(encoder.factors, levels, strict=True)]
     return SufficientStatistics(
         encoder.with_factors(factors),

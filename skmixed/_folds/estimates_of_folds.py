@@ -132,13 +132,12 @@ def _information_of_folds(groups: WholeGroups, start: FoldEstimates) -> FloatArr
     columns = np.stack([rho @ d.T for d in groups.directions], axis=1)
     beside = columns @ own.left
     squares = columns @ own.inside @ columns.transpose(0, 2, 1)
-    starts = groups.starts
     # F'V⁻¹[X y]v and F'V⁻¹F without the fold
-    with_rows = np.einsum("iab,fb->fia", first, v) - np.add.reduceat(beside, starts)
+    with_rows = np.einsum("iab,fb->fia", first, v) - groups.by_fold(beside)
     of_all = np.einsum("fa,ikab,fb->fik", v, second, v, optimize=True)
     # Less F'V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹F, and what is along ∇r²
     half = np.linalg.solve(deleted.root, with_rows[:, :, :p].transpose(0, 2, 1))
-    products = of_all - np.add.reduceat(squares, starts) - half.transpose(0, 2, 1) @ half
+    products = of_all - groups.by_fold(squares) - half.transpose(0, 2, 1) @ half
     outer = np.einsum("fia,fa->fi", with_rows, v)
     r2 = deleted.residual_squares[:, None, None]
     scale = (groups.dof / deleted.residual_squares)[:, None, None]

@@ -239,9 +239,8 @@ def first_gradient(groups: WholeGroups, start: FoldEstimates) -> FloatArray:
     of_all = -np.tensordot(weights, along, axes=([1, 2], [1, 2]))
     _, logdets = own.slopes(np.eye(p)[None])
     of_fold, logdet = own.slopes(weights[groups.fold])
-    starts = groups.starts
-    gradient = of_all - np.add.reduceat(of_fold, starts)
-    return np.asarray(gradient + logdets.sum(axis=0) - np.add.reduceat(logdet, starts))
+    gradient = of_all - groups.by_fold(of_fold)
+    return np.asarray(gradient + logdets.sum(axis=0) - groups.by_fold(logdet))
 
 
 def _relative_directions(groups: WholeGroups, tau: FloatArray) -> FloatArray | None:
@@ -316,4 +315,4 @@ def _gradient(
     coefficients += polynomial.coefficients[:, -1]
     of_all = np.einsum("fim,fm->fi", slopes, coefficients)
     of_fold, slope = own.slopes(weights[groups.fold])
-    return of_all - np.add.reduceat(of_fold + slope, groups.starts), deleted
+    return of_all - groups.by_fold(of_fold + slope), deleted

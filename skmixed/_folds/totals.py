@@ -7,6 +7,7 @@ import numpy as np
 
 from skmixed._folds.products import around_means
 from skmixed._folds.selection import of_levels
+from skmixed._statistics.accumulator import accumulate_parts
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.design import Design, FactorDesign
 from skmixed._statistics.framed_rows import BLOCK_ROWS
@@ -51,11 +52,20 @@ class FoldTotals:
             z = indicators(replace(folds, codes=fold[rows]), table)
             weights = design.weights
             products += z @ (table if weights is None else table * weights[rows, None])
-        log_weights = np.zeros(n_folds)
-        if design.weights is not None:
-            log_weights += np.bincount(fold, np.log(design.weights), n_folds)
-        counts = np.bincount(fold, minlength=n_folds)
-        return FoldTotals(products.reshape(n_folds, k, k), counts, log_weights)
+        return _with_counts(products.reshape(n_folds, k, k), design, fold)
+
+    @staticmethod
+    def with_all_rows(
+        design: Design, fold: IntArray, n_folds: int
+    ) -> "tuple[CrossProducts, FoldTotals] | None":
+        """Return the sums over all rows, and those over each fold, from one pass.
+
+        None where the rows ask for a frame with a regression.
+        """
+        found = accumulate_parts(design, fold, n_folds)
+        if found is None:
+            return None
+        return found.all_rows, _with_counts(found.products, design, fold)
 
     def without(self, stats: CrossProducts, number: int, levels: IntArray) -> CrossProducts:
         """Return the sums over all rows less those of a fold, which has no rows of some levels.
@@ -82,7 +92,18 @@ class FoldTotals:
     def of_columns(self, columns: Sequence[int]) -> "FoldTotals":
         """Return the sums of some columns, the ones first, and of the response."""
         own = [*columns, self.products.shape[1] - 1]
+        if own == list(range(self.products.shape[1])):
+            return self
         return replace(self, products=self.products[:, own][:, :, own])
+
+
+def _with_counts(products: FloatArray, design: Design, fold: IntArray) -> FoldTotals:
+    """Return sums with the numbers of rows, and of their weights."""
+    n_folds = len(products)
+    log_weights = np.zeros(n_folds)
+    if design.weights is not None:
+        log_weights += np.bincount(fold, np.log(design.weights), n_folds)
+    return FoldTotals(products, np.bincount(fold, minlength=n_folds), log_weights)
 
 
 def _turn(table: FloatArray, like: CrossProducts) -> None:

@@ -13,7 +13,7 @@ The columns are turned so that those of all rows are I, and r² for y, at one Σ
 are looked at: what is lost in sums and differences is then small beside what is left.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ from skmixed._statistics.rank import working_columns
 from skmixed._typing import FloatArray, IntArray, Lam
 from skmixed.exceptions import FitStatus
 
-# Up to so many folds each is searched by itself, from the start that a fit to its rows has:
-# it ends where that does, to all digits, and in less time than the search of all takes to set up.
+# Up to so many folds each has a search of its own: that of all takes more time to set up.
 FEW_FOLDS = 60
 # Share of all squares of a column that a fold may have: a bit is lost in the difference.
 LARGEST_SHARE = 0.5
@@ -62,10 +61,14 @@ class WholeGroups:
         S_j.
     beside : (q, r, p + 1) array
         B_j.
+    order : (q,) array of int
+        Their numbers in the system.
     fold : (q,) array of int
         In ascending order; each has at least one group.
     totals : (F, p + 1, p + 1) array
         Σ w [x y]'[x y] of the rows of each fold.
+    unturned : (F, p + 1, p + 1) array
+        The same of the system's columns.
     turn : (p + 1, p + 1) array
         From the system's columns to these [X y], in which all of B_j and the sums are.
     are_separable : (F,) array of bool
@@ -83,8 +86,10 @@ class WholeGroups:
     parameters: Parameters
     within: FloatArray
     beside: FloatArray
+    order: IntArray
     fold: IntArray
     totals: FloatArray
+    unturned: FloatArray
     turn: FloatArray
     are_separable: NDArray[np.bool_]
     counts: IntArray
@@ -129,8 +134,10 @@ class WholeGroups:
             Parameters.of(system),
             within[order],
             beside[order] @ turn,
+            order,
             fold_of_level[order],
             turn.T @ own @ turn,
+            own,
             turn,
             _are_separable(system.fixed_products, own),
             totals.counts,
@@ -138,6 +145,11 @@ class WholeGroups:
             to_user @ turn[:p, :p],
             offset - to_user @ turn[:p, p],
         )
+
+    def by_method(self, *, reml: bool) -> "WholeGroups":
+        """Return the same groups for REML or ML."""
+        dof = self.system.n_rows - self.system.n_fixed * reml
+        return replace(self, likelihood=replace(self.likelihood, reml=reml, dof=dof))
 
     @property
     def n_folds(self) -> int:
@@ -153,6 +165,10 @@ class WholeGroups:
     def starts(self) -> IntArray:
         """The first group of each fold, (F,)."""
         return np.searchsorted(self.fold, np.arange(self.n_folds))
+
+    def by_fold(self, values: FloatArray) -> FloatArray:
+        """Return the sums over the groups of each fold, (F, …), of (q, …) values."""
+        return values if len(values) == self.n_folds else np.add.reduceat(values, self.starts)
 
     @property
     def dof(self) -> FloatArray:
@@ -223,28 +239,27 @@ def whole_groups_of(
     model: Model,
     fold_of_level: IntArray,
     totals: FoldTotals,
-    of_all: Estimate,
+    at: Estimate | Lam,
     *,
     are_rows_predicted: bool,
 ) -> WholeGroups | None:
-    """Return the groups of a model of one factor; None where there is no search for all folds.
+    """Return the groups of a model of one factor, at estimates from all rows or at a system's Λ.
 
-    `of_all` are the estimates from all rows. There is none where they are no optimum, or where
-    their equations have no digits.
-    `are_rows_predicted`: whether rows are to be predicted by the fits without a fold, for which
-    X has all columns of the model, as they are but for their centers. Else columns that depend
-    on others are without effect in all folds of which the rank of the others is not in doubt.
+    None where estimates are no optimum, or where their equations have no digits.
+    `are_rows_predicted`: whether the fits are to predict rows, for which X has all columns of the
+    model, as they are but for their centers. Else columns that depend on others are without
+    effect in all folds of which the rank of the others is not in doubt.
     """
     system, likelihood = lay_out(stats, model)
-    # The equations have β and the effects of one factor, which is eliminated, and nothing else
-    if system.n_core or not system.n_fixed:
-        return None
+    # The equations are to have β and the effects of one factor, which is eliminated
+    has_more = bool(system.n_core) or not system.n_fixed
     is_plain = system.regression is None and system.n_fixed == len(model.fixed)
-    if of_all.status is not FitStatus.CONVERGED or (are_rows_predicted and not is_plain):
+    is_optimum = not isinstance(at, Estimate) or at.status is FitStatus.CONVERGED
+    if has_more or not is_optimum or (are_rows_predicted and not is_plain):
         return None
-    given = stats, model, system, likelihood, fold_of_level, totals
     try:
-        return WholeGroups.of(*given, in_coordinates(of_all, system))
+        lam = in_coordinates(at, system) if isinstance(at, Estimate) else at
+        return WholeGroups.of(stats, model, system, likelihood, fold_of_level, totals, lam)
     except np.linalg.LinAlgError:
         return None
 
@@ -274,8 +289,8 @@ class GroupEquations:
     def of_folds(self) -> tuple[FloatArray, FloatArray]:
         """E_f, (F, p + 1, p + 1), and log|V|, (F,), of the rows of each fold."""
         taken = self.groups.beside.transpose(0, 2, 1) @ (self.sigma @ self.left)
-        found = self.groups.totals - np.add.reduceat(taken, self.groups.starts)
-        logdet = np.add.reduceat(self.logdet, self.groups.starts)
+        found = self.groups.totals - self.groups.by_fold(taken)
+        logdet = self.groups.by_fold(self.logdet)
         return (found + found.transpose(0, 2, 1)) / 2.0, logdet
 
     def slopes(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:

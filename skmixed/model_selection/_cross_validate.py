@@ -187,7 +187,9 @@ def cross_validate(
     splits = splits_of(cv, question, X, sample.y, own_groups, has_classes=has_classes)
     check_question(question, splits, own_groups)
     fits = CandidateFits.of(models, sample, splits, is_held=theta == "fixed")
-    outcomes = fits.outcomes(params, HeldOut(sample, splits), scorers)
+    outcomes = fits.outcomes(
+        params, HeldOut(sample, splits), scorers, needs_predictions=return_predictions
+    )
     table = scores_and_times(outcomes, scorers)
     found = of_one(*table) if param_grid is None else of_grid(params, *table)
     if return_predictions:
@@ -252,15 +254,23 @@ class CandidateFits:
         return f"{len(self.splits)} splits, from sums over the rows of each, {of_theta}"
 
     def outcomes(
-        self, params: Sequence[dict[str, Any]], held_out: HeldOut, scorers: Mapping[str, Scorer]
+        self,
+        params: Sequence[dict[str, Any]],
+        held_out: HeldOut,
+        scorers: Mapping[str, Scorer],
+        *,
+        needs_predictions: bool = False,
     ) -> list[Outcome]:
         """Fit all candidates to all splits, predict and score their test rows; say what is to say.
 
-        `params` are those of the candidates, which messages name.
+        `params` are those of the candidates, which messages name. Without `needs_predictions`
+        rows are predicted where scores take that.
         """
         found = {k: self._refusal(error, scorers) for k, error in self.refused.items()}
         if self.sums is not None:
-            made = whole_group_outcomes(self.sums, held_out, scorers)
+            made = whole_group_outcomes(
+                self.sums, held_out, scorers, needs_predictions=needs_predictions
+            )
             found |= {self.linear[k]: outcome for k, outcome in made.items()}
             rest = [k for k in range(len(self.linear)) if k not in made]
             if rest:

@@ -14,7 +14,7 @@ from skmixed._data.table import shown
 from skmixed._typing import FloatArray, IntArray, Message
 from skmixed.model_selection._fits import Fit, Fits
 from skmixed.model_selection._sample import HeldOut, Sample
-from skmixed.model_selection._scores_by_split import BY_SPLIT
+from skmixed.model_selection._scores_by_split import BY_SPLIT, OF_SQUARES
 from skmixed.model_selection._scoring import Predictions, Scorer, with_deviations
 from skmixed.model_selection._splits.splits import Splits
 
@@ -47,6 +47,8 @@ class Outcome:
         Those of the splits whose fits or predictions failed.
     unpredicted : set of int
         Of these the splits whose predictions failed.
+    squares : pair of (K,) arrays or None
+        Σ (y − ŷ)² and Σ (y − ȳ)² of the splits, where they are known without predictions.
     """
 
     n_tested: int
@@ -59,6 +61,7 @@ class Outcome:
     messages: list[tuple[int, list[Message]]] = field(default_factory=list)
     errors: dict[int, Exception] = field(default_factory=dict)
     unpredicted: set[int] = field(default_factory=set)
+    squares: tuple[FloatArray, FloatArray] | None = None
 
     @staticmethod
     def empty(splits: Splits, scorers: Mapping[str, Scorer]) -> "Outcome":
@@ -109,6 +112,18 @@ class Outcome:
         self.mean[place] = values
         if self.sd is not None and sd is not None:
             self.sd[place] = sd
+
+    def add_squares(self, number: int, held_out: HeldOut) -> None:
+        """Add the squares of a split that is predicted, where those of the others are known."""
+        if self.squares is None:
+            return
+        for own in self.squares:
+            own[number] = np.nan
+        if number not in self.errors and self.mean is not None:
+            y = np.asarray(held_out.sample.y, dtype=np.float64)[held_out.splits.test(number)]
+            left = y - self.mean[held_out.splits.place(number)]
+            for own, values in zip(self.squares, (left, y - y.mean()), strict=True):
+                own[number] = values @ values
 
     def predictions(self, splits: Splits) -> NDArray[Any]:
         """Return predictions in the order of the rows, (n,); NaN or None where there are none."""
@@ -210,18 +225,27 @@ def _number(value: Any, scorer: Scorer) -> float:
 def add_scores(outcome: Outcome, held_out: HeldOut, scorers: Mapping[str, Scorer]) -> None:
     """Add the scores of all splits, which do without the fitted estimators."""
     splits, start = held_out.splits, time.perf_counter()
-    own = [] if outcome.mean is None else [k for k in range(len(splits)) if k not in outcome.errors]
+    is_predicted = outcome.mean is not None or outcome.squares is not None
+    own = [k for k in range(len(splits)) if k not in outcome.errors] if is_predicted else []
     for key, scorer in scorers.items():
         if scorer.needs_estimator:
             continue
         outcome.scores[key] = np.full(len(splits), np.nan)
-        if scorer.by_split is not None and own:
+        if outcome.squares is not None and own:
+            found = OF_SQUARES[str(scorer.by_split)](*outcome.squares, splits.sizes)
+            outcome.scores[key][own] = found[own]
+        elif scorer.by_split is not None and own:
             outcome.scores[key][own] = _by_split(outcome, held_out, scorer.by_split)[own]
         elif outcome.mean is not None:
             for number in own:
                 view = Predictions(outcome.mean[splits.place(number)])
                 _score(outcome, key, number, scorer, (view, held_out[number], splits.test(number)))
     outcome.scored += (time.perf_counter() - start) / len(splits)
+
+
+def are_of_squares(scorers: Mapping[str, Scorer]) -> bool:
+    """Whether sums of squares of the splits are enough for all scores."""
+    return all(own.by_split in OF_SQUARES for own in scorers.values())
 
 
 def _by_split(outcome: Outcome, held_out: HeldOut, name: str) -> FloatArray:

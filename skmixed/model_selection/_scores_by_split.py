@@ -20,9 +20,13 @@ def _r2(y: FloatArray, mean: FloatArray, _sd: Any, split: IntArray, n: int) -> F
     """1 − Σ (y − ŷ)² / Σ (y − ȳ)²; NaN of a single row, and where y is constant 1 or 0."""
     left = _mean((y - mean) ** 2, split, n)
     total = _mean((y - _mean(y, split, n)[split]) ** 2, split, n)
+    return _r2_of_squares(left, total, np.bincount(split, minlength=n))
+
+
+def _r2_of_squares(left: FloatArray, around_mean: FloatArray, counts: IntArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(total > 0, 1.0 - left / total, np.where(left > 0, 0.0, 1.0))
-    return np.where(np.bincount(split, minlength=n) > 1, found, np.nan)
+        found = np.where(around_mean > 0, 1.0 - left / around_mean, np.where(left > 0, 0.0, 1.0))
+    return np.where(counts > 1, found, np.nan)
 
 
 def _squared(y: FloatArray, mean: FloatArray, _sd: Any, split: IntArray, n: int) -> FloatArray:
@@ -51,4 +55,10 @@ BY_SPLIT: dict[str, Callable[[FloatArray, FloatArray, Any, IntArray, int], Float
     "neg_root_mean_squared_error": _root,
     "neg_mean_absolute_error": _absolute,
     DENSITY: _density,
+}
+# From Σ (y − ŷ)², Σ (y − ȳ)² and the number of rows of K splits to the K scores.
+OF_SQUARES: dict[str, Callable[[FloatArray, FloatArray, IntArray], FloatArray]] = {
+    "r2": _r2_of_squares,
+    "neg_mean_squared_error": lambda left, _, counts: -left / counts,
+    "neg_root_mean_squared_error": lambda left, _, counts: -np.sqrt(left / counts),
 }

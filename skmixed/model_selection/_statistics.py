@@ -171,6 +171,14 @@ class StatisticsFits:
             estimate_at(model, given, held)
         return model
 
+    def may_search_each(self, own: Candidate) -> bool:
+        """Whether the searches without folds of a candidate may start next to that of all rows."""
+        if len(own.factors) != 1 or self.is_held:
+            return False
+        at, columns = own.factors[0]
+        n_levels = self.design.factors[at].n_levels
+        return kernel.may_search_each(own.encoder.model(reml=True), n_levels, len(columns))
+
     @cached_property
     def total(self) -> CrossProducts:
         """The sums over all rows."""
@@ -191,6 +199,8 @@ class StatisticsFits:
 
     def _in_design(self, rows: IntArray) -> IntArray:
         """Return the numbers in the design of those rows of the splits that are in it."""
+        if len(self.places) == self.splits.n_rows:
+            return rows
         numbers = self._numbers[rows]
         return np.asarray(numbers[numbers >= 0])
 
@@ -205,7 +215,7 @@ class StatisticsFits:
         """Return the sums over the training rows of each split; None where all have weight 0."""
         n_levels, numbers = tuple(f.n_levels for f in self.design.factors), range(len(self.splits))
         if self.splits.fold is not None:
-            return self._without_each([self._part(self.splits.test(k)) for k in numbers], n_levels)
+            return self._without_each(self.parts, n_levels)
         parts = (self._part(self.splits.train(k)) for k in numbers)
         return (None if own is None else own.among(n_levels) for own in parts)
 
@@ -217,6 +227,11 @@ class StatisticsFits:
         without = FoldParts(parts, n_levels).without_each() if len(parts) > 1 else iter([None])
         for own in folds:
             yield self.total if own is None else next(without)
+
+    @cached_property
+    def parts(self) -> tuple[FoldPart | None, ...]:
+        """The sums over the test rows of each split; None where all have weight 0."""
+        return tuple(self._part(self.splits.test(k)) for k in range(len(self.splits)))
 
     def _part(self, rows: IntArray) -> FoldPart | None:
         """Reduce rows of the splits; None where all have weight 0."""

@@ -91,6 +91,48 @@ def test_folds_of_several_groups(served):
     assert served == {"candidates": 1, "alone": 0}
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_grid_of_structures_over_few_folds(weighted, served):
+    """Each fold has a search of its own; all scores, and those of squares alone."""
+    X, y = make_rows(q=200, per=4)
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, len(y)) if weighted else None
+    grid = {
+        "method": ["reml", "ml"],
+        "random_slopes": [None, "a"],
+        "fixed": [["a", "b", "c"], ["a"]],
+    }
+    density, cv = "neg_log_predictive_density", GroupKFold(4)
+    given = {"cv": cv, "param_grid": grid, "sample_weight": weights}
+    model = MixedLinearRegressor("group")
+    found = cross_validate(model, X, y, scoring=SCORES[:3], **given)
+    every = cross_validate(model, X, y, scoring=[*SCORES, density], **given)
+    assert served == {"candidates": 16, "alone": 0}
+    for k, params in enumerate(found["params"]):
+        for split, (train, test) in enumerate(cv.split(X, y, X["group"])):
+            own = clone(model).set_params(**params)
+            own.fit(X.iloc[train], y[train], None if weights is None else weights[train])
+            mean, sd = own.predict(X.iloc[test], return_std=True)
+            at, left = f"split{split}_test_", y[test] - mean
+            by_hand = np.mean(-0.5 * (left / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi)))
+            assert_allclose(every[at + density][k], by_hand, **CLOSE)
+            assert_allclose(every[at + SCORES[3]][k], -np.abs(left).mean(), **CLOSE)
+            for table in (found, every):
+                assert_allclose(table[at + SCORES[1]][k], -np.mean(left**2), **CLOSE)
+                r2 = 1.0 - np.sum(left**2) / np.sum((y[test] - y[test].mean()) ** 2)
+                assert_allclose(table[at + SCORES[0]][k], r2, **CLOSE)
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_few_folds_whose_optimum_may_be_another_one_are_fitted_alone(served):
+    """One group far away gives a variance of slopes two optima, and effects are weak beside it."""
+    X, y = make_rows(q=150, effects=(0.0, 0.1, 0.0), shift=0.0)
+    y = np.where(X["group"] == 5, y + 20.0 * y.std(), y)
+    for slopes in (RandomEffect("group", "a", intercept=False), RandomEffect("group", "a")):
+        compare(MixedLinearRegressor(slopes, method="ml"), X, y, GroupKFold(5), every=1)
+    assert served["candidates"] == 2
+    assert served["alone"] > 0
+
+
 def test_weights(served):
     X, y = make_rows()
     weights = 1e6 * np.random.default_rng(1).uniform(0.5, 2.0, len(y))
