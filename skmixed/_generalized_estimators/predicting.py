@@ -298,7 +298,7 @@ def sample_y(
     >>> from skmixed import MixedGammaRegressor
     >>> X, y = [[1], [1], [1], [2], [2], [2]], [9.0, 12.0, 8.0, 2.0, 3.0, 1.0]
     >>> model = MixedGammaRegressor(0).fit(X, y)
-    >>> model.sample_y([[1], [2]], 1000).mean(axis=1).round(1)
+    >>> model.sample_y([[1], [2]], 100).mean(axis=1).round(1)
     array([9.6, 2.2])
     """
     found = sampled(self, X, DrawSettings(n_samples, random_state, effects), groups=groups)

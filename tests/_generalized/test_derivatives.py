@@ -47,8 +47,16 @@ def test_the_value_is_the_oracle_s(family, shape, nested):
         assert_allclose(LaplaceObjective(system).evaluate(lam), expected, rtol=1e-11)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=map(str, FAMILIES))
-@pytest.mark.parametrize(("shape", "nested"), SHAPES)
+# Each family with every other shape, and each shape with every other family
+ALTERNATE = [
+    (family, *shape)
+    for i, family in enumerate(FAMILIES)
+    for j, shape in enumerate(SHAPES)
+    if (i + j) % 2 == 0
+]
+
+
+@pytest.mark.parametrize(("family", "shape", "nested"), ALTERNATE, ids=str)
 def test_derivatives_are_those_of_the_value(family, shape, nested):
     case = case_of(family, shape, nested=nested)
     objective, lam = LaplaceObjective(case.layout.system), point(case, 3)

@@ -78,19 +78,19 @@ def test_new_groups_have_the_mean_over_their_distribution(case):
 def test_known_groups_are_drawn_given_their_data(case):
     name, model = case
     X = rows(3, 20)
-    samples = numbers(model.sample_y(X, N // 2))
+    samples = numbers(model.sample_y(X, N // 8))
     # The mean response of other draws of (b, β)
     own, family = model._model.solution.family, family_of(model._model)
     from skmixed._fitted.kernel import generalized_deviation
 
-    rng, n = np.random.default_rng(5), 600
+    rng, n = np.random.default_rng(5), 150
     z = np.column_stack([np.ones(20), X["x"]])
     codes = model._model.encoder.factors[0].index.get_indexer(X["g"])
     center = z @ model.fixed_effects_ + (z * model.random_effects_["g"].to_numpy()[codes]).sum(1)
     draws = [generalized_deviation(model._model.generalized, rng) for _ in range(n)]
     moved = [z @ one.fixed + (z * one.effects[0][:, codes].T).sum(axis=1) for one in draws]
     means = np.array([family.mean(center + one) for one in moved])
-    errors = np.hypot(samples.std(axis=1) / np.sqrt(N // 2), means.std(axis=0) / np.sqrt(n))
+    errors = np.hypot(samples.std(axis=1) / np.sqrt(N // 8), means.std(axis=0) / np.sqrt(n))
     assert (np.abs(samples.mean(axis=1) - means.mean(axis=0)) < 5.0 * errors).all()
     # β̂ has an error, whose square alone moves the mean over b
     is_class, options = hasattr(model, "predict_proba"), {"effects": "mean"}

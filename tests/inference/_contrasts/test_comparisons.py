@@ -109,7 +109,7 @@ def array(values):
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.NotEstimableWarning")
 @pytest.mark.parametrize("name", MODELS)
 def test_comparisons_of_models_are_emmeans(name):
-    for table, expected in asked(name):
+    for k, (table, expected) in enumerate(asked(name)):
         for word, own in expected.items():
             columns = own["columns"]
             found = comparisons(table, WORDS[word], adjust=None)
@@ -124,7 +124,9 @@ def test_comparisons_of_models_are_emmeans(name):
             if name not in OTHER_DF:
                 if "z" not in found:
                     np.testing.assert_allclose(found["df"], array(columns["df"]), rtol=2e-6)
-                _check_adjusted(table, word, own["adjust"], error)
+                # An adjustment reads t, df and their correlations: one word of each table
+                if word == [*expected][k % len(expected)]:
+                    _check_adjusted(table, word, own["adjust"], error)
 
 
 def _check_adjusted(table, word, adjusted, error):
