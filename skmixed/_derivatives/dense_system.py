@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmixed._equations.linear_algebra import cholesky_lower, solve_lower
 from skmixed._equations.system import System
 from skmixed._model.covariance import has_own_variances, is_unrestricted
 from skmixed._statistics.coordinates import TermCoordinates
@@ -20,6 +21,9 @@ MOST_COLUMNS = 120
 # Share of a term's largest mean square below which that of a direction is rounding: the
 # columns depend on each other there, and no level has an effect.
 NOTHING = 1e-12
+# Pivot that is kept of a column of unit length that depends on those before it, and the largest
+# one that is taken for such a one.
+PIVOT, DEPENDENT = 1e-10, 1e-8
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,20 @@ class DenseSystem:
         own = by_level[:, levels, :, levels]
         traces = np.einsum("jab,ac,bc->j", own, term.white, term.white)
         return float(traces.sum() ** 2 / (traces**2).sum())
+
+    def variance_within(self) -> float:
+        """Return σ² where levels are taken as fixed; 0 where no degrees of freedom are left."""
+        lengths = np.sqrt(np.diagonal(self.products))
+        lengths = np.where(lengths > 0, lengths, 1.0)
+        scaled = self.products / np.outer(lengths, lengths)
+        n = len(scaled) - 1
+        # A column that depends on those before it keeps a pivot, and is not counted
+        scaled[np.arange(n), np.arange(n)] = 1.0 + PIVOT
+        chol = cholesky_lower(scaled[:n, :n])
+        rhs = solve_lower(chol, scaled[:n, n])
+        dof = self.system.n_rows - int(np.count_nonzero(np.diagonal(chol) ** 2 > DEPENDENT))
+        squares = max(float(scaled[n, n] - rhs @ rhs), 0.0) * float(lengths[n]) ** 2
+        return squares / dof if dof > 0 else 0.0
 
     def _half(self, maps: list[FloatArray], rows: FloatArray) -> FloatArray:
         out = rows.copy()

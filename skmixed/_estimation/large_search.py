@@ -19,8 +19,10 @@ from skmixed._estimation.search import Ending
 from skmixed._estimation.start import (
     WEAK,
     are_alike,
+    are_apart,
     free_lam,
     strong_starts,
+    variance_within,
     within_start,
 )
 from skmixed._typing import Lam
@@ -29,6 +31,9 @@ from skmixed.exceptions import FitStatus
 # Difference of the criterion at two points that pools of like levels may hide. Of 400
 # random systems with weights the criterion of one point was off by at most 0.13.
 POOLED = 0.5
+# Factors of the moments within groups, which have the errors of the effects in them, at which
+# the criterion is looked at: logistic curves in the log of the scale are wider than the steps.
+RATIOS = np.exp(np.arange(-14.0, 1.5))
 
 
 class LargeSearch:
@@ -38,6 +43,8 @@ class LargeSearch:
         self.system, self.likelihood, self.runs = at_zero.system, likelihood, runs
         self.parameters = Parameters.of(self.system)
         self.scans: tuple[ScaleScan, ...] = ()
+        self.within: Lam | None = None
+        self.variance_within = self.at_start = 0.0
         self.at_zero_value = likelihood.value(at_zero)
         self.objective = BlockedObjective(at_zero, AverageInformation(likelihood, self.parameters))
 
@@ -48,6 +55,10 @@ class LargeSearch:
         best = self.run(starts[0])
         for other in starts[1:]:
             best = better(best, self.run(other))
+        self.objective.evaluate(best.lam)
+        if self.within is not None and self.is_apart():
+            for other in [*self.low_points(self.within), start]:
+                best = better(best, self.run(other, best))
         # Without any variance it may be lower, where no start was
         if best.status is FitStatus.CONVERGED and is_lower(self.at_zero_value, best.value):
             best = better(best, self.run(zero_lam(self.system)))
@@ -83,20 +94,42 @@ class LargeSearch:
         starts: list[Lam] = [(np.sqrt(v.ratio) * np.eye(term.size),) for v in as_low]
         return starts or [identity(self.system)]
 
+    def is_apart(self) -> bool:
+        """Whether σ² at the latest Λ is not that within groups, or not that at the moments."""
+        at_end = self.likelihood.sigma_squared(self.objective.latest)
+        return self.within is not None and are_apart(self.variance_within, at_end, self.at_start)
+
+    def low_points(self, lam: Lam) -> list[Lam]:
+        """Return the lowest points along the one scale of Λ of all terms, the lowest first."""
+        along = [tuple(np.sqrt(ratio) * own for own in lam) for ratio in RATIOS]
+        values = np.array([np.inf, *map(self.objective.evaluate, along), np.inf])
+        is_lowest = (values[1:-1] < values[2:]) & (values[1:-1] <= values[:-2])
+        lowest = np.flatnonzero(is_lowest)
+        return [along[k] for k in lowest[np.argsort(values[1:-1][lowest])]]
+
     def best_start(self, start: Lam) -> Lam:
         """Return the lower of two starts: the moments at Λ = 0, and those within groups."""
-        within = self.within_start()
+        self.within = within = self.within_start()
         if within is None or are_alike(start, within):
+            self._evaluate_start(start)
             return start
         other = self.objective.evaluate(within)
-        value = self.objective.evaluate(start)
+        value = self._evaluate_start(start)
         self.runs.tell(f"starts: criterion {value:.6f} from the moments, {other:.6f} within groups")
         return within if other < value else start
+
+    def _evaluate_start(self, start: Lam) -> float:
+        """Return the criterion at the moments, and keep σ² there; 0 where it is not defined."""
+        value = self.objective.evaluate(start)
+        is_defined = np.isfinite(value)
+        self.at_start = self.likelihood.sigma_squared(self.objective.latest) if is_defined else 0.0
+        return value
 
     def within_start(self) -> Lam | None:
         """Return the start from the effects within groups, if there are any."""
         if not np.isfinite(self.objective.evaluate(free_lam(self.system))):
             return None
+        self.variance_within = variance_within(self.objective.latest, self.likelihood)
         return within_start(self.objective.latest, self.likelihood)
 
     def run(self, start: Lam, known: Ending | None = None) -> Ending:

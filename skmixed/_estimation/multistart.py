@@ -79,19 +79,23 @@ def lowest(
 ) -> float:
     """Return the lowest criterion that a search from any of the starts ends at.
 
-    From the moments at Λ = 0, from 0 and I themselves, and from the moments within
-    groups: several searches' cost. The parameters are those of `multistart`.
+    From the moments at Λ = 0, from 0 and I themselves, from the moments within groups
+    and from the valleys along their scale: several searches' cost. The parameters are
+    those of `multistart`.
     """
     runs = Runs(tol, max_iter, None)
     if is_small(at_zero.system):
         small = SmallSearch(at_zero, likelihood, runs)
         starts = [start, zero_lam(small.system), identity(small.system)]
         starts += strong_starts(small.system, start, start)
-        ends = [small.run(own).value for own in starts]
-        return min([*ends, small.run(small.within_start(), is_scanned=False).value])
+        # d at the ends of searches from moments, valleys, 0, I, and correlations next to ±1
+        best = small.from_elsewhere(start, small.run(start))
+        ends = [small.run(own).value for own in starts[1:]]
+        return min([best.value, *ends, small.run(small.within_start(), is_scanned=False).value])
     large = LargeSearch(at_zero, likelihood, runs)
     within = large.within_start()
-    starts = [start, zero_lam(large.system), *([] if within is None else [within])]
+    starts = [start, zero_lam(large.system)]
+    starts += [] if within is None else [within, *large.low_points(within)]
     starts += strong_starts(large.system, start, start)
     return min(large.run(own).value for own in starts)
 

@@ -16,7 +16,13 @@ from skmixed._estimation.runs import (
 )
 from skmixed._estimation.scale_scan import EffectsProfile, ScaleScan, Valley, refined
 from skmixed._estimation.search import Ending
-from skmixed._estimation.start import WEAK, WITHIN, strong_starts
+from skmixed._estimation.start import (
+    WEAK,
+    WITHIN,
+    are_apart,
+    strong_starts,
+    without_each,
+)
 from skmixed._model.covariance import has_covariances, has_own_variances, is_linear
 from skmixed._typing import Lam
 from skmixed.exceptions import FitStatus
@@ -50,6 +56,7 @@ class SmallSearch:
 
     def search(self, start: Lam) -> SearchReport:
         """Search from the moments, and from where a lower optimum may be."""
+        at_start = self._sigma_squared(start)
         best = self.run(start)
         best = self._without_gain_along_scales(best)
         if self.system.n_theta == 1:  # the scan has been over all there is
@@ -59,11 +66,15 @@ class SmallSearch:
         is_elsewhere = self.has_other_valley or self._has_traps(best)
         if is_elsewhere and not _is_identity(start):
             best = better(best, self.run(identity(self.system), best))
+        at_end = self._sigma_squared(best.lam)
+        within = self.objective.dense.variance_within()
+        if are_apart(within, at_end, at_start) or self._has_traps(best):
+            best = self.from_elsewhere(start, best)
         if not self._is_easy(best) or self._has_traps(best):
-            within = self.within_start()
-            is_lower_there = self.objective.evaluate(within) < best.value
+            fixed = self.within_start()
+            is_lower_there = self.objective.evaluate(fixed) < best.value
             if is_lower_there or self.has_other_valley or self._is_doubtful(best):
-                best = better(best, self.run(within, best, is_scanned=False))
+                best = better(best, self.run(fixed, best, is_scanned=False))
         is_weak = best.value > self.at_zero_value - WEAK
         is_other = is_weak or self._has_traps(best)
         for strong in strong_starts(self.system, best.lam, start) if is_other else ():
@@ -170,6 +181,37 @@ class SmallSearch:
             if valley.value < profile.value + NEAR and not profile.is_at(valley)
         ]
         return min(elsewhere, key=lambda valley: valley.value, default=None)
+
+    def _sigma_squared(self, lam: Lam) -> float:
+        """Return the residual variance at Λ; 0 where it is not defined."""
+        value = self.objective.evaluate(lam)
+        if not np.isfinite(value):
+            return 0.0
+        return self.objective.likelihood.sigma_squared(self.objective.factor)
+
+    def from_elsewhere(self, start: Lam, best: Ending) -> Ending:
+        """Search from the valleys of the effects within groups, of all and without each of them.
+
+        And from the start as it is.
+        """
+        known, within = best, self.within_start()
+        for shape in (within, *without_each(self.system, within)):
+            for own in self._valleys(shape):
+                best = better(best, self.run(own, best, is_scanned=False))
+        best = better(best, self.run(start, best, is_scanned=False))
+        return best if best is known else self._without_gain_along_scales(best)
+
+    def _valleys(self, lam: Lam) -> list[Lam]:
+        """Return the lowest points along the one scale of Λ of all terms, the lowest first."""
+        if not np.isfinite(self.objective.evaluate(lam)):
+            return []
+        every = np.arange(self.objective.dense.n_random)
+        profile = EffectsProfile.of(self.objective, every, self.objective.factor.strengths)
+        if profile is None:
+            return []
+        self.scans.append(ScaleScan.of(profile))
+        found = [refined(profile, valley) for valley in self.scans[-1].valleys if valley.ratio]
+        return [tuple(np.sqrt(valley.ratio) * own for own in lam) for valley in found]
 
     def within_start(self) -> Lam:
         """Return the moments of the effects where they are taken as fixed."""

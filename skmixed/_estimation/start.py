@@ -12,6 +12,7 @@ from skmixed._derivatives.moments import Moments
 from skmixed._derivatives.parameters import Parameters
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.system import System
+from skmixed._model.covariance import has_own_variances
 from skmixed._model.time_points import power
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
@@ -32,6 +33,10 @@ WEAK = 20.0
 STRONG = 0.995
 # Ratio of variances up to which two starts are taken for the same.
 ALIKE = 4.0
+# Variances up to which the search is repeated without each of them.
+FEW_VARIANCES = 4
+# Share of one residual variance up to which another one is not the same.
+APART = 0.75
 
 
 def moment_start(at_zero: CholeskyFactor, likelihood: Likelihood, moments: Moments) -> Lam:
@@ -60,6 +65,22 @@ def moment_start(at_zero: CholeskyFactor, likelihood: Likelihood, moments: Momen
 def free_lam(system: System) -> Lam:
     """Λ at which levels are taken as fixed; columns have unit length."""
     return tuple(WITHIN * np.eye(t.size) for _, t in system.terms)
+
+
+def are_apart(within: float, at_end: float, at_start: float) -> bool:
+    """Whether σ² at an end is more than within groups, or another one than at a start of moments.
+
+    Then another optimum may take for residuals what this one takes for effects, or the reverse.
+    """
+    return within < APART * at_end or min(at_end, at_start) < APART * max(at_end, at_start)
+
+
+def variance_within(free: Factor, likelihood: Likelihood) -> float:
+    """Return σ² at Λ of `free_lam`: r² by its degrees of freedom, or a little more than that."""
+    system = free.system
+    columns = sum(factor.n_levels * term.size for factor, term in system.terms)
+    dof = system.n_rows - system.n_fixed - columns
+    return likelihood.residual_squares(free) / dof if dof > 0 else 0.0
 
 
 def within_start(free: Factor, likelihood: Likelihood) -> Lam:
@@ -92,6 +113,18 @@ def strong_starts(system: System, lam: Lam, moments: Lam) -> list[Lam]:
             near = structure.nearest(np.outer(sd, sd) * power(rho, steps))
             out.append((*lam[:k], near, *lam[k + 1 :]))
     return out
+
+
+def without_each(system: System, lam: Lam) -> list[Lam]:
+    """Return Λ without each coefficient that has a variance of its own, of few of them."""
+    out = []
+    for k, (_, term) in enumerate(system.terms):
+        structure = term.term.structure
+        own = has_own_variances(structure)
+        for kept in 1.0 - np.eye(term.size) if own else np.zeros((1, term.size)):
+            rest = lam[k] * kept[:, None]
+            out.append((*lam[:k], structure.nearest(rest @ rest.T), *lam[k + 1 :]))
+    return out if 1 < len(out) <= FEW_VARIANCES else []
 
 
 def are_alike(first: Lam, second: Lam) -> bool:

@@ -127,7 +127,7 @@ def search_all(given: Examined, *, tol: float, max_iter: int) -> Lam | None:
     own = FoldDescent(search.objective, likelihood, search.parameters, close)
     value = search.objective.model.value(search.objective.latest)
     end = own.run(0.0, tol, max_iter)
-    is_lowest = not is_lower(search.at_zero_value, value - end.gained)
+    is_lowest = not (is_lower(search.at_zero_value, value - end.gained) or search.is_apart())
     return end.lam if end.is_sure and is_lowest else None
 
 

@@ -65,3 +65,17 @@ def test_zero_variances_have_derivatives_too(seed):
     # The next term is of fourth order, 1e-12 times the information.
     expected = likelihood.value(factor) - point.decrease(step)
     assert moved == pytest.approx(expected, abs=1e-4 * abs(point.decrease(step)) + 1e-9)
+
+
+@given(seed=seeds, n_terms=st.integers(1, 3))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_residual_variance_where_levels_are_fixed(seed, n_terms):
+    _, _, dense, _ = systems(seed, n_terms)
+    lengths = np.sqrt(np.diagonal(dense.products))
+    scaled = dense.products / np.outer(lengths, lengths)
+    columns, y = scaled[:-1, :-1], scaled[:-1, -1]
+    squares = lengths[-1] ** 2 * (1.0 - y @ np.linalg.pinv(columns, rcond=1e-10) @ y)
+    dof = dense.system.n_rows - np.linalg.matrix_rank(columns, rtol=1e-10)
+    expected = squares / dof if dof > 0 else 0.0
+    # Dependent columns keep a share of 1e-10 of their squares.
+    assert dense.variance_within() == pytest.approx(expected, rel=1e-6, abs=1e-9)
