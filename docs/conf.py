@@ -24,6 +24,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",  # MathJax comes with the site
     "pictures",  # _site/pictures.py draws those of the guide
+    "short_titles",
+    "thumbnails",
     "offline",  # _site/offline.py: the build fails where a page needs the network
 ]
 templates_path = ["_templates"]
@@ -55,6 +57,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skmixed",),
     "reference_url": {"skmixed": None},
     "default_thumb_file": str(Path(__file__).parent / "_static" / "lines.png"),
+    "image_scrapers": ("thumbnails.scraper",),
     "image_srcset": ["2x"],
     "download_all_examples": False,
     "remove_config_comments": True,
