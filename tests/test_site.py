@@ -1,5 +1,6 @@
 """The check that the site can be read without a network sees what a browser would fetch."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 OFFLINE = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "_site" / "offline.py"))
 
+ENTRY = re.compile(r"   [A-Za-z][\w.]+")
 FOREIGN = [
     '<script defer="defer" src="https://cdn.example/mathjax.js"></script>',
     "<script src='//cdn.example/mathjax.js'></script>",
@@ -80,3 +82,14 @@ def test_the_build_fails(site):
     with pytest.raises(RuntimeError, match=r"network:\npage\.html loads https"):
         OFFLINE["check"](App, None)
     OFFLINE["check"](App, KeyError())  # a build that has failed already says its own error
+
+
+def test_the_index_of_the_api_lists_what_its_pages_list():
+    docs = Path(__file__).parents[1] / "docs"
+
+    def listed(page):
+        return {line for line in page.read_text("utf-8").splitlines() if ENTRY.fullmatch(line)}
+
+    pages = set().union(*map(listed, (docs / "reference").glob("*.rst")))
+    assert "   inference.coefficient_table" in pages
+    assert listed(docs / "api.rst") == pages
