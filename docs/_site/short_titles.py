@@ -4,11 +4,17 @@ from docutils import nodes
 
 
 def shorten(app, _doctree) -> None:
-    name = app.env.current_document.docname
-    if name.startswith("generated/"):
-        title = nodes.title()
-        title += nodes.Text(app.env.titles[name].astext().rpartition(".")[2])
-        app.env.titles[name] = title
+    env = app.env
+    name = env.current_document.docname
+    if not name.startswith("generated/"):
+        return
+    short = env.titles[name].astext().rpartition(".")[2]
+    title = nodes.title()
+    title += nodes.Text(short)
+    env.titles[name] = title  # of the pages before and after
+    entry = next(env.tocs[name].findall(nodes.reference))  # of the side bar
+    entry.children = []
+    entry += nodes.Text(short)
 
 
 def setup(app) -> dict[str, bool]:

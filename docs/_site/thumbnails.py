@@ -7,15 +7,11 @@ from sphinx_gallery.utils import scale_image
 
 # The number of the figure and that of the panel, where they are not the first.
 CHOSEN = {
-    "displays": (6, 0),
     "longitudinal": (3, 0),
-    "multi_site_trial": (1, 0),
     "new_groups": (2, 2),
     "regions": (1, 1),
-    "target_encoding": (1, 1),
     "two_questions": (1, 1),
     "trial_with_dropout": (1, 1),
-    "unbalanced_groups": (1, 0),
 }
 
 
