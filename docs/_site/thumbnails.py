@@ -9,6 +9,7 @@ from sphinx_gallery.utils import scale_image
 CHOSEN = {
     "longitudinal": (3, 0),
     "new_groups": (2, 2),
+    "psycholinguistic_experiment": (2, 0),
     "regions": (1, 1),
     "two_questions": (1, 1),
     "trial_with_dropout": (1, 1),
