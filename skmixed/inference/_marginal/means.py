@@ -13,10 +13,10 @@ from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._marginal.averaging import WEIGHTS, averaged, averaging_weights
 from skmixed.inference._marginal.grid import (
     FormulaColumns,
-    GridRequest,
     ReferenceGrid,
     reference_of,
 )
+from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 from skmixed.inference._marginal.marginal_table import (
     MarginalMeans,

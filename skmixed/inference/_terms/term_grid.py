@@ -15,11 +15,11 @@ from skmixed.inference._marginal.averaging import (
 )
 from skmixed.inference._marginal.grid import (
     FormulaColumns,
-    GridRequest,
     ReferenceGrid,
     check_known,
     reference_of,
 )
+from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed._fitted.prediction_rows import open_rows
-from skmixed.inference._marginal.grid import GridRequest, reference_of
+from skmixed.inference._marginal.grid import reference_of
+from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.scale import LINK, RESPONSE
 
 # Values of a numeric variable at which a line is found.

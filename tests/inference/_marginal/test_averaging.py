@@ -14,7 +14,8 @@ from skmixed.inference._marginal.averaging import (
     counts_of,
     nested_factors,
 )
-from skmixed.inference._marginal.grid import GridRequest, ReferenceGrid, reference_of
+from skmixed.inference._marginal.grid import ReferenceGrid, reference_of
+from skmixed.inference._marginal.grid_request import GridRequest
 
 RNG = np.random.default_rng(4)
 N = 90
