@@ -94,7 +94,17 @@ def inflation_of(model: Any, view: FittedModel) -> ResultTable | None:
             rows[term] = (len(own), vif, vif ** (0.5 / max(len(own), 1)), 1.0 / vif)
     labels = ["n_columns", "vif", "error_factor", "tolerance"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=labels)
-    return ResultTable.of(table, "Variance inflation factors")
+    return ResultTable.of(table, "Variance inflation factors", _remarks(table))
+
+
+def _remarks(table: pd.DataFrame) -> list[str]:
+    """Say with what the factor of a term of several columns is compared."""
+    if not (table["n_columns"] > 1).any():
+        return []
+    return [
+        "Of a term with several columns vif is the generalized one, which grows with their number: "
+        "compare error_factor² with 5."
+    ]
 
 
 def _terms(model: Any, view: FittedModel) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """The checks of a model's assumptions, and the figure that shows them."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -42,6 +43,8 @@ class ModelChecksDisplay:
         The table of `skmixed.diagnostics.variance_inflation`; None of fewer than two terms.
     words : tuple of str
         What is said of the fit.
+    residual_kind : str, default="standardized"
+        The kind of the residuals, as `skmixed.diagnostics.residuals` calls it.
 
     Attributes
     ----------
@@ -77,11 +80,13 @@ class ModelChecksDisplay:
         effects: pd.DataFrame | None,
         inflation: pd.DataFrame | None,
         words: tuple[str, ...],
+        residual_kind: ResidualKind = "standardized",
     ) -> None:
         self.rows = rows
         self.effects = effects
         self.inflation = inflation
         self.words = words
+        self.residual_kind = residual_kind
 
     @classmethod
     def from_estimator(
@@ -152,13 +157,17 @@ class ModelChecksDisplay:
             "groups": groups,
             "exposure": exposure,
         }
-        rows, _ = residual_rows(model, given, _kind(view), random_state)
+        kind = _kind(view)
+        rows, _ = residual_rows(model, given, kind, random_state)
         if not view.is_repeated:
             rows["cooks_distance"] = diagnostics.cooks_distance(model, **given)
         effects = standardized_effects(model) if view.encoder.terms else None
         inflation = inflation_of(model, view)
         words = sentences(model, view, inflation, given)
-        return cls(rows=rows, effects=effects, inflation=inflation, words=words).plot(ax)
+        display = cls(
+            rows=rows, effects=effects, inflation=inflation, words=words, residual_kind=kind
+        )
+        return display.plot(ax)
 
     def plot(self, ax: Any = None) -> "ModelChecksDisplay":
         """Plot the panels, and write the words below them.
@@ -193,10 +202,9 @@ class ModelChecksDisplay:
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         known = self.rows[self.rows["residual"].notna()]
+        of_residuals = (draw_linearity, draw_homogeneity, draw_residuals)
         draw: list[Any] = [
-            lambda panel: draw_linearity(panel, known),
-            lambda panel: draw_homogeneity(panel, known),
-            lambda panel: draw_residuals(panel, known),
+            partial(one, rows=known, kind=self.residual_kind) for one in of_residuals
         ]
         if self.effects is not None:
             draw.append(lambda panel: draw_effects(panel, self.effects))

@@ -46,29 +46,34 @@ def binned_means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return means[0][some], means[1][some]
 
 
-def draw_linearity(ax: Any, rows: pd.DataFrame) -> None:
+def draw_linearity(ax: Any, rows: pd.DataFrame, kind: str) -> None:
     """Residuals against fitted values, whose mean is 0 everywhere where the model holds."""
     x, y = rows["fitted"].to_numpy(), rows["residual"].to_numpy()
     ax.axhline(0.0, **LINE)
     dots(ax, x, y)
     ax.plot(*binned_means(x, y), color=ORANGE, linewidth=1.5, zorder=4)
-    finish(ax, x="fitted value", y="residual", title="Linearity: the line is flat at 0")
+    finish(ax, x="fitted value", y=f"{kind} residual", title="Linearity: the line is flat at 0")
 
 
-def draw_homogeneity(ax: Any, rows: pd.DataFrame) -> None:
+def draw_homogeneity(ax: Any, rows: pd.DataFrame, kind: str) -> None:
     """Roots of the absolute residuals, whose mean is the same everywhere."""
     x, y = rows["fitted"].to_numpy(), np.sqrt(np.abs(rows["residual"].to_numpy()))
     ax.axhline(ROOT_OF_NORMAL, **LINE)
     dots(ax, x, y)
     ax.plot(*binned_means(x, y), color=ORANGE, linewidth=1.5, zorder=4)
     ax.set_ylim(bottom=0.0)
-    finish(ax, x="fitted value", y="√|residual|", title="Homogeneity: the line is flat")
+    finish(ax, x="fitted value", y=f"√|{kind} residual|", title="Homogeneity: the line is flat")
 
 
-def draw_residuals(ax: Any, rows: pd.DataFrame) -> None:
+def draw_residuals(ax: Any, rows: pd.DataFrame, kind: str) -> None:
     """Residuals against normal quantiles."""
     quantile_plot(ax, rows["residual"].to_numpy(), center=0.0, scale=1.0)
-    finish(ax, x="normal quantile", y="residual", title="Residuals are normal: dots on the line")
+    finish(
+        ax,
+        x="normal quantile",
+        y=f"{kind} residual",
+        title="Residuals are normal: dots on the line",
+    )
 
 
 def draw_effects(ax: Any, effects: pd.DataFrame) -> None:
@@ -97,7 +102,7 @@ def draw_effects(ax: Any, effects: pd.DataFrame) -> None:
 
 
 def draw_inflation(ax: Any, inflation: pd.DataFrame) -> None:
-    """Squares of the factors of the standard errors, which are the VIF of single columns."""
+    """Squares of the factors of the standard errors: vif^(1/n_columns), the VIF of one column."""
     values = inflation["error_factor"].to_numpy() ** 2
     place = np.arange(len(values))[::-1]
     colors = np.where(values > HIGH, ORANGE, np.where(values > MODERATE, YELLOW, BLUE))
@@ -112,4 +117,4 @@ def draw_inflation(ax: Any, inflation: pd.DataFrame) -> None:
     ax.set_xticks([], minor=True)
     ax.set_yticks(place, labels_of(inflation.index, 22))
     ax.set_ylim(-0.8, len(values) - 0.2)
-    finish(ax, x="variance inflation factor", title="Collinearity: below 5")
+    finish(ax, x="variance inflation factor, per column", title="Collinearity: below 5")

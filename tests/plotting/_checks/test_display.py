@@ -29,6 +29,10 @@ def test_all_panels():
     assert_allclose(display.rows["residual"], residuals(model, data, kind="standardized"))
     assert_allclose(display.rows["cooks_distance"], cooks_distance(model, data))
     assert display.figure_.get_supxlabel() == "\n".join(display.words)
+    assert display.axes_[0].get_ylabel() == "standardized residual"
+    # recipe has two columns, whose vif is the square of what one column has.
+    shown = display.axes_[-1].collections[-1].get_offsets()[:, 0]
+    assert_allclose(shown, display.inflation["vif"] ** (1 / display.inflation["n_columns"]))
 
 
 def test_panels_that_a_model_has():
@@ -42,6 +46,7 @@ def test_panels_that_a_model_has():
     display = check_model(repeated, X, y)
     assert "cooks_distance" not in display.rows
     assert_allclose(display.rows["residual"], residuals(repeated, X, y, "normalized"))
+    assert display.axes_[0].get_ylabel() == "normalized residual"
 
 
 def test_effects_of_several_coefficients_have_a_color_each():
