@@ -147,8 +147,13 @@ class ModelFrame:
 
     @property
     def coded_numbers(self) -> set[str]:
-        """The columns of numbers that are coded as factors."""
-        uses = {use for part in self.parts for use in part.sum.uses}
+        """The columns of numbers that are coded as factors.
+
+        Random effects count of columns alone that the fixed part does not have.
+        """
+        own = self.fixed.sum
+        beside = {use for part in self.slopes for use in part.sum.uses}
+        uses = {*own.uses, *(use for use in beside if use[0] not in own.columns)}
         known = self.kinds.levels.keys() | self.kinds.dates
         return {name for name, use in uses if use == LABEL} - known
 

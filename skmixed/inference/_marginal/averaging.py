@@ -5,12 +5,12 @@ Further weights are an entry of `WEIGHTS`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 
-from skmixed._typing import BoolArray, FloatArray
+from skmixed._typing import FloatArray
 from skmixed.inference._marginal.grid import ReferenceGrid
+from skmixed.inference._marginal.nesting import nested_shares, nesting_of
 
 
 def _equal(counts: FloatArray) -> FloatArray:
@@ -108,65 +108,6 @@ def counts_of(grid: ReferenceGrid) -> FloatArray:
     return np.asarray(np.broadcast_to(sums.reshape(spread), grid.shape), dtype=float)
 
 
-def nested_factors(grid: ReferenceGrid) -> dict[str, list[str]]:
-    """Return the factors each of whose levels occurs with one level of others: within which.
-
-    Of two factors that are one by other names neither is within the other.
-    """
-    observed = grid.formula.observed
-    columns = {name: observed.codes[:, k] for k, name in enumerate(observed.levels)}
-    sizes = {name: len(observed.levels[name]) for name in columns}
-    names = [own.name for own in grid.axes if grid.formula.is_factor(own.name)]
-    found: dict[str, list[str]] = {}
-    for inner, outer in permutations(names, 2):
-        pairs = len(np.unique(columns[inner] * sizes[outer] + columns[outer]))
-        if pairs == sizes[inner] > sizes[outer] > 1:
-            found.setdefault(inner, []).append(outer)
-    return found
-
-
-def within_factors(grid: ReferenceGrid, *, alike: bool) -> FloatArray:
-    """Return 1 for cells whose nested factors are within the levels of their own, else 0.
-
-    `alike`: whether the levels within one level, if averaged over, count alike; then it is 1 by
-    their number. In the shape of the grid.
-    """
-    out = np.ones(grid.shape)
-    axis = {own.name: k for k, own in enumerate(grid.axes)}
-    targets = {own.name for own in grid.targets}
-    for inner, outers in nested_factors(grid).items():
-        # Cells of the table itself stay
-        outers = [name for name in outers if not {inner, name} <= targets]
-        is_in = np.ones(grid.shape)
-        for outer in outers:
-            pairs = observed_pairs(grid, inner, outer)
-            is_in = is_in * spread(pairs, (axis[inner], axis[outer]), is_in.ndim)
-        if alike and outers and inner not in targets:
-            n = is_in.sum(axis=axis[inner], keepdims=True)
-            is_in = is_in / np.where(n > 0.0, n, 1.0)
-        out *= is_in
-    return out
-
-
-def observed_pairs(grid: ReferenceGrid, inner: str, outer: str) -> BoolArray:
-    """Return which values of two factors of the grid rows have together, (n_inner, n_outer)."""
-    observed, names = grid.formula.observed, (inner, outer)
-    columns = list(observed.levels)
-    pairs = np.zeros([len(observed.levels[name]) for name in names], dtype=bool)
-    pairs[tuple(observed.codes[:, columns.index(name)] for name in names)] = True
-    at = {own.name: own.positions for own in grid.axes}
-    return np.asarray(pairs[np.ix_(*(at[name] for name in names))])
-
-
-def spread(pairs: BoolArray, axes: tuple[int, int], n_axes: int) -> FloatArray:
-    """Lay a table of two factors along their axes, to be multiplied with all cells."""
-    shape = [1] * n_axes
-    for axis, n in zip(axes, pairs.shape, strict=True):
-        shape[axis] = n
-    own = pairs if axes[0] < axes[1] else pairs.T
-    return own.astype(float).reshape(shape)
-
-
 def averaging_weights(grid: ReferenceGrid, weights: str) -> FloatArray:
     """Return the shares of the cells in each average, (k, n_cells / k), each row of sum 1.
 
@@ -181,7 +122,9 @@ def averaging_weights(grid: ReferenceGrid, weights: str) -> FloatArray:
     kind = WEIGHTS[weights]
     own = kind.of(counts).reshape(grid.n_targets, -1)
     if not kind.by_cell:
-        own = own * within_factors(grid, alike=kind.alike).reshape(own.shape)
+        names, targets = [own.name for own in grid.axes], {own.name for own in grid.targets}
+        within = nested_shares(names, grid.shape, nesting_of(grid), targets, alike=kind.alike)
+        own = own * within.reshape(own.shape)
     with np.errstate(invalid="ignore"):
         return np.asarray(own / own.sum(axis=1, keepdims=True))
 

@@ -8,10 +8,11 @@ import pandas as pd
 
 from skmixed._typing import BoolArray, FloatArray
 from skmixed.exceptions import NotEstimableWarning, warn
-from skmixed.inference._marginal.averaging import WEIGHTS, nested_factors
+from skmixed.inference._marginal.averaging import WEIGHTS
 from skmixed.inference._marginal.grid import ReferenceGrid
 from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
+from skmixed.inference._marginal.nesting import nested_factors
 from skmixed.inference._marginal.scale import Scale
 from skmixed.inference._tables.table import ResultTable
 

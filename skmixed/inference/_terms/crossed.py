@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._typing import BoolArray, FloatArray, IntArray
-from skmixed.inference._marginal.averaging import spread
+from skmixed._typing import FloatArray, IntArray
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
+from skmixed.inference._marginal.nesting import Nesting, nested_shares
 
 # Share of the terms of a sum up to which the sum is 0.
 ROUNDING = 1e-10
@@ -26,18 +26,16 @@ class CrossedCells:
         The factors.
     rows : (n₁, …, n_m, p) array
         L at each combination.
-    nesting : dict of str to dict of str to (n_inner, n_outer) array
+    nesting : Nesting
         Factors that are nested in others, and which of their levels are in which.
     """
 
     names: tuple[str, ...]
     rows: FloatArray
-    nesting: Mapping[str, Mapping[str, BoolArray]] = field(default_factory=dict)
+    nesting: Nesting = field(default_factory=dict)
 
     @staticmethod
-    def of(
-        own: LinearEstimates, nesting: Mapping[str, Mapping[str, BoolArray]] | None = None
-    ) -> "CrossedCells":
+    def of(own: LinearEstimates, nesting: Nesting | None = None) -> "CrossedCells":
         """Lay out the rows of a table, with levels in the order of their first appearance.
 
         Raises
@@ -100,9 +98,7 @@ class CrossedCells:
 
     def differences(self, within: Mapping[str, int]) -> FloatArray:
         """Return all differences of consecutive cells that may be there, (n − 1, p)."""
-        is_there = np.ones(self.rows.shape[:-1])
-        for _, _, mask in self._masks():
-            is_there = is_there * mask
+        is_there = nested_shares(self.names, self._shape, self.nesting, (), alike=False)
         held = self._held(within)
         return np.diff(self.rows[held][is_there[held] > 0.0], axis=0)
 
@@ -113,30 +109,21 @@ class CrossedCells:
 
         Of nested factors over the levels within each level of the others, alike.
         """
-        targets, shares = {*factors, *within}, np.ones(self.rows.shape[:-1])
-        for inner, outer, mask in self._masks():
-            if {inner, outer} <= targets:
-                continue
-            if inner not in targets:
-                n = mask.sum(axis=self.names.index(inner), keepdims=True)
-                mask = mask / np.maximum(n, 1.0)
-            shares = shares * mask
+        shares = nested_shares(self.names, self._shape, self.nesting, {*factors, *within})
         held = self._held(within)
         rows, shares = self.rows[held], shares[held][..., None]
         rest = [name for name in self.names if name not in within]
         axes = tuple(k for k, name in enumerate(rest) if name not in factors)
-        shares = shares / shares.sum(axis=axes, keepdims=True)
+        with np.errstate(invalid="ignore"):  # of cells that cannot be there
+            shares = shares / shares.sum(axis=axes, keepdims=True)
         return (rows * shares).sum(axis=axes), (np.abs(rows) * shares).sum(axis=axes)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return self.rows.shape[:-1]
 
     def _held(self, within: Mapping[str, int]) -> tuple[Any, ...]:
         return tuple(within.get(name, slice(None)) for name in self.names)
-
-    def _masks(self) -> Iterator[tuple[str, str, FloatArray]]:
-        """Return each pair of nested factors, with 1 for levels in each other, over the cells."""
-        for inner, outers in self.nesting.items():
-            for outer, pairs in outers.items():
-                axes = self.names.index(inner), self.names.index(outer)
-                yield inner, outer, spread(pairs, axes, len(self.names))
 
     def _parts(
         self, factors: Sequence[str], within: Mapping[str, int]
@@ -146,7 +133,7 @@ class CrossedCells:
         That is a place in the means of `factors`, and for each factor that is left the levels
         that are in it.
         """
-        n_levels = dict(zip(self.names, self.rows.shape[:-1], strict=True))
+        n_levels = dict(zip(self.names, self._shape, strict=True))
         outer = [n for n in factors if any(n in self.nesting.get(own, ()) for own in factors)]
         for levels in product(*(range(n_levels[name]) for name in outer)):
             held = {**within, **dict(zip(outer, levels, strict=True))}

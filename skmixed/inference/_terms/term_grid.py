@@ -7,12 +7,7 @@ import numpy as np
 from skmixed._fitted.fitted_model import fitted
 from skmixed._typing import BoolArray
 from skmixed.inference._fixed_tests import open_tests
-from skmixed.inference._marginal.averaging import (
-    averaged,
-    averaging_weights,
-    nested_factors,
-    observed_pairs,
-)
+from skmixed.inference._marginal.averaging import averaged, averaging_weights
 from skmixed.inference._marginal.grid import (
     FormulaColumns,
     ReferenceGrid,
@@ -21,6 +16,7 @@ from skmixed.inference._marginal.grid import (
 )
 from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
+from skmixed.inference._marginal.nesting import nesting_of
 
 
 def grid_of_terms(
@@ -51,10 +47,7 @@ def grid_of_terms(
             f"The columns of the model are not finite one below and one above the mean of "
             f"{', '.join(map(repr, numbers))}. Give values by `at`."
         )
-    nesting = {
-        inner: {outer: observed_pairs(grid, inner, outer) for outer in outers}
-        for inner, outers in nested_factors(grid).items()
-    }
+    nesting = nesting_of(grid)
     said = [f"At the mean ± 1: {', '.join(numbers)}."] if numbers else []
     said += [f"{inner} is nested in {' and '.join(own)}." for inner, own in nesting.items()]
     tests, zero = open_tests(model, ddf, robust), np.zeros(len(rows))
