@@ -1,6 +1,6 @@
 """Names of the types that many modules speak of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ Progress = Callable[[int, list[int]], None]
 ColumnName = str | int
 GroupName = ColumnName | tuple[ColumnName, ...]
 Labels = NDArray[Any]
+# Of nested factors, and of each that they are nested in, which levels are in which.
+Nesting = Mapping[str, Mapping[str, BoolArray]]
 # M and s with which rows e of one frame are eM − s in another; M is None for the identity.
 FrameChange = tuple[FloatArray | None, FloatArray]
 # E of some frames, None for the identity.

@@ -381,11 +381,11 @@ def formula_of(model: Any) -> Any:
 
 def formula_terms(model: Any) -> tuple[ModelTerm, ...] | None:
     """Return the terms of the fixed part where a formula says, else None."""
-    last = last_step(model)
-    if not _has_formula(last):
+    estimator = formula_of(model)
+    if estimator is None:
         return None
-    fixed = last._frame.fixed
-    return terms_of_spec(fixed.spec, fixed.sum.written)
+    fitted(estimator, has_family=True)  # what is not fitted is told first
+    return terms_of_spec((own := estimator._frame.fixed).spec, own.sum.written)
 
 
 def last_step(model: Any) -> Any:

@@ -34,7 +34,7 @@ def check_columns(state: Mapping[str, Any]) -> None:
 
 def check_labels(labels: Any) -> None:
     """Refuse what are no labels of levels."""
-    check_array("labels", labels, (len(labels),), "iufMmO")
+    check_array("labels", labels, (len(labels),), "biufMmO")
     if labels.dtype == object:
         deque(map(hash, labels.tolist()), maxlen=0)  # raises where one cannot be hashed
 

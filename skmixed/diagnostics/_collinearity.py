@@ -30,7 +30,7 @@ def variance_inflation(model: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the model has fewer than two terms beside the intercept.
+        If the model has fewer than two terms beside an intercept.
 
     See Also
     --------
@@ -67,9 +67,9 @@ def variance_inflation(model: Any) -> pd.DataFrame:
     found = inflation_of(model, view)
     if found is None:
         terms = ", ".join(map(repr, _terms(model, view))) or "no term"
+        beside = " beside the intercept" if view.model.has_intercept else " and no intercept"
         raise ValueError(
-            f"The fixed part has {terms} beside the intercept, and collinearity is between two "
-            "terms or more."
+            f"The fixed part has {terms}{beside}, and collinearity is between two terms or more."
         )
     return found
 

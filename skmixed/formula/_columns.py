@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skmixed._data.labels import ColumnLevels, learn_levels
+from skmixed._data.labels import ColumnLevels, Large, learn_levels
 from skmixed._data.random_effect import ResidualCovariance
 from skmixed._data.table import Table, float_column, open_table
 from skmixed._typing import Use
@@ -155,6 +155,10 @@ class ColumnKinds:
 
     def frame(self, rows: NamedRows, uses: Iterable[Use]) -> pd.DataFrame:
         """Return the columns of some uses, by their identifiers; none has missing values."""
+        uses = list(uses)
+        for name in dict.fromkeys(n for n, use in uses if use == LABEL):
+            if name not in self.levels and name not in self.dates:
+                _check_told_apart(rows.column(name), name)
         whole = {name: self._column(rows, name) for name in dict.fromkeys(n for n, _ in uses)}
         columns = {alias(name, use): self._used(whole[name], name, use) for name, use in uses}
         return pd.DataFrame(columns, index=pd.RangeIndex(rows.n_rows), copy=False)
@@ -213,6 +217,17 @@ def _numbers(column: pd.Series, name: str) -> pd.Series:
             "it held numbers. Convert it to what it was."
         )
     return pd.Series(np.asarray(float_column(column, name)))
+
+
+def _check_told_apart(column: pd.Series, name: str) -> None:
+    """Refuse integers that are labels of a factor and that doubles do not tell apart."""
+    large = Large.of(np.asarray(pd.unique(column.dropna()))).integers
+    if len(large):
+        raise ValueError(
+            f"Column {name!r} is a factor by the formula and holds integers of 2**53 and more "
+            f"(such as {large[0]}). Formulas compute with doubles, which take several of them for "
+            f"one. Make text of them: data[{name!r}].astype(str), which needs no factor(…)."
+        )
 
 
 def _is_whole(column: pd.Series) -> bool:

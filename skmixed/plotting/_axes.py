@@ -62,12 +62,11 @@ def panels(
                 f"ax has {len(given)} axes, but the plot has {n} panels. Give {n}, one to divide, "
                 "or none."
             )
+        for own in given:
+            _check_axes(own, f"ax has {own!r}, which")
         return given
-    if ax is not None and not hasattr(ax, "get_figure"):
-        raise TypeError(
-            f"ax={ax!r} is of type {type(ax).__name__}. Give axes of matplotlib, a list of them, "
-            "or none."
-        )
+    if ax is not None:
+        _check_axes(ax, f"ax={ax!r}")
     if ax is not None and n == 1:
         return _array([ax])
     n_columns = n_columns or n
@@ -80,6 +79,14 @@ def panels(
     else:
         figure, grid = ax.figure, _place_of(ax).subgridspec(*shape)
     return _array([figure.add_subplot(grid[divmod(k, n_columns)]) for k in range(n)])
+
+
+def _check_axes(ax: Any, what: str) -> None:
+    if not hasattr(ax, "get_figure"):
+        raise TypeError(
+            f"{what} is of type {type(ax).__name__}. Give axes of matplotlib, a list of them, or "
+            "none."
+        )
 
 
 def _place_of(ax: Any) -> Any:

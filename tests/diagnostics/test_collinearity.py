@@ -48,9 +48,14 @@ def test_a_dropped_column_has_none():
 
 
 @pytest.mark.parametrize(
-    ("formula", "terms"), [("Reaction ~ Days", "'Days'"), ("Reaction ~ 1", "no term")]
+    ("formula", "terms"),
+    [
+        ("Reaction ~ Days", "'Days' beside the intercept"),
+        ("Reaction ~ 1", "no term beside the intercept"),
+        ("Reaction ~ 0 + Days", "'Days' and no intercept"),
+    ],
 )
 def test_one_term_is_refused(formula, terms):
     model = lmer(f"{formula} + (1 | Subject)", load_sleepstudy().frame)
-    with pytest.raises(ValueError, match=f"The fixed part has {terms} beside the intercept"):
+    with pytest.raises(ValueError, match=f"The fixed part has {terms}, and"):
         variance_inflation(model)

@@ -371,3 +371,14 @@ def test_columns_are_taken_off_a_dot():
     model = lmer("Reaction ~ .^2 - x:Days - late + (1 | Subject)", frame)
     assert "Days:a b" in model.terms_
     assert not {"late", "Days:x", "x:Days"} & set(model.terms_)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, "Int64", object])
+def test_integers_that_doubles_merge_are_no_levels_of_a_factor(dtype):
+    labels = pd.Series([2**53, 2**53 + 1, 5], dtype=dtype)
+    data = SLEEP.assign(id=labels.iloc[np.arange(len(SLEEP)) % 3].array)
+    with pytest.raises(ValueError, match=r"'id' is a factor .*such as 9007199254740992"):
+        lmer("Reaction ~ factor(id) + (1 | Subject)", data)
+    # As text they are three levels
+    model = lmer("Reaction ~ id + (1 | Subject)", data.assign(id=data["id"].astype(str)))
+    assert len(model.fixed_effects_) == 3

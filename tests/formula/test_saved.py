@@ -11,7 +11,7 @@ import pytest
 from hostile import check_hostile_states
 from numpy.testing import assert_array_equal
 
-from skmixed import lmer
+from skmixed import glmer, lmer
 from skmixed.formula import FormulaRegressor
 from skmixed.formula._saved import packed_frame
 from skmixed.inference import anova
@@ -217,3 +217,11 @@ def test_the_regressor_of_another_formula_is_refused():
 def test_hostile_states():
     model = lmer("y ~ poly(x, 2) + C(f, contr.sum) + b + (1 | g)", DATA, weights="w")
     check_hostile_states(model, lambda other: other.predict(DATA.head(5), return_std=True), 0.06)
+
+
+@pytest.mark.parametrize("dtype", [bool, "boolean"])
+def test_classes_that_are_booleans(dtype):
+    data = DATA.assign(is_high=(DATA["y"] > DATA["y"].median()).astype(dtype))
+    model = glmer("is_high ~ x + (1 | g)", data, "binomial")
+    loaded = pickle.loads(pickle.dumps(model))
+    assert_array_equal(loaded.predict(data), model.predict(data))

@@ -25,6 +25,12 @@ def _by_name(method: Any) -> Mapping[Any, Any]:
         named: Mapping[Any, Any] = dict(method.iterrows())
         if len(named) < len(method):
             raise ValueError("The method has one name twice among its rows. Rename it.")
+        twice = method.columns[method.columns.duplicated()]
+        if len(twice):
+            raise ValueError(
+                f"The method has the column {twice[0]!r} twice, which has one weight in each "
+                "comparison. Leave one out."
+            )
     elif isinstance(method, Mapping):
         named = method
     elif isinstance(method, list | tuple | np.ndarray):

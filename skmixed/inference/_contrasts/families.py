@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_scalar
 
 from skmixed._data.table import shown
 from skmixed._typing import IntArray
@@ -46,13 +46,18 @@ class CellFamily:
 
     def place(self, cell: Any, name: str) -> int:
         """Return the place of a cell that a user names, by its label or by its values."""
+        if not isinstance(cell, Mapping | tuple | list) and not is_scalar(cell):
+            raise TypeError(
+                f"{name}={shown(cell)} is of type {type(cell).__name__}. Name one cell, by its "
+                f"label or its values, such as {self.plain_labels[0]!r}."
+            )
         if isinstance(cell, Mapping):
             found = self._with(cell)
         elif isinstance(cell, tuple | list):
             found = self._with(dict(zip(self.cells.columns, cell, strict=False)))
             found = found if len(cell) == self.cells.shape[1] else []
         else:
-            found = [k for k, label in enumerate(self.plain_labels) if label == cell]
+            found = [k for k, label in enumerate(self.plain_labels) if _is_equal(label, cell)]
             if not found and self.cells.shape[1] == 1:
                 found = self._with({self.cells.columns[0]: cell})
         if len(found) == 1:
@@ -120,4 +125,9 @@ def _is_number(label: str) -> bool:
 
 
 def _same(row: tuple[Any, ...], values: Any) -> bool:
-    return all(bool(a == b) for a, b in zip(row, values, strict=True))
+    return all(_is_equal(a, b) for a, b in zip(row, values, strict=True))
+
+
+def _is_equal(value: Any, given: Any) -> bool:
+    """Whether a user names a value; what is missing is none."""
+    return is_scalar(given) and not pd.isna(given) and bool(value == given)

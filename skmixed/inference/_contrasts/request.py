@@ -148,7 +148,13 @@ class Request:
 def marginal_table(means: Any) -> MarginalTable:
     """Return a table of means, slopes or comparisons; refuse other frames."""
     if isinstance(means, MarginalTable) and hasattr(means, "estimates"):
-        return means
+        if means.is_as_made:
+            return means
+        raise ValueError(
+            "means is a table that was changed in place after it was made: its rows are no longer "
+            "those of its estimates. Make it again, ask for fewer cells by `at`, and change a "
+            "copy, pandas.DataFrame(means)."
+        )
     if isinstance(means, pd.DataFrame):
         raise TypeError(
             "means is a plain DataFrame, as it is after rounding or selecting: what it was "

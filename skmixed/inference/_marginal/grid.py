@@ -265,7 +265,8 @@ def _variable(formula: FormulaColumns, name: str, asked: GridRequest) -> Variabl
         at = np.arange(len(levels)) if given is None else _positions(name, levels, given)
         return Variable(name, levels.labels[at], at)
     if given is not None:
-        return Variable(name, _dates(given) if formula.is_date(name) else _numbers(name, given))
+        read = _dates if formula.is_date(name) else _numbers
+        return Variable(name, read(name, given))
     if formula.is_date(name):
         raise ValueError(
             f"{name!r} holds dates, which have no mean here. Give a value: at={{{name!r}: …}}."
@@ -317,8 +318,17 @@ def _numbers(name: str, given: list[Any]) -> FloatArray:
     return values
 
 
-def _dates(given: list[Any]) -> NDArray[Any]:
-    return np.asarray(pd.Series(given))
+def _dates(name: str, given: list[Any]) -> NDArray[Any]:
+    """Return dates as they are, and text as the dates that it says."""
+    if not all(isinstance(value, str) for value in given):
+        return np.asarray(pd.Series(given))
+    try:
+        return np.asarray(pd.to_datetime(pd.Series(given)))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"at[{name!r}]={given!r} is no list of dates, and {name!r} holds dates. Give dates, "
+            "such as '2020-01-31'."
+        ) from error
 
 
 def _check_distinct(name: str, values: NDArray[Any], given: list[Any]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skmixed._data.table import shown
+
 
 @dataclass(frozen=True)
 class GridRequest:
@@ -72,6 +74,12 @@ def _names(what: str, given: Any) -> tuple[str, ...]:
 
 def _listed(name: Any, given: Any) -> list[Any]:
     """Return the values that `at` gives a variable."""
+    if isinstance(given, Mapping):
+        raise TypeError(
+            f"at[{name!r}]={shown(given)} is a mapping. Give a value, or a list of values."
+        )
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        return [given.item()]
     if isinstance(given, str) or not hasattr(given, "__iter__"):
         return [given]
     listed = list(given)

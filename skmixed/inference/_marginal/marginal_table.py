@@ -27,13 +27,17 @@ class MarginalTable(ResultTable):
         they are the means over the random effects, each a parameter of its own.
     scale : Scale
         The scale of the table.
+    made : DataFrame
+        The values as they were made: a table that was changed in place has others.
     """
 
     estimates: LinearEstimates
     scale: Scale
+    made: pd.DataFrame
+    # Named by pandas
+    _metadata = [*ResultTable._metadata, "estimates", "scale", "made"]  # noqa: RUF012
     # What its rows are.
     noun = "estimates"
-    _metadata = [*ResultTable._metadata, "estimates", "scale"]  # noqa: RUF012  # pandas' name
 
     @classmethod
     def from_estimates(
@@ -47,8 +51,14 @@ class MarginalTable(ResultTable):
         """Return a table that knows what it is made of; empty remarks are none."""
         said = [remark for remark in remarks if remark]
         table = cls.of(frame, title, said, dict.fromkeys(estimates.cells.columns, "label"))
-        table.estimates, table.scale = estimates, scale
+        table.estimates, table.scale, table.made = estimates, scale, frame.copy()
         return table
+
+    @property
+    def is_as_made(self) -> bool:
+        """Whether no row, value or name was changed in place; further columns may stand beside."""
+        own = [name for name in self.columns if name in self.made.columns]
+        return self.made.equals(pd.DataFrame(self)[own])
 
 
 class MarginalMeans(MarginalTable):
@@ -141,7 +151,13 @@ def warn_not_estimable(
     `undetermined`: for each row of L the dropped columns that leave it open, (k, d).
     """
     is_there = np.asarray(np.isfinite(own.rows).all(axis=1))
-    if not is_there.all():
+    if not is_there.all() and not WEIGHTS[weights].by_cell:
+        warn(
+            f"The columns of the formula are not finite at {_listed(own.cells, ~is_there)}: there "
+            f"the {what} are NaN. Give values by `at` for which its functions are defined.",
+            NotEstimableWarning,
+        )
+    elif not is_there.all():
         warn(
             f"No row of the fit is in {_listed(own.cells, ~is_there)}, of which weights="
             f"{weights!r} takes the rows: there the {what} are NaN. Use weights='equal', or ask "

@@ -1,16 +1,12 @@
 """Factors that are nested in others, and averages over cells that keep them within their own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import permutations
 
 import numpy as np
 
-from skmixed._typing import BoolArray, FloatArray, IntArray
+from skmixed._typing import BoolArray, FloatArray, IntArray, Nesting
 from skmixed.inference._marginal.grid import ReferenceGrid
-
-# Of nested factors, and of each that they are nested in, which levels are in which,
-# (n_inner, n_outer).
-Nesting = Mapping[str, Mapping[str, BoolArray]]
 
 
 def nested_factors(grid: ReferenceGrid) -> dict[str, list[str]]:
@@ -43,6 +39,33 @@ def nesting_of(grid: ReferenceGrid) -> dict[str, dict[str, BoolArray]]:
     return found
 
 
+def within_by_formula(grid: ReferenceGrid) -> dict[str, list[str]]:
+    """Return the variables without a main effect in the formula, and what they are within.
+
+    As of R's formulas: a variable is coded in full beside another one if what the term is without
+    it is not in the formula; f is within h in h + f:h, and of f:h alone neither is.
+    """
+    terms = set(grid.formula.interactions)
+    names = [own.name for own in grid.axes if len(own.values) > 1]
+    found: dict[str, set[str]] = {}
+    for name in names:
+        own = [term for term in terms if name in term]
+        if frozenset({name}) in terms or not own:
+            continue
+        own = [term for term in own if term - {name} in terms] or own
+        outer = [{n for n in term - {name} if term - {n} not in terms} & {*names} for term in own]
+        least = [one for one in outer if not any(other < one for other in outer)]
+        if any(least):
+            found[name] = set().union(*least)
+    for name, outers in found.items():
+        found[name] = outers.union(*(found.get(outer, ()) for outer in outers))
+    return {
+        name: [own for own in names if own in outers]
+        for name, outers in found.items()
+        if name not in outers
+    }
+
+
 def _codes(grid: ReferenceGrid) -> dict[str, IntArray]:
     """Return the position among the values of each factor, in each combination of rows."""
     observed = grid.formula.observed
@@ -59,9 +82,10 @@ def nested_shares(
 ) -> FloatArray:
     """Return 1 for cells whose nested factors are within the levels of their own, else 0.
 
-    `names`: the axes of the cells, of the lengths `shape`. Cells of the targets themselves stay.
-    `alike`: whether the levels of a factor that is averaged over count alike within one
-    combination of all that it is nested in; then it is 1 by their number.
+    `names`: the axes of the cells, of the lengths `shape`. `nesting`: of each factor and each that
+    it is nested in, which levels are in which, (n_inner, n_outer). Cells of the targets
+    themselves stay. `alike`: whether the levels of a factor that is averaged over count alike
+    within one combination of all that it is nested in; then it is 1 by their number.
     """
     out = np.ones(tuple(shape))
     for inner, outers in nesting.items():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skmixed._data.table import shown
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import fitted, formula_terms
 from skmixed._typing import FloatArray
@@ -164,10 +165,10 @@ def anova(
         _check_one_model_alone(type, ddf, robust)
         further = models if ddf is None else (ddf, *models)
         return likelihood_ratio_test(model, terms, *further)
-    if models:
+    if models or isinstance(ddf, BaseEstimator):
         raise TypeError(
-            f"anova was given terms={terms!r} and models behind them. Give the models one by one, "
-            "anova(model0, model1, model2), or one model and what to test of it."
+            f"anova was given terms={shown(terms)} and models behind them. Give the models one by "
+            "one, anova(model0, model1, model2), or one model and what to test of it."
         )
     coded = formula_terms(model) if terms is None else None
     if coded is None and type != 3:
@@ -245,8 +246,8 @@ def columns_of_terms(
         return {name: [name] for name in slopes}
     if not isinstance(terms, Mapping):
         raise TypeError(
-            f"terms={terms!r} is of type {terms.__class__.__name__}. Give a mapping from terms to "
-            "columns; degrees of freedom are chosen by `ddf`."
+            f"terms={shown(terms)} is of type {terms.__class__.__name__}. Give a mapping from "
+            "terms to columns; degrees of freedom are chosen by `ddf`."
         )
     return {term: _columns(term, columns) for term, columns in terms.items()}
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._typing import FloatArray, IntArray
+from skmixed._typing import FloatArray, IntArray, Nesting
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
-from skmixed.inference._marginal.nesting import Nesting, nested_shares
+from skmixed.inference._marginal.nesting import nested_shares
 
 # Share of the terms of a sum up to which the sum is 0.
 ROUNDING = 1e-10

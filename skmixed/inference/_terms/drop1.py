@@ -79,9 +79,9 @@ def drop1(
     ``drop1`` has it: a term is part of another one if that is its product with more, also
     with numbers, so that of ``a * x`` neither ``a`` nor ``x`` is tested. In the table of
     `anova` it is the one of type II. F, its degrees of freedom and the squares are those of
-    lmerTest [1]_. Without an intercept lmerTest tests whether the columns of a term
-    are 0, as long as none were dropped; here ``0 + a + b`` without ``a`` is ``0 + b``, where
-    ``b`` has all its means.
+    lmerTest [1]_; denominators of several degrees of freedom depend a little on the coding.
+    Without an intercept lmerTest tests whether the columns of a term are 0, as long as none were
+    dropped; here ``0 + a + b`` without ``a`` is ``0 + b``, where ``b`` has all its means.
 
     The likelihoods of a generalized model are those of fits to its rows without the term,
     by the quadrature of the fit, and the statistic is χ², as in lme4's ``drop1``.

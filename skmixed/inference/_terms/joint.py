@@ -69,7 +69,8 @@ def joint_tests(
         model ``chi2``, ``df``, ``p_value``. Without ``term`` for "zero". Where the data
         do not determine all differences of a term, those are tested that they do, with a
         remark; "(confounded)" are differences between cells that are in no term then. A factor
-        that is nested in another is tested within its levels, as "school:class".
+        that is nested in another is tested within its levels, as "school:class"; so is a
+        variable that the formula has within others alone, as ``f`` in ``x + f:x``.
 
     Raises
     ------
@@ -178,7 +179,7 @@ def _of_terms(
         f"Of {len(effects[term])} differences of {term} the data determine "
         f"{f'{len(rows)}, which are tested' if len(rows) else 'none'}."
         for term, rows in found.items()
-        if len(rows) < len(effects[term])
+        if len(rows) < np.linalg.matrix_rank(effects[term])
     ]
     if said:
         rows = cells.differences(held)

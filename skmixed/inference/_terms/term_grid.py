@@ -16,7 +16,7 @@ from skmixed.inference._marginal.grid import (
 )
 from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
-from skmixed.inference._marginal.nesting import nesting_of
+from skmixed.inference._marginal.nesting import nesting_of, within_by_formula
 
 
 def grid_of_terms(
@@ -25,13 +25,19 @@ def grid_of_terms(
     """Return Xβ at all combinations of the values of all variables of the fixed part.
 
     Numbers are one below and one above their mean, as emmeans has it. With it come the factors
-    that are nested in others, and which of their levels are in which, (n_inner, n_outer).
+    that are nested in others, by the rows or by the formula, and which of their levels are in
+    which, (n_inner, n_outer).
     """
     formula, asked = reference_of(model), GridRequest.of((), by, at)
     check_known(formula, asked.by, "by")
     check_known(formula, asked.at, "at")
     names = list(formula.fixed)
     if not set(names) - set(asked.by):
+        if not names:
+            raise ValueError(
+                "The fixed part has no variable: there is no term to test. The intercept is tested "
+                "by coefficient_table."
+            )
         raise ValueError(
             "The fixed part has no variable but those of `by`: there is no term to test. Leave "
             "`by` out, or test the means themselves with hypothesis='zero'."
@@ -47,9 +53,14 @@ def grid_of_terms(
             f"The columns of the model are not finite one below and one above the mean of "
             f"{', '.join(map(repr, numbers))}. Give values by `at`."
         )
-    nesting = nesting_of(grid)
+    nesting, alone = nesting_of(grid), within_by_formula(grid)
     said = [f"At the mean ± 1: {', '.join(numbers)}."] if numbers else []
     said += [f"{inner} is nested in {' and '.join(own)}." for inner, own in nesting.items()]
+    said += [f"The formula has {n} within {' and '.join(own)} alone." for n, own in alone.items()]
+    sizes = {own.name: len(own.values) for own in grid.targets}
+    for inner, outers in alone.items():
+        every = {outer: np.ones((sizes[inner], sizes[outer]), dtype=bool) for outer in outers}
+        nesting[inner] = every | nesting.get(inner, {})
     tests, zero = open_tests(model, ddf, robust), np.zeros(len(rows))
     how = asked.by, 0.95, tuple(said), fitted(model, has_family=True)
     return LinearEstimates(grid.target_cells, rows, zero, tests, *how), nesting

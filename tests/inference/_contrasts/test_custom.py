@@ -58,3 +58,9 @@ def test_whether_all_have_the_sum_0(rows, expected):
 def test_other_weights_are_refused(method, error, problem):
     with pytest.raises(error, match=problem):
         custom_weights(method, FAMILY)
+
+
+def test_a_column_that_is_there_twice_is_refused():
+    method = pd.DataFrame([[1, -1, 5]], ["first"], ["x", "y", "y"])
+    with pytest.raises(ValueError, match="The method has the column 'y' twice"):
+        custom_weights(method, FAMILY)

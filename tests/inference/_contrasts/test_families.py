@@ -96,3 +96,13 @@ def test_by_is_one_name_or_several():
 def test_other_by_is_refused(by, error, problem):
     with pytest.raises(error, match=problem):
         check_by(by, ["a", "b"])
+
+
+def test_what_is_missing_and_arrays_are_no_cells():
+    (own,) = families(CELLS[["sex"]].drop_duplicates(), ())
+    with pytest.raises(ValueError, match="reference=<NA> names no cell"):
+        own.place(pd.NA, "reference")
+    with pytest.raises(ValueError, match="names no cell"):
+        own.place((pd.NA,), "reference")
+    with pytest.raises(TypeError, match=r"reference=array\(.*is of type ndarray. Name one cell"):
+        own.place(np.array(["f", "m"]), "reference")

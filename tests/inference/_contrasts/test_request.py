@@ -99,3 +99,27 @@ def test_frames_that_have_lost_what_they_are_of_are_refused(frame):
 def test_what_is_no_table_is_refused(other):
     with pytest.raises(TypeError, match=r"is of type .* Give the table that marginal_means"):
         marginal_table(other)
+
+
+CHANGES = {
+    "drop": lambda table: table.drop(index=0, inplace=True),  # noqa: PD002
+    "value": lambda table: table.__setitem__("estimate", 0.0),
+    "order": lambda table: table.sort_values("a", ascending=False, inplace=True),  # noqa: PD002
+    "name": lambda table: table.rename(columns={"a": "arm"}, inplace=True),  # noqa: PD002
+}
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of pandas 3.1
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_tables_that_were_changed_in_place_are_refused(change):
+    table = means()
+    change(table)
+    with pytest.raises(ValueError, match="means is a table that was changed in place"):
+        marginal_table(table)
+
+
+def test_columns_beside_change_nothing():
+    table = means()
+    table["note"] = "seen"
+    assert marginal_table(table) is table
+    assert marginal_table(table.copy()).is_as_made

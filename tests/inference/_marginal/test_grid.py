@@ -202,3 +202,18 @@ def test_columns_that_were_dropped_are_in_the_rows():
 def test_a_generalized_model_has_a_grid_too():
     counts = DATA.assign(y=RNG.poisson(2 + DATA["g"]))
     assert grid_of("f", model=glmer("y ~ f + x + (1 | g)", counts, "poisson")).rows.shape == (3, 4)
+
+
+def test_dates_may_be_text():
+    data = load_cake().frame
+    data["day"] = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["temp"], "D")
+
+    def days(column):
+        return (column - pd.Timestamp("2020-01-01")).dt.days
+
+    model = lmer("angle ~ days(day) + (1 | recipe:replicate)", data, context={"days": days})
+    formula = reference_of(model)
+    grid = ReferenceGrid.of(formula, GridRequest.of("day", None, {"day": "2020-07-19"}))
+    np.testing.assert_array_equal(grid.rows, [[1.0, 200.0]])
+    with pytest.raises(ValueError, match=r"at\['day'\]=\['soon'\] is no list of dates"):
+        ReferenceGrid.of(formula, GridRequest.of("day", None, {"day": "soon"}))

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from skmixed.inference._marginal.grid_request import GridRequest
@@ -23,3 +24,9 @@ def test_variables_of_by_stand_behind_the_others_and_values_are_lists():
 def test_messages_before_anything_is_known_of_the_model(given, kind, said):
     with pytest.raises(kind, match=said):
         GridRequest.of(*given)
+
+
+def test_single_values_in_an_array_are_values_and_mappings_are_none():
+    assert GridRequest.of("f", None, {"x": np.array(2.0)}).at == {"x": [2.0]}
+    with pytest.raises(TypeError, match=r"at\['x'\]=\{1: 2\} is a mapping"):
+        GridRequest.of("f", None, {"x": {1: 2}})

@@ -152,6 +152,13 @@ def test_averages_over_no_rows_are_named():
     assert marginal_means(model, ["recipe", "temperature"])["mean"].notna().all()
 
 
+def test_where_the_formula_is_not_finite_is_said():
+    model = lmer("angle ~ np.log(temp) + (1 | recipe:replicate)", CAKE)
+    with pytest.warns(NotEstimableWarning, match="of the formula are not finite at temp=-1: there"):
+        found = marginal_means(model, "temp", at={"temp": [-1, 200]})
+    assert found["mean"].isna().tolist() == [True, False]
+
+
 def test_offsets_count():
     data = CAKE.assign(shift=np.arange(len(CAKE)) % 4)
     model = lmer("angle ~ recipe + offset(shift) + (1 | recipe:replicate)", data)

@@ -7,7 +7,8 @@ from skmixed import lmer
 from skmixed.exceptions import RankDeficiencyWarning
 from skmixed.inference import joint_tests, marginal_means
 from skmixed.inference._marginal.averaging import averaging_weights
-from skmixed.inference._marginal.grid import GridRequest, ReferenceGrid, reference_of
+from skmixed.inference._marginal.grid import ReferenceGrid, reference_of
+from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.nesting import nested_factors, nested_shares
 
 
@@ -109,7 +110,7 @@ def test_means_are_those_of_emmeans(formula):
     np.testing.assert_allclose(found["std_error"], expected["std_error"], rtol=SEARCHED)
 
 
-@pytest.mark.parametrize("formula", MEANS)
+@pytest.mark.parametrize("formula", CASES)
 def test_joint_tests_are_those_of_emmeans(formula):
     expected = CASES[formula]
     found = joint_tests(fitted(formula))

@@ -12,9 +12,12 @@ import pytest
 import reference_terms
 from numpy.testing import assert_allclose
 from scipy import stats
+from sklearn.exceptions import NotFittedError
 
 from skmixed import MixedLinearRegressor, ResidualCovariance, glmer, lmer
+from skmixed.datasets import load_cake
 from skmixed.exceptions import RefitWarning
+from skmixed.formula import FormulaRegressor
 from skmixed.inference import anova, contrast, likelihood_ratio_test
 
 pytestmark = [
@@ -401,3 +404,14 @@ def test_squares_are_of_one_residual_variance():
     found = anova(plain, ddf="kenward-roger")
     assert (found["mean_sq"] / plain.sigma_**2 >= found["F"] * (1 - 1e-12)).all()
     assert_allclose(found["sum_sq"], found["mean_sq"] * found["df_num"], rtol=1e-15)
+
+
+def test_models_before_their_fit_frames_and_models_in_the_place_of_ddf_are_refused():
+    with pytest.raises(NotFittedError, match="This FormulaRegressor instance is not fitted yet"):
+        anova(FormulaRegressor("angle ~ recipe + (1 | replicate)"))
+    model = lmer("angle ~ recipe + (1 | recipe:replicate)", load_cake().frame)
+    with pytest.raises(TypeError, match=r"is of type DataFrame. Give a mapping") as refused:
+        anova(model, load_cake().frame)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(TypeError, match="anova was given terms=None and models behind them"):
+        anova(model, None, model)

@@ -214,3 +214,9 @@ def test_without_matplotlib(growth, monkeypatch):
     for of in (EffectsDisplay.from_estimator, EffectsDisplay.from_slopes):
         with pytest.raises(ImportError, match=rf"{of.__name__} needs matplotlib"):
             of(growth[0], "age")
+
+
+def test_what_is_no_axes_in_a_list_is_refused():
+    model = lmer("angle ~ recipe + (1 | recipe:replicate)", load_cake().frame)
+    with pytest.raises(TypeError, match=r"ax has 1, which is of type int. Give axes"):
+        EffectsDisplay.from_estimator(model, "recipe", ax=[1])
