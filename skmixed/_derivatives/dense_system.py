@@ -101,15 +101,23 @@ class DenseSystem:
 
     def variance_within(self) -> float:
         """Return σ² where levels are taken as fixed; 0 where no degrees of freedom are left."""
-        lengths = np.sqrt(np.diagonal(self.products))
-        lengths = np.where(lengths > 0, lengths, 1.0)
-        scaled = self.products / np.outer(lengths, lengths)
+        diagonal = np.diagonal(self.products)
+        # A column that a level does not have is 0, or what rounding left of it
+        largest = diagonal.copy()
+        for term in self.terms:
+            by_level = diagonal[term.columns].reshape(term.size, term.n_levels)
+            largest[term.columns] = np.repeat(by_level.max(axis=1), term.n_levels)
+        is_there = diagonal > NOTHING * np.maximum(largest, 0.0)
+        lengths = np.where(is_there, np.sqrt(np.maximum(diagonal, 0.0)), 1.0)
+        scaled = np.where(np.outer(is_there, is_there), self.products, 0.0)
+        scaled /= np.outer(lengths, lengths)
         n = len(scaled) - 1
         # A column that depends on those before it keeps a pivot, and is not counted
         scaled[np.arange(n), np.arange(n)] = 1.0 + PIVOT
         chol = cholesky_lower(scaled[:n, :n])
         rhs = solve_lower(chol, scaled[:n, n])
-        dof = self.system.n_rows - int(np.count_nonzero(np.diagonal(chol) ** 2 > DEPENDENT))
+        counted = (np.diagonal(chol) ** 2 > DEPENDENT) & is_there[:n]
+        dof = self.system.n_rows - int(np.count_nonzero(counted))
         squares = max(float(scaled[n, n] - rhs @ rhs), 0.0) * float(lengths[n]) ** 2
         return squares / dof if dof > 0 else 0.0
 

@@ -1,12 +1,14 @@
 """Small systems as one dense matrix: the blocked factor's criterion and its derivatives."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from simulate import random_case
 
+from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
 from skmixed._derivatives.dense_system import DenseSystem, is_small
 from skmixed._derivatives.pinned import Profiled
@@ -79,3 +81,18 @@ def test_residual_variance_where_levels_are_fixed(seed, n_terms):
     expected = squares / dof if dof > 0 else 0.0
     # Dependent columns keep a share of 1e-10 of their squares.
     assert dense.variance_within() == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
+def test_columns_that_a_level_does_not_have_are_not_counted():
+    """Of three levels of a factor one group has two: 11 means of cells of 4 groups."""
+    rng = np.random.default_rng(3)
+    group, cell = np.repeat(np.arange(4), 9), np.tile(np.arange(3), 12)
+    cell = np.where((group == 2) & (cell == 1), 0, cell)
+    X = pd.DataFrame({f"c{k}": (cell == k).astype(float) for k in range(3)} | {"g": group})
+    y = rng.normal(size=36)
+    term = RandomEffect("g", ["c0", "c1", "c2"], intercept=False)
+    model = MixedLinearRegressor(term, fixed=[]).fit(X, y)
+    within = y - pd.Series(y).groupby([group, cell]).transform("mean")
+    dense = DenseSystem.of(model._model.system)
+    assert dense.variance_within() == pytest.approx((within**2).sum() / (36 - 11), rel=1e-9)
