@@ -1,15 +1,88 @@
-"""Parameters that are values with parameters of their own.
+"""Parameters that are values with parameters of their own, and choices by name.
 
 Parameters that are lists: taken once, in their order.
 """
 
 import inspect
 import numbers
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, Self
 
+from skmixed._data.table import shown
 from skmixed._typing import ColumnName, GroupName
+
+NONE: Mapping[str, Any] = MappingProxyType({})
+# Letters of a word from which on it may be the beginning of a name.
+FEWEST = 2
+
+
+def chosen(
+    name: str,
+    value: Any,
+    choices: Collection[Any],
+    also: Mapping[str, Any] = NONE,
+    hints: Mapping[str, str] = NONE,
+) -> Any:
+    """Return the choice that a user names, in any case and with any of its names.
+
+    `also` has other words for choices, as of R, and `hints` what to do in the place of a word
+    that is no choice. Another value is refused, with the choice that is probably meant.
+    """
+    if _is_one_of(value, choices):
+        return next(choice for choice in choices if choice == value)
+    words = _words(choices, also)
+    word = _plain(value)
+    if word in words:
+        return words[word]
+    check_choice(name, value, choices, also, hints)
+    return value
+
+
+def check_choice(
+    name: str,
+    value: Any,
+    choices: Collection[Any],
+    also: Mapping[str, Any] = NONE,
+    hints: Mapping[str, str] = NONE,
+) -> None:
+    """Refuse what is no choice as it stands, as `chosen` does."""
+    if _is_one_of(value, choices):
+        return
+    known = ", ".join(map(repr, choices))
+    words, word = _words(choices, also), _plain(value)
+    advice = {_plain(key): text for key, text in hints.items()}.get(word, "")
+    near = [] if advice else _near(word, words)
+    advice = f" {advice}" if advice else f" Do you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name}={shown(value)} is not known. Choose one of {known}.{advice}")
+
+
+def _is_one_of(value: Any, choices: Collection[Any]) -> bool:
+    """Whether a value is a choice; True is no 1."""
+    is_simple = value is None or isinstance(value, str | numbers.Real)
+    return is_simple and not isinstance(value, bool) and value in choices
+
+
+def _words(choices: Collection[Any], also: Mapping[str, Any]) -> dict[str, Any]:
+    own = {_plain(choice): choice for choice in choices if choice is not None}
+    return {_plain(word): choice for word, choice in also.items() if choice in choices} | own
+
+
+def _plain(value: Any) -> str:
+    """Return a word without its case, spaces and signs, which R's names and these differ in."""
+    return re.sub(r"[-_. ]", "", str(value).lower()) if isinstance(value, str | int) else ""
+
+
+def _near(word: str, words: Mapping[str, Any]) -> list[Any]:
+    """Return the choice that a word is nearly, or one that begins with it; or none."""
+    if word in words:
+        return [words[word]]
+    begun = [own for own in words if len(word) >= FEWEST and own.startswith(word)]
+    near = begun or get_close_matches(word, words, n=1)
+    return [words[near[0]]] if near else []
 
 
 class FrozenParameters:

@@ -4,7 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skmixed._data.parameters import FrozenParameters, as_columns, group_name, is_column
+from skmixed._data.parameters import (
+    FrozenParameters,
+    as_columns,
+    check_choice,
+    group_name,
+    is_column,
+)
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.structures import STRUCTURES
 from skmixed._typing import ColumnName, GroupName
@@ -271,9 +277,7 @@ class ResidualCovariance(FrozenParameters):
 
 
 def _check_structure(structure: object) -> None:
-    if not (isinstance(structure, str) and structure in CORRELATIONS):
-        listed = ", ".join(map(repr, CORRELATIONS))
-        raise ValueError(f"structure={structure!r} is not known. Choose one of {listed}.")
+    check_choice("structure", structure, CORRELATIONS)
 
 
 @dataclass(frozen=True, init=False)
@@ -322,9 +326,7 @@ class AllExcept:
 
 
 def check_covariance(covariance: object) -> None:
-    if not (isinstance(covariance, str) and covariance in STRUCTURES):
-        known = ", ".join(map(repr, STRUCTURES))
-        raise ValueError(f"covariance={covariance!r} is not known. Choose one of {known}.")
+    check_choice("covariance", covariance, STRUCTURES)
 
 
 def parse_groups(

@@ -2,18 +2,18 @@
 
 import numbers
 import os
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_array, column_or_1d
 
+from skmixed._data import parameters
 from skmixed._data.encoder import Encoder
 from skmixed._data.grouping_factor import GroupingFactor
 from skmixed._data.parameters import items_of
 from skmixed._data.random_effect import ResidualCovariance
-from skmixed._data.table import Table, check_unmasked, numeric_column, shown
+from skmixed._data.table import Table, check_unmasked, numeric_column
 from skmixed._equations.layout import elimination_order
 from skmixed._estimation.fit import Examined
 from skmixed._estimation.identifiability import Identifiability
@@ -31,6 +31,8 @@ SOLVERS = ("auto", "exact", "iterative")
 # Dense matrices of the core's order that a search holds at its peak.
 CORE_COPIES = 6
 UNKNOWN = ("population", "error")
+# Beside the other checks
+check_choice, chosen = parameters.check_choice, parameters.chosen
 
 
 def check_parameters(estimator: Any) -> None:
@@ -54,12 +56,6 @@ def check_residual(residual: Any) -> None:
             f"residual={residual!r} is of type {type(residual).__name__}. Give a Residual"
             "Covariance, such as ResidualCovariance('ar1', subject='patient', time='visit')."
         )
-
-
-def check_choice(name: str, value: object, choices: Collection[str]) -> None:
-    if not (isinstance(value, str) and value in choices):
-        known = ", ".join(map(repr, choices))
-        raise ValueError(f"{name}={shown(value)} is not known. Choose one of {known}.")
 
 
 def check_flag(name: str, value: object) -> None:

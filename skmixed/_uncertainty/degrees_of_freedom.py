@@ -63,6 +63,8 @@ def infinite(residual_df: float) -> float:  # noqa: ARG001
     return np.inf
 
 
+# What else methods are called, by users of R.
+DDF_OF_R = {"kr": "kenward-roger", "asymptotic": "normal"}
 DDF = {
     method.name: method
     for method in (

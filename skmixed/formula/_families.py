@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -52,22 +51,13 @@ MEANT = {
     **dict.fromkeys(("nbinom", "nbinom1", "nbinom2", "negbin", "nb"), "negative_binomial"),
     **dict.fromkeys(("count", "counts", "quasipoisson"), "poisson"),
 }
-NORMAL = ("gaussian", "normal", "linear")
+NORMAL = dict.fromkeys(("gaussian", "normal", "linear"), "For a normal response use skmixed.lmer.")
 CLASS_LABELS = 2
 
 
 def check_family(family: Any, known: Collection[str]) -> None:
     """Refuse a family that is not among those known, with what it may be meant for."""
-    if isinstance(family, str) and family in known:
-        return
-    word = family.lower() if isinstance(family, str) else ""
-    near = [MEANT[word]] if word in MEANT else get_close_matches(word, list(known), n=1)
-    try:
-        check_choice("family", family, known)
-    except ValueError as error:
-        advice = f" Do you mean {near[0]!r}?" if near else ""
-        advice = " For a normal response use skmixed.lmer." if word in NORMAL else advice
-        raise ValueError(f"{error}{advice}") from None
+    check_choice("family", family, known, MEANT, NORMAL)
 
 
 def check_generalized(parameters: Any) -> None:

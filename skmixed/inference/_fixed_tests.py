@@ -15,7 +15,7 @@ from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._repeated.small_sample import RobustSample
 from skmixed._statistics.estimability import Dependence
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
+from skmixed._uncertainty.degrees_of_freedom import DDF, DDF_OF_R, DegreesOfFreedom
 from skmixed._uncertainty.small_sample import SmallSample
 from skmixed.exceptions import NormalIntervalsWarning, NotEstimableWarning, warn
 
@@ -259,7 +259,7 @@ def method_of(
     factorization, and tests and intervals are normal, with a warning.
     """
     if ddf is not None:
-        validation.check_choice("ddf", ddf, choices)
+        ddf = validation.chosen("ddf", ddf, choices, DDF_OF_R)
     if model.is_generalized:
         if ddf not in (None, "normal"):
             raise ValueError(
@@ -348,7 +348,7 @@ def by_information(view: FittedModel, method: DegreesOfFreedom) -> FixedTests:
 
 def _robust(view: FittedModel, method: DegreesOfFreedom, kind: str) -> RobustSample:
     """Return a sandwich estimate, and the degrees of freedom of its t tests."""
-    validation.check_choice("robust", kind, ROBUST)
+    kind = validation.chosen("robust", kind, ROBUST)
     if method.name != "satterthwaite":
         raise ValueError(
             f"ddf={method.name!r} is no method for robust={kind!r}, whose degrees of freedom are "

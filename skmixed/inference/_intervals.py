@@ -12,7 +12,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel, fitted
 from skmixed._typing import FloatArray
-from skmixed._uncertainty.degrees_of_freedom import DDF
+from skmixed._uncertainty.degrees_of_freedom import DDF, DDF_OF_R
 from skmixed._uncertainty.targets import ProfiledModel
 from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
@@ -151,10 +151,10 @@ def confidence_intervals(
     1        sd   Subject         Days      5.92   3.80   8.75
     2     sigma  residual                  25.59  22.90  28.86
     """
-    validation.check_choice("method", method, METHODS)
+    method = validation.chosen("method", method, METHODS, {"boot": "bootstrap"})
     level = validation.check_level(level)
     if ddf is not None:
-        validation.check_choice("ddf", ddf, DDF)
+        ddf = validation.chosen("ddf", ddf, DDF, DDF_OF_R)
     validation.check_number("n_samples", n_samples, integral=True)
     wanted = wanted_components(components)
     view = fitted(model, has_family=True)

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._data.parameters import check_choice, chosen
 
 FRAME = read_frame("sleepstudy")
 X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
@@ -69,3 +70,40 @@ def test_a_search_over_slopes(wrap, prefix):
             wrap(MixedLinearRegressor(RandomEffect("Subject", slopes))), {}, cv=3
         ).fit(X, Y)
         np.testing.assert_array_equal(one.cv_results_["mean_test_score"], score)
+
+
+CHOICES = ("fdr_bh", "kenward-roger", "binomial", "nbinom2", None, 3)
+ALSO = {"BH": "fdr_bh", "none": None, "III": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "choice"),
+    [
+        ("fdr_bh", "fdr_bh"), ("FDR BH", "fdr_bh"), ("bh", "fdr_bh"),
+        ("Kenward-Roger", "kenward-roger"),
+        ("none", None), (None, None), ("iii", 3), ("3", 3), (3.0, 3),
+    ],
+)  # fmt: skip
+def test_choices_have_any_case_and_other_words(value, choice):
+    assert chosen("word", value, CHOICES, ALSO) == choice
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("binom", "Do you mean 'binomial'?"), ("kenward", "Do you mean 'kenward-roger'?"),
+        ("fdrbg", "Do you mean 'fdr_bh'?"), ("nothing like it", None), (True, None), ([1], None),
+        ("two", "Take both."),
+    ],
+)  # fmt: skip
+def test_what_is_no_choice_is_refused_with_what_may_be_meant(value, advice):
+    for check in (chosen, check_choice):
+        with pytest.raises(ValueError, match=r"^word=.* is not known\. Choose one of ") as refused:
+            check("word", value, CHOICES, ALSO, {"TWO": "Take both."})
+        assert str(refused.value).endswith(f"None, 3.{f' {advice}' if advice else ''}")
+
+
+def test_parameters_of_estimators_are_as_they_stand():
+    """scikit-learn keeps a parameter as given, so that another case is refused, with the choice."""
+    with pytest.raises(ValueError, match=r"method='REML' .* Do you mean 'reml'\?"):
+        MixedLinearRegressor("Subject", method="REML").fit(X, Y)

@@ -270,9 +270,16 @@ def test_a_shifted_response_and_no_intercept():
     assert_allclose(first[["std_error", "df"]], second[["std_error", "df"]], rtol=1e-6)
 
 
+def test_names_of_r_are_heard(sleepstudy):
+    for name in ("Kenward-Roger", "kr", "KENWARD_ROGER"):
+        pd.testing.assert_frame_equal(
+            coefficient_table(sleepstudy, name), coefficient_table(sleepstudy, "kenward-roger")
+        )
+
+
 def test_messages(sleepstudy):
-    with pytest.raises(ValueError, match=r"ddf='kr' is not known\. Choose one of 'satterthwaite'"):
-        coefficient_table(sleepstudy, "kr")
+    with pytest.raises(ValueError, match=r"ddf='krr' is not known\. Choose one of 'satterthwaite'"):
+        coefficient_table(sleepstudy, "krr")
     with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
         coefficient_table(sleepstudy, level=95)
     with pytest.raises(ValueError, match=r"L has shape \(3,\), but the model has 2 fixed effects"):

@@ -199,7 +199,7 @@ def test_a_limit_that_a_profile_does_not_reach_is_named(sleepstudy):
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value"), [("ddf", "Satterthwaite"), ("n_samples", 0), ("level", 95)]
+    ("parameter", "value"), [("ddf", "satterwait"), ("n_samples", 0), ("level", 95)]
 )
 def test_a_wrong_parameter_is_refused_whether_the_method_uses_it_or_not(
     sleepstudy, parameter, value

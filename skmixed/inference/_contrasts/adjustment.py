@@ -172,3 +172,5 @@ ADJUSTMENTS = {
         Adjustment("mvt", "the multivariate t distribution", _multivariate_t),
     )
 }
+# What p.adjust and emmeans call them
+ADJUSTMENTS_OF_R = {"fdr": "fdr_bh", "BH": "fdr_bh", "none": None}

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from skmixed._fitted.checks import check_choice, check_level
+from skmixed._fitted.checks import check_level, chosen
 from skmixed._fitted.runtime import seed_sequence
 from skmixed.inference._contrasts.adjusted import adjusted_statistics, adjustment_remark
-from skmixed.inference._contrasts.adjustment import ADJUSTMENTS, Adjustment
+from skmixed.inference._contrasts.adjustment import ADJUSTMENTS, ADJUSTMENTS_OF_R, Adjustment
 from skmixed.inference._contrasts.methods import ContrastMethod
 from skmixed.inference._contrasts.request import Compared, Request, marginal_table, remarks_of
 from skmixed.inference._marginal.marginal_table import MarginalTable
@@ -52,7 +52,9 @@ def comparisons(
         - "pairwise": all pairs, the first less the second;
         - "trt.vs.ctrl": each less a control, `reference`;
         - "consecutive": each less the one before it;
-        - "eff": each less the mean of all;
+        - "eff" and "del.eff": each less the mean of all, or of all others;
+        - "mean_chg": the mean of those after each place less that of those before it;
+        - "helmert": each times the number of those before it, less the sum of these;
         - "poly": orthogonal polynomials of equidistant values, to the sixth degree;
         - a mapping from names to weights, for each a sequence with a number for each mean, or a
           mapping from means to numbers, where what is not named is 0;
@@ -65,8 +67,8 @@ def comparisons(
         How p values and intervals are adjusted to the number of comparisons: "tukey" for all
         pairs, "dunnettx" and "dunnett" for differences from a control, "mvt", "holm",
         "bonferroni", "sidak", "scheffe", "fdr_bh", or None. "auto": emmeans' choice for the
-        method, "tukey", "dunnettx", "mvt", "fdr_bh" and None in the order above; None for
-        weights.
+        method, "tukey", "dunnettx", "mvt", "fdr_bh", "mvt", None and None in the order above;
+        None for weights. Names of R are heard, too: "fdr" and "BH", "none".
     by : str or list of str, default=None
         Variables within whose values means are compared, and to whose number of comparisons
         the adjustment is. None: those of `means`. An empty list: all are compared.
@@ -171,11 +173,11 @@ def comparisons(
 
 def adjustment_of(adjust: Any, method: ContrastMethod | None) -> Adjustment | None:
     """Return the adjustment of a name, or of a method the usual one; None for none."""
+    adjust = chosen("adjust", adjust, (AUTO, *ADJUSTMENTS, None), ADJUSTMENTS_OF_R)
     if adjust == AUTO:
         adjust = None if method is None else method.adjust
     if adjust is None:
         return None
-    check_choice("adjust", adjust, (AUTO, *ADJUSTMENTS))
     found = ADJUSTMENTS[adjust]
     if found.needs and (method is None or method.name != found.needs):
         raise ValueError(

@@ -5,7 +5,7 @@ A further one is an entry of `METHODS`, for which the tests of this file then ru
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import comb, gcd
 
 import numpy as np
@@ -116,6 +116,28 @@ def _from_mean(cells: LabeledCells, _: bool) -> list[tuple[str, FloatArray]]:
     return [(f"{label} effect", row) for label, row in zip(cells.labels, rows, strict=True)]
 
 
+def _from_others(cells: LabeledCells, _: bool) -> list[tuple[str, FloatArray]]:
+    n = len(cells.labels)
+    return [(label, n / (n - 1.0) * row) for label, row in _from_mean(cells, False)]
+
+
+def _before_and_after(cells: LabeledCells, reverse: bool) -> list[tuple[str, FloatArray]]:
+    """Return the mean after each place less that before it."""
+    n, labels = len(cells.labels), cells.labels
+    before = np.tri(n)[:-1]
+    counts = np.arange(1.0, n)[:, None]
+    rows = (1.0 - before) / (n - counts) - before / counts
+    names = [f"{first}|{second}" for first, second in pairwise(labels)]
+    return list(zip(names, -rows if reverse else rows, strict=True))
+
+
+def _from_earlier(cells: LabeledCells, _: bool) -> list[tuple[str, FloatArray]]:
+    """Return each by the number before it, less the sum of these: R's contr.helmert."""
+    n = len(cells.labels)
+    rows = np.diag(np.arange(n)) - np.tri(n, k=-1)
+    return [(f"{cells.labels[k]} vs earlier", rows[k]) for k in range(1, n)]
+
+
 def _polynomial(cells: LabeledCells, _: bool) -> list[tuple[str, FloatArray]]:
     n = len(cells.labels)
     rows = [_chebyshev(n, k + 1) for k in range(min(n - 1, len(DEGREES)))]
@@ -149,6 +171,25 @@ METHODS = {
         ContrastMethod(
             "eff", _from_mean, "fdr_bh", "Comparisons of {} with the mean", has_reverse=False
         ),
+        ContrastMethod(
+            "del.eff", _from_others, "fdr_bh", "Comparisons of {} with the mean of the others",
+            has_reverse=False,
+        ),
+        ContrastMethod("mean_chg", _before_and_after, "mvt", "Means of {} after less those before"),
+        ContrastMethod(
+            "helmert", _from_earlier, None, "Comparisons of {} with those before", has_reverse=False
+        ),
         ContrastMethod("poly", _polynomial, None, "Polynomial contrasts of {}", has_reverse=False),
     )
 }  # fmt: skip
+# What emmeans calls them beside, and what to do in the place of words that are two options
+METHODS_OF_R = {
+    "consec": "consecutive",
+    "tukey": "pairwise",
+    "dunnett": "trt.vs.ctrl",
+    "trt.vs.ctrl1": "trt.vs.ctrl",
+}
+METHOD_HINTS = {
+    "revpairwise": "Take method='pairwise' with reverse=True.",
+    "trt.vs.ctrlk": "Take method='trt.vs.ctrl' with the last cell as its reference.",
+}

@@ -10,10 +10,17 @@ import pandas as pd
 from scipy.linalg import block_diag
 
 from skmixed._data.table import shown
-from skmixed._fitted.checks import check_choice, check_flag
+from skmixed._fitted.checks import check_flag, chosen
 from skmixed.inference._contrasts.custom import custom_weights
 from skmixed.inference._contrasts.families import CellFamily, check_by, families
-from skmixed.inference._contrasts.methods import METHODS, ContrastMethod, LabeledCells, Weights
+from skmixed.inference._contrasts.methods import (
+    METHOD_HINTS,
+    METHODS,
+    METHODS_OF_R,
+    ContrastMethod,
+    LabeledCells,
+    Weights,
+)
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
 from skmixed.inference._marginal.marginal_table import MarginalTable, check_columns
 from skmixed.inference._marginal.scale import LINK, POPULATION, Scale
@@ -76,8 +83,7 @@ class Request:
         check_flag("reverse", reverse)
         named = None
         if isinstance(method, str):
-            check_choice("method", method, METHODS)
-            named = METHODS[method]
+            named = METHODS[chosen("method", method, METHODS, METHODS_OF_R, METHOD_HINTS)]
         name = shown(method) if named is None else repr(named.name)
         if reference is not None and (named is None or not named.has_reference):
             raise ValueError(

@@ -30,6 +30,7 @@ from skmixed.inference._marginal.scale import (
     POPULATION,
     RESPONSE,
     SCALES,
+    SCALES_OF_R,
     InverseLink,
     Scale,
 )
@@ -174,8 +175,8 @@ def marginal_means(
     [0.0818, 0.04285]
     """
     level = validation.check_level(level)
-    validation.check_choice("weights", weights, WEIGHTS)
-    validation.check_choice("scale", scale, SCALES)
+    weights = validation.chosen("weights", weights, WEIGHTS)
+    scale = validation.chosen("scale", scale, SCALES, SCALES_OF_R)
     formula, asked = reference_of(model), GridRequest.of(variables, by, at)
     view = fitted(model, has_family=True)
     own_scale = _scale_of(view, formula, scale)

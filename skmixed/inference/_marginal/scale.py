@@ -11,6 +11,8 @@ from skmixed._typing import FloatArray
 
 LINK, RESPONSE, POPULATION = "link", "response", "population"
 SCALES = (LINK, RESPONSE, POPULATION)
+# What emmeans calls them
+SCALES_OF_R = {"lp": LINK, "linear.predictor": LINK, "linear": LINK, "mu": RESPONSE}
 
 
 class BackTransformation(Protocol):

@@ -125,7 +125,7 @@ def marginal_slopes(
     t tests with Satterthwaite's degrees of freedom; 95 % confidence intervals.
     """
     level = validation.check_level(level)
-    validation.check_choice("weights", weights, WEIGHTS)
+    weights = validation.chosen("weights", weights, WEIGHTS)
     formula, asked = reference_of(model), GridRequest.of(variables, by, at)
     _check_column(formula, column)
     asked = replace(asked, column=column)

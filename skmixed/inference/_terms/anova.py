@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 
 from skmixed._data.table import shown
 from skmixed._fitted import kernel
+from skmixed._fitted.checks import chosen
 from skmixed._fitted.fitted_model import fitted, formula_terms
 from skmixed._typing import FloatArray
 from skmixed.exceptions import warn
@@ -159,8 +160,7 @@ def anova(
     null                    6  1708.158        NaN  NaN      NaN
     alternative             8  1712.073      0.084  2.0    0.959
     """
-    if isinstance(type, bool) or type not in TYPES:
-        raise ValueError(f"type={type!r} is not known. Choose one of 1, 2, 3.")
+    type = chosen("type", type, TYPES, {"I": 1, "II": 2, "III": 3})  # noqa: A001
     if isinstance(terms, BaseEstimator):
         _check_one_model_alone(type, ddf, robust)
         further = models if ddf is None else (ddf, *models)

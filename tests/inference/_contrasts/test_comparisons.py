@@ -276,6 +276,25 @@ def test_the_usual_adjustments_are_those_of_emmeans(method, adjust):
     pd.testing.assert_frame_equal(usual, named)
 
 
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ({"method": "consec"}, {"method": "consecutive"}),
+        ({"method": "Tukey"}, {"method": "pairwise"}),
+        ({"method": "dunnett"}, {"method": "trt.vs.ctrl"}),
+        ({"adjust": "BH"}, {"adjust": "fdr_bh"}),
+        ({"adjust": "fdr"}, {"adjust": "fdr_bh"}),
+        ({"adjust": "none"}, {"adjust": None}),
+        ({"adjust": "Bonferroni"}, {"adjust": "bonferroni"}),
+    ],
+)
+def test_words_of_emmeans_are_heard(options, same):
+    means = means_of(np.eye(4), [1.0, 2.0, 4.0, 3.0], np.eye(4), 4)
+    found, expected = comparisons(means, **options), comparisons(means, **same)
+    pd.testing.assert_frame_equal(found, expected)
+    assert found.remarks == expected.remarks
+
+
 def test_a_seed_repeats_what_is_drawn():
     means = marginal_means(fitted("three_factors"), "ward")
     first, again, other = (
@@ -296,7 +315,11 @@ def test_intervals_have_the_level_of_the_call():
 @pytest.mark.parametrize(
     ("options", "error", "problem"),
     [
-        ({"adjust": "fdr"}, ValueError, "adjust='fdr' is not known. Choose one of 'auto', 'tukey'"),
+        (
+            {"adjust": "hommel"},
+            ValueError,
+            "adjust='hommel' is not known. Choose one of 'auto', 'tukey'",
+        ),
         (
             {"method": "eff", "adjust": "tukey"},
             ValueError,

@@ -19,7 +19,29 @@ def test_comparisons_have_labels_and_the_sum_0(name, n):
     np.testing.assert_allclose(found.rows.sum(axis=1), 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].has_reverse])
+# The columns of emmeans' mean_chg.emmc and del.eff.emmc (1.8.4), and of R's contr.helmert
+OF_EMMEANS = {
+    "mean_chg": [[-1, 1 / 3, 1 / 3, 1 / 3], [-0.5, -0.5, 0.5, 0.5], [-1 / 3, -1 / 3, -1 / 3, 1]],
+    "del.eff": (4 * np.eye(4) - 1) / 3,
+    "helmert": [[-1, 1, 0, 0], [-1, -1, 2, 0], [-1, -1, -1, 3]],
+}
+
+
+@pytest.mark.parametrize("name", OF_EMMEANS)
+def test_weights_are_those_of_emmeans(name):
+    np.testing.assert_allclose(of(name).rows, OF_EMMEANS[name], rtol=1e-15)
+
+
+def test_reversed_means_before_and_after_have_the_other_sign():
+    turned = of("mean_chg", reverse=True)
+    assert turned.labels == of("mean_chg").labels
+    np.testing.assert_array_equal(turned.rows, -of("mean_chg").rows)
+
+
+DIFFERENCES = ("pairwise", "trt.vs.ctrl", "consecutive")
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
 def test_reversed_differences_have_the_other_sign(name):
     plain, turned = of(name), of(name, reverse=True)
     own = dict(zip(plain.labels, plain.rows, strict=True))
@@ -34,6 +56,9 @@ def test_reversed_differences_have_the_other_sign(name):
         ("trt.vs.ctrl", ["b - a", "c - a", "d - a"]),
         ("consecutive", ["b - a", "c - b", "d - c"]),
         ("eff", ["a effect", "b effect", "c effect", "d effect"]),
+        ("del.eff", ["a effect", "b effect", "c effect", "d effect"]),
+        ("mean_chg", ["a|b", "b|c", "c|d"]),
+        ("helmert", ["b vs earlier", "c vs earlier", "d vs earlier"]),
         ("poly", ["linear", "quadratic", "cubic"]),
     ],
 )

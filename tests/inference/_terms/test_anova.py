@@ -333,7 +333,8 @@ def test_a_coding_with_fewer_columns_than_categories_is_tested_as_it_is():
 def test_types():
     frame = design(np.random.default_rng(9))
     model = lmer("y ~ a + (1 | g)", frame)
-    for wrong in (0, 4, "III", None, True, 2.5):
+    pd.testing.assert_frame_equal(anova(model, type="II"), anova(model, type=2))
+    for wrong in (0, 4, "IV", None, True, 2.5):
         with pytest.raises(ValueError, match=r"type=.* is not known. Choose one of 1, 2, 3"):
             anova(model, type=wrong)
     plain = MixedLinearRegressor("g").fit(frame[["x", "g"]], frame["y"])
