@@ -115,7 +115,9 @@ AdjustmentName = Literal[
     "fdr_bh",
     "mvt",
 ]
-ContrastName = Literal["pairwise", "trt.vs.ctrl", "consecutive", "eff", "poly"]
+ContrastName = Literal[
+    "pairwise", "trt.vs.ctrl", "consecutive", "eff", "del.eff", "mean_chg", "helmert", "poly"
+]
 StandardizerName = Literal["residual", "total"]
 
 # Of diagnostics and displays.
