@@ -1,6 +1,6 @@
 """Effect sizes: comparisons in units of a standard deviation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ def effect_sizes(
     means: Any,
     method: Any = None,
     *,
-    sigma: StandardizerName | float = "residual",
-    df: float | None = None,
+    sigma: StandardizerName | float | Mapping[Any, float] | Sequence[float] = "residual",
+    df: float | Mapping[Any, float] | Sequence[float] | None = None,
     by: str | Sequence[str] | None = None,
     level: float = 0.95,
     reference: Any = None,
@@ -38,10 +38,13 @@ def effect_sizes(
     method : str, mapping or matrix, default=None
         What is compared, as in `comparisons`. None: all pairs of means or slopes; of
         comparisons these themselves.
-    sigma : {"residual", "total"} or float, default="residual"
-        "residual": the standard deviation of the residuals, of a row of weight 1. "total":
-        the root of the sum of all variances, those of the random effects too. Or a number.
-    df : float, default=None
+    sigma : {"residual", "total"}, float, mapping or list, default="residual"
+        "residual": the standard deviation of the residuals, of a row of weight 1; of a
+        covariance of the residuals with a standard deviation for each visit or stratum that of
+        each comparison, which is then by the visit or stratum. "total":
+        the root of the sum of all variances, those of the random effects too. Or a number, or
+        one for each value of `by`, in their order or by a mapping from values.
+    df : float, mapping or list, default=None
         The degrees of freedom of `sigma`: its error is σ/√(2 df). None: those by the fit. A
         number needs its own; np.inf is that of one without error.
     by : str or list of str, default=None
@@ -65,8 +68,8 @@ def effect_sizes(
     TypeError
         If `means` is a plain DataFrame, as it is after rounding or selecting.
     ValueError
-        If the model has no such standard deviation: it is generalized, or has a covariance
-        of the residuals; or if a number comes without `df`.
+        If the model has no such standard deviation: it is generalized, or the standard
+        deviations of its residuals differ within a comparison; or if a number comes without `df`.
 
     See Also
     --------
@@ -115,13 +118,13 @@ def effect_sizes(
     95 % confidence intervals, not adjusted.
     """
     table, level = marginal_table(means), check_level(level)
-    unit = Standardizer.of(sigma, df, table.estimates.model)
     if method is None and isinstance(table, Comparisons):
         own, title = table.estimates, table.title
     else:
         request = Request.of("pairwise" if method is None else method, reference, reverse=reverse)
         found = request.compared(table, by, level, has_ratios=False)
         own, title = found.estimates, found.title
+    unit = Standardizer.of(sigma, df, own.model, own.cells[list(own.by)])
     cells = own.cells if own.of_differences is None else own.of_differences
     frame = pd.concat([cells, _sizes(own.statistics, unit, level)], axis=1)
     title = f"Effect sizes: {title[0].lower()}{title[1:]}"

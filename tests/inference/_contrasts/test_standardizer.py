@@ -2,11 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmixed import MixedLinearRegressor, ResidualCovariance, glmer, lmer
+from skmixed import MixedLinearRegressor, ResidualCovariance, glmer, lmer, mmrm
 from skmixed._fitted.fitted_model import fitted
 from skmixed.datasets import load_sleepstudy, load_toenail
 from skmixed.exceptions import ExactFitWarning
-from skmixed.inference import variance_decomposition
+from skmixed.inference import (
+    comparisons,
+    effect_sizes,
+    marginal_means,
+    variance_decomposition,
+)
 from skmixed.inference._contrasts.standardizer import STANDARDIZERS, Standardizer
 
 DATA = load_sleepstudy().frame.assign(w=np.resize([1.0, 2.0, 0.5], 180))
@@ -122,7 +127,8 @@ def test_a_model_without_residuals_has_none():
         (2.0, None, None, ValueError, "sigma=2.0 needs its degrees of freedom. Give df"),
         (2.0, 0, None, ValueError, "df=0 is not positive"),
         ("total", None, GENERALIZED, ValueError, "sigma='total' is of linear models"),
-        ("residual", 3, REPEATED, ValueError, "sigma='residual' is of models with one residual"),
+        ("total", 3, REPEATED, ValueError, "sigma='total' is of models without a covariance"),
+        ([2.0, 3.0], 9, None, ValueError, "has a number for each value of `by`, and these"),
         ("total", None, None, ValueError, "sigma='total' is that of a model, which this table"),
     ],
 )
@@ -130,3 +136,66 @@ def test_what_is_no_standard_deviation_is_refused(sigma, df, model, error, probl
     view = None if model is None else fitted(model, has_family=True)
     with pytest.raises(error, match=problem):
         Standardizer.of(sigma, df, view)
+
+
+def complete_visits(n=24, visits=("v1", "v2", "v3")):
+    """Subjects of two arms with all visits, which have covariances in closed form."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(n, 1)) + rng.normal(size=(n, len(visits))) * [1.0, 2.0, 3.0]
+    wide = pd.DataFrame(values, columns=list(visits)).assign(id=range(n), arm=np.resize([*"ab"], n))
+    left = wide[list(visits)] - wide.groupby("arm")[list(visits)].transform("mean")
+    return wide.melt(["id", "arm"], var_name="visit", value_name="y"), left.to_numpy()
+
+
+def test_a_visit_with_a_standard_deviation_of_its_own_is_in_units_of_it():
+    """With all visits Σ̂ is Wishart's of n − 2 degrees of freedom, as is each variance."""
+    data, left = complete_visits()
+    model = mmrm("y ~ arm * visit + us(visit | id)", data)
+    found = Standardizer.of("residual", None, fitted(model), pd.DataFrame({"visit": ["v3", "v1"]}))
+    df = len(left) - 2
+    # The optimum is known to half the digits of the criterion
+    np.testing.assert_allclose(found.sd**2, (left**2).sum(axis=0)[[2, 0]] / df, rtol=1e-6)
+    np.testing.assert_allclose(found.df, df, rtol=1e-6)
+    assert "s by visit, " in found.remark
+    assert found.remark.endswith(", of 22 degrees of freedom.")
+
+
+def test_compound_symmetry_has_one_standard_deviation():
+    """σ² is the mean of m eigenvalues: one of n − 2 degrees of freedom, and one of the rest."""
+    data, left = complete_visits()
+    model = mmrm("y ~ arm * visit + cs(visit | id)", data)
+    n, m = len(left) - 2, left.shape[1]
+    of_means = m * (left.mean(axis=1) ** 2).sum() / n
+    within = ((left**2).sum() - n * of_means) / (n * (m - 1))
+    variance = (of_means + (m - 1) * within) / m
+    error = 2.0 * (of_means**2 / n + (m - 1) * within**2 / n) / m**2
+    found = Standardizer.of("residual", None, fitted(model))
+    np.testing.assert_allclose(found.sd**2, variance, rtol=1e-6)
+    np.testing.assert_allclose(found.df, 2.0 * variance**2 / error, rtol=1e-6)
+
+
+def test_one_standard_deviation_for_each_value_of_by():
+    within = pd.DataFrame({"visit": ["v1", "v1", "v2"]})
+    for sigma in ([4.0, 5.0], {"v2": 5.0, "v1": 4.0}, pd.Series({"v1": 4.0, "v2": 5.0})):
+        found = Standardizer.of(sigma, {"v1": 20, "v2": np.inf}, None, within)
+        np.testing.assert_array_equal(found.sd, [4.0, 4.0, 5.0])
+        np.testing.assert_array_equal(found.df, [20.0, 20.0, np.inf])
+    for sigma, problem in (
+        ([4.0], r"has 1 numbers, and visit has 2 values: 'v1', 'v2'\. Give one for each"),
+        ({"v1": 4.0}, "has no number for 'v2' of visit"),
+        ({"v1": 4.0, "v2": -1.0}, r"sigma\['v2'\]=-1.0 is not positive"),
+        ([4.0, np.inf], "is not finite"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            Standardizer.of(sigma, 9, None, within)
+
+
+def test_standard_deviations_that_differ_within_a_comparison_are_no_unit():
+    data, _ = complete_visits()
+    model = mmrm("y ~ arm * visit + us(visit | id)", data)
+    with pytest.raises(ValueError, match=r"they differ by visit\. Compare means by=\['visit'\]"):
+        effect_sizes(marginal_means(model, "arm"))
+    by_visit = effect_sizes(marginal_means(model, "arm", by="visit"))
+    sd = np.sqrt(np.diagonal(model.residual_covariance_))
+    differences = comparisons(marginal_means(model, "arm", by="visit"))["estimate"]
+    np.testing.assert_allclose(by_visit["effect_size"], differences / sd, rtol=1e-12)
