@@ -56,7 +56,8 @@ def fixed_results(
     found = []
     for name, position in units:
         if position is None:
-            own = FixedResult(name_of(name), "test of the term", _statistic(tests[name]))
+            where = name_of(name) + _at_zero(model, name)
+            own = FixedResult(where, "test of the term", _statistic(tests[name]))
         else:
             said = _estimate(numbers[position], interval), _statistic(numbers[position])
             own = FixedResult(
@@ -92,6 +93,19 @@ def _units(model: Any, view: FittedModel) -> list[tuple[str, int | None]]:
         elif not is_alone and kept & set(own):
             out.append((term.name, None))
     return out
+
+
+def _at_zero(model: Any, name: str) -> str:
+    """Say where a term is tested that interacts with numeric columns: where these are 0."""
+    coded = formula_terms(model) or ()
+    own = next(({axis.name for axis in term.axes} for term in coded if term.name == name), set())
+    numbers = dict[str, None]()
+    for term in coded:
+        parts = term.name.split(":")
+        if len(parts) == len(term.axes) and {axis.name for axis in term.axes} > own:
+            pairs = zip(parts, term.axes, strict=True)
+            numbers |= {p: None for p, axis in pairs if axis.name in term.numeric - own}
+    return f" at {' and '.join(f'{name_of(number)} = 0' for number in numbers)}" if numbers else ""
 
 
 def _ratio(view: FittedModel) -> str:

@@ -28,7 +28,7 @@ def test_a_coefficient():
 def test_terms_and_interactions_have_tests():
     model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", CAKE)
     assert results(model)[1:4] == [
-        "The test of the term recipe was F(2, 254.0) = 0.10, p = 0.909.",
+        "The test of the term recipe at temp = 0 was F(2, 254.0) = 0.10, p = 0.909.",
         "The test of the term temp was F(1, 222.0) = 94.16, p < 0.001.",
         "The test of the term recipe:temp was F(2, 222.0) = 0.04, p = 0.959.",
     ]
@@ -38,7 +38,7 @@ def test_a_column_in_an_interaction_has_the_test_of_its_term():
     """Its coefficient is that where the other column is 0."""
     model = lmer("distance ~ Sex * age + (1 | Subject)", load_orthodont().frame)
     found = results(model)
-    assert found[1].startswith("The test of the term Sex was F(1, ")
+    assert found[1].startswith("The test of the term Sex at age = 0 was F(1, ")
     assert found[2].startswith("The test of the term age was F(1, ")
     assert found[3].startswith("The coefficient of Sex[T.Male]:age was ")
 
