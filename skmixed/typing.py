@@ -4,6 +4,7 @@ A type checker knows by them which words a parameter takes. Registries of what t
 stand for are elsewhere; `tests/test_typing.py` holds both equal.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "GlmerFamily",
     "HandleUnknown",
     "Hypothesis",
+    "Include",
     "IntervalMethod",
     "IntervalOf",
     "Link",
@@ -80,6 +82,7 @@ Quadrature = int | Literal["auto"]
 EncoderTargetType = Literal["auto", "continuous", "binary", "multiclass", "count"]
 
 # Of predictions and samples.
+Include = Literal["all", "fixed"] | str | Sequence[str]
 Effects = Literal["mode", "mean"]
 SampledEffects = Literal["conditional", "new"]
 IntervalMethod = Literal["model", "conformal"]

@@ -176,8 +176,8 @@ def test_there_are_at_most_fourteen_private_packages_of_at_most_twelve_modules()
         assert hidden == {not Path(package).name.startswith("_")}, package
 
 
-# These two speak of a class that stands in the same module.
-BESIDE_A_CLASS = {"Groups", "Loaded"}
+# This one speaks of a class that stands in the same module.
+BESIDE_A_CLASS = {"Groups"}
 
 
 @each_file

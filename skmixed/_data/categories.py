@@ -1,5 +1,7 @@
 """Categories of a column: those to encode, where missing is one of its own."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Fitting to rows that come in parts: chunks, batches, statistics."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar

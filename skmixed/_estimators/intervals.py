@@ -1,6 +1,7 @@
 """Intervals of predictions: by the model's variances, or by residuals of rows out of fold."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from skmixed._uncertainty.degrees_of_freedom import DDF, DegreesOfFreedom
 from skmixed._uncertainty.prediction_variance import PredictedRows
 from skmixed.exceptions import InfiniteIntervalsWarning, warn
 from skmixed.inference._fixed_tests import method_of
-from skmixed.typing import DdfOfPredictions, IntervalMethod, IntervalOf
+from skmixed.typing import DdfOfPredictions, Include, IntervalMethod, IntervalOf
 
 OF = ("observation", "mean")
 METHODS = ("model", "conformal")
@@ -37,7 +38,7 @@ def predict_interval(
     level: float = LEVEL,
     method: IntervalMethod = "model",
     of: IntervalOf = "observation",
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     ddf: DdfOfPredictions | None = None,
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
@@ -287,7 +288,7 @@ def _uncalibrated(view: FittedModel, is_new: NDArray[np.bool_], row: int) -> Val
 
 def errors_of(
     given: GivenRows, weights: FloatArray | None, *, needs_factor: bool = False
-) -> "_Errors | _RepeatedErrors":
+) -> _Errors | _RepeatedErrors:
     """Return those of observations of the weights, or without them of means.
 
     An observation has effects of new levels of the factors that are not included.
@@ -315,7 +316,7 @@ class _RepeatedErrors:
     residual_df: float
 
     @staticmethod
-    def of(given: GivenRows, weights: FloatArray | None) -> "_RepeatedErrors":
+    def of(given: GivenRows, weights: FloatArray | None) -> _RepeatedErrors:
         if weights is not None and (weights != 1.0).any():
             raise ValueError(
                 "sample_weight: intervals with a residual covariance are of rows of weight 1."

@@ -1,7 +1,8 @@
 """Predictions, with their standard deviations."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,17 +22,35 @@ from skmixed._fitted.prediction_rows import (
 )
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.degrees_of_freedom import DDF
+from skmixed.typing import Include
 
 OF = ("observation", "mean")
 DDF_OF_PREDICTIONS = tuple(name for name, method in DDF.items() if method.has_predictions)
 
 
+@overload
+def predict(
+    self: Any,
+    X: Any,
+    *,
+    groups: Any = ...,
+    include: Include = ...,
+    return_std: Literal[False] = ...,
+) -> FloatArray: ...
+@overload
+def predict(
+    self: Any, X: Any, *, groups: Any = ..., include: Include = ..., return_std: Literal[True]
+) -> tuple[FloatArray, FloatArray]: ...
+@overload
+def predict(
+    self: Any, X: Any, *, groups: Any = ..., include: Include = ..., return_std: bool
+) -> Any: ...
 def predict(
     self: Any,
     X: Any,
     *,
     groups: Any = None,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     return_std: bool = False,
 ) -> Any:
     """Predict the response: fixed effects, and BLUPs of known groups.

@@ -1,5 +1,7 @@
 """MixedLinearRegressor: scikit-learn's contract around the kernel."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -222,7 +224,7 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         sample_weight: ArrayLike | None = None,
         *,
         groups: Any = None,
-    ) -> "MixedLinearRegressor":
+    ) -> MixedLinearRegressor:
         """Estimate the variance components, the fixed effects and the BLUPs.
 
         Parameters

@@ -1,5 +1,7 @@
 """New responses drawn from a fitted model."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -156,7 +158,7 @@ class MeanSampler:
     is_conditional: bool
 
     @staticmethod
-    def of(rows: GivenRows, *, is_conditional: bool) -> "MeanSampler":
+    def of(rows: GivenRows, *, is_conditional: bool) -> MeanSampler:
         encoder = rows.fitted.encoder
         return MeanSampler(
             opened=rows.fitted,
@@ -241,7 +243,7 @@ class _Sampler:
     powers: FloatArray | None
 
     @staticmethod
-    def of(rows: GivenRows, sample_weight: Any, *, is_conditional: bool) -> "_Sampler":
+    def of(rows: GivenRows, sample_weight: Any, *, is_conditional: bool) -> _Sampler:
         opened = rows.fitted
         weights = _positive_weights(sample_weight, rows.n_rows)
         sigma, residuals, powers = opened.solution.sigma, None, None

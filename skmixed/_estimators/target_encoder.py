@@ -152,7 +152,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
 
     def __init__(
         self,
-        categories: str | Sequence[ArrayLike] = "auto",
+        categories: "str | Sequence[ArrayLike]" = "auto",
         *,
         target_type: EncoderTargetType = "auto",
         method: EstimationMethod = "reml",
@@ -163,7 +163,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         self.method = method
         self.cv = cv
 
-    def fit(self, X: Any, y: ArrayLike) -> "MixedEffectEncoder":
+    def fit(self, X: Any, y: "ArrayLike") -> "MixedEffectEncoder":
         """Learn the encoding of each category from all rows.
 
         For rows that a further step is trained on use `fit_transform`.
@@ -200,7 +200,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         """
         return committed(self, lambda own: own._fit(X, y))
 
-    def fit_transform(self, X: Any, y: ArrayLike, **params: Any) -> FloatArray:
+    def fit_transform(self, X: Any, y: "ArrayLike", **params: Any) -> FloatArray:
         """Fit the encoder, and encode each row by fits on the other folds.
 
         Parameters

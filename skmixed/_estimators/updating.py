@@ -1,5 +1,7 @@
 """Effects of new groups, and of groups with new rows, without a new fit."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar

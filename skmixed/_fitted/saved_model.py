@@ -1,7 +1,7 @@
 """The fitted model in a saved state, its checks, and a copy that predicts and no more."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,6 +14,8 @@ from skmixed._saved.form import PARTS
 from skmixed._saved.requirements import check_counts, check_kind, require
 from skmixed._saved.rows import check_family_rows, check_rows, check_sizes
 from skmixed._saved.statistics import check_products
+
+E = TypeVar("E")
 
 # What a fitted model is made of, by the names that it is saved by.
 CLASSES: Mapping[str, Any] = {**PARTS, "fitted model": FittedModel}
@@ -41,7 +43,7 @@ def check_model(model: Any, n_features: Any) -> None:
         require(model.before.before is None, "further rows")
 
 
-def slim(self: Any) -> Any:
+def slim(self: E) -> E:
     """Return a copy without the statistics of the fit, for serving.
 
     It predicts the same to the bit and shows the estimates, in the memory
@@ -77,8 +79,6 @@ def slim(self: Any) -> Any:
     True
     """
     check_is_fitted(self)
-    kind: Any = type(self)
-    copy = kind.__new__(kind)
-    copy.__dict__.update(vars(self))
-    copy.__dict__["_model"] = self._model.slim()
+    copy = type(self).__new__(type(self))
+    copy.__dict__.update(vars(self), _model=vars(self)["_model"].slim())
     return copy

@@ -1,5 +1,7 @@
 """MixedLogisticClassifier: two classes, with random effects of groups."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -208,7 +210,7 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         sample_weight: ArrayLike | None = None,
         *,
         groups: Any = None,
-    ) -> "MixedLogisticClassifier":
+    ) -> MixedLogisticClassifier:
         """Estimate the fixed effects, the variances, and the modes of the effects.
 
         Parameters

@@ -1,6 +1,5 @@
 """Predictions of classes, and the classes of a target."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from skmixed._generalized_estimators.reading import ResponseToModel
 from skmixed._model.binomial import LINKS, BinaryLink
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray, IntArray
-from skmixed.typing import Effects
+from skmixed.typing import Effects, Include
 
 # A probability of which so little is left has too few digits where it is a sum.
 EDGE = 1e-3
@@ -32,7 +31,7 @@ def predict_proba(
     X: Any,
     *,
     groups: Any = None,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     effects: Effects = "mode",
 ) -> FloatArray:
     """Predict the probabilities of the classes.
@@ -91,7 +90,7 @@ def predict_log_proba(
     X: Any,
     *,
     groups: Any = None,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     effects: Effects = "mode",
 ) -> FloatArray:
     """Predict the logarithms of the probabilities of the classes.
@@ -136,7 +135,7 @@ def decision_function(
     X: Any,
     *,
     groups: Any = None,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     effects: Effects = "mode",
 ) -> FloatArray:
     """Return the log odds of the second class.
@@ -200,7 +199,7 @@ def predict(
     X: Any,
     *,
     groups: Any = None,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     effects: Effects = "mode",
 ) -> NDArray[Any]:
     """Predict the more probable class.

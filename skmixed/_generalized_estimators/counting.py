@@ -1,7 +1,8 @@
 """What the regressors of counts share: an exposure, also of rows in chunks, and draws."""
 
-from collections.abc import Sequence
-from typing import Any, Self
+from __future__ import annotations
+
+from typing import Any, Literal, Self, overload
 
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +17,7 @@ from skmixed._generalized_estimators.predicting import DrawSettings, sampled
 from skmixed._generalized_estimators.reading import check_exposure_given, fit_model, log_exposure
 from skmixed._generalized_estimators.regressors import GeneralizedRegressor
 from skmixed._typing import FloatArray
-from skmixed.typing import Effects, SampledEffects
+from skmixed.typing import Effects, Include, SampledEffects
 
 
 class CountRegressor(GeneralizedRegressor):
@@ -137,13 +138,46 @@ class CountRegressor(GeneralizedRegressor):
         columns = ChunkColumns(target, sample_weight, exposure)
         return committed(self, lambda own: fit_to_chunks(own, source, columns, max_held_rows))
 
+    @overload
+    def predict(
+        self,
+        X: Any,
+        *,
+        exposure: ArrayLike | None = ...,
+        groups: Any = ...,
+        include: Include = ...,
+        effects: Effects = ...,
+        return_std: Literal[False] = ...,
+    ) -> FloatArray: ...
+    @overload
+    def predict(
+        self,
+        X: Any,
+        *,
+        exposure: ArrayLike | None = ...,
+        groups: Any = ...,
+        include: Include = ...,
+        effects: Effects = ...,
+        return_std: Literal[True],
+    ) -> tuple[FloatArray, FloatArray]: ...
+    @overload
+    def predict(
+        self,
+        X: Any,
+        *,
+        exposure: ArrayLike | None = ...,
+        groups: Any = ...,
+        include: Include = ...,
+        effects: Effects = ...,
+        return_std: bool,
+    ) -> Any: ...
     def predict(
         self,
         X: Any,
         *,
         exposure: ArrayLike | None = None,
         groups: Any = None,
-        include: str | Sequence[str] = "all",
+        include: Include = "all",
         effects: Effects = "mode",
         return_std: bool = False,
     ) -> Any:

@@ -1,5 +1,7 @@
 """Generalized models of rows in chunks, of a source that is read again, and of further rows."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar

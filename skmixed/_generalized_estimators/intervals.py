@@ -1,7 +1,9 @@
 """Intervals of means and of new responses, and standard deviations of these."""
 
+from __future__ import annotations
+
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +25,7 @@ from skmixed._generalized_estimators.reading import (
     log_exposure,
 )
 from skmixed._typing import FloatArray
-from skmixed.typing import IntervalOf
+from skmixed.typing import Include, IntervalOf
 
 OBSERVATION, MEAN = OF
 
@@ -43,7 +45,7 @@ def predict_interval(
     *,
     level: float = 0.95,
     of: IntervalOf = "observation",
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     groups: Any = None,
     confidence_level: float | None = None,
 ) -> FloatArray:
@@ -133,7 +135,7 @@ def predict_interval_of_counts(
     *,
     level: float = 0.95,
     of: IntervalOf = "observation",
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     exposure: ArrayLike | None = None,
     groups: Any = None,
     confidence_level: float | None = None,
@@ -196,7 +198,7 @@ def predict_interval_of_proportions(
     *,
     level: float = 0.95,
     of: IntervalOf = "observation",
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     sample_weight: ArrayLike | None = None,
     groups: Any = None,
     confidence_level: float | None = None,
@@ -259,7 +261,7 @@ def predict_interval_of_probabilities(
     *,
     level: float = 0.95,
     of: IntervalOf = "mean",
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     groups: Any = None,
     confidence_level: float | None = None,
 ) -> FloatArray:

@@ -1,5 +1,7 @@
 """MixedBinomialRegressor and MixedGammaRegressor: proportions of trials, and positive responses."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 

@@ -1,7 +1,9 @@
 """What the regressors of generalized models share: fit, predict and score."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
@@ -18,7 +20,7 @@ from skmixed._generalized_estimators.predicting import linear_rows
 from skmixed._generalized_estimators.reading import ResponseReader, check_domain, fit_model
 from skmixed._model.family import Family
 from skmixed._typing import ColumnName, FloatArray
-from skmixed.typing import CovarianceName, Effects, HandleUnknown, Quadrature
+from skmixed.typing import CovarianceName, Effects, HandleUnknown, Include, Quadrature
 
 
 class GeneralizedRegressor(RegressorMixin, GeneralizedEstimator):
@@ -136,12 +138,42 @@ class MeanRegressor(GeneralizedRegressor):
         """
         return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, None))
 
+    @overload
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: Any = ...,
+        include: Include = ...,
+        effects: Effects = ...,
+        return_std: Literal[False] = ...,
+    ) -> FloatArray: ...
+    @overload
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: Any = ...,
+        include: Include = ...,
+        effects: Effects = ...,
+        return_std: Literal[True],
+    ) -> tuple[FloatArray, FloatArray]: ...
+    @overload
+    def predict(
+        self,
+        X: Any,
+        *,
+        groups: Any = ...,
+        include: Include = ...,
+        effects: Effects = ...,
+        return_std: bool,
+    ) -> Any: ...
     def predict(
         self,
         X: Any,
         *,
         groups: Any = None,
-        include: str | Sequence[str] = "all",
+        include: Include = "all",
         effects: Effects = "mode",
         return_std: bool = False,
     ) -> Any:

@@ -1,7 +1,8 @@
 """Predictions of MixedEffectsRegressor: f̂(X), and what the mixed model adds."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,9 @@ from skmixed.compose._checks import TURNS
 from skmixed.compose._features import Features
 from skmixed.compose._linear_part import linear_columns, slopes_of
 from skmixed.compose._out_of_fold import predicted
+from skmixed.typing import Include
+
+E = TypeVar("E")
 
 
 def fixed_part(self: Any, X: Any, include: Any = "all") -> FloatArray:
@@ -52,12 +56,29 @@ def _places(names: Any, model: Any) -> list[int]:
     return [names.index(model.feature_names_in_[j]) for j in model._linear]
 
 
+@overload
+def predict(
+    self: Any,
+    X: Any,
+    *,
+    groups: Any = ...,
+    include: Include = ...,
+    return_std: Literal[False] = ...,
+) -> FloatArray: ...
+@overload
+def predict(
+    self: Any, X: Any, *, groups: Any = ..., include: Include = ..., return_std: Literal[True]
+) -> tuple[FloatArray, FloatArray]: ...
+@overload
+def predict(
+    self: Any, X: Any, *, groups: Any = ..., include: Include = ..., return_std: bool
+) -> Any: ...
 def predict(
     self: Any,
     X: Any,
     *,
     groups: Any = None,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     return_std: bool = False,
 ) -> Any:
     """Predict the response: f(X), and BLUPs of known groups.
@@ -118,7 +139,7 @@ def predict_interval(
     X: Any,
     *,
     level: float = 0.95,
-    include: str | Sequence[str] = "all",
+    include: Include = "all",
     groups: Any = None,
     sample_weight: ArrayLike | None = None,
     confidence_level: float | None = None,
@@ -178,13 +199,13 @@ def predict_interval(
 
 @weights_not_labels
 def update_groups(
-    self: Any,
+    self: E,
     X: Any,
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
     groups: Any = None,
-) -> Any:
+) -> E:
     """Learn the effects of new or grown groups, with the model kept.
 
     As `MixedLinearRegressor.update_groups`, from y less the predictions of `regressor_`,
@@ -231,5 +252,6 @@ def update_groups(
     fixed = fixed_part(self, X)
     response = validation.check_response(y, len(fixed), type(self).__name__)
     with speaking(TURNS):
-        self.mixed_model_.update_groups(X, response - fixed, sample_weight, groups=groups)
+        mixed: MixedLinearRegressor = vars(self)["mixed_model_"]
+        mixed.update_groups(X, response - fixed, sample_weight, groups=groups)
     return self

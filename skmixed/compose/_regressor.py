@@ -1,6 +1,8 @@
 """MixedEffectsRegressor: any regressor as the fixed part."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from inspect import get_annotations
 from typing import Any
 
@@ -229,7 +231,7 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         *,
         groups: Any = None,
         **fit_params: Any,
-    ) -> "MixedEffectsRegressor":
+    ) -> MixedEffectsRegressor:
         """Fit the regressor, the variances and the effects in turns.
 
         Parameters
@@ -285,7 +287,7 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
     summary = _summary.summary
 
     @property
-    def random_effects_(self) -> Any:
+    def random_effects_(self) -> Mapping[str, pd.DataFrame]:
         """BLUPs: grouping factor → frame of levels × coefficients."""
         return self._need("random_effects_").random_effects_
 

@@ -1,14 +1,67 @@
 """What the data sets are, and how they are read from the CSV files in the package."""
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, TypeAlias
+from typing import Any, Literal, Protocol, overload
 
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-Loaded: TypeAlias = Bunch | tuple[Any, Any]
+
+class FrameBunch(Bunch):
+    """A data set in frames, with what is known of it."""
+
+    data: pd.DataFrame
+    target: "pd.Series[Any]"
+    frame: pd.DataFrame
+    feature_names: list[str]
+    target_name: str
+    DESCR: str
+    filename: str
+
+
+class ArrayBunch(Bunch):
+    """A data set in arrays, with what is known of it."""
+
+    data: NDArray[Any]
+    target: NDArray[Any]
+    frame: None
+    feature_names: list[str]
+    target_name: str
+    DESCR: str
+    filename: str
+
+
+class Loader(Protocol):
+    """A function that loads one data set: what it returns is as its arguments say."""
+
+    @overload
+    def __call__(
+        self, *, return_X_y: Literal[False] = ..., as_frame: Literal[True] = ...
+    ) -> FrameBunch: ...
+    @overload
+    def __call__(
+        self, *, return_X_y: Literal[False] = ..., as_frame: Literal[False]
+    ) -> ArrayBunch: ...
+    @overload
+    def __call__(
+        self, *, return_X_y: Literal[True], as_frame: Literal[True] = ...
+    ) -> tuple[pd.DataFrame, "pd.Series[Any]"]: ...
+    @overload
+    def __call__(
+        self, *, return_X_y: Literal[True], as_frame: Literal[False]
+    ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    @overload
+    def __call__(self, *, return_X_y: bool = ..., as_frame: bool = ...) -> Any: ...
+
+
+def loader(function: Callable[..., Any]) -> Loader:
+    """Declare what a function returns that loads one data set."""
+    return function
+
 
 _DAVIES = (
     "Davies, O. L. and Goldsmith, P. L. (eds) (1972) Statistical Methods in Research and "
@@ -277,7 +330,7 @@ _DATA_SETS = {
 }
 
 
-def load(name: str, return_X_y: bool, as_frame: bool) -> Loaded:
+def load(name: str, return_X_y: bool, as_frame: bool) -> FrameBunch | ArrayBunch | tuple[Any, Any]:
     """Return one data set in the form that the loaders promise."""
     data_set, filename = _DATA_SETS[name], f"{name}.csv"
     frame = _read(filename, data_set)
@@ -290,7 +343,7 @@ def load(name: str, return_X_y: bool, as_frame: bool) -> Loaded:
         data, target = data.to_numpy(dtype=object), target.to_numpy(copy=True)
     if return_X_y:
         return data, target
-    return Bunch(
+    return (FrameBunch if as_frame else ArrayBunch)(
         data=data,
         target=target,
         frame=frame if as_frame else None,

@@ -1,9 +1,12 @@
 """Data sets of animals and patients: proportions, classes and counts."""
 
-from skmixed.datasets._catalog import Loaded, load
+from typing import Any
+
+from skmixed.datasets._catalog import load, loader
 
 
-def load_cbpp(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_cbpp(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load cases of a contagious disease in herds of cattle (15 herds).
 
     How many animals of a herd fell ill in each of four periods: proportions, with a
@@ -47,7 +50,8 @@ def load_cbpp(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("cbpp", return_X_y, as_frame)
 
 
-def load_toenail(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_toenail(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load infections of toenails under two treatments (294 patients).
 
     Whether a patient's nail was moderately or severely loose, at up to seven visits:
@@ -93,7 +97,8 @@ def load_toenail(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("toenail", return_X_y, as_frame)
 
 
-def load_grouseticks(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_grouseticks(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load numbers of ticks on chicks of red grouse (403 chicks).
 
     Counts with three nested grouping factors: chicks in broods at locations. The

@@ -1,9 +1,12 @@
 """Data sets from factories and laboratories."""
 
-from skmixed.datasets._catalog import Loaded, load
+from typing import Any
+
+from skmixed.datasets._catalog import load, loader
 
 
-def load_dyestuff(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_dyestuff(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load yields of dyestuff from six batches.
 
     Five preparations from each of six batches of an intermediate product: the
@@ -52,7 +55,8 @@ def load_dyestuff(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("dyestuff", return_X_y, as_frame)
 
 
-def load_dyestuff2(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_dyestuff2(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load constructed yields without variation between batches.
 
     Made so that the means of the batches differ less than chance alone would
@@ -101,7 +105,8 @@ def load_dyestuff2(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded
     return load("dyestuff2", return_X_y, as_frame)
 
 
-def load_penicillin(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_penicillin(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load zones of inhibition of penicillin (two crossed factors).
 
     Each of six samples is tested on each of 24 assay plates: two crossed
@@ -145,7 +150,8 @@ def load_penicillin(*, return_X_y: bool = False, as_frame: bool = True) -> Loade
     return load("penicillin", return_X_y, as_frame)
 
 
-def load_pastes(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_pastes(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load strengths of a chemical paste (casks within batches).
 
     Two tests of each of three casks from ten batches. The labels of ``cask``
@@ -189,7 +195,8 @@ def load_pastes(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("pastes", return_X_y, as_frame)
 
 
-def load_machines(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_machines(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load productivity scores of six workers on three machines.
 
     Each of six workers tries each of three brands of machines three times.
@@ -238,7 +245,8 @@ def load_machines(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("machines", return_X_y, as_frame)
 
 
-def load_rail(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_rail(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load travel times of ultrasonic waves in six rails.
 
     Three measurements on each of six rails: a balanced one-way layout in which

@@ -1,9 +1,12 @@
 """Data sets of people, plants and cakes."""
 
-from skmixed.datasets._catalog import Loaded, load
+from typing import Any
+
+from skmixed.datasets._catalog import load, loader
 
 
-def load_sleepstudy(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_sleepstudy(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load reaction times under sleep deprivation (18 subjects).
 
     Mean reaction times of 18 subjects on ten days; the classical model has an
@@ -50,7 +53,8 @@ def load_sleepstudy(*, return_X_y: bool = False, as_frame: bool = True) -> Loade
     return load("sleepstudy", return_X_y, as_frame)
 
 
-def load_orthodont(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_orthodont(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load growth curves of an orthodontic distance (27 children).
 
     A distance in the skulls of 16 boys and 11 girls at ages 8, 10, 12 and 14.
@@ -96,7 +100,8 @@ def load_orthodont(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded
     return load("orthodont", return_X_y, as_frame)
 
 
-def load_schools(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_schools(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load simulated scores of twelve students in three schools.
 
     Four students in each of three schools: an example small enough to follow
@@ -152,7 +157,8 @@ def load_schools(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("schools", return_X_y, as_frame)
 
 
-def load_oats(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_oats(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load a split-plot experiment on oats and nitrogen.
 
     Six blocks of three plots, one for each variety; each plot has four
@@ -202,7 +208,8 @@ def load_oats(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
     return load("oats", return_X_y, as_frame)
 
 
-def load_cake(*, return_X_y: bool = False, as_frame: bool = True) -> Loaded:
+@loader
+def load_cake(*, return_X_y: bool = False, as_frame: bool = True) -> Any:
     """Load breaking angles of chocolate cakes (a split plot).
 
     For each of three recipes 15 batches of batter, each baked at six

@@ -1,5 +1,7 @@
 """The correlation of residuals by their distance in time."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,7 +157,7 @@ class _Pairs:
     stratum: IntArray
 
     @staticmethod
-    def of(rows: GivenRows, X: Any, subject: str | None, time: str | None) -> "_Pairs":
+    def of(rows: GivenRows, X: Any, subject: str | None, time: str | None) -> _Pairs:
         columns, own = rows.fitted.encoder.subjects, rows.fitted.solution.residual
         n, sigma, places = rows.n_rows, rows.fitted.solution.sigma, None
         sd, stratum = np.full(n, sigma), np.zeros(n, dtype=np.intp)

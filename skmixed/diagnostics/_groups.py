@@ -1,5 +1,7 @@
 """Influence of whole groups of linear models: what leaving one out changes."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Leverages and influence of single rows."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Whether counts and proportions vary more than their distribution lets expect."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

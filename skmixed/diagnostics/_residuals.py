@@ -1,5 +1,7 @@
 """Residuals of rows, of several kinds."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import Any
 

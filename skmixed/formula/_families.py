@@ -25,7 +25,7 @@ from skmixed._typing import FloatArray
 from skmixed.exceptions import UnknownLevelsWarning
 from skmixed.formula._columns import kind_of
 from skmixed.formula._syntax import ParsedFormula, error_at, place_of
-from skmixed.typing import Effects, Family, GlmerFamily
+from skmixed.typing import Effects, Family, GlmerFamily, Include
 
 BINOMIAL = "binomial"
 # The estimator of each family.
@@ -210,7 +210,7 @@ class FormulaClasses:
 
     @available_if(_has_classes)  # type: ignore[untyped-decorator]
     def predict_proba(
-        self, X: Any, *, include: str | Sequence[str] = "all", effects: Effects = "mode"
+        self, X: Any, *, include: Include = "all", effects: Effects = "mode"
     ) -> FloatArray:
         """Predict the probabilities of the classes of a binomial response.
 
@@ -254,7 +254,7 @@ class FormulaClasses:
 
     @available_if(_has_classes)  # type: ignore[untyped-decorator]
     def decision_function(
-        self, X: Any, *, include: str | Sequence[str] = "all", effects: Effects = "mode"
+        self, X: Any, *, include: Include = "all", effects: Effects = "mode"
     ) -> FloatArray:
         """Return the log odds of the second class of a binomial response.
 

@@ -1,5 +1,7 @@
 """Fits in one call: `lmer` and `glmer` in lme4's words, `mmrm` in those of R's mmrm."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 

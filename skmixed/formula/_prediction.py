@@ -1,9 +1,12 @@
 """What a model by a formula does with frames after its fit."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, overload
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
@@ -24,7 +27,7 @@ from skmixed.formula._families import BINOMIAL, FormulaClasses
 from skmixed.formula._model_frame import ModelFrame
 from skmixed.formula._reference.cells import FormulaCells
 from skmixed.formula._rows import FrameRows
-from skmixed.typing import DdfOfPredictions, Effects, IntervalOf, SampledEffects
+from skmixed.typing import DdfOfPredictions, Effects, Include, IntervalOf, SampledEffects
 
 
 class FormulaPrediction(FormulaClasses):
@@ -35,11 +38,28 @@ class FormulaPrediction(FormulaClasses):
     regressor_: Any
     _frame: ModelFrame
 
+    @overload
     def predict(
         self,
         X: Any,
         *,
-        include: str | Sequence[str] = "all",
+        include: Include = ...,
+        return_std: Literal[False] = ...,
+        effects: Effects = ...,
+    ) -> FloatArray: ...
+    @overload
+    def predict(
+        self, X: Any, *, include: Include = ..., return_std: Literal[True], effects: Effects = ...
+    ) -> tuple[FloatArray, FloatArray]: ...
+    @overload
+    def predict(
+        self, X: Any, *, include: Include = ..., return_std: bool, effects: Effects = ...
+    ) -> Any: ...
+    def predict(
+        self,
+        X: Any,
+        *,
+        include: Include = "all",
         return_std: bool = False,
         effects: Effects = "mode",
     ) -> Any:
@@ -108,7 +128,7 @@ class FormulaPrediction(FormulaClasses):
         *,
         level: float = 0.95,
         of: IntervalOf = "observation",
-        include: str | Sequence[str] = "all",
+        include: Include = "all",
         ddf: DdfOfPredictions | None = None,
         sample_weight: ArrayLike | None = None,
         confidence_level: float | None = None,
@@ -117,55 +137,55 @@ class FormulaPrediction(FormulaClasses):
 
         Parameters
         ----------
-        X : frame of shape (n_samples, n_columns)
-            Samples with the columns named in `feature_names_in_`.
-        level : float, default=0.95
-            The confidence level of the intervals.
-        of : {"observation", "mean"}, default="observation"
-            Whether the interval is to hold a new response, or its expectation in
-            the row's groups, those of the included factors.
-        include : "all", "fixed" or list of str, default="all"
-            Around which prediction, as in `predict`. An observation has the effects
-            of a new group of the others; their columns need not be in X.
-        ddf : {"satterthwaite", "residual", "normal"}, default=None
-            The method for the degrees of freedom of t; None: the usual one, as in
-            `skmixed.MixedLinearRegressor.predict_interval`. For linear models.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Precision weights of the observations, 1 if None; of a binomial model
-            numbers of trials, if None those that the formula or ``weights=`` names.
-        confidence_level : float, default=None
-            Another name of `level`, that of the package MAPIE.
+                X : frame of shape (n_samples, n_columns)
+                    Samples with the columns named in `feature_names_in_`.
+                level : float, default=0.95
+                    The confidence level of the intervals.
+                of : {"observation", "mean"}, default="observation"
+                    Whether the interval is to hold a new response, or its expectation in
+                    the row's groups, those of the included factors.
+                include : "all", "fixed" or list of str, default="all"
+                    Around which prediction, as in `predict`. An observation has the effects
+                    of a new group of the others; their columns need not be in X.
+                ddf : {"satterthwaite", "residual", "normal"}, default=None
+                    The method for the degrees of freedom of t; None: the usual one, as in
+                    `skmixed.MixedLinearRegressor.predict_interval`. For linear models.
+                sample_weight : array-like of shape (n_samples,), default=None
+                    Precision weights of the observations, 1 if None; of a binomial model
+                    numbers of trials, if None those that the formula or ``weights=`` names.
+                confidence_level : float, default=None
+                    Another name of `level`, that of the package MAPIE.
 
         Returns
         -------
-        ndarray of shape (n_samples, 2)
-            Lower and upper ends, on the scale of the formula's left-hand side.
+                ndarray of shape (n_samples, 2)
+                    Lower and upper ends, on the scale of the formula's left-hand side.
 
         Raises
         ------
-        ValueError
-            If a column is missing, or holds a category that was not in `fit`, or a
-            parameter is not among its choices.
+                ValueError
+                    If a column is missing, or holds a category that was not in `fit`, or a
+                    parameter is not among its choices.
 
         See Also
         --------
-        skmixed.MixedLinearRegressor.predict_interval : How they are computed.
-        skmixed.MixedGammaRegressor.predict_interval : And those of a generalized model.
+                skmixed.MixedLinearRegressor.predict_interval : How they are computed.
+                skmixed.MixedGammaRegressor.predict_interval : And those of a generalized model.
 
         Examples
         --------
-        Intervals keep their level where the ends are transformed back:
+                Intervals keep their level where the ends are transformed back:
 
-        >>> import numpy as np
-        >>> import pandas as pd
-        >>> from skmixed import lmer
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> data = load_sleepstudy().frame
-        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
-        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
-        >>> np.exp(model.predict_interval(rows)).round(1)
-        array([[361.7, 521.1],
-               [220.1, 529.5]])
+                >>> import numpy as np
+                >>> import pandas as pd
+                >>> from skmixed import lmer
+                >>> from skmixed.datasets import load_sleepstudy
+                >>> data = load_sleepstudy().frame
+                >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+                >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+                >>> np.exp(model.predict_interval(rows)).round(1)
+                array([[361.7, 521.1],
+                       [220.1, 529.5]])
         """
         given, level = self._given(X), level_of(level, confidence_level)
         with speaking(FORMULA):
@@ -305,7 +325,7 @@ class FormulaPrediction(FormulaClasses):
             weights = given.weights(None)
         return float(r2_score(response, prediction, sample_weight=weights))
 
-    def model_matrix(self, X: Any) -> Any:
+    def model_matrix(self, X: Any) -> pd.DataFrame:
         """Return the columns that the formula makes of a frame.
 
         Parameters

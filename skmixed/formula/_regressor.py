@@ -1,5 +1,7 @@
 """The estimator by a formula."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -206,7 +208,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
 
     def fit(
         self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
-    ) -> "FormulaRegressor":
+    ) -> FormulaRegressor:
         """Learn the columns of the formula, and fit the model to them.
 
         Parameters
@@ -248,7 +250,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         """
         return self._fit(X, y, sample_weight)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> "FormulaRegressor":
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> FormulaRegressor:
         """Fit, called from a method or function that the user calls."""
         check_formulaic()
         check_choice("na_action", self.na_action, NA_ACTIONS)

@@ -1,5 +1,7 @@
 """Cross-validation of grouped data."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -225,7 +227,7 @@ class CandidateFits:
     @staticmethod
     def of(
         models: Sequence[Any], sample: Sample, splits: Splits, *, is_held: bool = False
-    ) -> "CandidateFits":
+    ) -> CandidateFits:
         """Lay out the rows for candidates; `is_held`: whether Λ is that of all rows."""
         others = [k for k, own in enumerate(models) if not has_statistics(own)]
         if others and is_held:

@@ -1,5 +1,7 @@
 """New rows of known groups, and new groups: both questions of one model."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pandas as pd

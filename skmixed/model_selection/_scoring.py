@@ -1,5 +1,7 @@
 """Scores of predictions, by name."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from inspect import signature

@@ -1,5 +1,7 @@
 """What the displays share: axes, colors, labels, and the choice of what is shown."""
 
+from __future__ import annotations
+
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import takewhile

@@ -1,5 +1,7 @@
 """Correlations of residuals by their distance in time."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -100,7 +102,7 @@ class ResidualCorrelationDisplay:
         sample_weight: ArrayLike | None = None,
         groups: Any = None,
         ax: Any = None,
-    ) -> "ResidualCorrelationDisplay":
+    ) -> ResidualCorrelationDisplay:
         """Compute the correlations of residuals and plot them.
 
         Parameters
@@ -175,7 +177,7 @@ class ResidualCorrelationDisplay:
         name = time or ("time" if own is None else own.name)
         return cls(correlations=found, quantity=quantity, time=name).plot(ax)
 
-    def plot(self, ax: Any = None) -> "ResidualCorrelationDisplay":
+    def plot(self, ax: Any = None) -> ResidualCorrelationDisplay:
         """Plot the correlations by lag.
 
         Parameters

@@ -1,5 +1,7 @@
 """Rows and groups that move the fit."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -110,7 +112,7 @@ class InfluenceDisplay:
         name: str | None = None,
         n_labels: int = 5,
         ax: Any = None,
-    ) -> "InfluenceDisplay":
+    ) -> InfluenceDisplay:
         """Compute the influence of rows and plot it.
 
         Parameters
@@ -194,7 +196,7 @@ class InfluenceDisplay:
         quantity: str = "cooks_distance",
         n_labels: int = 5,
         ax: Any = None,
-    ) -> "InfluenceDisplay":
+    ) -> InfluenceDisplay:
         """Compute the influence of whole groups and plot it.
 
         Parameters
@@ -269,7 +271,7 @@ class InfluenceDisplay:
         unit = ":".join(map(str, found.index.names))
         return cls(influence=found, quantity=quantity, unit=unit).plot(ax, n_labels=n_labels)
 
-    def plot(self, ax: Any = None, *, n_labels: int = 5) -> "InfluenceDisplay":
+    def plot(self, ax: Any = None, *, n_labels: int = 5) -> InfluenceDisplay:
         """Plot the quantity, row by row or group by group.
 
         Parameters

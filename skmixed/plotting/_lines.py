@@ -1,5 +1,7 @@
 """Data and fitted line of each group, in panels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,7 +112,7 @@ class FittedLinesDisplay:
         levels: Sequence[Any] | None = None,
         max_levels: int = 20,
         ax: Any = None,
-    ) -> "FittedLinesDisplay":
+    ) -> FittedLinesDisplay:
         """Compute the lines of a fitted model and plot them over the data.
 
         Parameters
@@ -199,7 +201,7 @@ class FittedLinesDisplay:
             group=encoder.factors[k].name,
         ).plot(ax)
 
-    def plot(self, ax: Any = None) -> "FittedLinesDisplay":
+    def plot(self, ax: Any = None) -> FittedLinesDisplay:
         """Plot data and lines.
 
         Parameters

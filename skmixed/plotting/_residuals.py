@@ -1,5 +1,7 @@
 """Residuals against fitted values, normal quantiles, and by group."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -136,7 +138,7 @@ class ResidualsDisplay:
         group: str | None = None,
         panels: ResidualPanel | Sequence[ResidualPanel] | None = None,
         ax: Any = None,
-    ) -> "ResidualsDisplay":
+    ) -> ResidualsDisplay:
         """Compute the residuals of rows and plot them.
 
         Parameters
@@ -226,7 +228,7 @@ class ResidualsDisplay:
         display = cls(rows=rows, kind=shown_kind, scale=scale, group=name, panels=shown)
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> "ResidualsDisplay":
+    def plot(self, ax: Any = None) -> ResidualsDisplay:
         """Plot the panels.
 
         Parameters

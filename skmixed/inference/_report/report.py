@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -63,6 +63,10 @@ class ModelReport:
     def _repr_html_(self) -> str:
         return "".join(f"<p>{part}</p>" for part in self._paragraphs(as_html))
 
+    @overload
+    def to_markdown(self, buf: None = ...) -> str: ...
+    @overload
+    def to_markdown(self, buf: object) -> None: ...
     def to_markdown(self, buf: Any = None) -> str | None:
         """Write the report in Markdown.
 

@@ -179,7 +179,7 @@ class ResultTable(pd.DataFrame):
         index: bool | None = None,
         caption: str | None = None,
         remarks: bool = True,
-    ) -> str | None:
+    ) -> str | Any:
         """Write the table in Markdown, as a pipe table.
 
         Parameters
@@ -240,7 +240,7 @@ class ResultTable(pd.DataFrame):
         remarks: bool = True,
         label: str | None = None,
         position: str | None = None,
-    ) -> str | None:
+    ) -> str | Any:
         r"""Write the table in LaTeX, with the rules of the package booktabs.
 
         Parameters

@@ -1,8 +1,10 @@
 """Linear models that are fitted, and calibrated by the rows of the fit."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,12 +24,14 @@ from skmixed.model_selection._splits.splitters import splits_of
 from skmixed.model_selection._statistics import check_statistics
 from skmixed.typing import Question, RefitOrFixed
 
+E = TypeVar("E")
+
 # Folds of the rows of known groups.
 N_FOLDS = 10
 
 
 def fit_conformalize(
-    model: Any,
+    model: E,
     X: Any,
     y: ArrayLike,
     *,
@@ -36,7 +40,7 @@ def fit_conformalize(
     groups: Any = None,
     theta: RefitOrFixed = "refit",
     sample_weight: ArrayLike | None = None,
-) -> Any:
+) -> E:
     """Fit a linear model, with intervals by rows that a fit has not seen.
 
     ``predict_interval(X, method="conformal")`` of the result holds for any distribution of

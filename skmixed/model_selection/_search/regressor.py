@@ -1,5 +1,7 @@
 """MixedLinearRegressorCV: a linear mixed model that is chosen among candidates."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from inspect import get_annotations
 from typing import Any
@@ -242,7 +244,7 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         sample_weight: ArrayLike | None = None,
         *,
         groups: Any = None,
-    ) -> "MixedLinearRegressorCV":
+    ) -> MixedLinearRegressorCV:
         """Choose a candidate, and fit it to all rows.
 
         Parameters

@@ -1,5 +1,7 @@
 """The checks of a model's assumptions, and the figure that shows them."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 
@@ -100,7 +102,7 @@ class ModelChecksDisplay:
         exposure: ArrayLike | None = None,
         random_state: Any = 0,
         ax: Any = None,
-    ) -> "ModelChecksDisplay":
+    ) -> ModelChecksDisplay:
         """Compute what the checks need, and plot it.
 
         Parameters
@@ -169,7 +171,7 @@ class ModelChecksDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> "ModelChecksDisplay":
+    def plot(self, ax: Any = None) -> ModelChecksDisplay:
         """Plot the panels, and write the words below them.
 
         Parameters

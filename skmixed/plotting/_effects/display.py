@@ -1,5 +1,7 @@
 """Marginal means or slopes of a model by a formula, with intervals and the raw data."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,7 +112,7 @@ class EffectsDisplay:
         robust: Robust | None = None,
         level: float = 0.95,
         ax: Any = None,
-    ) -> "EffectsDisplay":
+    ) -> EffectsDisplay:
         """Compute marginal means and plot them.
 
         Parameters
@@ -197,7 +199,7 @@ class EffectsDisplay:
         robust: Robust | None = None,
         level: float = 0.95,
         ax: Any = None,
-    ) -> "EffectsDisplay":
+    ) -> EffectsDisplay:
         """Compute marginal slopes by a numeric column and plot them.
 
         Parameters
@@ -258,7 +260,7 @@ class EffectsDisplay:
         kind = {"variables": asked.variables, "is_line": asked.is_line}
         return cls(table=table, data=None, y_name=name, **kind).plot(ax)  # type: ignore[arg-type]
 
-    def plot(self, ax: Any = None) -> "EffectsDisplay":
+    def plot(self, ax: Any = None) -> EffectsDisplay:
         """Plot the panels.
 
         Parameters
