@@ -1,5 +1,6 @@
 """From an estimator's parameters and statistics to estimates, or a reason to wait."""
 
+import logging
 import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from skmixed._typing import Lam, Message
 from skmixed.exceptions import UndeterminedError, warn
 
 E = TypeVar("E")
+# What a search does at level DEBUG, how it ended at INFO.
+LOGGER = logging.getLogger("skmixed")
 
 
 def committed(estimator: E, change: Callable[[Any], object]) -> E:
@@ -62,6 +65,7 @@ def estimate_from(estimator: Any, given: SufficientStatistics, *, may_wait: bool
     own = given.encoder, given.products, result, given.rows, repeated
     estimator._model = FittedModel.of(*own)
     estimator._publish()
+    log_outcome(estimator)
     for message, category in messages:
         warn(message, category)
 
@@ -198,8 +202,24 @@ def _seed(random_state: Any) -> int:
 
 
 def printer(verbose: int) -> Callable[[str], None] | None:
-    """Return what prints a line per step of the search, if that is wanted."""
-    return (lambda line: print(f"[skmixed] {line}")) if verbose else None
+    """Return what prints and logs a line per step of the search, if that is wanted."""
+    if not LOGGER.isEnabledFor(logging.DEBUG):
+        return (lambda line: print(f"[skmixed] {line}")) if verbose else None
+
+    def report(line: str) -> None:
+        LOGGER.debug("%s", line)
+        if verbose:
+            print(f"[skmixed] {line}")
+
+    return report
+
+
+def log_outcome(estimator: Any) -> None:
+    """Log how a search has ended, at level INFO."""
+    if LOGGER.isEnabledFor(logging.INFO):
+        name, status = type(estimator).__name__, estimator.status_.rstrip(".")
+        found = f"steps: {estimator.n_iter_}, log-likelihood: {estimator.log_likelihood_:.10g}"
+        LOGGER.info("%s: %s; %s", name, status, found)
 
 
 @dataclass

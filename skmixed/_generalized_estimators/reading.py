@@ -11,7 +11,7 @@ from skmixed._data.table import check_unmasked, numeric_column
 from skmixed._fitted import checks as validation
 from skmixed._fitted import kernel
 from skmixed._fitted.fitted_model import FittedModel
-from skmixed._fitted.fitting import printer
+from skmixed._fitted.fitting import log_outcome, printer
 from skmixed._fitted.messages import Words, speaking, warnings_after, warnings_before, words
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.sufficient_statistics import SufficientStatistics
@@ -226,6 +226,7 @@ def fit_rows(
     own = encoder, stats, result, None, None, rows, at_source
     estimator._model = FittedModel.of(*own)
     estimator._publish()
+    log_outcome(estimator)
     for message, category in messages:
         warn(message, category)
 

@@ -15,7 +15,7 @@ from skmixed._data.parameters import as_columns
 from skmixed._data.table import Table, open_checked
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import printer
+from skmixed._fitted.fitting import LOGGER, printer
 from skmixed._typing import FloatArray, IntArray
 from skmixed.compose._alternation import Settled, alternate
 from skmixed.compose._checks import (
@@ -143,6 +143,8 @@ def _publish(
     estimator.out_of_fold_r2_ = float(
         r2_score(response, settled.predictions, sample_weight=weights)
     )
+    ended = "settled" if settled.has_settled else "not settled"
+    LOGGER.info("%s: %s; %d turns", type(estimator).__name__, ended, settled.n_iter)
     _say_how_it_ended(settled, tol)
 
 

@@ -1,10 +1,15 @@
 """Warnings of many fits are said once for each kind."""
 
+import re
 import warnings
 
+import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
+from skmixed import MixedEffectsRegressor, MixedLinearRegressor, MixedPoissonRegressor
 from skmixed._fitted.fitting import CountedMessages, kind_of
+from skmixed.datasets import load_sleepstudy
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,26 @@ def test_each_kind_is_counted_by_fits():
         ("In 2 of 3: Even", UserWarning),
         ("In 1 of 3: Even", RuntimeWarning),
     ]
+
+
+def test_a_fit_says_to_the_log_what_it_does(caplog, capsys):
+    X, y = load_sleepstudy(return_X_y=True)
+    MixedLinearRegressor("Subject").fit(X, y)
+    assert not caplog.records
+    caplog.set_level("INFO", logger="skmixed")
+    model = MixedLinearRegressor("Subject").fit(X, y)
+    (outcome,) = caplog.records
+    assert outcome.levelname == "INFO"
+    assert (
+        f"steps: {model.n_iter_}, log-likelihood: {model.log_likelihood_:.10g}" in outcome.message
+    )
+    caplog.clear()
+    caplog.set_level("DEBUG", logger="skmixed")
+    MixedPoissonRegressor("Subject").fit(X, np.round(y / 10))
+    MixedEffectsRegressor(LinearRegression(), "Subject").fit(X, y)
+    *steps, of_turns = [(own.levelname, own.message) for own in caplog.records]
+    assert (steps[0][0], of_turns[0]) == ("DEBUG", "INFO")
+    assert steps[0][1].startswith("step ")
+    assert re.fullmatch(r"MixedEffectsRegressor: settled; \d+ turns", of_turns[1])
+    assert sum(message.startswith("MixedPoissonRegressor: ") for _, message in steps) == 1
+    assert capsys.readouterr().out == ""
