@@ -70,8 +70,9 @@ def covariances(model, rows, of_trajectory, power=1):
 
 
 @pytest.mark.slow
-@each_model
-@pytest.mark.parametrize("structure", ["ar1", "gaussian"])
+@pytest.mark.parametrize(
+    ("groups", "structure"), list(zip(GROUPS, ["ar1", "gaussian"] * 2, strict=True))
+)
 def test_known_subjects_are_drawn_given_the_data(frame, structure, groups):
     model = fitted_model(frame, structure, groups=GROUPS[groups] or None, weighted=True)
     new, n = asked(frame), len(frame)

@@ -143,7 +143,7 @@ UNBOUNDED = {
 
 
 @pytest.mark.parametrize("kind", UNBOUNDED)
-@pytest.mark.parametrize("seed", [2, 7, 10, 13])
+@pytest.mark.parametrize("seed", [2, 7])
 def test_few_rows_that_fixed_effects_reproduce_have_no_maximum(kind, seed):
     # Ten rows of five pairs, and six fixed effects: those of a small variance fit to rounding
     rng = np.random.default_rng(seed)

@@ -24,8 +24,10 @@ def frame_of(groups):
     return frame
 
 
-@pytest.mark.parametrize(("structure", "groups", "columns"), CASES)
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("structure", "groups", "columns", "weighted"),
+    [*((*case, k % 2 == 0) for k, case in enumerate(CASES)), (*CASES[-1], True)],
+)
 def test_tests_of_coefficients_are_those_of_v(structure, groups, columns, weighted):
     model = fitted_model(
         frame_of(groups), structure, groups=GROUPS[groups], weighted=weighted, **columns

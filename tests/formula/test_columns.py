@@ -262,17 +262,24 @@ NAMES = [
 ]
 
 
+OF_A_NAME = (
+    "Reaction ~ {0}:late + np.log({0} + 1) + C(even, contr.sum) + I(Days ** 2) + center(Days) "
+    "+ ({0} || Subject)"
+)
+
+
+@pytest.fixture(scope="module")
+def of_x():
+    frame = SLEEP.assign(x=np.random.default_rng(0).uniform(1, 2, 180))
+    return frame, lmer(OF_A_NAME.format("x"), frame)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_can_be_reached(name):
-    formula = (
-        "Reaction ~ {0}:late + np.log({0} + 1) + C(even, contr.sum) + I(Days ** 2) + center(Days) "
-        "+ ({0} || Subject)"
-    )
-    frame = SLEEP.assign(x=np.random.default_rng(0).uniform(1, 2, 180))
-    expected = lmer(formula.format("x"), frame)
+def test_every_name_can_be_reached(name, of_x):
+    frame, expected = of_x
     frame = frame.rename(columns={"x": name})
-    model = lmer(formula.format(f"`{name}`"), frame)
+    model = lmer(OF_A_NAME.format(f"`{name}`"), frame)
     assert model.criterion_ == expected.criterion_
     assert_array_equal(model.predict(frame), expected.predict(frame.rename(columns={name: "x"})))
     assert f"{name}:late[True]" in model.fixed_effects_.index

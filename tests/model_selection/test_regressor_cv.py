@@ -53,7 +53,6 @@ def of_made_up_data(test):
 @of_made_up_data
 @parametrize_with_checks(
     [
-        MixedLinearRegressorCV(),
         MixedLinearRegressorCV(candidates={"method": ["reml", "ml"]}, one_standard_error=True),
     ]
 )
@@ -63,10 +62,7 @@ def test_least_squares(estimator, check):
 
 @of_made_up_data
 @parametrize_with_checks(
-    [
-        MixedLinearRegressorCV(groups=-1, cv=KFold(3)),
-        MixedLinearRegressorCV(cv=KFold(3), candidates={"groups": [None, -1]}),
-    ],
+    [MixedLinearRegressorCV(cv=KFold(3), candidates={"groups": [None, -1]})],
     expected_failed_checks=lambda _: dict.fromkeys(WEIGHTS, REASON),
 )
 def test_grouped(estimator, check):
