@@ -1,7 +1,7 @@
 """Families of generalized models by a formula: their names, links, estimators and responses."""
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
