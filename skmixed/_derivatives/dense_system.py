@@ -101,25 +101,23 @@ class DenseSystem:
 
     def variance_within(self) -> float:
         """Return σ² where levels are taken as fixed; 0 where no degrees of freedom are left."""
-        diagonal = np.diagonal(self.products)
-        # A column that a level does not have is 0, or what rounding left of it
-        largest = diagonal.copy()
-        for term in self.terms:
-            by_level = diagonal[term.columns].reshape(term.size, term.n_levels)
-            largest[term.columns] = np.repeat(by_level.max(axis=1), term.n_levels)
-        is_there = diagonal > NOTHING * np.maximum(largest, 0.0)
-        lengths = np.where(is_there, np.sqrt(np.maximum(diagonal, 0.0)), 1.0)
+        squares = np.diagonal(self.products)
+        least = np.zeros(len(squares))
+        for term in self.terms:  # of a level whose values of a slope are all 0 rounding is left
+            largest = squares[term.columns].reshape(term.size, -1).max(axis=1)
+            least[term.columns] = np.repeat(NOTHING * largest, term.n_levels)
+        is_there = squares > least
+        lengths = np.sqrt(np.where(is_there, squares, 1.0))
         scaled = np.where(np.outer(is_there, is_there), self.products, 0.0)
         scaled /= np.outer(lengths, lengths)
         n = len(scaled) - 1
-        # A column that depends on those before it keeps a pivot, and is not counted
-        scaled[np.arange(n), np.arange(n)] = 1.0 + PIVOT
+        # A column of zeros, or that depends on those before it, keeps a pivot, and is not counted
+        scaled[np.arange(n), np.arange(n)] = is_there[:n] + PIVOT
         chol = cholesky_lower(scaled[:n, :n])
         rhs = solve_lower(chol, scaled[:n, n])
-        counted = (np.diagonal(chol) ** 2 > DEPENDENT) & is_there[:n]
-        dof = self.system.n_rows - int(np.count_nonzero(counted))
-        squares = max(float(scaled[n, n] - rhs @ rhs), 0.0) * float(lengths[n]) ** 2
-        return squares / dof if dof > 0 else 0.0
+        dof = self.system.n_rows - int(np.count_nonzero(np.diagonal(chol) ** 2 > DEPENDENT))
+        left = max(float(scaled[n, n] - rhs @ rhs), 0.0) * float(lengths[n]) ** 2
+        return left / dof if dof > 0 else 0.0
 
     def _half(self, maps: list[FloatArray], rows: FloatArray) -> FloatArray:
         out = rows.copy()

@@ -22,6 +22,8 @@ from skmixed._typing import FloatArray, IntArray
 
 # Share of its own products that is left of a column where nothing is.
 PIVOT_SHARE = 1e-12
+# Numbers of all systems without a part up to which these are kept, 200 MB.
+MOST_KEPT = 25_000_000
 
 
 def products_of_both(a: System, b: System) -> System:
@@ -69,7 +71,7 @@ class LevelParts:
     starts : (F + 1,) array of int
         Where each part starts, and the last one ends.
     known : dict of int to System
-        Those without a part, once they were asked for.
+        Those without a part, once they were asked for, if all of them are small.
     """
 
     system: System
@@ -85,9 +87,12 @@ class LevelParts:
 
     def without(self, number: int, fixed: FloatArray, n_rows: int) -> System:
         """Return the system of the rows of all other parts, with their [X y]'W[X y]."""
-        if number not in self.known:
-            self.known[number] = self._without(number, fixed, n_rows)
-        return self.known[number]
+        if number in self.known:
+            return self.known[number]
+        found = self._without(number, fixed, n_rows)
+        if len(self.starts) * self.products.size <= MOST_KEPT:
+            self.known[number] = found
+        return found
 
     def _without(self, number: int, fixed: FloatArray, n_rows: int) -> System:
         first, stop = int(self.starts[number]), int(self.starts[number + 1])

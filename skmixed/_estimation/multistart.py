@@ -5,7 +5,9 @@ Petrović, 2012, arXiv:1111.3308; Henn and Hodges, 2014, Int. Stat. Rev. 82). On
 variance is scanned over its whole range. In a small system each term's scale is, at
 the start and again at the end; where a scan shows a second valley, or a covariance of
 few levels ends without full rank, the search is repeated from elsewhere. In large
-systems two starts are compared, the moments at Λ = 0 and those within groups
+systems two starts are compared, the moments at Λ = 0 and those within groups. In both,
+where the residual variance is not the same within groups, at the start and at the end,
+the search is repeated from the valleys along the scale of all terms
 (docs/mathematics.md, "Other optima").
 """
 

@@ -75,10 +75,16 @@ def are_apart(within: float, at_end: float, at_start: float) -> bool:
     return within < APART * at_end or min(at_end, at_start) < APART * max(at_end, at_start)
 
 
-def variance_within(free: Factor, likelihood: Likelihood) -> float:
-    """Return σ² at Λ of `free_lam`: r² by its degrees of freedom, or a little more than that."""
+def variance_within(free: CholeskyFactor, likelihood: Likelihood) -> float:
+    """Return σ² at Λ of `free_lam`: r² by its degrees of freedom, or a little more than that.
+
+    0 where none are left.
+    """
     system = free.system
-    columns = sum(factor.n_levels * term.size for factor, term in system.terms)
+    # Columns of zeros, and those that depend on others before them, have a pivot of 1
+    pivots = [np.diagonal(stage.chol, axis1=1, axis2=2) for stage in free.stages]
+    pivots.append(np.diagonal(free.chol_core)[: free.n_spherical])
+    columns = sum(float((1.0 - 1.0 / own**2).sum()) for own in pivots)
     dof = system.n_rows - system.n_fixed - columns
     return likelihood.residual_squares(free) / dof if dof > 0 else 0.0
 

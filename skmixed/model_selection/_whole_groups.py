@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skmixed._equations.products import LevelParts
+from skmixed._equations.products import MOST_KEPT, LevelParts
 from skmixed._estimation.fit import Estimate
 from skmixed._fitted import kernel
 from skmixed._fitted.fitting import search_alone
@@ -166,7 +166,7 @@ class WithoutWholeGroups:
     is_many : bool
         Whether folds are enough for one search for all of them.
     laid_out : list of LaidOut
-        The columns of the candidates so far.
+        The columns of the candidates so far; of large ones the latest.
     """
 
     fits: StatisticsFits
@@ -254,6 +254,10 @@ class WithoutWholeGroups:
             if known.are_of(own):
                 return known
         given = own.statistics(self.fits.common, self.stats)
+        # Each has the products of the levels, those without each fold, and some copies of them
+        size = sum(f.products.size for f in given.products.factors)
+        most = max(1, MOST_KEPT // ((len(self.totals.counts) + 4) * size))
+        del self.laid_out[: max(0, len(self.laid_out) + 1 - most)]
         self.laid_out.append(LaidOut(own, given, self.totals.of_columns(own.columns)))
         return self.laid_out[-1]
 

@@ -9,10 +9,16 @@ from numpy.testing import assert_allclose
 from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
+from skmixed._derivatives.criterion import lay_out
 from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
 from skmixed._derivatives.dense_system import DenseSystem, is_small
 from skmixed._derivatives.pinned import Profiled
 from skmixed._equations.cholesky import factorize
+from skmixed._estimation.start import free_lam, variance_within
+from skmixed._model.structures import STRUCTURES
+from skmixed._model.terms import Model, Term
+from skmixed._statistics.accumulator import accumulate
+from skmixed._statistics.design import Design, FactorDesign
 
 seeds = st.integers(0, 10**6)
 
@@ -67,6 +73,30 @@ def test_zero_variances_have_derivatives_too(seed):
     # The next term is of fourth order, 1e-12 times the information.
     expected = likelihood.value(factor) - point.decrease(step)
     assert moved == pytest.approx(expected, abs=1e-4 * abs(point.decrease(step)) + 1e-9)
+
+
+@pytest.mark.parametrize("n_levels", [20, 90])
+@pytest.mark.parametrize("far", [0.0, 1.1])
+def test_columns_of_zeros_take_no_degrees_of_freedom(far, n_levels):
+    """A slope that is 0 in all rows of some levels, by the dense factor and by the blocked one."""
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(n_levels), 3)
+    x = np.where(codes % 2, far + rng.normal(size=len(codes)), 0.0)
+    y = rng.normal(size=len(codes))
+    factors = (FactorDesign(codes, n_levels, (0, 1)),)
+    stats = accumulate(Design((x,), (y,), None, factors))
+    model = Model((0, 1), (Term(0, (0, 1), STRUCTURES["diag"]),), reml=True)
+    system, likelihood = lay_out(stats, model)
+    z = np.eye(n_levels)[codes]
+    columns = np.column_stack([z, z * x[:, None]])
+    left = y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+    rank = np.linalg.matrix_rank(columns)
+    assert rank == n_levels + n_levels // 2
+    expected = left @ left / (len(y) - rank)
+    assert DenseSystem.of(system).variance_within() == pytest.approx(expected, rel=1e-6)
+    # β counts beside the levels whose columns it is in the span of, so that it is a little more
+    free = factorize(system, free_lam(system))
+    assert expected <= variance_within(free, likelihood) < 1.1 * expected
 
 
 @given(seed=seeds, n_terms=st.integers(1, 3))

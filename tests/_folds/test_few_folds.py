@@ -5,9 +5,10 @@ from functools import cached_property
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skmixed._derivatives.criterion import derivatives, lay_out
+from skmixed._equations import products
 from skmixed._equations.cholesky import factorize
 from skmixed._equations.products import PartSlopes
 from skmixed._equations.system import assemble
@@ -178,6 +179,17 @@ def test_parts_without_one_are_the_system_of_the_other_rows(name, weighted):
     # Sums over some hundred rows in another order
     assert_allclose(own.reduced_products, other.reduced_products, rtol=1e-11, atol=1e-10)
     assert_allclose(own.logdet_z, other.logdet_z, rtol=1e-13)
+
+
+def test_large_systems_without_a_part_are_not_kept(monkeypatch):
+    sample = Sample(0, "slope")
+    expected = sample.search()
+    monkeypatch.setattr(products, "MOST_KEPT", 0)
+    groups = sample.groups(sample.lam)
+    parts = level_parts(groups)
+    found = search_each(groups, parts, sample.lam, tol=1e-12, max_iter=100)
+    assert not parts.known
+    assert_array_equal(found.tau, expected.tau)
 
 
 @pytest.mark.parametrize("reml", [True, False])

@@ -23,7 +23,7 @@ from skmixed import (
 from skmixed._folds import whole_groups
 from skmixed._folds.calibration import Calibration
 from skmixed.datasets import load_orthodont, load_pastes, load_penicillin, load_sleepstudy
-from skmixed.exceptions import InfiniteIntervalsWarning
+from skmixed.exceptions import InfiniteIntervalsWarning, SingularFitWarning
 from skmixed.model_selection import MixedLinearRegressorCV, fit_conformalize
 
 
@@ -403,3 +403,23 @@ def test_many_groups_are_left_out_as_few_are(slopes, theta, monkeypatch):
     ):
         covariances = [root @ root.transpose(0, 2, 1) for root in (one, other)]
         assert_allclose(*covariances, rtol=1e-4, atol=1e-6 * np.abs(covariances[1]).max())
+
+
+def test_folds_that_are_searched_together_are_heard():
+    """Singular fits without some of few folds of whole groups, which the fit of all rows is not."""
+    rng = np.random.default_rng(3)
+    codes = np.repeat(np.arange(100), 5)
+    x, effects = rng.normal(size=500), rng.normal(size=100)[codes]
+    y = rng.normal(size=500) + effects + 0.05 * rng.normal(size=100)[codes] * x
+    X = pd.DataFrame({"x": x, "g": codes})
+    model = MixedLinearRegressor("g", random_slopes="x", fixed=["x"])
+    with pytest.warns(SingularFitWarning, match="of 5 fits without a fold") as said:
+        fit_conformalize(model, X, y, cv=5, question="new_groups")
+    (count,) = {int(str(w.message).split()[1]) for w in said if "fits" in str(w.message)}
+    singular = 0
+    for train, _ in GroupKFold(5).split(X, y, codes):
+        with warnings.catch_warnings(record=True) as own:
+            warnings.simplefilter("always")
+            clone(model).fit(X.iloc[train], y[train])
+        singular += len(own)
+    assert count == singular > 0

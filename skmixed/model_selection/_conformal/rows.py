@@ -1,6 +1,6 @@
 """Scores of rows by the fits without them, and what else intervals need of these."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -95,15 +95,21 @@ class CalibratingRows:
         prepared = [prepare(self.model, self.sample)]
         fits = from_statistics(prepared, self.sample, splits, is_held=is_held)
         messages = CountedMessages()
-        for number, fit in _each(fits, own, encoder):
-            rows = splits.test(number)
-            name = f"fold {number} (row {self.numbers[rows[0]]} and others)"
+
+        def name(number: int) -> str:
+            return f"fold {number} (row {self.numbers[splits.test(number)[0]]} and others)"
+
+        def take(number: int, said: list[Message]) -> None:
+            messages.take(said, name(number))
+
+        for number, fit in _each(fits, own, encoder, take):
             if fit.error is not None:
                 raise ValueError(
-                    f"The fit without {name} fails, so that there are no intervals: {fit.error}"
+                    f"The fit without {name(number)} fails, so that there are no intervals: "
+                    f"{fit.error}"
                 ) from fit.error
             without: FittedModel = fit.estimator._model
-            messages.take([*fit.messages, *self._said_of(rows, without)], name)
+            take(number, [*fit.messages, *self._said_of(splits.test(number), without)])
             own.put(number, without.solution, _levels(self.fit, without, new))
         messages.tell(
             lambda count: f"In {count} of {len(splits)} fits without a fold",
@@ -130,14 +136,24 @@ class CalibratingRows:
         return np.asarray(1.0 / ((len(counts) + 1) * counts[group]))
 
 
-def _each(fits: StatisticsFits, own: Calibration, encoder: Encoder) -> Iterator[tuple[int, Fit]]:
-    """Yield the fits without folds; those of many folds of whole groups go in by themselves."""
+def _each(
+    fits: StatisticsFits,
+    own: Calibration,
+    encoder: Encoder,
+    take: Callable[[int, list[Message]], None],
+) -> Iterator[tuple[int, Fit]]:
+    """Yield the fits without folds; those of folds of whole groups go in by themselves.
+
+    `take` is given what the searches of those have to say.
+    """
     many = without_whole_groups(fits) if all(own.new) else None
     solved = None if many is None else many.solved(fits.candidates[0])
     if many is None or solved is None:
         yield from ((number, fit) for number, (fit,) in enumerate(fits.each()))
     else:
         kernel.put_all_folds(own, solved.predictor, encoder.factor_columns(0), encoder.terms)
+        for number, said in solved.said:
+            take(number, said)
         yield from many.one_by_one(solved)
 
 
