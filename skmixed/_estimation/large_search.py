@@ -17,6 +17,7 @@ from skmixed._estimation.runs import (
 from skmixed._estimation.scale_scan import ScaleScan, VarianceProfile, refined
 from skmixed._estimation.search import Ending
 from skmixed._estimation.start import (
+    APART,
     WEAK,
     are_alike,
     are_apart,
@@ -56,9 +57,8 @@ class LargeSearch:
         for other in starts[1:]:
             best = better(best, self.run(other))
         self.objective.evaluate(best.lam)
-        if self.within is not None and self.is_apart():
-            for other in [*self.low_points(self.within), start]:
-                best = better(best, self.run(other, best))
+        for other in self._from_elsewhere(best.lam, start):
+            best = better(best, self.run(other, best))
         # Without any variance it may be lower, where no start was
         if best.status is FitStatus.CONVERGED and is_lower(self.at_zero_value, best.value):
             best = better(best, self.run(zero_lam(self.system)))
@@ -93,6 +93,20 @@ class LargeSearch:
         ((_, term),) = self.system.terms
         starts: list[Lam] = [(np.sqrt(v.ratio) * np.eye(term.size),) for v in as_low]
         return starts or [identity(self.system)]
+
+    def _from_elsewhere(self, best: Lam, start: Lam) -> list[Lam]:
+        """Return further starts, where σ² at the latest Λ tells of another optimum.
+
+        Where effects are strong, σ² at the moments is noise, and one valley is all there is.
+        """
+        if self.within is None or not self.is_apart():
+            return []
+        at_end = self.likelihood.sigma_squared(self.objective.latest)
+        found = self.low_points(self.within)
+        if self.variance_within < APART * at_end:
+            return [*found, start]
+        found = [lam for lam in found if not are_alike(best, lam)]
+        return [*found, start] if found else []
 
     def is_apart(self) -> bool:
         """Whether σ² at the latest Λ is not that within groups, or not that at the moments."""
