@@ -1,4 +1,4 @@
-"""One BLAS thread, the marker of the quick tests, and the package itself.
+"""One BLAS thread, the marker of the quick tests, an option for the slow ones, and the package.
 
 pytest imports a file that is given alone before its package, which imports it again: the
 classes of a module would exist twice. So the package is imported here, first.
@@ -30,8 +30,24 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow-once",
+        action="store_true",
+        help="of each slow test with several parameters run the first alone",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as quick what is not marked as slow, and is no doctest of a page or a module."""
     for item in items:
         if isinstance(item, pytest.Function) and item.get_closest_marker("slow") is None:
             item.add_marker("quick")
+    if config.getoption("slow_once"):
+        first: dict[str, pytest.Item] = {}
+        for item in items:
+            name = item.nodeid if item.get_closest_marker("quick") else item.nodeid.split("[")[0]
+            first.setdefault(name, item)
+        chosen = set(first.values())
+        config.hook.pytest_deselected(items=[own for own in items if own not in chosen])
+        items[:] = list(first.values())
