@@ -62,9 +62,14 @@ class EffectsDisplay:
 
     Notes
     -----
-    The dots are responses as they are: not adjusted for the variables that are not shown, nor
+    The dots are single responses, not adjusted for the variables that are not shown, nor
     for the groups. They vary by more than the means do. Over a factor they are spread in
-    width, and classes in height, for the eye. It is the figure of R's ggeffects.
+    width, and classes in height, for the eye; over a numeric column in width too where more than
+    half of them would lie on others, as counts do. It is the figure of R's ggeffects.
+
+    Means are at the mean offset, unless a variable of the offset is named. Of linear models and
+    of a log link the dots are moved there too: a count over 3 days is shown as that of the mean
+    number of days. With other links dots keep their own offsets, as the vertical axis says.
 
     Examples
     --------
@@ -183,7 +188,7 @@ class EffectsDisplay:
             data=None if X is None else asked.data(X, y, scale, table),
             variables=asked.variables,
             is_line=asked.is_line,
-            y_name=asked.mean_name(scale),
+            y_name=asked.label(scale, has_dots=X is not None),
         ).plot(ax)
 
     @classmethod

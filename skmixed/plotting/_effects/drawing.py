@@ -74,21 +74,40 @@ def draw_effects_panel(
     n = len(color_values)
     width = min(WIDEST, SHARE / n)
     chance = np.random.default_rng(0)
+    # Of a line a dot has its own place, but where dots would lie on each other.
+    room = (_room_of_piles(data, columns, x_values) / n) if columns.is_line else width
     for k, (value, color) in enumerate(zip(color_values, colors_of(n), strict=True)):
         own = rows_at(table, columns.color, value)
-        shift = 0.0 if columns.is_line else (k - (n - 1) / 2.0) * width
-        place = _places(own, columns, x_values) + shift
+        shift = k - (n - 1) / 2.0
+        place = _places(own, columns, x_values)
+        place = place if columns.is_line else place + shift * width
         if data is not None:
             rows = rows_at(data, columns.color, value)
-            at = _places(rows, columns, x_values) + shift
-            if not columns.is_line:
-                at = at + chance.uniform(-0.3, 0.3, len(at)) * width
+            at = _places(rows, columns, x_values)
+            if room > 0.0:
+                at = at + (shift + chance.uniform(-0.3, 0.3, len(at))) * room
             response = _told_apart(rows["response"].to_numpy(), chance)
             dots(ax, at, response, color=color, alpha=PALE, zorder=1)
         label = written([value])[0] if columns.color else None
         _draw_one(ax, columns, place, own, {"color": color, "label": label})
     if not columns.is_line:
         _name_categories(ax, columns, x_values)
+
+
+def _room_of_piles(data: pd.DataFrame | None, columns: EffectColumns, x_values: Any) -> float:
+    """Return the width over which dots of a numeric x are spread; 0 where few share a place.
+
+    It is a share of the least distance between two values of x.
+    """
+    if data is None or not len(data):
+        return 0.0
+    at = _places(data, columns, x_values)
+    if at.dtype.kind not in "iuf":
+        return 0.0
+    places = pd.DataFrame({"x": at, "y": data["response"].to_numpy()}).dropna()
+    values = np.unique(places["x"])
+    is_piled = 2 * len(places.drop_duplicates()) < len(places)
+    return SHARE * float(np.diff(values).min()) if is_piled and len(values) > 1 else 0.0
 
 
 def _told_apart(response: FloatArray, chance: np.random.Generator) -> FloatArray:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed._fitted.prediction_rows import open_rows
+from skmixed._typing import FloatArray
 from skmixed.inference._marginal.grid import reference_of
 from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.scale import LINK, RESPONSE
@@ -96,13 +97,42 @@ class EffectsRequest:
             return f"P({name} = {frame.classes.labels[-1]})"
         return name
 
+    def label(self, scale: str, *, has_dots: bool) -> str:
+        """Name the vertical axis: the mean of the response, and where its offset is."""
+        name = self.mean_name(scale)
+        if not self._held_offsets:
+            return name
+        if has_dots and not self._moves_with_offset:
+            return f"{name} (means at the mean offset, dots at their own)"
+        return f"{name} (at the mean offset)"
+
+    @property
+    def _held_offsets(self) -> list[int]:
+        """The offsets that are at their means: those of which no variable is given."""
+        given = {*self.variables, *self.grid_values}
+        return [k for k, names in enumerate(self.formula.offsets) if not given & {*names}]
+
+    @property
+    def _moves_with_offset(self) -> bool:
+        """Whether an offset adds to single responses, or multiplies them."""
+        return not self.view.is_generalized or self.view.family.link_name == "log"
+
+    def _to_mean_offset(self, rows: Any) -> FloatArray:
+        """Return how far the offsets of rows lie below their means over the fit, (n,)."""
+        out = np.zeros(rows.n_rows)
+        for k in self._held_offsets:
+            own = self.formula.frame.offsets[k].values(rows)
+            out += self.formula.observed.offsets[k] - np.asarray(own, dtype=float)
+        return out
+
     def slope_name(self, column: str) -> str:
         return f"change of {self.mean_name(LINK)} per unit of {column}"
 
     def data(self, X: Any, y: Any, scale: str, table: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of X at the places of a figure, with their responses.
 
-        A numeric variable of colors or of panels is at the nearest of the values shown.
+        A numeric variable of colors or of panels is at the nearest of the values shown. The
+        responses of an identity or a log link are moved to the mean offset, where the means are.
 
         Raises
         ------
@@ -116,6 +146,9 @@ class EffectsRequest:
             )
         given = open_rows(self.model, X, include="fixed", has_family=True)
         response, rows = given.response(y), given.frame.rows
+        if self._moves_with_offset:
+            moved = self._to_mean_offset(rows)
+            response = response * np.exp(moved) if self.view.is_generalized else response + moved
         if not self.view.is_generalized and scale == RESPONSE:
             back = self.formula.response_inverse()
             response = response if back is None else back.inverse(response)

@@ -72,3 +72,24 @@ def test_colors_of_a_category_lie_beside_each_other(ax):
     place = [container.lines[0].get_xdata() for container in ax.containers]
     np.testing.assert_allclose(np.mean(place, axis=0), [0.0, 1.0], atol=1e-15)
     assert place[0][0] < place[1][0] < place[2][0] < place[0][1]
+
+
+def test_counts_over_a_numeric_column_are_spread_and_colors_lie_beside_each_other(ax):
+    own = table(["a", "a", "b", "b"]).assign(x=[3, 5, 3, 5])
+    n = np.arange(80)
+    data = pd.DataFrame({"g": np.where(n % 2 < 1, "a", "b"), "x": 3 + n // 40 * 2})
+    data["response"] = n % 4 // 2.0
+    columns = EffectColumns("x", "g", "mean", True)
+    values = [values_of(own, name) for name in ("x", "g")]
+    draw_effects_panel(ax, columns, own, data, values)
+    dots = [c for c in ax.collections if isinstance(c, mpl.collections.PathCollection)]
+    for k, level in enumerate("ab"):
+        away = np.asarray(dots[k].get_offsets())[:, 0] - data.loc[data["g"] == level, "x"]
+        # Half of the distance of the values, 2, and a side for each color.
+        assert (np.abs(away) < 1.0).all()
+        assert (np.sign(away) == 2 * k - 1).all()
+    # Dots of which most have a place of their own stay there.
+    ax.clear()
+    draw_effects_panel(ax, columns, own, data.assign(response=n / 7), values)
+    dots = [c for c in ax.collections if isinstance(c, mpl.collections.PathCollection)]
+    assert_array_equal(np.asarray(dots[1].get_offsets())[:, 0], data.loc[data["g"] == "b", "x"])

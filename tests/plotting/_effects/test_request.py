@@ -93,3 +93,43 @@ def test_proportions_counts_and_responses_given(data):
     found = asked.data(data, data["distance"], "response", table)
     assert_array_equal(found["response"], data["distance"].drop(3))
     assert_array_equal(found.index, data.index.drop(3))
+
+
+def test_dots_are_moved_to_the_mean_offset_where_the_means_are():
+    herds = load_cbpp().frame
+    formula = "incidence ~ period + offset(log(size)) + (1 | herd)"
+    model = glmer(formula, herds, "poisson")
+    asked = EffectsRequest.of(model, "period", None, None)
+    found = asked.data(herds, None, "response", marginal_means(model, "period"))
+    log_size = np.log(herds["size"])
+    expected = herds["incidence"] * np.exp(log_size.mean() - log_size)
+    # A product of five numbers.
+    assert_allclose(found["response"], expected, rtol=1e-13)
+    assert asked.label("response", has_dots=True) == "incidence (at the mean offset)"
+    # Along the variable of the offset dots are where the means are.
+    asked = EffectsRequest.of(model, "size", None, None)
+    table = marginal_means(model, "size", at=asked.grid_values)
+    assert_array_equal(asked.data(herds, None, "response", table)["response"], herds["incidence"])
+    assert asked.label("response", has_dots=True) == "incidence"
+
+
+def test_dots_of_an_identity_link_are_moved_by_sums_and_of_others_stay(data):
+    model = lmer("np.log(distance) ~ Sex + offset(0.05 * age) + (1 | Subject)", data)
+    asked = EffectsRequest.of(model, "Sex", None, None)
+    table = marginal_means(model, "Sex")
+    moved = 0.05 * (data["age"].mean() - data["age"])
+    on_log = np.log(data["distance"]) + moved
+    for scale, expected in ("link", on_log), ("response", np.exp(on_log)):
+        found = asked.data(data, None, scale, table)["response"]
+        # A sum, and the logarithm there and back.
+        assert_allclose(found, expected, rtol=1e-13)
+    herds = load_cbpp().frame
+    formula = "cbind(incidence, size - incidence) ~ period + offset(log(size)) + (1 | herd)"
+    model = glmer(formula, herds, "binomial")
+    asked = EffectsRequest.of(model, "period", None, None)
+    found = asked.data(herds, None, "response", marginal_means(model, "period"))["response"]
+    assert_array_equal(found, herds["incidence"] / herds["size"])
+    name = "proportion of incidence"
+    assert asked.label("response", has_dots=False) == f"{name} (at the mean offset)"
+    own = f"{name} (means at the mean offset, dots at their own)"
+    assert asked.label("response", has_dots=True) == own
