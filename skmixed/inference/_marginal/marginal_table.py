@@ -50,7 +50,9 @@ class MarginalTable(ResultTable):
     ) -> Self:
         """Return a table that knows what it is made of; empty remarks are none."""
         said = [remark for remark in remarks if remark]
-        table = cls.of(frame, title, said, dict.fromkeys(estimates.cells.columns, "label"))
+        # "contrast" is the name of comparisons, with its own heading.
+        labels = [name for name in estimates.cells.columns if name != "contrast"]
+        table = cls.of(frame, title, said, dict.fromkeys(labels, "label"))
         table.estimates, table.scale, table.made = estimates, scale, frame.copy()
         return table
 

@@ -96,8 +96,8 @@ def cells_of(
 
     `kinds`: of columns whose names mean something else here. `index`: whether the labels of
     the rows are shown; None: unless they are numbers alone. `chosen`: positions of the columns
-    to write; None: all. `most`: of more rows than the first number, as many as the second are
-    shown.
+    to write, with those that tell the rows apart; None: all. `most`: of more rows than the first
+    number, as many as the second are shown.
     """
     shown, n_above = _cut(frame, most)
     columns = [
@@ -109,13 +109,39 @@ def cells_of(
         replace(column, cells=tuple(_written(shown.iloc[:, k], column.kind, own)))
         for k, column in enumerate(columns)
     ]
-    columns = columns if chosen is None else [columns[k] for k in chosen]
+    if chosen is not None:
+        columns = [columns[k] for k in _that_tell_apart(frame, columns, index, chosen)]
     names = _index_columns(shown.index) if _has_names(frame, columns, index) else []
     n_names = len(names) or _n_leading(columns)
     columns = _with_names_apart([*names, *columns])
     if n_above:
         columns = [_with_gap(column, n_above) for column in columns]
     return ShownTable(tuple(columns), n_names, len(frame), len(shown))
+
+
+def _that_tell_apart(
+    frame: pd.DataFrame, columns: Sequence[ShownColumn], index: bool | None, chosen: Sequence[int]
+) -> list[int]:
+    """Add to chosen columns those of labels without which rows would look alike.
+
+    They follow the labels that were chosen. Rows with labels of their own need none.
+    """
+    is_named = not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None)
+    if index or is_named:
+        return list(chosen)
+    n_leading = _n_leading([columns[k] for k in chosen])
+    labels, others = list(chosen[:n_leading]), list(chosen[n_leading:])
+    n_apart = _n_distinct(columns, labels, len(frame))
+    for k in range(_n_leading(columns)):
+        n_more = _n_distinct(columns, [*labels, k], len(frame))
+        if k not in chosen and n_more > n_apart:
+            labels, n_apart = [*labels, k], n_more
+    return [*labels, *others]
+
+
+def _n_distinct(columns: Sequence[ShownColumn], chosen: Sequence[int], n_rows: int) -> int:
+    """Return how many rows some columns tell apart."""
+    return len(set(zip(*(columns[k].cells for k in chosen), strict=True))) if chosen else n_rows > 0
 
 
 def _cut(frame: pd.DataFrame, most: tuple[int, int] | None) -> tuple[pd.DataFrame, int]:

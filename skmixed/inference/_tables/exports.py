@@ -1,6 +1,7 @@
 """A table of results in HTML and Markdown, and as a table of great_tables."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 
 from skmixed.inference._tables.cells import ShownColumn, ShownTable
 from skmixed.inference._tables.html_layout import STYLE, html_number, html_table
+from skmixed.inference._tables.options import refuse_arguments, written
 
 # What Markdown takes for marks of its own: in GitHub's, Pandoc's and MyST's.
 _MARKED = re.compile(r"([\\`*_|$~^]|<(?=[A-Za-z/!?])|\](?=[(\[]))")
@@ -34,6 +36,137 @@ class Caption:
     remarks: tuple[str, ...]
     label: str = ""
     position: str = ""
+
+
+class ExportedTable(pd.DataFrame):
+    """What a table of results writes of itself in HTML, and makes of great_tables."""
+
+    def _cells(
+        self,
+        digits: int | None,
+        p_digits: int,
+        columns: Iterable[Any] | None,
+        index: bool | None,
+    ) -> ShownTable:
+        """Return all rows, in the digits that are asked for."""
+        raise NotImplementedError
+
+    def _caption(self, caption: str | None, remarks: bool) -> Caption:
+        raise NotImplementedError
+
+    def to_html(  # type: ignore[override]
+        self,
+        buf: Any = None,
+        *,
+        digits: int | None = None,
+        p_digits: int = 3,
+        columns: Iterable[Any] | None = None,
+        index: bool | None = None,
+        caption: str | None = None,
+        remarks: bool = True,
+        **of_pandas: Any,
+    ) -> str | Any:
+        """Write the table in HTML, as notebooks show it.
+
+        Parameters
+        ----------
+        buf : str, path or file, default=None
+            Where to write; None returns the text.
+        digits : int, default=None
+            Decimals of all numbers but p values, degrees of freedom and counts. None: as
+            many as their standard errors support.
+        p_digits : int, default=3
+            Decimals of p values.
+        columns : list of str, default=None
+            The columns to write, in this order; None: all. Columns of labels without which rows
+            would look alike are kept.
+        index : bool, default=None
+            Whether to write the labels of the rows. None: unless they are numbers from 0.
+        caption : str, default=None
+            The line above. None: `title`; an empty one leaves the line out.
+        remarks : bool, default=True
+            Whether to write `remarks` below.
+        **of_pandas : object
+            Refused: the arguments of pandas' own form.
+
+        Returns
+        -------
+        str or None
+            The text, if `buf` is None.
+
+        Raises
+        ------
+        ValueError
+            If `columns` names a column that is not there, or digits are out of range.
+        TypeError
+            If an argument is of another kind, or one of pandas.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_cake
+        >>> from skmixed.inference import anova
+        >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
+        >>> "<td>&lt;0.001</td>" in anova(model).to_html()
+        True
+        """
+        refuse_arguments("to_html", of_pandas, self.to_html.__annotations__)
+        cells = self._cells(digits, p_digits, columns, index)
+        return written(html_of(cells, self._caption(caption, remarks)), buf)
+
+    def to_great_tables(
+        self,
+        *,
+        digits: int | None = None,
+        p_digits: int = 3,
+        columns: Iterable[Any] | None = None,
+        index: bool | None = None,
+        caption: str | None = None,
+        remarks: bool = True,
+    ) -> Any:
+        """Make a table of the package great_tables.
+
+        Parameters
+        ----------
+        digits : int, default=None
+            Decimals of all numbers but p values, degrees of freedom and counts. None: as
+            many as their standard errors support.
+        p_digits : int, default=3
+            Decimals of p values.
+        columns : list of str, default=None
+            The columns to show, in this order; None: all. Columns of labels without which rows
+            would look alike are kept.
+        index : bool, default=None
+            Whether to show the labels of the rows. None: unless they are numbers from 0.
+        caption : str, default=None
+            The header. None: `title`; an empty one leaves it out.
+        remarks : bool, default=True
+            Whether to show `remarks` below.
+
+        Returns
+        -------
+        great_tables.GT
+            Its cells are text, written as in the other forms.
+
+        Raises
+        ------
+        ImportError
+            If great_tables is not installed.
+        ValueError
+            If `columns` names a column that is not there, or digits are out of range.
+        TypeError
+            If an argument is of another kind.
+
+        Examples
+        --------
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_cake
+        >>> from skmixed.inference import anova
+        >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
+        >>> anova(model).to_great_tables(digits=1).as_raw_html()  # doctest: +SKIP
+        """
+        cells = self._cells(digits, p_digits, columns, index)
+        return great_table_of(cells, self._caption(caption, remarks))
 
 
 def html_of(cells: ShownTable, caption: Caption) -> str:

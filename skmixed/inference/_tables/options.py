@@ -1,5 +1,6 @@
 """What may be asked of a table that is written, and where it is written to."""
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,19 @@ from typing import Any
 import numpy as np
 
 MOST_DIGITS = 15
+
+
+def refuse_arguments(name: str, given: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse arguments that a form of a table does not have, such as those of pandas.
+
+    `own`: the arguments of the method, as annotated.
+    """
+    for argument in given:
+        known = ", ".join(key for key in own if key not in ("return", "of_pandas"))
+        raise TypeError(
+            f"{name} has no argument {argument!r}. It has {known}. For the form of pandas, with "
+            f"its arguments, use pd.DataFrame(table).{name}(...)."
+        )
 
 
 def check_digits(name: str, value: Any, least: int) -> None:

@@ -8,18 +8,19 @@ import pandas as pd
 
 from skmixed._fitted.checks import check_flag
 from skmixed.inference._tables.cells import ShownTable, cells_of
-from skmixed.inference._tables.exports import Caption, great_table_of, html_of, markdown_of
+from skmixed.inference._tables.exports import Caption, ExportedTable, html_of, markdown_of
 from skmixed.inference._tables.latex_form import latex_of
 from skmixed.inference._tables.number_formats import Precision
-from skmixed.inference._tables.options import check_digits, check_text, written
+from skmixed.inference._tables.options import check_digits, check_text, refuse_arguments, written
 from skmixed.inference._tables.text_form import n_blocks, text_of
 
 
-class ResultTable(pd.DataFrame):
+class ResultTable(ExportedTable):
     """A table of results: a DataFrame in full precision that reads as in a paper.
 
     The functions of `skmixed.inference` return it. It prints in lines of 80 characters, and in
-    notebooks as HTML; `to_markdown`, `to_latex` and `to_great_tables` write the same numbers.
+    notebooks as HTML; `to_markdown`, `to_latex`, `to_html` and `to_great_tables` write the same
+    numbers.
     Estimates have the digits that their standard errors support, and small p values are
     written as ``<0.001``. Its values are not rounded: all of pandas works with them.
 
@@ -179,6 +180,7 @@ class ResultTable(pd.DataFrame):
         index: bool | None = None,
         caption: str | None = None,
         remarks: bool = True,
+        **of_pandas: Any,
     ) -> str | Any:
         """Write the table in Markdown, as a pipe table.
 
@@ -192,13 +194,16 @@ class ResultTable(pd.DataFrame):
         p_digits : int, default=3
             Decimals of p values.
         columns : list of str, default=None
-            The columns to write, in this order; None: all.
+            The columns to write, in this order; None: all. Columns of labels without which rows
+            would look alike are kept.
         index : bool, default=None
             Whether to write the labels of the rows. None: unless they are numbers from 0.
         caption : str, default=None
             The line above. None: `title`; an empty one leaves the line out.
         remarks : bool, default=True
             Whether to write `remarks` below.
+        **of_pandas : object
+            Refused: the arguments of pandas' own form.
 
         Returns
         -------
@@ -210,7 +215,7 @@ class ResultTable(pd.DataFrame):
         ValueError
             If `columns` names a column that is not there, or digits are out of range.
         TypeError
-            If an argument is of another kind.
+            If an argument is of another kind, or one of pandas.
 
         Examples
         --------
@@ -225,6 +230,7 @@ class ResultTable(pd.DataFrame):
         | temp        | 94.16 | <0.001 |
         | recipe:temp |  0.04 |  0.959 |
         """
+        refuse_arguments("to_markdown", of_pandas, self.to_markdown.__annotations__)
         cells = self._cells(digits, p_digits, columns, index)
         return written(markdown_of(cells, self._caption(caption, remarks)), buf)
 
@@ -240,6 +246,7 @@ class ResultTable(pd.DataFrame):
         remarks: bool = True,
         label: str | None = None,
         position: str | None = None,
+        **of_pandas: Any,
     ) -> str | Any:
         r"""Write the table in LaTeX, with the rules of the package booktabs.
 
@@ -253,7 +260,8 @@ class ResultTable(pd.DataFrame):
         p_digits : int, default=3
             Decimals of p values.
         columns : list of str, default=None
-            The columns to write, in this order; None: all.
+            The columns to write, in this order; None: all. Columns of labels without which rows
+            would look alike are kept.
         index : bool, default=None
             Whether to write the labels of the rows. None: unless they are numbers from 0.
         caption : str, default=None
@@ -264,6 +272,8 @@ class ResultTable(pd.DataFrame):
             What ``\ref`` refers to.
         position : str, default=None
             Where LaTeX may put the table, such as ``"ht"``.
+        **of_pandas : object
+            Refused: the arguments of pandas' own form.
 
         Returns
         -------
@@ -276,7 +286,7 @@ class ResultTable(pd.DataFrame):
         ValueError
             If `columns` names a column that is not there, or digits are out of range.
         TypeError
-            If an argument is of another kind.
+            If an argument is of another kind, or one of pandas.
 
         Examples
         --------
@@ -295,6 +305,7 @@ class ResultTable(pd.DataFrame):
         \bottomrule
         \end{tabular}
         """
+        refuse_arguments("to_latex", of_pandas, self.to_latex.__annotations__)
         for name, value in (("label", label), ("position", position)):
             check_text(name, value)
         cells = self._cells(digits, p_digits, columns, index)
@@ -302,59 +313,6 @@ class ResultTable(pd.DataFrame):
             self._caption(caption, remarks), label=label or "", position=position or ""
         )
         return written(latex_of(cells, around), buf)
-
-    def to_great_tables(
-        self,
-        *,
-        digits: int | None = None,
-        p_digits: int = 3,
-        columns: Iterable[Any] | None = None,
-        index: bool | None = None,
-        caption: str | None = None,
-        remarks: bool = True,
-    ) -> Any:
-        """Make a table of the package great_tables.
-
-        Parameters
-        ----------
-        digits : int, default=None
-            Decimals of all numbers but p values, degrees of freedom and counts. None: as
-            many as their standard errors support.
-        p_digits : int, default=3
-            Decimals of p values.
-        columns : list of str, default=None
-            The columns to show, in this order; None: all.
-        index : bool, default=None
-            Whether to show the labels of the rows. None: unless they are numbers from 0.
-        caption : str, default=None
-            The header. None: `title`; an empty one leaves it out.
-        remarks : bool, default=True
-            Whether to show `remarks` below.
-
-        Returns
-        -------
-        great_tables.GT
-            Its cells are text, written as in the other forms.
-
-        Raises
-        ------
-        ImportError
-            If great_tables is not installed.
-        ValueError
-            If `columns` names a column that is not there, or digits are out of range.
-        TypeError
-            If an argument is of another kind.
-
-        Examples
-        --------
-        >>> from skmixed import lmer
-        >>> from skmixed.datasets import load_cake
-        >>> from skmixed.inference import anova
-        >>> model = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", load_cake().frame)
-        >>> anova(model).to_great_tables(digits=1).as_raw_html()  # doctest: +SKIP
-        """
-        cells = self._cells(digits, p_digits, columns, index)
-        return great_table_of(cells, self._caption(caption, remarks))
 
     def _cells(
         self,

@@ -231,6 +231,8 @@ def test_the_table_says_what_it_is():
     )
     assert isinstance(found, Comparisons)
     assert type(found.round(2)) is pd.DataFrame
+    heading = found.to_latex(columns=["contrast", "p_value"], caption="", remarks=False)
+    assert "\nContrast & temperature & $p$ " in heading
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_nothing_further_is_needed(monkeypatch):
         TABLE.to_great_tables()
 
 
-@pytest.mark.parametrize("export", ["to_markdown", "to_latex", "to_great_tables"])
+@pytest.mark.parametrize("export", ["to_markdown", "to_latex", "to_html", "to_great_tables"])
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -241,6 +241,50 @@ def test_a_label_is_text():
         TABLE.to_latex(label=True)
 
 
-def test_pandas_own_forms_are_there():
+def test_pandas_own_form_of_text_is_there():
     assert TABLE.to_string() == FRAME.to_string()
-    assert TABLE.to_html() == FRAME.to_html()
+
+
+def test_html_is_that_of_notebooks(tmp_path):
+    assert TABLE.to_html() == TABLE._repr_html_()
+    own = TABLE.to_html(columns=["p_value"], caption="", remarks=False)
+    assert "&lt;0.001" in own
+    assert "Estimate" not in own
+    assert "One." not in own
+    TABLE.to_html(tmp_path / "table.html")
+    assert (tmp_path / "table.html").read_text(encoding="utf-8").startswith("<div")
+
+
+@pytest.mark.parametrize(
+    ("export", "argument"),
+    [("to_html", "classes"), ("to_markdown", "tablefmt"), ("to_latex", "float_format")],
+)
+def test_arguments_of_pandas_are_refused_in_a_sentence(export, argument):
+    message = (
+        rf"^{export} has no argument '{argument}'\. It has buf, digits, .*remarks.*\. For the form "
+        rf"of pandas, with its arguments, use pd\.DataFrame\(table\)\.{export}\(\.\.\.\)\.$"
+    )
+    with pytest.raises(TypeError, match=message):
+        getattr(TABLE, export)(**{argument: "x"})
+
+
+def test_columns_that_tell_rows_apart_are_kept():
+    frame = pd.DataFrame(
+        {
+            "contrast": ["a - b", "a - b", "a - c", "a - c"],
+            "age": ["8", "9", "8", "9"],
+            "sex": "f",
+            "estimate": [1.5, 2.5, 3.5, 4.5],
+            "p_value": [0.1, 0.2, 0.3, 0.4],
+        }
+    )
+
+    def headings(**options):
+        found = ResultTable.of(frame, "").to_markdown(**options).splitlines()[0]
+        return found.replace("|", " ").split()
+
+    assert headings(columns=["contrast", "p_value"]) == ["Contrast", "age", "*p*"]
+    assert headings(columns=["p_value", "estimate"]) == ["Contrast", "age", "*p*", "Estimate"]
+    assert headings(columns=["age", "contrast", "p_value"]) == ["age", "Contrast", "*p*"]
+    # The labels of the rows tell them apart.
+    assert headings(columns=["p_value"], index=True) == ["*p*"]
