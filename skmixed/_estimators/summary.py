@@ -23,10 +23,10 @@ from skmixed.exceptions import FitStatus
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._tables.html_layout import STYLE, html_paragraph, html_table
 from skmixed.inference._tables.text_layout import (
-    WIDTH,
     aligned,
     degrees_of_freedom,
     filled,
+    line_width,
     lines,
     p_values,
     paragraph,
@@ -137,7 +137,7 @@ class Summary:
         )
 
     def _counted(self) -> list[list[str]]:
-        names = shortened_apart(self.levels, WIDTH - 30)
+        names = shortened_apart(self.levels, line_width() - 30)
         levels = [f"{name} {n:,}" for name, n in zip(names, self.levels.values(), strict=True)]
         listed = [*(f"{part}," for part in levels[:-1]), *levels[-1:]]
         first = [f"Levels: {part}" for part in listed[:1]]

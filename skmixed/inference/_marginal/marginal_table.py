@@ -108,17 +108,22 @@ def title_of(what: str, asked: GridRequest) -> str:
     return f"{title}, by {' and '.join(asked.by)}" if asked.by else title
 
 
-def remarks_on(grid: ReferenceGrid, weights: str, offset: FloatArray) -> tuple[str, ...]:
-    """Say what is averaged over and held."""
-    remarks = _on_average(grid, weights), _on_held(grid, has_offset=bool(offset.any()))
+def remarks_on(
+    grid: ReferenceGrid, weights: str, offset: FloatArray, column: str = ""
+) -> tuple[str, ...]:
+    """Say what is averaged over and held.
+
+    `column`: that of slopes, which vary with nothing but what interacts with it.
+    """
+    remarks = _on_average(grid, weights, column), _on_held(grid, has_offset=bool(offset.any()))
     return tuple(remark for remark in remarks if remark)
 
 
-def _on_average(grid: ReferenceGrid, weights: str) -> str:
+def _on_average(grid: ReferenceGrid, weights: str, column: str) -> str:
     names = grid.averaged
     if not names:
         return ""
-    targets = {own.name for own in grid.targets}
+    targets = {column} if column else {own.name for own in grid.targets}
     terms = grid.formula.interactions
     crossing = [n for n in names if any(n in term and term & targets for term in terms)]
     note = f" The model has interactions with {' and '.join(crossing)}." if crossing else ""

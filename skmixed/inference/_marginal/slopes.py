@@ -135,7 +135,7 @@ def marginal_slopes(
     shares = averaging_weights(grid, weights)
     rows = averaged(shares, formula.slopes(column, grid.cells))
     offset = averaged(shares, formula.offset_slopes(column, grid.cells))
-    said, view = remarks_on(grid, weights, offset), fitted(model, has_family=True)
+    said, view = remarks_on(grid, weights, offset, column), fitted(model, has_family=True)
     own = LinearEstimates(cells, rows, offset, tests, asked.by, level, said, view)
     warn_not_estimable(own, own.undetermined, "slopes", weights)
     found = own.statistics.rename(columns={"estimate": COLUMNS[0]})[list(COLUMNS)]

@@ -18,9 +18,9 @@ from skmixed.inference._tables.text_form import n_blocks, text_of
 class ResultTable(ExportedTable):
     """A table of results: a DataFrame in full precision that reads as in a paper.
 
-    The functions of `skmixed.inference` return it. It prints in lines of 80 characters, and in
-    notebooks as HTML; `to_markdown`, `to_latex`, `to_html` and `to_great_tables` write the same
-    numbers.
+    The functions of `skmixed.inference` return it. It prints in lines of 80 characters, or of
+    as many as pandas' option ``display.width`` says, and in notebooks as HTML; `to_markdown`,
+    `to_latex`, `to_html` and `to_great_tables` write the same numbers.
     Estimates have the digits that their standard errors support, and small p values are
     written as ``<0.001``. Its values are not rounded: all of pandas works with them.
 

@@ -1,9 +1,9 @@
-"""A table of results as text: a title, columns on lines of 80 characters, remarks."""
+"""A table of results as text: a title, columns on lines of one width, remarks."""
 
 from collections.abc import Iterator, Sequence
 
 from skmixed.inference._tables.cells import ShownColumn, ShownTable
-from skmixed.inference._tables.text_layout import WIDTH, filled, lines, shortened
+from skmixed.inference._tables.text_layout import filled, line_width, lines, shortened
 
 # Names of rows have this many letters on a line before columns go below each other, and then.
 LEAST_NAME, LEAST_NAME_BELOW = 14, 26
@@ -14,7 +14,7 @@ TOGETHER = ("upper", "df_den")
 
 
 def text_of(cells: ShownTable, title: str, remarks: Sequence[str]) -> str:
-    """Return the table on lines of WIDTH; columns without room are below the others."""
+    """Return the table on lines of `line_width`; columns without room are below the others."""
     parts = [filled(title.split(), " ")] if title else []
     parts += [lines(rows, n_names) for rows, n_names in _blocks(cells)]
     below = [cells.cut] if cells.cut else []
@@ -45,7 +45,7 @@ def _grouped(
     names: list[list[str]], columns: list[list[str]], least_name: int
 ) -> list[list[list[str]]]:
     """Put columns into groups that have room beside the names."""
-    room = WIDTH - 1 - sum(min(_width(name), least_name) + 2 for name in names)
+    room = line_width() - 1 - sum(min(_width(name), least_name) + 2 for name in names)
     groups: list[list[list[str]]] = [[]]
     for unit in _units(columns):
         width = sum(_width(column) + 2 for column in (*groups[-1], *unit)) - 2

@@ -1,4 +1,4 @@
-"""Tables of text: numbers with common decimals, names, and lines of 80 characters."""
+"""Tables of text: numbers with common decimals, names, and lines of one width."""
 
 from collections.abc import Iterable
 from itertools import zip_longest
@@ -9,12 +9,18 @@ import pandas as pd
 
 from skmixed.inference._tables.name_forms import told_apart, with_names_apart
 
-WIDTH = 80
+# Letters on a line where pandas has no other number, and the least that are of use.
+WIDTH, LEAST_WIDTH = 80, 40
 # Columns of names have at least this width; names go on below by this indent, on so many lines.
 SHORTEST, INDENT, MOST_LINES = 8, "  ", 2
 SMALLEST_P = 2e-16
 # Powers of ten between the numbers of a column with common decimals.
 MOST_DECADES = 6
+
+
+def line_width() -> int:
+    """Return how many letters a line has: as many as pandas' option display.width says."""
+    return max(pd.get_option("display.width") or WIDTH, LEAST_WIDTH)
 
 
 def aligned(values: pd.Series) -> list[str]:
@@ -50,12 +56,13 @@ def _p_value(p: float) -> str:
 def lines(rows: list[list[str]], names: int) -> str:
     """Align: the first `names` columns, of words, to the left, and numbers to the right.
 
-    No name is cut. Where a line would be longer than WIDTH, names go on below if two lines are
-    enough for all; else those without room stand on lines of their own, above their numbers.
+    No name is cut. Where a line would be longer than `line_width`, names go on below if two
+    lines are enough for all; else those without room stand on lines of their own, above their
+    numbers.
     """
-    rows = with_names_apart(rows, names)
+    rows, most = with_names_apart(rows, names), line_width()
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    while sum(widths) + 2 * len(widths) - 1 > WIDTH and max(widths[:names], default=0) > SHORTEST:
+    while sum(widths) + 2 * len(widths) - 1 > most and max(widths[:names], default=0) > SHORTEST:
         widths[int(np.argmax(widths[:names]))] -= 1
     parts = [[_on_lines(row[k], widths[k]) for k in range(names)] for row in rows]
     is_enough = all(len(own) <= MOST_LINES for row in parts for own in row)
@@ -63,7 +70,7 @@ def lines(rows: list[list[str]], names: int) -> str:
     for row, own in zip(rows, parts, strict=True):
         if not is_enough and any(len(part) > 1 for part in own):
             whole = "  ".join(cell for cell in row[:names] if cell)
-            out += [f" {part}" for part in wrap(whole, WIDTH - 1)]
+            out += [f" {part}" for part in wrap(whole, most - 1)]
             own = names * [[""]]
         numbers = [[cell.rjust(width)] for cell, width in zip(row, widths, strict=True)]
         for cells in zip_longest(*own, *numbers[names:], fillvalue=""):
@@ -105,12 +112,12 @@ def shortened_apart(names: Iterable[str], width: int) -> list[str]:
 
 
 def filled(parts: Iterable[str], between: str = "   ") -> str:
-    """Put parts on lines of WIDTH, unbroken."""
-    out = [""]
-    for part in (shortened(part, WIDTH) for part in parts):
+    """Put parts on lines of `line_width`, unbroken."""
+    out, most = [""], line_width()
+    for part in (shortened(part, most) for part in parts):
         space = " " if out[-1].endswith(",") else between
         longer = f"{out[-1]}{space}{part}" if out[-1] else part
-        if out[-1] and len(longer) > WIDTH:
+        if out[-1] and len(longer) > most:
             out.append(part)
         else:
             out[-1] = longer

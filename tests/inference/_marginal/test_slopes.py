@@ -143,3 +143,14 @@ def test_numbers_of_two_values_have_slopes():
     found = marginal_slopes(model, "trt", at={"Days": 0})
     b = model.fixed_effects_["trt"]
     assert found["slope"].item() == pytest.approx(b, rel=1e-13)
+
+
+def test_interactions_are_named_where_slopes_vary_with_them():
+    data = load_orthodont().frame.assign(late=lambda own: np.where(own["age"] > 10, "l", "e"))
+    plain = lmer("distance ~ Sex * late + age + (1 | Subject)", data)
+    # The means of Sex vary with late, the slope does not.
+    averaged = "Averaged over late; each combination counts alike."
+    assert marginal_slopes(plain, "age", "Sex").remarks[0] == averaged
+    crossed = lmer("distance ~ Sex + late * age + (1 | Subject)", data)
+    found = marginal_slopes(crossed, "age", "Sex").remarks[0]
+    assert found == f"{averaged} The model has interactions with late."

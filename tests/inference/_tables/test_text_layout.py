@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmixed.inference._tables.text_layout import aligned, lines
+from skmixed.inference._tables.text_layout import aligned, filled, lines
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,14 @@ def test_names_of_several_words_go_on_below_where_two_lines_are_enough():
     # A word that has no room puts all names above
     rows[2][0] = "treatment[T.Waiting]:visit[T.2]:x"
     assert lines(rows, names=1).splitlines()[1::2] == [f" {row[0]}" for row in rows[1:]]
+
+
+def test_lines_are_as_wide_as_those_of_pandas():
+    words = 60 * ["word"]
+    rows = [["", "x"], [" ".join(words), "1"]]
+    for width, most in (80, 80), (120, 120), (10, 40), (None, 80):
+        with pd.option_context("display.width", width):
+            for text in filled(words, " "), lines(rows, 1):
+                longest = max(map(len, text.splitlines()))
+                # A word more has no room.
+                assert most - 6 < longest <= most
