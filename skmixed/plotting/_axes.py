@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from skmixed._data.encoder import INTERCEPT, Encoder
 from skmixed._data.parameters import items_of
+from skmixed._fitted.fitted_model import FittedModel, formula_of
 from skmixed._fitted.results import factor_names
 from skmixed._typing import FloatArray
 
@@ -262,9 +263,16 @@ def name_of(y: Any) -> str:
     return "y" if name is None else str(name)
 
 
-def per(name: str) -> str:
+def per(name: str, response: str) -> str:
     """Return the unit of a coefficient."""
-    return "units of y" if name == INTERCEPT else "units of y per unit"
+    return f"units of {response}" if name == INTERCEPT else f"units of {response} per unit"
+
+
+def scale_name(model: Any, view: FittedModel) -> str:
+    """Name what the linear predictor of a model is: its response, or the link of that."""
+    by_formula = formula_of(model)
+    name = (None if by_formula is None else by_formula._frame.response_name) or "y"
+    return f"{view.family.link_name} of {name}" if view.is_generalized else name
 
 
 def choose_group(encoder: Encoder, group: str | None) -> int:

@@ -24,6 +24,7 @@ from skmixed.plotting._axes import (
     panels,
     per,
     require_matplotlib,
+    scale_name,
     thin,
 )
 
@@ -42,6 +43,8 @@ class RandomEffectsDisplay:
         Rows of `skmixed.inference.random_effects_table` of one factor.
     level : float
         Coverage of the intervals.
+    y_name : str, default="y"
+        What the linear predictor is called: the response, or the link of that.
 
     Attributes
     ----------
@@ -72,9 +75,10 @@ class RandomEffectsDisplay:
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, effects: pd.DataFrame, level: float) -> None:
+    def __init__(self, *, effects: pd.DataFrame, level: float, y_name: str = "y") -> None:
         self.effects = effects
         self.level = level
+        self.y_name = y_name
 
     @classmethod
     def from_estimator(
@@ -131,13 +135,15 @@ class RandomEffectsDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        encoder = fitted(model, has_family=True).encoder
+        opened = fitted(model, has_family=True)
+        encoder = opened.encoder
         k = choose_group(encoder, group)
         names = choose_names(encoder, k, name)
         table = random_effects_table(model, level=level)
         table = table[(table["group"] == encoder.factors[k].name) & table["name"].isin(names)]
         table = table.sort_values("name", key=lambda n: n.map(names.index), kind="stable")
-        return cls(effects=table.reset_index(drop=True), level=level).plot(ax)
+        own, y_name = table.reset_index(drop=True), scale_name(model, opened)
+        return cls(effects=own, level=level, y_name=y_name).plot(ax)
 
     def plot(self, ax: Any = None) -> "RandomEffectsDisplay":
         """Plot the intervals.
@@ -184,7 +190,7 @@ class RandomEffectsDisplay:
             _draw(panel, part.iloc[order])
             level_axis(panel, self.order_, self.effects["group"].iloc[0], named=j == 0)
             interval = f"{100 * self.level:g} % interval"
-            finish(panel, x=f"{per(name)}\n({interval})", title=name)
+            finish(panel, x=f"{per(name, self.y_name)}\n({interval})", title=name)
         return self
 
 
@@ -209,6 +215,8 @@ class RandomEffectsPairsDisplay:
         Estimated covariance of one level's effects.
     group : str
         The name of the grouping factor.
+    y_name : str, default="y"
+        What the linear predictor is called: the response, or the link of that.
 
     Attributes
     ----------
@@ -239,10 +247,18 @@ class RandomEffectsPairsDisplay:
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, effects: pd.DataFrame, covariance: pd.DataFrame, group: str) -> None:
+    def __init__(
+        self,
+        *,
+        effects: pd.DataFrame,
+        covariance: pd.DataFrame,
+        group: str,
+        y_name: str = "y",
+    ) -> None:
         self.effects = effects
         self.covariance = covariance
         self.group = group
+        self.y_name = y_name
 
     @classmethod
     def from_estimator(
@@ -307,7 +323,8 @@ class RandomEffectsPairsDisplay:
             )
         matrix = covariances(opened.encoder, opened.solution)[of_group].loc[names, names]
         effects = regressor_of(model).random_effects_[of_group][names]
-        return cls(effects=effects, covariance=matrix, group=of_group).plot(ax)
+        y_name = scale_name(model, opened)
+        return cls(effects=effects, covariance=matrix, group=of_group, y_name=y_name).plot(ax)
 
     def plot(self, ax: Any = None) -> "RandomEffectsPairsDisplay":
         """Plot the pairs.
@@ -358,8 +375,8 @@ class RandomEffectsPairsDisplay:
                 line = ellipse(self.covariance.loc[own, own].to_numpy(), share)
                 panel.plot(*line, color=GRAY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
             dots(panel, self.effects[first], self.effects[second], zorder=3)
-            labels = {"x": f"{first} ({per(first)})", "y": f"{second} ({per(second)})"}
-            finish(panel, **labels, title=self.group if n == 1 else "")
+            x, y = (f"{name} ({per(name, self.y_name)})" for name in own)
+            finish(panel, x=x, y=y, title=self.group if n == 1 else "")
         return self
 
 

@@ -20,6 +20,7 @@ from skmixed.plotting._axes import (
     level_axis,
     per,
     require_matplotlib,
+    scale_name,
     single_axes,
     thin,
 )
@@ -45,6 +46,8 @@ class ShrinkageDisplay:
         The fixed effects; 0 for a column without one.
     group : str
         The name of the grouping factor.
+    y_name : str, default="y"
+        What the linear predictor is called: the response, or the link of that.
 
     Attributes
     ----------
@@ -104,11 +107,13 @@ class ShrinkageDisplay:
         partial_pooling: pd.DataFrame,
         complete_pooling: pd.Series,
         group: str,
+        y_name: str = "y",
     ) -> None:
         self.no_pooling = no_pooling
         self.partial_pooling = partial_pooling
         self.complete_pooling = complete_pooling
         self.group = group
+        self.y_name = y_name
 
     @classmethod
     def from_estimator(
@@ -178,6 +183,7 @@ class ShrinkageDisplay:
             partial_pooling=found.partial[names],
             complete_pooling=found.complete[names],
             group=opened.encoder.factors[k].name,
+            y_name=scale_name(model, opened),
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> "ShrinkageDisplay":
@@ -266,7 +272,7 @@ class ShrinkageDisplay:
         levels = self.partial_pooling.index.to_flat_index()[order]
         level_axis(ax, levels.to_list(), self.group)
         self._limit(ax)
-        finish(ax, x=f"{name} ({per(name)})")
+        finish(ax, x=f"{name} ({per(name, self.y_name)})")
 
     def _plot_plane(self, ax: Any) -> None:
         first, second = self.complete_pooling.index
@@ -289,7 +295,8 @@ class ShrinkageDisplay:
         style = {"color": ORANGE, "marker": "D", "s": 40.0, "edgecolors": "white", "zorder": 4}
         ax.scatter(*self.complete_pooling, **style, label=COMPLETE)
         self._limit(ax)
-        finish(ax, x=f"{first} ({per(first)})", y=f"{second} ({per(second)})")
+        x, y = (f"{name} ({per(name, self.y_name)})" for name in (first, second))
+        finish(ax, x=x, y=y)
 
 
 def _hollow(n: int) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from skmixed import (
     MixedPoissonRegressor,
     RandomEffect,
     ResidualCovariance,
+    glmer,
+    lmer,
     plotting,
 )
 from skmixed.datasets import load_dyestuff2, load_penicillin, load_sleepstudy
@@ -145,6 +147,25 @@ def test_random_effects(model):
     by_days = plotting.RandomEffectsDisplay.from_estimator(model, name=["Days", "(Intercept)"])
     assert by_days.order_[-1] == "308"
     assert [ax.get_title() for ax in by_days.axes_] == ["Days", "(Intercept)"]
+
+
+def test_units_are_those_of_the_response(sleepstudy):
+    data = sleepstudy[0].assign(y=sleepstudy[1].to_numpy(), n=np.arange(len(sleepstudy[0])) % 7)
+    model = lmer("log(y) ~ Days + (Days | Subject)", data)
+    shown = plotting.RandomEffectsDisplay.from_estimator(model)
+    labels = [ax.get_xlabel().replace("\n", " ") for ax in shown.axes_]
+    words = ["units of log(y)", "units of log(y) per unit"]
+    assert labels == [f"{own} (95 % interval)" for own in words]
+    own = [f"{name} ({unit})" for name, unit in zip(["(Intercept)", "Days"], words, strict=True)]
+    for kind in plotting.RandomEffectsPairsDisplay, plotting.ShrinkageDisplay:
+        ax = kind.from_estimator(model).figure_.axes[0]
+        assert [ax.get_xlabel(), ax.get_ylabel()] == own
+    # Effects of a generalized model are on the scale of the link.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularFitWarning)
+        counts = glmer("n ~ Days + (1 | Subject)", data, "poisson")
+    (ax,) = plotting.RandomEffectsDisplay.from_estimator(counts).axes_
+    assert ax.get_xlabel().startswith("units of log of n")
 
 
 def test_factors_are_chosen(penicillin):

@@ -16,6 +16,7 @@ from skmixed.plotting._checks.panels import (
     draw_effects,
     draw_homogeneity,
     draw_inflation,
+    draw_influence,
     draw_linearity,
     draw_residuals,
 )
@@ -212,7 +213,7 @@ class ModelChecksDisplay:
             draw.append(lambda panel: draw_effects(panel, self.effects))
         if "cooks_distance" in known:
             shown = InfluenceDisplay(influence=known, quantity="cooks_distance")
-            draw.append(lambda panel: shown.plot(panel, n_labels=3))
+            draw.append(lambda panel: draw_influence(panel, shown))
         if self.inflation is not None:
             draw.append(lambda panel: draw_inflation(panel, self.inflation))
         n_columns = min(3, len(draw))

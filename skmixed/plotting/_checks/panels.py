@@ -19,6 +19,7 @@ from skmixed.plotting._axes import (
     labels_of,
     shortened,
 )
+from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._quantiles import normal_quantiles, quantile_plot
 
 # E √|z| of a standard normal z: 2^¼ Γ(¾)/√π
@@ -72,7 +73,7 @@ def draw_residuals(ax: Any, rows: pd.DataFrame, kind: str) -> None:
         ax,
         x="normal quantile",
         y=f"{kind} residual",
-        title="Residuals are normal: dots on the line",
+        title="Normal residuals: on the line",
     )
 
 
@@ -97,8 +98,14 @@ def draw_effects(ax: Any, effects: pd.DataFrame) -> None:
         ax,
         x="normal quantile",
         y="standardized effect",
-        title="Effects are normal: dots on the line",
+        title="Normal effects: on the line",
     )
+
+
+def draw_influence(ax: Any, shown: InfluenceDisplay) -> None:
+    """Cook's distances of the rows, with the largest named."""
+    shown.plot(ax, n_labels=3)
+    finish(ax, title="Influence: no dot far above the others")
 
 
 def draw_inflation(ax: Any, inflation: pd.DataFrame) -> None:

@@ -24,8 +24,10 @@ def test_all_panels():
     model = lmer("angle ~ recipe + temp + (1 | recipe:replicate)", data)
     display = check_model(model, data)
     assert len(display.axes_) == 6
-    assert titles(display)[:2] == ["Linearity", "Homogeneity"]
-    assert titles(display)[-1] == "Collinearity"
+    names = ["Linearity", "Homogeneity", "Normal residuals", "Normal effects", "Influence"]
+    assert titles(display) == [*names, "Collinearity"]
+    # Each has room on one line.
+    assert not any("\n" in panel.get_title() for panel in display.axes_)
     assert_allclose(display.rows["residual"], residuals(model, data, kind="standardized"))
     assert_allclose(display.rows["cooks_distance"], cooks_distance(model, data))
     assert display.figure_.get_supxlabel() == "\n".join(display.words)
