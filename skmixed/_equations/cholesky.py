@@ -123,6 +123,15 @@ class CholeskyFactor:
         """Columns of the core's random effects in the coordinates of Λ."""
         return len(self.solution) - self.system.n_fixed
 
+    def effect_columns(self) -> float:
+        """Count the columns of the random effects, each by Λ's part of its pivot: Σ 1 − 1/d².
+
+        Columns of zeros, and those that depend on others before them, have a pivot of 1.
+        """
+        pivots = [np.diagonal(stage.chol, axis1=1, axis2=2) for stage in self.stages]
+        pivots.append(np.diagonal(self.chol_core)[: self.n_spherical])
+        return sum(float((1.0 - 1.0 / own**2).sum()) for own in pivots)
+
     @property
     def beta(self) -> FloatArray:
         """Fixed effects of the kept columns, (p,)."""

@@ -81,11 +81,7 @@ def variance_within(free: CholeskyFactor, likelihood: Likelihood) -> float:
     0 where none are left.
     """
     system = free.system
-    # Columns of zeros, and those that depend on others before them, have a pivot of 1
-    pivots = [np.diagonal(stage.chol, axis1=1, axis2=2) for stage in free.stages]
-    pivots.append(np.diagonal(free.chol_core)[: free.n_spherical])
-    columns = sum(float((1.0 - 1.0 / own**2).sum()) for own in pivots)
-    dof = system.n_rows - system.n_fixed - columns
+    dof = system.n_rows - system.n_fixed - free.effect_columns()
     return likelihood.residual_squares(free) / dof if dof > 0 else 0.0
 
 

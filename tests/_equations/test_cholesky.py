@@ -1,4 +1,7 @@
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,6 +9,7 @@ from numpy.testing import assert_allclose
 from oracle import DenseModel
 from simulate import Case, random_case
 
+from skmixed import MixedLinearRegressor
 from skmixed._derivatives.criterion import derivatives
 from skmixed._equations import system
 from skmixed._equations.cholesky import factorize, zero_lam
@@ -107,3 +111,19 @@ def test_a_chain_of_three_beside_a_crossed_factor(seed):
         back = term.to_factor_columns @ np.linalg.inv(term.to_user)
         slope = 2 * (back.T @ g @ back @ lams[k])[0, 0]
         assert slope == pytest.approx((change[0] - change[1]) / 2e-5, rel=1e-5, abs=1e-4)
+
+
+def test_columns_of_effects_are_counted_by_their_pivots():
+    """Four groups of three rows; a slope that one group does not have, and one that is 1."""
+    group = np.repeat(np.arange(4), 3)
+    x = np.where(group == 2, 0.0, np.tile([-1.0, 0.0, 1.0], 4))
+    X = pd.DataFrame({"x": x, "g": group})
+    model = MixedLinearRegressor("g", random_slopes="x", fixed=[])
+    y = np.random.default_rng(0).normal(size=12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = model.fit(X, y)._model.system
+    free = factorize(fitted, (1e6 * np.eye(2),))
+    # Pivots of 1e6 and more leave 1e-12.
+    assert free.effect_columns() == pytest.approx(7.0, abs=1e-9)
+    assert factorize(fitted, (np.zeros((2, 2)),)).effect_columns() == 0.0
