@@ -137,55 +137,55 @@ class FormulaPrediction(FormulaClasses):
 
         Parameters
         ----------
-                X : frame of shape (n_samples, n_columns)
-                    Samples with the columns named in `feature_names_in_`.
-                level : float, default=0.95
-                    The confidence level of the intervals.
-                of : {"observation", "mean"}, default="observation"
-                    Whether the interval is to hold a new response, or its expectation in
-                    the row's groups, those of the included factors.
-                include : "all", "fixed" or list of str, default="all"
-                    Around which prediction, as in `predict`. An observation has the effects
-                    of a new group of the others; their columns need not be in X.
-                ddf : {"satterthwaite", "residual", "normal"}, default=None
-                    The method for the degrees of freedom of t; None: the usual one, as in
-                    `skmixed.MixedLinearRegressor.predict_interval`. For linear models.
-                sample_weight : array-like of shape (n_samples,), default=None
-                    Precision weights of the observations, 1 if None; of a binomial model
-                    numbers of trials, if None those that the formula or ``weights=`` names.
-                confidence_level : float, default=None
-                    Another name of `level`, that of the package MAPIE.
+        X : frame of shape (n_samples, n_columns)
+            Samples with the columns named in `feature_names_in_`.
+        level : float, default=0.95
+            The confidence level of the intervals.
+        of : {"observation", "mean"}, default="observation"
+            Whether the interval is to hold a new response, or its expectation in
+            the row's groups, those of the included factors.
+        include : "all", "fixed" or list of str, default="all"
+            Around which prediction, as in `predict`. An observation has the effects
+            of a new group of the others; their columns need not be in X.
+        ddf : {"satterthwaite", "residual", "normal"}, default=None
+            The method for the degrees of freedom of t; None: the usual one, as in
+            `skmixed.MixedLinearRegressor.predict_interval`. For linear models.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision weights of the observations, 1 if None; of a binomial model
+            numbers of trials, if None those that the formula or ``weights=`` names.
+        confidence_level : float, default=None
+            Another name of `level`, that of the package MAPIE.
 
         Returns
         -------
-                ndarray of shape (n_samples, 2)
-                    Lower and upper ends, on the scale of the formula's left-hand side.
+        ndarray of shape (n_samples, 2)
+            Lower and upper ends, on the scale of the formula's left-hand side.
 
         Raises
         ------
-                ValueError
-                    If a column is missing, or holds a category that was not in `fit`, or a
-                    parameter is not among its choices.
+        ValueError
+            If a column is missing, or holds a category that was not in `fit`, or a
+            parameter is not among its choices.
 
         See Also
         --------
-                skmixed.MixedLinearRegressor.predict_interval : How they are computed.
-                skmixed.MixedGammaRegressor.predict_interval : And those of a generalized model.
+        skmixed.MixedLinearRegressor.predict_interval : How they are computed.
+        skmixed.MixedGammaRegressor.predict_interval : And those of a generalized model.
 
         Examples
         --------
-                Intervals keep their level where the ends are transformed back:
+        Intervals keep their level where the ends are transformed back:
 
-                >>> import numpy as np
-                >>> import pandas as pd
-                >>> from skmixed import lmer
-                >>> from skmixed.datasets import load_sleepstudy
-                >>> data = load_sleepstudy().frame
-                >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
-                >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
-                >>> np.exp(model.predict_interval(rows)).round(1)
-                array([[361.7, 521.1],
-                       [220.1, 529.5]])
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from skmixed import lmer
+        >>> from skmixed.datasets import load_sleepstudy
+        >>> data = load_sleepstudy().frame
+        >>> model = lmer("np.log(Reaction) ~ Days + (Days | Subject)", data)
+        >>> rows = pd.DataFrame({"Days": [9, 9], "Subject": ["308", "new"]})
+        >>> np.exp(model.predict_interval(rows)).round(1)
+        array([[361.7, 521.1],
+               [220.1, 529.5]])
         """
         given, level = self._given(X), level_of(level, confidence_level)
         with speaking(FORMULA):
