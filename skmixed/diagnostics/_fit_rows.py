@@ -55,11 +55,7 @@ class FitRows:
         ValueError
             If they are not those of the fit, by their numbers in each group and their sums.
         """
-        response, offset = rows.response(y), None
-        if rows.frame is not None:
-            offset = rows.frame.offset()
-        response = response if offset is None else response - offset
-        return FitRows.laid_out(rows, response, rows.weights(sample_weight), advice)
+        return FitRows.laid_out(rows, _response(rows, y), rows.weights(sample_weight), advice)
 
     @staticmethod
     def laid_out(
@@ -108,6 +104,12 @@ class FitRows:
 
     def _with_levels(self, stats: CrossProducts) -> SufficientStatistics:
         return of_levels_with_rows(self.encoder, stats, self.names, self.n_features)
+
+
+def _response(rows: GivenRows, y: Any) -> FloatArray:
+    """Return the response of a linear model less its offset, (n,)."""
+    response, offset = rows.response(y), None if rows.frame is None else rows.frame.offset()
+    return response if offset is None else response - offset
 
 
 def _places_of_levels(
@@ -186,9 +188,7 @@ def check_is_fit(rows: GivenRows, y: Any, sample_weight: Any, advice: str = ADVI
         return
     own = rows.fitted.repeated_predictor.model.design.rows
     place = places_in_fit(rows, rows.weights(sample_weight))
-    response, offset = rows.response(y), None if rows.frame is None else rows.frame.offset()
-    response = response if offset is None else response - offset
-    given = np.column_stack([response, *rows.fitted.encoder.numeric_columns(rows.table)])
+    given = np.column_stack([_response(rows, y), *rows.fitted.encoder.numeric_columns(rows.table)])
     known = np.column_stack([own.response, own.columns])
     is_other = np.abs(given - known[place]) > SAME_SUMS * np.abs(known).max(axis=0, initial=0.0)
     other = np.flatnonzero(is_other.any(axis=1) & (place >= 0))
