@@ -107,7 +107,8 @@ def test_residual_variance_where_levels_are_fixed(seed, n_terms):
     scaled = dense.products / np.outer(lengths, lengths)
     columns, y = scaled[:-1, :-1], scaled[:-1, -1]
     squares = lengths[-1] ** 2 * (1.0 - y @ np.linalg.pinv(columns, rcond=1e-10) @ y)
-    dof = dense.system.n_rows - np.linalg.matrix_rank(columns, rtol=1e-10)
+    rank = np.linalg.matrix_rank(columns, tol=1e-10 * np.linalg.norm(columns, 2))
+    dof = dense.system.n_rows - rank
     expected = squares / dof if dof > 0 else 0.0
     # Dependent columns keep a share of 1e-10 of their squares.
     assert dense.variance_within() == pytest.approx(expected, rel=1e-6, abs=1e-9)

@@ -350,6 +350,7 @@ def test_coefficients_that_no_group_has_both_of():
         table,
         response,
     )
-    # Equal optima of two searches, each to 1e-12 of the criterion.
+    # Equal optima of two searches: to the square root of that of the sd, where it is flat.
+    np.testing.assert_allclose(fits["full"].criterion_, fits["diag"].criterion_, rtol=1e-9)
     sd = {k: model.variance_components_["sd"].to_numpy()[:3] for k, model in fits.items()}
-    np.testing.assert_allclose(sd["full"], sd["diag"], rtol=1e-5)
+    np.testing.assert_allclose(sd["full"], sd["diag"], rtol=1e-4)

@@ -85,8 +85,10 @@ def test_scheffe_counts_dimensions():
 
 def test_infinite_degrees_of_freedom_are_normal():
     own = family([2.4, 0.3, 1.9], df=np.inf)
-    many = family([2.4, 0.3, 1.9], df=1e12)
+    many = family([2.4, 0.3, 1.9], df=1e8)
     for name in ADJUSTMENTS:
+        # Tails of t and normal ones differ by x⁴/4df of themselves; more degrees of freedom are
+        # less exact in SciPy 1.13.
         np.testing.assert_allclose(p_of(name, own), p_of(name, many), rtol=1e-6)
 
 

@@ -51,7 +51,9 @@ def test_of_one_it_is_t_itself(df):
     x, df = np.array([0.0, 0.3, 1.96, 4.0, 12.0]), np.full(5, df)
     own = own_tail(x, df)
     for law in (BonferroniT(1), SidakT(1), ScheffeT(1)):
-        np.testing.assert_allclose(law.tail(x, df), own, rtol=1e-9, atol=1e-300)
+        # SciPy 1.13 has eight digits of t with 1e9 degrees of freedom
+        rtol = 1e-7 if df[0] == 1e9 else 1e-9
+        np.testing.assert_allclose(law.tail(x, df), own, rtol=rtol, atol=1e-300)
     # Of probabilities by a sum the error is absolute
     np.testing.assert_allclose(StudentizedRange(2).tail(x, df), own, atol=2e-13)
     np.testing.assert_allclose(DunnettXT(1).tail(x, df), own, atol=2e-13)
