@@ -12,6 +12,8 @@ from skmixed.inference._fixed_tests import FixedTests
 
 # Share of the terms of a sum up to which the sum is 0.
 ROUNDING = 1e-12
+# Share of the largest singular value up to which one is none.
+SAME = 1e-10
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class LinearEstimates:
         What is said of their scale; "" where it is that of the response.
     of_differences : DataFrame or None
         The cells with the labels of differences, where those of `cells` are of ratios.
+    means : (n, p) array or None
+        L of the means, or slopes, that these are combinations of; None where they are `rows`.
     """
 
     cells: pd.DataFrame
@@ -52,6 +56,7 @@ class LinearEstimates:
     model: FittedModel | None = None
     on: str = ""
     of_differences: pd.DataFrame | None = None
+    means: FloatArray | None = None
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -112,5 +117,21 @@ class LinearEstimates:
         lost = np.asarray(np.abs(weights) @ ~is_there, dtype=np.float64)
         rows = np.where(lost[:, None] > 0.0, np.nan, rows)
         offset = weights @ self.offset
-        own_cells = replace(self, cells=cells, of_differences=of_differences)
+        means = self.rows if self.means is None else self.means
+        own_cells = replace(self, cells=cells, of_differences=of_differences, means=means)
         return replace(own_cells, rows=rows, offset=offset, by=by, level=level)
+
+    def orthonormal(self, rows: FloatArray) -> FloatArray:
+        """Return weights W so that W L are orthonormal combinations of the means, (q, k).
+
+        L, (k, p), are combinations of them, and the ones of least squares count. Up to a
+        rotation W L depends on the space of the rows alone, and on no coding of the columns.
+        """
+        means = np.nan_to_num(self.rows if self.means is None else self.means)
+        # In standard errors the units of the columns do not count
+        own = self.tests.standard(rows) @ np.linalg.pinv(self.tests.standard(means), SAME)
+        lengths = np.linalg.norm(own, axis=1, keepdims=True)
+        lengths = np.where(lengths > 0.0, lengths, 1.0)
+        left, sizes, _ = np.linalg.svd(own / lengths, full_matrices=False)
+        q = int((sizes > SAME * sizes[0]).sum()) if len(sizes) else 0
+        return np.asarray((left[:, :q] / sizes[:q] / lengths).T)

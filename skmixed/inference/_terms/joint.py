@@ -89,9 +89,12 @@ def joint_tests(
     Without empty cells these are the hypotheses of type III (`anova`) of models of factors;
     with numeric columns a factor is tested at their means, where type III is at 0. Numbers
     are one below and one above their mean, so that a numeric column is tested as a factor
-    of two levels. F and its degrees of freedom are those of `contrast`. emmeans has the same
-    F for Satterthwaite's method, without the scale of Kenward and Roger's, and takes for
-    the denominator the least degrees of freedom of orthogonal differences.
+    of two levels. F is that of `contrast`. The degrees of freedom of its denominator
+    are those of orthonormal combinations of the means: they depend on the hypothesis alone, so that
+    a table and its comparisons have the same, where those of `contrast` depend a little on how
+    its rows are chosen. emmeans has the same F for Satterthwaite's method, without the scale of
+    Kenward and Roger's, and takes for the denominator the least degrees of freedom of
+    orthogonal differences.
 
     Examples
     --------
@@ -160,10 +163,11 @@ def _that_all_are_zero(own: LinearEstimates, group: CellFamily) -> tuple[pd.Data
     rows, offset = own.rows[group.places], own.offset[group.places]
     is_there = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
     weights = own.tests.estimable_weights(rows[is_there])
-    tests, tested = own.tests.with_offset(weights @ rows[is_there], weights @ offset[is_there])
     said = []
     if len(weights) < len(rows):
         said = [f"Of {len(rows)} the data determine {len(weights)} combinations, which are tested."]
+    weights = _as_they_count(own, weights @ rows[is_there]) @ weights
+    tests, tested = own.tests.with_offset(weights @ rows[is_there], weights @ offset[is_there])
     return tests.f_table({0: tested}), said
 
 
@@ -186,8 +190,19 @@ def _of_terms(
         known = np.concatenate(list(found.values()))
         left = _beside(tests, _determined(tests, rows), known)
         found |= {CONFOUNDED: left} if len(left) else {}
-    table = tests.f_table(found)
+    table = tests.f_table({k: _as_they_count(own, rows) @ rows for k, rows in found.items()})
     return table.rename_axis("term").reset_index(), said
+
+
+def _as_they_count(own: LinearEstimates, rows: FloatArray) -> FloatArray:
+    """Return weights that leave degrees of freedom to the space of the rows alone.
+
+    Those of several rows are of the principal components of their estimates, which are other
+    ones for other rows of the same space.
+    """
+    if len(rows) <= 1 or own.tests.sample is None:
+        return np.eye(len(rows))
+    return own.orthonormal(rows)
 
 
 def _determined(tests: FixedTests, rows: FloatArray) -> FloatArray:

@@ -1,10 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 from emmeans_reference import MODELS, fitted
 from random_families import means_of_case, number, recorded
 
 from skmixed import lmer
-from skmixed.datasets import load_cake, load_orthodont
+from skmixed.datasets import load_cake, load_machines, load_orthodont
 from skmixed.inference import anova, comparisons, contrast, joint_tests, marginal_means
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._terms.crossed import CrossedCells
@@ -147,6 +148,23 @@ def test_pairs_are_as_many_as_are_independent():
     table = joint_tests(comparisons(means))
     assert table["df_num"].tolist() == [2]
     np.testing.assert_allclose(table["F"], joint_tests(means)["F"], rtol=1e-9)
+
+
+def test_degrees_of_freedom_are_of_the_hypothesis_and_not_of_its_rows():
+    """Of a model, its means, comparisons of any kind and any order or coding of levels."""
+    frame = load_machines().frame.iloc[3:]
+    again = frame.assign(Machine=pd.Categorical(frame["Machine"], ["B", "C", "A"]))
+    found = []
+    for data in (frame, again):
+        model = lmer("score ~ Machine + (Machine | Worker)", data)
+        means = marginal_means(model, "Machine")
+        methods = "pairwise", "consecutive", "trt.vs.ctrl"
+        tables = [comparisons(means, method) for method in methods]
+        own = [joint_tests(table)["df_den"][0] for table in (model, means, *tables)]
+        np.testing.assert_allclose(own, own[0], rtol=1e-9)  # rounding
+        found.append(own[0])
+    # Two fits, whose variances have half the digits of the criterion
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
 def test_what_the_data_do_not_determine_is_said():
