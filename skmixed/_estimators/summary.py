@@ -163,9 +163,10 @@ class Summary:
         return [[f"ICC: {shown[0]}", *shown[1:]], [f"R²: {r2[0]}", r2[1]]]
 
     def _correlations(self, *, room: bool) -> tuple[list[str], bool]:
-        """Return the columns of correlations to show, and whether some have no room."""
+        """Return the columns of correlations to show but in tables, and whether some lack room."""
         columns = [c for c in self.random.columns if c.startswith("corr")]
-        used = [c for c in columns if self.random[c].notna().any()]
+        last = len(self.random) - self.n_residual * bool(self.correlations)
+        used = [c for c in columns if self.random[c][:last].notna().any()]
         fits = used[:3] if room else used
         return fits, len(fits) < len(used)
 
@@ -179,7 +180,8 @@ class Summary:
             group = _quoted(name, RESIDUAL) if k < last else name
             row = ["" if group == before else group, str(record["name"])]
             before = group
-            shares = ["" if np.isnan(record[c]) else f"{record[c]:.3f}" for c in corr]
+            own = [] if self.correlations and k >= last else corr
+            shares = [f"{v:.3f}" if (v := record[c]) == v else "" for c in own]
             rows.append([*row, *(size[k] for size in sizes), *shares])
         return rows
 

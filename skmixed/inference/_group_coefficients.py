@@ -22,12 +22,14 @@ def coefficients_by_group(model: Any) -> dict[str, ResultTable]:
         For each grouping factor, a key of ``random_effects_``, a frame of shape (n_levels,
         n_coefficients) with the levels as rows. Columns: the fixed effects, as in
         ``fixed_effects_``, then the slopes of the factor that have none. On the scale of y per
-        unit of the column, or of a generalized model of the link. Empty without groups.
+        unit of the column, or of a generalized model of the link.
 
     Raises
     ------
     TypeError
         If `model` is no regressor of this package.
+    ValueError
+        If it has no random effects.
 
     See Also
     --------
@@ -59,6 +61,11 @@ def coefficients_by_group(model: Any) -> dict[str, ResultTable]:
     """
     own = regressor_of(model)
     fixed = own.fixed_effects_
+    if not own.random_effects_:
+        raise ValueError(
+            "The model has no random effects, so that fixed_effects_ has the coefficients of all "
+            "groups. Name grouping columns in `groups`, or write (1 | g) in the formula."
+        )
     return {
         group: _of_factor(fixed, group, own.random_effects_[group]) for group in own.random_effects_
     }

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from skmixed._fitted.fitted_model import FittedModel, fitted, regressor_of
+from skmixed._data.parameters import items_of
+from skmixed._fitted.fitted_model import FittedModel, fitted, formula_of, regressor_of
+from skmixed._fitted.subject_checks import residual_structure
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.row_sums import ColumnMoments
 from skmixed._typing import FloatArray
@@ -18,6 +20,56 @@ from skmixed.inference._comparison.contender import Contender
 COUNTS = {"poisson", "negative_binomial"}
 # Sums of the same rows differ by the rounding of their order, at most n·eps.
 SAME_SHARE = 1e-9
+
+
+def named_models(
+    caller: str, models: Sequence[Any], names: Sequence[str] | None
+) -> Mapping[str, Any]:
+    """Return models by name: one mapping of names to them, or several, ``model0`` and so on.
+
+    Raises
+    ------
+    TypeError
+        If they are given as a list.
+    ValueError
+        If there are fewer than two, or names that do not fit.
+    """
+    if len(models) == 1 and isinstance(models[0], list | tuple):
+        kind = type(models[0]).__name__
+        raise TypeError(
+            f"{caller} takes models one by one, not as a {kind}. Write {caller}(first, second), "
+            "or give a mapping of names to models."
+        )
+    if len(models) == 1 and isinstance(models[0], Mapping):
+        if names is not None:
+            raise ValueError(f"names={names!r} has no use beside a mapping of names to models.")
+        named = dict(models[0])
+    else:
+        default = [f"model{k}" for k in range(len(models))]
+        given = default if names is None else items_of(names, "names")
+        if len(given) != len(models):
+            raise ValueError(f"names={names!r} has {len(given)} names for {len(models)} models.")
+        named = dict(zip(given, models, strict=True))
+        if len(named) != len(models):
+            raise ValueError(f"names={names!r} has a name twice. Give each model its own.")
+    if len(named) < 2:
+        raise ValueError(
+            f"{caller} needs at least two models, got {len(named)}. Give them one by one, "
+            f"{caller}(first, second), or as one mapping of names to models."
+        )
+    return named
+
+
+def formula_remarks(named: Mapping[str, Any], contenders: Sequence[Contender]) -> list[str]:
+    """Return the formulas of models that have one, with what else says how they differ."""
+    out = []
+    for contender in contenders:
+        by_formula, view = formula_of(named[contender.name]), contender.fitted
+        residual = residual_structure(view.encoder.subjects, view.solution.residual)
+        if by_formula is not None:
+            parts = [by_formula.formula, *([residual.replace("R", "r", 1)] if residual else [])]
+            out.append(f"{contender.name}: {'; '.join(parts)}")
+    return out
 
 
 def open_models(models: Mapping[str, Any], *, is_nested: bool = False) -> list[Contender]:

@@ -1,17 +1,21 @@
 """Comparing fitted models by information criteria, marginal and conditional."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skmixed._data.parameters import items_of
 from skmixed._fitted import kernel
 from skmixed._fitted.checks import check_choice
 from skmixed._fitted.fitted_model import fitted
 from skmixed.exceptions import FitStatus
-from skmixed.inference._comparison.comparable import comparable, open_models
+from skmixed.inference._comparison.comparable import (
+    comparable,
+    formula_remarks,
+    named_models,
+    open_models,
+)
 from skmixed.inference._tables.series import ResultSeries
 from skmixed.inference._tables.table import ResultTable
 from skmixed.typing import Convention
@@ -27,7 +31,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
         one, on the same rows; or one mapping of names to them. They need not be nested.
         Distributions of counts compare with each other, and links of one distribution.
     names : sequence of str, default=None
-        One name a model. None: ``model1``, ``model2`` and so on.
+        One name a model. None: ``model0``, ``model1`` and so on.
 
     Returns
     -------
@@ -94,7 +98,8 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
     slope                 6  1763.94  1783.10       0.00
     intercept             4  1802.08  1814.85      38.14
     """
-    contenders = comparable(open_models(_named(models, names)))
+    named = named_models("compare", models, names)
+    contenders = comparable(open_models(named))
     solutions = [c.solution for c in contenders]
     criterion = np.array([s.criterion for s in solutions])
     n_parameters = np.array([s.n_parameters for s in solutions])
@@ -111,7 +116,8 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> ResultTable:
     }
     table = pd.DataFrame(columns, index=[c.name for c in contenders])
     table = table.sort_values("aic", kind="stable")
-    return ResultTable.of(table, "Comparison of models", [contenders[0].remark])
+    formulas = formula_remarks(named, contenders)
+    return ResultTable.of(table, "Comparison of models", [contenders[0].remark, *formulas])
 
 
 CONVENTIONS = ("exact", "cAIC4")
@@ -209,30 +215,3 @@ def conditional_aic(model: Any, *, convention: Convention = "exact") -> ResultSe
         "caic": deviance + 2.0 * df,
     }
     return ResultSeries.of(pd.Series(numbers), "Conditional AIC")
-
-
-def _named(models: tuple[Any, ...], names: Sequence[str] | None) -> Mapping[str, Any]:
-    if len(models) == 1 and isinstance(models[0], list | tuple):
-        kind = type(models[0]).__name__
-        raise TypeError(
-            f"compare takes models one by one, not as a {kind}. Write compare(first, second), or "
-            "give a mapping of names to models."
-        )
-    if len(models) == 1 and isinstance(models[0], Mapping):
-        if names is not None:
-            raise ValueError(f"names={names!r} has no use beside a mapping of names to models.")
-        named = dict(models[0])
-    else:
-        default = [f"model{k}" for k in range(1, len(models) + 1)]
-        given = default if names is None else items_of(names, "names")
-        if len(given) != len(models):
-            raise ValueError(f"names={names!r} has {len(given)} names for {len(models)} models.")
-        named = dict(zip(given, models, strict=True))
-        if len(named) != len(models):
-            raise ValueError(f"names={names!r} has a name twice. Give each model its own.")
-    if len(named) < 2:
-        raise ValueError(
-            f"compare needs at least two models, got {len(named)}. Give them one by one, "
-            "compare(first, second), or as one mapping of names to models."
-        )
-    return named

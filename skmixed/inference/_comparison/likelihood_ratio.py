@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skmixed._data.parameters import items_of
 from skmixed._fitted.checks import check_flag
 from skmixed.inference._comparison import nesting
-from skmixed.inference._comparison.comparable import comparable, open_models
+from skmixed.inference._comparison.comparable import (
+    comparable,
+    formula_remarks,
+    named_models,
+    open_models,
+)
 from skmixed.inference._comparison.contender import Contender
 from skmixed.inference._comparison.nesting import Reference, reference_of
 from skmixed.inference._tables.table import ResultTable
@@ -24,7 +28,7 @@ WHOLE = "<none>"
 
 def likelihood_ratio_test(
     model0: Any,
-    model1: Any,
+    model1: Any = None,
     *models: Any,
     boundary: bool = True,
     check_nested: bool = True,
@@ -34,10 +38,12 @@ def likelihood_ratio_test(
 
     Parameters
     ----------
-    model0, model1 : estimator or Pipeline
+    model0 : estimator, Pipeline, or mapping of str to these
         Fitted MixedLinearRegressors or generalized models of one distribution, or
-        Pipelines that end in one, on the same rows. The one with fewer parameters is
-        the null hypothesis, in whichever order they are given.
+        Pipelines that end in one, on the same rows; or one mapping of names to models. The
+        one with fewer parameters is the null hypothesis, in whichever order they are given.
+    model1 : estimator or Pipeline, default=None
+        The second one. None: `model0` is a mapping.
     *models : estimators or Pipelines
         Further ones. They are sorted by their numbers of parameters, and each is tested
         against the one before.
@@ -160,8 +166,9 @@ def likelihood_ratio_test(
     """
     check_flag("boundary", boundary)
     check_flag("check_nested", check_nested)
-    given = model0, model1, *models
-    contenders = _in_order(open_models(_named(given, names), is_nested=True))
+    given = (model0,) if model1 is None and not models else (model0, model1, *models)
+    named = named_models("likelihood_ratio_test", given, names)
+    contenders = _in_order(open_models(named, is_nested=True))
     for null, alternative in pairwise(contenders if check_nested else ()):
         nesting.check_nested(null, alternative)
     contenders = comparable(contenders)
@@ -174,7 +181,8 @@ def likelihood_ratio_test(
         table.insert(0, "model", table.index)
         table.index = pd.Index(["null", "alternative"])
     title = f"Likelihood-ratio test{'s' if len(contenders) > 2 else ''}"
-    return ResultTable.of(table, title, [contenders[0].remark])
+    formulas = formula_remarks(named, contenders)
+    return ResultTable.of(table, title, [contenders[0].remark, *formulas])
 
 
 def ratio_table(
@@ -216,16 +224,6 @@ def ratio_test(null: Contender, alternative: Contender, reference: Reference) ->
         "p_value": reference.p_value(statistic),
         "reference": str(reference),
     }
-
-
-def _named(models: Sequence[Any], names: Sequence[str] | None) -> dict[str, Any]:
-    default = [f"model{k}" for k in range(len(models))]
-    given = default if names is None else list(items_of(names, "names"))
-    if len(given) != len(models) or len(set(given)) < len(models):
-        raise ValueError(
-            f"names={names!r} does not name {len(models)} models. Give each one a name of its own."
-        )
-    return dict(zip(given, models, strict=True))
 
 
 def _in_order(contenders: Sequence[Contender]) -> list[Contender]:

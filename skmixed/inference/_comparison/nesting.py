@@ -195,12 +195,23 @@ def _missing(null: Contender, alternative: Contender) -> list[str]:
     ]
 
 
+def _of_coding(null: Contender, alternative: Contender) -> str:
+    """Say which factors both have by other columns, as with another reference category."""
+    names = [own.fitted.encoder.fixed_names for own in (null, alternative)]
+    only = [[n for n in own if n not in other] for own, other in (names, names[::-1])]
+    first, second = ({n.partition("[")[0] for n in own if "[" in n} for own in only)
+    coded = sorted(name for name in first & second if ":" not in name)
+    what = ", ".join(map(repr, coded))
+    return f" ({what} may have another coding or reference category there)" if coded else ""
+
+
 def check_nested(null: Contender, alternative: Contender) -> None:
     """Refuse two models of which one is not seen to be a special case of the other."""
     missing = _missing(null, alternative)
     changed = [*changed_columns(null, alternative), *changed_factors(null, alternative)]
     if missing:
         problem = f"{alternative.name} does not contain {', '.join(missing)} of {null.name}"
+        problem += _of_coding(null, alternative)
     elif changed:
         problem = (
             f"column {changed[0]!r} has other values in {null.name} than in {alternative.name}"

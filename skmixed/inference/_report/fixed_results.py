@@ -9,7 +9,7 @@ import pandas as pd
 
 from skmixed._fitted.fitted_model import FittedModel, formula_terms, last_step
 from skmixed.inference._report.wording import SPACE, equal, name_of, percent, shown, symbol
-from skmixed.inference._tables.number_formats import INFINITE, NONE
+from skmixed.inference._tables.number_formats import INFINITE, NONE, Precision
 from skmixed.inference._terms.anova import anova
 
 # With more terms their results stand in one sentence.
@@ -37,7 +37,12 @@ class FixedResult:
 
 
 def fixed_results(
-    model: Any, view: FittedModel, table: pd.DataFrame, level: float, tested: Mapping[str, Any]
+    model: Any,
+    view: FittedModel,
+    table: pd.DataFrame,
+    level: float,
+    tested: Mapping[str, Any],
+    precision: Precision,
 ) -> tuple[list[str], bool]:
     """Return a sentence for the intercept and for each term, and whether terms are tested.
 
@@ -48,11 +53,14 @@ def fixed_results(
     sentences = []
     if view.model.has_intercept:
         scale = f", on the scale of the {view.family.link_name}" if view.is_generalized else ""
-        sentences = [f"The intercept was {_estimate(shown(table)[0], interval)}{scale}."]
+        sentences = [f"The intercept was {_estimate(shown(table, precision)[0], interval)}{scale}."]
     joint = [name for name, position in units if position is None]
-    tests = dict(zip(joint, shown(anova(model, **tested).loc[joint]), strict=True)) if joint else {}
+    tests = {}
+    if joint:
+        rows = shown(anova(model, **tested).loc[joint], precision)
+        tests = dict(zip(joint, rows, strict=True))
     ratio = _ratio(view)
-    numbers = shown(_exponentials(table) if ratio else table)
+    numbers = shown(_exponentials(table) if ratio else table, precision)
     found = []
     for name, position in units:
         if position is None:

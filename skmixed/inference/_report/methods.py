@@ -100,6 +100,9 @@ def _rows(model: Any, view: FittedModel) -> str:
     )
     counts = [counted(view.n_rows, "weighted row" if is_weighted else "row")]
     counts += [f"{counted(f.n_levels, 'level')} of {name_of(f.name)}" for f in view.encoder.factors]
+    subject = view.encoder.subjects.subject if view.encoder.subjects else None
+    if subject is not None and subject.name not in [f.name for f in view.encoder.factors]:
+        counts.append(f"{counted(subject.n_levels, 'level')} of {name_of(subject.name)}")
     n = getattr(last_step(model), "n_dropped_", 0)
     without = f", without {counted(n, 'row')} of missing values" if n else ""
     return f"There were {listed(counts)}{without}."

@@ -13,7 +13,8 @@ from skmixed.inference._report.fixed_results import fixed_results
 from skmixed.inference._report.methods import methods_of
 from skmixed.inference._report.variance_results import variance_results
 from skmixed.inference._report.wording import SPACE, as_html, as_markdown, as_text, in_lines
-from skmixed.inference._tables.options import written
+from skmixed.inference._tables.number_formats import Precision
+from skmixed.inference._tables.options import check_digits, written
 from skmixed.typing import Ddf, Robust
 
 
@@ -97,7 +98,12 @@ class ModelReport:
 
 
 def report(
-    model: Any, ddf: Ddf | None = None, *, level: float = 0.95, robust: Robust | None = None
+    model: Any,
+    ddf: Ddf | None = None,
+    *,
+    level: float = 0.95,
+    robust: Robust | None = None,
+    digits: int | None = None,
 ) -> ModelReport:
     """Say in sentences what a paper says of a model and of its results.
 
@@ -116,6 +122,9 @@ def report(
         The confidence level of the intervals.
     robust : {"CR0", "CR2", "CR3"}, default=None
         The kind of robust standard errors, as in `coefficient_table`.
+    digits : int, default=None
+        Decimals of all numbers but p values, degrees of freedom and counts, as in
+        `ResultTable.to_markdown`. None: those that the standard errors support.
 
     Returns
     -------
@@ -167,9 +176,12 @@ def report(
     (marginal) and 0.799 with the random ones (conditional).
     """
     level = validation.check_level(level)
+    if digits is not None:
+        check_digits("digits", digits, 0)
+    precision = Precision(digits)
     view, tests = fitted(model, has_family=True), open_tests(model, ddf, robust)
     table = tests.t_table(np.eye(len(tests.names)), list(tests.names), level)
     tested = {"ddf": ddf, "robust": robust}
-    fixed, has_joint = fixed_results(model, view, table, level, tested)
+    fixed, has_joint = fixed_results(model, view, table, level, tested, precision)
     methods = methods_of(model, view, tests, level, has_joint=has_joint)
-    return ModelReport(tuple(methods), (*fixed, *variance_results(view)))
+    return ModelReport(tuple(methods), (*fixed, *variance_results(view, precision)))

@@ -32,31 +32,33 @@ ENDS = {
 }
 
 
-def variance_results(view: FittedModel) -> list[str]:
+def variance_results(view: FittedModel, precision: Precision) -> list[str]:
     """Return the sentences on standard deviations, shares of the variance and the fit's end."""
-    return [*_deviations(view), *_shares(view), *_end(view)]
+    return [*_deviations(view, precision), *_shares(view, precision), *_end(view)]
 
 
-def _deviations(view: FittedModel) -> list[str]:
+def _deviations(view: FittedModel, precision: Precision) -> list[str]:
     """Return the standard deviations and correlations of all effects and of the residuals."""
     frame = variance_components(view.encoder, view.solution)
-    shown = _sizes(frame["sd"].to_numpy(dtype=float))
+    shown = _sizes(frame["sd"].to_numpy(dtype=float), precision)
     parts, start = [], 0
     for term in view.encoder.terms:
         rows = slice(start, start + len(term.columns))
         start = rows.stop
-        parts.append(_of_term(term, frame[rows], shown[rows]))
-    parts += _of_residuals(frame[start:], shown[start:])
+        parts.append(_of_term(term, frame[rows], shown[rows], precision))
+    parts += _of_residuals(frame[start:], shown[start:], precision)
     what = "The standard deviation was" if len(frame) == 1 else "The standard deviations were"
     sentences = [f"{what} {'; '.join(parts)}."] if parts else []
     own = view.solution.family
     if own is not None and own.has_shape:
-        sentences.append(f"The shape was {_sizes(np.exp([own.phi]))[0]}.")
+        sentences.append(f"The shape was {_sizes(np.exp([own.phi]), precision)[0]}.")
     return sentences
 
 
-def _sizes(values: FloatArray) -> list[str]:
+def _sizes(values: FloatArray, precision: Precision) -> list[str]:
     """Write standard deviations with common decimals."""
+    if precision.digits is not None:
+        return [with_decimals(v, precision.digits) for v in values]
     own = exponents(values[np.isfinite(values) & (values > 0)])
     if not len(own):
         return [with_decimals(v, LARGEST_DIGITS - 1) for v in values]
@@ -64,14 +66,14 @@ def _sizes(values: FloatArray) -> list[str]:
     return [with_decimals(v, int(decimals)) for v in values]
 
 
-def _of_term(term: Term, frame: pd.DataFrame, shown: Sequence[str]) -> str:
+def _of_term(term: Term, frame: pd.DataFrame, shown: Sequence[str], precision: Precision) -> str:
     """Return what is said of the effects of one term."""
     roles = [_role(k, name) for k, name in zip(term.columns, frame["name"], strict=True)]
     if len(roles) > MOST_EFFECTS:
         said = f"{_range(shown)} for {len(roles)} effects"
     else:
         said = listed([f"{sd} for {role}" for sd, role in zip(shown, roles, strict=True)])
-    return f"{said} by {name_of(frame['group'].iloc[0])}{_correlations(frame)}"
+    return f"{said} by {name_of(frame['group'].iloc[0])}{_correlations(frame, precision)}"
 
 
 def _role(column: int, name: str) -> str:
@@ -79,41 +81,41 @@ def _role(column: int, name: str) -> str:
     return f"slopes of {name_of(name)}" if column else "intercepts"
 
 
-def _of_residuals(frame: pd.DataFrame, shown: Sequence[str]) -> list[str]:
+def _of_residuals(frame: pd.DataFrame, shown: Sequence[str], precision: Precision) -> list[str]:
     """Return what is said of the residuals, of several variances their range."""
     if not len(frame):
         return []
     said = _range(shown) if len(shown) > 1 else shown[0]
-    return [f"{said} for the residuals{_correlations(frame)}"]
+    return [f"{said} for the residuals{_correlations(frame, precision)}"]
 
 
 def _range(shown: Sequence[str]) -> str:
     return f"{min(shown, key=float)} to {max(shown, key=float)}"
 
 
-def _correlations(frame: pd.DataFrame) -> str:
+def _correlations(frame: pd.DataFrame, precision: Precision) -> str:
     """Return the correlations of several effects or residuals, of more than one their range."""
     columns = [name for name in frame if str(name).startswith("corr")]
     values = frame[columns].to_numpy(dtype=float).ravel()
-    shown = FORMATS["correlation"](values[np.isfinite(values)], Precision())
+    shown = FORMATS["correlation"](values[np.isfinite(values)], precision)
     if not shown:
         return ""
     said = f"correlation {shown[0]}" if len(shown) == 1 else f"correlations {_range(shown)}"
     return f" ({said})"
 
 
-def _shares(view: FittedModel) -> list[str]:
+def _shares(view: FittedModel, precision: Precision) -> list[str]:
     """Return ICC and R², where the rows that they need are held."""
     needs_rows = view.is_generalized and view.family.link_name == "log"
     if needs_rows and view.family_rows is None:
         return []
     parts = variances(view)
     form = FORMATS["share"]
-    fixed, whole = form(r2_of(parts).to_numpy(), Precision())
+    fixed, whole = form(r2_of(parts).to_numpy(), precision)
     if not view.encoder.factors:
         return [f"The fixed effects' share of the variance, {symbol('R²')}, was {fixed}."]
     icc = icc_of(parts, adjusted=True)
-    shown = zip(icc.index, form(icc.to_numpy(), Precision()), strict=True)
+    shown = zip(icc.index, form(icc.to_numpy(), precision), strict=True)
     groups = [f"{v} {'in total' if k == 'total' else f'for {name_of(k)}'}" for k, v in shown]
     random = f"{whole} with the random ones (conditional)"
     both = f"{fixed} for the fixed effects (marginal) and {random}"

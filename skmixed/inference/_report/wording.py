@@ -44,9 +44,9 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def shown(frame: pd.DataFrame) -> list[Mapping[str, str]]:
+def shown(frame: pd.DataFrame, precision: Precision) -> list[Mapping[str, str]]:
     """Return the numbers of each row as its table has them, by column."""
-    columns = cells_of(frame, {}, Precision(), index=False).columns
+    columns = cells_of(frame, {}, precision, index=False).columns
     names = [column.name for column in columns]
     cells = zip(*(column.cells for column in columns), strict=True)
     return [dict(zip(names, row, strict=True)) for row in cells]

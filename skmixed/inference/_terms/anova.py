@@ -38,7 +38,7 @@ def anova(
     Parameters
     ----------
     model : MixedLinearRegressor, FormulaRegressor, generalized model or Pipeline
-        The fitted model.
+        The fitted model. Or a mapping of names to several.
     terms : mapping of str to list of str, or estimator, default=None
         Term → its columns, to be tested as they are. None: the terms of the model's
         formula; without one, every column is a term. Or a second model.
@@ -161,6 +161,9 @@ def anova(
     alternative             8  1712.073      0.084  2.0    0.959
     """
     type = chosen("type", type, TYPES, {"I": 1, "II": 2, "III": 3})  # noqa: A001
+    if isinstance(model, Mapping) and terms is None:
+        _check_one_model_alone(type, ddf, robust)
+        return likelihood_ratio_test(model)
     if isinstance(terms, BaseEstimator):
         _check_one_model_alone(type, ddf, robust)
         further = models if ddf is None else (ddf, *models)
@@ -189,7 +192,19 @@ def anova(
         warn_of_no_terms(tests)
     title = "Tests of columns" if coded is None else f"Tests of terms, type {type}"
     table = tests.f_table(rows, has_squares=True)
-    return ResultTable.of(table, title, [tests.remark(is_joint=True)])
+    aliased = [name for name, own in rows.items() if not len(own)]
+    return ResultTable.of(table, title, [tests.remark(is_joint=True), *_of_aliased(aliased)])
+
+
+def _of_aliased(terms: Sequence[str]) -> list[str]:
+    """Say why terms have no test: nothing of them is left beside the others."""
+    if not terms:
+        return []
+    names = ", ".join(map(repr, terms))
+    return [
+        f"Without a test, as the other terms leave nothing of them to be estimated: {names}. Leave "
+        "one of the terms that say the same out of the formula."
+    ]
 
 
 def _root(model: Any, tests: FixedTests) -> FloatArray:

@@ -255,7 +255,7 @@ def test_table_of_a_test():
 
 def test_table_of_a_comparison():
     table = compare(INTERCEPT, SLOPE, LEAST_SQUARES)
-    assert list(table.index) == ["model2", "model1", "model3"]
+    assert list(table.index) == ["model1", "model0", "model2"]
     assert list(table.columns) == [
         *("method", "n_parameters", "log_likelihood", "aic", "bic", "delta_aic", "weight")
     ]
@@ -275,7 +275,7 @@ def test_names_of_a_comparison():
 
 
 def test_equal_criteria_stay_in_order():
-    assert list(compare(SLOPE, SLOPE, SLOPE).index) == ["model1", "model2", "model3"]
+    assert list(compare(SLOPE, SLOPE, SLOPE).index) == ["model0", "model1", "model2"]
 
 
 def test_pipelines():
@@ -399,8 +399,8 @@ OTHER_ROWS = {
 @pytest.mark.parametrize("function", [likelihood_ratio_test, compare])
 def test_models_on_different_rows(function, message):
     other = fit(**OTHER_ROWS[message])
-    names = "model0 and model1" if function is likelihood_ratio_test else "model1 and model2"
-    assert_refuses(f"{names} are fitted to different rows: {message}", function, SLOPE, other)
+    message = f"model0 and model1 are fitted to different rows: {message}"
+    assert_refuses(message, function, SLOPE, other)
 
 
 def test_weights_in_another_order():

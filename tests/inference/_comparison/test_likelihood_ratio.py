@@ -8,9 +8,10 @@ import pytest
 from numpy.testing import assert_allclose
 from reference_fits import ROOT, Reference, load, read_frame
 
-from skmixed import MixedLinearRegressor, MixedPoissonRegressor
+from skmixed import MixedLinearRegressor, MixedPoissonRegressor, lmer, mmrm
+from skmixed.datasets import load_machines, load_orthodont
 from skmixed.exceptions import RefitWarning, SingularFitWarning
-from skmixed.inference import likelihood_ratio_test
+from skmixed.inference import anova, compare, likelihood_ratio_test
 
 FRAME = read_frame("sleepstudy")
 X, Y = FRAME[["Days", "Subject"]], FRAME["Reaction"]
@@ -92,9 +93,11 @@ def test_messages_name_the_models():
     names = ["first", "second", "third"]
     with pytest.raises(ValueError, match="first and third have 4 parameters each"):
         likelihood_ratio_test(INTERCEPT, SLOPE, INTERCEPT, names=names)
-    for wrong in (["a", "b"], ["a", "a", "b"]):
-        with pytest.raises(ValueError, match="does not name 3 models"):
+    for wrong, why in ((["a", "b"], "has 2 names for 3 models"), (["a", "a", "b"], "a name twice")):
+        with pytest.raises(ValueError, match=why):
             likelihood_ratio_test(LEAST_SQUARES, INTERCEPT, SLOPE, names=wrong)
+    with pytest.raises(ValueError, match="likelihood_ratio_test needs at least two models, got 1"):
+        likelihood_ratio_test(INTERCEPT)
     other = MixedLinearRegressor("Subject", random_slopes="Days").fit(X[:150], Y[:150])
     with pytest.raises(ValueError, match="first and third are fitted to different rows: the numb"):
         likelihood_ratio_test(LEAST_SQUARES, INTERCEPT, other, names=names)
@@ -108,3 +111,42 @@ def test_messages_name_the_models():
     unlike = MixedLinearRegressor("Subject", random_slopes="night").fit(renamed, Y)
     with pytest.raises(ValueError, match="model1 is not seen to be a special case of model2"):
         likelihood_ratio_test(LEAST_SQUARES, INTERCEPT, unlike)
+
+
+def test_models_may_be_given_by_name_and_formulas_stand_below():
+    frame = X.assign(Reaction=Y)
+    named = {
+        "slope": lmer("Reaction ~ Days + (Days | Subject)", frame),
+        "intercept": lmer("Reaction ~ Days + (1 | Subject)", frame),
+    }
+    table = likelihood_ratio_test(named)
+    assert list(table["model"]) == ["intercept", "slope"]
+    listed = likelihood_ratio_test(*named.values(), names=list(named))
+    pd.testing.assert_frame_equal(table, listed)
+    pd.testing.assert_frame_equal(table, anova(named))
+    for text in (str(table), str(compare(named))):
+        below = " ".join(text.split())
+        for name, model in named.items():
+            assert f"{name}: {model.formula}" in below
+    with pytest.raises(ValueError, match="type=2 is for the tests of one model"):
+        anova(named, type=2)
+
+
+def test_formulas_of_models_for_repeated_measures_say_the_covariance():
+    frame = load_orthodont().frame
+    models = [mmrm(f"distance ~ Sex + {own}(age | Subject)", frame) for own in ("ar1", "us")]
+    text = " ".join(str(likelihood_ratio_test(*models)).split())
+    assert "model0: distance ~ Sex; residuals: ar1 within Subject (27) in age, 2 param" in text
+
+
+def test_a_factor_that_is_coded_otherwise_is_named():
+    frame = load_machines().frame
+    null = lmer("score ~ Machine + (1 | Worker)", frame)
+    alternative = lmer("score ~ relevel(Machine, 'B') + (Machine | Worker)", frame)
+    with pytest.raises(ValueError, match="not seen to be a special case") as error:
+        likelihood_ratio_test(null, alternative)
+    assert "reference category" not in str(error.value)  # another name
+    other = frame.assign(Machine=pd.Categorical(frame["Machine"], ["B", "A", "C"]))
+    alternative = lmer("score ~ Machine + (Machine | Worker)", other)
+    with pytest.raises(ValueError, match="'Machine' may have another coding or reference categ"):
+        likelihood_ratio_test(null, alternative)

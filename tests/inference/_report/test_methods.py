@@ -96,6 +96,7 @@ def test_repeated_measures():
     residual = ResidualCovariance("ar1", subject="Subject", time="age")
     found = methods(MixedLinearRegressor(fixed=["age"], residual=residual).fit(X, y), robust="CR2")
     assert "by a linear model for repeated measures with an intercept" in found[0]
+    assert found[1] == "There were 108 rows and 27 levels of Subject."
     assert found[2:] == [
         "The covariance of the residuals was ar1 within Subject (27) in age, 2 parameters.",
         "Coefficients have CR2 standard errors by subjects, Bell and McCaffrey's degrees of "

@@ -67,6 +67,15 @@ def test_a_model_that_reproduces_its_response():
     assert report(model).results[-1] == "The model reproduces the response exactly."
 
 
+def test_digits_are_decimals():
+    model = lmer("Reaction ~ Days + (Days | Subject)", load_sleepstudy().frame)
+    text = " ".join(report(model, digits=1).results)
+    assert "Days was 10.5 (95 % CI 7.2 to 13.7), t(17) = 6.8, p < 0.001" in text
+    assert "24.7 for intercepts and 5.9 for slopes of Days by Subject (correlation 0.1)" in text
+    with pytest.raises(ValueError, match="digits=-1 is not from 0 to 15"):
+        report(model, digits=-1)
+
+
 def test_what_has_no_report():
     with pytest.raises(ValueError, match="level"):
         report(MixedLinearRegressor("Subject").fit(X, Y), level=2)

@@ -16,6 +16,7 @@ from skmixed.inference._report.wording import (
     shown,
     symbol,
 )
+from skmixed.inference._tables.number_formats import Precision
 
 SENTENCE = f"The effect of a_b in {code('y ~ a*b')} was -1.5 ({equal(symbol('p'), '<0.001')})."
 
@@ -80,4 +81,5 @@ def test_a_number_stays_with_what_it_is_of():
 
 def test_numbers_are_those_of_the_table():
     frame = pd.DataFrame({"estimate": [251.405], "std_error": [6.8246], "p_value": [1e-5]})
-    assert shown(frame) == [{"estimate": "251.41", "std_error": "6.82", "p_value": "<0.001"}]
+    (found,) = shown(frame, Precision())
+    assert found == {"estimate": "251.41", "std_error": "6.82", "p_value": "<0.001"}

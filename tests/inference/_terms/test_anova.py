@@ -277,6 +277,9 @@ def test_what_nothing_determines_is_nan():
         found = anova(model, type=kind)
         assert list(found["df_num"]) == expected
         assert (found["F"].isna() == (found["df_num"] == 0)).all()
+        untested = ", ".join(map(repr, found.index[found["df_num"] == 0]))
+        below = " ".join(str(found).split())
+        assert f"leave nothing of them to be estimated: {untested}. Leave one" in below
 
 
 def test_numbers_far_from_zero():
