@@ -42,6 +42,7 @@ __all__ = [
     "Robust",
     "SampledEffects",
     "ScaleName",
+    "SlopeScale",
     "Solver",
     "StandardizerName",
     "Theta",
@@ -106,6 +107,7 @@ Convention = Literal["exact", "cAIC4"]
 Hypothesis = Literal["equal", "zero"]
 AveragingWeights = Literal["equal", "proportional", "outer", "cells", "flat"]
 ScaleName = Literal["link", "response", "population"]
+SlopeScale = Literal["link", "response"]
 AdjustmentName = Literal[
     "auto",
     "tukey",

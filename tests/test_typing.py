@@ -25,7 +25,7 @@ from skmixed.formula import _families, _regressor
 from skmixed.inference import _fixed_tests, _intervals, _parameters
 from skmixed.inference._comparison import compare
 from skmixed.inference._contrasts import adjustment, methods, standardizer
-from skmixed.inference._marginal import averaging, scale
+from skmixed.inference._marginal import averaging, scale, slopes
 from skmixed.inference._terms import anova, joint
 from skmixed.model_selection import _cross_validate
 from skmixed.model_selection._conformal import fitting
@@ -69,6 +69,7 @@ ACCEPTED = {
     "Robust": _fixed_tests.ROBUST,
     "SampledEffects": sampling.EFFECTS,
     "ScaleName": scale.SCALES,
+    "SlopeScale": slopes.SCALES,
     "Solver": checks.SOLVERS,
     "StandardizerName": standardizer.STANDARDIZERS,
     "Theta": _left_out.WAYS,

@@ -99,7 +99,7 @@ class FixedTests:
         """Return what a table says of its tests, and of intervals of a level."""
         said = self.words(is_joint=is_joint)
         said = said.replace("normal", "Normal") if said.startswith("normal") else said
-        scale = f" on the scale of the link ({self.link})" if self.is_generalized else ""
+        scale = f" on the scale of the link ({self.link})" if self.link else ""
         intervals = "" if level is None else f"; {100 * level:g} % confidence intervals"
         return f"{said}{scale}{intervals}."
 

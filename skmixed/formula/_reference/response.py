@@ -13,33 +13,51 @@ from skmixed.formula._source import Quantity, Source
 
 HALF_TURN = np.pi / 2.0
 LN2, LN10 = float(np.log(2.0)), float(np.log(10.0))
-# Of a function of one number its inverse, and the derivative of that. What the function never is,
-# as a negative root, is taken for the nearest value that it has.
-INVERSES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "log": (np.exp, np.exp),
-    "log2": (np.exp2, lambda t: LN2 * np.exp2(t)),
-    "log10": (lambda t: np.exp(LN10 * t), lambda t: LN10 * np.exp(LN10 * t)),
-    "log1p": (np.expm1, np.exp),
-    "exp": (np.log, lambda t: 1.0 / t),
-    "expm1": (np.log1p, lambda t: 1.0 / (1.0 + t)),
-    "sqrt": (lambda t: np.maximum(t, 0.0) ** 2, lambda t: 2.0 * np.maximum(t, 0.0)),
-    "cbrt": (lambda t: t**3, lambda t: 3.0 * t**2),
+# Of a function of one number its inverse, and the first and second derivative of that. What the
+# function never is, as a negative root, is taken for the nearest value that it has.
+INVERSES: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
+    "log": (np.exp, np.exp, np.exp),
+    "log2": (np.exp2, lambda t: LN2 * np.exp2(t), lambda t: LN2**2 * np.exp2(t)),
+    "log10": (
+        lambda t: np.exp(LN10 * t),
+        lambda t: LN10 * np.exp(LN10 * t),
+        lambda t: LN10**2 * np.exp(LN10 * t),
+    ),
+    "log1p": (np.expm1, np.exp, np.exp),
+    "exp": (np.log, lambda t: 1.0 / t, lambda t: -1.0 / t**2),
+    "expm1": (np.log1p, lambda t: 1.0 / (1.0 + t), lambda t: -1.0 / (1.0 + t) ** 2),
+    "sqrt": (
+        lambda t: np.maximum(t, 0.0) ** 2,
+        lambda t: 2.0 * np.maximum(t, 0.0),
+        lambda t: 2.0 * (t > 0.0),
+    ),
+    "cbrt": (lambda t: t**3, lambda t: 3.0 * t**2, lambda t: 6.0 * t),
     "arcsin": (
         lambda t: np.sin(np.clip(t, -HALF_TURN, HALF_TURN)),
         lambda t: np.cos(np.clip(t, -HALF_TURN, HALF_TURN)),
+        lambda t: -np.sin(t) * (np.abs(t) < HALF_TURN),
     ),
-    "arctanh": (np.tanh, lambda t: 1.0 - np.tanh(t) ** 2),
-    "arcsinh": (np.sinh, np.cosh),
+    "arctanh": (
+        np.tanh,
+        lambda t: 1.0 - np.tanh(t) ** 2,
+        lambda t: -2.0 * np.tanh(t) * (1.0 - np.tanh(t) ** 2),
+    ),
+    "arcsinh": (np.sinh, np.cosh, np.sinh),
 }
 LOGARITHMS = {"log": 1.0, "log2": LN2, "log10": LN10}
-# Of an operation with a constant c its inverse, and the derivative of that.
-OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "plus": (lambda t, c: t - c, lambda t, _: np.ones_like(t)),
-    "times": (lambda t, c: t / c, lambda t, c: np.full_like(t, 1.0 / c)),
-    "divides": (lambda t, c: c / t, lambda t, c: -c / t**2),  # c / y
+# Of an operation with a constant c its inverse, and the first and second derivative of that.
+OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
+    "plus": (lambda t, c: t - c, lambda t, _: np.ones_like(t), lambda t, _: np.zeros_like(t)),
+    "times": (
+        lambda t, c: t / c,
+        lambda t, c: np.full_like(t, 1.0 / c),
+        lambda t, _: np.zeros_like(t),
+    ),
+    "divides": (lambda t, c: c / t, lambda t, c: -c / t**2, lambda t, c: 2.0 * c / t**3),  # c / y
     "power": (
         lambda t, c: np.maximum(t, 0.0) ** (1.0 / c),
         lambda t, c: np.maximum(t, 0.0) ** (1.0 / c - 1.0) / c,
+        lambda t, c: np.maximum(t, 0.0) ** (1.0 / c - 2.0) * (1.0 - c) / c**2,
     ),
 }
 
@@ -97,26 +115,35 @@ class ResponseInverse:
         return tuple(step for step in self.steps[: at + 1] if step[0] != "plus")
 
     def inverse(self, eta: FloatArray) -> FloatArray:
-        return self._both(eta)[0]
+        return self._derivatives(eta)[0]
 
     def slope(self, eta: FloatArray) -> FloatArray:
-        return self._both(eta)[1]
+        return self._derivatives(eta)[1]
+
+    def bend(self, eta: FloatArray) -> FloatArray:
+        return self._derivatives(eta)[2]
 
     def ratio(self, difference: FloatArray) -> FloatArray:
         return ResponseInverse(self.name, self._to_logarithm).inverse(difference)
 
-    def _both(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the inverse and its derivative, step by step."""
-        value, slope = np.asarray(eta, dtype=float), np.ones(np.shape(eta))
+    def _derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the inverse and its first two derivatives, step by step.
+
+        (f∘g)' = f'(g)g' and (f∘g)'' = f''(g)g'² + f'(g)g''.
+        """
+        value = np.asarray(eta, dtype=float)
+        slope, bend = np.ones(value.shape), np.zeros(value.shape)
         with np.errstate(all="ignore"):
             for name, constant in self.steps:
-                if name in INVERSES:
-                    inverse, derivative = INVERSES[name]
-                    value, slope = inverse(value), slope * derivative(value)
-                else:
-                    undone, change = OPERATIONS[name]
-                    value, slope = undone(value, constant), slope * change(value, constant)
-        return value, slope
+                own = INVERSES.get(name)
+                inverse, *derivatives = (
+                    [function(value) for function in own]
+                    if own is not None
+                    else [function(value, constant) for function in OPERATIONS[name]]
+                )
+                first, second = derivatives
+                value, slope, bend = inverse, first * slope, second * slope**2 + first * bend
+        return value, slope, bend
 
 
 def _steps(node: ast.expr, source: Source) -> tuple[tuple[str, float], ...] | None:

@@ -28,11 +28,11 @@ from skmixed.inference._marginal.marginal_table import (
 from skmixed.inference._marginal.population import in_any_cell, link_of, over_population
 from skmixed.inference._marginal.scale import (
     POPULATION,
-    RESPONSE,
     SCALES,
     SCALES_OF_R,
     InverseLink,
     Scale,
+    scale_of,
 )
 from skmixed.typing import AveragingWeights, Ddf, Robust, ScaleName
 
@@ -179,7 +179,7 @@ def marginal_means(
     scale = validation.chosen("scale", scale, SCALES, SCALES_OF_R)
     formula, asked = reference_of(model), GridRequest.of(variables, by, at)
     view = fitted(model, has_family=True)
-    own_scale = _scale_of(view, formula, scale)
+    own_scale = scale_of(view, formula, scale)
     if scale == POPULATION:
         asked = replace(asked, has_random=True)
     grid = ReferenceGrid.of(formula, asked)
@@ -198,27 +198,6 @@ def marginal_means(
     remarks = [_scale_remark(own_scale, view) or on, *said, _tests_remark(own, view)]
     title = title_of("Marginal means of", asked)
     return MarginalMeans.from_estimates(frame, title, remarks, own, own_scale)
-
-
-def _scale_of(view: FittedModel, formula: FormulaColumns, name: str) -> Scale:
-    """Return the scale with its way back.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or the mean over random effects is asked of a linear model.
-    """
-    if name == POPULATION and not view.is_generalized:
-        raise ValueError(
-            "scale='population' is for generalized models. Of a linear one the means are those of "
-            "the population already: leave scale out; for what np.log(y) or another function of "
-            "the response says of the response itself use scale='response'."
-        )
-    if name != RESPONSE:
-        return Scale(name)
-    if view.is_generalized:
-        return Scale(name, InverseLink(view.family))
-    return Scale(name, formula.response_inverse())
 
 
 def _on_scale(own: LinearEstimates, scale: Scale, view: FittedModel) -> pd.DataFrame:

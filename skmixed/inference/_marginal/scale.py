@@ -5,9 +5,11 @@ from typing import Protocol
 
 import numpy as np
 
+from skmixed._fitted.fitted_model import FittedModel
 from skmixed._model.binomial import Binomial
 from skmixed._model.family import Family
 from skmixed._typing import FloatArray
+from skmixed.inference._marginal.grid import FormulaColumns
 
 LINK, RESPONSE, POPULATION = "link", "response", "population"
 SCALES = (LINK, RESPONSE, POPULATION)
@@ -39,6 +41,9 @@ class BackTransformation(Protocol):
     def slope(self, eta: FloatArray) -> FloatArray:
         """Return the derivative of `inverse`."""
 
+    def bend(self, eta: FloatArray) -> FloatArray:
+        """Return the second derivative of `inverse`."""
+
     def ratio(self, difference: FloatArray) -> FloatArray:
         """Return the ratios that differences of η are, where `ratio_name` names one."""
 
@@ -61,11 +66,20 @@ class InverseLink:
         return self.family.mean(eta)
 
     def slope(self, eta: FloatArray) -> FloatArray:
+        return self._derivatives(eta)[0]
+
+    def bend(self, eta: FloatArray) -> FloatArray:
+        return self._derivatives(eta)[1]
+
+    def _derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the first two derivatives of the mean."""
         if not isinstance(self.family, Binomial):
-            return self.family.mean(eta)  # of the log link
-        # μ' = (1 − μ) b' with b = −log(1 − μ)
-        b, slope = self.family.link.logs(eta, np.zeros(len(eta)), 1)
-        return np.asarray(np.exp(-b) * slope)
+            mean = self.family.mean(eta)  # of the log link
+            return mean, mean
+        # μ' = (1 − μ) b' and μ'' = (1 − μ)(b'' − b'²) with b = −log(1 − μ)
+        b, slope, bend = self.family.link.logs(eta, np.zeros(len(eta)), 2)
+        rest = np.exp(-b)
+        return np.asarray(rest * slope), np.asarray(rest * (bend - slope**2))
 
     def ratio(self, difference: FloatArray) -> FloatArray:
         return np.asarray(np.exp(difference))
@@ -86,3 +100,24 @@ class Scale:
 
     name: str = LINK
     back: BackTransformation | None = None
+
+
+def scale_of(view: FittedModel, formula: FormulaColumns, name: str) -> Scale:
+    """Return the scale with its way back.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or the mean over random effects is asked of a linear model.
+    """
+    if name == POPULATION and not view.is_generalized:
+        raise ValueError(
+            "scale='population' is for generalized models. Of a linear one the means are those of "
+            "the population already: leave scale out; for what np.log(y) or another function of "
+            "the response says of the response itself use scale='response'."
+        )
+    if name != RESPONSE:
+        return Scale(name)
+    if view.is_generalized:
+        return Scale(name, InverseLink(view.family))
+    return Scale(name, formula.response_inverse())

@@ -49,6 +49,8 @@ def test_the_way_back_undoes_the_response(response):
     difference = (back.inverse(eta + h) - back.inverse(eta - h)) / (2 * h)
     # Rounding of the difference over h, and h² times a third derivative below 100
     np.testing.assert_allclose(back.slope(eta), difference, rtol=1e-8)
+    difference = (back.slope(eta + h) - back.slope(eta - h)) / (2 * h)
+    np.testing.assert_allclose(back.bend(eta), difference, rtol=1e-7, atol=1e-8)
     assert back.name == response
     again = pickle.loads(pickle.dumps(back))
     np.testing.assert_array_equal(again.inverse(eta), back.inverse(eta))

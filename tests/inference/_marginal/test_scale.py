@@ -8,11 +8,13 @@ ETA = np.linspace(-4.0, 3.0, 29)
 
 
 @pytest.mark.parametrize("own", FAMILIES.values(), ids=lambda own: f"{own.name}-{own.link_name}")
-def test_the_slope_is_the_derivative_of_the_mean(own):
+def test_slope_and_bend_are_the_derivatives_of_the_mean(own):
     back, h = InverseLink(own), 1e-5
     difference = (back.inverse(ETA + h) - back.inverse(ETA - h)) / (2 * h)
     # The difference errs by h² times the third derivative, and by rounding over h
     np.testing.assert_allclose(back.slope(ETA), difference, rtol=1e-8, atol=1e-10)
+    difference = (back.slope(ETA + h) - back.slope(ETA - h)) / (2 * h)
+    np.testing.assert_allclose(back.bend(ETA), difference, rtol=1e-8, atol=1e-10)
 
 
 def test_slopes_keep_their_digits_far_out():

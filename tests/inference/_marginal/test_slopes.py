@@ -1,12 +1,16 @@
+import json
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
-from emmeans_reference import MODELS, columns_of, fitted
+import scipy.special as special
+from emmeans_reference import FOLDER, MODELS, columns_of, fitted
 
-from skmixed import lmer
-from skmixed.datasets import load_cake, load_orthodont
+from skmixed import glmer, lmer
+from skmixed.datasets import load_cake, load_orthodont, load_toenail
 from skmixed.exceptions import NotEstimableWarning, RankDeficiencyWarning
-from skmixed.inference import contrast, marginal_means, marginal_slopes
+from skmixed.inference import comparisons, contrast, marginal_means, marginal_slopes, vcov
 from skmixed.inference._marginal.marginal_table import MarginalSlopes
 
 TABLES = [(name, k) for name, own in MODELS.items() for k in range(len(own["slopes"]))]
@@ -154,3 +158,58 @@ def test_interactions_are_named_where_slopes_vary_with_them():
     crossed = lmer("distance ~ Sex + late * age + (1 | Subject)", data)
     found = marginal_slopes(crossed, "age", "Sex").remarks[0]
     assert found == f"{averaged} The model has interactions with late."
+
+
+RESPONSE = json.loads((FOLDER / "emmeans/response_slopes.json").read_text())
+
+
+@cache
+def of_response(name):
+    if name == "cake":
+        return lmer(RESPONSE[name]["formula"], load_cake().frame)
+    return glmer(RESPONSE[name]["formula"], load_toenail().frame, "binomial")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "factor", "at"),
+    [("cake", "temp", "recipe", 180), ("toenail", "visit", "treated", 2)],
+)
+def test_slopes_of_the_response_are_emmeans(name, column, factor, at):
+    own = RESPONSE[name]
+    found = marginal_slopes(of_response(name), column, factor, at={column: at}, scale="response")
+    # Extrapolated difference quotients; glmmTMB's search ends 1e-4 of the estimates away
+    rtol = {"cake": 5e-5, "toenail": 3e-4}[name]
+    np.testing.assert_allclose(found["slope"], own["slopes"]["slope"], rtol=rtol)
+    np.testing.assert_allclose(found["std_error"], own["slopes"]["SE"], rtol=rtol)
+    pairs = comparisons(found, adjust=None)
+    np.testing.assert_allclose(pairs["estimate"], own["pairs"]["estimate"], rtol=10 * rtol)
+    np.testing.assert_allclose(pairs["std_error"], own["pairs"]["SE"], rtol=rtol)
+    for table in (found, pairs):
+        assert "Slopes of the response, at effects of 0; errors by the delta" in str(table)
+        assert "scale of the link" not in str(table)
+
+
+def test_slopes_of_the_response_by_the_delta_method():
+    """Of the logistic function, averaged over cells: μ' = μ(1 − μ) and μ'' = μ'(1 − 2μ)."""
+    model = of_response("toenail")
+    visits = [0.0, 3.0, 6.0]
+    found = marginal_slopes(model, "visit", "treated", at={"visit": visits}, scale="response")
+    beta, V = model.fixed_effects_.to_numpy(), vcov(model)
+    for k in range(2):
+        x = np.array([[1.0, k, v, k * v] for v in visits])
+        by_visit = np.array([[0.0, 0.0, 1.0, k]] * 3)
+        mean = special.expit(x @ beta)
+        first = mean * (1.0 - mean)
+        second = first * (1.0 - 2.0 * mean)
+        slope = by_visit @ beta
+        moves = ((second * slope)[:, None] * x + first[:, None] * by_visit).mean(axis=0)
+        assert found["slope"][k] == pytest.approx((first * slope).mean(), rel=1e-12)
+        assert found["std_error"][k] == pytest.approx(np.sqrt(moves @ V @ moves), rel=1e-10)
+
+
+def test_a_response_as_it_is_has_one_scale():
+    model = lmer("distance ~ age * Sex + (1 | Subject)", ORTHODONT)
+    link, response = (marginal_slopes(model, "age", "Sex", scale=s) for s in ("link", "response"))
+    pd.testing.assert_frame_equal(link, response)
+    with pytest.raises(ValueError, match="scale='population' is not known"):
+        marginal_slopes(model, "age", scale="population")
