@@ -25,6 +25,7 @@ extensions = [
     "sphinx-mathjax-offline",  # MathJax comes with the site
     "pictures",  # _site/pictures.py draws those of the guide
     "short_titles",
+    "choices",  # the table of skmixed.typing
     "thumbnails",
     "offline",  # _site/offline.py: the build fails where a page needs the network
 ]
