@@ -109,7 +109,7 @@ def test_intervals_of_counts_hold_their_share_of_draws():
     rows = X[:20].assign(g=lambda own: np.where(own["x"] > 0, own["g"], 99))
     ends = model.predict_interval(rows, level=0.8)
     assert_array_equal(ends, np.rint(ends))
-    n = 1000
+    n = 500
     drawn = model.sample_y(rows, n)
     # At most a tenth lies on either side; draws have the error √(0.09/n), and take the
     # variances as they are estimated

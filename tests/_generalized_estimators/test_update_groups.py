@@ -140,7 +140,7 @@ def test_predictions_and_draws_know_the_new_effects(updated):
     one.update_groups(*rows(name, 2, 90, first=9))
     mean = one.predict_proba(X, effects="mean") if is_class else one.predict(X, effects="mean")
     assert np.isfinite(mean).all()
-    samples = model.sample_y(X, 1000)
+    samples = model.sample_y(X, 200)
     share = (samples == "yes").mean(axis=1) if is_class else samples.mean(axis=1)
     # Draws of a group of few rows are wide
     assert_allclose(share[0], found[0], rtol=0.5)
