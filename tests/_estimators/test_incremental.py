@@ -120,7 +120,7 @@ def assert_same_fit(model, other, tolerance=SAME):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 @given(seed=st.integers(0, 10**6), weighted=st.booleans(), method=st.sampled_from(["reml", "ml"]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.SingularFitWarning")
 @pytest.mark.filterwarnings("ignore::skmixed.exceptions.IdentifiabilityWarning")
 def test_any_partition_and_order(kind, seed, weighted, method):

@@ -13,7 +13,7 @@ from scipy.signal import lfilter
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
 
-N = 2000
+N = 1000
 ERRORS = 5.0 / np.sqrt(N)
 GROUPS = {
     "none": [],

@@ -124,7 +124,7 @@ def check_draws(own, drawn):
 )
 def test_effects_have_their_density(family, size):
     n = {1: N, 2: N, 3: N // 4}[size]
-    own = densities(few_rows(family, size, q={1: 6, 2: 6, 3: 3}[size]), size)
+    own = densities(few_rows(family, size, q=3, n=24 if size == 3 else 12), size)
     drawn = repeated(own, n).draw(np.random.default_rng(size))
     check_draws(own, drawn.reshape(n, -1, size))
 

@@ -71,7 +71,7 @@ def test_a_refit_ends_where_a_fit_does():
 def test_the_distribution_is_that_of_refits_to_rows():
     """Unbalanced, weighted, with a slope: rows drawn one by one, and fitted."""
     rng = np.random.default_rng(1)
-    q, n, m = 12, 90, 150
+    q, n, m = 12, 90, 100
     codes = np.r_[np.arange(q), rng.integers(0, q, n - q)]
     x, weights = rng.normal(size=n) + 1, rng.uniform(0.5, 4, n)
     z = np.column_stack([np.ones(n), x])

@@ -60,7 +60,7 @@ def intervals_of(name, method):
 
 
 # Refits to rows take as long as fits.
-N_DRAWS = {"linear": 200, "generalized": 60}
+N_DRAWS = {"linear": 100, "generalized": 40}
 
 
 @cache
