@@ -1,4 +1,4 @@
-"""Grouping columns given beside X, and labels given by position where weights are due."""
+"""What is given beside X: grouping columns, the name of y, labels in the place of weights."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,6 +16,13 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 # What pandas calls arrays that hold no measured precisions.
 _LABELS = ("integer", "boolean", "string", "bytes", "categorical", "mixed", "mixed-integer")
+
+
+def own_name_of(y: Any) -> str | None:
+    """Return the name that a response has itself, as a Series does, or None."""
+    columns = getattr(y, "columns", None)
+    name = getattr(y, "name", None) if columns is None else columns[0] if len(columns) else None
+    return name if isinstance(name, str) and name else None
 
 
 def open_metadata(groups: Any, n_rows: int, *, is_named: bool) -> Metadata:

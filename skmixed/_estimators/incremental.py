@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from skmixed._data.chunks import has_rows, named, numbered, opened, progress_bar
 from skmixed._data.grouping_factor import Metadata
-from skmixed._data.metadata import weights_not_labels
+from skmixed._data.metadata import own_name_of, weights_not_labels
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._fitted.checks import check_parameters, check_terms
 from skmixed._fitted.fitting import committed, estimate_from, specification
@@ -254,6 +254,7 @@ def _of_chunks(model: Any, chunks: Iterable[Any]) -> SufficientStatistics:
                     continue
                 table = open_table(X, model)
                 intake.add(table, y, sample_weight, None)
+                model._response_name = own_name_of(y)
             show(table.n_rows, intake.n_levels)
     return intake.statistics()
 
@@ -270,6 +271,8 @@ def _add(
     intake = Intake(specification(model), type(model).__name__, known)
     intake.add(table, y, sample_weight, groups, is_last=True)
     stats = intake.statistics()
+    if is_first:
+        model._response_name = own_name_of(y)
     estimate_from(model, stats, may_wait=True)
 
 

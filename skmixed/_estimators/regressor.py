@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._data.metadata import leave_groups, weights_not_labels
+from skmixed._data.metadata import leave_groups, own_name_of, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovariance
 from skmixed._data.table import open_checked
@@ -323,4 +323,5 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         intake = Intake(specification(self), type(self).__name__)
         intake.add(table, y, sample_weight, groups, is_last=True)
         stats = intake.statistics()
+        self._response_name = own_name_of(y)
         estimate_from(self, stats)

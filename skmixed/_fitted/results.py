@@ -321,9 +321,8 @@ class SharedAttributes(PlainState):
     @property
     def bic_(self) -> float:
         """Schwarz's criterion, with the number of samples under REML too."""
-        model = self._need("bic_")
-        solution = model.solution
-        return float(solution.criterion + np.log(model.n_rows) * solution.n_parameters)
+        fit = self._need("bic_")
+        return float(fit.solution.criterion + np.log(fit.n_rows) * fit.solution.n_parameters)
 
     def _check_parts(self, parts: dict[str, Any], state: dict[str, Any]) -> None:
         check_model(parts["_model"], state.get("n_features_in_"))
@@ -347,6 +346,7 @@ class FittedAttributes(SharedAttributes):
     _model: FittedModel
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    _response_name: str | None
     coef_: FloatArray
     intercept_: float
     sigma_: float

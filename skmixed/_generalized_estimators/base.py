@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._data.metadata import leave_groups
+from skmixed._data.metadata import leave_groups, own_name_of
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept
 from skmixed._data.table import Table, open_checked
@@ -125,6 +125,7 @@ class GeneralizedAttributes(SharedAttributes):
     _model: FittedModel
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    _response_name: str | None
     coef_: FloatArray
     intercept_: Any
     theta_: FloatArray
@@ -221,4 +222,5 @@ class GeneralizedEstimator(NestedParameters, GeneralizedAttributes, BaseEstimato
     def _open(self, X: Any, y: Any) -> Table:
         """Check the parameters and open X, for a fit."""
         check_parameters(self)
+        self._response_name = own_name_of(y)
         return open_checked(X, self, y, reset=True)

@@ -18,7 +18,7 @@ from skmixed._data.chunks import (
     progress_bar,
 )
 from skmixed._data.encoder import Encoder, EncoderUnion
-from skmixed._data.metadata import weights_not_labels
+from skmixed._data.metadata import own_name_of, weights_not_labels
 from skmixed._data.table import Table, open_checked, open_table
 from skmixed._estimators.updating import (
     check_has_rows,
@@ -226,6 +226,7 @@ class ChunkedRows:
                 if not (has_rows(X) or has_rows(y)):
                     continue
                 table = open_table(X, self.estimator)
+                self.estimator._response_name = own_name_of(y)
                 part, n = f"chunk {number}", table.n_rows
                 target = self.reader.read(y, sample_weight, exposure, n, part=part)
             yield where, table, target

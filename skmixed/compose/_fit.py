@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 
 from skmixed._data.encoder import column_positions
 from skmixed._data.grouping_factor import Metadata
-from skmixed._data.metadata import open_metadata
+from skmixed._data.metadata import open_metadata, own_name_of
 from skmixed._data.parameters import as_columns
 from skmixed._data.table import Table, open_checked
 from skmixed._estimators.regressor import MixedLinearRegressor
@@ -42,7 +42,9 @@ def fit(
     table = open_checked(X, self, y, reset=True)
     response = validation.check_response(y, table.n_rows, type(self).__name__)
     weights = validation.check_weights(weights, table.n_rows)
-    rows = EffectRows.of(mixed_model_of(self), table, response, weights, groups)
+    mixed = mixed_model_of(self)
+    mixed._response_name = own_name_of(y)
+    rows = EffectRows.of(mixed, table, response, weights, groups)
     grouping = _grouping_positions(rows)
     linear = _linear_positions(self.linear, table, grouping)
     if self.keep_groups:

@@ -81,7 +81,8 @@ def test_what_is_kept_is_neither_saved_nor_copied(model):
 
 
 def test_an_estimator_has_one_private_attribute(model):
-    assert [name for name in vars(model) if name.startswith("_")] == ["_model"]
+    # Beside the name of y, of which nothing is computed
+    assert {name for name in vars(model) if name.startswith("_")} == {"_model", "_response_name"}
 
 
 def test_further_rows_stand_beside_the_fit(model):

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from skmixed._data.metadata import leave_groups, weights_not_labels
+from skmixed._data.metadata import leave_groups, own_name_of, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._data.random_effect import AllExcept, ResidualCovariance
 from skmixed._data.table import open_checked
@@ -368,7 +368,7 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         table = open_checked(X, self, y, reset=True)
         response = check_response(y, table.n_rows, type(self).__name__)
         choice, best, model = search(self, X, response, sample_weight, groups)
-        self._model = model._model
+        self._model, self._response_name = model._model, own_name_of(y)
         self._choice = dict(vars(choice))
         self.best_index_ = best
         self.best_params_ = choice.params[best]
