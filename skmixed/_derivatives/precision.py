@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.linalg
 
 from skmixed._model.residual import Residual
 from skmixed._model.time_points import RowPairs, TimePoints
@@ -220,3 +221,50 @@ def between(
     weights[left[:, 0] <= 0.0] = [1.0, 0.0]
     explained = (weights * r).sum(axis=1) * sd[:, 1] ** 2
     return weights * sd[:, 1:2] / sd[:, [0, 2]], explained
+
+
+@dataclass(frozen=True)
+class Tridiagonal:
+    """A symmetric tridiagonal matrix.
+
+    Attributes
+    ----------
+    diagonal : (n,) array
+    off : (n − 1,) array
+    """
+
+    diagonal: FloatArray
+    off: FloatArray
+
+    def times(self, columns: FloatArray) -> FloatArray:
+        """Return the products with columns, each of which is a row here, (k, n)."""
+        out, part = np.empty(columns.shape), np.empty(len(self.off))
+        # Column by column, in one place for what is added
+        for own, column in zip(out, columns, strict=True):
+            np.multiply(self.diagonal, column, out=own)
+            own[:-1] += np.multiply(self.off, column[1:], out=part)
+            own[1:] += np.multiply(self.off, column[:-1], out=part)
+        return out
+
+    @cached_property
+    def _factor(self) -> tuple[FloatArray, FloatArray]:
+        """LDL', as LAPACK has it; of one row, whose factor its wrapper refuses, beside a 1."""
+        diagonal, off = self.diagonal, self.off
+        if len(diagonal) == 1:
+            diagonal, off = np.append(diagonal, 1.0), np.zeros(1)
+        *factor, failed = scipy.linalg.lapack.dpttrf(diagonal, off)
+        if failed:
+            raise np.linalg.LinAlgError("The matrix is not positive definite.")
+        return factor[0], factor[1]
+
+    def solve(self, columns: FloatArray) -> FloatArray:
+        """Return the products of the inverse with columns, (k, n), of a positive definite one.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If it is none to rounding.
+        """
+        n = columns.shape[1]
+        padded = columns if n > 1 else np.repeat(columns, 2, axis=1)
+        return np.asarray(scipy.linalg.lapack.dpttrs(*self._factor, padded.T)[0].T[:, :n])

@@ -25,12 +25,12 @@ from skmixed._equations.elimination import EliminatedStage, FactorRows, eliminat
 from skmixed._equations.layout import FactorLayout
 from skmixed._equations.linear_algebra import (
     FixedFactor,
-    Span,
     cholesky_lower,
     solve_lower,
     to_slabs,
 )
 from skmixed._equations.system import Stage, System
+from skmixed._model.chart import Span
 from skmixed._typing import FloatArray, Lam
 
 
@@ -266,14 +266,12 @@ def factorize(system: System, lam: Lam, reuse: CholeskyFactor | None = None) -> 
 
     # The chain, level by level: L, H and S = [Z_c X y]'[Z_c X y] − H'H
     stages, schur = eliminate_chain(system, one)
-    equations = _core_equations(system, lam, schur)
-    n, p = len(equations) - 1, system.n_fixed
+    equations, response = _core_equations(system, lam, schur)
+    n, p = len(equations), system.n_fixed
     is_zero = not any(own.any() for own in lam)
-    chol = (
-        _cholesky_of_fixed(equations[:n, :n], p) if is_zero else cholesky_lower(equations[:n, :n])
-    )
+    chol = _cholesky_of_fixed(equations, p) if is_zero else cholesky_lower(equations, is_kept=False)
     # RR' of the core and X; R(u_c; β) from Rv = Λ_c'S_cy, and r² = S_yy − v'v
-    rhs = solve_lower(chol, equations[:n, n])
+    rhs = solve_lower(chol, response)
     logs = 2.0 * np.log(np.diagonal(chol))
     return CholeskyFactor(
         system=system,
@@ -282,7 +280,7 @@ def factorize(system: System, lam: Lam, reuse: CholeskyFactor | None = None) -> 
         schur=schur,
         chol_core=chol,
         solution=solve_lower(chol, rhs, transposed=True),
-        residual_squares=float(equations[n, n] - rhs @ rhs),
+        residual_squares=float(schur[-1, -1] - rhs @ rhs),
         logdet_z=sum(stage.logdet for stage in stages) + float(logs[: n - p].sum()),
         logdet_x=float(logs[n - p :].sum()),
     )
@@ -323,7 +321,7 @@ def _take_from_core(system: System, rows: FactorRows, schur: FloatArray) -> None
     n, fixed = system.n_core, rows.stage.fixed
     schur[n:, n:] -= rows.gram[np.ix_(fixed, fixed)]
     if n:
-        schur[:n, :n] -= rows.stage.cells.core.products(rows.cell_half)
+        rows.take_squares(schur)
         at_fixed = zip(rows.at_outer, rows.at_fixed, strict=True)
         schur[:n, n:] -= sum(half.T @ of_fixed for half, of_fixed in at_fixed)[system.n_chain :]
         schur[n:, :n] = schur[:n, n:].T
@@ -359,25 +357,30 @@ def _taken(rows: FactorRows, later: Stage, place: FactorLayout) -> tuple[FloatAr
     return slabs, values
 
 
-def _core_equations(system: System, lam: Lam, schur: FloatArray) -> FloatArray:
-    """Return [Λ_c X y]'S[Λ_c X y], with the identity added to the random effects."""
+def _core_equations(system: System, lam: Lam, schur: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return [Λ_c X]'S[Λ_c X], I added to the random effects, and [Λ_c X]'S_y."""
+    response = schur[:-1, -1:]
     if not system.n_core:
-        return schur
-    equations = congruent(system, lam, schur, transposed=True)
-    random = np.arange(len(equations) - len(schur) + system.n_core)
+        return schur[:-1, :-1].copy(), response[:, 0]
+    equations = congruent(system, lam, schur[:-1, :-1], transposed=True)
+    of_random = _apply(system, lam, response, transposed=True)
+    random = np.arange(len(of_random))
     equations[random, random] += 1.0
-    return equations
+    return equations, np.concatenate([of_random, response[system.n_core :]])[:, 0]
 
 
 def congruent(system: System, lam: Lam, matrix: FloatArray, *, transposed: bool) -> FloatArray:
     """Return TST' for a symmetric matrix, with T = [Λ_c 0; 0 I] or its transpose."""
     lams = [factor.lam(lam) for factor in system.core_factors]
     if all(own.shape == (1, 1) for own in lams):
-        scale = np.ones(len(matrix))
-        for factor, own in zip(system.core_factors, lams, strict=True):
-            scale[factor.core] = own[0, 0]
-        out = matrix * scale
-        out *= scale[:, None]
+        places = [
+            (factor.core, own.item()) for factor, own in zip(system.core_factors, lams, strict=True)
+        ]
+        places.append((slice(system.n_core, None), 1.0))
+        out = np.empty(matrix.shape)
+        for rows, a in places:
+            for columns, b in places:
+                np.multiply(matrix[rows, columns], a * b, out=out[rows, columns])
         return out
     # TS, and T(TS)': each one product for the levels of a factor
     shape = [own.shape[0 if transposed else 1] for own in lams]

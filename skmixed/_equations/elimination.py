@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from skmixed._equations.linear_algebra import (
-    Span,
+    CellSquares,
     cholesky_levels,
     levels_first,
     levels_last,
@@ -28,6 +28,7 @@ from skmixed._equations.linear_algebra import (
     solve_levels_transposed,
 )
 from skmixed._equations.system import Stage
+from skmixed._model.chart import Span
 from skmixed._typing import FloatArray
 
 
@@ -73,6 +74,10 @@ class FactorRows:
             own[: self.stage.n_levels] = at_outer @ outer
             out[:, j] -= own.reshape(out[:, j].shape)
         return np.asarray(out)
+
+    def take_squares(self, core: FloatArray) -> None:
+        """Subtract H_c'H_c from the random effects of the core."""
+        self.stage.cells.core.take(core, self.cell_half)
 
     def take_later(self, half: FloatArray, outer: FloatArray, fixed: FloatArray) -> None:
         """Subtract H_c'w and H_X'w from (n_outer, n) and (p, n) columns, w of (s, n, q)."""
@@ -128,6 +133,18 @@ class EliminatedStage(FactorRows):
     def white_response(self) -> FloatArray:
         """H_y, (k, s, b)."""
         return self.half[:, :, self.stage.fixed[-1]]
+
+    @property
+    def squares(self) -> CellSquares | None:
+        """Products of the cells with each other, of a stage of one column that is the first."""
+        return self.stage.squares if self.values is self.stage.values else None
+
+    def take_squares(self, core: FloatArray) -> None:
+        squares = self.squares
+        if squares is None:
+            super().take_squares(core)
+        else:  # H_c'H_c = Σ_j ω_j v_jv_j', ω = ΛM⁻¹Λ'
+            squares.pairs.subtract(core, squares.weighted(np.square(self.root).sum(axis=(0, 1))))
 
     def half_solve(self, columns: FloatArray) -> FloatArray:
         """Return w = L⁻¹Λ'v of (r, n, q) columns, (s, n, q)."""

@@ -332,6 +332,9 @@ class DesignRows:
         """Return rows of [ZT XF]: T of each factor, (r, s), and F, (p, p)."""
         factors = []
         for own, base in zip(self.factors, bases, strict=True):
+            if base.shape == (1, 1):
+                factors.append(with_data(own, own.data * base.item()))
+                continue
             q = own.shape[1] // len(base)
             parts = np.broadcast_to(base, (q, *base.shape)), np.arange(q), np.arange(q + 1)
             shape = (q * base.shape[0], q * base.shape[1])

@@ -4,26 +4,27 @@ A slab holds some levels, the last axis; (k, r, m, b) is k slabs of b levels. Th
 loops are over the columns of the small matrices, in vectors over the levels.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from skmixed._typing import FloatArray, IntArray
 
-# Numbers of a part of the rows, 32 MB.
-PART_NUMBERS = 2**22
+# Numbers of a part of the rows, 32 MB, and rows of a square that a cache holds.
+PART_NUMBERS, SQUARE = 2**22, 128
 
 
-def cholesky_lower(matrix: FloatArray) -> FloatArray:
+def cholesky_lower(matrix: FloatArray, *, is_kept: bool = True) -> FloatArray:
     """Return the lower triangular factor of a positive definite matrix.
 
-    LAPACK is called by itself, here and below: SciPy's checks take longer than it does.
+    LAPACK is called by itself: SciPy's checks take longer. What is not kept is written over.
 
     Raises
     ------
@@ -32,7 +33,8 @@ def cholesky_lower(matrix: FloatArray) -> FloatArray:
     """
     if not len(matrix):
         return matrix
-    chol, failed = scipy.linalg.lapack.dpotrf(matrix, lower=1, clean=1)
+    # The transpose is in LAPACK's order, and need not be turned.
+    chol, failed = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=1, overwrite_a=not is_kept)
     if failed:
         raise np.linalg.LinAlgError("The system is not positive definite.")
     return np.asarray(chol)
@@ -62,10 +64,13 @@ def inverse_of_cholesky(chol: FloatArray) -> FloatArray:
     if not len(chol):
         return chol
     lower, _ = scipy.linalg.lapack.dpotri(chol, lower=1)
-    inverse = lower + lower.T  # dpotri leaves the zeros above the diagonal
-    diagonal = np.arange(len(inverse))
-    inverse[diagonal, diagonal] *= 0.5
-    return np.asarray(inverse)
+    # Mirrored, square by square: a row of the one triangle is a column of the other
+    for start in range(0, len(lower), SQUARE):
+        here, rest = slice(start, start + SQUARE), slice(start + SQUARE, None)
+        lower[here, rest] = lower[rest, here].T
+        square = np.tril(lower[here, here])
+        lower[here, here] = square + np.tril(square, -1).T
+    return np.asarray(lower.T)
 
 
 @dataclass(frozen=True)
@@ -94,81 +99,158 @@ class FixedFactor:
         return float(2.0 * np.log(np.diagonal(self.root)).sum())
 
 
-class CoreCells(Protocol):
-    """Cells in columns of a dense core: sums of products over the levels, and entries of others."""
+class CoreCells(ABC):
+    """Cells in columns of a dense core: sums of products over the levels, and entries of others.
 
-    @property
-    def cells(self) -> IntArray:
-        """Which of all cells they are, (m,)."""
+    `cells`, (m,), says which of all cells they are.
+    """
 
+    cells: IntArray
+
+    @abstractmethod
     def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
         """Return l'l summed over levels and rows of (s, n_cells) values, or l'r + r'l."""
 
+    def take(self, matrix: FloatArray, values: FloatArray) -> None:
+        """Subtract l'l from the first columns of a symmetric matrix."""
+        own = self.products(values)
+        matrix[: len(own), : len(own)] -= own
+
+    @abstractmethod
     def sampled(self, matrix: FloatArray) -> Any:
         """Return what `times` takes of a symmetric matrix of the core."""
 
+    @abstractmethod
     def times(self, sampled: Any, values: FloatArray) -> FloatArray:
         """Return vG at the cells, (s, m), from (s, n_cells) values v."""
 
+    def squares(self, values: FloatArray) -> "CellSquares | None":  # noqa: ARG002
+        """Return the products of one row of values, level by level, where they are kept."""
+        return None
+
 
 @dataclass(frozen=True)
-class CellPairs:
+class CellSquares:
+    """Σ_j w_j v_jv_j' in a dense core, for values v that stay and any weights w.
+
+    `matrix`, sparse (n_places, m), has the products of the pairs of each cell.
+    """
+
+    pairs: "CellPairs"
+    matrix: sp.csc_array
+
+    def weighted(self, weights: FloatArray) -> FloatArray:
+        """Return the sums for weights of the levels, at the places of the pairs."""
+        return np.asarray(self.matrix @ weights[self.pairs.levels])
+
+    def form(self, matrix: FloatArray, weights: FloatArray) -> float:
+        """Return Σ_j w_j v_j'Gv_j of a symmetric matrix G of the core."""
+        row, column = self.pairs.places
+        twice = np.where(row == column, 1.0, 2.0)
+        return float((twice * matrix[row, column]) @ self.weighted(weights))
+
+
+@dataclass(frozen=True)
+class CellPairs(CoreCells):
     """Pairs of cells of one level: each cell with itself and with those before it.
+
+    In the order of the columns; sums are at the places that occur, row by row of the core.
 
     Attributes
     ----------
-    cells : (m,) array of int
-    counts : (m,) array of int
-        Pairs of each, which follow each other.
-    others : (n_pairs,) array of int
-        The second cell of each pair, by its number among `cells`.
-    places : (n_pairs,) array of int
-        The columns of both, as a place in the lower triangle of the core, row by row.
+    cells, order : (m,) arrays of int
+        The second: their numbers in the order of the columns.
+    levels, counts : (m,) arrays of int
+        The level of each, in that order, and its pairs, which follow each other; the last
+        one is the cell itself.
+    others, numbers : (n_pairs,) arrays of int
+        The other cell of each pair, by its number among `cells`, and the pair's place.
+    places : tuple of (n_places,) arrays of int
+        Row and column of each place in the lower triangle of the core.
     n_core : int
     """
 
     cells: IntArray
+    order: IntArray
+    levels: IntArray
     counts: IntArray
     others: IntArray
-    places: IntArray
+    numbers: NDArray[Any]
+    places: tuple[IntArray, IntArray]
     n_core: int
 
     @staticmethod
     def of(cells: IntArray, rows: IntArray, columns: IntArray, n_core: int) -> "CellPairs":
-        first = np.searchsorted(rows, rows)
-        counts = np.arange(1, len(rows) + 1) - first
+        index: Any = np.int32 if n_core**2 < 2**31 else np.int64
+        starts = np.searchsorted(rows, np.arange(rows.max(initial=-1) + 2))
+        cell = sp.csr_array((np.arange(len(rows)), columns, starts), (len(starts) - 1, n_core))
+        order = cell.tocsc().data  # in the order of the columns
+        # Of each cell the first one of its level, and where its pairs stop
+        first, levels = starts[rows][order], rows[order]
+        counts = order - first + 1
         stops = np.cumsum(counts)
-        others = np.arange(counts.sum()) + np.repeat(first - stops + counts, counts)
-        places = np.repeat(columns * n_core, counts) + columns[others]
-        return CellPairs(cells, counts, others, places, n_core)
+        others = np.arange(counts.sum())
+        others += np.repeat(first - stops + counts, counts)
+        keys = np.repeat(columns[order] * n_core, counts)
+        keys += columns[others]
+        # The places that occur, numbered row by row
+        is_place = np.zeros(n_core**2, np.bool_)
+        is_place[keys] = True
+        numbers = (np.cumsum(is_place, dtype=index) - 1)[keys]
+        places = np.divmod(np.flatnonzero(is_place), n_core)
+        return CellPairs(cells, order, levels, counts, others, numbers, places, n_core)
+
+    def _sums(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        """Sum l'r over levels and rows, at the places."""
+        values = np.zeros(len(self.others))
+        for a, b in zip(left[:, self.cells], right[:, self.cells], strict=True):
+            values += np.repeat(a[self.order], self.counts) * b[self.others]
+        return np.asarray(np.bincount(self.numbers, values, self.places[0].size), np.float64)
 
     def products(self, left: FloatArray, right: FloatArray | None = None) -> FloatArray:
-        values = np.zeros(len(self.places))
-        pairs = ((left, left),) if right is None else ((left, right), (right, left))
-        for one, other in pairs:
-            for a, b in zip(one[:, self.cells], other[:, self.cells], strict=True):
-                values += np.repeat(a, self.counts) * b[self.others]
-        # The lower triangle, mirrored
-        sums = np.bincount(self.places, values, minlength=self.n_core**2)
-        lower = np.asarray(sums, dtype=float).reshape(self.n_core, -1)
-        out = lower + lower.T
-        np.einsum("ii->i", out)[:] = np.diagonal(lower)
+        sums = self._sums(left, left if right is None else right)
+        sums += 0.0 if right is None else self._sums(right, left)
+        out = np.zeros((self.n_core,) * 2)
+        self.subtract(out, -sums)
         return out
 
+    def take(self, matrix: FloatArray, values: FloatArray) -> None:
+        self.subtract(matrix, self._sums(values, values))
+
+    def subtract(self, matrix: FloatArray, sums: FloatArray) -> None:
+        """Subtract sums at the places from both triangles of a symmetric matrix."""
+        (row, column), width, flat = self.places, matrix.shape[1], matrix.reshape(-1)
+        lower = row * width + column
+        left = flat[lower] - sums
+        flat[lower] = left
+        flat[column * width + row] = left
+
+    def squares(self, values: FloatArray) -> CellSquares | None:
+        if len(values) > 1:
+            return None
+        (own,) = values[:, self.cells]
+        data = np.repeat(own[self.order], self.counts)
+        data *= own[self.others]
+        starts = np.concatenate([[0], np.cumsum(self.counts)]).astype(self.numbers.dtype)
+        shape = len(self.places[0]), len(self.order)
+        return CellSquares(self, sp.csc_array((data, self.numbers, starts), shape=shape))
+
     def sampled(self, matrix: FloatArray) -> sp.csr_array:
-        """Return a symmetric matrix of the core at the pairs, lower triangular, (m, m)."""
+        """Return a symmetric matrix of the core at the pairs, its diagonal halved, (m, m)."""
         starts, m = np.concatenate([[0], np.cumsum(self.counts)]), len(self.cells)
-        parts = np.take(matrix, self.places), self.others, starts
-        return sp.csr_array(parts, shape=(m, m))
+        data = matrix[self.places][self.numbers]
+        data[starts[1:] - 1] *= 0.5
+        return sp.csr_array((data, self.others, starts), shape=(m, m))
 
     def times(self, sampled: sp.csr_array, values: FloatArray) -> FloatArray:
         own = np.ascontiguousarray(values[:, self.cells].T)
-        twice = sampled.diagonal()[:, None] * own
-        return np.asarray((sampled @ own + sampled.T @ own - twice).T)
+        out = np.asarray(sampled.T @ own[self.order])
+        out[self.order] += sampled @ own
+        return out.T
 
 
 @dataclass(frozen=True)
-class DenseCells:
+class DenseCells(CoreCells):
     """Cells as dense rows of the levels, in parts of 32 MB.
 
     Attributes
@@ -217,7 +299,7 @@ class DenseCells:
 
 
 @dataclass(frozen=True)
-class SparseCells:
+class SparseCells(CoreCells):
     """Cells as sparse matrices, where their pairs are too many to keep.
 
     Attributes
@@ -316,84 +398,3 @@ def solve_levels_transposed(chol: FloatArray, rhs: FloatArray) -> None:
         for k in range(j + 1, len(chol)):
             rhs[j] -= chol[k, j] * rhs[k]
         rhs[j] /= chol[j, j]
-
-
-@dataclass(frozen=True)
-class Tridiagonal:
-    """A symmetric tridiagonal matrix.
-
-    Attributes
-    ----------
-    diagonal : (n,) array
-    off : (n − 1,) array
-    """
-
-    diagonal: FloatArray
-    off: FloatArray
-
-    def times(self, columns: FloatArray) -> FloatArray:
-        """Return the products with columns, each of which is a row here, (k, n)."""
-        out, part = np.empty(columns.shape), np.empty(len(self.off))
-        # Column by column, in one place for what is added
-        for own, column in zip(out, columns, strict=True):
-            np.multiply(self.diagonal, column, out=own)
-            own[:-1] += np.multiply(self.off, column[1:], out=part)
-            own[1:] += np.multiply(self.off, column[:-1], out=part)
-        return out
-
-    @cached_property
-    def _factor(self) -> tuple[FloatArray, FloatArray]:
-        """LDL', as LAPACK has it; of one row, whose factor its wrapper refuses, beside a 1."""
-        diagonal, off = self.diagonal, self.off
-        if len(diagonal) == 1:
-            diagonal, off = np.append(diagonal, 1.0), np.zeros(1)
-        *factor, failed = scipy.linalg.lapack.dpttrf(diagonal, off)
-        if failed:
-            raise np.linalg.LinAlgError("The matrix is not positive definite.")
-        return factor[0], factor[1]
-
-    def solve(self, columns: FloatArray) -> FloatArray:
-        """Return the products of the inverse with columns, (k, n), of a positive definite one.
-
-        Raises
-        ------
-        numpy.linalg.LinAlgError
-            If it is none to rounding.
-        """
-        n = columns.shape[1]
-        padded = columns if n > 1 else np.repeat(columns, 2, axis=1)
-        return np.asarray(scipy.linalg.lapack.dpttrs(*self._factor, padded.T)[0].T[:, :n])
-
-
-@dataclass(frozen=True)
-class Span:
-    """The span of one factor's Λ, and what lies outside it: matrices, (s, s) each.
-
-    From M = Λ'SΛ + I follows Λ'(I − SΛM⁻¹Λ') = M⁻¹Λ': with P_Λ = ΛΛ⁺
-
-        Z'V⁻¹ = Λ⁺' M⁻¹Λ'Z' + (I − P_Λ)(Z' − SΛM⁻¹Λ'Z'),    S = Z'Z
-
-    In the span of Λ the first term is all there is, and has no difference in it. As a
-    difference, Z' − SΛM⁻¹Λ'Z' keeps as many digits fewer as Λ'SΛ has: seven where a
-    standard deviation is a thousand times the residual one.
-
-    Attributes
-    ----------
-    inverse, precision : arrays
-        Λ⁺' and (ΛΛ')⁺.
-    null : array or None
-        I − ΛΛ⁺; None where Λ has full rank.
-    """
-
-    inverse: FloatArray
-    precision: FloatArray
-    null: FloatArray | None
-
-    @staticmethod
-    def of(lam: FloatArray) -> "Span":
-        left, sizes, right = np.linalg.svd(lam)
-        # A direction that is left out is no worse off: there Λ'SΛ is below rounding.
-        keep = sizes > np.finfo(float).eps * sizes[0]
-        inverse = (left[:, keep] / sizes[keep]) @ right[keep]
-        null = None if keep.all() else np.eye(len(lam)) - left[:, keep] @ left[:, keep].T
-        return Span(inverse, inverse @ inverse.T, null)

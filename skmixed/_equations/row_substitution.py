@@ -18,6 +18,7 @@ from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.conjugate_gradients import IterativeFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import DesignRows, FactorLayout, as_sparse, joined
+from skmixed._equations.linear_algebra import with_data
 from skmixed._equations.system import Stage, System, sparse_diagonal
 from skmixed._typing import FloatArray, IntArray
 
@@ -125,15 +126,16 @@ class SubstitutedRows:
         core.sort_indices()  # the order of summation, whatever the rows beside are
         return core.tocoo()
 
-    def times(self, matrix: FloatArray) -> FloatArray:
-        """Multiply what is left by a matrix over the core and X, (n, q_core + p).
+    @cached_property
+    def _own(self) -> sp.csr_array:
+        fixed = as_sparse(self.fixed)
+        return joined([self.own, fixed]) if self.own.shape[1] else fixed
 
-        Sparse rows are multiplied one by one, H of a level once.
-        """
-        fixed, n = as_sparse(self.fixed), self.own.shape[1]
-        out = np.asarray((joined([self.own, fixed]) if n else fixed) @ matrix)
+    def times(self, matrix: FloatArray) -> FloatArray:
+        """Multiply what is left by a matrix over the core and X, (n, q_core + p), row by row."""
+        out = np.asarray(self._own @ matrix)
         for part in self.white:
-            out -= part.white @ np.asarray(part.core @ matrix[:n])
+            out -= part.white @ np.asarray(part.core @ matrix[: self.own.shape[1]])
         return out
 
     def quadratic(self, matrix: FloatArray) -> FloatArray:
@@ -337,7 +339,7 @@ class RowSubstitution:
                 continue
             # w = L⁻¹Λ'v, and v_X − H_X'w, v_c − H_c'w
             white = own @ stage.root
-            squares += _with_data(white, np.square(white.data)) @ np.ones(white.shape[1])
+            squares += with_data(white, np.square(white.data)) @ np.ones(white.shape[1])
             fixed -= white @ stage.fixed
             if k + 1 < n_stages:
                 left = sp.csr_array(left - white @ stage.chain)
@@ -394,7 +396,3 @@ class RowSolver:
 
 def _squares(rows: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("ij,ij->i", rows, rows))
-
-
-def _with_data(matrix: sp.csr_array, data: FloatArray) -> sp.csr_array:
-    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

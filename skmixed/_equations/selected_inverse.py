@@ -23,11 +23,11 @@ from skmixed._equations.cholesky import CholeskyFactor, congruent
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import Cells, FactorLayout
 from skmixed._equations.linear_algebra import (
-    Span,
     inverse_of_cholesky,
     solve_levels_transposed,
 )
 from skmixed._equations.system import Stage
+from skmixed._model.chart import Span
 from skmixed._typing import Directions, FloatArray
 
 # Least share of the information on a random effect that lies in its own rows
@@ -266,6 +266,16 @@ class Inverse:
     def at_core(self) -> Any:
         """G of the core, as the products of its cells take it."""
         return self.cells.core.sampled(self.core)
+
+    def quadratic(self, done: EliminatedStage, values: FloatArray) -> FloatArray:
+        """Σ_j A'G_ccA over the levels of a stage, (r, r), for its values A = Z_c'V_1⁻¹Z."""
+        squares = done.squares
+        if squares is None:
+            cells = self.cells.core
+            return np.asarray(cells.times(self.at_core, values) @ values[:, cells.cells].T)
+        # Of one column A_j = B_j v_j, B = I − ΛM⁻¹Λ'Z'Z
+        weights = np.square(done.residual_map()[0, 0])
+        return np.full((1, 1), squares.form(self.core, weights))
 
     def entries(self, done: EliminatedStage) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return G of a stage, of which this is what is later.

@@ -8,17 +8,14 @@ for the iterative engine, sparse ones.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from skmixed._equations.layout import (
-    Cells,
-    FactorLayout,
-    Layout,
-    pair_matrix,
-)
+from skmixed._equations.layout import Cells, FactorLayout, Layout, pair_matrix
+from skmixed._equations.linear_algebra import CellSquares
 from skmixed._model.terms import Model
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._statistics.cross_products import CrossProducts
@@ -132,6 +129,11 @@ class Stage:
     @property
     def n_levels(self) -> int:
         return self.cells.n_levels
+
+    @cached_property
+    def squares(self) -> CellSquares | None:
+        """The products of the cells with each other, where these are kept."""
+        return self.cells.core.squares(self.values)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import scipy.sparse as sp
 from skmixed._equations.cholesky import CholeskyFactor
 from skmixed._equations.elimination import EliminatedStage
 from skmixed._equations.layout import FactorLayout
-from skmixed._equations.linear_algebra import Span, to_slabs
+from skmixed._equations.linear_algebra import to_slabs
 from skmixed._equations.selected_inverse import CoreInverse, Inverse
 from skmixed._equations.system import System
+from skmixed._model.chart import Span
 from skmixed._typing import FloatArray
 
 # Columns of the only factor up to which tr(PV_abPV_cd) costs little beside F'PF.
@@ -212,8 +213,7 @@ class _CellSums:
         to_fixed = np.stack([(m @ inverse.to_fixed).T for m in matrices])
         trace = np.zeros((r, r))
         if len(inverse.core):
-            core = done.stage.cells.core
-            trace += core.times(inverse.at_core, values) @ values[:, core.cells].T
+            trace += inverse.quadratic(done, values)
         if inverse.chain is not None:
             for i, left in enumerate(matrices):
                 weighted = left @ inverse.chain

@@ -312,10 +312,12 @@ def prediction_df(
     `system` are of all rows, and `is_updated` if they are more than those of the fit.
     """
     rows = rows.in_units(at.units, system)
-    all_rows, slopes = at.factorization, None
+    all_rows = at.factorization
     if is_updated:
         all_rows = at.units.factorize(system)
         slopes = prediction_variance.updated_slopes(at.factorization, all_rows, rows.design)
+    else:
+        slopes = at.row_slopes().of_rows(rows.design)
     return prediction_variance.prediction_df(all_rows, rows, variance, at.information, slopes)
 
 

@@ -13,8 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from skmixed._derivatives.precision import PrecisionClasses
-from skmixed._equations.linear_algebra import Tridiagonal
+from skmixed._derivatives.precision import PrecisionClasses, Tridiagonal
 from skmixed._repeated.rows import RowsBeside
 from skmixed._typing import FloatArray, IntArray, Lam, Moments
 

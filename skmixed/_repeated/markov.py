@@ -13,8 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skmixed._derivatives.precision import PrecisionAt
-from skmixed._equations.linear_algebra import Tridiagonal
+from skmixed._derivatives.precision import PrecisionAt, Tridiagonal
 from skmixed._model.chart import block_diagonal
 from skmixed._model.residual import Residual
 from skmixed._repeated.chains import (

@@ -96,9 +96,12 @@ class PredictedRows:
 
 def mean_variance(factorization: CholeskyFactor, rows: PredictedRows) -> FloatArray:
     """Return the variance of the error of each row's predicted mean, (n,)."""
-    return with_new_levels(
-        factorization, RowSolver.of(factorization).variance(rows.design).total, rows
-    )
+    known = vars(factorization)
+    # Laid out for rows once for a factor, as what is computed on demand
+    if "_row_solver" not in known:
+        known["_row_solver"] = RowSolver.of(factorization)
+    solver: RowSolver = known["_row_solver"]
+    return with_new_levels(factorization, solver.variance(rows.design).total, rows)
 
 
 def with_new_levels(factor: Factor, known: FloatArray, rows: PredictedRows) -> FloatArray:
@@ -114,7 +117,7 @@ def prediction_df(
     rows: PredictedRows,
     variance: FloatArray,
     info: Information,
-    slopes: FloatArray | None = None,
+    slopes: FloatArray,
 ) -> FloatArray:
     """Return Satterthwaite's degrees of freedom of each row's whole variance, (n,).
 
@@ -122,10 +125,9 @@ def prediction_df(
     comes from `RowSlopes` and from new levels. Not below 1, the least that a mean
     square has: a sum of mean squares has no fewer than its parts (Satterthwaite,
     1946, Biometrics Bulletin 2), only a difference does that is next to nothing. A is
-    from the information `info` in the rows of the fit. `slopes` are those
-    of known levels, (n, d), where other rows came after it.
+    from the information `info` in the rows of the fit. `slopes` are those of known
+    levels, (n, d), which are written over.
     """
-    slopes = RowSlopes.of(factorization).of_rows(rows.design) if slopes is None else slopes
     parameters = Parameters.of(factorization.system)
     parts = zip(parameters.by_factor, parameters.places_by_factor, rows.new, strict=True)
     for directions, places, new in parts:

@@ -30,9 +30,12 @@ from skmixed._equations.system import System
 from skmixed._model.covariance import is_unrestricted
 from skmixed._statistics.coordinates import TermCoordinates
 from skmixed._typing import FloatArray, Lam
+from skmixed._uncertainty.row_slopes import RowSlopes
 
 # Least eigenvalue of S̄, scaled to a unit diagonal, that is told from 0.
 COLLINEAR = 1e-12
+# Numbers of the matrices of `RowSlopes` up to which they are kept, 200 MB.
+MOST_NUMBERS = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -131,3 +134,12 @@ class Relative:
     def information(self) -> Information:
         """Observed and expected information on the variance parameters, in these units."""
         return information(self.factorization, self.likelihood)
+
+    def row_slopes(self) -> RowSlopes:
+        """Return what the derivatives of rows need, kept where it is no more than 200 MB."""
+        found = vars(self).get("_row_slopes")
+        if found is None:
+            found = RowSlopes.of(self.factorization)
+            if found.n_numbers <= MOST_NUMBERS:
+                vars(self)["_row_slopes"] = found
+        return found

@@ -79,6 +79,11 @@ class RowSlopes:
         solver, order = RowSolver.of(factorization), parameters.from_factors
         return RowSlopes(solver, tuple(chain), inverse, quadratics, order)
 
+    @property
+    def n_numbers(self) -> int:
+        """Numbers of the matrices over the core and X."""
+        return (1 + len(self.quadratics)) * self.inverse.whole.size
+
     def of_rows(self, rows: DesignRows) -> FloatArray:
         """Return ∂(z'TC⁻¹T'z)/∂τ, (n, d), part by part of the rows.
 

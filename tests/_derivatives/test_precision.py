@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmixed._derivatives.precision import PrecisionClasses, between
+from skmixed._derivatives.precision import PrecisionClasses, Tridiagonal, between
 from skmixed._model.correlation import CORRELATIONS
 from skmixed._model.residual import VARIANCES, Residual
 from skmixed._model.time_points import RowPairs, TimePoints
@@ -132,3 +132,23 @@ def test_normalized_errors_are_those_of_a_cholesky_factor(residual, places, phi)
     root = np.linalg.cholesky(residual.evaluate(phi, places).value[0])
     found = residual.normalized(phi, places, errors)
     np.testing.assert_allclose(found[0], np.linalg.solve(root, errors[0]), rtol=1e-10)
+
+
+def dense(matrix):
+    return np.diag(matrix.diagonal) + np.diag(matrix.off, 1) + np.diag(matrix.off, -1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_products_and_solutions(n):
+    rng = np.random.default_rng(n)
+    matrix = Tridiagonal(3.0 + rng.random(n), rng.normal(size=n - 1))
+    columns = rng.normal(size=(4, n))
+    np.testing.assert_allclose(matrix.times(columns), columns @ dense(matrix), rtol=1e-12)
+    # Each row of what is a column here
+    found = matrix.solve(columns)
+    np.testing.assert_allclose(found @ dense(matrix), columns, rtol=1e-12, atol=1e-12)
+
+
+def test_matrices_that_are_not_positive_definite_have_no_solutions():
+    with pytest.raises(np.linalg.LinAlgError):
+        Tridiagonal(np.ones(3), np.full(2, 2.0)).solve(np.ones((1, 3)))

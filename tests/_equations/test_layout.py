@@ -89,8 +89,24 @@ def test_cells_in_the_core_give_products(way, part, monkeypatch):
     assert_allclose(core.products(left), sum(m.T @ m for m in a), atol=1e-14)
     crossed = sum(m.T @ w for m, w in zip(a, b, strict=True))
     assert_allclose(core.products(left, right), crossed + crossed.T, atol=1e-14)
+    # Taken from the first columns of a matrix, and those of one row with weights of the levels
+    wide = rng.normal(size=(7, 7))
+    left_over = wide + wide.T
+    core.take(left_over, left)
+    taken = np.zeros((7, 7))
+    taken[:5, :5] = sum(m.T @ m for m in a)
+    assert_allclose(left_over, wide + wide.T - taken, atol=1e-14)
     matrix = rng.normal(size=(5, 5))
     matrix += matrix.T
+    squares, weights = core.squares(left[:1]), rng.normal(size=9)
+    assert core.squares(left) is None
+    assert (squares is not None) == (way == "pairs")
+    if squares is not None:
+        row, column = squares.pairs.places
+        of_weights = (a[0].T * weights) @ a[0]
+        assert_allclose(squares.weighted(weights), of_weights[row, column], atol=1e-14)
+        form = np.einsum("qa,ab,qb,q->", a[0], matrix, a[0], weights)
+        assert squares.form(matrix, weights) == pytest.approx(form, rel=1e-12)
     found = core.times(core.sampled(matrix), left)
     here = rows[core.cells], columns[core.cells] - 2
     assert_allclose(found, [(m @ matrix)[here] for m in a], atol=1e-14)

@@ -18,6 +18,7 @@ from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._estimators.intervals import errors_of
 from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.prediction_rows import open_rows
+from skmixed._uncertainty import relative
 from skmixed._uncertainty.components import components
 from skmixed._uncertainty.degrees_of_freedom import DDF
 from skmixed._uncertainty.relative import Relative, Units
@@ -175,3 +176,19 @@ def test_units(both):
         covariance = lam @ lam.T
         found = units.bases[k] @ units.lam[k]
         assert_allclose(found @ found.T, covariance, atol=1e-10 * np.abs(covariance).max())
+
+
+def test_what_slopes_of_rows_need_is_kept_where_it_has_room(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.integers(0, 9, 200), "b": rng.integers(0, 7, 200)})
+    effects = rng.normal(size=9)[X["a"]] + rng.normal(size=7)[X["b"]]
+    model = MixedLinearRegressor(["a", "b"], fixed=[]).fit(X, effects + rng.normal(size=200))
+    first = model.predict_interval(X.iloc[:3])
+    kept = fitted(model).relative.row_slopes()
+    assert fitted(model).relative.row_slopes() is kept
+    assert kept.n_numbers == 3 * (7 + 1) ** 2
+    # The same digits from what is kept, and from what is made anew
+    np.testing.assert_array_equal(model.predict_interval(X.iloc[:3]), first)
+    monkeypatch.setattr(relative, "MOST_NUMBERS", kept.n_numbers - 1)
+    again = Relative.of(fitted(model).factorization, fitted(model).likelihood)
+    assert again.row_slopes() is not again.row_slopes()
