@@ -113,6 +113,11 @@ def confidence_intervals(
     that the deviance rises by less up to it. A correlation is open, (−1, 1), where
     one of its standard deviations may be 0.
 
+    Maximum likelihood finds variances of few groups too small where fixed effects are
+    constant within groups, and profiles with it: of six groups, half of them treated,
+    those of 95 % held the standard deviation in 82 % of simulations. Wald intervals after a
+    REML fit err to the other side.
+
     Wald intervals of sd's, correlations and σ, and all profiles, factor the
     mixed-model equations, also after a fit by the iterative solver, where that may
     take minutes or have no room in memory; ``components=["fixed"]`` does without.

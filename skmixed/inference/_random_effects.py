@@ -53,7 +53,10 @@ def random_effects_table(model: Any, *, level: float = 0.95) -> ResultTable:
     -----
     Conditional on θ, σ and β, as lme4's ``ranef(condVar=TRUE)``: the covariance is
     σ²ΛM⁻¹Λ', M = Λ'Z'WZΛ + I ([1]_, equation 58). What the estimates of β and of the
-    variances add is left out, so that the intervals are somewhat short with few groups.
+    variances add is left out, so that the intervals are too short with few groups: in
+    simulations with six groups, half of them treated, intervals of 95 % held 67 % of the
+    effects, and 87 % with 20 groups. Those of `predict_interval` with ``of="mean"`` count
+    the errors of β̂ and b̂ jointly.
     With a residual covariance it is Σ − ΣZ'V⁻¹ZΣ, the same with R in the place of σ²/w.
     Of a generalized model it is ΛM⁻¹Λ' at the mode, with the weights W of the observed
     information there, by Laplace's approximation normal around the mode. An effect whose
