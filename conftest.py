@@ -22,11 +22,16 @@ def one_blas_thread() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect without the search for cycles: some million objects are made, and all are kept."""
+    """Collect without the search for cycles: some million objects are made, and all are kept.
+
+    Searches during the tests leave these objects out.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
+        gc.set_threshold(5_000, 20, 20)
         gc.enable()
 
 

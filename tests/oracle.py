@@ -101,11 +101,12 @@ def kenward_roger(X, v, directions, sigma2):
     phi = np.linalg.inv(X.T @ v_inv @ X)
     p_matrix = v_inv - v_inv @ X @ phi @ X.T @ v_inv
     pv = [p_matrix @ d for d in directions]
-    w = 2 * np.linalg.inv([[np.trace(a @ b) for a in pv] for b in pv])
+    # tr(AB) is the sum of the entries of A∘B'
+    w = 2 * np.linalg.inv([[np.sum(a * b.T) for a in pv] for b in pv])
     slopes = [-X.T @ v_inv @ d @ v_inv @ X for d in directions]  # P_i
-    inner = np.zeros_like(phi)
+    inner, whitened = np.zeros_like(phi), v_inv @ X
     for i, a in enumerate(directions):
         for j, b in enumerate(directions):
-            q = X.T @ v_inv @ a @ v_inv @ b @ v_inv @ X
+            q = (a @ whitened).T @ v_inv @ (b @ whitened)
             inner += w[i, j] * (q - slopes[i] @ phi @ slopes[j])
     return phi, phi + 2 * phi @ inner @ phi, slopes, w

@@ -3,6 +3,8 @@
 The structures are written out here once more, from their definitions.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 
@@ -72,16 +74,17 @@ class DenseRepeated:
         seen = np.array([d @ self.P @ self.y for d in self.first])
         return seen @ self.P @ seen.T
 
-    @property
+    @cached_property
     def observed(self):
         """Second derivatives of −2 log L."""
         traces = self.P if self.reml else self.V_inv
         Py, d = self.P @ self.y, len(self.first)
+        # tr(AB) is the sum of the entries of A∘B'
+        products, seen = [traces @ a for a in self.first], [a @ Py for a in self.first]
         out = np.empty((d, d))
         for i in range(d):
             for j in range(d):
-                a, b = self.first[i], self.first[j]
-                out[i, j] = -np.trace(traces @ a @ traces @ b) + 2 * Py @ a @ self.P @ b @ Py
+                out[i, j] = 2 * seen[i] @ self.P @ seen[j] - np.sum(products[i] * products[j].T)
                 both = self._second(i, j)
                 if both is not None:
                     out[i, j] += np.sum(traces * both) - Py @ both @ Py
@@ -102,10 +105,10 @@ class DenseRepeated:
     def kenward_roger(self, *, is_linear=False):
         """The adjusted covariance matrix of the fixed effects."""
         errors = 2 * np.linalg.inv(self.observed)
-        inner = np.zeros_like(self.covariance)
+        inner, whitened = np.zeros_like(self.covariance), self.V_inv @ self.X
         for i, a in enumerate(self.first):
             for j, b in enumerate(self.first):
-                q = self._inner(a @ self.V_inv @ b)
+                q = (a @ whitened).T @ self.V_inv @ (b @ whitened)
                 r = self._second(i, j)
                 term = q - self._inner(a) @ self.covariance @ self._inner(b)
                 if r is not None and not is_linear:

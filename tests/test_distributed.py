@@ -47,8 +47,7 @@ MODEL = MixedLinearRegressor(["g", ("g", "h")], fixed=["x", "z"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weight", [None, "w"])
-@pytest.mark.parametrize("n_partitions", [1, 2, 20])
+@pytest.mark.parametrize(("weight", "n_partitions"), [("w", 1), (None, 2), ("w", 20)])
 def test_partitions_add_up(client, weight, n_partitions):
     rows = frame(0) if weight else frame(0).drop(columns="w")
     ddf = dd.from_pandas(rows, npartitions=n_partitions, sort=False)

@@ -165,9 +165,9 @@ def test_ten_thousand_parts_far_from_zero(monkeypatch):
     for k, (own, w) in enumerate(zip(x, weights, strict=True)):
         design = Design((own,), (rng.normal(size=10),), w, factors)
         accumulator.add(design)
-        if k < 1_000:  # the same by sums of finished statistics
+        if k < 300:  # the same by sums of finished statistics
             total = accumulate(design) if total is None else total + accumulate(design)
-    for stats, n in ((accumulator.products(), 10_000), (total, 1_000)):
+    for stats, n in ((accumulator.products(), 10_000), (total, 300)):
         mean = np.average(x[:n], weights=weights[:n])
         squares = weights[:n] * (x[:n] - mean) ** 2
         assert_allclose(stats.mean[1], mean, rtol=1e-15)

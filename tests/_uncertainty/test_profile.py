@@ -350,7 +350,7 @@ class OneVariance:
             return np.nanmin(self.logdet + n * np.log(2 * np.pi * variance) + squares / variance)
 
 
-@pytest.mark.parametrize("seed", [1, 20, 25, 46, 81, 103, 111, 123, 135, 139, 157, 167])
+@pytest.mark.parametrize("seed", [1, 25, 81, 111, 135, 157])
 def test_profiles_are_of_the_lowest_optimum_at_each_value(seed):
     """Of which another one takes over on the way to a limit."""
     g, x, y = _unlike_groups(seed)

@@ -22,6 +22,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
@@ -51,13 +52,12 @@ def of_made_up_data(test):
 
 
 @of_made_up_data
-@parametrize_with_checks(
-    [
-        MixedLinearRegressorCV(candidates={"method": ["reml", "ml"]}, one_standard_error=True),
-    ]
-)
-def test_least_squares(estimator, check):
-    check(estimator)
+@pytest.mark.parametrize("check", WEIGHTS)
+def test_weights_repeat_rows_in_least_squares(check):
+    """All other checks are of the class, whatever the candidates: see below."""
+    candidates = {"method": ["reml", "ml"]}
+    estimator = MixedLinearRegressorCV(candidates=candidates, one_standard_error=True)
+    getattr(estimator_checks, check)("MixedLinearRegressorCV", estimator)
 
 
 @of_made_up_data

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from functools import cache
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -83,10 +84,15 @@ def axes_of(display):
     return list(getattr(display, "axes_", [])) or [display.ax_]
 
 
+@pytest.fixture(scope="module")
+def display_of(model, sleepstudy):
+    return cache(lambda kind: shown(kind, model, *sleepstudy))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", OF_MODEL + OF_ROWS)
-def test_attributes_and_axes(kind, model, sleepstudy):
-    display = shown(kind, model, *sleepstudy)
+def test_attributes_and_axes(kind, display_of):
+    display = display_of(kind)
     axes = axes_of(display)
     assert isinstance(display.figure_, matplotlib.figure.Figure)
     assert hasattr(display, "ax_") == (kind in SINGLE)
@@ -113,8 +119,8 @@ def test_attributes_and_axes(kind, model, sleepstudy):
 
 
 @pytest.mark.parametrize("kind", OF_MODEL + OF_ROWS)
-def test_without_matplotlib(kind, model, sleepstudy, monkeypatch):
-    display = shown(kind, model, *sleepstudy)
+def test_without_matplotlib(kind, model, sleepstudy, display_of, monkeypatch):
+    display = display_of(kind)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = rf"{kind.__name__}\.from_estimator needs matplotlib.*pip install matplotlib"
     with pytest.raises(ImportError, match=message):
