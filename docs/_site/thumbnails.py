@@ -7,6 +7,7 @@ from sphinx_gallery.utils import scale_image
 
 # The number of the figure and that of the panel, where they are not the first.
 CHOSEN = {
+    "displays": (2, 0),
     "longitudinal": (3, 0),
     "new_groups": (2, 2),
     "psycholinguistic_experiment": (2, 0),
