@@ -3,9 +3,9 @@ Any regressor beside random effects
 ===================================
 
 Shops differ, and sales depend on price and weather by curves. ``MixedEffectsRegressor`` puts a
-regressor of scikit-learn in the place of the linear fixed part. Its residuals are out of fold: so
-intervals of new rows contain what they say, where variances from rows that the regressor has
-seen, as MERF takes them, give intervals that do not.
+regressor of scikit-learn in the place of the linear fixed part. Its residuals are out of fold, so
+that intervals of new rows have their level. MERF takes variances from rows that the regressor has
+seen, and its intervals are too narrow.
 """
 
 import matplotlib.pyplot as plt
@@ -33,8 +33,8 @@ sales = pd.Series(rng.normal(size=120))
 new, y_new = simulate(rng, range(60, 120), sales)
 
 # %%
-# With ``cv="in_sample"`` the effects and variances are fitted to what the forest leaves of rows
-# that it has seen; by default a row is predicted by the trees whose sample lacks it.
+# With ``cv="in_sample"`` the effects and variances are fitted to residuals of rows that the forest
+# has seen. By default each row is predicted by the trees whose sample lacks it.
 forest = RandomForestRegressor(random_state=0)
 models = {
     "out of fold": MixedEffectsRegressor(forest, "shop"),
@@ -53,11 +53,11 @@ for name, model in models.items():
 print(pd.DataFrame(columns).round(2).to_string())
 
 # %%
-# The two forests predict alike. In sample the residual variance is that of residuals which the
-# forest has made small; a new week is off by more. The linear model's intervals hold, too: they
-# are wider by what it does not explain.
+# The two forests predict equally well. In sample the forest has made its residuals small, and the
+# errors of a new week are larger. The intervals of the linear model have their level, too. They are
+# wider, because it explains less.
 #
-# ``include="fixed"`` is f alone, for partial dependence and the like. Effects are shrunken.
+# ``include="fixed"`` predicts f alone, for example for partial dependence. Effects are shrunken.
 model = models["out of fold"]
 price = np.linspace(-1.4, 1.4, 60)
 curve = [model.predict(X.assign(price=p), include="fixed").mean() for p in price]

@@ -2,9 +2,9 @@
 The BLUP as a posterior mean
 ============================
 
-A random effect b_j ~ N(0, Σ) reads like a prior and acts as one: the BLUP is the mean of the
-posterior distribution of b_j in a normal model. The prior is special in that Σ is not chosen but
-estimated from all groups together (empirical Bayes); then the variances are taken as known.
+The distribution of a random effect, b_j ~ N(0, Σ), acts as a prior: the BLUP is the mean of the
+posterior distribution of b_j in a normal model. But Σ is not chosen. It is estimated from all
+groups together (empirical Bayes), and the variances are then treated as known.
 """
 
 import matplotlib.pyplot as plt
@@ -34,10 +34,10 @@ beta, blups = model.fixed_effects_, model.random_effects_["Subject"]
 slopes = pd.DataFrame({"BLUP": blups["Days"], "posterior mean": mean[20:]})
 
 # %%
-# The posterior standard deviations come in two kinds. Given β, the covariance of b is the inverse
-# of its part of the precision: these are the standard errors in ``random_effects_table``. With
-# β uncertain the whole matrix is inverted, and b is less certain. From the joint covariance of
-# β and b come the standard errors of predicted means, and so their (normal) intervals.
+# There are two kinds of posterior standard deviations. Given β, the covariance of b is the inverse
+# of its part of the precision: these are the standard errors in ``random_effects_table``. With β
+# uncertain the whole matrix is inverted, and b is less certain. From the joint covariance of β and
+# b come the standard errors of predicted means, and so their (normal) intervals.
 joint = np.linalg.inv(precision)
 slopes["std_error"] = random_effects_table(model)["std_error"].to_numpy()[1::2]
 slopes["sd given β"] = np.sqrt(np.diag(np.linalg.inv(precision[2:, 2:]))[18:])
@@ -48,10 +48,10 @@ upper = W @ mean + norm.ppf(0.975) * np.sqrt(np.sum(W @ joint * W, axis=1))
 print(f"Intervals of means, largest difference: {np.abs(interval[:, 1] - upper).max():.0e} ms")
 
 # %%
-# Left, subject 335, with ellipses that hold 95 %. Its own data (the likelihood) say that it gets
-# faster, the prior that hardly anybody does; the posterior (given β) is their compromise. Right,
-# draws of its reaction on day 9 by ``sample_y``, from the posterior of β and b and the residual,
-# with the density that ``predict(return_std=True)`` describes.
+# On the left is subject 335, with ellipses that contain 95 %. Its data (the likelihood) say that it
+# becomes faster. The prior says that hardly any subject does. The posterior (given β) is a
+# compromise. On the right are draws of its reaction on day 9 by ``sample_y``, from the posterior of
+# β and b and the residual, with the density that ``predict(return_std=True)`` describes.
 rows = (X["Subject"] == "335").to_numpy()
 data = np.linalg.inv(fixed[rows].T @ fixed[rows]) * model.sigma_**2
 own = np.linalg.lstsq(fixed[rows], y[rows], rcond=None)[0]

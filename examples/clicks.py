@@ -4,8 +4,8 @@ Clicks by user and item: a classifier for crossed groups
 
 Who clicks depends on the user, on the item, and on what is shown. Users and items are crossed: each
 user sees some items, each item is shown to some users. Most users are seen a few times, so that a
-column of indicators for each would fit noise. A mixed model takes the users' and the items' effects
-from normal distributions, and knows what to say of a user that it has not seen.
+column of indicators for each would fit noise. A mixed model treats the effects of users and items
+as draws from normal distributions, and can also predict for a new user.
 """
 
 import matplotlib.pyplot as plt
@@ -44,8 +44,9 @@ print(model.fixed_effects_.round(3))
 print(model.variance_components_[["group", "sd"]].round(2))
 
 # %%
-# Rows of known users: what the users and items did before tells much. Rows of new users: the items
-# still do. The score is the mean log loss, which asks for probabilities that are right.
+# For rows of known users, earlier clicks of the user and on the item say much. For rows of new
+# users, only those on the item do. The score is the mean log loss, which is best if probabilities
+# are right.
 plain = LogisticRegression(C=1e8).fit(frame.loc[known, fixed], clicked[known])
 scores = {}
 for name, rows in {"known users": is_later, "new users": is_new}.items():
@@ -62,11 +63,10 @@ for name, rows in {"known users": is_later, "new users": is_new}.items():
 print(pd.DataFrame(scores).T.round(3))
 
 # %%
-# Two questions about a new user
-# ------------------------------
-# ``predict_proba`` averages over the estimated distribution of users: the probability that *a* new
-# user clicks. That of a user of effect 0, the middle of all users, is another number. Averages lie
-# nearer to one half, and only they are calibrated: of rows with 10 %, 10 % are clicks.
+# Two questions about a new user ------------------------------ ``predict_proba`` averages over the
+# estimated distribution of users: the probability that *a* new user clicks. The probability for a
+# user with effect 0, the middle of all users, is another number. Averages are nearer to one half,
+# and only they are calibrated: of rows with a probability of 10 %, 10 % are clicks.
 average = model.predict_proba(frame[is_new])[:, 1]
 middle = model.predict_proba(frame[is_new], include=["item"])[:, 1]
 figure, axis = plt.subplots(figsize=(4.5, 4.2), layout="constrained")

@@ -3,9 +3,9 @@ Contagion in herds: proportions that vary more than chance allows
 =================================================================
 
 In fifteen herds of cattle the cases of a lung disease were counted in four periods (``cbpp`` of
-lme4). The response is a proportion, a binomial one if animals fell ill one by one. They do not:
-the disease is contagious. Where does the variation lie, how well does Laplace's approximation do,
-and what is to be expected of a herd that nobody has seen?
+lme4). The response is a proportion, a binomial one if animals fell ill one by one. They do not: the
+disease is contagious. Do herds or periods vary, how accurate is Laplace's approximation, and what
+can be expected in a new herd?
 """
 
 import matplotlib.pyplot as plt
@@ -24,9 +24,9 @@ X = X.assign(herd=cbpp["herd"], outbreak=np.arange(len(cbpp)))
 
 
 # %%
-# The number of animals is the weight of a proportion. The first model gives each herd an effect:
-# in a herd and a period animals then fall ill independently. The second gives each row an effect
-# of its own as well, an outbreak that is worse or milder than the herd's average.
+# The number of animals is the weight of a proportion. The first model gives each herd an effect: in
+# a herd and a period animals then fall ill independently. The second also gives each row an effect:
+# an outbreak that is worse or milder than the average of the herd.
 def fitted(groups, quadrature=1):
     model = MixedBinomialRegressor(groups, fixed=periods, quadrature=quadrature)
     return model.fit(X, ill, sample_weight=animals)
@@ -38,13 +38,14 @@ for model in models.values():
 print(likelihood_ratio_test(*models.values()).loc["alternative"])
 
 # %%
-# The test allows for a variance of 0 on the boundary. The variation is between outbreaks: with
-# these in the model herds hardly differ, and many cases once do not make a herd that always has.
+# The test takes into account that a variance of 0 is on the boundary. The variation is between
+# outbreaks: with these in the model, herds hardly differ. A herd with many cases in one period does
+# not have many in all periods.
 #
-# With one grouping factor the integral over its effects can be taken itself. ``quadrature="auto"``
-# adds nodes until the log-likelihood is stable to 1e-6; one node is Laplace's approximation. It is
-# off by 0.04, which is nothing beside the 4.7 between the models. With single yes-or-no answers
-# and large variances it would be off by several units.
+# With one grouping factor the integral over its effects can be computed. ``quadrature="auto"`` adds
+# nodes until the log-likelihood is stable to 1e-6. One node is Laplace's approximation. Its error
+# is 0.04, which is small compared with the 4.7 between the models. With single yes-or-no answers
+# and large variances the error would be several units.
 for group in ("herd", "outbreak"):
     for quadrature in (1, 3, 5, 9, "auto"):
         model = fitted(group, quadrature)
@@ -52,9 +53,9 @@ for group in ("herd", "outbreak"):
         print(f"{group:9s}{model.n_nodes_:3d} nodes {model.log_likelihood_:9.4f}  sd {sd:.4f}")
 
 # %%
-# ``predict`` averages over the effects of groups that are new. The value at effects of 0 is that
-# of the median herd and outbreak. It is less: few severe outbreaks make the average, which is what
-# the share of all animals agrees with. Each dot is an outbreak.
+# For new groups ``predict`` averages over their effects. The prediction with effects of 0 is that
+# of the median herd and outbreak. It is lower, because a few severe outbreaks raise the average.
+# The share of all animals agrees with the average. Each dot is an outbreak.
 model, total = models["herds and outbreaks"], cbpp.groupby(period)[["incidence", "size"]].sum()
 new = pd.DataFrame(np.eye(4)[:, 1:], columns=periods).assign(herd="new", outbreak=-1)
 expected = pd.DataFrame({"observed": total["incidence"] / total["size"]})

@@ -4,7 +4,7 @@ Counts with an exposure: events per person-year
 
 Hospitals report how many patients fell, over very different numbers of days of care. The expected
 count is proportional to the days, which are the *exposure*. Small hospitals have rates of 0 and of
-twice the mean by chance alone; the model shrinks each rate as far as its days leave it uncertain.
+twice the mean by chance alone. The model shrinks a rate more if it comes from fewer days.
 """
 
 import matplotlib.pyplot as plt
@@ -30,7 +30,7 @@ log_rate += 0.4 * rng.normal(size=hospitals)[hospital]
 falls = rng.poisson(frame["days"] * np.exp(log_rate))
 
 # %%
-# The exposure is given beside X. Coefficients are logarithms of ratios of rates.
+# The exposure is a separate argument of ``fit``. Coefficients are logarithms of ratios of rates.
 X = frame[["hospital", "year", "beds_low"]]
 model = MixedPoissonRegressor("hospital").fit(X, falls, exposure=frame["days"])
 print(np.exp(model.fixed_effects_).round(2))
@@ -38,15 +38,14 @@ print(model.variance_components_[["group", "name", "sd"]].round(2))
 
 # %%
 # Without ``exposure=`` predictions are rates, here per thousand days in year 2. A new hospital gets
-# the average over hospitals, exp(η + v/2): more than that of a hospital of effect 0, for rates are
-# skewed.
+# the average over hospitals, exp(η + v/2). It is higher than the rate of a hospital with effect 0,
+# because rates are skewed.
 new = pd.DataFrame({"hospital": [-1], "year": [2.0], "beds_low": [0.0]})
 print(f"average of hospitals {model.predict(new)[0]:.3f}")
 print(f"hospital of effect 0 {model.predict(new, include='fixed')[0]:.3f}")
 
 # %%
-# Observed rates and estimated ones. The fewer the days, the more an observed rate is drawn to the
-# mean.
+# Observed and estimated rates. A rate from few days is moved far towards the mean.
 total = pd.DataFrame({"falls": falls, "days": frame["days"]}).groupby(hospital).sum()
 observed = total["falls"] / total["days"]
 estimated = model.predict(X) * frame["days"]

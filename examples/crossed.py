@@ -2,10 +2,9 @@
 Crossed factors: plates and samples, users and items
 ====================================================
 
-Factors are crossed where a level of one meets several levels of the other. Each has a
-variance of its own, and every row is explained by the effects of both. First a small
-experiment in which all plates meet all samples, then ratings, of which most
-combinations of a user and an item are missing.
+Two factors are crossed if a level of one occurs with several levels of the other. Each has its own
+variance, and every row is explained by the effects of both. First a small experiment in which all
+plates meet all samples, then ratings, of which most combinations of a user and an item are missing.
 """
 
 import matplotlib.pyplot as plt
@@ -43,10 +42,10 @@ model = MixedLinearRegressor([RandomEffect("user", slopes="action"), "item"]).fi
 print(model.variance_components_[["group", "name", "sd"]].round(2).to_string(index=False))
 
 # %%
-# What would the average user give each film? Without a user (``None``) a film is predicted
-# for the population. Raw means are at the mercy of chance and of who happened to rate;
-# the extreme ones are of films with few ratings. The BLUP of such a film stays close to
-# the mean of all films, and its error is less than half as large.
+# What rating would the average user give each film? Without a user (``None``) the prediction for a
+# film is that for the population. Raw means depend on chance, and on which users gave ratings. The
+# extreme means are those of films with few ratings. The BLUP of such a film stays close to the mean
+# of all films, and its error is less than half as large.
 films = X.drop_duplicates("item").set_index("item", drop=False)
 films["n"], films["mean"] = X["item"].value_counts(), y.groupby(X["item"]).mean()
 films["blup"] = model.predict(films[list(X)].assign(user=None))
@@ -66,9 +65,9 @@ left.xaxis.set_major_formatter("{x:.0f}")
 _ = left.legend(frameon=False)
 
 # %%
-# A recommendation is a prediction for films that the user has not rated. It is possible
-# for a new film too, since the user's taste is known, and for a new user, since the film
-# is. The interval of the expected rating says what it costs not to know them.
+# A recommendation is a prediction for films that the user has not rated. It is possible for a new
+# film too, since the taste of the user is known, and for a new user, since the film is known. The
+# interval of the expected rating is wider for these.
 fan = model.random_effects_["user"]["action"].idxmax()
 unseen = films.loc[~films["item"].isin(X.loc[X["user"] == fan, "item"]), list(X)]
 best = unseen.iloc[model.predict(unseen.assign(user=fan)).argmax()]

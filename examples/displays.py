@@ -2,9 +2,9 @@
 Plots of a fitted model
 =======================
 
-Eleven displays, in the manner of scikit-learn's: ``from_estimator`` computes and draws, and the
-object that it returns keeps the numbers. They are drawn here for the reaction times of eighteen
-subjects, on ten days with little sleep.
+Eleven displays like those of scikit-learn: ``from_estimator`` computes and draws, and returns an
+object that keeps the numbers. They are drawn here for the reaction times of eighteen subjects, on
+ten days with little sleep.
 """
 
 from skmixed import MixedLinearRegressor, lmer
@@ -28,19 +28,17 @@ y = y.rename("reaction time (ms)")
 model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
 
 # %%
-# What the model says of each subject: its line beside that of the population.
+# The line of each subject, beside that of the population.
 _ = FittedLinesDisplay.from_estimator(model, X, y)
 
 # %%
-# What it says of the population: marginal means with 95 % intervals, over all measurements. These
-# are means over the grid of a formula's variables, which the same model by a formula has.
+# Marginal means with 95 % intervals, over all measurements. They need a model by a formula.
 data = load_sleepstudy().frame
 by_formula = lmer("Reaction ~ Days + (Days | Subject)", data)
 _ = EffectsDisplay.from_estimator(by_formula, "Days", X=data)
 
 # %%
-# The random effects with 95 % intervals, sorted. Where an interval does not hold 0, the subject
-# differs from the mean one by more than its ten days leave open.
+# The random effects with 95 % intervals, sorted.
 _ = RandomEffectsDisplay.from_estimator(model)
 
 # %%
@@ -48,7 +46,7 @@ _ = RandomEffectsDisplay.from_estimator(model)
 _ = ShrinkageDisplay.from_estimator(model)
 
 # %%
-# How much of the variance is of the fixed effects, between subjects, and left over.
+# The shares of the variance: fixed effects, differences between subjects, and residuals.
 _ = VarianceDecompositionDisplay.from_estimator(model)
 
 # %%
@@ -56,16 +54,17 @@ _ = VarianceDecompositionDisplay.from_estimator(model)
 _ = check_model(model, X, y)
 
 # %%
-# The single ones, larger. Residuals should scatter evenly about 0 at all fitted values, follow the
-# diagonal in the middle, and look alike in all groups. Two subjects have large ones here.
+# The single checks, larger. Residuals should scatter evenly about 0 at all fitted values, follow
+# the diagonal in the middle panel, and look similar in all groups. Two subjects have large
+# residuals here.
 _ = ResidualsDisplay.from_estimator(model, X, y)
 
 # %%
-# The random effects are taken for normal as well: standardized, they should follow the diagonal.
+# Random effects are assumed to be normal, too. Standardized, they should follow the diagonal.
 _ = RandomEffectsQQDisplay.from_estimator(model)
 
 # %%
-# In pairs, with the distribution from which the model takes them to be drawn.
+# Pairs of random effects, with the normal distribution that the model estimates for them.
 _ = RandomEffectsPairsDisplay.from_estimator(model)
 
 # %%
@@ -73,6 +72,6 @@ _ = RandomEffectsPairsDisplay.from_estimator(model)
 _ = InfluenceDisplay.from_estimator(model, X, y)
 
 # %%
-# How well a parameter is determined. A straight line means that estimate ± standard errors will
-# do; the curves of the standard deviations bend, and their intervals are not symmetric.
+# How well the data determine each parameter. Where a line is straight, estimate ± standard errors
+# is right. The curves of the standard deviations bend: their intervals are not symmetric.
 _ = ProfileDisplay.from_estimator(model)

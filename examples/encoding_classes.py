@@ -2,8 +2,8 @@
 Rare categories and clicks: an encoder for classes
 ==================================================
 
-Clicks on thousands of sites, most of which are seen a few times. How should a classifier be told
-the site? Three ways are compared: ``TargetEncoder``, indicators with a ridge penalty, and
+Clicks on thousands of sites, most of which are seen a few times. How can the site become a feature?
+Three ways are compared: ``TargetEncoder``, indicators with a ridge penalty, and
 ``MixedEffectEncoder``, whose log odds of each site are those of a logistic mixed model.
 """
 
@@ -60,14 +60,14 @@ table = table.pivot_table("loss", ["σ_b", "seen"], "way", sort=False)
 print(table.xs("all", level="seen").round(4).to_string())
 
 # %%
-# Under logistic regression, log odds are better than ``TargetEncoder``'s shares. Boosting, which
-# bends a feature as it likes, is nearly as good with either. Indicators with a ridge penalty are
-# the same model, with C for σ_b²: the default, 1, suits the larger two, and is too much for 0.3.
+# With logistic regression, log odds are better than the shares of ``TargetEncoder``. Boosting can
+# transform a feature, and is nearly as good with either. Indicators with a ridge penalty are the
+# same model, with C for σ_b². The default, 1, is good for the larger two, and too large for 0.3.
 #
-# Below, what is lost against the encoder for classes under logistic regression. Where sites differ
-# much, those of one to three rows gain the most over ``TargetEncoder``. For *new* sites the encoder
-# is the worst there: it gives them an effect of 0, and the probability of that is not the average
-# over sites, which ``MixedLogisticClassifier`` has.
+# The figure shows the loss compared with the encoder for classes and logistic regression. If sites
+# differ much, sites of one to three rows gain the most over ``TargetEncoder``. For *new* sites the
+# encoder is then the worst. It gives them an effect of 0, and the probability at this effect is not
+# the average over sites. ``MixedLogisticClassifier`` predicts this average.
 _, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), sharey=True, layout="constrained")
 for ax, sd_between in zip(axes, [0.3, 0.8, 1.6], strict=True):
     own = table.loc[sd_between].loc[BINS]

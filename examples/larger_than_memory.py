@@ -30,8 +30,8 @@ folder = Path(temporary.name)
 sales.to_csv(folder / "sales.csv", index=False)
 
 # %%
-# A source is anything that yields pairs of X and y. Each of these reads the columns of the model
-# and no others. pyarrow by itself reads whole files, ahead of the fit; the options forbid that.
+# A source is anything that yields pairs of X and y. Each of these reads only the columns of the
+# model. By default pyarrow reads whole files, ahead of the fit; the options prevent this.
 features, columns = ["price", "store"], ["price", "store", "sold"]
 
 
@@ -62,8 +62,8 @@ slopes |= {name: model.fit_chunks(chunks).coef_[0] for name, chunks in sources.i
 print(pd.Series(slopes).to_string(float_format="{:.12f}".format))
 
 # %%
-# ``partial_fit`` adds rows to those seen, and the estimates can be looked at in between. The model
-# keeps sums over stores, so that its size does not depend on the number of rows.
+# ``partial_fit`` adds rows to the earlier ones, and the estimates are available after each call.
+# The model keeps sums over stores, so that its size does not depend on the number of rows.
 model, steps = MixedLinearRegressor("store"), {}
 for k, (X, y) in enumerate(from_csv(10_000), start=1):
     steps[10 * k] = coefficient_table(model.partial_fit(X, y)).loc["price"]

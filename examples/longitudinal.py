@@ -22,43 +22,45 @@ slopes = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
 print(slopes.variance_components_.round(2).to_string(index=False))
 
 # %%
-# Dashed is the line of the population, solid that of the subject, with an intercept and a slope of
-# its own. Subject 308 slows down by 20 ms a day, subject 335 not at all.
+# The dashed line is that of the population, and the solid line that of the subject, with its own
+# intercept and slope. Subject 308 slows down by 20 ms a day, subject 335 not at all.
 lines = FittedLinesDisplay.from_estimator(slopes, X, y.rename("reaction time (ms)"))
 
 # %%
-# Is the slope needed? Under the hypothesis of parallel lines its variance is 0, on the edge of
-# what is possible, so that the likelihood-ratio statistic has a mixture of two χ² distributions.
+# Is the slope needed? Under the hypothesis of parallel lines its variance is 0, on the boundary of
+# its range. The likelihood-ratio statistic then follows a mixture of two χ² distributions.
 test = likelihood_ratio_test(intercepts, slopes).loc["alternative"]
 print(f"statistic {test['statistic']:.2f}, {test['reference']}, p = {test['p_value']:.1g}")
 
 # %%
-# Nor is it a matter of prediction only. Parallel lines leave the differences in slope to the
-# residual and count 161 degrees of freedom, as if each observation were news about the mean slope.
-# With slopes of their own there are 18 of these, 17 degrees of freedom, and twice the error.
+# The slopes matter not only for predictions. With parallel lines the differences in slope are part
+# of the residual. The test then has 161 degrees of freedom, as if all observations were
+# independent. With a slope for each subject there are 18 slopes, 17 degrees of freedom, and twice
+# the standard error.
 tables = {"parallel": coefficient_table(intercepts), "own slopes": coefficient_table(slopes)}
 print(pd.concat(tables).xs("Days", level=1)[["estimate", "std_error", "df", "t"]].round(3))
 
 # %%
-# Are the residuals independent then? With an intercept for each subject alone those of one day
-# tell of the next one, and are opposite at the two ends: that is the slope which is left out. With
-# slopes little is left at any distance. BLUPs pull all correlations down a little.
+# Are the residuals independent? With only an intercept for each subject, residuals of one day are
+# correlated with those of the next day, and negatively with those of distant days, because the
+# slope is missing. With slopes little correlation is left at any distance. BLUPs make all
+# correlations a little smaller.
 _, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")
 for ax, fit, name in zip(axes, (intercepts, slopes), ("parallel", "own slopes"), strict=True):
     ResidualCorrelationDisplay.from_estimator(fit, X, y, subject="Subject", time="Days", ax=ax)
     ax.set_title(name, pad=14)
 
 # %%
-# Each subject's own least-squares line is noisy, and the model moves it towards that of the
-# population. The arrows slant: a line that comes out too steep by chance also starts too low.
+# The least-squares line of each subject is noisy, and the model moves it towards the line of the
+# population. The arrows are slanted: a line that is too steep by chance also starts too low.
 shrinkage = ShrinkageDisplay.from_estimator(slopes)
 _ = shrinkage.ax_.set(xlabel="intercept (ms)", ylabel="slope (ms per day)")
 
 # %%
 # What will a new subject do? Subject 337 is left out of the fit. At first the interval (95 %, of a
-# single observation) must hold the differences between subjects. ``update_groups`` learns from the
-# first days without a new fit: after three the line has moved up, after seven it is steep, and the
-# interval is mostly noise of single observations.
+# single observation) must include the differences between subjects. ``update_groups`` learns from
+# the first days without a new fit: after three the line has moved up, after seven it is steep, and
+# the interval is mostly noise of single observations.
 new = X["Subject"] == "337"
 model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X[~new], y[~new])
 days, reaction = X["Days"][new], y[new]

@@ -32,12 +32,12 @@ def simulate(seed):
 
 
 # %%
-# Four answers from one trial. Least squares takes 702 patients for independent observations. An
-# intercept for each site takes the differences between hospitals out of the noise, and leaves the
-# standard error of the effect in these twelve, weighted by size. Only with an effect of its own for
-# each site does the error say how far twelve effects determine the mean of all; its degrees of
-# freedom count sites. With the drug coded as ±½ the intercept is the mean of a site over both arms,
-# which may well be taken as independent of the effect (``covariance="diag"``).
+# One trial, four answers. Least squares treats 702 patients as independent observations. An
+# intercept for each site removes the differences between hospitals from the noise. Its standard
+# error is that of the effect in these twelve hospitals, weighted by size. With an effect of the
+# drug for each site, the error is that of the mean of all hospitals, and its degrees of freedom
+# count sites. With the drug coded as ±½ the intercept is the mean of a site over both arms, which
+# can be assumed to be independent of the effect (``covariance="diag"``).
 X, y = simulate(10)
 least_squares = MixedLinearRegressor(fixed=["drug"]).fit(X, y)
 intercepts = MixedLinearRegressor("site").fit(X, y)
@@ -51,8 +51,8 @@ tables = {
 print(pd.concat(tables).xs("drug", level=1).drop(columns=["t", "p_value"]).round(2))
 
 # %%
-# The effect by site: left as a deviation from the mean effect; right what each site finds by itself
-# and what the model makes of it; small sites lose a larger share of their deviation.
+# The effect by site: on the left its deviation from the mean effect, on the right the estimates of
+# each site alone and of the model. Those of small sites lose a larger share of their deviation.
 _, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
 RandomEffectsDisplay.from_estimator(slopes, name="drug", ax=left)
 left.set(title="", xlabel="effect less the mean effect (mmHg)\nwith 95 % intervals")

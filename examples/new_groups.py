@@ -28,8 +28,8 @@ print(model.variance_components_[["group", "sd"]].round(2).to_string(index=False
 
 # %%
 # Before its first week the shop is predicted by the mean of all shops. With n weeks the prediction
-# is the mean of that and of the shop's own mean, with weights m = σ²/σ_b² and n, as "by hand".
-# The interval of the shop's mean (dark) goes on narrowing; that of a week (light) keeps its σ.
+# is the mean of that and of the shop's own mean, with weights m = σ²/σ_b² and n, as "by hand". The
+# interval of the shop's mean (dark) becomes narrower. That of a week (light) always includes σ.
 m = model.sigma_**2 / model.covariances_["shop"].iloc[0, 0]
 shop, rows = X_new.head(1), []
 for n in range(21):

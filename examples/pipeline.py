@@ -3,7 +3,8 @@ Pipelines and searches: known and new clinics
 =============================================
 
 Preprocessing, cross-validation and a grid search are scikit-learn's own. The grouping column stays
-in X and passes through the preprocessing as it is; one-hot encoded it would be so many features.
+in X and passes through the preprocessing unchanged. One-hot encoding would make many features of
+it.
 """
 
 import matplotlib.pyplot as plt
@@ -42,8 +43,8 @@ model = Pipeline([("columns", columns), ("mixed", mixed)])
 print(model.fit(X, y)["mixed"].summary())
 
 # %%
-# Every parameter can be searched. Here random slopes pay, and so does their correlation with the
-# intercepts ("full"). REML and ML predict alike, since their variances differ by little.
+# Every parameter can be searched. Random slopes improve the score, and so does their correlation
+# with the intercepts ("full"). REML and ML predict equally well: their variances differ little.
 method, slopes = {"mixed__method": ["reml", "ml"]}, "mixed__random_slopes"
 grid = [
     method | {slopes: [None]},
@@ -56,9 +57,8 @@ for params, r2 in zip(results["params"], results["mean_test_score"], strict=True
     print(f"R² {r2:.3f}", {name.removeprefix("mixed__"): value for name, value in params.items()})
 
 # %%
-# Two kinds of folds ask two questions. ``KFold`` leaves out patients of known clinics, whose
-# effects help. ``GroupKFold`` leaves out whole clinics: there nothing can help, and the residuals
-# of a clinic hold its effect, so that their mean is not 0.
+# Two kinds of folds answer two questions. ``KFold`` leaves out patients of known clinics, whose
+# effects help. ``GroupKFold`` leaves out whole clinics: their effects remain in the residuals.
 linear = clone(model).set_params(mixed=LinearRegression(), columns__passthrough="drop")
 one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
 models = {"without clinics": linear, "one-hot clinics": clone(linear)}

@@ -46,13 +46,13 @@ model = lmer("np.log(time) ~ prime * frequency + (prime | subject) + (1 | item)"
 print(model.variance_components_.round(3).to_string(index=False))
 
 # %%
-# First, whether the assumptions hold: residuals that scatter alike around 0, and residuals and
-# effects that are normal. On the original scale of milliseconds the second panel would rise.
+# First the assumptions: residuals should scatter evenly around 0, and residuals and effects should
+# be normal. On the scale of milliseconds the second panel would rise.
 checks = check_model(model, trials)
 
 # %%
-# Do subjects differ in how much the prime helps them? Each random-effects term is tested by the fit
-# without it. By the design of the experiment the slopes belong in the model whatever the test says.
+# Do subjects differ in how much the prime helps? Each random-effects term is tested by a fit
+# without it. By the design the slopes belong in the model, whatever the test says.
 print(random_effects_tests(model))
 
 # %%

@@ -2,10 +2,10 @@
 Quickstart: reaction times after too little sleep
 =================================================
 
-Eighteen subjects were deprived of sleep, and their mean reaction time was measured
-on each of ten days. Each subject has a level and a slope of its own, which a mixed
-model describes as deviations from a common line. This example fits it, predicts for a
-known and for a new subject, and leaves the rest to scikit-learn.
+Eighteen subjects were deprived of sleep, and their mean reaction time was measured on each of ten
+days. Each subject has its own level and slope, which a mixed model describes as deviations from a
+common line. This example fits the model, predicts for a known and for a new subject, and uses the
+tools of scikit-learn.
 """
 
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
@@ -30,17 +30,17 @@ print("\nThe three subjects with the steepest slopes, as deviations (BLUPs):")
 print(model.random_effects_["Subject"].nlargest(3, "Days").round(2))
 
 # %%
-# A known subject is predicted with its own line. Of a new one nothing is known but
-# the population it comes from, hence the fixed effects alone.
+# The prediction for a known subject uses the line of this subject. For a new subject only the
+# population is known, so that the prediction uses the fixed effects alone.
 day_9 = X[X["Days"] == 9].head(1)
 new = day_9.assign(Subject="never seen")
 print(f"\nDay 9, subject {day_9['Subject'].item()}: {model.predict(day_9)[0]:.1f} ms")
 print(f"Day 9, a new subject:  {model.predict(new)[0]:.1f} ms (the fixed effects)")
 
 # %%
-# How well it predicts depends on the question. Folds of rows ask about further days of
-# known subjects, folds of whole subjects about people never seen. The second is much
-# harder: subjects differ more than the days of sleep lost explain.
+# How well the model predicts depends on the question. Folds of rows ask about further days of known
+# subjects. Folds of whole subjects ask about new people, which is much harder: subjects differ by
+# more than the number of days explains.
 known = cross_val_score(model, X, y, cv=KFold(10, shuffle=True, random_state=0))
 unseen = cross_val_score(model, X, y, groups=X["Subject"], cv=GroupKFold(6))
 print(f"\nR² on new days of known subjects: {known.mean():.2f}")

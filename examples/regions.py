@@ -2,10 +2,11 @@
 Small areas: the mean income of a region with two households
 ============================================================
 
-A survey asks 3,000 households in 300 regions of 12 states for their income. What is the mean of
-a region of which two households answered? Their own mean is unbiased and mostly noise, that of the
-country ignores the region. The model weighs both, and the state between them. In survey statistics
-this is the unit-level model of Battese, Harter and Fuller (1988), here without covariates.
+A survey asks 3,000 households in 300 regions of 12 states for their income. What is the mean of a
+region of which two households answered? The mean of the two is unbiased and mostly noise. The mean
+of the country ignores the region. The model weighs both, and the mean of the state. In survey
+statistics this is the unit-level model of Battese, Harter and Fuller (1988), here without
+covariates.
 """
 
 import matplotlib.pyplot as plt
@@ -33,9 +34,10 @@ for model in (flat, nested):
     print(model.variance_components_[["group", "variance", "sd"]].round(1).to_string(index=False))
 
 # %%
-# The truth is known here, and so are the errors. Raw means are by far the worst where few answered,
-# and no better than the nested model where many did. For a region without households that predicts
-# the mean of its state, which errs less than raw means of up to ten households.
+# The truth is known here, and so are the errors. Raw means are by far the worst if few households
+# answered, and no better than the nested model if many did. For a region without households the
+# nested model predicts the mean of its state. Its error is smaller than that of raw means of up to
+# ten households.
 n = np.bincount(row, minlength=300)
 answered = pd.cut(n, [-1, 0, 3, 10, 30, 999], labels=["0", "1-3", "4-10", "11-30", "> 30"])
 estimates = pd.DataFrame({"mean of the country": np.full(300, income.mean())})
@@ -54,9 +56,9 @@ print(estimates.iloc[two].round(1).to_string(index=False))
 print(f"interval {lower:.1f} to {upper:.1f}, truth {truth[two][0]:.1f}")
 
 # %%
-# Left, raw means about the mean of the country, with limits of two standard errors: the rich and
-# the poor regions at the mouth of the funnel are chance, and the model does not follow them. Right,
-# the errors of the table.
+# On the left are raw means around the mean of the country, with limits of two standard errors. The
+# rich and the poor regions at the wide end of the funnel are due to chance, and the model does not
+# follow them. On the right are the errors of the table.
 plt.rc("axes.spines", top=False, right=False)
 _, (left, right) = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
 styles = {

@@ -39,8 +39,8 @@ ridge = Ridge(alpha=penalty(model)).fit(indicators, y)
 print(f"α = {penalty(model):.2f}, largest difference {difference(model, ridge):.0e}")
 
 # %%
-# ``Ridge`` penalizes all columns alike, but the slope of x is to go free. So the fixed columns are
-# projected out: whatever b is, the best β leaves the residual M(y − Zb), with M = I − XX⁺.
+# ``Ridge`` penalizes all columns, but the slope of x must not be penalized. So the fixed columns
+# are projected out: for any b, the best β leaves the residual M(y − Zb), with M = I − XX⁺.
 y = samples[0] + 3 * X["x"]
 model = MixedLinearRegressor("group").fit(X, y)
 fixed = np.column_stack([np.ones(300), X["x"]])
@@ -51,10 +51,10 @@ slope = LinearRegression().fit(X[["x"]], y - indicators @ ridge.coef_).coef_
 print(f"slope of x: {slope[0]:.6f} and {model.fixed_effects_['x']:.6f}")
 
 # %%
-# Cross-validation chooses α by the error of rows left out. On the left its curve for one data set,
-# flat around the minimum. On the right the choices in all 50: both are around 4, those of
-# REML closer together. It asks which variances make the data likely, which the data determine
-# better than the place of a flat minimum; but it relies on the model, and the curve does not.
+# Cross-validation chooses α by the error of rows that are left out. On the left is its curve for
+# one data set, flat around the minimum. On the right are the choices in all 50. Both are around 4,
+# and those of REML vary less: the data determine likely variances better than the position of a
+# flat minimum. But REML relies on the model, and the curve does not.
 alphas, choices = np.geomspace(0.3, 100, 30), []
 for y in samples:
     search = RidgeCV(alphas, store_cv_results=True).fit(indicators, y)

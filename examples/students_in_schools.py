@@ -22,9 +22,9 @@ means = rng.normal(50, sd_between, size=5000)  # μ + b_j
 scores = means[:, None] + rng.normal(0, sd_within, size=(5000, 64))  # a row for each school
 
 # %%
-# The mean of n students of a school has the variance σ_b² + σ²/n. More students of the same
-# school cannot bring it below σ_b²: to know μ one needs more schools. Without the b_j it would be
-# (σ_b² + σ²)/n, and 64 students of a school would seem to tell 20 times as much as they do.
+# The mean of n students of a school has the variance σ_b² + σ²/n. More students of the same school
+# cannot bring it below σ_b²: to know μ one needs more schools. Without the b_j it would be (σ_b² +
+# σ²)/n, and 64 students of a school would seem to give 20 times as much information as they do.
 n = 2 ** np.arange(7)
 simulated = np.array([scores[:, :size].mean(axis=1).var(ddof=1) for size in n])
 theory = sd_between**2 + sd_within**2 / n
@@ -73,6 +73,6 @@ print(model.variance_components_[["group", "variance", "sd"]].round(4).to_string
 print(f"mean {model.intercept_:.4f}, ICC {icc(model)['school']:.3f}")
 
 # %%
-# The truth behind these data is 100, 225 and 50: three schools tell little about the variance
-# between schools. How little, and what maximum likelihood makes of it, is the subject of
+# The true values for these data are 100, 225 and 50: three schools say little about the variance
+# between schools. How little, and what maximum likelihood estimates, is the subject of
 # :ref:`another example <sphx_glr_gallery_reml_against_ml.py>`.

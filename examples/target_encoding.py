@@ -4,8 +4,8 @@ Target encoding with estimated shrinkage
 
 A column with hundreds of categories, such as postcodes, is often replaced by the mean response of
 each category, shrunken towards the overall mean since most categories have few rows. How far to
-shrink depends on how much categories differ. ``MixedEffectEncoder`` estimates that by REML;
-scikit-learn's ``TargetEncoder`` takes a rule ("auto") or a number that somebody chose.
+shrink depends on how much categories differ. ``MixedEffectEncoder`` estimates this by REML.
+scikit-learn's ``TargetEncoder`` uses a rule ("auto") or a given number.
 """
 
 import matplotlib.pyplot as plt
@@ -63,9 +63,9 @@ scores["lost"] = scores.groupby(["regressor", "draw"])["R²"].transform("max") -
 print(scores.pivot_table("R²", ["regressor", "σ_b"], "encoder", sort=False).round(2).to_string())
 
 # %%
-# What each loses against the best of the four on the same data. A fixed number suits one kind of
-# categories and not another: 20 is too many where they differ by much, and 1 loses a little on
-# either side. Boosting, which can stretch and cut a feature, makes up for a part.
+# The loss of each compared with the best of the four on the same data. A fixed number is good for
+# one kind of categories and bad for another: 20 is too large if they differ much, and 1 loses a
+# little on both sides. Boosting can transform a feature, and loses less.
 lost = scores.pivot_table("lost", "σ_b", ["regressor", "encoder"], sort=False)
 plt.rc("axes.spines", top=False, right=False)
 _, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")

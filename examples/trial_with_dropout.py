@@ -3,8 +3,8 @@ A trial with drop-out: repeated measures
 ========================================
 
 Patients of two arms are measured at four visits. Later visits vary more, neighboring ones are more
-alike, and some patients stay away, the more so the worse they were at the visit before. The mean of
-each arm at each visit, with any covariance of the visits, is the model that trials plan with.
+alike, and some patients drop out, more often if they were worse at the visit before. The usual
+model for trials has a mean for each arm at each visit, and any covariance of the visits.
 """
 
 import matplotlib.pyplot as plt
@@ -26,7 +26,8 @@ complete = pd.DataFrame({"patient": patient, "arm": arm, "response": response})
 complete["visit"] = pd.Categorical.from_codes(visit, ["V1", "V2", "V3", "V4"], ordered=True)
 
 # %%
-# Who did badly at a visit is less likely to come to the next one, nor to any later.
+# Patients who did badly at a visit are less likely to come to the next visit, and then miss all
+# later ones.
 stays = np.ones((patients, visits), dtype=bool)
 for k in range(1, visits):
     bad = response.reshape(patients, visits)[:, k - 1] < 36 + 3 * k
@@ -35,14 +36,14 @@ trial = complete[stays.ravel()]
 print(trial.groupby(["arm", "visit"], observed=True)["response"].agg(["size", "mean"]).round(1))
 
 # %%
-# The means of those who are left are too high. The model fills in what the earlier visits say of
-# those who are not: its estimates are right as long as staying away depends on nothing else.
+# The means of the remaining patients are too high. The model uses what the earlier visits say about
+# those who dropped out. Its estimates are right if dropping out depends on nothing else.
 model = mmrm("response ~ arm * visit + us(visit | patient)", trial)
 print(model.summary("kenward-roger"))
 
 # %%
-# The effect at the last visit, with Kenward and Roger's standard error, beside what the same model
-# says with all data, and beside the difference of those who came.
+# The effect at the last visit, with Kenward and Roger's standard error, beside the estimate of the
+# same model with all data, and beside the difference of those who came.
 effect = {"arm[T.treated]": 1, "arm[T.treated]:visit[T.V4]": 1}
 full = mmrm("response ~ arm * visit + us(visit | patient)", complete)
 tests = {
@@ -55,8 +56,8 @@ print(f"of those who came: {last['treated'] - last['control']:.2f}")
 print(anova(model, ddf="kenward-roger"))
 
 # %%
-# Fewer parameters do as well where they are right. The truth here is an autoregression with a
-# variance for each visit.
+# A structure with fewer parameters is as good if it is right. The truth here is an autoregression
+# with a variance for each visit.
 words = {"unstructured": "us", "Toeplitz": "toeph", "AR(1)": "ar1h", "compound symmetry": "cs"}
 formula = "response ~ arm * visit + {}(visit | patient)"
 models = {name: mmrm(formula.format(word), trial) for name, word in words.items()}

@@ -2,9 +2,9 @@
 Two questions of validation: known groups and new ones
 ======================================================
 
-A model of groups is asked for two kinds of predictions: of further rows of groups that it knows,
-and of groups that it has never seen. They are not equally hard, and a score that mixes them answers
-neither. Here are both for the sleep study: reaction times of 18 subjects over ten days.
+A model of groups may make two kinds of predictions: for further rows of known groups, and for new
+groups. They are not equally difficult, and a score that mixes them answers neither question. This
+example shows both for the sleep study: reaction times of 18 subjects over ten days.
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +22,8 @@ print(scores.round(2).to_string())
 
 # %%
 # The typical error for a new subject is almost twice that for a known one. The picture shows why.
-# Where some days of a subject are left out, the line of the subject is known from the other days.
-# Where the subject is left out, the prediction is the line of the mean subject.
+# If some days of a subject are left out, the line of the subject is known from the other days. If
+# the subject is left out, the prediction is the mean line.
 known = cross_validate(model, X, y, question="known_groups", return_predictions=True)
 new = cross_validate(model, X, y, cv=LeaveOneGroupOut(), return_predictions=True)
 print(known.question, "|", new.question)
@@ -51,9 +51,10 @@ print(f"largest difference from a fit without subject 337: {difference:.0e} ms")
 assert difference < 1e-6
 
 # %%
-# Which structure is better depends on the question, too. For new subjects the slopes of known ones
-# are of no use, but they say how far the line of a new one may be off: the density, which scores
-# the spread of predictions, tells the models apart where squared errors do not.
+# Which structure is better depends on the question, too. For new subjects the slopes of known
+# subjects do not change the prediction, but they say how far the line of a new subject may differ
+# from it. The density also scores the standard deviations of predictions, and distinguishes the
+# models where squared errors do not.
 grid = {"random_slopes": [None, "Days"]}
 for question in ("known_groups", "new_groups"):
     found = cross_validate(

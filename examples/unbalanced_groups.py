@@ -28,7 +28,7 @@ print(f"σ_b² = {between:.2f}, σ² = {within:.2f}")
 
 # %%
 # The BLUP is λ_j(ȳ_j − μ̂) with the factor λ_j = n_jσ_b²/(n_jσ_b² + σ²). A group of one row keeps
-# 15 % of its deviation, that of a hundred 95 %. No group need be left out for being small.
+# 15 % of its deviation, and one of a hundred rows 95 %. Small groups need not be left out.
 means = pd.Series(y).groupby(X["group"]).mean()
 factor = sizes * between / (sizes * between + within)
 blups = model.random_effects_["group"]["(Intercept)"]
@@ -47,10 +47,9 @@ right.set_xticks([1, 3, 10, 30, 100], [1, 3, 10, 30, 100])
 right.spines[["top", "right"]].set_visible(False)
 
 # %%
-# Which mean is μ̂? Not that of all rows, in which three groups have 70 % of the weight and their
-# effects do not average out; nor that of the group means, in which one row counts as much as a
-# hundred. Its weights are the precisions 1/(σ_b² + σ²/n_j) of the means, and give the least
-# standard error.
+# Which mean is μ̂? It is not the mean of all rows, in which three groups have 70 % of the weight.
+# It is not the mean of the group means either, in which one row counts as much as a hundred. Its
+# weights, the precisions 1/(σ_b² + σ²/n_j) of the group means, give the smallest error.
 weights = {"rows": sizes, "groups": np.ones(15), "precision": 1 / (between + within / sizes)}
 for name, weight in weights.items():
     share = weight / weight.sum()
@@ -59,9 +58,9 @@ for name, weight in weights.items():
 print(f"model      mean {model.intercept_:.4f}")
 
 # %%
-# Shuffled rows have no groups. More often than not their means then differ less than σ² alone lets
-# one expect, and the estimate of σ_b² is 0: a singular fit, which is the optimum and no failure.
-# All BLUPs are 0, and μ̂ is the mean of the rows.
+# Shuffled rows have no real groups. In most shuffles their means differ less than σ² alone implies,
+# and the estimate of σ_b² is 0. This is a singular fit. It is the optimum and not a failure. All
+# BLUPs are 0, and μ̂ is the mean of the rows.
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     fits = [MixedLinearRegressor("group").fit(X, rng.permutation(y)) for _ in range(200)]

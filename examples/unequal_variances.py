@@ -2,7 +2,7 @@
 Growth: variances that differ between groups
 ============================================
 
-Of children measured at four ages, boys vary more around their lines than girls. A model with one
+Children are measured at four ages. Boys vary more around their lines than girls. A model with one
 residual variance trusts the girls' measurements too little and the boys' too much; one with a
 variance for each sex weighs them as they deserve. The data are simulated in the manner of Potthoff
 and Roy's.
@@ -33,12 +33,13 @@ print(two.variance_components_.round(2).to_string(index=False))
 print(compare({"one variance": one, "one for each sex": two})[["n_parameters", "aic"]].round(1))
 
 # %%
-# The slope is known better, since the girls' growth tells more than was thought.
+# The standard error of the slope is smaller, since the growth of the girls says more than the first
+# model assumes.
 tables = {"one variance": coefficient_table(one), "one for each sex": coefficient_table(two)}
 print(pd.concat(tables).xs("age", level=1)[["estimate", "std_error", "df"]].round(3))
 
 # %%
-# Measurements around the children's own lines.
+# Measurements around the line of each child.
 left = size - two.predict(growth, include=["child"])
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharey=True, layout="constrained")
 for ax, (sex, name) in zip(axes, ((0.0, "girls"), (1.0, "boys")), strict=True):
