@@ -266,12 +266,11 @@ def factorize(system: System, lam: Lam, reuse: CholeskyFactor | None = None) -> 
 
     # The chain, level by level: L, H and S = [Z_c X y]'[Z_c X y] − H'H
     stages, schur = eliminate_chain(system, one)
-    equations, response = _core_equations(system, lam, schur)
-    n, p = len(equations), system.n_fixed
-    is_zero = not any(own.any() for own in lam)
-    chol = _cholesky_of_fixed(equations, p) if is_zero else cholesky_lower(equations, is_kept=False)
+    response = _apply(system, lam, schur[: system.n_core, -1:], transposed=True)
+    n, p = len(response) + system.n_fixed, system.n_fixed
     # RR' of the core and X; R(u_c; β) from Rv = Λ_c'S_cy, and r² = S_yy − v'v
-    rhs = solve_lower(chol, response)
+    chol = _core_factor(system, lam, schur, n)
+    rhs = solve_lower(chol, np.concatenate([response, schur[system.n_core : -1, -1:]])[:, 0])
     logs = 2.0 * np.log(np.diagonal(chol))
     return CholeskyFactor(
         system=system,
@@ -302,13 +301,14 @@ def eliminate_chain(
     `one` eliminates stage k, given what the stages before have left of its
     products and of the values of its cells.
     """
-    schur = system.core.copy() if system.stages else system.core
+    schur = system.core
     left = [(stage.products, stage.values) for stage in system.stages]
     done: list[Rows] = []
     for k in range(len(system.stages)):
         part = one(k, *left[k])
         done.append(part)
         if part.gram.any():  # else nothing is taken
+            schur = schur.copy() if schur is system.core else schur
             _take_from_core(system, part, schur)
             for g in range(k + 1, len(system.stages)):
                 taken = _taken(part, system.stages[g], system.factors[g])
@@ -357,27 +357,34 @@ def _taken(rows: FactorRows, later: Stage, place: FactorLayout) -> tuple[FloatAr
     return slabs, values
 
 
-def _core_equations(system: System, lam: Lam, schur: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return [Λ_c X]'S[Λ_c X], I added to the random effects, and [Λ_c X]'S_y."""
-    response = schur[:-1, -1:]
-    if not system.n_core:
-        return schur[:-1, :-1].copy(), response[:, 0]
+def _core_factor(system: System, lam: Lam, schur: FloatArray, n: int) -> FloatArray:
+    """Factor [Λ_c X]'S[Λ_c X], I added to the random effects, of order n."""
+    fixed = slice(system.n_core, -1)
+    if n == system.n_fixed or not any(own.any() for own in lam):
+        # At Λ = 0 it is the identity beside X'X.
+        chol = np.eye(n)
+        chol[n - system.n_fixed :, n - system.n_fixed :] = cholesky_lower(schur[fixed, fixed])
+        return chol
     equations = congruent(system, lam, schur[:-1, :-1], transposed=True)
-    of_random = _apply(system, lam, response, transposed=True)
-    random = np.arange(len(of_random))
+    random = np.arange(n - system.n_fixed)
     equations[random, random] += 1.0
-    return equations, np.concatenate([of_random, response[system.n_core :]])[:, 0]
+    return cholesky_lower(equations, is_kept=False)
 
 
-def congruent(system: System, lam: Lam, matrix: FloatArray, *, transposed: bool) -> FloatArray:
-    """Return TST' for a symmetric matrix, with T = [Λ_c 0; 0 I] or its transpose."""
+def congruent(
+    system: System, lam: Lam, matrix: FloatArray, *, transposed: bool, is_kept: bool = True
+) -> FloatArray:
+    """Return TST' for a symmetric matrix, with T = [Λ_c 0; 0 I] or its transpose.
+
+    A matrix that is not kept may be written over.
+    """
     lams = [factor.lam(lam) for factor in system.core_factors]
     if all(own.shape == (1, 1) for own in lams):
         places = [
             (factor.core, own.item()) for factor, own in zip(system.core_factors, lams, strict=True)
         ]
         places.append((slice(system.n_core, None), 1.0))
-        out = np.empty(matrix.shape)
+        out = np.empty(matrix.shape) if is_kept else matrix
         for rows, a in places:
             for columns, b in places:
                 np.multiply(matrix[rows, columns], a * b, out=out[rows, columns])
@@ -388,10 +395,3 @@ def congruent(system: System, lam: Lam, matrix: FloatArray, *, transposed: bool)
     left = np.concatenate([_apply(system, lam, matrix[:n], transposed=transposed), matrix[n:]])
     right = np.ascontiguousarray(left.T)
     return np.concatenate([_apply(system, lam, right[:n], transposed=transposed), right[n:]])
-
-
-def _cholesky_of_fixed(equations: FloatArray, p: int) -> FloatArray:
-    """Factor the core at Λ = 0, where it is the identity beside X'X."""
-    chol, fixed = np.eye(len(equations)), slice(len(equations) - p, None)
-    chol[fixed, fixed] = cholesky_lower(equations[fixed, fixed])
-    return chol

@@ -58,7 +58,7 @@ class CoreInverse:
         inverse = inverse_of_cholesky(factorization.chol_core)
         if factorization.n_spherical:
             system, lam = factorization.system, factorization.lam
-            inverse = congruent(system, lam, inverse, transposed=False)
+            inverse = congruent(system, lam, inverse, transposed=False, is_kept=False)
         return CoreInverse(factorization, inverse, has_fixed)
 
     @cached_property

@@ -8,7 +8,7 @@ from skmixed._equations import linear_algebra
 from skmixed._equations.linear_algebra import cholesky_lower, inverse_of_cholesky
 
 
-@pytest.mark.parametrize("n", [0, 1, 7, 30])
+@pytest.mark.parametrize("n", [0, 1, 7, 9, 30])
 def test_the_inverse_by_squares_is_symmetric(n, monkeypatch):
     """Of fewer and more rows than a square has, and of several squares."""
     monkeypatch.setattr(linear_algebra, "SQUARE", 8)
