@@ -1,7 +1,5 @@
 """The parametric bootstrap: refits to responses drawn from the fitted model."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +19,7 @@ from skmixed._repeated.fit import RepeatedModel
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.draws import Simulator
 from skmixed.exceptions import FitStatus, warn
+from skmixed.inference._progress import progress
 
 # Tasks for the workers at most, and updates of the progress bar. The products
 # are handed over once a task, so that a task is many samples.
@@ -204,7 +203,7 @@ def bootstrap(
     seeds = seed_sequence(random_state).spawn(n_samples)
     run = _runner(n_jobs)
     refits: list[_Refit] = []
-    with _progress(n_samples, verbose=verbose) as advance:
+    with progress(n_samples, "bootstrap", "sample", verbose=verbose) as advance:
         task = _task(parts, regressor.tol, regressor.max_iter)
         size = -(-n_samples // MAX_TASKS)
         batches = (seeds[start : start + size] for start in range(0, n_samples, size))
@@ -250,20 +249,3 @@ def _warn_unless_converged(refits: list[_Refit], max_iter: int) -> None:
             "they converged. Increase max_iter in the estimator and fit it again.",
             ConvergenceWarning,
         )
-
-
-@contextmanager
-def _progress(n_samples: int, *, verbose: bool) -> Iterator[Callable[[int], object]]:
-    """Yield what to call with the number of further samples done."""
-    if not verbose:
-        yield lambda _: None
-        return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "verbose=True shows a progress bar by tqdm, which is not installed. Install it with "
-            "`pip install tqdm`, or set verbose=False."
-        ) from error
-    with tqdm(total=n_samples, desc="bootstrap", unit="sample") as bar:
-        yield bar.update

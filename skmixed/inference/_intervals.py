@@ -18,6 +18,7 @@ from skmixed.exceptions import FitStatus, warn
 from skmixed.inference._bootstrap import bootstrap
 from skmixed.inference._kinds import Parameter, WaldErrors
 from skmixed.inference._parameters import parameters, wanted_components
+from skmixed.inference._progress import progress
 from skmixed.inference._tables.table import ResultTable
 from skmixed.typing import ConfidenceMethod, Ddf, ParameterKind
 
@@ -69,7 +70,7 @@ def confidence_intervals(
     n_jobs : int, default=None
         Processes of the bootstrap, as everywhere in scikit-learn.
     verbose : int, default=0
-        1 shows a progress bar of the bootstrap (needs tqdm).
+        1 shows a progress bar of the bootstrap or of the profiles (needs tqdm).
 
     Returns
     -------
@@ -172,7 +173,7 @@ def confidence_intervals(
         errors = WaldErrors(model, level, ddf)
         limits = [row.wald_limits(errors) for row in rows]
     elif method == "profile":
-        limits = [own for (own,) in _profiles(view, rows, [level])]
+        limits = [own for (own,) in _profiles(view, rows, [level], verbose=verbose)]
     else:
         draws = bootstrap(
             model, n_samples, random_state=random_state, n_jobs=n_jobs, verbose=verbose > 0
@@ -221,22 +222,27 @@ def _warn_unless_found(rows: list[Parameter], table: pd.DataFrame) -> None:
 
 
 def profile_intervals(
-    model: Any, levels: Sequence[float], components: str | Sequence[str] | None
+    model: Any,
+    levels: Sequence[float],
+    components: str | Sequence[str] | None,
+    *,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Return profile intervals of several levels, of all parameters that have a profile."""
     view = fitted(model, has_family=True)
     check_has_profiles(view)
     rows = [row for row in parameters(view, wanted_components(components)) if row.is_estimated]
+    profiles = _profiles(view, rows, levels, verbose=verbose)
     found = [
         (*row.labels, level, *own)
-        for row, limits in zip(rows, _profiles(view, rows, levels), strict=True)
+        for row, limits in zip(rows, profiles, strict=True)
         for level, own in zip(levels, limits, strict=True)
     ]
     return pd.DataFrame(found, columns=["component", "group", "name", "level", "lower", "upper"])
 
 
 def _profiles(
-    view: FittedModel, rows: list[Parameter], levels: Sequence[float]
+    view: FittedModel, rows: list[Parameter], levels: Sequence[float], *, verbose: int
 ) -> list[list[tuple[float, float]]]:
     """Return limits of likelihood profiles, of each parameter at each level."""
     for row in rows:
@@ -246,16 +252,31 @@ def _profiles(
     def limits(profiler: ProfiledModel, row: Parameter) -> list[tuple[float, float]]:
         return [row.profile_limits(profiler, rise) for rise in rises]
 
-    return traced(view, rows, limits)
+    return traced(view, rows, limits, "profile intervals", verbose=verbose)
 
 
 def traced(
-    view: FittedModel, rows: list[Parameter], trace: Callable[[ProfiledModel, Parameter], T]
+    view: FittedModel,
+    rows: list[Parameter],
+    trace: Callable[[ProfiledModel, Parameter], T],
+    what: str,
+    *,
+    verbose: int,
 ) -> list[T]:
-    """Return what `trace` reads off the likelihood's profile of each parameter."""
-    if view.is_generalized:
-        return kernel.generalized_profiles(view.generalized, rows, trace)
-    return kernel.profiles(view.stats, view.model, rows, trace)
+    """Return what `trace` reads off the likelihood's profile of each parameter.
+
+    With `verbose` a progress bar counts the parameters, and calls them `what`.
+    """
+    with progress(len(rows), what, "parameter", verbose=verbose > 0) as advance:
+
+        def counted(profiler: ProfiledModel, row: Parameter) -> T:
+            found = trace(profiler, row)
+            advance(1)
+            return found
+
+        if view.is_generalized:
+            return kernel.generalized_profiles(view.generalized, rows, counted)
+        return kernel.profiles(view.stats, view.model, rows, counted)
 
 
 def _percentiles(values: FloatArray, level: float) -> tuple[float, float]:

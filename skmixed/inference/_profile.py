@@ -27,6 +27,7 @@ def profile(
     level: float = 0.99,
     components: ParameterKind | Sequence[ParameterKind] | None = None,
     n_points: int = 6,
+    verbose: int = 0,
 ) -> ResultTable:
     """Likelihood profiles of the parameters, as signed roots of deviance.
 
@@ -45,6 +46,8 @@ def profile(
         The kinds of parameters to profile; None takes all.
     n_points : int, default=6
         Values on each side of the estimate, in equal steps up to the end.
+    verbose : int, default=0
+        1 shows a progress bar of the parameters (needs tqdm).
 
     Returns
     -------
@@ -100,6 +103,7 @@ def profile(
     """
     level = validation.check_level(level)
     validation.check_number("n_points", n_points, integral=True)
+    validation.check_verbose(verbose)
     wanted = wanted_components(components)
     view = fitted(model, has_family=True)
     check_has_profiles(view)
@@ -109,7 +113,7 @@ def profile(
     for row in rows:
         row.check_profile(view)
     trace = partial(_path, rise=rise, n_points=n_points)
-    paths = traced(view, rows, trace)
+    paths = traced(view, rows, trace, "profiles", verbose=verbose)
     points = [
         (*row.labels, *point)
         for row, path in zip(rows, paths, strict=True)

@@ -11,9 +11,10 @@ from skmixed.plotting._correlation import ResidualCorrelationDisplay
 from skmixed.plotting._effects.display import EffectsDisplay
 from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._lines import FittedLinesDisplay
+from skmixed.plotting._pairs import RandomEffectsPairsDisplay
 from skmixed.plotting._profile import ProfileDisplay
 from skmixed.plotting._quantiles import RandomEffectsQQDisplay
-from skmixed.plotting._random_effects import RandomEffectsDisplay, RandomEffectsPairsDisplay
+from skmixed.plotting._random_effects import RandomEffectsDisplay
 from skmixed.plotting._residuals import ResidualsDisplay
 from skmixed.plotting._shrinkage import ShrinkageDisplay
 from skmixed.plotting._variance import VarianceDecompositionDisplay

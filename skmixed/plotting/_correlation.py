@@ -13,17 +13,9 @@ from scipy.stats import norm
 from skmixed._fitted.checks import check_choice
 from skmixed._fitted.fitted_model import fitted
 from skmixed.diagnostics import residual_correlation
-from skmixed.plotting._axes import (
-    BLUE,
-    DARK,
-    LABEL_SIZE,
-    LINE,
-    ORANGE,
-    dots,
-    finish,
-    require_matplotlib,
-    single_axes,
-)
+from skmixed.plotting._axes.labels import LABEL_SIZE, are_whole, whole_numbers
+from skmixed.plotting._axes.places import finish, require_matplotlib, single_axes
+from skmixed.plotting._axes.style import BLUE, LINE, ORANGE, dots, ink
 from skmixed.typing import CorrelatedResiduals, CorrelationQuantity
 
 # What is drawn of the table, of residuals and by the model, and its scale.
@@ -223,9 +215,13 @@ class ResidualCorrelationDisplay:
             ax.vlines(lag, values - half, values + half, color=BLUE, linewidth=1.0, alpha=0.5)
         dots(ax, lag, values, s=16.0, alpha=1.0, zorder=3, label="residuals")
         if len(table) <= MOST_COUNTS:
-            style = {"fontsize": LABEL_SIZE - 1.5, "color": DARK, "ha": "center", "va": "bottom"}
+            style = {"fontsize": LABEL_SIZE - 1.0, "color": ink(ax), "ha": "center", "va": "bottom"}
+            ax.text(-0.01, 1.0, "pairs", transform=ax.transAxes, **(style | {"ha": "right"}))
             for x, n in zip(lag, table["pairs"], strict=True):
                 ax.text(x, 1.0, f"{n}", transform=ax.get_xaxis_transform(), **style)
-        ax.legend(frameon=False, fontsize="small")
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.04), "ncols": 2}
+        ax.legend(frameon=False, fontsize="small", **place)
+        if are_whole(lag):
+            whole_numbers(ax.xaxis)
         finish(ax, x=f"distance in {self.time}", y=scale)
         return self

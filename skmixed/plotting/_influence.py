@@ -10,21 +10,16 @@ from numpy.typing import ArrayLike
 
 from skmixed._fitted.checks import check_number
 from skmixed.diagnostics import group_influence, influence
-from skmixed.plotting._axes import (
-    BLUE,
-    GRAY,
+from skmixed.plotting._axes.labels import (
     LABEL_SIZE,
-    LINE,
-    dots,
-    finish,
     labels_of,
     level_ticks,
     literal,
     name_points,
-    require_matplotlib,
-    single_axes,
-    thin,
+    whole_numbers,
 )
+from skmixed.plotting._axes.places import finish, require_matplotlib, single_axes
+from skmixed.plotting._axes.style import BLUE, GRAY, LINE, dots, thin
 from skmixed.typing import RefitOrFixed, Theta
 
 # What columns are called, and the value of one that changes nothing, where that is not 0.
@@ -326,7 +321,9 @@ class InfluenceDisplay:
         if self.quantity in ("cooks_distance", "mdffits", "covtrace"):
             ax.set_ylim(bottom=0.0)
         finish(ax, x=self.unit, y=_title(self.quantity, self.unit))
-        if self.unit != "row":  # whose numbers say nothing
+        if self.unit == "row":
+            whole_numbers(ax.xaxis)
+        else:
             ax.set_xlabel(literal(level_ticks(ax, self.influence.index, self.unit)))
         points = np.column_stack([order, values[order]])
         name_points(ax, points, labels_of(self.largest_, 16), up=values[order] >= none)
@@ -352,7 +349,8 @@ def _draw_bound(ax: Any, quantity: str, bound: float) -> None:
 def _title(quantity: str, unit: str) -> str:
     """Return what a column is called on its axis."""
     if quantity.startswith("change_"):
-        return f"change of {quantity.removeprefix('change_')} without the {unit}"
+        of = quantity.removeprefix("change_")
+        return f"change of the coefficient of {of}, without the {unit}"
     kind, _, name = quantity.partition("_")
     if kind == "dfbetas":
         return f"DFBETAS of {name}"

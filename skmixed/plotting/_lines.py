@@ -18,22 +18,15 @@ from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._generalized_estimators.reading import log_exposure
 from skmixed._typing import ColumnName, FloatArray, IntArray
 from skmixed.diagnostics._family_rows import check_exposure, check_linear_exposure
-from skmixed.plotting._axes import (
-    BLUE,
-    DARK,
-    GRAY,
-    choose_group,
-    dots,
-    finish,
-    labels_of,
-    literal,
-    name_of,
-    panels,
-    require_matplotlib,
-)
+from skmixed.plotting._axes.labels import LABEL_LENGTH, are_whole, labels_of, literal, shortened
+from skmixed.plotting._axes.names import choose_group, mean_name, response_of
+from skmixed.plotting._axes.places import finish, panels, require_matplotlib
+from skmixed.plotting._axes.style import BLUE, GRAY, dots, ink
 from skmixed.plotting._curves import Rows, choose_column, curves
 
 TITLE_LENGTH = 18
+# Rows of a group from which on marks are small.
+MANY_ROWS = 100
 
 
 class FittedLinesDisplay:
@@ -48,6 +41,8 @@ class FittedLinesDisplay:
         and without random effects.
     x_name, y_name, group : str
         Names of the axes and of the grouping factor.
+    n_levels : int, default=None
+        How many groups there are, shown or not; None: those shown.
 
     Attributes
     ----------
@@ -90,13 +85,21 @@ class FittedLinesDisplay:
     """
 
     def __init__(
-        self, *, data: pd.DataFrame, lines: pd.DataFrame, x_name: str, y_name: str, group: str
+        self,
+        *,
+        data: pd.DataFrame,
+        lines: pd.DataFrame,
+        x_name: str,
+        y_name: str,
+        group: str,
+        n_levels: int | None = None,
     ) -> None:
         self.data = data
         self.lines = lines
         self.x_name = x_name
         self.y_name = y_name
         self.group = group
+        self.n_levels = n_levels
 
     @classmethod
     def from_estimator(
@@ -197,8 +200,9 @@ class FittedLinesDisplay:
             data=pd.DataFrame({"level": index[codes[inside]], **data}),
             lines=pd.DataFrame(lines),
             x_name=open_table(rows.X).label(position),
-            y_name=given.response_name or name_of(y),
+            y_name=_scale(model, y, exposure),
             group=encoder.factors[k].name,
+            n_levels=len(np.unique(codes[codes >= 0])),
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> FittedLinesDisplay:
@@ -246,13 +250,17 @@ class FittedLinesDisplay:
         )
         limits = _limits(self.data["y"], self.lines[["fitted", "population"]])
         titles = labels_of(levels, TITLE_LENGTH)
+        is_whole = [are_whole(self.data[name]) for name in ("x", "y")]
+        many = int(data.size().max()) > MANY_ROWS
         for j, (panel, level) in enumerate(zip(self.axes_, levels, strict=True)):
-            _draw(panel, data.get_group(level), lines.get_group(level))
+            _draw(panel, data.get_group(level), lines.get_group(level), many=many)
             panel.set_ylim(*limits)
             finish(panel)
             panel.set_title(titles[j], fontsize="small", pad=3)
             panel.tick_params(labelsize="x-small")
-            panel.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
+            for axis, whole in zip((panel.xaxis, panel.yaxis), is_whole, strict=True):
+                steps = [1, 2, 3, 5, 10] if whole else [1, 2, 5, 10]
+                axis.get_major_locator().set_params(nbins=4, steps=steps, integer=whole)
             panel.tick_params(labelleft=j % n_columns == 0, labelbottom=j + n_columns >= n)
         self._name(ax, n_columns)
         return self
@@ -264,14 +272,28 @@ class FittedLinesDisplay:
             self.figure_.supylabel(literal(self.y_name), fontsize="medium")
             handles, labels = self.axes_[0].get_legend_handles_labels()
             style = {"ncols": 2, "frameon": False, "fontsize": "small"}
-            title = [label.replace("group", literal(self.group), 1) for label in labels]
-            self.figure_.legend(handles, title, loc="outside upper right", **style)
+            group = literal(shortened(self.group, LABEL_LENGTH))
+            names = [label.replace("group", group, 1) for label in labels]
+            legend = self.figure_.legend(handles, names, loc="outside upper right", **style)
+            legend.set_title(self._said(len(self.axes_)), {"size": "small"})
             return
         for j, panel in enumerate(self.axes_):
             if j + n_columns >= len(self.axes_):
                 panel.set_xlabel(literal(self.x_name))
             if j % n_columns == 0:
                 panel.set_ylabel(literal(self.y_name))
+
+    def _said(self, n: int) -> str | None:
+        """Say how many of the groups are shown, where not all of them are."""
+        if self.n_levels is None or n >= self.n_levels:
+            return None
+        return literal(f"{n} of {self.n_levels:,} levels of {self.group}")
+
+
+def _scale(model: Any, y: Any, exposure: Any) -> str:
+    """Name what lines and dots are of: counts are per unit of exposure, if there is one."""
+    name = mean_name(model, response_of(model, y))
+    return name if exposure is None else f"{name} per unit of exposure"
 
 
 def _shown_response(model: Any, given: GivenRows, y: Any, exposure: Any) -> FloatArray:
@@ -287,8 +309,10 @@ def _shown_response(model: Any, given: GivenRows, y: Any, exposure: Any) -> Floa
     return np.asarray(response / np.exp(log_exposure(exposure, given.n_rows)))
 
 
-def _draw(ax: Any, data: pd.DataFrame, line: pd.DataFrame) -> None:
-    dots(ax, data["x"], data["y"], color=DARK, s=9.0 if len(data) <= 100 else 3.0, alpha=0.6)
+def _draw(ax: Any, data: pd.DataFrame, line: pd.DataFrame, *, many: bool) -> None:
+    """Draw one group; `many`: whether some group has many rows, so that all have small marks."""
+    size, alpha = (3.0, 0.4) if many else (9.0, 0.6)
+    dots(ax, data["x"], data["y"], color=ink(ax), s=size, alpha=alpha)
     style = {"color": GRAY, "linewidth": 0.9, "linestyle": (0, (4, 2))}
     ax.plot(line["x"], line["population"], label="population", **style)
     ax.plot(line["x"], line["fitted"], label="group", color=BLUE, linewidth=1.5)

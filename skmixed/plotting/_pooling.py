@@ -10,7 +10,7 @@ from skmixed._statistics.cross_products import CrossProducts
 from skmixed._statistics.frame import Frame
 from skmixed._statistics.responses import ResponseFrame
 from skmixed._typing import FloatArray, IntArray
-from skmixed.plotting._axes import coefficients
+from skmixed.plotting._axes.names import coefficients
 
 # Least eigenvalue of a level's scaled products at which its own fit is determined.
 DETERMINED = 1e-10

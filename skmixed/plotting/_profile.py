@@ -12,7 +12,9 @@ from skmixed._typing import FloatArray
 from skmixed.inference import profile
 from skmixed.inference._intervals import profile_intervals
 from skmixed.inference._parameters import FAMILY_KINDS, KINDS
-from skmixed.plotting._axes import BLUE, GRAY, finish, panels, require_matplotlib
+from skmixed.plotting._axes.labels import LABEL_SIZE
+from skmixed.plotting._axes.places import columns_of, finish, panels, require_matplotlib
+from skmixed.plotting._axes.style import BLUE, GRAY
 from skmixed.typing import ParameterKind
 
 LEVELS = (0.5, 0.8, 0.95, 0.99)
@@ -87,6 +89,7 @@ class ProfileDisplay:
         *,
         components: ParameterKind | Sequence[ParameterKind] | None = None,
         n_points: int = 6,
+        verbose: int = 0,
         ax: Any = None,
     ) -> "ProfileDisplay":
         """Profile a fitted model and plot it.
@@ -99,6 +102,8 @@ class ProfileDisplay:
             The kinds of parameters to show; None shows all.
         n_points : int, default=6
             Values on each side of an estimate.
+        verbose : int, default=0
+            1 shows progress bars: of the profiles, and of the intervals (needs tqdm).
         ax : Axes or array of Axes, default=None
             Where to plot: one a parameter, or one to divide; None: a new figure.
 
@@ -138,12 +143,13 @@ class ProfileDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        found = profile(model, level=LEVELS[-1], components=components, n_points=n_points)
+        how = {"components": components, "verbose": verbose}
+        found = profile(model, level=LEVELS[-1], n_points=n_points, **how)  # type: ignore[arg-type]
         if found.empty:
             raise ValueError(
                 f"components={components!r}, of which the model has none. Use None for all."
             )
-        intervals = profile_intervals(model, LEVELS, components)
+        intervals = profile_intervals(model, LEVELS, components, verbose=verbose)
         return cls(profile=found, intervals=intervals).plot(ax)
 
     def plot(self, ax: Any = None) -> "ProfileDisplay":
@@ -182,7 +188,7 @@ class ProfileDisplay:
         require_matplotlib(f"{type(self).__name__}.plot")
         parts = list(self.profile.groupby(PARAMETER, sort=False))
         n = len(parts)
-        n_columns = n if n <= 3 else -(-n // (-(-n // 4)))
+        n_columns = columns_of(n)
         size = (max(4.8, 0.8 + 2.3 * n_columns), 0.4 + 2.5 * -(-n // n_columns))
         self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
         self.figure_ = self.axes_[0].figure
@@ -226,5 +232,5 @@ def _mark_levels(ax: Any) -> None:
     right = ax.secondary_yaxis("right")
     names = [f"{100 * level:g} %" for level in LEVELS]
     right.set_yticks([*-z[::-1], *z], [*names[::-1], *names])
-    right.tick_params(labelsize="xx-small", color=GRAY, labelcolor=GRAY)
+    right.tick_params(labelsize=LABEL_SIZE - 1.0, color=GRAY, labelcolor=GRAY, pad=2)
     right.spines["right"].set_visible(False)

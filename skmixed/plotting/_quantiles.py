@@ -14,17 +14,9 @@ from skmixed._fitted.fitted_model import fitted
 from skmixed._fitted.results import covariances
 from skmixed._typing import FloatArray
 from skmixed.inference import random_effects_table
-from skmixed.plotting._axes import (
-    DARK,
-    GRAY,
-    LIGHT,
-    choose_group,
-    choose_names,
-    dots,
-    finish,
-    panels,
-    require_matplotlib,
-)
+from skmixed.plotting._axes.names import choose_group, choose_names
+from skmixed.plotting._axes.places import columns_of, finish, panels, require_matplotlib
+from skmixed.plotting._axes.style import GRAY, dots, ink, shade
 
 
 def normal_quantiles(n: int) -> FloatArray:
@@ -50,11 +42,11 @@ def quantile_plot(ax: Any, values: FloatArray, *, center: float, scale: float) -
     """Plot ordered values, the line center + scale·z and the envelope around it."""
     if not len(values):
         place = {"xycoords": "axes fraction", "ha": "center", "va": "center"}
-        ax.annotate("all variances are 0", (0.5, 0.5), color=DARK, **place)
+        ax.annotate("all variances are 0", (0.5, 0.5), color=ink(ax), **place)
         return
     ordered, z = np.sort(values), normal_quantiles(len(values))
     low, high = envelope(len(values))
-    band = {"color": LIGHT, "alpha": 0.6, "linewidth": 0.0, "zorder": 0}
+    band = {"color": shade(ax), "alpha": 0.6, "linewidth": 0.0, "zorder": 0}
     ax.fill_between(z, center + scale * low, center + scale * high, **band)
     ax.plot(z, center + scale * z, color=GRAY, linewidth=0.9, zorder=1)
     dots(ax, z, ordered, zorder=3, alpha=0.85)
@@ -213,14 +205,21 @@ class RandomEffectsQQDisplay:
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         names = list(dict.fromkeys(self.effects["name"]))
-        self.axes_ = panels(ax, len(names), size=(max(4.8, 3.4 * len(names)), 3.8))
+        n_columns = columns_of(len(names))
+        size = (max(4.8, 3.2 * n_columns), 3.6 * -(-len(names) // n_columns))
+        self.axes_ = panels(ax, len(names), n_columns=n_columns, size=size)
         self.figure_ = self.axes_[0].figure
         group = self.effects["group"].iloc[0]
         for j, (panel, name) in enumerate(zip(self.axes_, names, strict=True)):
             own = self.effects.loc[self.effects["name"] == name, "standardized"].dropna()
             quantile_plot(panel, own.to_numpy(), center=0.0, scale=1.0)
             title = f"{name} | {group}"
-            finish(panel, x="normal quantile", y="" if j else "standardized BLUP", title=title)
+            finish(
+                panel,
+                x="normal quantile",
+                y="" if j % n_columns else "standardized BLUP",
+                title=title,
+            )
         return self
 
 

@@ -1,41 +1,27 @@
-"""Random effects with their intervals, sorted, and in pairs."""
+"""Random effects with their intervals, sorted."""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
 
-from skmixed._fitted.fitted_model import fitted, regressor_of
-from skmixed._fitted.results import covariances
-from skmixed._typing import FloatArray
+from skmixed._fitted.fitted_model import fitted
 from skmixed.inference import random_effects_table
-from skmixed.plotting._axes import (
-    BLUE,
-    GRAY,
-    LINE,
-    choose_group,
-    choose_names,
-    dots,
-    finish,
-    level_axis,
-    panels,
-    per,
-    require_matplotlib,
-    scale_name,
-    thin,
-)
+from skmixed.plotting._axes.labels import LABEL_LENGTH, height_of, level_axis, shortened, width_of
+from skmixed.plotting._axes.names import choose_group, choose_names, scale_name, units
+from skmixed.plotting._axes.places import columns_of, finish, panels, require_matplotlib
+from skmixed.plotting._axes.style import BLUE, LINE, dots, faint, thin
 
-# Shares of the estimated distribution that ellipses hold.
-SHARES = (0.5, 0.95)
+# Inches of a panel beside the names of its levels.
+WIDTH = 2.9
 
 
 class RandomEffectsDisplay:
     """Random effects of a grouping factor with intervals, sorted.
 
-    One panel a coefficient; all are in the order of the first one.
+    One panel a coefficient, each sorted by its own effects. A new figure is as high as the
+    names of the levels need; where all cannot be named, the highest and the lowest are.
 
     Parameters
     ----------
@@ -45,6 +31,9 @@ class RandomEffectsDisplay:
         Coverage of the intervals.
     y_name : str, default="y"
         What the linear predictor is called: the response, or the link of that.
+    per : mapping of str to str, default=None
+        Of each coefficient what its effect is by, such as "per unit of Days". None: of no
+        coefficient.
 
     Attributes
     ----------
@@ -52,8 +41,8 @@ class RandomEffectsDisplay:
         The axes, one for each coefficient.
     figure_ : Figure
         The figure that holds the axes.
-    order_ : list
-        Levels from the bottom to the top.
+    order_ : dict of str to list
+        Of each coefficient its levels, from the bottom to the top.
 
     See Also
     --------
@@ -70,15 +59,23 @@ class RandomEffectsDisplay:
     >>> X, y = load_sleepstudy(return_X_y=True)
     >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
     >>> display = RandomEffectsDisplay.from_estimator(model, name="Days")
-    >>> display.order_[-1]
+    >>> display.order_["Days"][-1]
     '308'
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, effects: pd.DataFrame, level: float, y_name: str = "y") -> None:
+    def __init__(
+        self,
+        *,
+        effects: pd.DataFrame,
+        level: float,
+        y_name: str = "y",
+        per: Mapping[str, str] | None = None,
+    ) -> None:
         self.effects = effects
         self.level = level
         self.y_name = y_name
+        self.per = per
 
     @classmethod
     def from_estimator(
@@ -99,7 +96,7 @@ class RandomEffectsDisplay:
         group : str, default=None
             Grouping factor; None: the first one.
         name : str or list of str, default=None
-            Its coefficients to show, the one to sort by first; None: all.
+            Its coefficients to show, in their order; None: all.
         level : float, default=0.95
             Coverage of the intervals, which are given the variances.
         ax : Axes or array of Axes, default=None
@@ -130,7 +127,7 @@ class RandomEffectsDisplay:
         >>> X, y = load_penicillin(return_X_y=True)
         >>> model = MixedLinearRegressor(["plate", "sample"]).fit(X, y)
         >>> display = RandomEffectsDisplay.from_estimator(model, group="sample", level=0.9)
-        >>> display.order_
+        >>> display.order_["(Intercept)"]
         ['F', 'B', 'D', 'E', 'C', 'A']
         >>> plt.close(display.figure_)
         """
@@ -142,8 +139,8 @@ class RandomEffectsDisplay:
         table = random_effects_table(model, level=level)
         table = table[(table["group"] == encoder.factors[k].name) & table["name"].isin(names)]
         table = table.sort_values("name", key=lambda n: n.map(names.index), kind="stable")
-        own, y_name = table.reset_index(drop=True), scale_name(model, opened)
-        return cls(effects=own, level=level, y_name=y_name).plot(ax)
+        said = {"y_name": scale_name(model, opened), "per": units(model, opened, k)}
+        return cls(effects=table.reset_index(drop=True), level=level, **said).plot(ax)  # type: ignore[arg-type]
 
     def plot(self, ax: Any = None) -> "RandomEffectsDisplay":
         """Plot the intervals.
@@ -180,209 +177,41 @@ class RandomEffectsDisplay:
         >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
-        names = list(dict.fromkeys(self.effects["name"]))
-        parts = [self.effects[self.effects["name"] == name] for name in names]
-        order = np.argsort(parts[0]["estimate"].to_numpy(), kind="stable")
-        self.order_ = parts[0]["level"].iloc[order].to_list()
-        self.axes_ = panels(ax, len(names), size=(max(4.8, 1.6 + 2.8 * len(names)), 4.8))
+        parts = {
+            str(name): own.sort_values("estimate", kind="stable")
+            for name, own in self.effects.groupby("name", sort=False)
+        }
+        self.order_ = {name: own["level"].to_list() for name, own in parts.items()}
+        levels = next(iter(self.order_.values()))
+        n_columns = columns_of(len(parts))
+        beside = width_of(levels)
+        size = (
+            max(4.8, n_columns * (WIDTH + beside)),
+            -(-len(parts) // n_columns) * height_of(levels),
+        )
+        self.axes_ = panels(ax, len(parts), n_columns=n_columns, size=size)
         self.figure_ = self.axes_[0].figure
-        for j, (panel, name, part) in enumerate(zip(self.axes_, names, parts, strict=True)):
-            _draw(panel, part.iloc[order])
-            level_axis(panel, self.order_, self.effects["group"].iloc[0], named=j == 0)
-            interval = f"{100 * self.level:g} % interval"
-            finish(panel, x=f"{per(name, self.y_name)}\n({interval})", title=name)
+        for j, (panel, (name, part)) in enumerate(zip(self.axes_, parts.items(), strict=True)):
+            _draw(panel, part)
+            level_axis(panel, self.order_[name], self.effects["group"].iloc[0])
+            if j % n_columns:
+                panel.set_ylabel("")
+            by = (self.per or {}).get(name, "")
+            unit = f"{shortened(self.y_name, LABEL_LENGTH)} {by}".rstrip()
+            label = f"{unit}\n({100 * self.level:g} % interval)"
+            finish(panel, x=label, title=shortened(name, LABEL_LENGTH), beside=beside)
         return self
 
 
 def _draw(ax: Any, part: pd.DataFrame) -> None:
     place = np.arange(len(part))
     ax.axvline(0.0, **LINE)
-    ax.hlines(place, part["lower"], part["upper"], color=BLUE, linewidth=thin(len(part)), alpha=0.6)
+    ax.hlines(
+        place,
+        part["lower"],
+        part["upper"],
+        color=BLUE,
+        linewidth=thin(len(part)),
+        alpha=faint(len(part)),
+    )
     dots(ax, part["estimate"], place, alpha=1.0, zorder=3)
-
-
-class RandomEffectsPairsDisplay:
-    """Random effects of each level, one coefficient against another.
-
-    The ellipses hold 50 % and 95 % of the estimated distribution of the effects;
-    BLUPs are shrunken, and lie closer together.
-
-    Parameters
-    ----------
-    effects : DataFrame of shape (n_levels, n_coefficients)
-        One of the frames of BLUPs in `random_effects_`.
-    covariance : DataFrame of shape (n_coefficients, n_coefficients)
-        Estimated covariance of one level's effects.
-    group : str
-        The name of the grouping factor.
-    y_name : str, default="y"
-        What the linear predictor is called: the response, or the link of that.
-
-    Attributes
-    ----------
-    axes_ : ndarray of Axes of shape (n_pairs,)
-        One for each pair, in the order of `pairs_`.
-    pairs_ : list of tuple of str
-        The coefficients on the horizontal and on the vertical axis.
-    figure_ : Figure
-        The figure that holds the axes.
-
-    See Also
-    --------
-    RandomEffectsQQDisplay : Each coefficient against normal quantiles.
-    ShrinkageDisplay : How far the groups were shrunken.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from skmixed import MixedLinearRegressor
-    >>> from skmixed.datasets import load_sleepstudy
-    >>> from skmixed.plotting import RandomEffectsPairsDisplay
-    >>> X, y = load_sleepstudy(return_X_y=True)
-    >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-    >>> display = RandomEffectsPairsDisplay.from_estimator(model)
-    >>> display.pairs_
-    [('(Intercept)', 'Days')]
-    >>> matplotlib.pyplot.close(display.figure_)
-    """
-
-    def __init__(
-        self,
-        *,
-        effects: pd.DataFrame,
-        covariance: pd.DataFrame,
-        group: str,
-        y_name: str = "y",
-    ) -> None:
-        self.effects = effects
-        self.covariance = covariance
-        self.group = group
-        self.y_name = y_name
-
-    @classmethod
-    def from_estimator(
-        cls,
-        model: Any,
-        *,
-        group: str | None = None,
-        name: Sequence[str] | None = None,
-        ax: Any = None,
-    ) -> "RandomEffectsPairsDisplay":
-        """Plot the random effects of a fitted model in pairs.
-
-        Parameters
-        ----------
-        model : MixedLinearRegressor or Pipeline
-            The fitted model.
-        group : str, default=None
-            Grouping factor; None: the first one.
-        name : list of str, default=None
-            Two or more of its coefficients; None: all.
-        ax : Axes or array of Axes, default=None
-            Where to plot: one a pair, or one to divide; None: a new figure.
-
-        Returns
-        -------
-        RandomEffectsPairsDisplay
-            The display, drawn, with the data that it shows.
-
-        Raises
-        ------
-        ValueError
-            If the model has no such factor, or fewer than two such coefficients.
-        ImportError
-            If matplotlib is not installed.
-
-        Examples
-        --------
-        >>> import matplotlib
-        >>> matplotlib.use("agg")
-        >>> from matplotlib import pyplot as plt
-        >>> import pandas as pd
-        >>> from skmixed import MixedLinearRegressor
-        >>> from skmixed.datasets import load_machines
-        >>> from skmixed.plotting import RandomEffectsPairsDisplay
-        >>> X, y = load_machines(return_X_y=True)
-        >>> X = pd.get_dummies(X, columns=["Machine"], drop_first=True, dtype=float)
-        >>> slopes = ["Machine_B", "Machine_C"]
-        >>> model = MixedLinearRegressor("Worker", random_slopes=slopes).fit(X, y)
-        >>> display = RandomEffectsPairsDisplay.from_estimator(model)
-        >>> display.pairs_
-        [('(Intercept)', 'Machine_B'), ('(Intercept)', 'Machine_C'), ('Machine_B', 'Machine_C')]
-        >>> plt.close(display.figure_)
-        """
-        require_matplotlib(f"{cls.__name__}.from_estimator")
-        opened = fitted(model, has_family=True)
-        k = choose_group(opened.encoder, group)
-        names, of_group = choose_names(opened.encoder, k, name), opened.encoder.factors[k].name
-        if len(names) < 2:
-            raise ValueError(
-                f"Pairs need two coefficients, but of {of_group!r} there is {names!r} alone. Use "
-                "RandomEffectsQQDisplay."
-            )
-        matrix = covariances(opened.encoder, opened.solution)[of_group].loc[names, names]
-        effects = regressor_of(model).random_effects_[of_group][names]
-        y_name = scale_name(model, opened)
-        return cls(effects=effects, covariance=matrix, group=of_group, y_name=y_name).plot(ax)
-
-    def plot(self, ax: Any = None) -> "RandomEffectsPairsDisplay":
-        """Plot the pairs.
-
-        Parameters
-        ----------
-        ax : Axes or array of Axes, default=None
-            Axes for each pair, or one to divide among them; None makes a new figure.
-
-        Returns
-        -------
-        RandomEffectsPairsDisplay
-            This display, now drawn.
-
-        Examples
-        --------
-        With a point for the largest slope:
-
-        >>> import matplotlib
-        >>> matplotlib.use("agg")
-        >>> from matplotlib import pyplot as plt
-        >>> from skmixed import MixedLinearRegressor
-        >>> from skmixed.datasets import load_sleepstudy
-        >>> from skmixed.plotting import RandomEffectsPairsDisplay
-        >>> X, y = load_sleepstudy(return_X_y=True)
-        >>> model = MixedLinearRegressor("Subject", random_slopes="Days").fit(X, y)
-        >>> display = RandomEffectsPairsDisplay.from_estimator(model)
-        >>> plt.close(display.figure_)
-        >>> steepest = display.effects["Days"].idxmax()
-        >>> (ax,) = display.plot().axes_
-        >>> points = ax.scatter(*display.effects.loc[steepest], color="black")
-        >>> print(steepest)
-        308
-        >>> plt.close(display.figure_)
-        """
-        require_matplotlib(f"{type(self).__name__}.plot")
-        self.pairs_ = list(combinations(self.effects.columns, 2))
-        n = len(self.pairs_)
-        n_columns = min(n, 3)
-        size = (max(4.8, 3.2 * n_columns), max(3.8, 3.0 * -(-n // n_columns)))
-        self.axes_ = panels(ax, n, n_columns=n_columns, size=size)
-        self.figure_ = self.axes_[0].figure
-        for panel, (first, second) in zip(self.axes_, self.pairs_, strict=True):
-            own = [first, second]
-            panel.axhline(0.0, **LINE)
-            panel.axvline(0.0, **LINE)
-            for share in SHARES:
-                line = ellipse(self.covariance.loc[own, own].to_numpy(), share)
-                panel.plot(*line, color=GRAY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
-            dots(panel, self.effects[first], self.effects[second], zorder=3)
-            x, y = (f"{name} ({per(name, self.y_name)})" for name in own)
-            finish(panel, x=x, y=y, title=self.group if n == 1 else "")
-        return self
-
-
-def ellipse(covariance: FloatArray, share: float) -> FloatArray:
-    """Return points around the share of a normal distribution, (2, n)."""
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0) * chi2.ppf(share, 2))
-    angle = np.linspace(0.0, 2.0 * np.pi, 181)
-    return np.asarray(root @ np.stack([np.cos(angle), np.sin(angle)]))

@@ -17,37 +17,30 @@ from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed._fitted.prediction_rows import GivenRows, open_rows
 from skmixed._generalized_estimators.reading import log_exposure
 from skmixed._typing import FloatArray
-from skmixed.plotting._axes import (
-    BLUE,
-    DARK,
-    LINE,
-    ORANGE,
-    choose_group,
-    dots,
-    finish,
-    level_axis,
-    panels,
-    require_matplotlib,
-    thin,
-)
+from skmixed.plotting._axes.labels import LABEL_LENGTH, level_axis, shortened, width_of
+from skmixed.plotting._axes.names import choose_group, fitted_name, mean_name, response_of
+from skmixed.plotting._axes.places import finish, panels, require_matplotlib
+from skmixed.plotting._axes.style import BLUE, LINE, ORANGE, dots, ink, thin
 from skmixed.plotting._quantiles import quantile_plot
 from skmixed.typing import ResidualKind, ResidualPanel
 
 PANELS = ("fitted", "qq", "group")
 SCALES = {
-    "conditional": "conditional residual (units of y)",
-    "marginal": "marginal residual (units of y)",
+    "conditional": "conditional residual of {0}",
+    "marginal": "marginal residual of {0}",
     "pearson": "Pearson residual",
     "standardized": "standardized residual",
     "normalized": "normalized residual",
     "quantile": "quantile residual",
     "deviance": "deviance residual",
-    "response": "y less its mean",
+    "response": "{0} less its mean",
 }
 # Kinds whose residuals have a variance of 1 if the model holds.
 UNIT = ("standardized", "normalized", "quantile")
 # Means of residuals are over bins of so many rows and more.
 BIN, MOST_BINS, LEAST_ROWS = 40, 20, 120
+# Of the titles that say what a panel shows.
+EXPLAINED = {"fontsize": "small"}
 
 
 class ResidualsDisplay:
@@ -70,6 +63,8 @@ class ResidualsDisplay:
         The name of the grouping factor.
     panels : tuple of str
         The kinds of panels, in their order.
+    y_name : str, default="y"
+        What the response is called.
 
     Attributes
     ----------
@@ -116,12 +111,14 @@ class ResidualsDisplay:
         scale: float,
         group: str | None,
         panels: tuple[str, ...],
+        y_name: str = "y",
     ) -> None:
         self.rows = rows
         self.kind = kind
         self.scale = scale
         self.group = group
         self.panels = panels
+        self.y_name = y_name
 
     @classmethod
     def from_estimator(
@@ -225,8 +222,14 @@ class ResidualsDisplay:
             codes = factor.codes(opened_rows.table, opened_rows.metadata)
             rows["level"] = pd.Categorical.from_codes(codes, factor.index.to_flat_index())
         scale = _scale(opened, shown_kind, rows["residual"].to_numpy())
-        display = cls(rows=rows, kind=shown_kind, scale=scale, group=name, panels=shown)
-        return display.plot(ax)
+        return cls(
+            rows=rows,
+            kind=shown_kind,
+            scale=scale,
+            group=name,
+            panels=shown,
+            y_name=mean_name(model, response_of(model, y)),
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> ResidualsDisplay:
         """Plot the panels.
@@ -279,11 +282,13 @@ class ResidualsDisplay:
             bins = pd.qcut(rows["fitted"], n_bins, duplicates="drop")
             means = rows.groupby(bins, observed=True)[["fitted", "residual"]].mean()
             ax.plot(means["fitted"], means["residual"], color=ORANGE, linewidth=1.5, zorder=4)
-        finish(ax, x="fitted value (units of y)", y=SCALES[self.kind])
+            ax.set_title("line: mean in bins", **EXPLAINED)
+        finish(ax, x=fitted_name(self.y_name), y=self._scale_name)
 
     def _plot_quantiles(self, ax: Any, rows: pd.DataFrame) -> None:
         quantile_plot(ax, rows["residual"].to_numpy(), center=0.0, scale=self.scale)
-        finish(ax, x="normal quantile", y=SCALES[self.kind])
+        ax.set_title("band: 95 % of each ordered value", **EXPLAINED)
+        finish(ax, x="normal quantile", y=self._scale_name)
 
     def _plot_groups(self, ax: Any, rows: pd.DataFrame) -> None:
         grouped = rows.groupby("level", observed=True)["residual"]
@@ -295,9 +300,14 @@ class ResidualsDisplay:
         ax.axvline(0.0, **LINE)
         ax.hlines(place, low, high, color=BLUE, linewidth=width, alpha=0.3)
         ax.hlines(place, first, third, color=BLUE, linewidth=3.0 * width, alpha=0.7)
-        dots(ax, median, place, color=DARK, alpha=1.0, zorder=3)
+        dots(ax, median, place, color=ink(ax), alpha=1.0, zorder=3)
         level_axis(ax, list(table.index), str(self.group))
-        finish(ax, x=SCALES[self.kind])
+        ax.set_title("median, quartiles and range", **EXPLAINED)
+        finish(ax, x=self._scale_name, beside=width_of(list(table.index)))
+
+    @property
+    def _scale_name(self) -> str:
+        return SCALES[self.kind].format(shortened(self.y_name, LABEL_LENGTH))
 
 
 def residual_rows(

@@ -1,29 +1,16 @@
 """No pooling, partial pooling and complete pooling."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from skmixed._fitted.fitted_model import served
-from skmixed.plotting._axes import (
-    DARK,
-    GRAY,
-    LINE,
-    MANY,
-    ORANGE,
-    choose_group,
-    choose_names,
-    dots,
-    finish,
-    level_axis,
-    per,
-    require_matplotlib,
-    scale_name,
-    single_axes,
-    thin,
-)
+from skmixed.plotting._axes.labels import height_of, level_axis, width_of
+from skmixed.plotting._axes.names import choose_group, choose_names, in_units, scale_name, units
+from skmixed.plotting._axes.places import finish, require_matplotlib, single_axes
+from skmixed.plotting._axes.style import GRAY, LINE, MANY, ORANGE, dots, ink, thin
 from skmixed.plotting._pooling import pooling
 
 NO, PARTIAL, COMPLETE = "no pooling", "partial pooling", "complete pooling"
@@ -48,6 +35,9 @@ class ShrinkageDisplay:
         The name of the grouping factor.
     y_name : str, default="y"
         What the linear predictor is called: the response, or the link of that.
+    per : mapping of str to str, default=None
+        Of each coefficient what its effect is by, such as "per unit of Days". None: of no
+        coefficient.
 
     Attributes
     ----------
@@ -108,12 +98,14 @@ class ShrinkageDisplay:
         complete_pooling: pd.Series,
         group: str,
         y_name: str = "y",
+        per: Mapping[str, str] | None = None,
     ) -> None:
         self.no_pooling = no_pooling
         self.partial_pooling = partial_pooling
         self.complete_pooling = complete_pooling
         self.group = group
         self.y_name = y_name
+        self.per = per
 
     @classmethod
     def from_estimator(
@@ -184,6 +176,7 @@ class ShrinkageDisplay:
             complete_pooling=found.complete[names],
             group=opened.encoder.factors[k].name,
             y_name=scale_name(model, opened),
+            per=units(model, opened, k),
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> "ShrinkageDisplay":
@@ -215,13 +208,15 @@ class ShrinkageDisplay:
         >>> plt.close(display.figure_)
         >>> figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
         >>> display.plot(ax).ax_.get_xlabel()
-        'Days (units of y per unit)'
+        'Reaction per unit of Days'
         >>> plt.close(figure)
         """
         require_matplotlib(f"{type(self).__name__}.plot")
-        self.ax_ = single_axes(ax)
+        is_line = self.no_pooling.shape[1] == 1
+        levels = self.partial_pooling.index.to_flat_index().to_list()
+        self.ax_ = single_axes(ax, (6.4, height_of(levels)) if is_line else None)
         self.figure_ = self.ax_.figure
-        if self.no_pooling.shape[1] == 1:
+        if is_line:
             self._plot_lines(self.ax_)
         else:
             self._plot_plane(self.ax_)
@@ -241,22 +236,23 @@ class ShrinkageDisplay:
         return self
 
     def _limit(self, ax: Any) -> None:
-        """Leave the wildest of many own fits beyond the axes, and say how many."""
+        """Leave the wildest of many own fits beyond the axes; say how many, and how many lack."""
         own, partial = self.no_pooling.to_numpy(), self.partial_pooling.to_numpy()
-        if len(own) <= MANY:
-            return
-        shares = [BEYOND, 1.0 - BEYOND]
-        inner = np.concatenate([np.nanquantile(own, shares, axis=0), partial])
-        low, high = inner.min(axis=0), inner.max(axis=0)
-        margin = 0.05 * (high - low)
-        low, high = low - margin, high + margin
-        for set_limits, *ends in zip((ax.set_xlim, ax.set_ylim), low, high, strict=False):
-            set_limits(*ends)
-        beyond = int(((own < low) | (own > high)).any(axis=1).sum())
-        if beyond:
-            text = f"{beyond} own fits beyond the axes"
+        missing, beyond = int(np.isnan(own).any(axis=1).sum()), 0
+        if len(own) > MANY:
+            shares = [BEYOND, 1.0 - BEYOND]
+            inner = np.concatenate([np.nanquantile(own, shares, axis=0), partial])
+            low, high = inner.min(axis=0), inner.max(axis=0)
+            margin = 0.05 * (high - low)
+            low, high = low - margin, high + margin
+            for set_limits, *ends in zip((ax.set_xlim, ax.set_ylim), low, high, strict=False):
+                set_limits(*ends)
+            beyond = int(((own < low) | (own > high)).any(axis=1).sum())
+        said = [f"{beyond} own fits beyond the axes"] * (beyond > 0)
+        said += [f"{missing} levels without an own fit"] * (missing > 0)
+        if said:
             place = {"xycoords": "axes fraction", "ha": "right", "va": "bottom"}
-            ax.annotate(text, (0.99, 0.01), fontsize="x-small", color=DARK, **place)
+            ax.annotate("\n".join(said), (0.99, 0.01), fontsize="x-small", color=ink(ax), **place)
 
     def _plot_lines(self, ax: Any) -> None:
         name = self.complete_pooling.index[0]
@@ -267,12 +263,12 @@ class ShrinkageDisplay:
         ax.axvline(self.complete_pooling.iloc[0], **(LINE | {"color": ORANGE}), label=COMPLETE)
         ax.hlines(place, own, partial, color=GRAY, linewidth=thin(n))
         size = {"s": 24.0} if n <= MANY else {}
-        dots(ax, own, place, **_hollow(n), **size, label=NO)
+        dots(ax, own, place, **_hollow(ax, n), **size, label=NO)
         dots(ax, partial, place, alpha=1.0, zorder=3, label=PARTIAL)
         levels = self.partial_pooling.index.to_flat_index()[order]
         level_axis(ax, levels.to_list(), self.group)
         self._limit(ax)
-        finish(ax, x=f"{name} ({per(name, self.y_name)})")
+        finish(ax, x=in_units(self.y_name, name, self.per or {}), beside=width_of(levels.to_list()))
 
     def _plot_plane(self, ax: Any) -> None:
         first, second = self.complete_pooling.index
@@ -286,26 +282,26 @@ class ShrinkageDisplay:
             scale=1.0,
             color=GRAY,
             width=0.003 if n <= MANY else 0.0015,
-            headwidth=5.0,
-            alpha=0.8 if n <= MANY else 0.25,
+            headwidth=5.0 if n <= MANY else 1.0,
+            alpha=0.8 if n <= MANY else float(np.clip(100.0 / n, 0.05, 0.25)),
             minlength=0.0,
         )
-        dots(ax, *own.T, **_hollow(n), label=NO)
+        dots(ax, *own.T, **_hollow(ax, n), label=NO)
         dots(ax, *partial.T, zorder=3, label=PARTIAL)
         style = {"color": ORANGE, "marker": "D", "s": 40.0, "edgecolors": "white", "zorder": 4}
         ax.scatter(*self.complete_pooling, **style, label=COMPLETE)
         self._limit(ax)
-        x, y = (f"{name} ({per(name, self.y_name)})" for name in (first, second))
+        x, y = (in_units(self.y_name, name, self.per or {}) for name in (first, second))
         finish(ax, x=x, y=y)
 
 
-def _hollow(n: int) -> dict[str, Any]:
+def _hollow(ax: Any, n: int) -> dict[str, Any]:
     """Style circles, or paler dots where there are many."""
     if n > MANY:
-        return {"color": DARK, "zorder": 2}
+        return {"color": ink(ax), "zorder": 2}
     return {
-        "facecolors": "white",
-        "edgecolors": DARK,
+        "facecolors": [ax.get_facecolor()],
+        "edgecolors": [ink(ax)],
         "linewidths": 0.9,
         "color": None,
         "zorder": 2,

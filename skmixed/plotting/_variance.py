@@ -6,8 +6,12 @@ import numpy as np
 import pandas as pd
 
 from skmixed._fitted.checks import check_choice
+from skmixed._fitted.fitted_model import fitted
 from skmixed.inference import variance_decomposition
-from skmixed.plotting._axes import BLUE, GRAY, finish, literal, require_matplotlib, single_axes
+from skmixed.plotting._axes.labels import LABEL_LENGTH, literal, shortened
+from skmixed.plotting._axes.names import scale_name
+from skmixed.plotting._axes.places import finish, require_matplotlib, single_axes
+from skmixed.plotting._axes.style import BLUE, GRAY
 from skmixed.typing import VarianceBars
 
 KINDS = ("bars", "stacked")
@@ -23,6 +27,8 @@ class VarianceDecompositionDisplay:
     ----------
     decomposition : DataFrame
         The table of `skmixed.inference.variance_decomposition`.
+    y_name : str, default="y"
+        What the linear predictor is called: the response, or the link of that.
 
     Attributes
     ----------
@@ -52,8 +58,9 @@ class VarianceDecompositionDisplay:
     >>> matplotlib.pyplot.close(display.figure_)
     """
 
-    def __init__(self, *, decomposition: pd.DataFrame) -> None:
+    def __init__(self, *, decomposition: pd.DataFrame, y_name: str = "y") -> None:
         self.decomposition = decomposition
+        self.y_name = y_name
 
     @classmethod
     def from_estimator(
@@ -101,7 +108,8 @@ class VarianceDecompositionDisplay:
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
         check_choice("kind", kind, KINDS)
-        return cls(decomposition=variance_decomposition(model)).plot(ax, kind=kind)
+        table, view = variance_decomposition(model), fitted(model, has_family=True)
+        return cls(decomposition=table, y_name=scale_name(model, view)).plot(ax, kind=kind)
 
     def plot(
         self, ax: Any = None, *, kind: VarianceBars = "bars"
@@ -146,7 +154,7 @@ class VarianceDecompositionDisplay:
         self.ax_ = single_axes(ax, (6.4, height))
         self.figure_ = self.ax_.figure
         (self._plot_stacked if kind == "stacked" else self._plot_bars)(self.ax_)
-        finish(self.ax_, x="share of the variance of y (%)")
+        finish(self.ax_, x=f"share of the variance of {shortened(self.y_name, LABEL_LENGTH)} (%)")
         self.ax_.tick_params(axis="y", length=0)
         return self
 

@@ -21,8 +21,6 @@ from skmixed import (
     MixedPoissonRegressor,
     RandomEffect,
     ResidualCovariance,
-    glmer,
-    lmer,
     plotting,
 )
 from skmixed.datasets import load_dyestuff2, load_penicillin, load_sleepstudy
@@ -34,7 +32,6 @@ from skmixed.inference import (
     random_effects_table,
     variance_decomposition,
 )
-from skmixed.plotting._axes import labels_of
 from skmixed.plotting._quantiles import envelope, normal_quantiles
 
 OF_MODEL = [
@@ -80,6 +77,11 @@ def shown(display, model, X, y, **options):
     return display.from_estimator(model, *(() if display in OF_MODEL else (X, y)), **options)
 
 
+def legend_of(display):
+    (legend,) = display.figure_.legends
+    return legend
+
+
 def axes_of(display):
     return list(getattr(display, "axes_", [])) or [display.ax_]
 
@@ -87,6 +89,13 @@ def axes_of(display):
 @pytest.fixture(scope="module")
 def display_of(model, sleepstudy):
     return cache(lambda kind: shown(kind, model, *sleepstudy))
+
+
+def axis_names(display):
+    return [
+        [text.replace("\n", " ") for text in (ax.get_xlabel(), ax.get_ylabel())]
+        for ax in axes_of(display)
+    ]
 
 
 @pytest.mark.slow
@@ -140,45 +149,25 @@ def test_random_effects(model):
     table = random_effects_table(model, level=0.9)
     columns = ["estimate", "lower", "upper"]
     for name, ax in zip(["(Intercept)", "Days"], display.axes_, strict=True):
-        own = table[table["name"] == name].set_index("level").loc[display.order_, columns]
+        order = display.order_[name]
+        own = table[table["name"] == name].set_index("level").loc[order, columns]
+        assert own["estimate"].is_monotonic_increasing
         points = ax.collections[-1].get_offsets()
         assert_array_equal(points[:, 0], own["estimate"])
         segments = np.array(ax.collections[0].get_segments())
         assert_array_equal(segments[:, :, 0], own[["lower", "upper"]])
-    first = table[table["name"] == "(Intercept)"].set_index("level")["estimate"]
-    assert first.loc[display.order_].is_monotonic_increasing
-    assert [t.get_text() for t in display.axes_[0].get_yticklabels()] == display.order_
-    assert not display.axes_[1].get_yticklabels()
+        assert [t.get_text() for t in ax.get_yticklabels()] == order
     assert "90 % interval" in display.axes_[1].get_xlabel()
     by_days = plotting.RandomEffectsDisplay.from_estimator(model, name=["Days", "(Intercept)"])
-    assert by_days.order_[-1] == "308"
+    assert by_days.order_["Days"][-1] == "308"
     assert [ax.get_title() for ax in by_days.axes_] == ["Days", "(Intercept)"]
-
-
-def test_units_are_those_of_the_response(sleepstudy):
-    data = sleepstudy[0].assign(y=sleepstudy[1].to_numpy(), n=np.arange(len(sleepstudy[0])) % 7)
-    model = lmer("log(y) ~ Days + (Days | Subject)", data)
-    shown = plotting.RandomEffectsDisplay.from_estimator(model)
-    labels = [ax.get_xlabel().replace("\n", " ") for ax in shown.axes_]
-    words = ["units of log(y)", "units of log(y) per unit"]
-    assert labels == [f"{own} (95 % interval)" for own in words]
-    own = [f"{name} ({unit})" for name, unit in zip(["(Intercept)", "Days"], words, strict=True)]
-    for kind in plotting.RandomEffectsPairsDisplay, plotting.ShrinkageDisplay:
-        ax = kind.from_estimator(model).figure_.axes[0]
-        assert [ax.get_xlabel(), ax.get_ylabel()] == own
-    # Effects of a generalized model are on the scale of the link.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SingularFitWarning)
-        counts = glmer("n ~ Days + (1 | Subject)", data, "poisson")
-    (ax,) = plotting.RandomEffectsDisplay.from_estimator(counts).axes_
-    assert ax.get_xlabel().startswith("units of log of n")
 
 
 def test_factors_are_chosen(penicillin):
     model, X, y = penicillin
     for group, n in (("plate", 24), ("sample", 6)):
         display = plotting.RandomEffectsDisplay.from_estimator(model, group=group)
-        assert len(display.order_) == n
+        assert len(display.order_["(Intercept)"]) == n
         assert display.axes_[0].get_ylabel() == group
         display = plotting.ShrinkageDisplay.from_estimator(model, group=group)
         assert len(display.no_pooling) == n
@@ -266,10 +255,13 @@ def test_lines_are_predictions(model, sleepstudy):
     assert_allclose(lines["fitted"], model.predict(new))
     assert_allclose(lines["population"], model.predict(new, include="fixed"))
     assert len(display.axes_) == 18
+    assert display.n_levels == 18
+    assert legend_of(display).get_title().get_text() == ""
     assert len(display.data) == 180
     assert display.figure_.get_supylabel() == "Reaction"
     few = plotting.FittedLinesDisplay.from_estimator(model, X, y, max_levels=3)
     assert len(few.axes_) == 3
+    assert legend_of(few).get_title().get_text() == "3 of 18 levels of Subject"
     means = pd.Series(model.predict(X)).groupby(X["Subject"].to_numpy()).mean()
     assert {means.idxmin(), means.idxmax()} < set(few.lines["level"])
 
@@ -289,7 +281,7 @@ def test_lines_average_over_the_other_columns():
     line = display.lines[[level == (1, 2) for level in display.lines["level"]]]
     for z, value in zip(line["x"], line["fitted"], strict=True):
         assert value == pytest.approx(model.predict(own.assign(z=z)).mean())
-    assert len(plotting.RandomEffectsDisplay.from_estimator(model, group="a:b").order_) == 12
+    assert len(plotting.RandomEffectsDisplay.from_estimator(model, group="a:b").effects) == 12
 
 
 def test_pipelines_are_shown_on_the_scale_of_the_data(sleepstudy):
@@ -316,7 +308,7 @@ def test_arrays_and_groups_beside_them(as_list, sleepstudy):
     model = MixedLinearRegressor().fit(X[["Days"]].to_numpy(int), y, groups=labels)
     given = {"X": X[["Days"]].to_numpy(int), "y": y.to_numpy(), "groups": labels}
     display = plotting.FittedLinesDisplay.from_estimator(model, **given, x=0, max_levels=2)
-    assert (display.x_name, display.y_name) == ("x0", "y")
+    assert (display.x_name, display.y_name) == ("x0", "Reaction")
     assert_allclose(display.lines.groupby("level")["x"].last(), 9.0)
     step = display.lines.groupby("level")["fitted"].agg(lambda line: line.iloc[-1] - line.iloc[0])
     assert_allclose(step, 9.0 * model.coef_[0])
@@ -412,6 +404,12 @@ def test_pairs(model):
         # χ²(2) has the quantile −2 log(1 − share).
         distance = np.einsum("ia,ab,ib->i", points, np.linalg.inv(covariance), points)
         assert_allclose(distance, squares)
+    assert [text.get_text() for text in ax.texts] == ["50 %", "95 %"]
+    for text, line in zip(ax.texts, ax.lines[-2:], strict=True):
+        points = line.get_xydata()
+        assert_array_equal(text.get_position(), points[points[:, 1].argmax()])
+    texts = [text.get_text() for text in legend_of(display).get_texts()]
+    assert texts == ["a level of Subject", "share of the estimated distribution"]
 
 
 def test_pairs_of_three():
@@ -422,7 +420,21 @@ def test_pairs_of_three():
     model = MixedLinearRegressor("g", random_slopes=["a", "b"]).fit(X, y)
     display = plotting.RandomEffectsPairsDisplay.from_estimator(model)
     assert display.pairs_ == [("(Intercept)", "a"), ("(Intercept)", "b"), ("a", "b")]
-    assert len(display.axes_) == 3
+    # A triangle, whose panels are named at its sides
+    cells = [(0, 0), (1, 0), (1, 1)]
+    for ax, (line, column) in zip(display.axes_, cells, strict=True):
+        own = ax.get_subplotspec()
+        assert (own.rowspan.start, own.colspan.start) == (line, column)
+    names = [
+        ["", "y per unit of a"],
+        ["(Intercept) of y", "y per unit of b"],
+        ["y per unit of a", ""],
+    ]
+    assert axis_names(display) == names
+    # A coefficient has the same limits wherever it is.
+    assert display.axes_[0].get_xlim() == display.axes_[1].get_xlim()
+    assert display.axes_[0].get_ylim() == display.axes_[2].get_xlim()
+    assert display.axes_[1].get_ylim() == display.axes_[2].get_ylim()
     display = plotting.RandomEffectsPairsDisplay.from_estimator(model, name=["b", "a"])
     assert display.pairs_ == [("b", "a")]
 
@@ -572,32 +584,32 @@ def test_names_of_rows_do_not_overlap(model, sleepstudy):
     assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
 
 
-def test_many_levels_have_no_labels():
-    rng = np.random.default_rng(0)
-    X = pd.DataFrame({"x": rng.normal(size=6000), "g": np.arange(6000) % 800})
-    b = rng.normal(size=(2, 800))[:, X["g"]]
-    y = b[0] + b[1] * X["x"] + rng.normal(size=6000)
-    model = MixedLinearRegressor("g", random_slopes="x").fit(X, y)
-    display = plotting.RandomEffectsDisplay.from_estimator(model)
-    assert not display.axes_[0].get_yticklabels()
-    assert display.axes_[0].get_ylabel() == "g (800 levels, sorted)"
-    assert len(plotting.FittedLinesDisplay.from_estimator(model, X, y).axes_) == 20
-    display = plotting.ShrinkageDisplay.from_estimator(model)
-    beyond = (display.no_pooling < [display.ax_.get_xlim()[0], display.ax_.get_ylim()[0]]) | (
-        display.no_pooling > [display.ax_.get_xlim()[1], display.ax_.get_ylim()[1]]
-    )
-    text = f"{beyond.any(axis=1).sum()} own fits beyond the axes"
-    assert [t.get_text() for t in display.ax_.texts] == [text]
+def test_marks_are_of_one_size_in_all_panels(model, sleepstudy):
+    X = sleepstudy[0]
+    many = pd.concat([X, *[X[X["Subject"] == "308"]] * 12], ignore_index=True)
+    lines = plotting.FittedLinesDisplay.from_estimator
+    shown = lines(model, many, model.predict(many), levels=["308", "309"])
+    assert len({float(ax.collections[0].get_sizes()[0]) for ax in shown.axes_}) == 1
 
 
-def test_long_labels_stay_apart():
-    names = [f"The elementary school of the city district no. {i} (public)" for i in range(12)]
-    labels = labels_of(names, 24)
-    assert max(map(len, labels)) <= 24
-    assert len(set(labels)) == 12
-    assert labels_of(["a", 3, ("b", 4)]) == ["a", "3", "b : 4"]
-    assert labels_of(pd.DatetimeIndex(["2020-01-31"])) == ["2020-01-31"]
-    assert labels_of(["$a$"]) == [r"\$a\$"]
+def test_panels_of_residuals_say_what_they_show(model, sleepstudy):
+    display = plotting.ResidualsDisplay.from_estimator(model, *sleepstudy)
+    assert [ax.get_title() for ax in display.axes_] == [
+        "line: mean in bins",
+        "band: 95 % of each ordered value",
+        "median, quartiles and range",
+    ]
+
+
+def test_marks_stand_out_on_dark_backgrounds(model, sleepstudy):
+    with plt.style.context("dark_background"):
+        lines = plotting.FittedLinesDisplay.from_estimator(model, *sleepstudy, max_levels=2)
+        shrinkage = plotting.ShrinkageDisplay.from_estimator(model)
+    dots = lines.axes_[0].collections[0].get_facecolor()[0]
+    assert dots[:3].min() > 0.8
+    hollow = shrinkage.ax_.collections[1]
+    assert_array_equal(hollow.get_facecolor()[0][:3], 0.0)
+    assert hollow.get_edgecolor()[0][:3].min() > 0.8
 
 
 @pytest.mark.slow
@@ -771,7 +783,8 @@ def test_correlations_of_residuals(sleepstudy):
     found = residual_correlation(fit, X, y)
     np.testing.assert_allclose(points.get_offsets()[:, 1], found["correlation"])
     np.testing.assert_allclose(line.get_xydata(), found[["lag", "model"]])
-    assert [text.get_text() for text in display.ax_.texts] == [str(n) for n in found["pairs"]]
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert texts == ["pairs", *map(str, found["pairs"])]
     assert display.ax_.get_xlabel() == "distance in Days"
     figure, ax = plt.subplots()
     display = kind.from_estimator(fit, X, y, quantity="semivariogram", bins=3, ax=ax)

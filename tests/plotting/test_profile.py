@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from skmixed import MixedNegativeBinomialRegressor
+from skmixed import MixedLinearRegressor, MixedNegativeBinomialRegressor
+from skmixed.datasets import load_dyestuff
 from skmixed.exceptions import SingularFitWarning
+from skmixed.inference import confidence_intervals, profile
 from skmixed.plotting import ProfileDisplay
 
 
@@ -26,3 +28,28 @@ def test_a_shape_without_an_end_is_drawn_as_far_as_it_is_finite():
     assert (np.diff(table["zeta"]) > 0.0).all()
     assert (display.intervals["upper"] == np.inf).all()
     plt.close(display.figure_)
+
+
+def test_bars_show_how_far_profiles_are(capsys):
+    model = MixedLinearRegressor("Batch").fit(*load_dyestuff(return_X_y=True))
+    silent = ProfileDisplay.from_estimator(model, n_points=2)
+    assert capsys.readouterr().err == ""
+    display = ProfileDisplay.from_estimator(model, n_points=2, verbose=1)
+    said = capsys.readouterr().err
+    for bar in ("profiles: 100%", "profile intervals: 100%", "3/3"):
+        assert bar in said
+    pd.testing.assert_frame_equal(display.profile, silent.profile)
+    pd.testing.assert_frame_equal(display.intervals, silent.intervals)
+    confidence_intervals(model, "profile", components="sigma", verbose=1)
+    assert "profile intervals: 100%" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="verbose='yes' is of type str"):
+        profile(model, verbose="yes")
+    # The intervals are named at the heights of their ends, in type that can be read.
+    display.figure_.draw_without_rendering()
+    (right,) = display.axes_[-1].child_axes
+    labels = right.get_yticklabels()
+    assert [own.get_text() for own in labels[4:]] == ["50 %", "80 %", "95 %", "99 %"]
+    boxes = [own.get_window_extent() for own in labels]
+    assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+    assert min(own.get_fontsize() for own in labels) >= 7.0
+    plt.close("all")

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 from skmixed import diagnostics
 from skmixed._fitted.fitted_model import FittedModel, served
 from skmixed.diagnostics._collinearity import inflation_of
-from skmixed.plotting._axes import literal, panels, require_matplotlib
+from skmixed.plotting._axes.labels import literal
+from skmixed.plotting._axes.names import mean_name, response_of
+from skmixed.plotting._axes.places import panels, require_matplotlib
 from skmixed.plotting._checks.panels import (
     draw_effects,
     draw_homogeneity,
@@ -48,6 +50,8 @@ class ModelChecksDisplay:
         What is said of the fit.
     residual_kind : str, default="standardized"
         The kind of the residuals, as `skmixed.diagnostics.residuals` calls it.
+    y_name : str, default="y"
+        What the response is called.
 
     Attributes
     ----------
@@ -84,12 +88,14 @@ class ModelChecksDisplay:
         inflation: pd.DataFrame | None,
         words: tuple[str, ...],
         residual_kind: ResidualKind = "standardized",
+        y_name: str = "y",
     ) -> None:
         self.rows = rows
         self.effects = effects
         self.inflation = inflation
         self.words = words
         self.residual_kind = residual_kind
+        self.y_name = y_name
 
     @classmethod
     def from_estimator(
@@ -167,10 +173,14 @@ class ModelChecksDisplay:
         effects = standardized_effects(model) if view.encoder.terms else None
         inflation = inflation_of(model, view)
         words = sentences(model, view, inflation, given)
-        display = cls(
-            rows=rows, effects=effects, inflation=inflation, words=words, residual_kind=kind
-        )
-        return display.plot(ax)
+        return cls(
+            rows=rows,
+            effects=effects,
+            inflation=inflation,
+            words=words,
+            residual_kind=kind,
+            y_name=mean_name(model, response_of(model, y)),
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> ModelChecksDisplay:
         """Plot the panels, and write the words below them.
@@ -205,10 +215,10 @@ class ModelChecksDisplay:
         """
         require_matplotlib(f"{type(self).__name__}.plot")
         known = self.rows[self.rows["residual"].notna()]
-        of_residuals = (draw_linearity, draw_homogeneity, draw_residuals)
-        draw: list[Any] = [
-            partial(one, rows=known, kind=self.residual_kind) for one in of_residuals
-        ]
+        given: dict[str, Any] = {"rows": known, "kind": self.residual_kind}
+        along = (draw_linearity, draw_homogeneity)
+        draw: list[Any] = [partial(one, **given, y_name=self.y_name) for one in along]
+        draw.append(partial(draw_residuals, **given))
         if self.effects is not None:
             draw.append(lambda panel: draw_effects(panel, self.effects))
         if "cooks_distance" in known:

@@ -6,18 +6,19 @@ import numpy as np
 import pandas as pd
 
 from skmixed._typing import FloatArray
-from skmixed.plotting._axes import (
+from skmixed.plotting._axes.labels import labels_of, literal, shortened
+from skmixed.plotting._axes.names import fitted_name
+from skmixed.plotting._axes.places import finish
+from skmixed.plotting._axes.style import (
     BLUE,
     COLORS,
-    DARK,
     GRAY,
     LINE,
+    MARKERS,
     ORANGE,
     YELLOW,
     dots,
-    finish,
-    labels_of,
-    shortened,
+    ink,
 )
 from skmixed.plotting._influence import InfluenceDisplay
 from skmixed.plotting._quantiles import normal_quantiles, quantile_plot
@@ -47,23 +48,27 @@ def binned_means(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return means[0][some], means[1][some]
 
 
-def draw_linearity(ax: Any, rows: pd.DataFrame, kind: str) -> None:
+def draw_linearity(ax: Any, rows: pd.DataFrame, kind: str, y_name: str) -> None:
     """Residuals against fitted values, whose mean is 0 everywhere where the model holds."""
     x, y = rows["fitted"].to_numpy(), rows["residual"].to_numpy()
     ax.axhline(0.0, **LINE)
     dots(ax, x, y)
     ax.plot(*binned_means(x, y), color=ORANGE, linewidth=1.5, zorder=4)
-    finish(ax, x="fitted value", y=f"{kind} residual", title="Linearity: the line is flat at 0")
+    finish(
+        ax, x=fitted_name(y_name), y=f"{kind} residual", title="Linearity: the line is flat at 0"
+    )
 
 
-def draw_homogeneity(ax: Any, rows: pd.DataFrame, kind: str) -> None:
+def draw_homogeneity(ax: Any, rows: pd.DataFrame, kind: str, y_name: str) -> None:
     """Roots of the absolute residuals, whose mean is the same everywhere."""
     x, y = rows["fitted"].to_numpy(), np.sqrt(np.abs(rows["residual"].to_numpy()))
     ax.axhline(ROOT_OF_NORMAL, **LINE)
     dots(ax, x, y)
     ax.plot(*binned_means(x, y), color=ORANGE, linewidth=1.5, zorder=4)
     ax.set_ylim(bottom=0.0)
-    finish(ax, x="fitted value", y=f"√|{kind} residual|", title="Homogeneity: the line is flat")
+    finish(
+        ax, x=fitted_name(y_name), y=f"√|{kind} residual|", title="Homogeneity: the line is flat"
+    )
 
 
 def draw_residuals(ax: Any, rows: pd.DataFrame, kind: str) -> None:
@@ -86,14 +91,16 @@ def draw_effects(ax: Any, effects: pd.DataFrame) -> None:
     for k, (group, name) in enumerate(kinds if len(kinds) > 1 else []):
         own = known[(known["group"] == group) & (known["name"] == name)]["standardized"]
         color = COLORS[k % len(COLORS)]
-        label = shortened(f"{group}: {name}", 24)
-        dots(ax, normal_quantiles(len(own)), np.sort(own), color=color, label=label)
+        parts = (name,) if len({own for own, _ in kinds}) == 1 else (group, name)
+        label = literal(": ".join(shortened(part, 30 // len(parts)) for part in parts))
+        style = {"color": color, "marker": MARKERS[(k + k // len(COLORS)) % len(MARKERS)]}
+        dots(ax, normal_quantiles(len(own)), np.sort(own), label=label, **style)
     if len(kinds) > 1:
         ax.axline((0.0, 0.0), slope=1.0, **LINE)
         ax.legend(fontsize="x-small", frameon=False, loc="upper left")
     if not kinds:
         place = {"xycoords": "axes fraction", "ha": "center", "va": "center"}
-        ax.annotate("all variances are 0", (0.5, 0.5), color=DARK, **place)
+        ax.annotate("all variances are 0", (0.5, 0.5), color=ink(ax), **place)
     finish(
         ax,
         x="normal quantile",

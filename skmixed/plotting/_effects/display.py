@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skmixed.inference import marginal_means, marginal_slopes
-from skmixed.plotting._axes import finish, literal, panels, require_matplotlib, shortened
+from skmixed.plotting._axes.labels import are_whole, literal, shortened, whole_numbers
+from skmixed.plotting._axes.places import finish, panels, require_matplotlib
 from skmixed.plotting._effects.drawing import (
     EffectColumns,
     draw_effects_panel,
@@ -313,6 +314,8 @@ class EffectsDisplay:
             title = f"{panel} = {written([value])[0]}" if panel else ""
             y_name = self.y_name if k % n_columns == 0 else ""
             finish(own, x=x, y=y_name, title=shortened(title, LONGEST_TITLE))
+            if self.data is not None:
+                _put_whole_ticks(own, self.data, x if self.is_line else None)
         self._share_limits()
         if color:
             self._name_colors(color, is_own=ax is None)
@@ -336,3 +339,10 @@ class EffectsDisplay:
             self.figure_.legend(handles, labels, loc="outside right upper", **style)
         else:
             last.legend(**style)
+
+
+def _put_whole_ticks(ax: Any, data: pd.DataFrame, x: str | None) -> None:
+    """Put ticks of counts, and of other whole numbers, at whole numbers."""
+    for axis, name in ((ax.xaxis, x), (ax.yaxis, "response")):
+        if name is not None and are_whole(data[name]):
+            whole_numbers(axis)

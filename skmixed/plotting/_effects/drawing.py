@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skmixed._typing import FloatArray
-from skmixed.plotting._axes import COLORS, GRAY, dots, labels_of
+from skmixed.plotting._axes.labels import labels_of
+from skmixed.plotting._axes.style import COLORS, DASHES, GRAY, MARKERS, dots
 
 # Values of a line up to which each has a mark.
 MOST_MARKS = 10
@@ -89,7 +90,8 @@ def draw_effects_panel(
             response = _told_apart(rows["response"].to_numpy(), chance)
             dots(ax, at, response, color=color, alpha=PALE, zorder=1)
         label = written([value])[0] if columns.color else None
-        _draw_one(ax, columns, place, own, {"color": color, "label": label})
+        form = {"marker": MARKERS[k % len(MARKERS)], "linestyle": DASHES[k % len(DASHES)]}
+        _draw_one(ax, columns, place, own, {"color": color, "label": label, **form})
     if not columns.is_line:
         _name_categories(ax, columns, x_values)
 
@@ -137,13 +139,13 @@ def _draw_one(
     if columns.is_line and len(own) > 1:
         order = np.argsort(place)
         place, estimate, lower, upper = (a[order] for a in (place, estimate, lower, upper))
-        marker = "o" if len(own) <= MOST_MARKS else ""
+        style = style if len(own) <= MOST_MARKS else style | {"marker": ""}
         ax.fill_between(place, lower, upper, color=style["color"], alpha=0.18, linewidth=0.0)
-        ax.plot(place, estimate, linewidth=1.6, marker=marker, markersize=4.0, zorder=3, **style)
+        ax.plot(place, estimate, linewidth=1.6, markersize=4.0, zorder=3, **style)
         return
     error = np.stack([estimate - lower, upper - estimate])
-    form = {"fmt": "o", "markersize": 5.0, "elinewidth": 1.4, "capsize": 0.0, "zorder": 3}
-    ax.errorbar(place, estimate, error, **form, **style)
+    form = {"markersize": 5.0, "elinewidth": 1.4, "capsize": 0.0, "zorder": 3, "linestyle": ""}
+    ax.errorbar(place, estimate, error, **(style | form))
 
 
 def _name_categories(ax: Any, columns: EffectColumns, x_values: list[Any]) -> None:

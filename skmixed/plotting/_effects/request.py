@@ -13,6 +13,7 @@ from skmixed._typing import FloatArray
 from skmixed.inference._marginal.grid import reference_of
 from skmixed.inference._marginal.grid_request import GridRequest
 from skmixed.inference._marginal.scale import LINK, RESPONSE
+from skmixed.plotting._axes.names import mean_name
 
 # Values of a numeric variable at which a line is found.
 N_VALUES = 50
@@ -91,11 +92,7 @@ class EffectsRequest:
             return str(frame.response.columns[0]) if is_back else name
         if scale == LINK:
             return f"{self.view.family.link_name} of {name}"
-        if frame.failures is not None:
-            return f"proportion of {frame.response.text}"
-        if frame.classes is not None:
-            return f"P({name} = {frame.classes.labels[-1]})"
-        return name
+        return mean_name(self.model, name)
 
     def label(self, scale: str, *, has_dots: bool) -> str:
         """Name the vertical axis: the mean of the response, and where its offset is."""

@@ -1,0 +1,1 @@
+"""What the displays share: axes, colors, labels, and the choice of what is shown."""
