@@ -75,4 +75,4 @@ def of_case(rng, shown, case):
 
 def designs():
     for case in CASES:
-        yield Design(case, SECTION, partial(of_case, case=case), 10)
+        yield Design(case, SECTION, partial(of_case, case=case), 20)

@@ -145,15 +145,15 @@ def designs():
         ("two classes", 100, 2, 100),
         ("two classes", 100, 5, 100),
         ("two classes", 100, 20, 50),
-        ("Poisson counts", 12, 10, 100),
-        ("Poisson counts", 100, 5, 25),
-        ("negative binomial counts", 12, 10, 50),
-        ("negative binomial counts", 100, 5, 12),
+        ("Poisson counts", 12, 10, 200),
+        ("Poisson counts", 100, 5, 100),
+        ("negative binomial counts", 12, 10, 100),
+        ("negative binomial counts", 100, 5, 30),
     ):
         observe = partial(of_groups, family=family, n_groups=n_groups, rows=rows)
         name = f"{family[0].upper()}{family[1:]}, {n_groups} groups of {rows}"
         yield Design(name, SECTION, observe, samples)
     own = partial(of_profiles, family="two classes")
-    yield Design("Two classes, profiles", SECTION, own, 20)
+    yield Design("Two classes, profiles", SECTION, own, 60)
     own = partial(of_no_variance, family="two classes")
     yield Design("Two classes, no variance between groups", SECTION, own, 100)

@@ -65,4 +65,4 @@ def designs():
         name = f"Around {regressor}"
         yield Design(name, SECTION, partial(of_groups, regressor=regressor), 25)
     observe = partial(of_linear, regressor="boosted trees")
-    yield Design("A linear effect beside boosted trees", SECTION, observe, 10)
+    yield Design("A linear effect beside boosted trees", SECTION, observe, 30)

@@ -102,7 +102,7 @@ def of_no_variance(rng, shown):
 
 
 def designs():
-    for slopes, samples in ((False, (1000, 300, 100)), (True, (300, 100, 100))):
+    for slopes, samples in ((False, (1000, 300, 300)), (True, (300, 300, 300))):
         for n_groups, n in zip((6, 20, 100), samples, strict=True):
             yield Design(
                 f"Random intercept{' and slope' if slopes else ''}, {n_groups} groups",
