@@ -168,9 +168,11 @@ class EliminatedStage(FactorRows):
         solved = np.repeat(np.eye(s)[:, :, None], self.n_levels, axis=2)
         solve_levels(self.chol_levels, solved)
         root = np.einsum("ra,saq->srq", self.lam, solved)
-        middle = np.einsum("srq,rcq,tcq->stq", root, within, root, optimize=True)
+        # Two products each: a search for their order takes longer than these
+        middle = np.einsum("scq,tcq->stq", np.einsum("srq,rcq->scq", root, within), root)
         middle[np.arange(s), np.arange(s)] += 1.0
-        return np.asarray(np.einsum("saq,stq,tbq->abq", solved, middle, solved, optimize=True))
+        half = np.einsum("saq,stq->atq", solved, middle)
+        return np.asarray(np.einsum("atq,tbq->abq", half, solved))
 
     def gls_slabs(self) -> Iterable[FloatArray]:
         """Yield Z'V_1⁻¹[Z X y] = Z'[…] − (L⁻¹Λ'Z'Z)'(L⁻¹Λ'Z'[…]), slab by slab, (r, m, b)."""

@@ -285,7 +285,8 @@ class Inverse:
         """
         root = done.root
         within, at_cells, at_fixed = self.within(done)
-        own = np.einsum("as,stq,bt->abq", done.lam, done.inverse(within), done.lam, optimize=True)
+        half = np.tensordot(done.lam, done.inverse(within), axes=1)
+        own = np.einsum("atq,bt->abq", half, done.lam)
         omega = np.einsum("saq,sbq->abq", root, root)
         cells = -np.einsum("abn,bn->an", omega[:, :, done.stage.cells.rows], at_cells)
         return own, cells, -np.einsum("abq,bqx->aqx", omega, at_fixed)

@@ -337,8 +337,8 @@ class _Inverted:
         out = np.empty((len(directions), len(self.earlier)))
         for i, (d, _, yg) in enumerate(self.earlier):
             crossed = np.einsum("baq,bcq->ac", b, yg.dot(self.stage.c))
-            summed = 2.0 * crossed - np.einsum("baq,bcq,cdq->ad", b, d, b, optimize=True)
-            out[:, i] = np.einsum("eab,ab->e", directions, summed)
+            both = np.tensordot(np.einsum("baq,bcq->acq", b, d), b, axes=([1, 2], [0, 2]))
+            out[:, i] = np.einsum("eab,ab->e", directions, 2.0 * crossed - both)
         return out
 
     def among_themselves(self) -> FloatArray:

@@ -134,8 +134,7 @@ class Slabs:
         return map(self.layout.slab, self.parts)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=map(str, FAMILIES))
-@pytest.mark.parametrize(("shape", "nested"), SHAPES)
+@pytest.mark.parametrize(("family", "shape", "nested"), ALTERNATE, ids=str)
 def test_slabs_of_rows_add_up(family, shape, nested):
     case = case_of(family, shape, nested=nested)
     system, lam = case.layout.system, point(case, 6)
