@@ -1,10 +1,10 @@
 """Inference at size: Kenward and Roger's table beside the fit, profiles beside lme4's.
 
-Times are measured one after the other in one run, with BLAS on one thread for all.
-InstEval and lme4's profile need R with lme4 (Debian: r-cran-lme4); without R these
+Times of the processor are measured one after the other in one run, with BLAS on one thread
+for all. InstEval and lme4's profile need R with lme4 (Debian: r-cran-lme4); without R these
 parts are left out.
 
-    python benchmarks/inference.py
+    python -m benchmarks.inference
 """
 
 import os
@@ -12,7 +12,6 @@ import resource
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -20,31 +19,17 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 
+from benchmarks.data import insteval
+from benchmarks.machine import best
 from skmixed import MixedLinearRegressor
 from skmixed.datasets import load_sleepstudy
 from skmixed.inference import coefficient_table, confidence_intervals
 
-INSTEVAL = """
-suppressMessages(library(lme4))
-d <- InstEval
-d$service <- as.numeric(as.character(d$service))
-write.csv(data.frame(s = d$s, d = d$d, dept = d$dept, service = d$service, y = d$y),
-          "insteval.csv", row.names = FALSE)
-"""
 PROFILE = """
 suppressMessages(library(lme4))
 m <- lmer(Reaction ~ Days + (Days | Subject), sleepstudy, REML = FALSE)
-cat(suppressMessages(system.time(confint(m, quiet = TRUE))["elapsed"]))
+cat(suppressMessages(sum(system.time(confint(m, quiet = TRUE))[1:2])))
 """
-
-
-def best(call, repeats):
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def run_r(script, folder):
@@ -78,9 +63,7 @@ def one_factor(rng):
 
 
 def crossed():
-    with tempfile.TemporaryDirectory() as folder:
-        run_r(INSTEVAL, folder)
-        frame = pd.read_csv(Path(folder, "insteval.csv"))
+    frame = insteval()
     model = MixedLinearRegressor(["s", "d", "dept"])
     report("InstEval", model, frame.drop(columns="y"), frame["y"])
 

@@ -1,0 +1,1 @@
+"""Measurements: skmixed beside other programs, by `python -m benchmarks`."""
