@@ -266,7 +266,9 @@ def factorize(system: System, lam: Lam, reuse: CholeskyFactor | None = None) -> 
 
     # The chain, level by level: L, H and S = [Z_c X y]'[Z_c X y] − H'H
     stages, schur = eliminate_chain(system, one)
-    response = _apply(system, lam, schur[: system.n_core, -1:], transposed=True)
+    response = schur[: system.n_core, -1:]
+    if system.n_core:  # a sparse core is not here
+        response = _apply(system, lam, response, transposed=True)
     n, p = len(response) + system.n_fixed, system.n_fixed
     # RR' of the core and X; R(u_c; β) from Rv = Λ_c'S_cy, and r² = S_yy − v'v
     chol = _core_factor(system, lam, schur, n)
