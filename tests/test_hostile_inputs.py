@@ -22,6 +22,8 @@ from skmixed import MixedLinearRegressor
 from skmixed.exceptions import ExactFitWarning, IdentifiabilityWarning, SingularFitWarning
 
 IN_CI, A_TEST = 500, 25
+# Of the 20,000, what once depended on the order of the rows
+FOUND = (12838,)
 HOUSE = str(Path(skmixed.__file__).parent)
 
 
@@ -121,6 +123,11 @@ def test_odd_inputs_have_the_numbers_of_clean_ones_or_a_clear_refusal(first):
         except Exception as failure:
             failure.add_note(f"seed {seed}")
             raise
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_inputs_that_once_failed(seed):
+    check(seed)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from skmixed._typing import FloatArray, Lam
 
 # Smallest eigenvalue of the trust region's metric, as a share of its largest.
 RIDGE = 1e-10
+# Share of the lowest eigenvalue up to which another one is equal to it.
+TIED = 1e-10
 # Rows from which on the blocks of a matrix are worth looking for.
 MANY = 64
 
@@ -69,7 +71,29 @@ class Point:
         largest = max(float(values[-1]), np.finfo(float).tiny)
         scale = vectors / np.sqrt(np.maximum(values, RIDGE * largest))
         values, vectors = np.linalg.eigh(scale.T @ self.hessian @ scale)
-        return values, vectors.T @ (scale.T @ self.gradient), scale @ vectors
+        to_delta = self._with_first_of_ties(values, scale @ vectors)
+        return values, to_delta.T @ self.gradient, to_delta
+
+    def _with_first_of_ties(self, values: FloatArray, to_delta: FloatArray) -> FloatArray:
+        """Turn the eigenvectors of the lowest eigenvalue, so that rounding does not choose one.
+
+        Where several variances are 0 and all are to grow, the curvature is −1 by each of them
+        in units of the metric M, and a step along the first eigenvector is a step along any. The
+        first is the one nearest to Σ e_i/√M_ii, by which all coordinates grow alike.
+        """
+        n = int((values <= values[0] + TIED * abs(values[0])).sum())
+        if values[0] >= 0.0 or n == 1:
+            return to_delta
+        units = 1.0 / np.sqrt(np.maximum(np.diagonal(self.metric), np.finfo(float).tiny))
+        towards = to_delta[:, :n].T @ (self.metric @ units)
+        length = float(np.linalg.norm(towards))
+        if length <= TIED:
+            return to_delta
+        # Householder's reflection of e_1 to it
+        mirror = towards / length
+        mirror[0] += np.copysign(1.0, mirror[0])
+        turned = np.eye(n) - 2.0 / (mirror @ mirror) * np.outer(mirror, mirror)
+        return np.hstack([to_delta[:, :n] @ turned, to_delta[:, n:]])
 
     def step(self, radius: float) -> tuple[FloatArray, float, bool]:
         """Return the best step within the radius, its length, and if it is inside."""
