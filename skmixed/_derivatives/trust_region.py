@@ -71,29 +71,30 @@ class Point:
         largest = max(float(values[-1]), np.finfo(float).tiny)
         scale = vectors / np.sqrt(np.maximum(values, RIDGE * largest))
         values, vectors = np.linalg.eigh(scale.T @ self.hessian @ scale)
-        to_delta = self._with_first_of_ties(values, scale @ vectors)
-        return values, to_delta.T @ self.gradient, to_delta
+        n = int((values <= values[0] + TIED * abs(values[0])).sum())
+        if values[0] < 0.0 and n > 1:
+            vectors = np.hstack([self._with_first_of_ties(scale, vectors[:, :n]), vectors[:, n:]])
+        return values, vectors.T @ (scale.T @ self.gradient), scale @ vectors
 
-    def _with_first_of_ties(self, values: FloatArray, to_delta: FloatArray) -> FloatArray:
-        """Turn the eigenvectors of the lowest eigenvalue, so that rounding does not choose one.
+    def _with_first_of_ties(self, scale: FloatArray, vectors: FloatArray) -> FloatArray:
+        """Turn eigenvectors of one eigenvalue, so that rounding does not choose the first.
 
         Where several variances are 0 and all are to grow, the curvature is −1 by each of them
-        in units of the metric M, and a step along the first eigenvector is a step along any. The
-        first is the one nearest to Σ e_i/√M_ii, by which all coordinates grow alike.
+        in units of the metric M, the gradient is 0, and a step along the first eigenvector is a
+        step along any. The first is the one nearest to Σ e_i/√M_ii, by which all coordinates
+        grow alike.
         """
-        n = int((values <= values[0] + TIED * abs(values[0])).sum())
-        if values[0] >= 0.0 or n == 1:
-            return to_delta
+        if (vectors.T @ (scale.T @ self.gradient)).any():
+            return vectors
         units = 1.0 / np.sqrt(np.maximum(np.diagonal(self.metric), np.finfo(float).tiny))
-        towards = to_delta[:, :n].T @ (self.metric @ units)
+        towards = vectors.T @ (scale.T @ (self.metric @ units))
         length = float(np.linalg.norm(towards))
         if length <= TIED:
-            return to_delta
+            return vectors
         # Householder's reflection of e_1 to it
         mirror = towards / length
         mirror[0] += np.copysign(1.0, mirror[0])
-        turned = np.eye(n) - 2.0 / (mirror @ mirror) * np.outer(mirror, mirror)
-        return np.hstack([to_delta[:, :n] @ turned, to_delta[:, n:]])
+        return vectors - np.outer(vectors @ mirror, 2.0 / (mirror @ mirror) * mirror)
 
     def step(self, radius: float) -> tuple[FloatArray, float, bool]:
         """Return the best step within the radius, its length, and if it is inside."""
