@@ -179,9 +179,10 @@ def test_messy_models(case):
     assert model.converged_
     # Cancellation leaves 3e-6 in two of them; most are good to 1e-7.
     assert model.criterion_ <= case["criterion"] + 3e-6
-    # In nearly flat valleys it depends on the rounding how many there are: 0104 takes 67 to
-    # 103 with different versions of NumPy and SciPy, all others at most 66.
-    assert model.n_factorizations_ <= (150 if case["data"].startswith("0104") else 100)
+    # In nearly flat valleys it depends on the rounding how many there are: 0104 and 0306 take 67
+    # to 104 with different versions of NumPy and SciPy, all others at most 66.
+    is_flat = case["data"].startswith(("0104", "0306"))
+    assert model.n_factorizations_ <= (150 if is_flat else 100)
 
 
 def test_an_end_above_other_starts_is_told():
