@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.estimates import Estimates
-from benchmarks.programs.in_python import OfOneFactor
+from benchmarks.programs.in_python import WithMixedLM
 from benchmarks.programs.program import InPython
 
 
@@ -37,21 +37,9 @@ class MixedlmRust(ByFormula):
         return Estimates(np.asarray(result.beta).tolist(), covariances, variance, value)
 
 
-class MixedlmRs(OfOneFactor):
+class MixedlmRs(WithMixedLM):
     name = package = "mixedlm-rs"
-
-    def fit(self, model, rows):
-        from mixedlm_rs import MixedLM
-
-        y, X, groups, own = rows
-        return MixedLM(y, X, groups=groups, exog_re=own).fit(reml=model.reml)
-
-    def estimates(self, model, result):
-        del model
-        fixed, covariance = np.asarray(result.fe_params), np.asarray(result.cov_re)
-        return Estimates(
-            fixed.tolist(), [covariance.tolist()], float(result.scale), float(result.llf)
-        )
+    module = "mixedlm_rs"
 
 
 class OfCorrelated(ByFormula):

@@ -1,6 +1,7 @@
 """statsmodels, GPBoost and MERF."""
 
 import logging
+from importlib import import_module
 
 import numpy as np
 
@@ -21,14 +22,15 @@ class OfOneFactor(InPython):
         return data[RESPONSE].to_numpy(), design(model, data), groups, effects(term, data)
 
 
-class Statsmodels(OfOneFactor):
-    name = package = "statsmodels"
+class WithMixedLM(OfOneFactor):
+    """A program with the class `MixedLM` of statsmodels, which `module` has."""
+
+    module: str
 
     def fit(self, model, rows):
-        from statsmodels.api import MixedLM
-
         y, X, groups, own = rows
-        return MixedLM(y, X, groups=groups, exog_re=own).fit(reml=model.reml)
+        kind = import_module(self.module).MixedLM
+        return kind(y, X, groups=groups, exog_re=own).fit(reml=model.reml)
 
     def estimates(self, model, result):
         del model
@@ -36,6 +38,11 @@ class Statsmodels(OfOneFactor):
         return Estimates(
             fixed.tolist(), [covariance.tolist()], float(result.scale), float(result.llf)
         )
+
+
+class Statsmodels(WithMixedLM):
+    name = package = "statsmodels"
+    module = "statsmodels.api"
 
 
 class Merf(OfOneFactor):
