@@ -135,14 +135,11 @@ class ResponseInverse:
         slope, bend = np.ones(value.shape), np.zeros(value.shape)
         with np.errstate(all="ignore"):
             for name, constant in self.steps:
-                own = INVERSES.get(name)
-                inverse, *derivatives = (
-                    [function(value) for function in own]
-                    if own is not None
-                    else [function(value, constant) for function in OPERATIONS[name]]
-                )
-                first, second = derivatives
-                value, slope, bend = inverse, first * slope, second * slope**2 + first * bend
+                if name in INVERSES:
+                    value, first, second = (function(value) for function in INVERSES[name])
+                else:
+                    value, first, second = (part(value, constant) for part in OPERATIONS[name])
+                slope, bend = first * slope, second * slope**2 + first * bend
         return value, slope, bend
 
 

@@ -16,6 +16,7 @@ from skmixed.inference._fixed_tests import FixedTests
 from skmixed.inference._marginal.averaging import averaged
 from skmixed.inference._marginal.grid import ReferenceGrid
 from skmixed.inference._marginal.linear_estimates import LinearEstimates
+from skmixed.inference._marginal.scale import InverseLink
 
 
 def averaged_slopes(
@@ -34,16 +35,14 @@ def averaged_slopes(
         r = np.sqrt(1.0 + variance)
         density = np.exp(-0.5 * (eta / r) ** 2) / (np.sqrt(2.0 * np.pi) * r)
         return density, -0.5 * density * eta / r**2
-    sd, zero = np.sqrt(variance), np.zeros(len(eta))
+    sd, back = np.sqrt(variance), InverseLink(family)
     nodes = trapezoidal_nodes(family.link, sd)
     density = np.exp(-0.5 * nodes**2)
     first, second = np.zeros(len(eta)), np.zeros(len(eta))
     for node, weight in zip(nodes, density / density.sum(), strict=True):
-        # With b = −log(1 − μ): μ' = (1 − μ)b' and μ'' = (1 − μ)(b'' − b'²)
-        b, slope, bend = family.link.logs(eta + node * sd, zero, 2)
-        rest = weight * np.exp(-b)
-        first += rest * slope
-        second += rest * (bend - slope**2)
+        slope, bend = back.derivatives(eta + node * sd)
+        first += weight * slope
+        second += weight * bend
     return first, second / 2.0
 
 

@@ -66,12 +66,12 @@ class InverseLink:
         return self.family.mean(eta)
 
     def slope(self, eta: FloatArray) -> FloatArray:
-        return self._derivatives(eta)[0]
+        return self.derivatives(eta)[0]
 
     def bend(self, eta: FloatArray) -> FloatArray:
-        return self._derivatives(eta)[1]
+        return self.derivatives(eta)[1]
 
-    def _derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def derivatives(self, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the first two derivatives of the mean."""
         if not isinstance(self.family, Binomial):
             mean = self.family.mean(eta)  # of the log link
