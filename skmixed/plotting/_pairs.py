@@ -20,6 +20,7 @@ from skmixed.plotting._axes.style import GRAY, LINE, dots
 SHARES = (0.5, 0.95)
 # Inches of a panel of a triangle.
 SIDE = 2.3
+ELLIPSE: dict[str, Any] = {"color": GRAY, "linewidth": 0.9, "linestyle": (0, (4, 2))}
 
 
 class RandomEffectsPairsDisplay:
@@ -150,8 +151,13 @@ class RandomEffectsPairsDisplay:
             )
         matrix = covariances(opened.encoder, opened.solution)[of_group].loc[names, names]
         effects = regressor_of(model).random_effects_[of_group][names]
-        said = {"y_name": scale_name(model, opened), "per": units(model, opened, k)}
-        return cls(effects=effects, covariance=matrix, group=of_group, **said).plot(ax)  # type: ignore[arg-type]
+        return cls(
+            effects=effects,
+            covariance=matrix,
+            group=of_group,
+            y_name=scale_name(model, opened),
+            per=units(model, opened, k),
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> "RandomEffectsPairsDisplay":
         """Plot the pairs.
@@ -218,7 +224,7 @@ class RandomEffectsPairsDisplay:
         ax.axvline(0.0, **LINE)
         for share in SHARES:
             line = ellipse(self._covariance_of(first, second), share)
-            ax.plot(*line, color=GRAY, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
+            ax.plot(*line, **ELLIPSE, zorder=2)
         dots(ax, self.effects[first], self.effects[second], zorder=3)
         ax.locator_params(nbins=4)
 
@@ -252,7 +258,7 @@ class RandomEffectsPairsDisplay:
         from matplotlib.lines import Line2D
 
         dot = self.axes_[0].collections[-1]
-        line = Line2D([], [], color=GRAY, linewidth=0.9, linestyle=(0, (4, 2)))
+        line = Line2D([], [], **ELLIPSE)
         texts = [
             f"a level of {shortened(self.group, LABEL_LENGTH)}",
             "share of the estimated distribution",

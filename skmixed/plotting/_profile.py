@@ -143,8 +143,9 @@ class ProfileDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        how = {"components": components, "verbose": verbose}
-        found = profile(model, level=LEVELS[-1], n_points=n_points, **how)  # type: ignore[arg-type]
+        found = profile(
+            model, level=LEVELS[-1], components=components, n_points=n_points, verbose=verbose
+        )
         if found.empty:
             raise ValueError(
                 f"components={components!r}, of which the model has none. Use None for all."

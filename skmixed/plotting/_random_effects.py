@@ -139,8 +139,12 @@ class RandomEffectsDisplay:
         table = random_effects_table(model, level=level)
         table = table[(table["group"] == encoder.factors[k].name) & table["name"].isin(names)]
         table = table.sort_values("name", key=lambda n: n.map(names.index), kind="stable")
-        said = {"y_name": scale_name(model, opened), "per": units(model, opened, k)}
-        return cls(effects=table.reset_index(drop=True), level=level, **said).plot(ax)  # type: ignore[arg-type]
+        return cls(
+            effects=table.reset_index(drop=True),
+            level=level,
+            y_name=scale_name(model, opened),
+            per=units(model, opened, k),
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> "RandomEffectsDisplay":
         """Plot the intervals.
