@@ -311,7 +311,7 @@ def summarize(
         title = f"Model for repeated measures fitted by {method}"
     else:
         title = f"Ordinary least squares ({words().least_squares}), {method}"
-    name = "REML criterion" if solution.reml else "deviance"
+    said = residual_structure(encoder.subjects, solution.residual)
     fixed, tests, why = _fixed_table(model, ddf, robust)
     parts = None if fit.is_slim else variances(fit)
     empty = pd.Series(dtype=float)
@@ -319,7 +319,7 @@ def summarize(
         title=title,
         n_samples=fit.n_rows,
         levels={factor.name: factor.n_levels for factor in encoder.factors},
-        facts=facts_of(model, name),
+        facts=facts_of(model, "REML criterion" if solution.reml else "deviance"),
         random=model.variance_components_,
         fixed=fixed,
         tests=tests,
@@ -328,7 +328,7 @@ def summarize(
         notes=(*remarks, *why, *notes_of(model, fit)),
         formula=formula,
         n_residual=len(residual_components(encoder, solution)),
-        structure=residual_structure(encoder.subjects, solution.residual),
+        structure=said and f"Residuals: {said}",
         correlations=residual_correlations(encoder, solution),
     )
 

@@ -311,7 +311,7 @@ def residual_structure(subjects: SubjectColumns | None, own: ResidualSolution | 
     """Return the residuals' covariance in words, with the number of its parameters."""
     if subjects is None or own is None:
         return ""
-    parts = [f"Residuals: {'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
+    parts = [f"{'heterogeneous ' * subjects.heterogeneous}{subjects.structure}"]
     by = "variances by" if subjects.shared_correlation else "by"
     for role, factor in (("within", subjects.subject), ("in", subjects.time), (by, subjects.by)):
         if factor is not None:

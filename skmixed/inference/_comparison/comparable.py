@@ -67,7 +67,7 @@ def formula_remarks(named: Mapping[str, Any], contenders: Sequence[Contender]) -
         by_formula, view = formula_of(named[contender.name]), contender.fitted
         residual = residual_structure(view.encoder.subjects, view.solution.residual)
         if by_formula is not None:
-            parts = [by_formula.formula, *([residual.replace("R", "r", 1)] if residual else [])]
+            parts = [by_formula.formula, *([f"residuals: {residual}"] if residual else [])]
             out.append(f"{contender.name}: {'; '.join(parts)}")
     return out
 

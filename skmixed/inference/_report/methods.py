@@ -128,7 +128,7 @@ def _term(encoder: Encoder, term: Term) -> str:
 
 def _residual(view: FittedModel) -> str:
     said = residual_structure(view.encoder.subjects, view.solution.residual)
-    return f"The covariance of the residuals was {name_of(said).removeprefix('Residuals: ')}."
+    return f"The covariance of the residuals was {name_of(said)}."
 
 
 def _tests(tests: FixedTests, level: float, *, has_joint: bool) -> list[str]:
