@@ -1,6 +1,7 @@
 """Joint tests: of the terms of a model over its reference grid, and of all rows of a table."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,10 +128,14 @@ def joint_tests(
         own, nesting = marginal_table(model).estimates, None
     else:
         own, nesting = grid_of_terms(model, by, at, ddf, robust)
+        own = replace(own, offset=np.zeros_like(own.offset))  # its terms are tested without it
     is_zero = (hypothesis or usual) == ZERO
     within = own.by if by is None else check_by(by, own.names)
     check_columns(within, COLUMNS)
-    cells = None if is_zero else CrossedCells.of(own, nesting)
+    cells = None
+    if not is_zero:  # what is added to Lβ is a further column of L
+        rows = np.column_stack([own.rows, own.offset])
+        cells = CrossedCells.of(replace(own, rows=rows), nesting)
     parts, said = [], []
     for group in families(own.cells, within):
         found, missing = (
@@ -177,21 +182,28 @@ def _of_terms(
     """Test what the data determine of each term, and what they tell beside the terms."""
     tests, first = own.tests, group.places[0]
     held = {name: int(pd.factorize(own.cells[name])[0][first]) for name in group.within.columns}
-    effects = cells.effects(held)
+    effects = {term: _of_fixed(rows) for term, rows in cells.effects(held).items()}
+    effects = {term: rows for term, rows in effects.items() if len(rows)}
     found = {term: _determined(tests, rows) for term, rows in effects.items()}
     said = [
         f"Of {len(effects[term])} differences of {term} the data determine "
         f"{f'{len(rows)}, which are tested' if len(rows) else 'none'}."
         for term, rows in found.items()
-        if len(rows) < np.linalg.matrix_rank(effects[term])
+        if len(rows) < np.linalg.matrix_rank(effects[term][:, :-1])
     ]
     if said:
         rows = cells.differences(held)
         known = np.concatenate(list(found.values()))
         left = _beside(tests, _determined(tests, rows), known)
         found |= {CONFOUNDED: left} if len(left) else {}
-    table = tests.f_table({k: _as_they_count(own, rows) @ rows for k, rows in found.items()})
-    return table.rename_axis("term").reset_index(), said
+    counted = {k: _as_they_count(own, rows[:, :-1]) @ rows for k, rows in found.items()}
+    tests, _ = tests.with_offset(own.rows, own.offset)
+    return tests.f_table(counted).rename_axis("term").reset_index(), said
+
+
+def _of_fixed(rows: FloatArray) -> FloatArray:
+    """Return rows of L and o that are of fixed effects, or of no rows of the data."""
+    return rows[rows[:, :-1].any(axis=1)]
 
 
 def _as_they_count(own: LinearEstimates, rows: FloatArray) -> FloatArray:
@@ -206,9 +218,9 @@ def _as_they_count(own: LinearEstimates, rows: FloatArray) -> FloatArray:
 
 
 def _determined(tests: FixedTests, rows: FloatArray) -> FloatArray:
-    """Return combinations of rows that the data determine."""
+    """Return combinations of rows of L and o that the data determine."""
     rows = rows[np.isfinite(rows).all(axis=1)]
-    return np.asarray(tests.estimable_weights(rows) @ rows)
+    return np.asarray(tests.estimable_weights(rows[:, :-1]) @ rows)
 
 
 def _beside(tests: FixedTests, rows: FloatArray, others: FloatArray) -> FloatArray:

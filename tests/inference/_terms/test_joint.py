@@ -4,9 +4,17 @@ import pytest
 from emmeans_reference import MODELS, fitted
 from random_families import means_of_case, number, recorded
 
-from skmixed import lmer
-from skmixed.datasets import load_cake, load_machines, load_orthodont
-from skmixed.inference import anova, comparisons, contrast, joint_tests, marginal_means
+from skmixed import glmer, lmer
+from skmixed.datasets import load_cake, load_machines, load_orthodont, load_toenail
+from skmixed.inference import (
+    anova,
+    coefficient_table,
+    comparisons,
+    contrast,
+    joint_tests,
+    marginal_means,
+    marginal_slopes,
+)
 from skmixed.inference._fixed_tests import open_tests
 from skmixed.inference._terms.crossed import CrossedCells
 from skmixed.inference._terms.term_grid import grid_of_terms
@@ -216,3 +224,38 @@ def test_other_arguments_are_refused():
         joint_tests(renamed, "F")
     with pytest.raises(TypeError, match="means is a plain DataFrame"):
         joint_tests(marginal_means(model, "recipe").round(1))
+
+
+def on_the_response(name):
+    """Slopes by two levels or more that are no linear functions of the fixed effects."""
+    if name == "linear":
+        model = lmer("log(distance) ~ age * Sex + (age | Subject)", load_orthodont().frame)
+        return marginal_slopes(model, "age", "Sex", scale="response")
+    model = glmer("severe ~ treated * visit + (1 | patient)", load_toenail().frame, "binomial")
+    return marginal_slopes(model, "visit", "treated", scale="response")
+
+
+@pytest.mark.parametrize("name", ["linear", "binomial"])
+def test_slopes_of_the_response_are_tested_by_their_differences(name):
+    table = on_the_response(name)
+    found, differences = joint_tests(table).iloc[0], comparisons(table, adjust=None).iloc[0]
+    statistic, own = ("F", "t") if name == "linear" else ("chi2", "z")
+    assert found[statistic] == pytest.approx(differences[own] ** 2, rel=1e-9)
+    assert found["p_value"] == pytest.approx(differences["p_value"], rel=1e-7)
+    again = joint_tests(comparisons(table))
+    assert found[statistic] == pytest.approx(again[statistic].item(), rel=1e-9)
+    if name == "linear":
+        assert found["df_den"] == pytest.approx(differences["df"], rel=1e-9)
+
+
+def test_a_table_of_means_counts_what_is_added_to_them():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(np.arange(30), 5), "x": rng.normal(size=150)})
+    data["n"] = rng.poisson(np.exp(0.4 * data["x"] + rng.normal(size=30)[data["g"]]))
+    model = glmer("n ~ x + offset(0.7 * x) + (1 | g)", data, "poisson")
+    means = marginal_means(model, "x", at={"x": [0.0, 1.0]})
+    z = comparisons(means, adjust=None)["z"].item()
+    assert joint_tests(means)["chi2"].item() == pytest.approx(z**2, rel=1e-9)
+    # The term itself is tested without the offset
+    term = joint_tests(model)["chi2"].item()
+    assert term == pytest.approx(coefficient_table(model).loc["x", "z"] ** 2, rel=1e-9)
