@@ -6,8 +6,10 @@ INTRODUCTION = """\
 Data are drawn from a model with known parameters, the model is fitted, and its results are compared
 with the truth. This is repeated for many data sets. The *bias* is the mean of the estimates minus
 the truth. Intervals at 95 % should contain the truth in 95 of 100 data sets, and tests of a true
-hypothesis at 5 % should reject it in 5 of 100. Monte Carlo errors are in brackets. A number is
-**bold** if it differs from what it should be by more than three of these errors. Of the
+hypothesis at 5 % should reject it in 5 of 100. Slopes of the truth on the prediction should be 1.
+Monte Carlo errors are in brackets. A number is **bold** if it differs from what it should be by
+more than three Monte Carlo errors. For a share of data sets that is the error that the share would
+have if it were what it should be, and not the one in brackets. Of the
 {n_numbers:,} numbers on this page, a few are bold by chance.
 
 Treatments are those of whole groups or subjects. They have no effect, and neither has the column z;
@@ -31,8 +33,9 @@ TEXTS = {
         "REML estimates of variances have no bias. Six groups leave four degrees of freedom "
         "for the treatment, so that normal intervals are too short; Satterthwaite's and "
         "Kenward and Roger's are right. A profile is that of the likelihood, which "
-        "underestimates the variance between six groups with two means: its intervals "
-        "contain the truth in 82 of 100 data sets, and theory gives 83. Intervals of random "
+        "underestimates the variance between six groups, as it does not count their two "
+        "estimated means: its intervals contain the truth in 82 of 100 data sets, and theory "
+        "gives 83. Intervals of random "
         "effects ignore the errors of β and of the variances, and are much too short here. "
         "Intervals of means count the errors of β.",
     ),
@@ -45,8 +48,8 @@ TEXTS = {
         "The same with 100 groups.",
         "With 100 groups the methods agree. Intervals of random effects are still a little "
         "short. The bias of the intercept and of the treatment is chance: the effects of "
-        "the untreated groups that were drawn have a mean of 0.03, and with "
-        "`random_state=1` of 0.006.",
+        "the untreated groups that were drawn have a mean of 0.03, and one of 0.006 with "
+        "`random_state=1`.",
     ),
     "Random intercept and slope, 6 groups": (
         "Six groups of five rows with a random intercept and a random slope of x.",
@@ -89,7 +92,7 @@ TEXTS = {
         "24 groups of 2 to 12 rows in four sites, six in each. Sites do not differ.",
         "Satterthwaite's and Kenward and Roger's methods agree, also for the F test of the "
         "sites. The profile of the standard deviation is too short, because the likelihood "
-        "does not count the five means of groups that are estimated.",
+        "does not count the estimated means of the sites.",
     ),
     "Crossed factors": (
         "15 subjects answer to 10 items. Every second subject is treated.",
@@ -214,7 +217,7 @@ TEXTS = {
         "%. Conformal intervals have each level.",
     ),
     "Residuals that vary with x": (
-        "The residual standard deviation is e^0.8x.",
+        "The residual standard deviation is exp(0.8 x).",
         "Conformal intervals have their level over all rows, but not at each x.",
     ),
     "Residuals that vary between groups": (
