@@ -289,18 +289,18 @@ class RepeatedFactor:
         return self.inverse_root @ self.inverse_root.T
 
     @cached_property
+    def outer_root(self) -> FloatArray:
+        """A root of N, (u, q): the first columns of L⁻¹ are those of its first block's inverse."""
+        n = self.system.n_outer
+        padded = np.zeros((len(self.root), n))
+        if n:
+            padded[:n] = solve_lower(np.ascontiguousarray(self.root[:n, :n]), np.eye(n)).T
+        return _times_lam(self.system, self.lam, padded, transposed=False)
+
+    @cached_property
     def of_outer(self) -> FloatArray:
         """N = Λ(Λ'Z'AZΛ + I)⁻¹Λ', of the outer effects with β known, in the place of K."""
-        n = self.system.n_outer
-        out = np.zeros_like(self.root)
-        # The first columns of L⁻¹ are those of the inverse of its first block.
-        if n:
-            upper = solve_lower(np.ascontiguousarray(self.root[:n, :n]), np.eye(n)).T
-            padded = np.zeros((len(out), n))
-            padded[:n] = upper
-            half = _times_lam(self.system, self.lam, padded, transposed=False)
-            out = half @ half.T
-        return out
+        return self.outer_root @ self.outer_root.T
 
     @property
     def for_traces(self) -> FloatArray:

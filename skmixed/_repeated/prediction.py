@@ -95,14 +95,13 @@ class RepeatedPredictor:
     def _diagonal(self) -> FloatArray:
         """P_ii of the rows of the fit, or (V⁻¹)_ii where β̂ is that of fewer rows, (n,)."""
         factor, wide = self.model.factor, self.layout.laid.wide[:, :-1]
-        out, inner = np.zeros(len(wide)), factor.inverse
-        if self.model.is_updated:
-            inner = factor.of_outer
-        # A_ii − (AUKU'A)_ii, N in the place of K for V⁻¹
+        out = np.zeros(len(wide))
+        root = factor.outer_root if self.model.is_updated else factor.inverse_root
+        # A_ii − (AUKU'A)_ii, N in the place of K for V⁻¹: by a root of K, since A, and what
+        # AU has in common with it, has no bound as R turns singular
         for group, at in zip(self.layout.system.groups, factor.blocks, strict=True):
-            half = at.times(wide[group.rows])
-            seen = np.einsum("nu,nu->n", half @ inner, half)
-            out[group.rows] = at.diagonal - seen
+            half = at.times(wide[group.rows]) @ root
+            out[group.rows] = at.diagonal - (half**2).sum(axis=1)
         return out
 
     @cached_property
@@ -116,9 +115,8 @@ class RepeatedPredictor:
         if self.model.is_updated:
             columns = wide @ factor.to_fixed
             for group, at in zip(self.layout.system.groups, factor.blocks, strict=True):
-                own = at.times(columns[group.rows])
-                seen = np.einsum("np,np->n", own @ factor.fixed_covariance, own)
-                out[group.rows] += seen * out[group.rows] ** 2
+                own = at.times(columns[group.rows]) @ factor.fixed_root
+                out[group.rows] += (own**2).sum(axis=1) * out[group.rows] ** 2
         return out / self.model.design.rows.weights
 
     def _strata(self, rows: NewRows) -> IntArray:
@@ -179,21 +177,21 @@ class RepeatedPredictor:
         columns = layout.laid.wide[:, :-1]
         solved = inverse_times(layout, factor, columns)
         seen, once, twice = inner_products(layout, factor, solved)
-        rest = columns - seen
-        leverage = once + (rest @ factor.inverse * solved).sum(axis=1)
+        rest = (columns - seen) @ factor.inverse_root
+        leverage = once + (rest * (solved @ factor.inverse_root)).sum(axis=1)
         own = self._residual_variances(layout.laid.stratum, layout.laid.subjects.places)
         # The diagonal of R of the rows, and of C among the three
-        squares = own + twice - ((rest @ factor.inverse_root) ** 2).sum(axis=1)
+        squares = own + twice - (rest**2).sum(axis=1)
         sd = np.sqrt(np.where(squares > NO_REST * own, squares, np.nan))
         determined = np.where(self._diagonal * own > NO_REST, self._diagonal, np.nan)
         shift = self._whitened / determined
-        changes = solved @ factor.to_fixed * -shift[:, None]
-        of_gamma = changes @ factor.fixed_covariance
-        p = max(len(factor.fixed_covariance), 1)
+        changes = solved @ factor.to_fixed @ factor.fixed_root * -shift[:, None]
+        of_gamma = changes @ factor.fixed_root.T
+        p = max(len(factor.fixed_root), 1)
         return RowInfluence(
             leverage=leverage,
             sd=layout.residual_scale * sd,
-            distance=(of_gamma * changes).sum(axis=1) / p,
+            distance=(changes**2).sum(axis=1) / p,
             changes=layout.scale * (layout.basis @ of_gamma.T),
         )
 

@@ -1,10 +1,12 @@
 """Predictions by the covariance of residuals, against the conditional distribution from V."""
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
+from repeated_models import fitted_model, simulated
 
 from skmixed import MixedLinearRegressor, RandomEffect, ResidualCovariance
 from skmixed.datasets import load_sleepstudy
@@ -64,6 +66,51 @@ def test_a_row_of_the_fit_is_predicted_from_all_others(model, sleepstudy):
         others = np.arange(len(y)) != k
         own = conditional(model, X[others], y.to_numpy()[others], X[k : k + 1])
         np.testing.assert_allclose((mean[k], sd[k]), np.ravel(own), rtol=1e-9)
+
+
+def solved(matrix, right):
+    """Solve for rows of fractions by elimination; where R is nearly singular floats would err."""
+    rows = [[*a, *b] for a, b in zip(matrix, right, strict=True)]
+    for i in range(len(rows)):
+        pivot = next(k for k in range(i, len(rows)) if rows[k][i])
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        rows[i] = [v / rows[i][i] for v in rows[i]]
+        for k, row in enumerate(rows):
+            if k != i and row[i]:
+                rows[k] = [v - row[i] * w for v, w in zip(row, rows[i], strict=True)]
+    return np.array([row[len(rows) :] for row in rows], dtype=object)
+
+
+@pytest.mark.filterwarnings("ignore:The estimated covariance")
+def test_rows_predicted_from_others_whose_covariance_is_nearly_singular():
+    frame = simulated(5, n_subjects=8, n_times=3, missing=0.3)
+    model = fitted_model(frame, "compound_symmetry", by="arm")
+    phi = model._model.solution.residual.phi
+    # 1 + 2ρ = 3.4e-8 in one arm, whose only subject with three rows has R of this
+    share = [Fraction(1 / (1 + float(np.exp(-own[1])))) for own in phi]
+    rho = [Fraction(-1, 2) + Fraction(3, 2) * own for own in share]
+    assert 0 < 1 + 2 * rho[1] < 1e-7
+    variance = [Fraction(float(np.exp(2 * own[0]))) for own in phi]
+    X, arm, subject = frame.drop(columns=["y", "weight"]), frame["arm"], frame["subject"]
+    V = [
+        [variance[a] * (1 if i == j else rho[a]) * int(own == other) for j, other in at]
+        for i, (a, own) in enumerate(zip(arm, subject, strict=True))
+        for at in [list(enumerate(subject))]
+    ]
+    columns = X[["x", "arm", "time"]].to_numpy(float)
+    D = np.array([[Fraction(1), *map(Fraction, row)] for row in columns], dtype=object)
+    y = np.array([[Fraction(v)] for v in frame["y"]], dtype=object)
+    with_y = solved(V, np.hstack([D, y, np.array(np.eye(len(y), dtype=int), dtype=object)]))
+    ViD, Viy, inverse = with_y[:, :4], with_y[:, 4:5], with_y[:, 5:]
+    of_beta = solved(D.T @ ViD, ViD.T)
+    P = inverse - ViD @ of_beta
+    diagonal = np.array([float(P[i, i]) for i in range(len(y))])
+    Py = Viy - ViD @ (of_beta @ y)
+    mean = [float(y[i, 0] - Py[i, 0] / P[i, i]) for i in range(len(y))]
+    found = model.predict(X, return_std=True)
+    # A = R⁻¹ of 1e8 in units of P leaves eight digits
+    np.testing.assert_allclose(found[1], 1 / np.sqrt(diagonal), rtol=1e-6)
+    np.testing.assert_allclose(found[0], mean, rtol=1e-6)
 
 
 def test_means_have_the_effects_and_no_residuals(model):
