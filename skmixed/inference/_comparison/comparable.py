@@ -30,7 +30,7 @@ def named_models(
     Raises
     ------
     TypeError
-        If they are given as a list.
+        If they are given as a list, or a mapping beside others.
     ValueError
         If there are fewer than two, or names that do not fit.
     """
@@ -39,6 +39,11 @@ def named_models(
         raise TypeError(
             f"{caller} takes models one by one, not as a {kind}. Write {caller}(first, second), "
             "or give a mapping of names to models."
+        )
+    if len(models) > 1 and any(isinstance(model, Mapping) for model in models):
+        raise TypeError(
+            f"{caller} takes one mapping of names to models alone, or models one by one. Put all "
+            "models into the mapping."
         )
     if len(models) == 1 and isinstance(models[0], Mapping):
         if names is not None:

@@ -532,4 +532,6 @@ def test_names_that_do_not_fit():
         message = f"compare takes models one by one, not as a {kind}. Write compare(first, second)"
         for more in ({}, {"names": ["a", "b"]}):
             assert_refuses(message, compare, models, error=TypeError, **more)
+    with pytest.raises(TypeError, match=r"compare takes one mapping of names to models alone"):
+        compare({"slope": SLOPE}, SLOPE)
     assert_refuses("compare needs at least two models, got 0.", compare)
