@@ -6,7 +6,7 @@
 Programs that are not installed are left out, and named. Those for Python are
 `pip install statsmodels gpboost merf mixedlm mixedlm-rs lme-python glmm`; R needs lme4, glmmTMB and
 nlme (Debian: r-cran-lme4 r-cran-glmmtmb r-cran-nlme). Every program runs on one thread. With
-`--only` the other jobs in the results stay as they are.
+`--only` the other jobs in the results stay as they are. The results are written after each job.
 """
 
 import argparse
@@ -40,15 +40,22 @@ def main(arguments=None):
     names = {n for n in versions if not asked.programs or n in (OWN, *asked.programs)}
     results = json.loads(asked.output.read_text()) if asked.output.exists() else {"jobs": {}}
     results |= {"machine": described(versions), "rounds": asked.rounds}
-    measure_all([JOBS[name] for name in asked.only], names, asked.rounds, results["jobs"])
+    for name in asked.only:
+        measure_all([JOBS[name]], names, asked.rounds, results["jobs"])
+        write(results, asked.output)
     if not asked.no_scaling:
         results["scaling"] = scale(min(asked.rounds, 3))
+        write(results, asked.output)
+
+
+def write(results, path):
+    """Write what there is so far, so that a run that is ended keeps it."""
     for name, found in results["jobs"].items():
         model = JOBS[name].model
         found["bound"] = bound(
             found["rows"], len(model.fixed), len(model.terms), results["machine"]["rates"]
         )
-    asked.output.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -42,13 +42,17 @@ def cell(found, name):
     if own is None:
         return "–"
     if not own["seconds"]:
-        return "error" if own["note"].startswith("failed") else _limit(own["note"])
+        if own["note"].startswith("failed"):
+            return "error"
+        return "left out" if " at " in own["note"] else f"> {digits(least_ratio(found, name))}"
     text = spread(ratios(found, name))
     return text if own.get("agrees", True) else f"{text} ≠"
 
 
-def _limit(note):
-    return "left out" if " at " in note else note.replace("more than ", "> ")
+def least_ratio(found, name):
+    """How many times skmixed's longest time a fit had taken when it was ended."""
+    limit = float(re.fullmatch(r"more than ([\d.]+) s", found["programs"][name]["note"])[1])
+    return limit / max(found["programs"][OWN]["seconds"])
 
 
 def seconds(found, name=OWN):
@@ -62,10 +66,7 @@ def seconds(found, name=OWN):
 def in_words(found, name):
     """The ratios for a sentence; at least how many, where a fit was ended at the limit."""
     own = ratios(found, name)
-    if own:
-        return spread(own)
-    limit = float(re.fullmatch(r"more than ([\d.]+) s", found["programs"][name]["note"])[1])
-    return f"more than {digits(limit / max(found['programs'][OWN]['seconds']))}"
+    return spread(own) if own else f"more than {digits(least_ratio(found, name))}"
 
 
 def table(header, rows):
