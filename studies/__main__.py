@@ -1,4 +1,4 @@
-"""The command: designs are run, and the page is written from what they gave."""
+"""The command: designs are run, and the pages are written from what they gave."""
 
 import argparse
 import json
@@ -7,13 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-from studies.page import page
+from studies.page import pages
 from studies.registry import DESIGNS
 from studies.study import run, versions
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies" / "results.json"
-PAGE = ROOT / "docs" / "simulations.md"
+DOCS = ROOT / "docs"
 
 
 def parsed(arguments):
@@ -21,14 +21,14 @@ def parsed(arguments):
     parser.add_argument("--only", nargs="+", default=[""], help="parts of the names of designs")
     parser.add_argument("--samples", type=int, help="as many data sets of each design")
     parser.add_argument("--random-state", type=int, default=0)
-    parser.add_argument("--page", action="store_true", help="write the page alone")
+    parser.add_argument("--page", action="store_true", help="write the pages alone")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--output", type=Path, default=PAGE)
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder of the pages")
     return parser.parse_args(arguments)
 
 
 def kept(path, header, *, is_whole):
-    """Return earlier results of the other designs, which are of one page with the new ones."""
+    """Return earlier results of the other designs, which the pages show beside the new ones."""
     if is_whole or not path.exists():
         return {}
     earlier = json.loads(path.read_text("utf-8"))
@@ -58,7 +58,8 @@ def main(arguments=None):
             ordered = header | {"designs": {name: found[name] for name in names}}
             given.results.write_text(written(ordered), "utf-8")
     results = json.loads(given.results.read_text("utf-8"))
-    given.output.write_text(page(results, DESIGNS), "utf-8")
+    for name, text in pages(results, DESIGNS).items():
+        (given.output / name).write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

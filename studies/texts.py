@@ -1,31 +1,124 @@
 """What the page says beside the numbers: what is drawn, and how to read what came of it."""
 
+from dataclasses import dataclass
+
 INTRODUCTION = """\
 # Simulations
 
 Data are drawn from a model with known parameters, the model is fitted, and its results are compared
-with the truth. This is repeated for many data sets. The *bias* is the mean of the estimates minus
-the truth. Intervals at 95 % should contain the truth in 95 of 100 data sets, and tests of a true
-hypothesis at 5 % should reject it in 5 of 100. Slopes of the truth on the prediction should be 1.
+with the truth. This was done for {n_designs} models, with {n_sets:,} data sets in all.
+
+- The *bias* is the mean of the estimates minus the truth. It should be 0.
+- Intervals at 95 % should contain the truth in 95 of 100 data sets.
+- Tests at 5 % should reject a true hypothesis in 5 of 100 data sets.
+
+Most numbers are near what they should be. Those that are far from it have one of four causes: too
+few groups, intervals of random effects that ignore the errors of other estimates, Laplace's
+approximation with two rows in each group, and data that are drawn from another model than the one
+that is fitted. The page of each family shows all numbers, and says what they mean.
+"""
+# By the measure: what stands above a table of the overview.
+READING = {
+    "held": """\
+## How often intervals contain the truth
+
+In percent of the intervals at 95 %, by the method that is used where none is asked for. *Typical*
+is the median of as many numbers as the column *numbers* says, and *worst* is the number farthest
+from 95. Its Monte Carlo error is in brackets. It is **bold** if it differs from 95 by more than
+three such errors. Intervals of counts contain more than 95 of 100, because their ends are whole
+numbers.
+""",
+    "rejected": """\
+## How often tests reject a true hypothesis
+
+In percent of the tests at 5 %. Other methods are on the pages of the families.
+""",
+    "bias": """\
+## How far off estimates are on average
+
+*Typical* is the median of the absolute values. Coefficients are between −1 and 1, and residual
+variances are 1.
+""",
+}
+MADE = """\
+## How to read the tables of each family
+
 Monte Carlo errors are in brackets. A number is **bold** if it differs from what it should be by
-more than three Monte Carlo errors. For a share of data sets that is the error that the share would
-have if it were what it should be, and not the one in brackets. Of the
-{n_numbers:,} numbers on this page, a few are bold by chance.
+more than three Monte Carlo errors. For a share of data sets, that is the error that the share would
+have if it were what it should be. It is not the error in brackets. The pages have {n_numbers:,}
+numbers, so that a few are bold by chance.
 
-Treatments are those of whole groups or subjects. They have no effect, and neither has the column z;
-the column x has one. The columns of a table are the methods: for fixed effects and predictions the
-[degrees of freedom](inference.md), for generalized models the approximation of the likelihood. The
-mean is the expected response of a row in its group, and an observation is a new response. A fit is
-singular if a variance is estimated as 0 or a correlation as ±1. Its data set counts like any other.
-Where a method gives no interval, such as Wald's for a standard deviation of 0, the number of data
-sets with an interval is in the brackets.
+- Treatments are those of whole groups or subjects. They have no effect, and neither has the column
+  z. The column x has one.
+- The columns of a table are the methods. For fixed effects and predictions these are the
+  [degrees of freedom](inference.md). For generalized models they are the approximation of the
+  likelihood.
+- The mean is the expected response of a row in its group. An observation is a new response.
+- Slopes of the truth on the prediction should be 1.
+- A fit is singular if a variance is estimated as 0 or a correlation as ±1. Its data set counts like
+  any other.
+- Some methods give no interval for some data sets, for example Wald's for a standard deviation
+  of 0. The number of data sets with an interval is then in the brackets.
 
-`python -m studies` draws and fits the data and writes this page, with
+## How the pages are made
+
+`python -m studies` draws and fits the data and writes these pages, with
 `random_state={random_state}`. On the same kind of machine and with the same versions, all numbers
 are the same to the last bit. Here these are skmixed {versions[skmixed]}, Python {versions[python]},
 NumPy {versions[numpy]}, SciPy {versions[scipy]}, pandas {versions[pandas]} and scikit-learn
 {versions[scikit-learn]} on {versions[machine]}.
 """
+
+
+@dataclass(frozen=True)
+class Family:
+    """The page of a section, what is drawn, and the methods that the overview shows."""
+
+    page: str
+    drawn: str
+    usual: tuple[str, ...]  # of estimates and intervals, where none is asked for
+    tests: tuple[str, ...] = ()
+
+    @property
+    def introduction(self):
+        return (
+            f"{self.drawn}. [The overview](simulations.md) has the typical and the worst of these "
+            "numbers, and says "
+            "[how to read the tables](simulations.md#how-to-read-the-tables-of-each-family)."
+        )
+
+
+# By the section of a design.
+FAMILIES = {
+    "Linear models": Family(
+        "simulations_linear.md",
+        "Random intercepts and slopes, 6 to 100 groups, crossed factors",
+        ("satterthwaite", "wald", "given β and variances"),
+        ("satterthwaite", "kenward-roger", "½χ²(0) + ½χ²(1)"),
+    ),
+    "Repeated measures": Family(
+        "simulations_repeated.md",
+        "Trials of 20 and 60 subjects with four visits, some of whom drop out",
+        ("satterthwaite", "wald"),
+        ("satterthwaite", "kenward-roger-linear", "kenward-roger"),
+    ),
+    "Generalized models": Family(
+        "simulations_generalized.md",
+        "Two classes and counts, in 12 to 100 groups of 2 to 20 rows",
+        ("Laplace",),
+        ("Laplace", "quadrature"),
+    ),
+    "Any regressor beside random effects": Family(
+        "simulations_any_regressor.md",
+        "A linear model, a forest and boosted trees, each with 60 groups of 15 rows",
+        ("model",),
+    ),
+    "Intervals for any distribution": Family(
+        "simulations_conformal.md",
+        "Heavy tails and unequal variances, 150 groups of 3 or 15 rows",
+        ("model", "conformal"),
+    ),
+}
 # By the name of a design: what is drawn, and what came of it.
 TEXTS = {
     "Random intercept, 6 groups": (

@@ -1,4 +1,4 @@
-"""The simulation studies: the page is what their results say, and a run says what was drawn."""
+"""The simulation studies: the pages are what their results say, and a run says what was drawn."""
 
 import json
 
@@ -6,17 +6,45 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from studies.__main__ import PAGE, RESULTS, main
-from studies.page import cell, page
+from studies.__main__ import DOCS, RESULTS, main
+from studies.page import pages
 from studies.registry import DESIGNS
-from studies.study import Design, run
+from studies.study import Design, run, versions
+from studies.tables import cell
 
 NAMES = [design.name for design in DESIGNS]
 
 
-def test_the_page_is_made_of_the_results():
+def test_the_pages_are_made_of_the_results():
     results = json.loads(RESULTS.read_text("utf-8"))
-    assert PAGE.read_text("utf-8") == page(results, DESIGNS)
+    kept = {path.name: path.read_text("utf-8") for path in DOCS.glob("simulations*.md")}
+    assert kept == pages(results, DESIGNS)
+
+
+def test_the_overview_has_the_median_and_the_number_farthest_off():
+    shares = {"Crossed factors": [96.0, 94.0], "Six unequal groups, sd 0.5": [91.0, 95.5]}
+    own = {
+        name: {
+            "samples": 100,
+            "failed": {},
+            "singular": 0,
+            "not_converged": 0,
+            "numbers": [
+                {"measure": "held", "of": f"β({of})", "by": "satterthwaite", "truth": None}
+                | {"n": 100, "mean": mean, "error": 1.0}
+                for of, mean in zip("xz", means, strict=True)
+            ],
+        }
+        for name, means in shares.items()
+    }
+    designs = [Design(name, "Linear models", of_mean) for name in own]
+    found = pages({"designs": own, "random_state": 0, "versions": versions()}, designs)
+    assert set(found) == {"simulations.md", "simulations_linear.md"}
+    place = "β(x), [Six unequal groups, sd 0.5](simulations_linear.md#six-unequal-groups-sd-05)"
+    row = f"| Linear models: coefficients | Satterthwaite | 4 | 94.8 | **91.0** (1.0) | {place} |"
+    assert row in found["simulations.md"].splitlines()
+    assert "2 models, with 200 data sets" in found["simulations.md"]
+    assert "## Six unequal groups, sd 0.5" in found["simulations_linear.md"].splitlines()
 
 
 def test_the_results_are_of_all_designs_with_their_numbers_of_data_sets():
@@ -32,15 +60,18 @@ def test_a_run_gives_the_same_bytes_again_and_a_design_alone_the_same_numbers(tm
     names = "Six unequal groups, sd 1", "Covariance ar1, 20 subjects"
 
     def of(folder, *only):
-        results, output = tmp_path / f"{folder}.json", tmp_path / f"{folder}.md"
+        (output := tmp_path / folder).mkdir()
+        results = tmp_path / f"{folder}.json"
         given = "--samples", "2", "--results", str(results), "--output", str(output)
         for own in only:
             main(["--only", *own, *given])
-        return results.read_text("utf-8"), output.read_text("utf-8")
+        texts = {path.name: path.read_text("utf-8") for path in output.iterdir()}
+        return results.read_text("utf-8"), texts
 
     both = of("both", names)
     assert both == of("reversed", names[1:], names[:1])
-    assert all(f"### {name}" in both[1] for name in names)
+    for name, page in zip(names, ("simulations_linear.md", "simulations_repeated.md"), strict=True):
+        assert f"## {name}\n" in both[1][page]
     for own in json.loads(both[0])["designs"].values():
         assert own["failed"] == {}
         assert {row["measure"] for row in own["numbers"]} == {"bias", "held", "rejected"}
