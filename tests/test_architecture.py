@@ -33,6 +33,7 @@ KERNEL = {
 THIRD_PARTIES = {
     **KERNEL,
     "_data": {"scipy", "pandas", "sklearn", "tqdm", "pyarrow"},
+    "_callbacks": {"sklearn"},
     "_saved": {"scipy"},
     "_fitted": {"scipy", "pandas", "sklearn", "threadpoolctl"},
     "inference": {"scipy", "pandas", "sklearn", "tqdm", "great_tables"},

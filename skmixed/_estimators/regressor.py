@@ -14,7 +14,7 @@ from skmixed._data.random_effect import AllExcept, RandomEffect, ResidualCovaria
 from skmixed._data.table import open_checked
 from skmixed._estimators import incremental, intervals, predicting, sampling, summary, updating
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import committed, estimate_from, specification
+from skmixed._fitted.fitting import committed_fit, estimate_from, specification
 from skmixed._fitted.reader import Intake
 from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import ColumnName
@@ -264,7 +264,8 @@ class MixedLinearRegressor(NestedParameters, FittedAttributes, RegressorMixin, B
         >>> model.predict(X[["Days"]], groups=X["Subject"])[:2].round(1)
         array([292.2, 302.7])
         """
-        return committed(self, lambda own: own._fit(X, y, sample_weight, groups))
+        given = {"sample_weight": sample_weight, "groups": groups}
+        return committed_fit(self, lambda own: own._fit(X, y, sample_weight, groups), X, y, **given)
 
     # Methods that stand in modules of their own.
     fit_chunks = incremental.fit_chunks

@@ -17,7 +17,7 @@ from skmixed._estimators.folds import checked_folds, split_parameters, splitter_
 from skmixed._estimators.one_way import OneWay
 from skmixed._estimators.target import TARGET_TYPES, EncoderTarget, estimates, read_target
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import committed
+from skmixed._fitted.fitting import committed_fit
 from skmixed._saved.encoder import check_categories
 from skmixed._saved.state import PlainState
 from skmixed._typing import FloatArray, IntArray
@@ -198,7 +198,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         >>> [round(float(y.groupby(X[name]).mean().std(ddof=0)), 2) for name in X]
         [0.86, 1.77]
         """
-        return committed(self, lambda own: own._fit(X, y))
+        return committed_fit(self, lambda own: own._fit(X, y), X, y)
 
     def fit_transform(self, X: Any, y: "ArrayLike", **params: Any) -> FloatArray:
         """Fit the encoder, and encode each row by fits on the other folds.
@@ -241,7 +241,7 @@ class MixedEffectEncoder(PlainState, OneToOneFeatureMixin, TransformerMixin, Bas
         0.84
         """
         encoded: list[FloatArray] = []
-        committed(self, lambda own: encoded.append(own._fit_across_folds(X, y, params)))
+        committed_fit(self, lambda own: encoded.append(own._fit_across_folds(X, y, params)), X, y)
         return encoded[0]
 
     def transform(self, X: Any) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sklearn.utils import check_random_state
 
+from skmixed._callbacks import telling_callbacks
 from skmixed._data.encoder import Specification
 from skmixed._estimation.fit import Estimate, Examined
 from skmixed._estimation.iterative import prefers_iterative
@@ -40,6 +41,13 @@ def committed(estimator: E, change: Callable[[Any], object]) -> E:
     change(own)
     estimator.__dict__ = own.__dict__
     return estimator
+
+
+def committed_fit(
+    estimator: E, change: Callable[[Any], object], X: Any, y: Any, **metadata: Any
+) -> E:
+    """Apply the change that a fit to rows is, as `committed`, and tell the callbacks."""
+    return committed(estimator, telling_callbacks(change, X, y, **metadata))
 
 
 def specification(estimator: Any) -> Specification:

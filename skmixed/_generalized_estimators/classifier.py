@@ -14,7 +14,7 @@ from skmixed._data.metadata import weights_not_labels
 from skmixed._data.random_effect import AllExcept
 from skmixed._estimators.regressor import Groups
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import committed
+from skmixed._fitted.fitting import committed_fit
 from skmixed._generalized_estimators import classifying
 from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.intervals import predict_interval_of_probabilities
@@ -244,7 +244,10 @@ class MixedLogisticClassifier(ClassifierMixin, GeneralizedEstimator):
         >>> model.predict([[0.0, 1], [1.0, 1]])
         array([0, 1])
         """
-        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, None))
+        given = {"sample_weight": sample_weight, "groups": groups}
+        return committed_fit(
+            self, lambda own: fit_model(own, X, y, sample_weight, groups, None), X, y, **given
+        )
 
     # Methods that stand in a module of their own.
     predict_proba = classifying.predict_proba

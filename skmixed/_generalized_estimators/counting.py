@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmixed._data.chunks import ChunkColumns
 from skmixed._data.metadata import weights_not_labels
 from skmixed._estimators.predicting import scored
-from skmixed._fitted.fitting import committed
+from skmixed._fitted.fitting import committed, committed_fit
 from skmixed._generalized_estimators.incremental import MOST_ROWS, fit_to_chunks, update_with
 from skmixed._generalized_estimators.intervals import predict_interval_of_counts
 from skmixed._generalized_estimators.predicting import DrawSettings, sampled
@@ -76,7 +76,10 @@ class CountRegressor(GeneralizedRegressor):
         >>> model.predict([[0.0], [1.0]]).round(3)
         array([0.2, 1. ])
         """
-        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, exposure))
+        given = {"sample_weight": sample_weight, "groups": groups, "exposure": exposure}
+        return committed_fit(
+            self, lambda own: fit_model(own, X, y, sample_weight, groups, exposure), X, y, **given
+        )
 
     def fit_chunks(
         self,

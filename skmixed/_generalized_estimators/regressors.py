@@ -13,7 +13,7 @@ from skmixed._data.random_effect import AllExcept
 from skmixed._estimators.predicting import scored
 from skmixed._estimators.regressor import Groups
 from skmixed._fitted import checks as validation
-from skmixed._fitted.fitting import committed
+from skmixed._fitted.fitting import committed, committed_fit
 from skmixed._generalized_estimators.base import GeneralizedEstimator
 from skmixed._generalized_estimators.intervals import predict_interval, standard_deviations
 from skmixed._generalized_estimators.predicting import linear_rows
@@ -136,7 +136,10 @@ class MeanRegressor(GeneralizedRegressor):
         x0             0.916
         dtype: float64
         """
-        return committed(self, lambda own: fit_model(own, X, y, sample_weight, groups, None))
+        given = {"sample_weight": sample_weight, "groups": groups}
+        return committed_fit(
+            self, lambda own: fit_model(own, X, y, sample_weight, groups, None), X, y, **given
+        )
 
     @overload
     def predict(

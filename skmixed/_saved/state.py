@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from skmixed._callbacks import CallbackSupportMixin
 from skmixed._saved.encoder import check_columns
 from skmixed._saved.form import FORMAT, PARTS, pack, unpack
 from skmixed._saved.requirements import DamagedModelError, damaged, require
@@ -16,7 +17,7 @@ MALFORMED = (
 )
 
 
-class PlainState:
+class PlainState(CallbackSupportMixin):
     """What `pickle`, `joblib`, `skops` and `copy` see of an estimator: plain arrays and lists.
 
     Attributes
@@ -51,7 +52,7 @@ class PlainState:
 
     def __getstate__(self) -> dict[str, Any]:
         """Replace the parts of the fit by plain arrays and lists."""
-        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        state: dict[str, Any] = dict(super().__getstate__())
         if self._parts[0] in state:
             parts = {name: state.pop(name, None) for name in self._parts}
             state["_fit"] = {"format": FORMAT, **self._pack_parts(parts)}
@@ -76,7 +77,7 @@ class PlainState:
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if parameter.default is not parameter.empty:
                 state.setdefault(name, parameter.default)
-        super().__setstate__(state)  # type: ignore[misc]
+        super().__setstate__(state)
         if fit is not None:
             with reading():
                 self._after_loading()

@@ -14,11 +14,12 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 
+from skmixed._callbacks import CallbackSupportMixin
 from skmixed._data.metadata import leave_groups, weights_not_labels
 from skmixed._data.parameters import NestedParameters
 from skmixed._estimators import predicting
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
-from skmixed._fitted.fitting import committed
+from skmixed._fitted.fitting import committed_fit
 from skmixed._fitted.messages import speaking
 from skmixed._typing import ColumnName
 from skmixed.compose import _predicting, _summary
@@ -28,7 +29,9 @@ from skmixed.compose._linear_part import combined
 from skmixed.typing import CovarianceName, EstimationMethod, HandleUnknown
 
 
-class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class MixedEffectsRegressor(
+    NestedParameters, CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator
+):
     """Random effects of groups beside any regressor of scikit-learn.
 
     The model is y = f(X) + Zb + ε, f by the regressor, bⱼ ~ N(0, Σₖ) for level j of
@@ -276,8 +279,11 @@ class MixedEffectsRegressor(NestedParameters, MetaEstimatorMixin, RegressorMixin
         (2, 11)
         """
         routed = self._routed(sample_weight, fit_params)
+        given = {"sample_weight": sample_weight, "groups": groups}
         with speaking(TURNS):
-            return committed(self, lambda own: fit(own, X, y, sample_weight, groups, routed))
+            return committed_fit(
+                self, lambda own: fit(own, X, y, sample_weight, groups, routed), X, y, **given
+            )
 
     # Methods that stand in modules of their own.
     predict = _predicting.predict

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skmixed._callbacks import telling_callbacks
 from skmixed._data.random_effect import ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
@@ -248,7 +249,9 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         >>> model.terms_
         {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
         """
-        return self._fit(X, y, sample_weight)
+        given = {"sample_weight": sample_weight}
+        telling_callbacks(lambda own: own._fit(X, y, sample_weight), X, y, **given)(self)
+        return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> FormulaRegressor:
         """Fit, called from a method or function that the user calls."""

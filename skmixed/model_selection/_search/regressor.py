@@ -16,7 +16,7 @@ from skmixed._data.table import open_checked
 from skmixed._estimators import intervals, predicting, sampling, updating
 from skmixed._estimators.regressor import Groups, MixedLinearRegressor
 from skmixed._fitted.checks import check_response
-from skmixed._fitted.fitting import committed
+from skmixed._fitted.fitting import committed_fit
 from skmixed._fitted.results import FittedAttributes
 from skmixed._typing import ColumnName
 from skmixed.inference._tables.table import ResultTable
@@ -290,7 +290,8 @@ class MixedLinearRegressorCV(NestedParameters, FittedAttributes, RegressorMixin,
         >>> model.fit(X, y).best_params_
         {'groups': 'sample'}
         """
-        return committed(self, lambda own: own._fit(X, y, sample_weight, groups))
+        given = {"sample_weight": sample_weight, "groups": groups}
+        return committed_fit(self, lambda own: own._fit(X, y, sample_weight, groups), X, y, **given)
 
     # Methods that stand in modules of their own.
     predict = predicting.predict
