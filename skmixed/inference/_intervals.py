@@ -1,6 +1,7 @@
 """Confidence intervals of all parameters."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -173,7 +174,9 @@ def confidence_intervals(
         errors = WaldErrors(model, level, ddf)
         limits = [row.wald_limits(errors) for row in rows]
     elif method == "profile":
-        limits = [own for (own,) in _profiles(view, rows, [level], verbose=verbose)]
+        at_level = partial(limits_at, levels=[level])
+        traces = traced(view, rows, at_level, "profile intervals", verbose=verbose)
+        limits = [own for (own,) in traces]
     else:
         draws = bootstrap(
             model, n_samples, random_state=random_state, n_jobs=n_jobs, verbose=verbose > 0
@@ -221,38 +224,12 @@ def _warn_unless_found(rows: list[Parameter], table: pd.DataFrame) -> None:
         warn(f"A limit is NaN where {reason.format('; '.join(own))}", ConvergenceWarning)
 
 
-def profile_intervals(
-    model: Any,
-    levels: Sequence[float],
-    components: str | Sequence[str] | None,
-    *,
-    verbose: int = 0,
-) -> pd.DataFrame:
-    """Return profile intervals of several levels, of all parameters that have a profile."""
-    view = fitted(model, has_family=True)
-    check_has_profiles(view)
-    rows = [row for row in parameters(view, wanted_components(components)) if row.is_estimated]
-    profiles = _profiles(view, rows, levels, verbose=verbose)
-    found = [
-        (*row.labels, level, *own)
-        for row, limits in zip(rows, profiles, strict=True)
-        for level, own in zip(levels, limits, strict=True)
-    ]
-    return pd.DataFrame(found, columns=["component", "group", "name", "level", "lower", "upper"])
-
-
-def _profiles(
-    view: FittedModel, rows: list[Parameter], levels: Sequence[float], *, verbose: int
-) -> list[list[tuple[float, float]]]:
-    """Return limits of likelihood profiles, of each parameter at each level."""
-    for row in rows:
-        row.check_profile(view)
+def limits_at(
+    profiler: ProfiledModel, row: Parameter, *, levels: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Return the limits of the likelihood profile of a parameter at each level."""
     rises = [float(distributions.chi2.ppf(level, 1)) for level in levels]
-
-    def limits(profiler: ProfiledModel, row: Parameter) -> list[tuple[float, float]]:
-        return [row.profile_limits(profiler, rise) for rise in rises]
-
-    return traced(view, rows, limits, "profile intervals", verbose=verbose)
+    return [row.profile_limits(profiler, rise) for rise in rises]
 
 
 def traced(
@@ -267,6 +244,8 @@ def traced(
 
     With `verbose` a progress bar counts the parameters, and calls them `what`.
     """
+    for row in rows:
+        row.check_profile(view)
     with progress(len(rows), what, "parameter", verbose=verbose > 0) as advance:
 
         def counted(profiler: ProfiledModel, row: Parameter) -> T:

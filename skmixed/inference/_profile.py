@@ -1,7 +1,6 @@
 """Likelihood profiles of the parameters."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from skmixed._fitted import checks as validation
 from skmixed._fitted.fitted_model import fitted
 from skmixed._typing import FloatArray
 from skmixed._uncertainty.targets import ProfiledModel, Target
-from skmixed.inference._intervals import check_has_optimum, check_has_profiles, traced
+from skmixed.inference._intervals import check_has_optimum, check_has_profiles, limits_at, traced
 from skmixed.inference._kinds import Parameter
 from skmixed.inference._parameters import parameters, wanted_components
 from skmixed.inference._tables.table import ResultTable
@@ -101,6 +100,18 @@ def profile(
     3     sigma  residual       27.22  1.03
     4     sigma  residual       28.86  1.96
     """
+    return profile_with_intervals(model, level, (), components, n_points, verbose)[0]
+
+
+def profile_with_intervals(
+    model: Any,
+    level: float,
+    levels: Sequence[float],
+    components: ParameterKind | Sequence[ParameterKind] | None,
+    n_points: int,
+    verbose: int,
+) -> tuple[ResultTable, pd.DataFrame]:
+    """Return the table of `profile`, and the profile intervals of several levels."""
     level = validation.check_level(level)
     validation.check_number("n_points", n_points, integral=True)
     validation.check_verbose(verbose)
@@ -110,18 +121,28 @@ def profile(
     check_has_optimum(view, "profile")
     rise = float(distributions.chi2.ppf(level, 1))
     rows = [row for row in parameters(view, wanted) if row.is_estimated]
-    for row in rows:
-        row.check_profile(view)
-    trace = partial(_path, rise=rise, n_points=n_points)
-    paths = traced(view, rows, trace, "profiles", verbose=verbose)
+
+    def trace(
+        profiler: ProfiledModel, row: Parameter
+    ) -> tuple[tuple[FloatArray, FloatArray], list[tuple[float, float]]]:
+        path = _path(profiler, row, rise=rise, n_points=n_points)
+        return path, limits_at(profiler, row, levels=levels)
+
+    found = traced(view, rows, trace, "profiles", verbose=verbose)
     points = [
         (*row.labels, *point)
-        for row, path in zip(rows, paths, strict=True)
+        for row, (path, _) in zip(rows, found, strict=True)
         for point in zip(*path, strict=True)
+    ]
+    ends = [
+        (*row.labels, level, *own)
+        for row, (_, limits) in zip(rows, found, strict=True)
+        for level, own in zip(levels, limits, strict=True)
     ]
     remark = "zeta is the signed root of the rise of the deviance."
     table = pd.DataFrame(points, columns=list(COLUMNS))
-    return ResultTable.of(table, "Likelihood profiles", [remark])
+    intervals = pd.DataFrame(ends, columns=[*COLUMNS[:3], "level", "lower", "upper"])
+    return ResultTable.of(table, "Likelihood profiles", [remark]), intervals
 
 
 def _path(

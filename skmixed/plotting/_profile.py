@@ -9,9 +9,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.stats import norm
 
 from skmixed._typing import FloatArray
-from skmixed.inference import profile
-from skmixed.inference._intervals import profile_intervals
 from skmixed.inference._parameters import FAMILY_KINDS, KINDS
+from skmixed.inference._profile import profile_with_intervals
 from skmixed.plotting._axes.labels import LABEL_SIZE
 from skmixed.plotting._axes.places import columns_of, finish, panels, require_matplotlib
 from skmixed.plotting._axes.style import BLUE, GRAY
@@ -103,7 +102,7 @@ class ProfileDisplay:
         n_points : int, default=6
             Values on each side of an estimate.
         verbose : int, default=0
-            1 shows progress bars: of the profiles, and of the intervals (needs tqdm).
+            1 shows a progress bar of the parameters (needs tqdm).
         ax : Axes or array of Axes, default=None
             Where to plot: one a parameter, or one to divide; None: a new figure.
 
@@ -143,14 +142,13 @@ class ProfileDisplay:
         >>> plt.close(display.figure_)
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        found = profile(
-            model, level=LEVELS[-1], components=components, n_points=n_points, verbose=verbose
+        found, intervals = profile_with_intervals(
+            model, LEVELS[-1], LEVELS, components, n_points, verbose
         )
         if found.empty:
             raise ValueError(
                 f"components={components!r}, of which the model has none. Use None for all."
             )
-        intervals = profile_intervals(model, LEVELS, components, verbose=verbose)
         return cls(profile=found, intervals=intervals).plot(ax)
 
     def plot(self, ax: Any = None) -> "ProfileDisplay":

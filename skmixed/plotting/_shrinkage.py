@@ -249,7 +249,11 @@ class ShrinkageDisplay:
                 set_limits(*ends)
             beyond = int(((own < low) | (own > high)).any(axis=1).sum())
         said = [f"{beyond} own fits beyond the axes"] * (beyond > 0)
-        said += [f"{missing} levels without an own fit"] * (missing > 0)
+        said += (
+            ["1 level that has no fit of its own"]
+            if missing == 1
+            else [f"{missing} levels that have no fit of their own"] * (missing > 0)
+        )
         if said:
             place = {"xycoords": "axes fraction", "ha": "right", "va": "bottom"}
             ax.annotate("\n".join(said), (0.99, 0.01), fontsize="x-small", color=ink(ax), **place)

@@ -229,6 +229,7 @@ def test_own_fits_that_rows_do_not_determine():
     display = plotting.ShrinkageDisplay.from_estimator(model)
     assert_array_equal(display.no_pooling.isna().all(axis=1), np.arange(10) > 7)
     assert display.partial_pooling.notna().all(axis=None)
+    assert [t.get_text() for t in display.ax_.texts] == ["2 levels that have no fit of their own"]
     display.figure_.canvas.draw()
     one = plotting.ShrinkageDisplay.from_estimator(model, name="x")
     assert_array_equal(one.no_pooling["x"], display.no_pooling["x"])
