@@ -5,12 +5,14 @@ import signal
 import time
 from pathlib import Path
 
+import dask
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
 from _estimators.test_incremental import SAME, assert_same_fit, assert_same_statistics, rows
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 from numpy.testing import assert_array_equal
 from repeated_models import simulated
 from sklearn.base import clone
@@ -29,13 +31,20 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def client():
-    with (
-        LocalCluster(
-            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    """A cluster whose workers are copies of one process that has the packages.
+
+    Each of them, and the one in the place of a worker that was killed, would import them again.
+    """
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        modules = ["dask.dataframe", "distributed.nanny", "skmixed.distributed"]
+        get_mp_context().set_forkserver_preload(modules)
+        with (
+            LocalCluster(
+                n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
 
 
 def frame(seed, n=600):
@@ -78,7 +87,7 @@ def slow_part(bounds, folder):
     """A partition that takes a while, and leaves the number of its process."""
     start, stop = bounds
     (Path(folder) / f"{os.getpid()}-{start}").touch()
-    time.sleep(0.2)
+    time.sleep(0.1)
     return frame(1).iloc[start:stop]
 
 
