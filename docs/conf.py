@@ -60,6 +60,8 @@ sphinx_gallery_conf = {
     "default_thumb_file": str(Path(__file__).parent / "_static" / "lines.png"),
     "image_scrapers": ("thumbnails.scraper",),
     "image_srcset": ["2x"],
+    "reset_modules": ("matplotlib", "strict_examples.reset"),
+    "reset_modules_order": "both",
     "download_all_examples": False,
     "remove_config_comments": True,
     "capture_repr": ("_repr_html_",),
