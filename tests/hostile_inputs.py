@@ -261,14 +261,13 @@ REFUSED = [
 ]
 
 
-def changed(case, rng, *, refused):
-    """The case after one to four harmless changes, and the words of a refusal, or None."""
+def changed(case, rng, wrong=None):
+    """The case after one to four harmless changes and `wrong`, and the words of its refusal."""
     chosen = sorted(rng.choice(len(HARMLESS), rng.integers(1, 5), replace=False))
     for k in chosen:
         HARMLESS[k](case, rng)
         case.applied.append(HARMLESS[k].__name__)
-    if not refused:
+    if wrong is None:
         return case, None
-    wrong = REFUSED[rng.integers(len(REFUSED))]
     case.applied.append(wrong.__name__)
     return case, wrong(case, rng)
