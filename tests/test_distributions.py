@@ -35,6 +35,8 @@ assert skmixed.__file__.startswith(sys.argv[1]), skmixed.__file__
 for name in datasets.__all__:
     if name.startswith("load_"):
         print(name, *getattr(datasets, name)().frame.shape)
+import skmixed.plotting
+assert "matplotlib" not in sys.modules
 """
 
 
@@ -87,7 +89,7 @@ def test_the_sdist_builds_the_same_wheel(built, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_data_sets_are_read_from_the_wheel(built, tmp_path):
+def test_the_data_sets_are_read_from_the_wheel_and_matplotlib_is_not_imported(built, tmp_path):
     with zipfile.ZipFile(built[0]) as archive:
         archive.extractall(tmp_path)
     lines = python(LOAD, tmp_path, cwd=tmp_path).splitlines()
