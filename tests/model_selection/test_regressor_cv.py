@@ -62,7 +62,7 @@ def test_weights_repeat_rows_in_least_squares(check):
 
 @of_made_up_data
 @parametrize_with_checks(
-    [MixedLinearRegressorCV(cv=KFold(3), candidates={"groups": [None, -1]})],
+    [MixedLinearRegressorCV(cv=KFold(2), candidates={"groups": [None, -1]})],
     expected_failed_checks=lambda _: dict.fromkeys(WEIGHTS, REASON),
 )
 def test_grouped(estimator, check):
