@@ -337,8 +337,10 @@ class _Columns:
         self.core.append((factor, rho))
         schur, n = self.factorization.schur[:-1, factor.core], self.factorization.system.n_core
         own, (q, r, _) = self._of(factor), rho.shape
-        by_level = schur.reshape(len(schur), q, r)
-        rhs = np.einsum("nqa,qbx->nabx", by_level, rho, optimize=True).reshape(len(schur), -1)
+        # SF_ab by one product, for which S is not copied to another order: ρ_b at the rows of a
+        placed = np.zeros((q, r, r, rho[0].size))
+        placed[:, np.arange(r), np.arange(r)] = rho.reshape(q, 1, -1)
+        rhs = schur @ placed.reshape(q * r, -1)
         self.outer[self.factorization.system.n_chain :, own] = rhs[:n]
         self.fixed[:, own] = rhs[n:]
         outer = self.outer[factor.outer].reshape(q, r, -1)
