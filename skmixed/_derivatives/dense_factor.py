@@ -147,6 +147,43 @@ def factorize_dense(dense: DenseSystem, lam: Lam) -> DenseFactor:
 
 
 @dataclass(frozen=True)
+class DenseValue:
+    """What the criterion is made of at one Λ, without the factor."""
+
+    system: System
+    lam: Lam
+    residual_squares: float
+    logdet_z: float
+    logdet_x: float
+
+
+def dense_values(dense: DenseSystem, k: int, lams: list[Lam]) -> list[DenseValue]:
+    """Factor at many Λ that differ in term k alone, in one batch.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If a matrix is not positive definite to rounding.
+    """
+    own, q, first = dense.terms[k].columns, dense.n_random, lams[0]
+    along = np.stack([lam[k] for lam in lams])
+    maps = [lam if j != k else np.eye(len(lam)) for j, lam in enumerate(first)]
+    # [ZΛ X y]'W[ZΛ X y] + I of Z, first with the other terms' Λ, then with those along k
+    every = np.repeat(dense.changed(maps)[None], len(lams), axis=0)
+    shape = (*along.shape[:2], -1)
+    half = np.matmul(along.mT, every[:, own].reshape(shape)).reshape(every[:, own].shape)
+    every[:, own], every[:, :, own] = half, half.mT
+    inner = np.ascontiguousarray(half[:, :, own].mT).reshape(shape)
+    every[:, own, own] = np.matmul(along.mT, inner).reshape(half[:, :, own].shape)
+    every[:, np.arange(q), np.arange(q)] += 1.0
+    pivots = np.diagonal(np.linalg.cholesky(every), axis1=1, axis2=2)
+    logs = 2.0 * np.log(pivots)
+    sums = logs[:, :q].sum(axis=1), logs[:, q:-1].sum(axis=1)
+    parts = zip(lams, (pivots[:, -1] ** 2).tolist(), *(own.tolist() for own in sums), strict=True)
+    return [DenseValue(dense.system, *part) for part in parts]
+
+
+@dataclass(frozen=True)
 class Projections:
     """What the derivatives are made of, in the columns ZWU.
 

@@ -116,7 +116,10 @@ def information(
 
 
 def bordered(matrix: FloatArray, border: FloatArray, corner: float) -> FloatArray:
-    return np.block([[matrix, border[:, None]], [border, np.array([[corner]])]])
+    n = len(border)
+    out = np.empty((n + 1, n + 1))  # np.block takes as long as a small factorization
+    out[:n, :n], out[:n, n], out[n, :n], out[n, n] = matrix, border, border, corner
+    return out
 
 
 def pseudo_inverse(matrix: FloatArray, n_unbounded: int = 0) -> FloatArray:

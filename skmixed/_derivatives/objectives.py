@@ -24,7 +24,7 @@ from skmixed._derivatives.dense_factor import (
 )
 from skmixed._derivatives.dense_system import DenseSystem
 from skmixed._derivatives.parameters import Parameters
-from skmixed._derivatives.pinned import Profiled
+from skmixed._derivatives.pinned import At, Profiled
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import CholeskyFactor, factorize
 from skmixed._equations.system import System
@@ -111,7 +111,7 @@ class LocalModel(Protocol):
 
     likelihood: Likelihood
 
-    def value(self, factorization: CholeskyFactor) -> float:
+    def value(self, factorization: At) -> float:
         """Return the function at a Λ; inf where it is not defined."""
 
     def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:
@@ -129,7 +129,7 @@ class AverageInformation:
         self.likelihood, self.parameters = likelihood, parameters
         self.secant: Secant | None = None
 
-    def value(self, factorization: CholeskyFactor) -> float:
+    def value(self, factorization: At) -> float:
         return self.likelihood.value(factorization)
 
     def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:

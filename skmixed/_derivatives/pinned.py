@@ -1,15 +1,17 @@
 """Models with one quantity held at a value: what a profile minimizes over the rest."""
 
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.criterion import Factored, Likelihood
 from skmixed._derivatives.information import Information, information
 from skmixed._derivatives.trust_region import Point, second_order
 from skmixed._equations.cholesky import CholeskyFactor
+from skmixed._equations.system import System
 from skmixed._model.covariance import Full
-from skmixed._typing import FloatArray
+from skmixed._typing import FloatArray, Lam
 
 # What rounding may do to a correlation that is held: to its sine as a share of it, and to all.
 OF_SINE, ROUNDING = 1e-6, 1e-13
@@ -98,22 +100,32 @@ class PinnedCorrelation(Full):
         return out
 
 
+class At(Factored, Protocol):
+    """What a value of a model is made of at one Λ."""
+
+    @property
+    def system(self) -> System: ...
+
+    @property
+    def lam(self) -> Lam: ...
+
+
 class Profiled:
     """The criterion with its observed second derivatives; σ² at its best value."""
 
     def __init__(self, likelihood: Likelihood) -> None:
         self.likelihood = likelihood
 
-    def sigma_squared(self, factorization: CholeskyFactor) -> float:
+    def sigma_squared(self, factorization: At) -> float:
         return self.likelihood.sigma_squared(factorization)
 
-    def value(self, factorization: CholeskyFactor) -> float:
+    def value(self, factorization: At) -> float:
         for _, term in factorization.system.terms:
             if not term.term.structure.admits(factorization.lam[term.index]):
                 return np.inf
         return self._value(factorization)
 
-    def _value(self, factorization: CholeskyFactor) -> float:
+    def _value(self, factorization: At) -> float:
         return self.likelihood.value(factorization)
 
     def point(self, factorization: CholeskyFactor, value: float, *, is_slow: bool) -> Point:  # noqa: ARG002
@@ -135,7 +147,7 @@ class Profiled:
 class _GivenSigma(Profiled):
     """The likelihood at a σ² that is given by Λ."""
 
-    def _value(self, factorization: CholeskyFactor) -> float:
+    def _value(self, factorization: At) -> float:
         return self.likelihood.value_at(factorization, self.sigma_squared(factorization))
 
 
@@ -146,7 +158,7 @@ class PinnedSigma(_GivenSigma):
         super().__init__(likelihood)
         self.sigma = sigma
 
-    def sigma_squared(self, factorization: CholeskyFactor) -> float:  # noqa: ARG002
+    def sigma_squared(self, factorization: At) -> float:  # noqa: ARG002
         return self.sigma**2
 
     def reduced(self, info: Information) -> tuple[FloatArray, FloatArray]:
@@ -163,11 +175,11 @@ class PinnedSd(_GivenSigma):
         super().__init__(likelihood)
         self.sd, self.index, self.row = sd, index, row
 
-    def _relative(self, factorization: CholeskyFactor) -> float:
+    def _relative(self, factorization: At) -> float:
         half = self.row @ factorization.lam[self.index]
         return float(half @ half)
 
-    def sigma_squared(self, factorization: CholeskyFactor) -> float:
+    def sigma_squared(self, factorization: At) -> float:
         t = self._relative(factorization)
         return self.sd**2 / t if t > 0 else np.inf
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from skmixed._derivatives.criterion import Likelihood
+from skmixed._derivatives.dense_factor import dense_values
 from skmixed._derivatives.dense_system import DenseSystem, is_small
 from skmixed._derivatives.objectives import BlockedObjective
 from skmixed._equations.cholesky import CholeskyFactor, zero_lam
@@ -25,7 +26,7 @@ from skmixed._estimation.runs import Runs, SearchReport, better, identity
 from skmixed._estimation.search import Ending
 from skmixed._estimation.small_search import SmallSearch
 from skmixed._estimation.start import strong_starts
-from skmixed._model.covariance import Covariance, has_own_variances
+from skmixed._model.covariance import Covariance, has_covariances, has_own_variances
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
@@ -118,46 +119,78 @@ def may_have_others(system: System, report: SearchReport) -> bool:
 def thorough_search(objective: BlockedObjective, runs: Runs, starts: list[Lam]) -> Ending:
     """Minimize any function of Λ from all starts, and from what is low along scales.
 
-    The latest factor is that of the end.
+    The latest factor is that of the end. A run is given up where it will not end lower.
     """
     best = runs.search(objective, starts[0])
     for start in starts[1:]:
-        best = better(best, runs.search(objective, start))
+        best = better(best, runs.search(objective, start, known=best.value))
+    dense = DenseSystem.of(objective.system) if is_small(objective.system) else None
     for _ in range(MOST_ROUNDS):
         before = best.value
-        for start in _low_points(objective, best.lam):
-            best = better(best, runs.search(objective, start))
+        tried = [before]
+        for value, start in _low_points(objective, dense, best.lam):
+            # Points of one value are one: the end itself, or Λ = 0 from several sides
+            if min(abs(value - own) for own in tried) > LEFT:
+                best = better(best, runs.search(objective, start, known=best.value))
+            tried.append(value)
         if best.value > before - LEFT:
             break
     objective.evaluate(best.lam)
     return best
 
 
-def _low_points(objective: BlockedObjective, lams: Lam) -> list[Lam]:
+def _low_points(
+    objective: BlockedObjective, dense: DenseSystem | None, lams: Lam
+) -> list[tuple[float, Lam]]:
     """Return the lowest points along the scales of each term's Λ, the others held."""
     found = []
     for k, (_, term) in enumerate(objective.system.terms):
         for kept, scaled in _scalable(term.term.structure, lams[k]):
             along = [
-                (*lams[:k], term.term.structure.chart(kept + c * scaled)[0], *lams[k + 1 :])
-                for c in SCALES
+                (*lams[:k], own, *lams[k + 1 :])
+                for own in _at_scales(term.term.structure, kept, scaled)
             ]
-            values = np.array([np.inf, *(objective.evaluate(lam) for lam in along), np.inf])
+            values = np.array([np.inf, *_values(objective, dense, k, along), np.inf])
             is_lowest = (values[1:-1] < values[2:]) & (values[1:-1] <= values[:-2])
-            found += [along[j] for j in np.flatnonzero(is_lowest)]
+            found += [(float(values[j + 1]), along[j]) for j in np.flatnonzero(is_lowest)]
     return found
+
+
+def _at_scales(structure: Covariance, kept: FloatArray, scaled: FloatArray) -> list[FloatArray]:
+    """Return kept + c scaled at each scale c, in the form that the structure allows."""
+    if kept.any():
+        return [structure.chart(kept + c * scaled)[0] for c in SCALES]
+    own, _ = structure.chart(scaled)  # of cΛ it is c times as large
+    return [c * own for c in SCALES]
+
+
+def _values(
+    objective: BlockedObjective, dense: DenseSystem | None, k: int, along: list[Lam]
+) -> list[float]:
+    """Evaluate a function at Λ that differ in term k, in one batch where that is small."""
+    if dense is not None:
+        try:
+            found = [objective.model.value(own) for own in dense_values(dense, k, along)]
+        except np.linalg.LinAlgError:  # beyond rounding at some of them
+            pass
+        else:
+            return [own if np.isfinite(own) else np.inf for own in found]
+    return [objective.evaluate(lam) for lam in along]
 
 
 def _scalable(structure: Covariance, lam: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
     """Return what is kept of Λ and what is scaled: all, I, and each singular column and effect."""
     size, none = len(lam), np.zeros_like(lam)
     out = [(none, np.eye(size)), *([(none, lam)] if lam.any() else [])]
-    if size > 1 and has_own_variances(structure):
-        left, sizes, _ = np.linalg.svd(lam)
-        for own in np.eye(size):
-            strengths = np.where(own * sizes > 0, sizes, 1.0)
-            out.append((left * (sizes * (1.0 - own)), left * (strengths * own)))
-            out.append((none, np.diag(own)))
+    if size == 1 or not has_own_variances(structure):
+        return out
+    left, sizes, _ = np.linalg.svd(lam)
+    for own in np.eye(size):
+        # USU', which is diagonal where Λ is
+        strengths = np.where(own * sizes > 0, sizes, 1.0)
+        out.append(((left * (sizes * (1.0 - own))) @ left.T, (left * (strengths * own)) @ left.T))
+        out.append((none, np.diag(own)))
+    if has_covariances(structure):
         # Correlations of ±1, where the optimum of few levels often lies
         signs = np.vstack([np.ones(size), 1.0 - 2.0 * np.eye(size)[1:]])
         out += [(none, np.outer(own, np.eye(size)[0])) for own in signs]

@@ -10,7 +10,7 @@ from skmixed._derivatives.objectives import Objective
 from skmixed._equations.system import System
 from skmixed._estimation.probed_objective import FINAL_TOL
 from skmixed._estimation.scale_scan import ScaleScan
-from skmixed._estimation.search import Ending, trust_region_search
+from skmixed._estimation.search import PATIENCE, Ending, trust_region_search
 from skmixed._typing import FloatArray, Lam
 from skmixed.exceptions import FitStatus
 
@@ -74,11 +74,15 @@ class SearchReport:
 
 @dataclass(frozen=True)
 class Runs:
-    """How each run is made."""
+    """How each run is made: to which tolerance, and by how many steps.
+
+    `patience` is the number of those by which a run is lower than another end, or left.
+    """
 
     tol: float
     max_iter: int
     report: Callable[[str], None] | None
+    patience: int = PATIENCE
 
     def search(self, objective: Objective, start: Lam, *, known: float = np.inf) -> Ending:
         """Make one; `known` is the value of another end, which it is to be lower than."""
@@ -89,6 +93,7 @@ class Runs:
             max_iter=self.max_iter,
             report=self.report,
             known=known,
+            patience=self.patience,
         )
 
     def tell(self, line: str) -> None:

@@ -68,6 +68,7 @@ def trust_region_search(
     max_iter: int,
     report: Callable[[str], None] | None = None,
     known: float = np.inf,
+    patience: int = PATIENCE,
 ) -> Ending:
     """Minimize an objective over Λ; its latest factor is that of the end.
 
@@ -84,8 +85,10 @@ def trust_region_search(
         Called with one line per step.
     known : float
         Value of another end: the run is left, not converged, where it will not end lower.
+    patience : int
+        Steps after which it is left unless it is lower.
     """
-    return _Descent(objective, tol, max_iter, report, known).run(start)
+    return _Descent(objective, tol, max_iter, report, known, patience).run(start)
 
 
 class _Descent:
@@ -98,9 +101,10 @@ class _Descent:
         max_iter: int,
         report: Callable[[str], None] | None,
         known: float,
+        patience: int,
     ) -> None:
         self.objective, self.tol, self.max_iter, self.report = objective, tol, max_iter, report
-        self.known = known
+        self.known, self.patience = known, patience
         self.is_slow = False
         self.n_iter = 0
         self.milestone = np.inf
@@ -180,7 +184,7 @@ class _Descent:
         """Whether the run will not end lower than another one."""
         if value < self.known - MATTERS:
             return False
-        return value - REMAINS * expected > self.known - MATTERS or self.n_iter > PATIENCE
+        return value - REMAINS * expected > self.known - MATTERS or self.n_iter > self.patience
 
     def _over(self, point: Point) -> FitStatus | None:
         """Return how the run ends without another step, if it does."""

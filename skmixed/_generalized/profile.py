@@ -34,12 +34,12 @@ from skmixed._model.covariance import Covariance
 from skmixed._model.family import FAMILIES, FARTHEST
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
-from skmixed._uncertainty.components import Components
+from skmixed._uncertainty.components import Components, sd_ratio
 from skmixed._uncertainty.targets import (
     Held,
+    ModelTarget,
     ProfilePath,
     Target,
-    sd_ratio,
     without_coefficient,
 )
 
@@ -91,6 +91,14 @@ class GeneralizedProfiler:
     @property
     def n_fixed(self) -> int:
         return self.system.n_fixed
+
+    @property
+    def is_thorough(self) -> bool:
+        return self.is_doubtful
+
+    @property
+    def is_unchecked(self) -> bool:
+        return False
 
     def thorough(self) -> "GeneralizedProfiler":
         return replace(self, is_doubtful=True)
@@ -222,7 +230,7 @@ def _run(objective: PinnedObjective, start: Lam, known: float = np.inf) -> Endin
 
 
 @dataclass
-class ShapeTarget:
+class ShapeTarget(ModelTarget):
     """u = exp(−φ/2) of the shape exp φ: 0 is the family without it, as Poisson's.
 
     It is the coefficient of variation of what the shape describes. An estimate beyond

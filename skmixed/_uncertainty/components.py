@@ -17,6 +17,9 @@ from skmixed._uncertainty.relative import Relative
 # 1e8 standard deviations from 0 leave 1e-8.
 NO_ANGLE = 1e-10
 
+# A change of log sd beyond which 0 is a likelier end than the sd that it gives.
+LARGE_CHANGE = 3.0
+
 
 @dataclass(frozen=True)
 class TermErrors:
@@ -124,3 +127,14 @@ def _correlations(
     half = np.einsum("iac,abc->iab", turned, rest)
     squares = np.einsum("abc,abc->ab", rest, rest)
     return corr, np.sqrt(squares), (half + half.transpose(0, 2, 1)) / squares
+
+
+def sd_ratio(change: float) -> float:
+    """Return an sd in units of its estimate where its log is to change that much.
+
+    Beside 0 the log says nothing: there the variance changes in proportion, and
+    downwards the bound comes first.
+    """
+    if change < -LARGE_CHANGE:
+        return 0.0
+    return float(np.exp(min(change, 1.0)) * np.sqrt(max(change, 1.0)))

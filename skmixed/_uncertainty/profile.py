@@ -1,6 +1,6 @@
 """Linear models with a quantity held at a value: the likelihood is maximized over the rest."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,14 +24,14 @@ from skmixed._model.covariance import Covariance
 from skmixed._model.terms import Model
 from skmixed._statistics.cross_products import CrossProducts
 from skmixed._typing import FloatArray, Lam
-from skmixed._uncertainty.components import Components, components
+from skmixed._uncertainty.components import Components, components, sd_ratio
 from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.small_sample import unscaled_covariance
 from skmixed._uncertainty.targets import (
     Held,
+    ModelTarget,
     ProfilePath,
     Target,
-    sd_ratio,
     without_coefficient,
 )
 
@@ -53,7 +53,9 @@ class Profiler:
     errors : Components
         For first guesses of the ends.
     is_doubtful : bool
-        Whether there may be other optima, so that each search is to be thorough.
+        Whether there may be other optima once a quantity is held.
+    is_thorough : bool
+        Whether each search is from several starts.
     """
 
     stats: CrossProducts
@@ -63,6 +65,8 @@ class Profiler:
     likelihood: Likelihood
     errors: Components
     is_doubtful: bool
+    is_thorough: bool = False
+    _without: dict[tuple[int, int], float] = field(default_factory=dict)
 
     @staticmethod
     def of(stats: CrossProducts, model: Model) -> "Profiler":
@@ -92,14 +96,21 @@ class Profiler:
 
     def without(self, term: int, column: int) -> float:
         """Return the least deviance of the model in which one coefficient does not vary."""
-        return _fit(self.stats, without_coefficient(self.model, term, column)).criterion
+        if (term, column) not in self._without:
+            model = without_coefficient(self.model, term, column)
+            self._without[term, column] = _fit(self.stats, model).criterion
+        return self._without[term, column]
 
     @property
     def n_fixed(self) -> int:
         return len(self.solution.kept)
 
+    @property
+    def is_unchecked(self) -> bool:
+        return self.is_doubtful and not self.is_thorough
+
     def thorough(self) -> "Profiler":
-        return replace(self, is_doubtful=True)
+        return replace(self, is_thorough=True)
 
     def structure(self, term: int) -> Covariance:
         return self.model.terms[term].structure
@@ -160,7 +171,7 @@ class Profiler:
         return float(np.sqrt(self.system.weight_unit)) * values
 
     def _search(self, system: System, starts: list[Lam], model: LocalModel) -> CholeskyFactor:
-        return search(system, starts, model, is_thorough=self.is_doubtful)
+        return search(system, starts, model, is_thorough=self.is_thorough)
 
     def _centered(self, row: FloatArray) -> tuple[FloatArray, float]:
         """Return row'β as a combination of the effects of the system's columns, and a constant."""
@@ -188,7 +199,9 @@ def search(
     if not system.terms:
         return at_zero
     value_at_zero = model.value(at_zero)
-    objective, runs = BlockedObjective(at_zero, model), Runs(TOLERANCE, MAX_ITER, None)
+    objective = BlockedObjective(at_zero, model)
+    # Of few levels optima are found after more steps than fits wait for
+    runs = Runs(TOLERANCE, MAX_ITER, None, patience=MAX_ITER)
     starts = [_charted(system, lam) for lam in lams]
     if is_thorough:
         thorough_search(objective, runs, starts)
@@ -208,7 +221,7 @@ def _charted(system: System, lams: Lam) -> Lam:
 
 
 @dataclass
-class SigmaTarget:
+class SigmaTarget(ModelTarget):
     """The residual standard deviation, in the unit of the system's weights."""
 
     profiler: Profiler

@@ -16,18 +16,18 @@ from skmixed._derivatives.pinned import PinnedCorrelation
 from skmixed._model.covariance import Covariance, has_own_variances, lower_factor
 from skmixed._model.terms import Model
 from skmixed._typing import FloatArray, Lam
-from skmixed._uncertainty.components import Components
+from skmixed._uncertainty.components import Components, sd_ratio
 
 # Where the rise is within this share e of its target, one more of Newton's steps
 # leaves some e²/16 of the width, since ζ is nearly linear.
 CLOSE = 1e-3
+# What an optimum has to be lower by than the one that was found, to be another one.
+LOWER = 1e-5
 # A bracket that has shrunk to this share of the distance from the best holds a
 # jump: the searches on its two sides end in different minima.
 COLLAPSED = 1e-9
 # Values tried at most.
 MAX_TRIALS = 60
-# A change of log sd beyond which 0 is a likelier end than the sd that it gives.
-LARGE_CHANGE = 3.0
 
 
 class Target(Protocol):
@@ -52,6 +52,9 @@ class Target(Protocol):
     def at(self, value: float) -> tuple[float, float]:
         """Return the least deviance at a value, and its slope there."""
 
+    def checked(self, value: float, found: tuple[float, float]) -> tuple[float, float]:
+        """Return what `at` found at a value, or lower where a search from elsewhere ends so."""
+
     def at_bound(self, value: float) -> float:
         """Return the least deviance at a bound."""
 
@@ -59,7 +62,9 @@ class Target(Protocol):
 def interval(target: Target, deviance: float, rise: float) -> tuple[float, float]:
     """Return the values between which the deviance rises by less than `rise`.
 
-    NaN for an end that is not found, where the searches end in different minima.
+    Where there may be other optima, an end is looked for from value to value, and stands
+    where a thorough search finds no lower one. NaN for an end that is not found, since the
+    searches end in different minima.
     """
     return (
         _end(target, deviance, rise, -1.0),
@@ -80,6 +85,10 @@ def _end(target: Target, deviance: float, rise: float, side: float) -> float:
                 return bound
             outside, value = bound, 0.5 * (inside + bound)
         at, slope = target.at(value)
+        if abs(at - deviance - rise) <= CLOSE * rise:
+            above, (at, slope) = at, target.checked(value, (at, slope))
+            # Where another optimum has taken over, values beyond may be inside
+            outside = np.nan if above - at > LOWER else outside
         found = max(at - deviance, 0.0)
         # Newton's step for ζ = √(d − d̂), about linear in the value: dζ = d'/(2ζ)
         zeta = float(np.sqrt(found))
@@ -126,8 +135,10 @@ class ProfiledModel(Protocol):
     deviance : float
     errors : Components
         For first guesses of the ends; standard deviations are in units of its σ.
-    is_doubtful : bool
-        Whether there may be other optima, so that each search is to be thorough.
+    is_thorough : bool
+        Whether each search is from several starts.
+    is_unchecked : bool
+        Whether it is not, although there may be other optima.
     """
 
     @property
@@ -144,7 +155,10 @@ class ProfiledModel(Protocol):
         """The number of kept fixed effects."""
 
     @property
-    def is_doubtful(self) -> bool: ...
+    def is_thorough(self) -> bool: ...
+
+    @property
+    def is_unchecked(self) -> bool: ...
 
     def thorough(self) -> "ProfiledModel":
         """Return the model with thorough searches."""
@@ -209,29 +223,39 @@ class ProfilePath:
         return [*nearest, min(above, key=_value)] if above else nearest
 
     def add(self, value: float, lam: Lam) -> None:
-        self.ends.append((value, lam))
+        """Add an end, the first of those of its value."""
+        self.ends.insert(0, (value, lam))
 
 
 def _value(end: tuple[float, Lam]) -> float:
     return end[0]
 
 
-def sd_ratio(change: float) -> float:
-    """Return an sd in units of its estimate where its log is to change that much.
+@dataclass
+class ModelTarget:
+    """A quantity of a fitted model: what all of them have."""
 
-    Beside 0 the log says nothing: there the variance changes in proportion, and
-    downwards the bound comes first.
-    """
-    if change < -LARGE_CHANGE:
-        return 0.0
-    return float(np.exp(min(change, 1.0)) * np.sqrt(max(change, 1.0)))
+    profiler: ProfiledModel
+
+    def at(self, value: float) -> tuple[float, float]:
+        raise NotImplementedError
+
+    def checked(self, value: float, found: tuple[float, float]) -> tuple[float, float]:
+        """Search thoroughly once; from then on always, where that ends lower."""
+        rough = self.profiler
+        if not rough.is_unchecked:
+            return found
+        self.profiler = rough.thorough()
+        least = self.at(value)
+        if least[0] > found[0] - LOWER:
+            self.profiler = rough
+        return least
 
 
 @dataclass
-class SdTarget:
+class SdTarget(ModelTarget):
     """The sd of one coefficient, on the scale of the data."""
 
-    profiler: ProfiledModel
     term: int
     column: int
     bounds: tuple[float, float] = (0.0, np.inf)
@@ -302,10 +326,9 @@ def _root(covariance: FloatArray) -> FloatArray:
 
 
 @dataclass
-class CorrelationTarget:
+class CorrelationTarget(ModelTarget):
     """The angle whose cosine is the correlation of two coefficients."""
 
-    profiler: ProfiledModel
     term: int
     a: int
     b: int
@@ -349,10 +372,9 @@ class CorrelationTarget:
 
 
 @dataclass
-class EffectTarget:
+class EffectTarget(ModelTarget):
     """A combination row'β of the kept fixed effects, in the user's columns."""
 
-    profiler: ProfiledModel
     row: FloatArray
     bounds: tuple[float, float] = (-np.inf, np.inf)
 

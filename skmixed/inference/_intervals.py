@@ -131,7 +131,7 @@ def confidence_intervals(
 
     A profile is found by Newton's method with the observed information, for which
     the search is repeated with the parameter held at 2 to 3 values for each limit;
-    from several starts where the likelihood may have several optima.
+    at the limit from several starts, where the likelihood may have several optima.
     The bootstrap draws the cross-products, not rows; of a model with a residual covariance
     and of generalized ones it draws rows, and searches from the estimates that they are
     drawn with. A profile of a shape moves the coefficient of variation, whose square is its

@@ -138,7 +138,7 @@ class Parameter:
         """
         target = self.target(profiler)
         ends = kernel.interval(target, profiler.deviance, rise)
-        if profiler.is_doubtful or np.isfinite(ends).all():
+        if profiler.is_thorough or np.isfinite(ends).all():
             return target, ends
         return self.profile_ends(profiler.thorough(), rise)
 

@@ -10,7 +10,12 @@ from simulate import random_case
 
 from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.criterion import lay_out
-from skmixed._derivatives.dense_factor import factorize_dense, project_dense, second_order_dense
+from skmixed._derivatives.dense_factor import (
+    dense_values,
+    factorize_dense,
+    project_dense,
+    second_order_dense,
+)
 from skmixed._derivatives.dense_system import DenseSystem, is_small
 from skmixed._derivatives.pinned import Profiled
 from skmixed._equations.cholesky import factorize
@@ -53,6 +58,24 @@ def test_criterion_and_derivatives_of_the_blocked_factor(seed, n_terms, power):
     close = 5e-4 if power == 2 else 1e-9
     for own, other in ((point.gradient, reference.gradient), (point.hessian, reference.hessian)):
         assert_allclose(own, other, rtol=0, atol=close * max(np.abs(other).max(), 1e-3))
+
+
+@given(seed=seeds, n_terms=st.integers(1, 4), reml=st.booleans())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_values_of_a_batch_are_those_of_one_by_one(seed, n_terms, reml):
+    """Of Λ that differ in one term, from 0 to a thousandfold, with others that are 0 or not."""
+    case = random_case(seed, n_terms=n_terms, reml=reml)
+    system, likelihood = case.laid_out
+    rng = np.random.default_rng(seed)
+    lams = [rng.normal(size=(t.size, t.size)) * rng.integers(0, 2) for _, t in system.terms]
+    k = int(rng.integers(n_terms))
+    along = [(*lams[:k], c * lams[k], *lams[k + 1 :]) for c in (0.0, 1e-3, 1.0, 30.0)]
+    found = dense_values(DenseSystem.of(system), k, along)
+    for own, lam in zip(found, along, strict=True):
+        one = factorize_dense(DenseSystem.of(system), lam)
+        assert own.lam is lam
+        # Rounding of pivots up to the squares of strengths of 30.
+        assert likelihood.value(own) == pytest.approx(likelihood.value(one), rel=1e-9, abs=1e-9)
 
 
 @given(seed=seeds)

@@ -10,7 +10,7 @@ from reference_fits import Reference, references
 from scipy.stats import chi2
 from simulate import random_case
 
-from skmixed import MixedLinearRegressor
+from skmixed import MixedLinearRegressor, RandomEffect
 from skmixed._derivatives.information import information
 from skmixed._derivatives.pinned import (
     PinnedCorrelation,
@@ -22,11 +22,12 @@ from skmixed._derivatives.trust_region import Point
 from skmixed._equations.changes import with_pinned_effect
 from skmixed._equations.cholesky import factorize
 from skmixed._fitted.fitted_model import fitted
+from skmixed._uncertainty import profile as profile_module
 from skmixed._uncertainty.components import components
 from skmixed._uncertainty.profile import Profiler, SigmaTarget, search
 from skmixed._uncertainty.relative import Relative
 from skmixed._uncertainty.targets import EffectTarget, SdTarget, interval
-from skmixed.inference import confidence_intervals
+from skmixed.inference import confidence_intervals, profile
 
 ML = [r for single in (True, False) for r in references(single_factor=single) if r.method == "ml"]
 # Six variances and correlations take seconds: of one model twice, in other columns, each
@@ -287,6 +288,9 @@ class Curve:
     def at(self, value):
         return (value - 1) ** 2 + 5.0 * (value > self.jump), 2 * (value - 1)
 
+    def checked(self, value, found):
+        return found
+
     def at_bound(self, value):
         return np.inf
 
@@ -392,6 +396,7 @@ def test_slopes_of_few_groups_are_searched_for_from_elsewhere(seed, kind, side):
     assert profiler.is_doubtful
     target = SigmaTarget(profiler) if kind == "sigma" else SdTarget(profiler, 0, 1)
     limit = interval(target, profiler.deviance, RISE)[side]
+    assert target.profiler.is_thorough  # since a first limit had a lower optimum
     row = profiler.system.terms[0][1].to_user[1]
     model = {
         "sigma": PinnedSigma(profiler.likelihood, limit),
@@ -426,3 +431,98 @@ def test_correlations_of_columns_far_from_0_keep_their_limits(method, rows):
     assert_allclose(angles(1e3), far, rtol=1e-3)
     # The squares are 2 distance² (1 + r): r itself is rounded to 2^-53, and Σ before it.
     assert_allclose(further**2, far**2, rtol=4e-3, atol=2 * 1e6**2 * np.finfo(float).eps)
+
+
+def _equal_effects():
+    """Six groups of which intercept and slope deviate alike, and a fit with a slope for each."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(6), 6), rng.normal(size=36)
+    y = rng.normal(size=6)[g] * (1.0 + x) + rng.normal(size=6)[g] * x + 0.5 * rng.normal(size=36)
+    return pd.DataFrame({"x": x, "g": g}), y
+
+
+def test_independent_coefficients_stay_independent_in_searches_from_elsewhere():
+    """As those of terms of their own, which are searched for from one start; lme4's limits."""
+    X, y = _equal_effects()
+    one = MixedLinearRegressor("g", random_slopes="x", covariance="diag", fixed=["x"]).fit(X, y)
+    terms = [RandomEffect("g"), RandomEffect("g", "x", intercept=False)]
+    two = MixedLinearRegressor(terms, fixed=["x"]).fit(X, y)
+    profiler = Profiler.of(fitted(one).stats, fitted(one).model)
+    assert profiler.is_doubtful
+    found = [confidence_intervals(m, "profile")[["lower", "upper"]].to_numpy() for m in (one, two)]
+    # Ends are found to some 1e-6 of a width.
+    assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+def test_an_end_is_searched_for_from_elsewhere_once():
+    """And where that ends no lower, values on the way to it have been one search each."""
+    X, y = _equal_effects()
+    view = fitted(MixedLinearRegressor("g", random_slopes="x", fixed=["x"]).fit(X, y))
+    profiler = Profiler.of(view.stats, view.model)
+    assert profiler.is_doubtful
+    tried = []
+
+    class Counted(SigmaTarget):
+        def at(self, value):
+            tried.append(self.profiler.is_thorough)
+            return super().at(value)
+
+    target = Counted(profiler)
+    ends = interval(target, profiler.deviance, RISE)
+    assert sum(tried) == 2
+    assert len(tried) > 4
+    thorough = interval(SigmaTarget(profiler.thorough()), profiler.deviance, RISE)
+    # Newton's steps from other values on the way leave some 1e-7 of a width.
+    assert_allclose(ends, thorough, rtol=1e-6)
+    # What is searched for again at a value counts from then on
+    (value, _), again = target._path.ends[0], (np.eye(2),)
+    target._path.add(value, again)
+    assert target._path.around(value)[0][1] is again
+
+
+def test_models_without_a_coefficient_are_fitted_once(monkeypatch):
+    X, y = _equal_effects()
+    made = []
+    own = profile_module.fit_system
+    monkeypatch.setattr(
+        profile_module, "fit_system", lambda *args, **kw: made.append(args) or own(*args, **kw)
+    )
+    model = MixedLinearRegressor("g", random_slopes="x", fixed=["x"]).fit(X, y)
+    confidence_intervals(model, "profile", components="corr")
+    profile(model, components="corr", n_points=1)
+    assert len(made) == 4  # without the intercept and without the slope, for either table
+
+
+def test_a_search_from_elsewhere_is_not_given_up_on_a_long_way():
+    """Of weighted rows in few groups: the lower optimum is more than eight steps from any start."""
+    rng = np.random.default_rng(65)
+    q, n = rng.integers(4, 15), rng.integers(3, 9)
+    g = np.repeat(np.arange(q), n)
+    means = rng.normal(size=q) * rng.choice([0.5, 1, 3])
+    within = rng.normal(size=q * n) * rng.choice([0.3, 1])
+    x = means[g] + within
+    z = rng.normal(size=q * n) + rng.choice([0, 2]) * rng.normal(size=q)[g]
+    y = 1 + rng.normal() * within * 2 + rng.normal() * means[g] * 2 + rng.normal() * z
+    y += (rng.normal(size=q) * rng.choice([0, 0.3, 1]))[g] * x
+    y += (rng.normal(size=q) * rng.choice([0, 0.3, 1]))[g] * z
+    y += (rng.normal(size=q) * rng.choice([0, 0.5, 2]))[g] + rng.normal(size=q * n) * rng.choice(
+        [0.3, 1]
+    )
+    rng.integers(0, 6, q * n)
+    weights = rng.choice([0.2, 1, 5], q * n)
+    model = MixedLinearRegressor("g", random_slopes="x", fixed=["x"], method="ml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # singular
+        view = fitted(model.fit(pd.DataFrame({"x": x, "g": g}), y, sample_weight=weights))
+    profiler = Profiler.of(view.stats, view.model)
+    target = SdTarget(profiler, 0, 1)
+    # Along the first optimum the deviance has risen enough at 1.57; the other one is lower there
+    assert target.at(1.6)[0] - profiler.deviance > RISE
+    high = interval(target, profiler.deviance, RISE)[1]
+    assert high > 4.0
+    # As of searches from other starts.
+    row = profiler.system.terms[0][1].to_user[1]
+    model = PinnedSd(profiler.likelihood, high, 0, row)
+    ends = [search(profiler.system, [(c * np.eye(2),)], model) for c in (0.1, 1.0, 10.0)]
+    least = min(model.value(end) for end in ends)
+    assert least - profiler.deviance == pytest.approx(RISE, rel=1e-5)

@@ -284,13 +284,16 @@ class OneEnd:
     best, bounds = 0.0, (-np.inf, np.inf)
 
     def __init__(self, profiler):
-        self.jump = 0.0 if profiler.is_doubtful else 10.0
+        self.jump = 0.0 if profiler.is_thorough else 10.0
 
     def guess(self, errors):
         return errors
 
     def at(self, value):
         return value**2 + self.jump * (value > 1.0), 2 * value
+
+    def checked(self, value, found):
+        return found
 
     def at_bound(self, value):
         return np.inf
