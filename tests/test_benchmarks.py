@@ -1,9 +1,8 @@
 """The documentation shows what was measured, and the measurements judge what they time."""
 
 import json
-import os
 import re
-import subprocess
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import data
+from benchmarks import data, machine
 from benchmarks.estimates import Estimates, agreement, deviance
 from benchmarks.jobs import JOBS
 from benchmarks.measure import Runs
 from benchmarks.model import design, read, write
 from benchmarks.programs import PROGRAMS
+from benchmarks.programs.program import ONE_THREAD
 from benchmarks.report import PAGES, PLACE, RESULTS, digest, filled
 from benchmarks.scaling import exponent
 from benchmarks.tables import spread
@@ -166,17 +166,19 @@ def test_exponent_and_spread():
 
 
 @pytest.mark.slow
-def test_command_runs_with_the_programs_that_are_there(tmp_path):
+def test_command_runs_with_the_programs_that_are_there(tmp_path, monkeypatch):
+    """`python -m benchmarks` in this process, which has imported what that would import again."""
     output = tmp_path / "results.json"
-    command = ["-m", "benchmarks", "--only", "sleepstudy", "--rounds", "1", "--no-scaling"]
+    command = ["benchmarks", "--only", "sleepstudy", "--rounds", "1", "--no-scaling"]
     programs = ["--programs", "without groups", "statsmodels"]
-    subprocess.run(
-        [sys.executable, *command, *programs, "--output", str(output)],
-        cwd=ROOT,
-        env={**os.environ, "PATH": ""},  # without R, whose start takes longer than the rest
-        check=True,
-        capture_output=True,
-    )
+    monkeypatch.setattr(sys, "argv", [*command, *programs, "--output", str(output)])
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PATH", "")  # without R, whose start takes longer than the rest
+    for name, value in ONE_THREAD.items():
+        monkeypatch.setenv(name, value)
+    whole = machine.rates
+    monkeypatch.setattr(machine, "rates", lambda: whole(megabytes=20, order=200))
+    runpy.run_module("benchmarks", run_name="__main__")
     found = json.loads(output.read_text())["jobs"]["sleepstudy"]
     own, base = found["programs"]["skmixed"], found["programs"]["without groups"]
     assert len(own["seconds"]) == len(base["seconds"]) == 1

@@ -241,18 +241,18 @@ def test_crafted_states_are_refused(name):
 def test_folds_of_frames():
     frame = frame_of("clinics").copy()
     model = FormulaRegressor("answer ~ x + (1 | clinic)", family="binomial")
-    found = cross_val_predict(model, frame, frame["answer"], cv=3)
-    proba = cross_val_predict(model, frame, frame["answer"], cv=3, method="predict_proba")
+    found = cross_val_predict(model, frame, frame["answer"], cv=2)
+    proba = cross_val_predict(model, frame, frame["answer"], cv=2, method="predict_proba")
     assert_allclose(proba, np.column_stack([1 - found, found]), rtol=1e-12)
     frame["number"] = (frame["answer"] == "yes").astype(int)
     model.set_params(formula="number ~ x + offset(0.1 * x) + (1 | clinic)")
     for score in (roc_auc_score, log_loss, brier_score_loss):
         scores = cross_val_score(
-            model, frame, frame["number"], cv=3, scoring=make_scorer(score), error_score="raise"
+            model, frame, frame["number"], cv=2, scoring=make_scorer(score), error_score="raise"
         )
         assert np.isfinite(scores).all()
     model = FormulaRegressor("cbind(healed, trials - healed) ~ dose + (1 | clinic)")
-    search = GridSearchCV(model.set_params(family="binomial"), {"link": ["logit", "probit"]}, cv=3)
+    search = GridSearchCV(model.set_params(family="binomial"), {"link": ["logit", "probit"]}, cv=2)
     assert search.fit(frame).best_estimator_.converged_
 
 
