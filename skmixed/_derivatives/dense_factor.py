@@ -171,10 +171,11 @@ def dense_values(dense: DenseSystem, k: int, lams: list[Lam]) -> list[DenseValue
     # [ZΛ X y]'W[ZΛ X y] + I of Z, first with the other terms' Λ, then with those along k
     every = np.repeat(dense.changed(maps)[None], len(lams), axis=0)
     shape = (*along.shape[:2], -1)
-    half = np.matmul(along.mT, every[:, own].reshape(shape)).reshape(every[:, own].shape)
-    every[:, own], every[:, :, own] = half, half.mT
-    inner = np.ascontiguousarray(half[:, :, own].mT).reshape(shape)
-    every[:, own, own] = np.matmul(along.mT, inner).reshape(half[:, :, own].shape)
+    turned, rows = along.transpose(0, 2, 1), every[:, own]
+    half = np.matmul(turned, rows.reshape(shape)).reshape(rows.shape)
+    every[:, own], every[:, :, own] = half, half.transpose(0, 2, 1)
+    inner = np.ascontiguousarray(half[:, :, own].transpose(0, 2, 1))
+    every[:, own, own] = np.matmul(turned, inner.reshape(shape)).reshape(inner.shape)
     every[:, np.arange(q), np.arange(q)] += 1.0
     pivots = np.diagonal(np.linalg.cholesky(every), axis1=1, axis2=2)
     logs = 2.0 * np.log(pivots)
