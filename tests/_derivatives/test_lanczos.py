@@ -29,10 +29,8 @@ def exact(operator):
     return np.linalg.slogdet(operator.times(np.eye(operator.size)))[1]
 
 
-# Conditions of 1e6 to 1e10, of which the last takes more steps than are made.
-@pytest.mark.parametrize(
-    ("n_levels", "n_rows", "scale"), [(100, 4, 1e3), (200, 2, 1e3), (200, 2, 1e5)]
-)
+# Conditions of 1e6 and 1e10, of which the last takes more steps than are made.
+@pytest.mark.parametrize(("n_levels", "n_rows", "scale"), [(100, 4, 1e3), (200, 2, 1e5)])
 def test_the_error_tells_of_the_bias_of_the_quadrature(n_levels, n_rows, scale):
     """The levels of the factors are the edges of a path of rows."""
     a = np.repeat(np.arange(n_levels), n_rows)

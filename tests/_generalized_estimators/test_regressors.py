@@ -122,7 +122,7 @@ def test_gamma_is_that_of_glmmtmb():
     assert_allclose(new, plug_in * np.exp(model.covariances_["Subject"].iloc[0, 0] / 2))
 
 
-@pytest.mark.parametrize("sd", [0.0, 1e-11, 1e-9, 1e-6])
+@pytest.mark.parametrize("sd", [0.0, 1e-9, 1e-6])
 def test_gamma_without_noise_is_an_exact_fit(sd):
     rng = np.random.default_rng(0)
     groups, x = np.repeat(np.arange(10), 8), rng.normal(size=80)

@@ -143,7 +143,7 @@ def test_draws_have_the_mean_and_covariance_of_the_model(name):
     mean = half.T @ (dense[:, dense.shape[1] - system.n_fixed :] @ factorization.beta)
     values, vectors = np.linalg.eigh(half.T @ noise @ half)
     values, vectors = (m[..., -simulator.root.rank :] for m in (values, vectors))
-    n = 2000
+    n = 1000
     rng = np.random.default_rng(0)
     products, squares = zip(*(of_response(simulator.draw(rng)[0]) for _ in range(n)), strict=True)
     white = (np.array(products) - mean) @ vectors / np.sqrt(values)

@@ -1,6 +1,5 @@
 """How fitted values follow responses, against refits to responses that differ a little."""
 
-import itertools
 import warnings
 
 import numpy as np
@@ -52,14 +51,12 @@ def values_of(model):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "method"),
-    # Structures whose directions are constant, all and some of them, and one where they are not
-    [
-        *itertools.product(["intercept"], ["reml", "ml"]),
-        *zip(["full", "diag", "ar1", "crossed"], itertools.cycle(["ml", "reml"]), strict=False),
-    ],
+    # Directions that are constant, and such that are not; two factors. "diag" is below, at the
+    # boundary.
+    [("intercept", "reml"), ("full", "ml"), ("ar1", "ml"), ("crossed", "reml")],
 )
 def test_the_derivative_is_that_of_refits(name, method):
-    X, y = simulated(1)
+    X, y = simulated(3, n=24)
     weights = np.random.default_rng(2).uniform(0.5, 2.0, len(y)) if name != "full" else None
     model = MixedLinearRegressor(MODELS[name], fixed=["x"], method=method, tol=1e-14)
     own = values_of(model.fit(X, y, sample_weight=weights))

@@ -56,7 +56,7 @@ def profiler_of(name):
 
 @cache
 def intervals_of(name, method):
-    return confidence_intervals(model_of(name), method, n_samples=40, random_state=0)
+    return confidence_intervals(model_of(name), method, n_samples=20, random_state=0)
 
 
 # Refits to rows take as long as fits.

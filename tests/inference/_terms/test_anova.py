@@ -1,6 +1,5 @@
 """Tests of terms: lmerTest's and SAS's tables, the same by any coding."""
 
-import itertools
 import json
 import re
 from functools import cache
@@ -179,7 +178,9 @@ def test_no_coding_changes_a_test(terms):
         lmer(f"y ~ {own} + {random}", frame, context={"own": OWN})
         for own in (terms, *(coded(terms, coding) for coding in codings))
     ]
-    for ddf, kind in itertools.product(("satterthwaite", "kenward-roger"), (1, 2, 3)):
+    # Each method with every other type: over the terms all pairs occur
+    methods = ["satterthwaite", "kenward-roger", "satterthwaite", "kenward-roger"]
+    for ddf, kind in zip(methods[terms.count("*") % 2 :], (1, 2, 3), strict=False):
         expected = anova(plain, None, ddf, type=kind)
         assert expected["F"].notna().all()
         for model in others:
