@@ -21,7 +21,7 @@ import skmixed
 from skmixed import MixedLinearRegressor
 from skmixed.exceptions import ExactFitWarning, IdentifiabilityWarning, SingularFitWarning
 
-IN_CI, A_TEST = 200, 20
+IN_CI, A_TEST = 500, 25
 # Of the 20,000, what once depended on the order of the rows
 FOUND = (12838,)
 HOUSE = str(Path(skmixed.__file__).parent)
