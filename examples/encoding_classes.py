@@ -74,6 +74,6 @@ for ax, sd_between in zip(axes, [0.3, 0.8, 1.6], strict=True):
     ax.axhline(0, color="#0072B2", label="mixed, logistic")
     for way, color in {"target, logistic": "#D55E00", "ridge": "#009E73"}.items():
         ax.plot(BINS, own[way] - own["mixed, logistic"], "o-", color=color, label=way)
-    ax.set(title=f"σ_b = {sd_between}", xlabel="rows of the site in training")
+    ax.set(title=rf"$\sigma_b$ = {sd_between}", xlabel="rows of the site in training")
 axes[0].legend(frameon=False)
 _ = axes[0].set_ylabel("log loss above the encoder's")

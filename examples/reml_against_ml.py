@@ -69,8 +69,8 @@ for k, (name, color) in enumerate({"REML": "#0072B2", "ML": "#D55E00"}.items()):
     left.hist(five, range(0, 401, 20), histtype="step", linewidth=1.8, color=color, label=name)
     right.errorbar(J, [e[k].mean() for e in estimates], error, fmt="o", color=color, label=name)
 left.axvline(between, color="#404040", linewidth=1, label="truth")
-left.set(xlabel="estimate of σ_b² (points²), five schools", ylabel="data sets of 1,000")
-right.set(xlabel="schools, J", ylabel="mean estimate of σ_b² (points²)", xscale="log")
+left.set(xlabel=r"estimate of $\sigma_b^2$ (points²), five schools", ylabel="data sets of 1,000")
+right.set(xlabel="schools, J", ylabel=r"mean estimate of $\sigma_b^2$ (points²)", xscale="log")
 right.set_xticks(J, J)
 right.minorticks_off()
 for ax in (left, right):

@@ -159,7 +159,7 @@ def zero_variance():
         ax.plot(ratio, values, color=BLUE, lw=2)
         ax.plot(ratio[best], values[best], "o", color=ORANGE, ms=8, clip_on=False, zorder=3)
         where = "estimate 0" if best == 0 else f"estimate {ratio[best]:.2f}"
-        ax.annotate(where, (ratio[best], values[best]), (12, 14), textcoords="offset points")
+        ax.text(max(ratio[best], 0.8), 0.4 if best == 0 else 2.6, where, ha="center")
         ax.set(title=title, xlabel="sd of batches / residual sd", ylim=(-0.25, 6), xlim=0)
     axes[0].set_ylabel("REML criterion\nabove its minimum")
     return figure
@@ -231,7 +231,7 @@ def three_probabilities():
     ax.plot(months, median, "--", color=ORANGE, lw=2.2, label='include="fixed": effect 0')
     ax.set(xlabel="month", ylabel="probability of a loose nail", ylim=(0, 1))
     handles, labels = ax.get_legend_handles_labels()
-    ax.legend(handles[-3:], labels[-3:], loc="upper right")
+    figure.legend(handles[-3:], labels[-3:], loc="outside upper center", ncols=3)
     return figure
 
 

@@ -1,6 +1,7 @@
 """Show one panel of one figure of each example in the gallery, not a whole figure made small."""
 
 from pathlib import Path
+from textwrap import indent
 
 from sphinx_gallery.scrapers import matplotlib_scraper
 from sphinx_gallery.utils import scale_image
@@ -41,7 +42,9 @@ def scraper(block, block_vars, gallery_conf, **kwargs) -> str:
     if 0 <= place < len(numbers):
         folder = Path(images.image_path.format(0)).parent
         save_panel(plt.figure(numbers[place]), panel, panel_file(folder, name))
-    return matplotlib_scraper(block, block_vars, gallery_conf, **kwargs)
+    text = matplotlib_scraper(block, block_vars, gallery_conf, **kwargs)
+    # A container, in which wide pictures scroll on a phone.
+    return f"\n.. container:: wide-picture\n\n{indent(text, '   ')}\n" if text.strip() else text
 
 
 def put_in_place(app) -> None:
