@@ -63,10 +63,10 @@ for name, rows in {"known users": is_later, "new users": is_new}.items():
 print(pd.DataFrame(scores).T.round(3))
 
 # %%
-# Two questions about a new user ------------------------------ ``predict_proba`` averages over the
-# estimated distribution of users: the probability that *a* new user clicks. The probability for a
-# user with effect 0, the middle of all users, is another number. Averages are nearer to one half,
-# and only they are calibrated: of rows with a probability of 10 %, 10 % are clicks.
+# About a new user there are two questions. ``predict_proba`` averages over the estimated
+# distribution of users: the probability that *a* new user clicks. The probability for a user with
+# effect 0, the middle of all users, is another number. Averages are nearer to one half, and only
+# they are calibrated: of rows with a probability of 10 %, 10 % are clicks.
 average = model.predict_proba(frame[is_new])[:, 1]
 middle = model.predict_proba(frame[is_new], include=["item"])[:, 1]
 figure, axis = plt.subplots(figsize=(4.5, 4.2), layout="constrained")
