@@ -48,7 +48,7 @@ print(pd.concat(tables).xs("Days", level=1)[["estimate", "std_error", "df", "t"]
 _, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")
 for ax, fit, name in zip(axes, (intercepts, slopes), ("parallel", "own slopes"), strict=True):
     ResidualCorrelationDisplay.from_estimator(fit, X, y, subject="Subject", time="Days", ax=ax)
-    ax.set_title(name, pad=-14)  # below the legend
+    ax.set_title(name, y=0.9)  # below the legend and the numbers of pairs
 
 # %%
 # The least-squares line of each subject is noisy, and the model moves it towards the line of the

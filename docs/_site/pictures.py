@@ -159,7 +159,7 @@ def zero_variance():
         ax.plot(ratio, values, color=BLUE, lw=2)
         ax.plot(ratio[best], values[best], "o", color=ORANGE, ms=8, clip_on=False, zorder=3)
         where = "estimate 0" if best == 0 else f"estimate {ratio[best]:.2f}"
-        ax.text(max(ratio[best], 0.8), 0.4 if best == 0 else 2.6, where, ha="center")
+        ax.text(0.95, 0.4 if best == 0 else 3.4, where, ha="center")
         ax.set(title=title, xlabel="sd of batches / residual sd", ylim=(-0.25, 6), xlim=0)
     axes[0].set_ylabel("REML criterion\nabove its minimum")
     return figure
