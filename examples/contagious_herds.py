@@ -62,20 +62,18 @@ expected = pd.DataFrame({"observed": total["incidence"] / total["size"]})
 expected["average of new herds"] = model.predict(new)
 expected["effects of 0"] = model.predict(new, include="fixed")
 print(expected.round(3))
-
 # %%
 # How many of 20 animals of a new herd fall ill in the first period? ``sample_y`` draws the herd,
-# the outbreak and the animals. Both models expect four cases; with outbreaks none at all, and ten
-# or more, are almost twice as likely. In the left panel each gray dot is an outbreak.
+# the outbreak and the animals. Both models expect four cases. With outbreaks, no case and ten or
+# more are almost twice as likely. In the left panel each gray dot is an outbreak.
 figure, (axis, beside) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 axis.scatter(period, ill, s=3 * animals, c="0.8")
-expected.plot(ax=axis, style=["ko", "C0s", "C1^"], xticks=range(1, 5), ylabel="incidence")
-axis.set_ylim(-0.03, 0.85)  # room for the legend above the dots
-axis.legend(loc="upper right")
+expected.plot(ax=axis, style=["ko", "C0s", "C1^"], xticks=range(1, 5), ylim=(-0.03, 0.85))
+axis.set_ylabel("incidence")
 for name, model in models.items():
     shares = model.sample_y(new.head(1), 5_000, effects="new", sample_weight=[20])
     frequency = np.bincount(np.rint(20 * shares[0]).astype(int), minlength=21) / 5_000
     beside.plot(frequency, "o-", label=name)
     print(f"{name:20s} none {frequency[0]:.3f}   ten or more {frequency[10:].sum():.3f}")
 beside.set(xlabel="cases among 20 animals", ylabel="probability", xticks=range(0, 21, 5))
-_ = beside.legend()
+beside.legend()
