@@ -8,7 +8,6 @@ common line. This example fits the model, predicts for a known and for a new sub
 tools of scikit-learn.
 """
 
-import matplotlib.pyplot as plt
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
 
 from skmixed import MixedLinearRegressor
@@ -37,20 +36,6 @@ day_9 = X[X["Days"] == 9].head(1)
 new = day_9.assign(Subject="never seen")
 print(f"\nDay 9, subject {day_9['Subject'].item()}: {model.predict(day_9)[0]:.1f} ms")
 print(f"Day 9, a new subject:  {model.predict(new)[0]:.1f} ms (the fixed effects)")
-
-# %%
-# Intervals of 95 % for further measurements: for the new subject they are wider, since they also
-# count how much subjects differ.
-own = X[X["Subject"] == day_9["Subject"].item()]
-figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.4), sharey=True, layout="constrained")
-for ax, rows, title in zip(
-    axes, (own, own.assign(Subject="new")), ("subject 308", "a new subject"), strict=True
-):
-    ax.fill_between(rows["Days"], *model.predict_interval(rows).T, color="#0072B2", alpha=0.2)
-    ax.plot(rows["Days"], model.predict(rows), color="#0072B2")
-    ax.set(title=title, xlabel="days", xticks=[0, 3, 6, 9])
-axes[0].plot(own["Days"], y[own.index], "o", color="#404040")
-_ = axes[0].set_ylabel("reaction time (ms)")
 
 # %%
 # How well the model predicts depends on the question. Folds of rows ask about further days of known

@@ -3,6 +3,7 @@
 from pathlib import Path
 from textwrap import indent
 
+from PIL import Image
 from sphinx_gallery.scrapers import matplotlib_scraper
 from sphinx_gallery.utils import scale_image
 
@@ -49,6 +50,10 @@ def scraper(block, block_vars, gallery_conf, **kwargs) -> str:
 
 def put_in_place(app) -> None:
     folder = Path(app.srcdir) / "gallery" / "images"
+    # The quickstart draws nothing. The left panel of the guide's picture stands for it.
+    panel_file(folder, "quickstart").parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.open(Path(app.srcdir) / "_pictures" / "quickstart.png").convert("RGB")
+    picture.crop((0, 0, 712, picture.height)).save(panel_file(folder, "quickstart"))
     for panel in (folder / "panels").glob("*.png"):
         scale_image(panel, folder / "thumb" / f"sphx_glr_{panel.stem}_thumb.png", 400, 280)
 
