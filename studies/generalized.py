@@ -142,13 +142,13 @@ def of_profiles(rng, shown, family):
 def designs():
     for family, n_groups, rows, samples in (
         ("two classes", 12, 10, 200),
-        ("two classes", 100, 2, 100),
-        ("two classes", 100, 5, 100),
-        ("two classes", 100, 20, 50),
+        ("two classes", 100, 2, 200),
+        ("two classes", 100, 5, 200),
+        ("two classes", 100, 20, 200),
         ("Poisson counts", 12, 10, 200),
-        ("Poisson counts", 100, 5, 100),
+        ("Poisson counts", 100, 5, 200),
         ("negative binomial counts", 12, 10, 100),
-        ("negative binomial counts", 100, 5, 30),
+        ("negative binomial counts", 100, 5, 200),
     ):
         observe = partial(of_groups, family=family, n_groups=n_groups, rows=rows)
         name = f"{family[0].upper()}{family[1:]}, {n_groups} groups of {rows}"
@@ -156,4 +156,4 @@ def designs():
     own = partial(of_profiles, family="two classes")
     yield Design("Two classes, profiles", SECTION, own, 60)
     own = partial(of_no_variance, family="two classes")
-    yield Design("Two classes, no variance between groups", SECTION, own, 100)
+    yield Design("Two classes, no variance between groups", SECTION, own, 200)

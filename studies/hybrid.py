@@ -61,8 +61,8 @@ def of_linear(rng, shown, regressor):
 
 
 def designs():
-    for regressor in REGRESSORS:
+    for regressor, samples in zip(REGRESSORS, (200, 200, 25), strict=True):
         name = f"Around {regressor}"
-        yield Design(name, SECTION, partial(of_groups, regressor=regressor), 25)
+        yield Design(name, SECTION, partial(of_groups, regressor=regressor), samples)
     observe = partial(of_linear, regressor="boosted trees")
     yield Design("A linear effect beside boosted trees", SECTION, observe, 30)
