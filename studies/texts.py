@@ -12,10 +12,10 @@ with the truth. This was done for {n_designs} models, with {n_sets:,} data sets 
 - Intervals at 95 % should contain the truth in 95 of 100 data sets.
 - Tests at 5 % should reject a true hypothesis in 5 of 100 data sets.
 
-Most numbers are near what they should be. Those that are far from it have one of four causes: too
-few groups, intervals of random effects that ignore the errors of other estimates, Laplace's
-approximation with two rows in each group, and data that are drawn from another model than the one
-that is fitted. The page of each family shows all numbers, and says what they mean.
+Most numbers are near what they should be. Those that are far from it mostly have one of four
+causes: too few groups, intervals of random effects that ignore the errors of other estimates,
+Laplace's approximation with two rows in each group, and data that are drawn from another model than
+the one that is fitted. The page of each family shows all numbers, and says what they mean.
 """
 # By the measure: what stands above a table of the overview.
 READING = {
@@ -25,8 +25,8 @@ READING = {
 In percent of the intervals at 95 %, by the method that is used where none is asked for. *Typical*
 is the median of as many numbers as the column *numbers* says, and *worst* is the number farthest
 from 95. Its Monte Carlo error is in brackets. It is **bold** if it differs from 95 by more than
-three such errors. Intervals of counts contain more than 95 of 100, because their ends are whole
-numbers.
+three of the errors that a share of 95 would have. Intervals of counts contain more than 95 of 100,
+because their ends are whole numbers.
 """,
     "rejected": """\
 ## How often tests reject a true hypothesis
