@@ -77,7 +77,7 @@ def by_method(measure, pattern, own, methods):
     for name, result in own.items():
         for row in result["numbers"]:
             is_shown = row["measure"] == measure and row["by"] in methods
-            if is_shown and re.match(pattern, row["of"]):
+            if is_shown and row["mean"] is not None and re.match(pattern, row["of"]):
                 found.setdefault(row["by"], []).append((name, row))
     return found
 

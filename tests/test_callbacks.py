@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
@@ -61,6 +62,7 @@ FITS = {
 @pytest.mark.parametrize("kind", FITS)
 def test_a_fit_tells_its_beginning_and_its_end_with_the_model(kind):
     (model, y), recorder = FITS[kind], Recorder()
+    model = clone(model)
     rows = X.assign(Reaction=y) if kind == "formula" else X
     fitted = model.set_callbacks(recorder).fit(rows, y)
     name = type(model).__name__
@@ -110,3 +112,35 @@ def test_scores_are_monitored():
     assert row["r2"] == model.score(X, Y)
     loaded = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert not [name for name in vars(loaded) if "callback" in name]
+
+
+def test_a_model_that_needs_more_than_x_to_predict_is_not_shown():
+    weights = np.ones(len(Y))
+    for model, y, beside in (
+        (MixedPoissonRegressor("Subject"), COUNTS, {"exposure": 2 * weights}),
+        (MixedLinearRegressor(), Y, {"groups": X["Subject"]}),
+    ):
+        recorder, monitor = Recorder(), callback.ScoringMonitor(scoring="r2")
+        model.set_callbacks(recorder, monitor)
+        model.fit(X[["Days"]] if "groups" in beside else X, y, sample_weight=weights, **beside)
+        assert recorder.models == [None]
+        assert [list(given) for given in recorder.metadata] == [["sample_weight", *beside]]
+        with pytest.raises(ValueError, match="No logs"):
+            monitor.get_logs()
+
+
+class Broken(Recorder):
+    """A callback that fails at the end of a fit."""
+
+    def on_fit_task_end(self, estimator, context):
+        raise OSError("no room")
+
+
+@pytest.mark.parametrize("kind", ["linear", "formula", "any regressor"])
+def test_a_callback_that_fails_leaves_the_model_as_it_was(kind):
+    model = clone(FITS[kind][0]).set_callbacks(Broken())
+    before = dict(vars(model))
+    with pytest.raises(OSError, match="no room"):
+        model.fit(X.assign(Reaction=Y) if kind == "formula" else X, Y)
+    assert vars(model) == before

@@ -167,14 +167,17 @@ def _at_scales(structure: Covariance, kept: FloatArray, scaled: FloatArray) -> l
 def _values(
     objective: BlockedObjective, dense: DenseSystem | None, k: int, along: list[Lam]
 ) -> list[float]:
-    """Evaluate a function at Λ that differ in term k, in one batch where that is small."""
+    """Evaluate a function at Λ that differ in term k, in one batch where that is small.
+
+    Where rounding leaves one of them no factor, each is evaluated alone.
+    """
     if dense is not None:
         try:
-            found = [objective.model.value(own) for own in dense_values(dense, k, along)]
-        except np.linalg.LinAlgError:  # beyond rounding at some of them
-            pass
-        else:
-            return [own if np.isfinite(own) else np.inf for own in found]
+            batch = dense_values(dense, k, along)
+        except np.linalg.LinAlgError:
+            return [objective.evaluate(lam) for lam in along]
+        found = [objective.model.value(own) for own in batch]
+        return [own if np.isfinite(own) else np.inf for own in found]
     return [objective.evaluate(lam) for lam in along]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from skmixed._callbacks import CallbackSupportMixin
+from skmixed._callbacks import CallbackSupportMixin, without_callbacks
 from skmixed._saved.encoder import check_columns
 from skmixed._saved.form import FORMAT, PARTS, pack, unpack
 from skmixed._saved.requirements import DamagedModelError, damaged, require
@@ -55,6 +55,7 @@ class PlainState(CallbackSupportMixin):
         state: dict[str, Any] = dict(super().__getstate__())
         if self._parts[0] in state:
             parts = {name: state.pop(name, None) for name in self._parts}
+            state = without_callbacks(state)
             state["_fit"] = {"format": FORMAT, **self._pack_parts(parts)}
         return state
 

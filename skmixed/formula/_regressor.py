@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmixed._callbacks import telling_callbacks
 from skmixed._data.random_effect import ResidualCovariance
 from skmixed._estimators.regressor import MixedLinearRegressor
 from skmixed._estimators.summary import Summary, summarize
 from skmixed._fitted.checks import check_choice, check_covariance, check_residual
+from skmixed._fitted.fitting import committed_fit
 from skmixed._fitted.messages import FORMULA, speaking
 from skmixed._generalized_estimators.regressors import fit_with_offset
 from skmixed._model.structures import STRUCTURES
@@ -250,8 +250,7 @@ class FormulaRegressor(FormulaState, FormulaPrediction, RegressorMixin, BaseEsti
         {'recipe': ['recipe[T.B]', 'recipe[T.C]'], 'temp': ['temp']}
         """
         given = {"sample_weight": sample_weight}
-        telling_callbacks(lambda own: own._fit(X, y, sample_weight), X, y, **given)(self)
-        return self
+        return committed_fit(self, lambda own: own._fit(X, y, sample_weight), X, y, **given)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> FormulaRegressor:
         """Fit, called from a method or function that the user calls."""

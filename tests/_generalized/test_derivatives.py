@@ -54,8 +54,9 @@ ALTERNATE = [
     for j, shape in enumerate(SHAPES)
     if (i + j) % 2 == 0
 ]
-# Each family and each shape once, where a family is one of several that add up
-ONCE = [(family, *SHAPES[i % len(SHAPES)]) for i, family in enumerate(FAMILIES)]
+# Each family once, with random effects, and one without, where a family is one of several
+ONCE = [(family, *SHAPES[1 + i % (len(SHAPES) - 1)]) for i, family in enumerate(FAMILIES)]
+ONCE.append((next(iter(FAMILIES)), *SHAPES[0]))
 
 
 @pytest.mark.parametrize(("family", "shape", "nested"), ALTERNATE, ids=str)
