@@ -59,13 +59,13 @@ class GeneralizedProfiler:
     own : GeneralizedModel
         At the optimum.
     deviance : float
-    is_doubtful : bool
-        Whether there may be other optima, so that each search is to be thorough.
+    is_thorough : bool
+        Whether each search is from several starts, since there may be other optima.
     """
 
     own: GeneralizedModel
     deviance: float
-    is_doubtful: bool
+    is_thorough: bool
     _without: dict[tuple[int, int], float] = field(default_factory=dict)
     _agreed: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
@@ -73,8 +73,8 @@ class GeneralizedProfiler:
     def of(fitted: GeneralizedModel) -> "GeneralizedProfiler":
         objective = fitted.objective_of(fitted.layout.system)
         end = SearchSettings(TOLERANCE, MAX_ITER).run(objective, fitted.lam)
-        is_doubtful = may_be_elsewhere(fitted.layout.system, end)
-        return GeneralizedProfiler(replace(fitted, lam=end.lam), end.value, is_doubtful)
+        is_thorough = may_be_elsewhere(fitted.layout.system, end)
+        return GeneralizedProfiler(replace(fitted, lam=end.lam), end.value, is_thorough)
 
     @property
     def lam(self) -> Lam:
@@ -93,15 +93,11 @@ class GeneralizedProfiler:
         return self.system.n_fixed
 
     @property
-    def is_thorough(self) -> bool:
-        return self.is_doubtful
-
-    @property
     def is_unchecked(self) -> bool:
         return False
 
     def thorough(self) -> "GeneralizedProfiler":
-        return replace(self, is_doubtful=True)
+        return replace(self, is_thorough=True)
 
     def structure(self, term: int) -> Covariance:
         return self.system.structures[term]
@@ -206,7 +202,7 @@ class GeneralizedProfiler:
         best = _run(objective, min(near, key=objective.evaluate))
         # From elsewhere too, each given up where it will not be lower, until none has been
         near_value, n_agreed = best.value, self._agreed.get(way, 0)
-        for start in self._elsewhere if self.is_doubtful and n_agreed < AGREED else ():
+        for start in self._elsewhere if self.is_thorough and n_agreed < AGREED else ():
             own = _kept(system, constraint, start)
             if np.isfinite(objective.evaluate(own)):
                 end = _run(objective, own, best.value)

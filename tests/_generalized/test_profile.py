@@ -27,7 +27,7 @@ def test_searches_from_elsewhere_end_once_they_agree():
     own = GeneralizedModel.of(case.stats, case.model, case.given, solution)
     own = Counting(**{k: v for k, v in vars(own).items() if k in Counting.__dataclass_fields__})
     profiler = GeneralizedProfiler.of(own)
-    assert profiler.is_doubtful  # of so few levels
+    assert profiler.is_thorough  # of so few levels
     row = np.array([0.0, 1.0, 0.0])
     best, error = profiler.effect(row)
     costs = []
